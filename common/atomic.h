@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every access to memory that another process may touch goes through these six operations.
+ *
+ *     km_load(label, order, pointer)
+ *     km_store(label, order, pointer, value)
+ *     km_cas(label, order, fail_order, pointer, &expected, desired)   strong; false leaves what was
+ * seen km_and(label, order, pointer, mask)                             returns the word before
+ *     km_add(label, order, pointer, value)                            returns the word before
+ *     km_fence(label, order)
+ *
+ * `order` is relaxed, acquire, release, acq_rel or seq_cst. `label` names the site and its pairing:
+ * it is listed in the table of orders at the head of the file that owns the algorithm (ring.h,
+ * slot.h, waiter.h, reconcile.c). In the product it is nothing and the operation is the C11 one.
+ * When KM_EXPLORE is defined the same names call the scheduler of tests/explore, which may run
+ * another thread at each of them, may return any value that C11 allows, and knows the site by its
+ * label.
+ *
+ * km_pause() is what a loop that waits for another process says each time round.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef KM_EXPLORE
+#include "explore_atomic.h"
+#else
+
+#define km_load(label, order, ptr)         atomic_load_explicit(ptr, memory_order_##order)
+#define km_store(label, order, ptr, value) atomic_store_explicit(ptr, value, memory_order_##order)
+#define km_cas(label, order, fail, ptr, expected, desired)                                         \
+	atomic_compare_exchange_strong_explicit(                                                   \
+		ptr, expected, desired, memory_order_##order, memory_order_##fail)
+#define km_and(label, order, ptr, mask)  atomic_fetch_and_explicit(ptr, mask, memory_order_##order)
+#define km_add(label, order, ptr, value) atomic_fetch_add_explicit(ptr, value, memory_order_##order)
+#define km_fence(label, order)           atomic_thread_fence(memory_order_##order)
+
+static inline void km_pause(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("isb" ::: "memory");
+#endif
+}
+#endif
+
+/* A hint that the line is about to be written (read): costs nothing when it is wrong. */
+#define km_prefetch_write(ptr) __builtin_prefetch(ptr, 1, 3)
+#define km_prefetch_read(ptr)  __builtin_prefetch(ptr, 0, 3)

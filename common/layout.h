@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What lies in shared memory, byte by byte. Three kinds of segment, a memfd each (segment.h):
+ *
+ *   control (one a topic; everybody read/write)
+ *   +--------+------+---------------------+--------+--------+-- --+
+ *   | header | live | slot lines [pool]   | ring 0 | ring 1 | ... |    each ring: head | hint |
+ *   +--------+------+---------------------+--------+--------+-- --+               waiting | cells
+ *
+ *   payload (one a topic; publishers read/write, subscribers read only)
+ *   +---------------+-----------------------+---------------+-- --+
+ *   | sample header | payload, 64-aligned   | sample header | ... |    one fixed stride a slot
+ *   +---------------+-----------------------+---------------+-- --+
+ *
+ *   client (one or more a process; its owner read/write, the broker read)
+ *   +----------+----------+-- --+
+ *   | endpoint | endpoint | ... |    records of one attached publisher or subscriber each
+ *   +----------+----------+-- --+
+ *
+ * All fields are host byte order. Nothing read from here is believed: geometry is copied once and
+ * checked (region.h), indexes are checked at each use, positions are only ever compared.
+ */
+#pragma once
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define KM_CACHE_LINE       64
+#define KM_LAYOUT_MAGIC     UINT64_C(0x31304447534d4b43) /* "CKMSGD01" in memory order */
+#define KM_LAYOUT_VERSION   1
+
+#define KM_MAX_RINGS        48 /* bits of a slot word that name rings */
+#define KM_MAX_PUBLISHERS   65535
+#define KM_MAX_CAPACITY     65536
+#define KM_MAX_POOL         (1u << 20)
+#define KM_MAX_PAYLOAD      (UINT64_C(1) << 30)
+#define KM_MAX_HOLDS        1024
+#define KM_NAME_SIZE        128 /* of a topic's, with its 0 */
+#define KM_PREFIX_SIZE      64
+#define KM_REGION_NAME_SIZE 256
+
+/* The shape of a topic, as the broker made it. */
+struct km_geometry {
+	uint32_t max_subscribers;
+	uint32_t ring_capacity; /* cells, a power of two */
+	uint32_t pool_size;     /* slots */
+	uint32_t max_publishers;
+	uint64_t max_payload_size; /* bytes */
+	uint32_t max_loans;
+	uint32_t max_borrows;
+};
+static_assert(sizeof(struct km_geometry) == 32, "shared layout");
+
+/* `live`: a bit for each ring that takes messages; the top bit says that the region is given up. */
+#define KM_LIVE_QUARANTINED (UINT64_C(1) << 63)
+#define KM_LIVE_RINGS       ((UINT64_C(1) << KM_MAX_RINGS) - 1)
+
+struct km_control_header {
+	/* written by the broker before anyone else has the memory; constant from then on */
+	_Atomic uint64_t magic; /* last */
+	uint32_t version;
+	uint32_t kind;
+	struct km_geometry geometry;
+	uint64_t config_hash;
+	uint64_t created_realtime_ns;
+	char region_name[KM_REGION_NAME_SIZE];
+	char topic[KM_NAME_SIZE];
+	unsigned char schema[512]; /* the broker writes it, at creation or at the one later claim */
+	_Atomic uint32_t schema_state;
+
+	/* written by the broker, read by publishers at each message */
+	_Alignas(KM_CACHE_LINE) _Atomic uint64_t live;
+	_Alignas(KM_CACHE_LINE) unsigned char reserved[KM_CACHE_LINE];
+};
+static_assert(offsetof(struct km_control_header, geometry) == 16, "shared layout");
+static_assert(offsetof(struct km_control_header, live) == 1024, "shared layout");
+static_assert(sizeof(struct km_control_header) == 1152, "shared layout");
+
+/* Who has a slot (slot.h). A line of its own: two publishers, or a publisher and a subscriber, that
+ * are at neighbouring slots don't touch each other's line. */
+struct km_slot {
+	_Alignas(KM_CACHE_LINE) _Atomic uint64_t word; /* everybody */
+	_Atomic uint64_t generation;                   /* whoever claims the slot */
+};
+static_assert(sizeof(struct km_slot) == KM_CACHE_LINE, "shared layout");
+static_assert(offsetof(struct km_slot, generation) == 8, "shared layout");
+
+/* One for each subscriber place (ring.h, waiter.h). */
+struct km_ring {
+	_Alignas(KM_CACHE_LINE) _Atomic uint64_t
+		head; /* its subscriber (take), publishers (evict) */
+	_Alignas(KM_CACHE_LINE) _Atomic uint64_t hint;    /* publishers */
+	_Alignas(KM_CACHE_LINE) _Atomic uint32_t waiting; /* its subscriber, publishers; a futex */
+	_Alignas(KM_CACHE_LINE) _Atomic uint64_t cells[]; /* publishers; [lap:40 | slot:24] */
+};
+static_assert(offsetof(struct km_ring, hint) == 64, "shared layout");
+static_assert(offsetof(struct km_ring, waiting) == 128, "shared layout");
+static_assert(offsetof(struct km_ring, cells) == 192, "shared layout");
+
+/* What stands before each payload. Its publisher writes it before the message is committed. */
+struct km_sample_header {
+	_Alignas(KM_CACHE_LINE) uint64_t sequence; /* from 1 */
+	uint64_t len;                              /* bytes */
+	uint32_t publisher_id;
+};
+static_assert(sizeof(struct km_sample_header) == KM_CACHE_LINE, "shared layout");
+
+/* One attached publisher or subscriber. Never moves while it is attached (endpoint.h). */
+enum km_role { KM_ROLE_NONE = 0, KM_ROLE_PUBLISHER = 1, KM_ROLE_SUBSCRIBER = 2 };
+
+#define KM_HAZARD_NONE UINT32_MAX
+
+struct km_endpoint {
+	/* written by the broker before its owner knows of it */
+	_Alignas(KM_CACHE_LINE) uint32_t role;
+	uint32_t id;         /* of a publisher: what its slots' words carry, from 1 */
+	uint32_t ring;       /* of a subscriber */
+	uint32_t held_count; /* of a subscriber: entries in held[] */
+
+	/* written by its owner alone, with plain stores; read by the broker */
+	_Alignas(KM_CACHE_LINE) _Atomic uint32_t delivering; /* a slot, or KM_HAZARD_NONE */
+	_Atomic uint32_t evicting;
+	_Atomic uint64_t messages; /* sent or received */
+	_Atomic uint64_t failed;   /* of a publisher: sends that met an empty pool */
+	_Atomic uint64_t
+		evicted;       /* of a publisher: old messages that it pushed out of full rings */
+	_Atomic uint64_t lost; /* of a subscriber: positions that it found skipped */
+	_Alignas(KM_CACHE_LINE) _Atomic uint32_t held[];
+};
+static_assert(offsetof(struct km_endpoint, delivering) == 64, "shared layout");
+static_assert(offsetof(struct km_endpoint, held) == 128, "shared layout");
+
+static_assert(
+	ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "atomics must be lock-free");
+static_assert(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "shared layout");

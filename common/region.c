@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where things are in a region: see region.h, and layout.h for the picture. */
+#include <errno.h>
+#include <string.h>
+
+#include "atomic.h"
+#include "region.h"
+
+void km_geometry_init(struct km_geometry *geometry)
+{
+	*geometry = (struct km_geometry){
+		.max_subscribers = 16,
+		.ring_capacity = 64,
+		.pool_size = 256,
+		.max_publishers = 64,
+		.max_payload_size = 4096,
+		.max_loans = 8,
+		.max_borrows = 16,
+	};
+}
+
+/* The fields that users set, once: names, where they are, and what they may be. */
+static const struct field {
+	const char *name;
+	size_t offset, size;
+	uint64_t min, max;
+} fields[] = {
+#define FIELD(member, min, max)                                                                    \
+	{                                                                                          \
+#member, offsetof(struct km_geometry, member),                                     \
+			sizeof(((struct km_geometry *)0)->member), min, max                        \
+	}
+	FIELD(max_subscribers, 1, KM_MAX_RINGS),
+	FIELD(ring_capacity, 1, KM_MAX_CAPACITY),
+	FIELD(pool_size, 2, KM_MAX_POOL),
+	FIELD(max_publishers, 1, KM_MAX_PUBLISHERS),
+	FIELD(max_payload_size, 1, KM_MAX_PAYLOAD),
+	FIELD(max_loans, 1, KM_MAX_HOLDS),
+	FIELD(max_borrows, 1, KM_MAX_HOLDS),
+#undef FIELD
+};
+
+#define FIELD_COUNT (sizeof fields / sizeof fields[0])
+
+static uint64_t field_value(const struct km_geometry *geometry, const struct field *field)
+{
+	uint32_t narrow;
+	uint64_t wide;
+
+	if (field->size == sizeof narrow) {
+		memcpy(&narrow, (const char *)geometry + field->offset, sizeof narrow);
+		return narrow;
+	}
+	memcpy(&wide, (const char *)geometry + field->offset, sizeof wide);
+	return wide;
+}
+
+const char *km_geometry_check(const struct km_geometry *geometry)
+{
+	for (size_t i = 0; i < FIELD_COUNT; i++) {
+		uint64_t value = field_value(geometry, &fields[i]);
+
+		if (value < fields[i].min || value > fields[i].max)
+			return fields[i].name;
+	}
+	if (geometry->ring_capacity & (geometry->ring_capacity - 1))
+		return "ring_capacity";
+	return NULL;
+}
+
+const char *km_geometry_diff(const struct km_geometry *a, const struct km_geometry *b)
+{
+	for (size_t i = 0; i < FIELD_COUNT; i++)
+		if (field_value(a, &fields[i]) != field_value(b, &fields[i]))
+			return fields[i].name;
+	return NULL;
+}
+
+uint64_t km_geometry_field(const struct km_geometry *geometry, const char *name)
+{
+	for (size_t i = 0; i < FIELD_COUNT; i++)
+		if (strcmp(fields[i].name, name) == 0)
+			return field_value(geometry, &fields[i]);
+	return 0;
+}
+
+void km_geometry_limits(const char *name, uint64_t *ret_min, uint64_t *ret_max)
+{
+	for (size_t i = 0; i < FIELD_COUNT; i++)
+		if (strcmp(fields[i].name, name) == 0) {
+			*ret_min = fields[i].min;
+			*ret_max = fields[i].max;
+			return;
+		}
+}
+
+uint64_t km_geometry_hash(const struct km_geometry *geometry)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (size_t i = 0; i < FIELD_COUNT; i++) {
+		uint64_t value = field_value(geometry, &fields[i]);
+
+		for (unsigned byte = 0; byte < 8; byte++) {
+			hash ^= value >> (8 * byte) & 0xff;
+			hash *= UINT64_C(0x100000001b3);
+		}
+	}
+	return hash;
+}
+
+static uint64_t round_up(uint64_t size, uint64_t unit)
+{
+	return (size + unit - 1) / unit * unit;
+}
+
+/* A ring is whole pairs of lines: what fetches lines in pairs doesn't reach into the next one. */
+static uint64_t ring_stride(const struct km_geometry *geometry)
+{
+	return round_up(sizeof(struct km_ring) + geometry->ring_capacity * sizeof(uint64_t),
+		2 * KM_CACHE_LINE);
+}
+
+static uint64_t payload_stride(const struct km_geometry *geometry)
+{
+	return round_up(
+		sizeof(struct km_sample_header) + geometry->max_payload_size, 2 * KM_CACHE_LINE);
+}
+
+uint64_t km_geometry_control_size(const struct km_geometry *geometry)
+{
+	return sizeof(struct km_control_header) + geometry->pool_size * sizeof(struct km_slot) +
+	       geometry->max_subscribers * ring_stride(geometry);
+}
+
+uint64_t km_geometry_payload_size(const struct km_geometry *geometry)
+{
+	return geometry->pool_size * payload_stride(geometry);
+}
+
+uint64_t km_geometry_endpoint_size(const struct km_geometry *geometry, enum km_role role)
+{
+	uint64_t held = role == KM_ROLE_SUBSCRIBER ? (uint64_t)geometry->max_borrows + 1 : 0;
+
+	return round_up(sizeof(struct km_endpoint) + held * sizeof(uint32_t), 2 * KM_CACHE_LINE);
+}
+
+uint64_t km_geometry_needed_pool(const struct km_geometry *geometry)
+{
+	/* rings hold largely the same last messages; each participant may hold some besides */
+	return (uint64_t)geometry->ring_capacity +
+	       (uint64_t)geometry->max_subscribers * geometry->max_borrows +
+	       (uint64_t)geometry->max_publishers * (geometry->max_loans + 2) + 1;
+}
+
+void km_region_format(void *control, const struct km_geometry *geometry, const char *region_name,
+	const char *topic, uint64_t created_realtime_ns)
+{
+	struct km_control_header *header = control;
+	unsigned char *rings = (unsigned char *)control + sizeof *header +
+			       geometry->pool_size * sizeof(struct km_slot);
+
+	header->version = KM_LAYOUT_VERSION;
+	header->geometry = *geometry;
+	header->config_hash = km_geometry_hash(geometry);
+	header->created_realtime_ns = created_realtime_ns;
+	strncpy(header->region_name, region_name, sizeof header->region_name - 1);
+	strncpy(header->topic, topic, sizeof header->topic - 1);
+	for (uint32_t i = 0; i < geometry->max_subscribers; i++) {
+		struct km_ring *ring = (struct km_ring *)(rings + i * ring_stride(geometry));
+
+		/* zeroed cells are those of lap 0; the first message is the first of lap 1 */
+		km_store(L0, relaxed, &ring->head, geometry->ring_capacity);
+		km_store(L0, relaxed, &ring->hint, geometry->ring_capacity);
+	}
+	km_store(L0, release, &header->magic, KM_LAYOUT_MAGIC);
+}
+
+int km_region_attach(struct km_region *ret, void *control, uint64_t control_size, void *payload,
+	uint64_t payload_size)
+{
+	struct km_control_header *header = control;
+
+	if (control_size < sizeof *header ||
+		km_load(L0, acquire, &header->magic) != KM_LAYOUT_MAGIC ||
+		header->version != KM_LAYOUT_VERSION)
+		return -EPROTO;
+
+	/* one copy, checked, and only the copy is used */
+	struct km_geometry geometry = header->geometry;
+	if (km_geometry_check(&geometry) || km_geometry_control_size(&geometry) > control_size ||
+		(payload && km_geometry_payload_size(&geometry) > payload_size))
+		return -EPROTO;
+
+	unsigned char *base = control;
+	*ret = (struct km_region){
+		.header = header,
+		.slots = (struct km_slot *)(base + sizeof *header),
+		.rings = base + sizeof *header + geometry.pool_size * sizeof(struct km_slot),
+		.payload = payload,
+		.ring_stride = ring_stride(&geometry),
+		.payload_stride = payload_stride(&geometry),
+		.control_size = km_geometry_control_size(&geometry),
+		.payload_size = km_geometry_payload_size(&geometry),
+		.cell_mask = geometry.ring_capacity - 1,
+		.cell_shift = (uint32_t)__builtin_ctz(geometry.ring_capacity),
+		.geometry = geometry,
+	};
+	return 0;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A topic's control and payload segments as one process sees them: where things are, by a geometry
+ * that was copied and checked once. Nothing here is shared; the pointers lead into what is.
+ *
+ * Orders of the header
+ *   L0 format: positions, then magic    release   pairs with the acquire of attach
+ * and of header->live (written by the broker alone)
+ *   L1 publisher's load           acquire   pairs with L2: the ring was drained and its head read
+ *   L2 set or clear a ring's bit  release   pairs with L1
+ *   L3 give the region up: set the top bit, then wake all; a sleeper announces, then looks
+ *                                 seq_cst   pairs with W1, W2
+ */
+#pragma once
+
+#include "layout.h"
+
+struct km_region {
+	struct km_control_header *header;
+	struct km_slot *slots;  /* [geometry.pool_size] */
+	unsigned char *rings;   /* [geometry.max_subscribers], ring_stride bytes each */
+	unsigned char *payload; /* [geometry.pool_size], payload_stride bytes each; may be null */
+	uint64_t ring_stride;
+	uint64_t payload_stride;
+	uint64_t control_size;
+	uint64_t payload_size;
+	uint32_t cell_mask;  /* capacity - 1 */
+	uint32_t cell_shift; /* log2(capacity) */
+	struct km_geometry geometry;
+};
+
+/* The seed's defaults. */
+void km_geometry_init(struct km_geometry *geometry);
+
+/* What a bad geometry has wrong, as a field's name, or null when it is good. All sizes that follow
+ * from a good one fit 63 bits. */
+const char *km_geometry_check(const struct km_geometry *geometry);
+
+/* The field in which two differ, or null. */
+const char *km_geometry_diff(const struct km_geometry *a, const struct km_geometry *b);
+
+/* The value of a field that one of the two calls above named, and what it may be. */
+uint64_t km_geometry_field(const struct km_geometry *geometry, const char *name);
+void km_geometry_limits(const char *name, uint64_t *ret_min, uint64_t *ret_max);
+
+/* FNV-1a-64 of the geometry. */
+uint64_t km_geometry_hash(const struct km_geometry *geometry);
+
+/* Bytes of the two segments of a good geometry. */
+uint64_t km_geometry_control_size(const struct km_geometry *geometry);
+uint64_t km_geometry_payload_size(const struct km_geometry *geometry);
+
+/* Bytes of an endpoint record, a multiple of KM_CACHE_LINE. */
+uint64_t km_geometry_endpoint_size(const struct km_geometry *geometry, enum km_role role);
+
+/* The pool below which `send` can meet an empty one with everybody within their limits. */
+uint64_t km_geometry_needed_pool(const struct km_geometry *geometry);
+
+/* Writes a new region into zeroed memory; the magic last. `geometry` must be good. */
+void km_region_format(void *control, const struct km_geometry *geometry, const char *region_name,
+	const char *topic, uint64_t created_realtime_ns);
+
+/*
+ * Looks at a control segment of `control_size` bytes that somebody formatted, copies its geometry
+ * and checks all of it; `payload` (payload_size bytes) may be null. The memory stays the caller's.
+ * Errors: -EPROTO not a region, of another version, or a geometry that doesn't fit its size.
+ */
+int km_region_attach(struct km_region *ret, void *control, uint64_t control_size, void *payload,
+	uint64_t payload_size);
+
+static inline struct km_ring *km_region_ring(const struct km_region *region, uint32_t index)
+{
+	return (struct km_ring *)(region->rings + index * region->ring_stride);
+}
+
+static inline struct km_sample_header *km_region_sample(
+	const struct km_region *region, uint32_t slot)
+{
+	return (struct km_sample_header *)(region->payload + slot * region->payload_stride);
+}
+
+static inline unsigned char *km_region_payload(const struct km_region *region, uint32_t slot)
+{
+	return region->payload + slot * region->payload_stride + sizeof(struct km_sample_header);
+}

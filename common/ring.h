@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One subscriber's ring: a window of cells that many publishers append to and evict from, and one
+ * subscriber takes from. Lock-free in the strict sense: there is no intermediate state, so whoever
+ * stops at any instruction is waited for by nobody.
+ *
+ *   position p, a u64 that only grows     cell p % capacity holds [lap(p) : 40 | slot : 24]
+ *
+ *        head             hint   frontier
+ *         |                |       |
+ *   ... [l|a] [l|b] [l|c] [l|d] [l-1|x] [l-1|y] ...      the window is head .. frontier: the
+ *                                                        positions whose cells carry their lap
+ *   commit  one CAS of one cell word at the frontier: [lap-1 | *] -> [lap | slot]
+ *   take    CAS head h -> h+1 by the subscriber: the message is the subscriber's
+ *   evict   CAS head h -> h+1 by a publisher that finds p - head == capacity: the old message is
+ * the publisher's to drop
+ *
+ * Invariants
+ * - The commit CAS arbitrates a position, the CAS on head arbitrates the slot that leaves.
+ * Positions are committed in order without holes: p is tried only when every earlier cell was seen
+ * committed.
+ * - head <= frontier <= head + capacity. Rings are never reset; the first position is `capacity`,
+ * the first lap 1, so zeroed cells are those of lap 0.
+ * - hint <= frontier: it is stored after the commit that it speaks of. It may go back. A stale one
+ * costs steps, never correctness.
+ * - Laps are compared modulo 2^40 as signed distances. A publisher would have to stand still for
+ * 2^39 laps to be mistaken.
+ *
+ * Orders
+ *   R1 cell load                  acquire             pairs with R3: the payload of a committed
+ * slot R2 head load                  acquire             pairs with R4, R6: what was taken is gone
+ *   R3 commit CAS                 seq_cst / relaxed   pairs with R1; store -> load with W1
+ * (waiter.h) R4 evict CAS                  release / relaxed   pairs with R2, C4 (reconcile.c):
+ * `evicting` is seen R5 hint load / store          acquire / release   pairs with itself: cells up
+ * to the hint are seen R6 take CAS                   release / relaxed   pairs with R2, C4
+ * (reconcile.c): held[] is seen
+ *
+ * Crash points: before R3 the message isn't in, after it is; before R4 or R6 the old message is in
+ * the window, after it is in nobody's but the dead hazard's, so its bit is stale.
+ *
+ * Nothing here trusts the memory: with a corrupt ring that stands still every loop ends, in
+ * -ESTALE.
+ */
+#pragma once
+
+#include <errno.h>
+
+#include "endpoint.h"
+#include "region.h"
+#include "slot.h"
+
+#define KM_CELL_SLOT_BITS 24
+#define KM_CELL_SLOT_MASK ((UINT64_C(1) << KM_CELL_SLOT_BITS) - 1)
+#define KM_CELL_LAP_MASK  ((UINT64_C(1) << 40) - 1)
+
+static inline uint64_t km_cell_word(uint64_t lap, uint32_t slot)
+{
+	return lap << KM_CELL_SLOT_BITS | slot;
+}
+
+static inline uint32_t km_cell_slot(uint64_t word)
+{
+	return (uint32_t)(word & KM_CELL_SLOT_MASK);
+}
+
+/* By how many laps a cell's word is ahead (positive) or behind of `position`: 0 committed at it, -1
+ * waiting for it. */
+static inline int64_t km_cell_laps_ahead(uint64_t word, uint64_t position, uint32_t shift)
+{
+	uint64_t distance = (word >> KM_CELL_SLOT_BITS) - (position >> shift);
+
+	return (int64_t)(distance << KM_CELL_SLOT_BITS) >> KM_CELL_SLOT_BITS;
+}
+
+/* What one publisher remembers of one ring: private, both values may be old. */
+struct km_ring_cursor {
+	uint64_t head; /* some head that was read; head only grows */
+};
+
+/* Tells km_ring_commit's caller what it pushed out. */
+struct km_ring_result {
+	uint64_t position; /* where the message went */
+	uint32_t evictions;
+	uint32_t last_evicted; /* slot, valid when evictions > 0 */
+};
+
+/*
+ * Makes room at the head of a full ring: evicts slot `old` at position `head`. The bit's drop is
+ * the caller's proof that it may be reused. False when somebody else moved the head.
+ */
+static inline bool km_ring_evict(const struct km_region *region, struct km_ring *ring,
+	uint32_t ring_index, _Atomic uint32_t *evicting, uint64_t head, uint32_t old)
+{
+	km_hazard_set(evicting, old);
+	if (!km_cas(R4, release, relaxed, &ring->head, &head, head + 1))
+		return false;
+	km_slot_drop(&region->slots[old], UINT64_C(1) << ring_index);
+	return true;
+}
+
+/*
+ * Appends `slot`, whose word carries the ring's bit, pushing out the oldest message of a full ring.
+ * `endpoint` is the caller's; its `delivering` names the slot. Errors: -ESTALE the ring makes no
+ * sense.
+ */
+static inline int km_ring_commit(const struct km_region *region, uint32_t ring_index, uint32_t slot,
+	struct km_endpoint *endpoint, struct km_ring_cursor *cursor, struct km_ring_result *ret)
+{
+	struct km_ring *ring = km_region_ring(region, ring_index);
+	const uint32_t shift = region->cell_shift;
+	const uint64_t capacity = (uint64_t)region->cell_mask + 1;
+	uint64_t p = km_load(R5, acquire, &ring->hint);
+
+	if ((int64_t)(p - cursor->head) < 0)
+		p = cursor->head;
+	for (;;) {
+		_Atomic uint64_t *cell = &ring->cells[p & region->cell_mask];
+		uint64_t word = km_load(R1, acquire, cell);
+		int64_t ahead = km_cell_laps_ahead(word, p, shift);
+
+		if (ahead >= 0) { /* committed at p or a lap later: go behind what is there */
+			p += ((uint64_t)ahead << shift) + 1;
+			continue;
+		}
+		if (ahead != -1)
+			return -ESTALE;
+		if (p - cursor->head >= capacity) {
+			cursor->head = km_load(R2, acquire, &ring->head);
+			if ((int64_t)(p - cursor->head) < 0) { /* the ring went on meanwhile */
+				p = cursor->head;
+				continue;
+			}
+			if (p - cursor->head > capacity)
+				return -ESTALE;
+			if (p - cursor->head == capacity) {
+				uint32_t old = km_cell_slot(word);
+
+				if (old >= region->geometry.pool_size)
+					return -ESTALE;
+				if (!km_ring_evict(region, ring, ring_index, &endpoint->evicting,
+					    cursor->head, old))
+					continue;
+				cursor->head++;
+				ret->evictions++;
+				ret->last_evicted = old;
+			}
+		}
+		if (km_cas(R3, seq_cst, relaxed, cell, &word, km_cell_word(p >> shift, slot))) {
+			km_store(R5, release, &ring->hint, p + 1);
+			ret->position = p;
+			return 0;
+		}
+	}
+}
+
+/*
+ * Evicts everything from a ring that isn't live. Anybody may, at the same time as anybody else;
+ * `evicting` is the caller's hazard. Returns how many it pushed out; stops after two rings' worth
+ * (a publisher that goes on delivering to a ring that isn't live must not keep the caller). Errors:
+ * -ESTALE.
+ */
+static inline int km_ring_drain(
+	const struct km_region *region, uint32_t ring_index, _Atomic uint32_t *evicting)
+{
+	struct km_ring *ring = km_region_ring(region, ring_index);
+	int evictions = 0;
+
+	for (uint32_t budget = 2 * region->geometry.ring_capacity + 16; budget > 0; budget--) {
+		uint64_t head = km_load(R2, acquire, &ring->head);
+		uint64_t word = km_load(R1, acquire, &ring->cells[head & region->cell_mask]);
+		int64_t ahead = km_cell_laps_ahead(word, head, region->cell_shift);
+		uint32_t old = km_cell_slot(word);
+
+		if (ahead == -1)
+			break;
+		if (ahead > 0) {
+			/* a full ring went on; head must have moved */
+			if (km_load(R2, acquire, &ring->head) == head)
+				return -ESTALE;
+			continue;
+		}
+		if (ahead < -1 || old >= region->geometry.pool_size)
+			return -ESTALE;
+		evictions += km_ring_evict(region, ring, ring_index, evicting, head, old);
+	}
+	km_hazard_clear(evicting);
+	return evictions;
+}
+
+/*
+ * Takes the oldest message for the ring's subscriber. `held` is the subscriber's hazard for it: it
+ * names the slot on success and nothing otherwise. Errors: -EAGAIN empty; -ESTALE.
+ */
+static inline int km_ring_take(const struct km_region *region, struct km_ring *ring,
+	_Atomic uint32_t *held, uint64_t *ret_position, uint32_t *ret_slot)
+{
+	bool hazard = false;
+	int r;
+
+	for (;;) {
+		uint64_t head = km_load(R2, acquire, &ring->head);
+		uint64_t word = km_load(R1, acquire, &ring->cells[head & region->cell_mask]);
+		int64_t ahead = km_cell_laps_ahead(word, head, region->cell_shift);
+		uint32_t slot = km_cell_slot(word);
+
+		if (ahead == -1) {
+			r = -EAGAIN;
+			break;
+		}
+		if (ahead > 0) {
+			/* evicted and overwritten in between: head must have moved */
+			if (km_load(R2, acquire, &ring->head) != head)
+				continue;
+			r = -ESTALE;
+			break;
+		}
+		if (ahead < -1 || slot >= region->geometry.pool_size) {
+			r = -ESTALE;
+			break;
+		}
+		km_prefetch_write(&region->slots[slot].word);
+		km_hazard_set(held, slot);
+		hazard = true;
+		if (km_cas(R6, release, relaxed, &ring->head, &head, head + 1)) {
+			*ret_position = head;
+			*ret_slot = slot;
+			return 0;
+		}
+	}
+	if (hazard)
+		km_hazard_clear(held);
+	return r;
+}

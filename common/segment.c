@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Memory segments: see segment.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "cleanup.h"
+#include "segment.h"
+
+#define NEEDED_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+static int memfd_open(const char *name)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+
+	if (fd < 0 && errno == EINVAL) /* a kernel before 6.3, or a bad name */
+		fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Pages are reserved now: shortage is an error here and never a signal later. */
+static int reserve(int fd, uint64_t size)
+{
+	int r;
+
+	do
+		r = fallocate(fd, 0, 0, (off_t)size) < 0 ? -errno : 0;
+	while (r == -EINTR);
+	return r == -ENOSPC || r == -EFBIG ? -ENOMEM : r;
+}
+
+int km_segment_create(const char *name, uint64_t size, int *ret_fd)
+{
+	if (size == 0)
+		return -EINVAL;
+	if (size > INT64_MAX)
+		return -ENOMEM;
+
+	_cleanup_(km_closep) int fd = memfd_open(name);
+	if (fd < 0)
+		return fd;
+	if (fchmod(fd, 0600) < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)size) < 0)
+		return errno == EFBIG || errno == EINVAL ? -ENOMEM : -errno;
+	int r = reserve(fd, size);
+	if (r < 0)
+		return r;
+	if (fcntl(fd, F_ADD_SEALS, NEEDED_SEALS) < 0)
+		return -errno;
+	*ret_fd = km_steal_fd(fd);
+	return 0;
+}
+
+int km_segment_reopen(int fd, int flags, int *ret_fd)
+{
+	char path[sizeof "/proc/self/fd/-2147483648"];
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	int copy = open(path, flags | O_CLOEXEC | O_NOCTTY);
+	if (copy < 0)
+		return -errno;
+	*ret_fd = copy;
+	return 0;
+}
+
+int km_segment_map(int fd, uint64_t size, int prot, void **ret)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	/* what isn't a memfd has no seals */
+	int seals = fcntl(fd, F_GET_SEALS);
+	if (size == 0 || st.st_size < 0 || (uint64_t)st.st_size < size || seals < 0 ||
+		!(seals & F_SEAL_SHRINK))
+		return -EPROTO;
+
+	void *memory = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
+	if (memory == MAP_FAILED)
+		return -errno;
+	if (madvise(memory, size, MADV_DONTFORK) < 0) {
+		int r = -errno;
+
+		munmap(memory, size);
+		return r;
+	}
+	*ret = memory;
+	return 0;
+}
+
+void km_segment_unmap(void *memory, uint64_t size)
+{
+	if (memory)
+		munmap(memory, size);
+}
+
+int km_segment_lock(int fd, int exclusive)
+{
+	if (flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0)
+		return -errno;
+	return 0;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Memory segments: memfds of a fixed size that can't shrink under a mapping.
+ *
+ * The broker makes them, sealed (SHRINK, GROW, SEAL), of mode 0600, with all pages reserved: who
+ * maps one never meets a SIGBUS. A subscriber gets the payload through a description that was
+ * opened read-only: a process of another uid can't turn that into a writable one, by mprotect, by a
+ * second mmap or through /proc, since the file's mode lets only the broker's own uid open it.
+ *
+ * Mappings are not inherited by fork (MADV_DONTFORK).
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* A new zeroed segment. `name` is what /proc/PID/maps shows after "memfd:". *ret_fd is the caller's
+ * (close-on-exec). Errors: -EINVAL size 0 or name too long; -ENOMEM not so much memory; -EMFILE,
+ * -ENFILE. Blocks while the kernel clears the pages. */
+int km_segment_create(const char *name, uint64_t size, int *ret_fd);
+
+/* A second open file description of the same segment, with O_RDONLY or O_RDWR as `flags`. Errors:
+ * those of open(2). */
+int km_segment_reopen(int fd, int flags, int *ret_fd);
+
+/* Checks that `fd` is a memfd of at least `size` bytes that can't shrink, and maps it. `prot` as
+ * mmap(2). Errors: -EPROTO not such a segment; -ENOMEM; -EACCES. */
+int km_segment_map(int fd, uint64_t size, int prot, void **ret);
+
+/* Takes a null pointer. */
+void km_segment_unmap(void *memory, uint64_t size);
+
+/* Locks the open file description `fd`, shared or exclusive; never waits. A mapping made through
+ * the description keeps the lock after every descriptor of it is closed.
+ * Errors: -EWOULDBLOCK somebody else has it. */
+int km_segment_lock(int fd, int exclusive);

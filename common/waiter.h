@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a subscriber sleeps and is woken: a futex word in its ring, [generation : 30 | WOKEN |
+ * ASLEEP].
+ *
+ *   subscriber: announce (one RMW: generation + 1, ASLEEP, not WOKEN) - look again - FUTEX_WAIT -
+ *               retract (clear ASLEEP)
+ *   publisher:  commit - load; if ASLEEP and not WOKEN: generation + 1 - FUTEX_WAKE - mark WOKEN
+ *
+ * Invariants
+ * - Only the subscriber clears ASLEEP. A publisher that did and stood still before its wake would
+ * leave the subscriber asleep while others publish.
+ * - The generation moves before the wake, so a subscriber that is just about to wait does not.
+ * - WOKEN is set after the wake, on exactly the word that the wake was for, so it never hides a
+ * later sleep.
+ * - A publisher that died between its commit and its wake is made good by the reconciler, which
+ * wakes every ring that sleeps.
+ *
+ * Orders
+ *   W1 publisher's load    seq_cst   after R3 (ring.h)      } the only store -> load pair: either
+ * the W2 announce            seq_cst   before the second look } publisher sees ASLEEP or the second
+ *   W3 second look (R7)    seq_cst   load of the cell       } look sees the message
+ *   W4 bump, mark          seq_cst   wakes are system calls; nothing to win
+ *   W5 retract             relaxed   the next look is R1's
+ */
+#pragma once
+
+#include "atomic.h"
+#include "layout.h"
+#include "region.h"
+
+#define KM_WAITING_ASLEEP     1u
+#define KM_WAITING_WOKEN      2u
+#define KM_WAITING_GENERATION 4u
+
+#define KM_WAIT_FOREVER       (-1)
+
+/* Says that the ring's subscriber is about to sleep; returns the word to wait for. */
+uint32_t km_waiter_announce(struct km_ring *ring);
+
+/* The second look, after announce: is there a message at head? */
+bool km_waiter_look(const struct km_region *region, struct km_ring *ring);
+
+/* Says that the subscriber is up again. */
+void km_waiter_retract(struct km_ring *ring);
+
+/* Wakes a ring whose waiting word was seen as `seen` (ASLEEP, not WOKEN). */
+void km_waiter_wake(struct km_ring *ring, uint32_t seen);
+
+/* For publishers, after each commit: wakes the subscriber if it sleeps. No system call if not. */
+static inline void km_waiter_notify(struct km_ring *ring)
+{
+	uint32_t seen = km_load(W1, seq_cst, &ring->waiting);
+
+	if (__builtin_expect(
+		    (seen & (KM_WAITING_ASLEEP | KM_WAITING_WOKEN)) == KM_WAITING_ASLEEP, 0))
+		km_waiter_wake(ring, seen);
+}
+
+/* For the reconciler: wakes the ring if it is asleep, whatever WOKEN says. */
+void km_waiter_wake_anyway(struct km_ring *ring);
+
+/*
+ * Sleeps until a message is at the ring's head, somebody wakes the ring, or `deadline_ns` on
+ * CLOCK_MONOTONIC (KM_WAIT_FOREVER: none) has passed. Signals don't end it. The caller looks for
+ * itself why it returned. Returns 0 or -ETIMEDOUT.
+ */
+int km_waiter_sleep(const struct km_region *region, struct km_ring *ring, int64_t deadline_ns);
+
+/* futex.c: the two system calls, on words that processes share. Wait returns 0 when woken or when
+ * the word differs, -ETIMEDOUT, or -EINTR. */
+int km_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns);
+void km_futex_wake(_Atomic uint32_t *word);
+
+/* CLOCK_MONOTONIC in ns. */
+int64_t km_clock_ns(void);

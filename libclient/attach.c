@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Attaching: what the broker's ATTACHED answer brought is mapped and checked, and given back in the
+ * end. Descriptors are closed once mapped; the mappings are the only thing that stays.
+ */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "cleanup.h"
+#include "control.h"
+#include "segment.h"
+
+/* The endpoint record that the answer names, if it lies where a record can. */
+static int find_record(struct kickmsg_client *client, const struct km_msg_attached *answer,
+	const struct km_region *region, enum km_role role, struct km_endpoint **ret)
+{
+	uint64_t size = km_geometry_endpoint_size(&region->geometry, role);
+
+	if (answer->segment >= client->segment_count ||
+		answer->record_offset % KM_CACHE_LINE != 0 ||
+		answer->record_offset + size > client->segments[answer->segment].size)
+		return -EPROTO;
+
+	struct km_endpoint *record =
+		(void *)((unsigned char *)client->segments[answer->segment].memory +
+			 answer->record_offset);
+	if (record->role != role || answer->role != (uint32_t)role)
+		return -EPROTO;
+	if (role == KM_ROLE_PUBLISHER &&
+		(answer->id == 0 || answer->id > region->geometry.max_publishers))
+		return -EPROTO;
+	if (role == KM_ROLE_SUBSCRIBER &&
+		(answer->ring >= region->geometry.max_subscribers ||
+			record->held_count != region->geometry.max_borrows + 1))
+		return -EPROTO;
+	*ret = record;
+	return 0;
+}
+
+static int map_region(
+	struct km_attachment *ret, const struct km_msg_attached *answer, const int *fds)
+{
+	int access = ret->role == KM_ROLE_PUBLISHER ? PROT_READ | PROT_WRITE : PROT_READ;
+	int r = km_segment_map(fds[0], answer->control_size, PROT_READ | PROT_WRITE, &ret->control);
+
+	if (r == 0)
+		r = km_segment_map(fds[1], answer->payload_size, access, &ret->payload);
+	if (r == 0)
+		r = km_region_attach(&ret->region, ret->control, answer->control_size, ret->payload,
+			answer->payload_size);
+	return r;
+}
+
+int km_attachment_map(struct km_attachment *ret, struct kickmsg_client *client,
+	const struct km_msg_attached *answer, const int *fds, struct km_endpoint **ret_endpoint)
+{
+	int r = 0;
+
+	ret->endpoint_name = answer->endpoint;
+	ret->control_size = answer->control_size;
+	ret->payload_size = answer->payload_size;
+	pthread_mutex_lock(&client->lock);
+	if (answer->new_segment_size > 0)
+		r = km_client_add_segment(client, fds[2], answer->new_segment_size);
+	if (r == 0)
+		r = map_region(ret, answer, fds);
+	if (r == 0)
+		r = find_record(client, answer, &ret->region, ret->role, ret_endpoint);
+	pthread_mutex_unlock(&client->lock);
+	return r;
+}
+
+void km_attachment_unmap(struct km_attachment *attachment)
+{
+	km_segment_unmap(attachment->control, attachment->control_size);
+	km_segment_unmap(attachment->payload, attachment->payload_size);
+	attachment->control = attachment->payload = NULL;
+}
+
+void km_attachment_link(struct km_attachment *attachment, struct kickmsg_client *client)
+{
+	pthread_mutex_lock(&client->lock);
+	attachment->client = client;
+	attachment->previous = NULL;
+	attachment->next = client->attachments;
+	if (attachment->next)
+		attachment->next->previous = attachment;
+	client->attachments = attachment;
+	pthread_mutex_unlock(&client->lock);
+}
+
+void km_attachment_detach(struct km_attachment *attachment)
+{
+	struct kickmsg_client *client = attachment->client;
+	struct km_msg_detach detach = { .header.op = KM_OP_DETACH,
+		.endpoint = attachment->endpoint_name };
+	union km_msg answer;
+
+	pthread_mutex_lock(&client->lock);
+	if (attachment->previous)
+		attachment->previous->next = attachment->next;
+	else
+		client->attachments = attachment->next;
+	if (attachment->next)
+		attachment->next->previous = attachment->previous;
+	pthread_mutex_unlock(&client->lock);
+	/* if the broker is gone, the end of the mapping says the same */
+	km_client_call(client, &detach, sizeof detach, KM_OP_OK, &answer, NULL, NULL);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the library's files share: a client, what it attached, and the private half of publishers
+ * and subscribers.
+ *
+ *   kickmsg_client --- attachments ---> kickmsg_publisher | kickmsg_subscriber
+ *                                        region (mappings), endpoint record, private state
+ *
+ * km_publisher_init() and km_subscriber_init() need no broker: they take memory as it is. The tests
+ * build on them.
+ */
+#pragma once
+
+#include <pthread.h>
+
+#include "kickmsg.h"
+#include "ring.h"
+#include "slotcache.h"
+#include "wire.h"
+
+#define KM_EXPORT __attribute__((visibility("default")))
+
+/* A client segment: endpoint records of this process. */
+struct km_client_segment {
+	void *memory;
+	uint64_t size;
+};
+
+struct kickmsg_client {
+	int socket;
+	pthread_mutex_t lock; /* all below; control calls take turns */
+	uint32_t serial;
+	uint64_t timeout_ns;
+	struct km_attachment *attachments;
+	struct km_client_segment *segments;
+	size_t segment_count;
+	char error[KM_WIRE_TEXT_SIZE];
+};
+
+/* What a publisher and a subscriber have in common: how they came and how they go. First member of
+ * both. */
+struct km_attachment {
+	struct kickmsg_client *client; /* null: made without a broker */
+	struct km_attachment *next, *previous;
+	uint64_t endpoint_name; /* in DETACH */
+	enum km_role role;
+	struct km_region region;
+	void *control, *payload; /* mappings; null without a broker */
+	uint64_t control_size, payload_size;
+};
+
+struct km_loan {
+	uint32_t slot;
+	uint64_t len; /* as asked for; the loan is out while busy */
+	bool busy;
+};
+
+struct kickmsg_publisher {
+	struct km_attachment attachment;
+	struct km_endpoint *endpoint;
+	uint32_t id;
+	uint64_t sequence;
+	uint64_t failed;
+	uint32_t loan_count;
+	struct km_loan *loans; /* [max_loans] */
+	struct km_slot_cache cache;
+	struct km_ring_cursor cursors[KM_MAX_RINGS];
+};
+
+struct km_hold {
+	uint32_t slot;
+	bool busy;
+	uint64_t position;
+};
+
+struct kickmsg_subscriber {
+	struct km_attachment attachment;
+	struct km_endpoint *endpoint;
+	struct km_ring *ring;
+	uint32_t ring_index;
+	uint32_t borrowed; /* samples that the user has */
+	uint32_t spare;    /* an entry of holds[] that is not busy */
+	bool has_pending;  /* taken, but too long for the buffer that it was meant for */
+	struct kickmsg_sample pending;
+	uint64_t next; /* position that is expected next */
+	uint64_t lost;
+	uint64_t spin_ns;
+	struct km_hold *holds; /* [max_borrows + 1], as the endpoint's held[] */
+};
+
+/* attachment.region is set. `endpoint` is formatted. Errors: -ENOMEM, -EPROTO. */
+int km_publisher_init(
+	struct kickmsg_publisher *publisher, struct km_endpoint *endpoint, uint32_t id);
+/* Gives back all loans and frees private memory; mappings stay. */
+void km_publisher_deinit(struct kickmsg_publisher *publisher);
+
+/* `start`: the first position that may be this subscriber's. */
+int km_subscriber_init(struct kickmsg_subscriber *subscriber, struct km_endpoint *endpoint,
+	uint32_t ring_index, uint64_t start);
+/* Gives back all samples and frees private memory; mappings stay. */
+void km_subscriber_deinit(struct kickmsg_subscriber *subscriber);
+
+/* attach.c: maps what the broker answered; closes nothing. `ret->role` says what was asked for. */
+int km_attachment_map(struct km_attachment *ret, struct kickmsg_client *client,
+	const struct km_msg_attached *answer, const int *fds, struct km_endpoint **ret_endpoint);
+void km_attachment_unmap(struct km_attachment *attachment);
+void km_attachment_link(struct km_attachment *attachment, struct kickmsg_client *client);
+/* Takes it out of the client's list and tells the broker that it is gone. */
+void km_attachment_detach(struct km_attachment *attachment);
+
+/* config.c */
+int km_topic_config_to_geometry(const struct kickmsg_topic_config *config, struct km_geometry *ret,
+	char *ret_text, size_t text_size);

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Receiving: take the oldest message (ring.h R6, held[k] set before it), hand it out, and in the
+ * end drop the ring's bit (slot.h S4), then clear held[k]. One locked instruction to take, one to
+ * release; sleeping is waiter.h's.
+ *
+ * What was skipped is counted where it shows: the position of what is taken less the one that was
+ * expected.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "internal.h"
+#include "waiter.h"
+
+/* Ends what held[hold] covers: the slot may be somebody else's from here on. */
+static void let_go(struct kickmsg_subscriber *subscriber, uint32_t hold)
+{
+	const struct km_region *region = &subscriber->attachment.region;
+	struct km_hold *entry = &subscriber->holds[hold];
+
+	entry->busy = false;
+	subscriber->spare = hold;
+	km_slot_drop(&region->slots[entry->slot], UINT64_C(1) << subscriber->ring_index);
+	km_hazard_clear(&subscriber->endpoint->held[hold]);
+}
+
+static void find_spare(struct kickmsg_subscriber *subscriber)
+{
+	uint32_t hold = subscriber->spare;
+
+	while (subscriber->holds[hold].busy)
+		hold = hold < subscriber->attachment.region.geometry.max_borrows ? hold + 1 : 0;
+	subscriber->spare = hold;
+}
+
+/* Takes the oldest message; it is in the hold *ret->hold until let_go(). Errors: -EAGAIN, -ESTALE.
+ */
+static int take(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
+{
+	const struct km_region *region = &subscriber->attachment.region;
+	struct km_endpoint *endpoint = subscriber->endpoint;
+	uint64_t position;
+	uint32_t slot;
+
+	/* holds has one more entry than may be lent, so there is one */
+	if (subscriber->holds[subscriber->spare].busy)
+		find_spare(subscriber);
+	uint32_t hold = subscriber->spare;
+	int r = km_ring_take(region, subscriber->ring, &endpoint->held[hold], &position, &slot);
+	if (r < 0) {
+		if (r == -EAGAIN &&
+			km_load(L1, acquire, &region->header->live) & KM_LIVE_QUARANTINED)
+			r = -ESTALE;
+		return r;
+	}
+	subscriber->holds[hold] = (struct km_hold){ slot, true, position };
+	if (position != subscriber->next) {
+		subscriber->lost += position - subscriber->next;
+		km_store(H2, relaxed, &endpoint->lost, subscriber->lost);
+	}
+	subscriber->next = position + 1;
+	km_endpoint_count(&endpoint->messages, 1);
+
+	const struct km_sample_header *sample = km_region_sample(region, slot);
+	uint64_t len = sample->len;
+	if (len > region->geometry.max_payload_size) {
+		let_go(subscriber, hold);
+		return -ESTALE;
+	}
+	*ret = (struct kickmsg_sample){
+		.data = km_region_payload(region, slot),
+		.len = len,
+		.ring_pos = position,
+		.publisher_sequence = sample->sequence,
+		.publisher_id = sample->publisher_id,
+		.hold = hold,
+		.subscriber = subscriber,
+	};
+	return 0;
+}
+
+KM_EXPORT int kickmsg_try_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
+{
+	if (subscriber->borrowed >= subscriber->attachment.region.geometry.max_borrows)
+		return -EDQUOT;
+	if (subscriber->has_pending) {
+		*ret = subscriber->pending;
+		subscriber->has_pending = false;
+	} else {
+		int r = take(subscriber, ret);
+
+		if (r < 0)
+			return r;
+	}
+	subscriber->borrowed++;
+	return 0;
+}
+
+KM_EXPORT int kickmsg_sample_release(struct kickmsg_sample *sample)
+{
+	struct kickmsg_subscriber *subscriber = sample->subscriber;
+
+	if (!subscriber || sample->hold > subscriber->attachment.region.geometry.max_borrows)
+		return -EINVAL;
+	const struct km_hold *entry = &subscriber->holds[sample->hold];
+	if (!entry->busy || entry->position != sample->ring_pos)
+		return -EINVAL;
+	sample->subscriber = NULL;
+	sample->data = NULL;
+	subscriber->borrowed--;
+	let_go(subscriber, sample->hold);
+	return 0;
+}
+
+KM_EXPORT ssize_t kickmsg_try_receive_copy(
+	struct kickmsg_subscriber *subscriber, void *buf, size_t size)
+{
+	struct kickmsg_sample sample = subscriber->pending;
+
+	if (!subscriber->has_pending) {
+		int r = take(subscriber, &sample);
+
+		if (r < 0)
+			return r;
+	}
+	if (sample.len > size) {
+		subscriber->pending = sample;
+		subscriber->has_pending = true;
+		return -EMSGSIZE;
+	}
+	subscriber->has_pending = false;
+	if (sample.len > 0)
+		memcpy(buf, sample.data, sample.len);
+	let_go(subscriber, sample.hold);
+	return (ssize_t)sample.len;
+}
+
+/* One try of a receive in either style. */
+struct attempt {
+	struct kickmsg_sample *sample; /* or null: */
+	void *buf;
+	size_t size;
+};
+
+static ssize_t try_once(struct kickmsg_subscriber *subscriber, const struct attempt *attempt)
+{
+	if (attempt->sample)
+		return kickmsg_try_receive(subscriber, attempt->sample);
+	return kickmsg_try_receive_copy(subscriber, attempt->buf, attempt->size);
+}
+
+static ssize_t spin(
+	struct kickmsg_subscriber *subscriber, const struct attempt *attempt, int64_t deadline_ns)
+{
+	int64_t end_ns;
+
+	if (__builtin_add_overflow(km_clock_ns(), (int64_t)subscriber->spin_ns, &end_ns) ||
+		end_ns < 0)
+		end_ns = INT64_MAX;
+	if (deadline_ns >= 0 && deadline_ns < end_ns)
+		end_ns = deadline_ns;
+	do {
+		for (int i = 0; i < 64; i++) {
+			ssize_t r = try_once(subscriber, attempt);
+
+			if (r != -EAGAIN)
+				return r;
+			km_pause();
+		}
+	} while (km_clock_ns() < end_ns);
+	return -EAGAIN;
+}
+
+static ssize_t wait_for(
+	struct kickmsg_subscriber *subscriber, const struct attempt *attempt, int64_t timeout_ns)
+{
+	const struct km_region *region = &subscriber->attachment.region;
+	int64_t deadline_ns = KM_WAIT_FOREVER;
+	ssize_t r = try_once(subscriber, attempt);
+
+	if (r != -EAGAIN || timeout_ns == 0)
+		return r;
+	if (timeout_ns > 0 && __builtin_add_overflow(km_clock_ns(), timeout_ns, &deadline_ns))
+		deadline_ns = KM_WAIT_FOREVER;
+	if (subscriber->spin_ns > 0)
+		r = spin(subscriber, attempt, deadline_ns);
+	while (r == -EAGAIN) {
+		int slept = km_waiter_sleep(region, subscriber->ring, deadline_ns);
+
+		r = try_once(subscriber, attempt);
+		if (r == -EAGAIN && slept == -ETIMEDOUT)
+			return -ETIMEDOUT;
+	}
+	return r;
+}
+
+KM_EXPORT int kickmsg_receive(
+	struct kickmsg_subscriber *subscriber, int64_t timeout_ns, struct kickmsg_sample *ret)
+{
+	struct attempt attempt = { .sample = ret };
+
+	return (int)wait_for(subscriber, &attempt, timeout_ns);
+}
+
+KM_EXPORT ssize_t kickmsg_receive_copy(
+	struct kickmsg_subscriber *subscriber, void *buf, size_t size, int64_t timeout_ns)
+{
+	struct attempt attempt = { .buf = buf, .size = size };
+
+	return wait_for(subscriber, &attempt, timeout_ns);
+}
+
+KM_EXPORT uint64_t kickmsg_subscriber_lost(const struct kickmsg_subscriber *subscriber)
+{
+	uint64_t head = km_load(R2, acquire, &subscriber->ring->head);
+
+	/* nobody but the subscriber takes, so what lies before head and wasn't taken was pushed out
+	 */
+	return subscriber->lost + (head - subscriber->next);
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Publishing. The steps of a message, each explained where it lives:
+ *
+ *   claim a slot (slotcache.c, slot.h S1) - write in place - targets = live (L1) - delivering =
+ * slot (H1) - W = targets (S3) - commit to each target's ring (ring.h R3), pushing out the oldest
+ * of full ones (R4) - wake who sleeps (waiter.h W1) - drop what wasn't delivered (S4) - delivering,
+ * evicting = none (H1)
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "internal.h"
+#include "waiter.h"
+
+#define km_for_each_bit(index, bits)                                                               \
+	for (uint64_t left_ = (bits); left_ && ((index) = (uint32_t)__builtin_ctzll(left_), true); \
+		left_ &= left_ - 1)
+
+/* A publisher that finds no slot free may itself empty the rings of those who are gone. */
+static bool evict_from_rings_of_the_gone(struct kickmsg_publisher *publisher)
+{
+	const struct km_region *region = &publisher->attachment.region;
+	uint64_t live = km_load(L1, acquire, &region->header->live);
+	bool any = false;
+
+	for (uint32_t i = 0; i < region->geometry.max_subscribers; i++)
+		if (!(live >> i & 1))
+			any |= km_ring_drain(region, i, &publisher->endpoint->evicting) > 0;
+	return any;
+}
+
+static int claim(struct kickmsg_publisher *publisher, size_t len, uint32_t *ret_slot)
+{
+	const struct km_region *region = &publisher->attachment.region;
+
+	if (len > region->geometry.max_payload_size)
+		return -EMSGSIZE;
+	int r = km_slot_cache_claim(&publisher->cache, region, publisher->id, ret_slot);
+	if (r == -EAGAIN && evict_from_rings_of_the_gone(publisher))
+		r = km_slot_cache_claim(&publisher->cache, region, publisher->id, ret_slot);
+	if (r == -EAGAIN) {
+		km_endpoint_count(&publisher->endpoint->failed, 1);
+		if (km_load(L1, acquire, &region->header->live) & KM_LIVE_QUARANTINED)
+			r = -ESTALE;
+	}
+	return r;
+}
+
+/* Commits `slot` to the rings `targets`. Returns the bits of those that made no sense. */
+static uint64_t deliver(struct kickmsg_publisher *publisher, uint32_t slot, uint64_t targets)
+{
+	const struct km_region *region = &publisher->attachment.region;
+	struct km_endpoint *endpoint = publisher->endpoint;
+	struct km_ring_result result = { 0 };
+	uint64_t failed = 0;
+	uint32_t i;
+
+	km_hazard_set(&endpoint->delivering, slot);
+	km_slot_send(&region->slots[slot], targets);
+	km_for_each_bit (i, targets)
+		if (km_ring_commit(region, i, slot, endpoint, &publisher->cursors[i], &result) < 0)
+			failed |= UINT64_C(1) << i;
+	km_for_each_bit (i, targets)
+		km_waiter_notify(km_region_ring(region, i));
+	if (failed)
+		km_slot_drop(&region->slots[slot], failed);
+	km_hazard_clear(&endpoint->delivering);
+	if (result.evictions) {
+		km_hazard_clear(&endpoint->evicting);
+		km_endpoint_count(&endpoint->evicted, result.evictions);
+	}
+	return failed;
+}
+
+static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t len)
+{
+	const struct km_region *region = &publisher->attachment.region;
+	struct km_sample_header *sample = km_region_sample(region, slot);
+	uint64_t live = km_load(L1, acquire, &region->header->live);
+	uint64_t targets = live & ((UINT64_C(1) << region->geometry.max_subscribers) - 1);
+	uint64_t failed = 0;
+
+	if (live & KM_LIVE_QUARANTINED) {
+		km_slot_drop(&region->slots[slot], KM_SLOT_ID_MASK);
+		return -ESTALE;
+	}
+	sample->sequence = ++publisher->sequence;
+	sample->len = len;
+	sample->publisher_id = publisher->id;
+	if (targets)
+		failed = deliver(publisher, slot, targets);
+	else
+		km_slot_drop(&region->slots[slot], KM_SLOT_ID_MASK);
+	km_endpoint_count(&publisher->endpoint->messages, 1);
+	km_slot_cache_remember(&publisher->cache, region, slot);
+	return failed ? -ESTALE : 0;
+}
+
+KM_EXPORT ssize_t kickmsg_send(struct kickmsg_publisher *publisher, const void *data, size_t len)
+{
+	uint32_t slot;
+	int r = claim(publisher, len, &slot);
+
+	if (r < 0)
+		return r;
+	if (len > 0)
+		memcpy(km_region_payload(&publisher->attachment.region, slot), data, len);
+	r = publish(publisher, slot, len);
+	return r < 0 ? r : (ssize_t)len;
+}
+
+KM_EXPORT int kickmsg_loan(struct kickmsg_publisher *publisher, size_t len, void **ret_payload)
+{
+	const struct km_region *region = &publisher->attachment.region;
+	struct km_loan *loan = publisher->loans;
+	uint32_t slot;
+
+	if (publisher->loan_count == region->geometry.max_loans)
+		return len > region->geometry.max_payload_size ? -EMSGSIZE : -EDQUOT;
+	int r = claim(publisher, len, &slot);
+	if (r < 0)
+		return r;
+	while (loan->busy)
+		loan++;
+	*loan = (struct km_loan){ .slot = slot, .len = len, .busy = true };
+	publisher->loan_count++;
+	*ret_payload = km_region_payload(region, slot);
+	return 0;
+}
+
+static struct km_loan *find_loan(struct kickmsg_publisher *publisher, const void *payload)
+{
+	const struct km_region *region = &publisher->attachment.region;
+
+	for (uint32_t i = 0; i < region->geometry.max_loans; i++)
+		if (publisher->loans[i].busy &&
+			km_region_payload(region, publisher->loans[i].slot) == payload)
+			return &publisher->loans[i];
+	return NULL;
+}
+
+KM_EXPORT int kickmsg_publish(struct kickmsg_publisher *publisher, void *payload, size_t len)
+{
+	struct km_loan *loan = find_loan(publisher, payload);
+
+	if (!loan)
+		return -EINVAL;
+	if (len > loan->len)
+		return -EMSGSIZE;
+	loan->busy = false;
+	publisher->loan_count--;
+	return publish(publisher, loan->slot, len);
+}
+
+KM_EXPORT int kickmsg_discard(struct kickmsg_publisher *publisher, void *payload)
+{
+	const struct km_region *region = &publisher->attachment.region;
+	struct km_loan *loan = find_loan(publisher, payload);
+
+	if (!loan)
+		return -EINVAL;
+	loan->busy = false;
+	publisher->loan_count--;
+	km_slot_drop(&region->slots[loan->slot], KM_SLOT_ID_MASK);
+	km_slot_cache_remember(&publisher->cache, region, loan->slot);
+	return 0;
+}
