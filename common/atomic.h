@@ -4,10 +4,14 @@
  *
  *     km_load(label, order, pointer)
  *     km_store(label, order, pointer, value)
- *     km_cas(label, order, fail_order, pointer, &expected, desired)   strong; false leaves what was
- * seen km_and(label, order, pointer, mask)                             returns the word before
- *     km_add(label, order, pointer, value)                            returns the word before
+ *     km_cas(label, order, fail_order, pointer, &expected, desired)
+ *                                          strong; false leaves what was seen in `expected`
+ *     km_and(label, order, pointer, mask)  returns the word before
+ *     km_add(label, order, pointer, value) returns the word before
  *     km_fence(label, order)
+ *
+ * and km_plain_write(pointer, size), km_plain_read(pointer, size), which are nothing: they tell the
+ * explorer of the non-atomic accesses beside them, so that it can look for data races.
  *
  * `order` is relaxed, acquire, release, acq_rel or seq_cst. `label` names the site and its pairing:
  * it is listed in the table of orders at the head of the file that owns the algorithm (ring.h,
@@ -36,6 +40,9 @@
 #define km_and(label, order, ptr, mask)  atomic_fetch_and_explicit(ptr, mask, memory_order_##order)
 #define km_add(label, order, ptr, value) atomic_fetch_add_explicit(ptr, value, memory_order_##order)
 #define km_fence(label, order)           atomic_thread_fence(memory_order_##order)
+
+#define km_plain_write(ptr, size)        ((void)0)
+#define km_plain_read(ptr, size)         ((void)0)
 
 static inline void km_pause(void)
 {

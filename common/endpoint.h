@@ -6,12 +6,14 @@
  * Invariants
  * - An entry is set before the operation that it covers and stays until after the one that ends it:
  *   `delivering` from before W = targets until every bit is delivered or dropped; `evicting` from
- * before the CAS on head until the evicted bit is dropped; held[k] from before the CAS on head
- * until the sample's bit is dropped, or until the take has failed.
+ *   before the CAS on head until the evicted bit is dropped; held[k] from before the CAS on head
+ *   until the sample's bit is dropped, or until the take has failed.
  * - An entry never moves to another place.
  *
  * Orders
- *   H1 set, overwrite, clear   release   pairs with C3, C6 (reconcile.c)
+ *   H1 set, overwrite, clear   release   pairs with C3, C6 (reconcile.c), and with the broker's
+ *                                        acquire when it asks whether a leaver is quiet
+ *                                        (daemon/member.c)
  *   H2 statistics              relaxed   numbers for people
  *
  * A clear is a release so that a reconciler which sees it also sees the drop before it. That a set

@@ -290,6 +290,8 @@ static void settle_orphan(struct pass *pass, uint32_t index)
 	if (confirm(pass, index, KM_SLOT_ID_MASK, drop)) {
 		pass->result->health.slots_orphaned++;
 		pass->result->slots_reclaimed += drop;
+	} else {
+		pass->result->health.slots_in_flight++; /* it moved on: somebody alive has it */
 	}
 }
 

@@ -41,8 +41,10 @@ struct km_reconcile_result {
  * looks, and changes nothing, so that it needs no lock. Every publisher and subscriber that ever
  * attached, and whose id or ring hasn't been settled since, must be among the parties.
  *
- * `complete` passes (KM_REPAIR_ALL, returning 0 with health.left_by_hazard == 0) settle ids: those
- * of parties that were dead when it began may be used again.
+ * A pass with KM_REPAIR_ALL that returns 0 settles ids and rings: those of parties that were dead
+ * when it began may be used again, also when it had to leave bits (health.left_by_hazard): no word
+ * carries a dead id any more, and a slot with a stale bit isn't used again before a later pass has
+ * dropped it, so the bit is never mistaken for a new owner's.
  *
  * on_anomaly, if not null, is called for each thing found, before it is repaired; only kind, slot,
  * ring and owner_id are filled in.

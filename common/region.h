@@ -4,7 +4,7 @@
  * that was copied and checked once. Nothing here is shared; the pointers lead into what is.
  *
  * Orders of the header
- *   L0 format: positions, then magic    release   pairs with the acquire of attach
+ *   L0 format: positions, then magic    relaxed, release   pairs with the acquire of attach
  * and of header->live (written by the broker alone)
  *   L1 publisher's load           acquire   pairs with L2: the ring was drained and its head read
  *   L2 set or clear a ring's bit  release   pairs with L1

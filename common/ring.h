@@ -12,28 +12,27 @@
  *                                                        positions whose cells carry their lap
  *   commit  one CAS of one cell word at the frontier: [lap-1 | *] -> [lap | slot]
  *   take    CAS head h -> h+1 by the subscriber: the message is the subscriber's
- *   evict   CAS head h -> h+1 by a publisher that finds p - head == capacity: the old message is
- * the publisher's to drop
+ *   evict   CAS head h -> h+1 by a publisher that finds p - head == capacity: the old message is the
+ *           publisher's to drop
  *
  * Invariants
  * - The commit CAS arbitrates a position, the CAS on head arbitrates the slot that leaves.
- * Positions are committed in order without holes: p is tried only when every earlier cell was seen
- * committed.
+ *   Positions are committed in order without holes: p is tried only when every earlier cell was
+ *   seen committed.
  * - head <= frontier <= head + capacity. Rings are never reset; the first position is `capacity`,
- * the first lap 1, so zeroed cells are those of lap 0.
+ *   the first lap 1, so zeroed cells are those of lap 0.
  * - hint <= frontier: it is stored after the commit that it speaks of. It may go back. A stale one
- * costs steps, never correctness.
+ *   costs steps, never correctness.
  * - Laps are compared modulo 2^40 as signed distances. A publisher would have to stand still for
- * 2^39 laps to be mistaken.
+ *   2^39 laps to be mistaken.
  *
  * Orders
- *   R1 cell load                  acquire             pairs with R3: the payload of a committed
- * slot R2 head load                  acquire             pairs with R4, R6: what was taken is gone
- *   R3 commit CAS                 seq_cst / relaxed   pairs with R1; store -> load with W1
- * (waiter.h) R4 evict CAS                  release / relaxed   pairs with R2, C4 (reconcile.c):
- * `evicting` is seen R5 hint load / store          acquire / release   pairs with itself: cells up
- * to the hint are seen R6 take CAS                   release / relaxed   pairs with R2, C4
- * (reconcile.c): held[] is seen
+ *   R1 cell load            acquire             pairs with R3: the payload of a committed slot
+ *   R2 head load            acquire             pairs with R4, R6: what was taken is gone
+ *   R3 commit CAS           seq_cst / relaxed   pairs with R1; store -> load with W1 (waiter.h)
+ *   R4 evict CAS            release / relaxed   pairs with R2, C4 (reconcile.c): `evicting` is seen
+ *   R5 hint load / store    acquire / release   pairs with itself: cells up to the hint are seen
+ *   R6 take CAS             release / relaxed   pairs with R2, C4 (reconcile.c): held[] is seen
  *
  * Crash points: before R3 the message isn't in, after it is; before R4 or R6 the old message is in
  * the window, after it is in nobody's but the dead hazard's, so its bit is stale.
@@ -120,6 +119,15 @@ static inline int km_ring_commit(const struct km_region *region, uint32_t ring_i
 
 		if (ahead >= 0) { /* committed at p or a lap later: go behind what is there */
 			p += ((uint64_t)ahead << shift) + 1;
+			/* a good ring holds nothing beyond head + capacity; one whose cells lead in
+			 * a circle would be followed for ever */
+			if (p - cursor->head > capacity) {
+				cursor->head = km_load(R2, acquire, &ring->head);
+				if ((int64_t)(p - cursor->head) < 0)
+					p = cursor->head;
+				else if (p - cursor->head > capacity)
+					return -ESTALE;
+			}
 			continue;
 		}
 		if (ahead != -1)
@@ -175,12 +183,15 @@ static inline int km_ring_drain(
 			break;
 		if (ahead > 0) {
 			/* a full ring went on; head must have moved */
-			if (km_load(R2, acquire, &ring->head) == head)
-				return -ESTALE;
-			continue;
+			if (km_load(R2, acquire, &ring->head) != head)
+				continue;
+			evictions = -ESTALE;
+			break;
 		}
-		if (ahead < -1 || old >= region->geometry.pool_size)
-			return -ESTALE;
+		if (ahead < -1 || old >= region->geometry.pool_size) {
+			evictions = -ESTALE;
+			break;
+		}
 		evictions += km_ring_evict(region, ring, ring_index, evicting, head, old);
 	}
 	km_hazard_clear(evicting);
@@ -218,7 +229,10 @@ static inline int km_ring_take(const struct km_region *region, struct km_ring *r
 			r = -ESTALE;
 			break;
 		}
+		/* the three lines that the caller will want, fetched at once */
 		km_prefetch_write(&region->slots[slot].word);
+		km_prefetch_read(km_region_sample(region, slot));
+		km_prefetch_read(km_region_payload(region, slot));
 		km_hazard_set(held, slot);
 		hazard = true;
 		if (km_cas(R6, release, relaxed, &ring->head, &head, head + 1)) {

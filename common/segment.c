@@ -2,10 +2,12 @@
 /* Memory segments: see segment.h. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 
 #include "cleanup.h"
 #include "segment.h"
@@ -36,11 +38,21 @@ static int reserve(int fd, uint64_t size)
 	return r == -ENOSPC || r == -EFBIG ? -ENOMEM : r;
 }
 
+/* The kernel reserves a memfd page by page and says no only when nothing is left to kill, so what
+ * can never be is refused before. What can't be now is for the broker to judge (daemon/broker.c).
+ */
+static bool is_more_than_the_machine_has(uint64_t size)
+{
+	struct sysinfo info;
+
+	return sysinfo(&info) == 0 && size / info.mem_unit > info.totalram + info.totalswap;
+}
+
 int km_segment_create(const char *name, uint64_t size, int *ret_fd)
 {
 	if (size == 0)
 		return -EINVAL;
-	if (size > INT64_MAX)
+	if (size > INT64_MAX || is_more_than_the_machine_has(size))
 		return -ENOMEM;
 
 	_cleanup_(km_closep) int fd = memfd_open(name);

@@ -15,18 +15,19 @@
  * Invariants
  * - A reference is a bit with an owner, not a count: dropping is idempotent and attributable.
  * - Dropping is one atomic operation, and 0 is free: a slot is never between two places, so whoever
- * is killed leaves nothing that can't be told from the word. There is no free list.
+ *   is killed leaves nothing that can't be told from the word. There is no free list.
  * - `generation` moves at each claim, before the claimed word can be anything but an id. A
- * reconciler that read a word and sees the same generation later sees a bit that was there all the
- * time.
+ *   reconciler that read a word and sees the same generation later sees a bit that was there all
+ *   the time.
  *
  * Orders
- *   S1 claim CAS            acquire / relaxed   pairs with S4: the payload's last reader is done
- *   S2 generation bump      release             pairs with C1, C8 (reconcile.c): who sees the bump
- * sees the claim S3 W = targets          release             pairs with C2, C7 (reconcile.c): who
- * sees a bit sees `delivering` S4 drop                 release             pairs with S1; also ends
- * what a hazard covered S5 look for a free slot relaxed             a wrong look does no harm: S1
- * decides
+ *   S1 claim CAS              acquire / relaxed   pairs with S4: the payload's last reader is done
+ *   S2 generation load/bump   relaxed / release   pairs with C1, C8 (reconcile.c): who sees the
+ *                                                 bump sees the claim
+ *   S3 W = targets            release             pairs with C2, C7 (reconcile.c): who sees a bit
+ *                                                 sees `delivering`
+ *   S4 drop                   release             pairs with S1; also ends what a hazard covered
+ *   S5 look for a free slot   relaxed             a wrong look does no harm: S1 decides
  *
  * Crash points: after S1 the dead publisher's id says whose it was; after S3 its bits that are in
  * no ring's window are stale; after S4 there is nothing to do.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a subscriber sleeps and is woken: a futex word in its ring, [generation : 30 | WOKEN |
- * ASLEEP].
+ * How a subscriber sleeps and is woken: a futex word in its ring,
+ * [generation : 30 | WOKEN | ASLEEP].
  *
  *   subscriber: announce (one RMW: generation + 1, ASLEEP, not WOKEN) - look again - FUTEX_WAIT -
  *               retract (clear ASLEEP)
@@ -9,19 +9,20 @@
  *
  * Invariants
  * - Only the subscriber clears ASLEEP. A publisher that did and stood still before its wake would
- * leave the subscriber asleep while others publish.
+ *   leave the subscriber asleep while others publish.
  * - The generation moves before the wake, so a subscriber that is just about to wait does not.
  * - WOKEN is set after the wake, on exactly the word that the wake was for, so it never hides a
- * later sleep.
+ *   later sleep.
  * - A publisher that died between its commit and its wake is made good by the reconciler, which
- * wakes every ring that sleeps.
+ *   wakes every ring that sleeps.
  *
  * Orders
- *   W1 publisher's load    seq_cst   after R3 (ring.h)      } the only store -> load pair: either
- * the W2 announce            seq_cst   before the second look } publisher sees ASLEEP or the second
- *   W3 second look (R7)    seq_cst   load of the cell       } look sees the message
- *   W4 bump, mark          seq_cst   wakes are system calls; nothing to win
- *   W5 retract             relaxed   the next look is R1's
+ *   W1 publisher's load    seq_cst             after R3 (ring.h)      } the only store -> load
+ *   W2 announce            seq_cst / relaxed   before the second look } pair: either the publisher
+ *   W3 second look         seq_cst             load of the cell       } sees ASLEEP or the second
+ *                                                                       look sees the message
+ *   W4 bump, mark          seq_cst / relaxed   wakes are system calls; nothing to win
+ *   W5 retract             relaxed             the next look is R1's
  */
 #pragma once
 

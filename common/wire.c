@@ -88,11 +88,11 @@ static bool answer_is_good(const union km_msg *m, size_t fd_count)
 	case KM_OP_ERROR:
 		return ENDED(m->error.text) && m->error.error < 0 && m->error.reserved == 0;
 	case KM_OP_HELLO_OK:
-		return m->hello_ok.segment_size > 0;
+		return m->hello_ok.segment_size > 0 && m->hello_ok.reserved == 0;
 	case KM_OP_ATTACHED:
 		return (m->attached.new_segment_size > 0) == (fd_count == 3);
 	case KM_OP_LIST_OK:
-		if (m->list_ok.count > KM_WIRE_LIST_PAGE)
+		if (m->list_ok.count > KM_WIRE_LIST_PAGE || m->list_ok.reserved != 0)
 			return false;
 		for (uint32_t i = 0; i < m->list_ok.count; i++)
 			if (!ENDED(m->list_ok.entries[i].topic) ||
@@ -100,7 +100,8 @@ static bool answer_is_good(const union km_msg *m, size_t fd_count)
 				return false;
 		return true;
 	case KM_OP_DIAGNOSE_OK:
-		if (m->diagnose_ok.count > KM_WIRE_ANOMALY_PAGE || !ENDED(m->diagnose_ok.reason))
+		if (m->diagnose_ok.count > KM_WIRE_ANOMALY_PAGE || m->diagnose_ok.reserved != 0 ||
+			!ENDED(m->diagnose_ok.reason))
 			return false;
 		for (uint32_t i = 0; i < m->diagnose_ok.count; i++)
 			if (!ENDED(m->diagnose_ok.anomalies[i].owner))

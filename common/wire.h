@@ -4,13 +4,15 @@
  * one fixed-width struct, host byte order. The client asks, the broker answers each request once,
  * in order, with the request's serial.
  *
- *   client                              broker              fds with the answer
- *   HELLO      version, name, prefix -> HELLO_OK            1: client segment
- *   ADVERTISE  topic, geometry       -> ATTACHED            2 or 3: control, payload (rw), [client
- * segment] SUBSCRIBE  topic                 -> ATTACHED            2 or 3: control, payload (ro),
- * [client segment] DETACH     endpoint              -> OK                  0 LIST       cursor ->
- * LIST_OK             0 DIAGNOSE   topic, cursor         -> DIAGNOSE_OK         0 REPAIR     topic,
- * what           -> REPAIR_OK           0 any                              -> ERROR errno, text   0
+ *   client                             broker        fds with the answer
+ *   HELLO     version, name, prefix -> HELLO_OK      1: client segment
+ *   ADVERTISE topic, geometry       -> ATTACHED      2: control, payload (rw); 3: and client segment
+ *   SUBSCRIBE topic                 -> ATTACHED      2: control, payload (ro); 3: and client segment
+ *   DETACH    endpoint              -> OK            0
+ *   LIST      cursor                -> LIST_OK       0
+ *   DIAGNOSE  topic, cursor         -> DIAGNOSE_OK   0
+ *   REPAIR    topic, what           -> REPAIR_OK     0
+ *   any                             -> ERROR errno   0
  *
  * Requests never carry fds. HELLO comes first and once. What is truncated, oversized, of the wrong
  * size, unknown, out of state, or carries fds gets an ERROR (-EPROTO) and then the connection is

@@ -63,6 +63,7 @@ static int take(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *re
 	km_endpoint_count(&endpoint->messages, 1);
 
 	const struct km_sample_header *sample = km_region_sample(region, slot);
+	km_plain_read(sample, sizeof *sample);
 	uint64_t len = sample->len;
 	if (len > region->geometry.max_payload_size) {
 		let_go(subscriber, hold);

@@ -66,10 +66,10 @@ static uint64_t deliver(struct kickmsg_publisher *publisher, uint32_t slot, uint
 	if (failed)
 		km_slot_drop(&region->slots[slot], failed);
 	km_hazard_clear(&endpoint->delivering);
-	if (result.evictions) {
-		km_hazard_clear(&endpoint->evicting);
+	km_hazard_clear(
+		&endpoint->evicting); /* also after an eviction that somebody else was faster at */
+	if (result.evictions)
 		km_endpoint_count(&endpoint->evicted, result.evictions);
-	}
 	return failed;
 }
 
@@ -85,6 +85,7 @@ static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t le
 		km_slot_drop(&region->slots[slot], KM_SLOT_ID_MASK);
 		return -ESTALE;
 	}
+	km_plain_write(sample, sizeof *sample);
 	sample->sequence = ++publisher->sequence;
 	sample->len = len;
 	sample->publisher_id = publisher->id;
