@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ADVERTISE, SUBSCRIBE and DETACH. The session gets its answer. */
+#pragma once
+
+#include "broker.h"
+
+void km_attach_advertise(struct km_session *session, const struct km_msg_advertise *request);
+void km_attach_subscribe(struct km_session *session, const struct km_msg_subscribe *request);
+void km_attach_detach(struct km_session *session, const struct km_msg_detach *request);

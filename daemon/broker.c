@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The broker's beginning and end, and what all of it shares: see broker.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "broker.h"
+#include "cleanup.h"
+#include "health.h"
+#include "listener.h"
+#include "log.h"
+#include "member.h"
+#include "segment.h"
+#include "session.h"
+#include "systemd.h"
+#include "topic.h"
+
+/* A number of /proc/meminfo in bytes; 0 when it can't be read. */
+static uint64_t read_meminfo(const char *key)
+{
+	char line[128];
+	unsigned long long kib = 0;
+	FILE *file = fopen("/proc/meminfo", "re");
+
+	while (file && fgets(line, sizeof line, file))
+		if (strncmp(line, key, strlen(key)) == 0 &&
+			sscanf(line + strlen(key), ": %llu kB", &kib) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return kib * 1024;
+}
+
+int km_broker_check_memory(const struct km_broker *broker, uint64_t size, uint64_t *ret_room)
+{
+	uint64_t left = broker->memory_limit > broker->memory_used
+				? broker->memory_limit - broker->memory_used
+				: 0;
+
+	*ret_room = left;
+	if (size > left)
+		return -EDQUOT;
+	if (size <= KM_CLIENT_SEGMENT_SIZE)
+		return 0; /* fallocate says soon enough */
+	*ret_room = read_meminfo("MemAvailable");
+	return size > *ret_room ? -ENOMEM : 0;
+}
+
+void km_broker_sweep(struct km_broker *broker)
+{
+	struct km_session *session, *next_session;
+	struct km_topic *topic, *next_topic;
+
+	if (!broker->sweep)
+		return;
+	broker->sweep = false;
+	for (session = LIST_FIRST(&broker->sessions); session; session = next_session) {
+		next_session = LIST_NEXT(session, next);
+		if (session->member_count == 0 && session->state >= KM_SESSION_DISCONNECTED)
+			km_session_free(session);
+	}
+	for (topic = TAILQ_FIRST(&broker->topics); topic; topic = next_topic) {
+		next_topic = TAILQ_NEXT(topic, in_all);
+		if (LIST_EMPTY(&topic->members))
+			km_topic_free(topic);
+	}
+}
+
+static void on_signal(evutil_socket_t number, short what, void *userdata)
+{
+	struct km_broker *broker = userdata;
+
+	km_log(LOG_INFO, NULL, NULL, "ending: SIG%s", sigabbrev_np((int)number));
+	event_base_loopbreak(broker->base);
+}
+
+/* A topic takes two descriptors, a client three. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+/* The lock is taken through a description of its own: one that came with a descriptor from somebody
+ * else would be that one's lock too. */
+static int open_reconcile_lock(struct km_broker *broker)
+{
+	_cleanup_(km_closep) int fd = -1;
+	int r = km_segment_create("kickmsgd-reconcile", 4096, &fd);
+
+	return r < 0 ? r : km_segment_reopen(fd, O_RDWR, &broker->reconcile_lock);
+}
+
+static int add_events(struct km_broker *broker)
+{
+	static const int signals[] = { SIGTERM, SIGINT };
+	unsigned ms = broker->config->interval_ms;
+	struct timeval interval = { ms / 1000, ms % 1000 * 1000 };
+
+	for (size_t i = 0; i < 2; i++) {
+		broker->signal_events[i] = evsignal_new(
+			broker->base, signals[i], on_signal, broker);
+		if (!broker->signal_events[i] || evsignal_add(broker->signal_events[i], NULL) < 0)
+			return -ENOMEM;
+	}
+	broker->tick_event = event_new(broker->base, -1, EV_PERSIST, km_health_on_tick, broker);
+	if (!broker->tick_event || event_add(broker->tick_event, &interval) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+int km_broker_init(struct km_broker *broker, const struct km_config *config)
+{
+	int r;
+
+	memset(broker, 0, sizeof *broker);
+	broker->config = config;
+	broker->reconcile_lock = -1;
+	broker->memory_limit = config->max_memory ? config->max_memory
+						  : read_meminfo("MemTotal") / 2;
+	LIST_INIT(&broker->sessions);
+	TAILQ_INIT(&broker->topics);
+	signal(SIGPIPE, SIG_IGN);
+	raise_descriptor_limit();
+	broker->base = event_base_new();
+	r = broker->base ? open_reconcile_lock(broker) : -ENOMEM;
+	if (r == 0)
+		r = add_events(broker);
+	if (r < 0)
+		km_log(LOG_ERR, NULL, NULL, "can't start: %s", strerror(-r));
+	/* says for itself what is wrong */
+	if (r == 0)
+		r = km_listener_new(broker, &broker->listener);
+	return r;
+}
+
+int km_broker_run(struct km_broker *broker)
+{
+	km_systemd_notify("READY=1");
+	int r = event_base_dispatch(broker->base);
+
+	km_systemd_notify("STOPPING=1");
+	return r < 0 ? -EIO : 0;
+}
+
+void km_broker_deinit(struct km_broker *broker)
+{
+	struct km_session *session;
+	struct km_member *member;
+	struct km_topic *topic;
+
+	km_listener_free(broker->listener);
+	LIST_FOREACH (session, &broker->sessions, next)
+		while ((member = LIST_FIRST(&session->members)))
+			km_member_free(member);
+	while ((topic = TAILQ_FIRST(&broker->topics)))
+		km_topic_free(topic);
+	while ((session = LIST_FIRST(&broker->sessions)))
+		km_session_free(session);
+	for (size_t i = 0; i < 2; i++)
+		if (broker->signal_events[i])
+			event_free(broker->signal_events[i]);
+	if (broker->tick_event)
+		event_free(broker->tick_event);
+	if (broker->base)
+		event_base_free(broker->base);
+	km_close(broker->reconcile_lock);
+	libevent_global_shutdown();
+}

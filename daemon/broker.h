@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the broker knows. All that decides anything is here, in memory that is the broker's alone;
+ * what clients can write is looked at, never believed.
+ *
+ *   broker ---< session ---< member >--- topic
+ *               a connected  an attached publisher
+ *               process      or subscriber
+ *
+ *   session   NEW --hello--> READY --hang-up--> DISCONNECTED
+ *              |               |                     |
+ *           hang-up         death (pidfd, or its mappings are gone)
+ *              |               v                     |
+ *            freed <-------- DEAD <------------------+      freed when its last member is settled
+ *
+ *   member    LIVE --detach--> LEAVING --+
+ *              |                         +-- a complete pass of km_reconcile --> settled, freed
+ *              +-----death----> DEAD ----+
+ *
+ * One thread, one event loop. Sessions and topics are freed only by km_broker_sweep(), at the end
+ * of an event: until then every pointer that a handler has stays good.
+ */
+#pragma once
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "config.h"
+#include "reconcile.h"
+#include "region.h"
+#include "wire.h"
+
+/* Bytes of a client segment, and of what a record's place is a multiple of. */
+#define KM_CLIENT_SEGMENT_SIZE 16384
+#define KM_RECORD_UNIT         128
+#define KM_RECORD_UNITS        (KM_CLIENT_SEGMENT_SIZE / KM_RECORD_UNIT)
+
+struct km_broker;
+struct km_session;
+struct km_topic;
+
+/* Memory that one client shares with the broker. */
+struct km_client_memory {
+	int fd; /* the broker's own description; the client's mapping locks another one */
+	unsigned char *memory;
+	uint64_t used[KM_RECORD_UNITS / 64]; /* a bit for each unit */
+};
+
+enum km_session_state {
+	KM_SESSION_NEW,
+	KM_SESSION_READY,
+	KM_SESSION_DISCONNECTED,
+	KM_SESSION_DEAD
+};
+
+struct km_session {
+	LIST_ENTRY(km_session) next;
+	struct km_broker *broker;
+	enum km_session_state state;
+	int socket; /* -1 when it hung up */
+	int pidfd;
+	pid_t pid;
+	uid_t uid;
+	gid_t gid;
+	uint64_t id;
+	char name[KM_PREFIX_SIZE];
+	char prefix[KM_PREFIX_SIZE];
+	struct event *socket_event;
+	struct event *pidfd_event;
+	struct event *probe_event; /* looks again whether a disconnected process is dead */
+	unsigned probe_ms;
+	bool doomed;     /* to be disconnected once its request is done with */
+	uint32_t serial; /* of the request that is being answered */
+	int64_t since_ns;
+	int64_t died_ns;
+	struct km_client_memory *segments;
+	uint32_t segment_count;
+	LIST_HEAD(, km_member) members;
+	uint32_t member_count;
+};
+
+/* What stood in a hazard when health last looked: the same slot in the same generation is the same
+ * step. */
+struct km_watch {
+	uint32_t slot;
+	uint64_t generation;
+	int64_t since_ns;
+};
+
+struct km_member {
+	LIST_ENTRY(km_member) of_session;
+	LIST_ENTRY(km_member) of_topic;
+	struct km_session *session;
+	struct km_topic *topic;
+	uint64_t handle; /* names it in DETACH */
+	enum km_party_state state;
+	enum km_role role;
+	uint32_t id;   /* publisher */
+	uint32_t ring; /* subscriber */
+	uint32_t held_count;
+	uint32_t segment, offset, size; /* of its record in the session's segments */
+	struct km_watch *watches;       /* [2 + held_count]: delivering, evicting, held; or null */
+};
+
+struct km_topic {
+	TAILQ_ENTRY(km_topic) in_all;
+	LIST_ENTRY(km_topic) in_bucket; /* unless quarantined */
+	struct km_broker *broker;
+	uint64_t id; /* grows: the order of LIST */
+	char prefix[KM_PREFIX_SIZE];
+	char name[KM_NAME_SIZE];
+	char region_name[KM_REGION_NAME_SIZE];
+	uint64_t created_realtime_ns;
+	int control_fd, payload_fd;
+	struct km_region region; /* without payload: the broker never looks at one */
+	uint64_t live;           /* what header->live has to be */
+	uint64_t rings_taken;    /* by members of any state */
+	uint64_t *ids_taken;     /* a bit for each publisher id, [max_publishers / 64 + 1] */
+	uint32_t ids_free;
+	LIST_HEAD(, km_member) members;
+	uint32_t publishers, subscribers; /* LIVE ones */
+	uint32_t dead, leaving;
+	bool has_died; /* a member did, and nobody has looked since */
+	bool dirty;    /* the next tick looks at it whoever's turn it is */
+	bool quarantined;
+	char reason[KM_WIRE_TEXT_SIZE]; /* why it is quarantined */
+};
+
+#define KM_TOPIC_BUCKETS 512
+
+TAILQ_HEAD(km_topic_list, km_topic);
+LIST_HEAD(km_topic_bucket, km_topic);
+LIST_HEAD(km_session_list, km_session);
+
+struct km_broker {
+	const struct km_config *config;
+	struct event_base *base;
+	struct km_listener *listener;
+	struct event *tick_event;
+	struct event *signal_events[2];
+	int reconcile_lock; /* a memfd: who has it locked may reconcile */
+	uint64_t memory_limit;
+	uint64_t memory_used; /* bytes of all segments */
+	uint64_t next_session, next_topic, next_member;
+	unsigned session_count; /* those that said hello and aren't dead */
+	unsigned socket_count;  /* those that are connected */
+	unsigned topic_count;
+	struct km_session_list sessions;
+	struct km_topic_list topics;
+	struct km_topic_bucket buckets[KM_TOPIC_BUCKETS];
+	struct km_topic *health_next; /* whose turn it is */
+	bool sweep;                   /* something may be free */
+};
+
+/* Starts everything: loop, listener, signals, health. Errors are logged. Returns 0 or a negative
+ * errno. */
+int km_broker_init(struct km_broker *broker, const struct km_config *config);
+/* Serves until SIGTERM or SIGINT. */
+int km_broker_run(struct km_broker *broker);
+void km_broker_deinit(struct km_broker *broker);
+
+/* Frees sessions and topics that have nothing left. Called at the end of each event. */
+void km_broker_sweep(struct km_broker *broker);
+
+/* May `size` more bytes be reserved? 0, -EDQUOT (over the configured limit) or -ENOMEM (there is
+ * not so much); *ret_room says how many there are. */
+int km_broker_check_memory(const struct km_broker *broker, uint64_t size, uint64_t *ret_room);

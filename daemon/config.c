@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The config file: see config.h for what may be in it. A key that isn't known is an error, so that
+ * a misspelt limit isn't taken for one. */
+#include <errno.h>
+#include <ini.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "cleanup.h"
+#include "config.h"
+
+void km_config_init(struct km_config *config)
+{
+	*config = (struct km_config){
+		.socket_mode = 0660,
+		.log_level = LOG_INFO,
+		.max_clients = 1024,
+		.max_topics = 4096,
+		.max_endpoints = 256,
+		.automatic = true,
+		.interval_ms = 1000,
+	};
+}
+
+int km_config_parse_level(const char *text, int *ret)
+{
+	static const struct {
+		const char *name;
+		int level;
+	} levels[] = { { "error", LOG_ERR }, { "warning", LOG_WARNING }, { "notice", LOG_NOTICE },
+		{ "info", LOG_INFO }, { "debug", LOG_DEBUG } };
+
+	for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
+		if (strcmp(levels[i].name, text) == 0) {
+			*ret = levels[i].level;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+struct parser {
+	struct km_config *config;
+	FILE *file;
+	unsigned line;       /* that was read last */
+	unsigned error_line; /* the first wrong one, or 0 */
+	char error[256];
+};
+
+__attribute__((format(printf, 2, 3))) static int wrong(
+	struct parser *parser, const char *format, ...)
+{
+	va_list args;
+
+	if (parser->error_line)
+		return 0;
+	parser->error_line = parser->line;
+	va_start(args, format);
+	vsnprintf(parser->error, sizeof parser->error, format, args);
+	va_end(args);
+	return 0;
+}
+
+/* A whole number with an optional K, M, G or T behind it where `units` says so. */
+static int parse_number(const char *text, int base, bool units, uint64_t max, uint64_t *ret)
+{
+	static const char names[] = "KMGT";
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return -EINVAL;
+	errno = 0;
+	unsigned long long value = strtoull(text, &end, base);
+	if (errno || value > max)
+		return -ERANGE;
+	if (units && *end && strchr(names, *end)) {
+		unsigned shift = 10 * (unsigned)(strchr(names, *end) - names + 1);
+
+		if (value > max >> shift)
+			return -ERANGE;
+		value <<= shift;
+		end++;
+	}
+	if (*end)
+		return -EINVAL;
+	*ret = value;
+	return 0;
+}
+
+static int set_number(
+	struct parser *parser, const char *key, const char *value, uint64_t min, unsigned *field)
+{
+	uint64_t number;
+
+	if (parse_number(value, 10, false, UINT_MAX / 4, &number) < 0 || number < min)
+		return wrong(parser, "%s = %s: not a number from %llu to %u", key, value,
+			(unsigned long long)min, UINT_MAX / 4);
+	*field = (unsigned)number;
+	return 1;
+}
+
+static int set_broker(struct parser *parser, const char *key, const char *value)
+{
+	struct km_config *config = parser->config;
+	uint64_t number;
+
+	if (strcmp(key, "socket") == 0) {
+		if (!*value || strlen(value) >= sizeof config->socket)
+			return wrong(parser, "socket: a path of 1 to %zu bytes",
+				sizeof config->socket - 1);
+		strcpy(config->socket, value);
+		return 1;
+	}
+	if (strcmp(key, "socket_mode") == 0) {
+		if (parse_number(value, 8, false, 0777, &number) < 0)
+			return wrong(parser, "socket_mode = %s: not an octal mode", value);
+		config->socket_mode = (mode_t)number;
+		return 1;
+	}
+	if (strcmp(key, "log_level") == 0) {
+		if (km_config_parse_level(value, &config->log_level) < 0)
+			return wrong(parser,
+				"log_level = %s: not error, warning, notice, info or debug", value);
+		return 1;
+	}
+	return wrong(parser, "[broker] has no key '%s'", key);
+}
+
+static int set_limit(struct parser *parser, const char *key, const char *value)
+{
+	struct km_config *config = parser->config;
+
+	if (strcmp(key, "clients") == 0)
+		return set_number(parser, key, value, 1, &config->max_clients);
+	if (strcmp(key, "topics") == 0)
+		return set_number(parser, key, value, 1, &config->max_topics);
+	if (strcmp(key, "endpoints") == 0)
+		return set_number(parser, key, value, 1, &config->max_endpoints);
+	if (strcmp(key, "memory") == 0) {
+		if (parse_number(value, 10, true, INT64_MAX, &config->max_memory) < 0)
+			return wrong(parser, "memory = %s: not a number of bytes", value);
+		return 1;
+	}
+	return wrong(parser, "[limits] has no key '%s'", key);
+}
+
+static int set_recovery(struct parser *parser, const char *key, const char *value)
+{
+	struct km_config *config = parser->config;
+
+	if (strcmp(key, "automatic") == 0) {
+		if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+			return wrong(parser, "automatic = %s: not yes or no", value);
+		config->automatic = value[0] == 'y';
+		return 1;
+	}
+	if (strcmp(key, "interval") == 0)
+		return set_number(parser, key, value, 1, &config->interval_ms);
+	return wrong(parser, "[recovery] has no key '%s'", key);
+}
+
+static int on_pair(void *userdata, const char *section, const char *key, const char *value)
+{
+	struct parser *parser = userdata;
+
+	if (strcmp(section, "broker") == 0)
+		return set_broker(parser, key, value);
+	if (strcmp(section, "limits") == 0)
+		return set_limit(parser, key, value);
+	if (strcmp(section, "recovery") == 0)
+		return set_recovery(parser, key, value);
+	return *section ? wrong(parser, "there is no section [%s]", section)
+			: wrong(parser, "'%s' stands before any [section]", key);
+}
+
+/* Counts lines as inih reads them, so that an error has its line. */
+static char *read_line(char *ret, int size, void *userdata)
+{
+	struct parser *parser = userdata;
+
+	if (!fgets(ret, size, parser->file))
+		return NULL;
+	parser->line++;
+	size_t len = strlen(ret);
+	if (len + 1 == (size_t)size && ret[len - 1] != '\n') {
+		int c;
+
+		wrong(parser, "longer than %d bytes", size - 2);
+		do
+			c = getc(parser->file);
+		while (c != EOF && c != '\n');
+	}
+	return ret;
+}
+
+static void close_file(FILE **file)
+{
+	if (*file)
+		fclose(*file);
+}
+
+int km_config_load(struct km_config *config, const char *path, char *ret_text, size_t size)
+{
+	_cleanup_(close_file) FILE *file = fopen(path, "re");
+	struct parser parser = { .config = config, .file = file };
+
+	if (!file) {
+		int r = -errno;
+
+		snprintf(ret_text, size, "%s: %s", path, strerror(-r));
+		return r;
+	}
+	errno = 0;
+	int first = ini_parse_stream(read_line, &parser, on_pair, &parser);
+	if (ferror(file)) {
+		int r = errno ? -errno : -EIO;
+
+		snprintf(ret_text, size, "%s: %s", path, strerror(-r));
+		return r;
+	}
+	/* inih tells of lines that are neither a section nor a pair by their number alone */
+	if (first > 0 && (!parser.error_line || (unsigned)first < parser.error_line)) {
+		snprintf(ret_text, size, "%s:%d: neither [section] nor key = value", path, first);
+		return -EINVAL;
+	}
+	if (parser.error_line) {
+		snprintf(ret_text, size, "%s:%u: %s", path, parser.error_line, parser.error);
+		return -EINVAL;
+	}
+	return first < 0 ? -ENOMEM : 0;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How the broker is to behave: defaults, then the config file, then the command line.
+ *
+ *   [broker]
+ *   socket = /run/kickmsg/kickmsgd.sock
+ *   socket_mode = 0660
+ *   log_level = error | warning | notice | info | debug
+ *
+ *   [limits]
+ *   clients = 1024
+ *   topics = 4096
+ *   endpoints = 256            of one client
+ *   memory = 2G                bytes in all, K M G T; 0: half of the machine's
+ *
+ *   [recovery]
+ *   automatic = yes | no       repair what the dead leave, or wait for the operator
+ *   interval = 1000            ms between two looks at the regions' health
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define KM_SOCKET_PATH_SIZE 108 /* sun_path */
+
+struct km_config {
+	char socket[KM_SOCKET_PATH_SIZE]; /* "": the default */
+	mode_t socket_mode;
+	int log_level;
+	unsigned max_clients;
+	unsigned max_topics;
+	unsigned max_endpoints; /* of one client */
+	uint64_t max_memory;    /* bytes; 0: half of the machine's */
+	bool automatic;
+	unsigned interval_ms;
+};
+
+void km_config_init(struct km_config *config);
+
+/*
+ * Reads a file over what `config` has. On an error ret_text says what is wrong, with file and line.
+ * Errors: -EINVAL a line that can't be; others of open(2) and read(2).
+ */
+int km_config_load(struct km_config *config, const char *path, char *ret_text, size_t size);
+
+/* -EINVAL: no such level. */
+int km_config_parse_level(const char *text, int *ret);

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A publisher or subscriber of a topic as the broker knows it: its place, its record, its end. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cleanup.h"
+#include "endpoint.h"
+#include "member.h"
+#include "session.h"
+
+struct km_endpoint *km_member_record(const struct km_member *member)
+{
+	unsigned char *memory = member->session->segments[member->segment].memory;
+
+	return (struct km_endpoint *)(memory + member->offset);
+}
+
+bool km_member_has_place(const struct km_topic *topic, enum km_role role)
+{
+	if (role == KM_ROLE_PUBLISHER)
+		return topic->ids_free > 0;
+	return (uint32_t)__builtin_popcountll(topic->rings_taken) <
+	       topic->region.geometry.max_subscribers;
+}
+
+static void take_place(struct km_topic *topic, struct km_member *member)
+{
+	if (member->role == KM_ROLE_SUBSCRIBER) {
+		member->ring = (uint32_t)__builtin_ctzll(~topic->rings_taken);
+		topic->rings_taken |= UINT64_C(1) << member->ring;
+		topic->subscribers++;
+		return;
+	}
+	uint32_t id = 1;
+	while (topic->ids_taken[(id - 1) / 64] >> ((id - 1) % 64) & 1)
+		id++;
+	topic->ids_taken[(id - 1) / 64] |= UINT64_C(1) << ((id - 1) % 64);
+	topic->ids_free--;
+	topic->publishers++;
+	member->id = id;
+}
+
+int km_member_new(struct km_session *session, struct km_topic *topic, enum km_role role,
+	struct km_member **ret, int *ret_segment_fd)
+{
+	const struct km_geometry *geometry = &topic->region.geometry;
+	_cleanup_(km_freep) struct km_member *member = calloc(1, sizeof *member);
+	_cleanup_(km_closep) int segment_fd = -1;
+	int r;
+
+	if (!member)
+		return -ENOMEM;
+	member->size = (uint32_t)km_geometry_endpoint_size(geometry, role);
+	r = km_session_take_record(session, member->size, &member->segment, &member->offset);
+	if (r == -ENOSPC) {
+		r = km_session_add_memory(session, &segment_fd);
+		if (r == 0)
+			r = km_session_take_record(
+				session, member->size, &member->segment, &member->offset);
+	}
+	if (r < 0)
+		return r;
+	member->session = session;
+	member->topic = topic;
+	member->handle = ++session->broker->next_member;
+	member->state = KM_PARTY_LIVE;
+	member->role = role;
+	member->held_count = role == KM_ROLE_SUBSCRIBER ? geometry->max_borrows + 1 : 0;
+	take_place(topic, member);
+	LIST_INSERT_HEAD(&session->members, member, of_session);
+	session->member_count++;
+	LIST_INSERT_HEAD(&topic->members, member, of_topic);
+	km_endpoint_format(
+		km_member_record(member), role, member->id, member->ring, member->held_count);
+	*ret_segment_fd = km_steal_fd(segment_fd);
+	*ret = km_steal_ptr(member);
+	return 0;
+}
+
+/* It is no longer one of the living. */
+static void leave(struct km_member *member, enum km_party_state state)
+{
+	struct km_topic *topic = member->topic;
+
+	if (member->state == KM_PARTY_LIVE) {
+		topic->publishers -= member->role == KM_ROLE_PUBLISHER;
+		topic->subscribers -= member->role == KM_ROLE_SUBSCRIBER;
+	}
+	topic->leaving -= member->state == KM_PARTY_LEAVING;
+	topic->dead -= member->state == KM_PARTY_DEAD;
+	member->state = state;
+	topic->leaving += state == KM_PARTY_LEAVING;
+	topic->dead += state == KM_PARTY_DEAD;
+}
+
+void km_member_close_ring(struct km_member *member)
+{
+	struct km_topic *topic = member->topic;
+
+	if (member->role != KM_ROLE_SUBSCRIBER)
+		return;
+	uint64_t bit = UINT64_C(1) << member->ring;
+	topic->live &= ~bit;
+	km_and(L2, release, &topic->region.header->live, ~bit);
+}
+
+void km_member_detach(struct km_member *member)
+{
+	leave(member, KM_PARTY_LEAVING);
+	km_member_close_ring(member);
+}
+
+void km_member_die(struct km_member *member)
+{
+	leave(member, KM_PARTY_DEAD);
+	member->topic->has_died = true;
+	if (member->topic->broker->config->automatic)
+		km_member_close_ring(member);
+}
+
+bool km_member_is_quiet(const struct km_member *member)
+{
+	const struct km_endpoint *record = km_member_record(member);
+
+	if (km_load(H1, acquire, &record->delivering) != KM_HAZARD_NONE ||
+		km_load(H1, acquire, &record->evicting) != KM_HAZARD_NONE)
+		return false;
+	for (uint32_t i = 0; i < member->held_count; i++)
+		if (km_load(H1, acquire, &record->held[i]) != KM_HAZARD_NONE)
+			return false;
+	return true;
+}
+
+void km_member_free(struct km_member *member)
+{
+	LIST_REMOVE(member, of_session);
+	LIST_REMOVE(member, of_topic);
+	free(member->watches);
+	free(member);
+}
+
+void km_member_settle(struct km_member *member)
+{
+	struct km_topic *topic = member->topic;
+	struct km_session *session = member->session;
+
+	leave(member, KM_PARTY_DEAD);
+	topic->dead--;
+	km_member_close_ring(member);
+	if (member->role == KM_ROLE_SUBSCRIBER) {
+		topic->rings_taken &= ~(UINT64_C(1) << member->ring);
+	} else {
+		topic->ids_taken[(member->id - 1) / 64] &= ~(
+			UINT64_C(1) << ((member->id - 1) % 64));
+		topic->ids_free++;
+	}
+	km_session_give_record(session, member->segment, member->offset, member->size);
+	session->member_count--;
+	topic->broker->sweep = true;
+	km_member_free(member);
+}

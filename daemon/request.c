@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests: hello first and once, then the rest, each served where its name says. */
+#include <errno.h>
+#include <string.h>
+
+#include "attach.h"
+#include "cleanup.h"
+#include "diagnose.h"
+#include "list.h"
+#include "log.h"
+#include "name.h"
+#include "request.h"
+#include "session.h"
+
+static void serve_hello(struct km_session *session, const struct km_msg_hello *request)
+{
+	struct km_broker *broker = session->broker;
+	_cleanup_(km_closep) int fd = -1;
+
+	if (request->version != KM_WIRE_VERSION) {
+		km_session_refuse(session, NULL, -EPROTO, "version %u is spoken there, %u here",
+			request->version, KM_WIRE_VERSION);
+		session->doomed = true;
+		return;
+	}
+	if (!km_name_is_clean(request->prefix)) {
+		km_session_refuse(session, NULL, -EINVAL, "'%s' is not a prefix", request->prefix);
+		return;
+	}
+	char name[sizeof session->name];
+	if (km_name_sanitise(request->name, name, sizeof name) < 0) {
+		km_session_refuse(session, NULL, -EINVAL, "a client needs a name");
+		return;
+	}
+	if (broker->session_count >= broker->config->max_clients) {
+		km_session_refuse(session, NULL, -EDQUOT, "the limit of %u clients is reached",
+			broker->config->max_clients);
+		session->doomed = true;
+		return;
+	}
+	strcpy(session->prefix, request->prefix);
+	int r = km_session_add_memory(session, &fd);
+	if (r < 0) {
+		km_session_refuse(
+			session, NULL, r, "no memory for another client: %s", strerror(-r));
+		session->doomed = true;
+		return;
+	}
+	strcpy(session->name, name);
+	session->state = KM_SESSION_READY;
+	broker->session_count++;
+	struct km_msg_hello_ok answer = {
+		.header.op = KM_OP_HELLO_OK,
+		.version = KM_WIRE_VERSION,
+		.client_id = session->id,
+		.segment_size = KM_CLIENT_SEGMENT_SIZE,
+	};
+	km_log(LOG_DEBUG, session, NULL, "hello");
+	km_session_answer(session, &answer, sizeof answer, &fd, 1);
+}
+
+void km_request_serve(struct km_session *session, const union km_msg *message)
+{
+	uint32_t op = message->header.op;
+
+	session->serial = message->header.serial;
+	if ((op == KM_OP_HELLO) != (session->state == KM_SESSION_NEW)) {
+		km_session_refuse(session, NULL, -EPROTO,
+			op == KM_OP_HELLO ? "HELLO was said before" : "HELLO comes first");
+		session->doomed = true;
+		return;
+	}
+	switch (op) {
+	case KM_OP_HELLO:
+		serve_hello(session, &message->hello);
+		break;
+	case KM_OP_ADVERTISE:
+		km_attach_advertise(session, &message->advertise);
+		break;
+	case KM_OP_SUBSCRIBE:
+		km_attach_subscribe(session, &message->subscribe);
+		break;
+	case KM_OP_DETACH:
+		km_attach_detach(session, &message->detach);
+		break;
+	case KM_OP_LIST:
+		km_list_serve(session, &message->list);
+		break;
+	case KM_OP_DIAGNOSE:
+		km_diagnose_serve(session, &message->diagnose);
+		break;
+	case KM_OP_REPAIR:
+		km_repair_serve(session, &message->repair);
+		break;
+	default: /* km_wire_check_request lets no other through */
+		session->doomed = true;
+	}
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A connected process: who it is, what it says, what it is answered. */
+#pragma once
+
+#include "broker.h"
+
+/* Answers the request at hand. A peer that doesn't take its answers is disconnected when its
+ * request is done with. Returns 0, or a negative errno when the answer didn't get out. */
+int km_session_answer(
+	struct km_session *session, void *message, size_t size, const int *fds, size_t fd_count);
+
+/* Answers with an ERROR, and logs it. `error` is a negative errno; the text names the thing.
+ * Returns as km_session_answer(). */
+int km_session_refuse(struct km_session *session, const struct km_topic *topic, int error,
+	const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* The connection is over; whether its process is, death.c finds out. */
+void km_session_disconnect(struct km_session *session);
+
+/* Closes what belongs to the connection and the process, before the session is freed or when it is
+ * dead. */
+void km_session_close(struct km_session *session);
+
+/* Frees a session without members. Only km_broker_sweep() and the broker's end do. */
+void km_session_free(struct km_session *session);
+
+/* memory.c: adds a client segment and gives the descriptor for the client, which is the caller's.
+ * Errors: -EDQUOT, -ENOMEM, -EMFILE, -ENFILE. */
+int km_session_add_memory(struct km_session *session, int *ret_fd);
+/* Finds room for a record. -ENOSPC: in no segment. */
+int km_session_take_record(
+	struct km_session *session, uint32_t size, uint32_t *ret_segment, uint32_t *ret_offset);
+void km_session_give_record(
+	struct km_session *session, uint32_t segment, uint32_t offset, uint32_t size);
+void km_session_free_memory(struct km_session *session);
+/* Is every mapping gone that the client had of its segments? False without segments. */
+bool km_session_memory_unmapped(const struct km_session *session);
