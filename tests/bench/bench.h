@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The measuring harness: what all loads share.
+ *
+ *   main.c      options, the list of loads
+ *   pair.c      two pinned processes that run interleaved rounds of several systems
+ *   floor.c     what the hardware and the kernel cost without us: line, ring, futex, buffer
+ *   latency.c   kickmsg ping-pongs        throughput.c  flood        fanout.c  cost of one publish
+ *   service.c   attach time, the broker's memory
+ *   recovery.c  time from a SIGKILL to a region without a trace of the dead
+ *   stall.c     what survivors feel meanwhile
+ *   report.c    rows, table, JSON
+ *
+ * A row is (load, system). Rounds are short and interleaved (floor, kickmsg, floor, ...), a row's
+ * figure is the median over rounds of the round's own median, and a ratio is the median over rounds of
+ * (this system / floor of the same round): a machine that changes its pace in the middle changes both.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define BENCH_MAX_ROUNDS 64
+#define BENCH_MAX_ROWS   128
+#define BENCH_NOTE_SIZE  160
+
+struct bench_row {
+	char load[32];
+	char system[32];
+	char unit[12];
+	double median; /* in `unit`, over rounds */
+	double min;
+	double max;
+	double p99; /* in `unit`, over all samples; 0: the load has no histogram */
+	double p999;
+	double p9999;
+	double ratio;          /* to the row's floor; 0: it has none */
+	double goal;           /* the ratio (or, without one, the median) to stay below; 0: none */
+	bool goal_is_least;    /* the ratio is to stay above it */
+	bool goal_is_absolute; /* of the median, not of the ratio */
+	bool noisy;            /* the two line probes differed to the end */
+	char note[BENCH_NOTE_SIZE];
+};
+
+struct bench_report {
+	struct bench_row rows[BENCH_MAX_ROWS];
+	unsigned count;
+	uint64_t verified; /* payloads that were looked at and were right */
+};
+
+/* How much is measured. */
+struct bench_scale {
+	unsigned rounds;
+	unsigned percent; /* of each load's own iterations */
+	unsigned kills;
+	unsigned attaches;
+	unsigned attempts; /* at a row whose probes differ */
+	double seconds;    /* that an attempt may take */
+};
+
+struct bench {
+	struct bench_scale scale;
+	struct bench_report report;
+	unsigned given_up;    /* rows that took too long */
+	const char *kickmsgd; /* path of the broker's program */
+	const char *socket_path;
+	pid_t broker;
+	char dir[64];
+};
+
+/* The clock for short times: ticks of the time stamp counter, or ns where there is none. */
+static inline uint64_t bench_ticks(void);
+double bench_ns_per_tick(void);
+void bench_clock_init(void);
+int64_t bench_now_ns(void);
+
+/* Restricts the calling process to a CPU (modulo what there is). */
+void bench_pin(unsigned cpu);
+
+/* Makes the calling process die with its parent. */
+void bench_die_with(pid_t parent);
+
+/* Memory that children of fork share, zeroed; never null (exits when there is none). */
+void *bench_shared(size_t size);
+
+/* Prints "kickmsg-bench: ..." and ends the process with status 1. */
+__attribute__((format(printf, 1, 2), noreturn)) void bench_die(const char *format, ...);
+
+/* Sorts `values` and says what is in the middle. */
+double bench_median(double *values, unsigned count);
+
+/* Waits until one of the children has ended, for at most `seconds`; leaves it to bench_reap(). False
+ * when none has. */
+bool bench_wait_any(const pid_t *pids, unsigned count, double seconds);
+
+/* Waits until `pid` ends, for at most `seconds`, and kills it then. Returns its wait status. */
+int bench_reap(pid_t pid, double seconds);
+
+/* The broker of this run, on a private socket in a private directory. */
+void bench_broker_start(struct bench *bench);
+void bench_broker_stop(struct bench *bench);
+/* The same in a hurry, from a signal handler. */
+void bench_broker_abandon(const struct bench *bench);
+
+struct bench_row *bench_row_new(
+	struct bench_report *report, const char *load, const char *system, const char *unit);
+
+/* Fills median, min, max from one value a round; `values` stays as it is. */
+void bench_row_values(struct bench_row *row, const double *values, unsigned count);
+
+void bench_report_table(const struct bench_report *report);
+
+/* Returns 0 or a negative errno. */
+int bench_report_json(const struct bench_report *report, const char *path);
+
+/* The loads. Each adds its rows, or ends the process when something is wrong. */
+void bench_latency(struct bench *bench, const char *load);
+void bench_throughput(struct bench *bench, const char *load);
+void bench_fanout(struct bench *bench, const char *load);
+void bench_attach(struct bench *bench, const char *load);
+void bench_broker_memory(struct bench *bench, const char *load);
+void bench_recovery(struct bench *bench, const char *load);
+void bench_stall(struct bench *bench, const char *load);
+
+#if defined(__x86_64__)
+static inline uint64_t bench_ticks(void)
+{
+	return __builtin_ia32_rdtsc();
+}
+#else
+static inline uint64_t bench_ticks(void)
+{
+	return (uint64_t)bench_now_ns();
+}
+#endif

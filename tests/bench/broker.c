@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The run's own broker: a private directory, a private socket, gone with us. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "kickmsg.h"
+
+#define START_SECONDS 10
+#define STOP_SECONDS  5.0
+
+static char socket_path[96];
+
+/* True when the broker takes connections. */
+static bool broker_ready(void)
+{
+	struct kickmsg_client_config config = { .socket_path = socket_path };
+	struct kickmsg_client *client;
+
+	if (kickmsg_client_new(&config, &client) < 0)
+		return false;
+	kickmsg_client_free(client);
+	return true;
+}
+
+void bench_broker_start(struct bench *bench)
+{
+	const char *tmp = getenv("TMPDIR");
+	int64_t end = bench_now_ns() + START_SECONDS * INT64_C(1000000000);
+	pid_t parent = getpid();
+
+	snprintf(bench->dir, sizeof(bench->dir), "%s/kickmsg-bench-XXXXXX",
+		tmp && strlen(tmp) < 32 ? tmp : "/tmp");
+	if (!mkdtemp(bench->dir)) {
+		bench->dir[0] = 0;
+		bench_die("mkdtemp: %s", strerror(errno));
+	}
+	snprintf(socket_path, sizeof(socket_path), "%s/broker.sock", bench->dir);
+	bench->socket_path = socket_path;
+	bench->broker = fork();
+	if (bench->broker < 0)
+		bench_die("fork: %s", strerror(errno));
+	if (bench->broker == 0) {
+		bench_die_with(parent);
+		execl(bench->kickmsgd, bench->kickmsgd, "--socket", socket_path, "--log-level",
+			"warning", (char *)NULL);
+		fprintf(stderr, "kickmsg-bench: %s: %s\n", bench->kickmsgd, strerror(errno));
+		_exit(127);
+	}
+	while (!broker_ready()) {
+		pid_t ended[] = { bench->broker };
+
+		if (bench_now_ns() > end)
+			bench_die("%s takes no connections after %d s", bench->kickmsgd,
+				START_SECONDS);
+		bench_wait_any(ended, 1, 0.005);
+		if (waitpid(ended[0], NULL, WNOHANG) == ended[0]) {
+			bench->broker = 0;
+			bench_die("%s has ended at once", bench->kickmsgd);
+		}
+	}
+}
+
+void bench_broker_stop(struct bench *bench)
+{
+	if (bench->broker > 0) {
+		kill(bench->broker, SIGTERM);
+		bench_reap(bench->broker, STOP_SECONDS);
+		bench->broker = 0;
+	}
+	if (bench->dir[0]) {
+		unlink(socket_path); /* left only by a broker that had to be killed */
+		if (rmdir(bench->dir) < 0)
+			fprintf(stderr, "kickmsg-bench: %s: %s\n", bench->dir, strerror(errno));
+		bench->dir[0] = 0;
+	}
+}
+
+void bench_broker_abandon(const struct bench *bench)
+{
+	if (bench->broker > 0)
+		kill(bench->broker, SIGKILL);
+	if (bench->dir[0]) {
+		unlink(socket_path);
+		rmdir(bench->dir);
+	}
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows, the table for people and the JSON for programs. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+struct bench_row *bench_row_new(
+	struct bench_report *report, const char *load, const char *system, const char *unit)
+{
+	struct bench_row *row;
+
+	if (report->count == BENCH_MAX_ROWS)
+		bench_die("more than %d rows", BENCH_MAX_ROWS);
+	row = &report->rows[report->count++];
+	snprintf(row->load, sizeof(row->load), "%s", load);
+	snprintf(row->system, sizeof(row->system), "%s", system);
+	snprintf(row->unit, sizeof(row->unit), "%s", unit);
+	return row;
+}
+
+void bench_row_values(struct bench_row *row, const double *values, unsigned count)
+{
+	double *copy = malloc((count + 1) * sizeof(*copy));
+
+	if (!copy)
+		bench_die("no memory");
+	memcpy(copy, values, count * sizeof(*copy));
+	row->median = bench_median(copy, count);
+	row->min = count ? copy[0] : 0;
+	row->max = count ? copy[count - 1] : 0;
+	free(copy);
+}
+
+/* "-" for what a row doesn't have; three digits that mean something for the rest. */
+static const char *number(char *buffer, size_t size, double value)
+{
+	if (value == 0)
+		snprintf(buffer, size, "-");
+	else
+		snprintf(buffer, size, "%.*f", value < 10 ? 2 : value < 1000 ? 1 : 0, value);
+	return buffer;
+}
+
+static const char *verdict(const struct bench_row *row, char *buffer, size_t size)
+{
+	double judged = row->goal_is_absolute ? row->median : row->ratio;
+	bool met = row->goal_is_least ? judged >= row->goal : judged <= row->goal;
+
+	if (row->goal == 0)
+		snprintf(buffer, size, "-");
+	else
+		snprintf(buffer, size, "%s%g %s", row->goal_is_least ? ">=" : "<=", row->goal,
+			met ? "met" : "MISSED");
+	return buffer;
+}
+
+void bench_report_table(const struct bench_report *report)
+{
+	char b[9][24];
+
+	printf("\n%-20s %-14s %5s %9s %9s %9s %9s %9s %9s %7s  %-12s %s\n", "load", "system",
+		"unit", "median", "min", "max", "p99", "p99.9", "p99.99", "x floor", "goal", "");
+	for (unsigned i = 0; i < report->count; i++) {
+		const struct bench_row *row = &report->rows[i];
+
+		if (i > 0 && strcmp(row->load, report->rows[i - 1].load) != 0)
+			printf("\n");
+		printf("%-20s %-14s %5s %9s %9s %9s %9s %9s %9s %7s  %-12s %s%s\n", row->load,
+			row->system, row->unit, number(b[0], sizeof(b[0]), row->median),
+			number(b[1], sizeof(b[1]), row->min), number(b[2], sizeof(b[2]), row->max),
+			number(b[3], sizeof(b[3]), row->p99), number(b[4], sizeof(b[4]), row->p999),
+			number(b[5], sizeof(b[5]), row->p9999),
+			number(b[6], sizeof(b[6]), row->ratio), verdict(row, b[7], sizeof(b[7])),
+			row->note, row->noisy ? " STAYED NOISY" : "");
+	}
+	printf("\n%llu payloads verified\n", (unsigned long long)report->verified);
+}
+
+static void json_string(FILE *file, const char *text)
+{
+	fputc('"', file);
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			fprintf(file, "\\%c", *text);
+		else if ((unsigned char)*text < 0x20)
+			fprintf(file, "\\u%04x", (unsigned char)*text);
+		else
+			fputc(*text, file);
+	}
+	fputc('"', file);
+}
+
+static void json_number(FILE *file, const char *name, double value, bool known)
+{
+	if (known && isfinite(value))
+		fprintf(file, ", \"%s\": %.6g", name, value);
+	else
+		fprintf(file, ", \"%s\": null", name);
+}
+
+static void json_machine(FILE *file)
+{
+	char line[256], text[512], *model = NULL;
+	FILE *info = fopen("/proc/cpuinfo", "re");
+	struct utsname name = { 0 };
+
+	while (info && !model && fgets(line, sizeof(line), info))
+		if (strncmp(line, "model name", 10) == 0 && (model = strchr(line, ':')))
+			model[strcspn(model, "\n")] = 0;
+	if (info)
+		fclose(info);
+	uname(&name);
+	snprintf(text, sizeof(text), "%s, %ld CPUs, %s %s %s, compiler %s", model ? model + 2 : "?",
+		sysconf(_SC_NPROCESSORS_ONLN), name.sysname, name.release, name.machine,
+		__VERSION__);
+	json_string(file, text);
+}
+
+int bench_report_json(const struct bench_report *report, const char *path)
+{
+	FILE *file = fopen(path, "we");
+	int r = 0;
+
+	if (!file)
+		return -errno;
+	fprintf(file, "{\"machine\": ");
+	json_machine(file);
+	fprintf(file, ", \"verified\": %llu, \"rows\": [", (unsigned long long)report->verified);
+	for (unsigned i = 0; i < report->count; i++) {
+		const struct bench_row *row = &report->rows[i];
+
+		fprintf(file, "%s\n  {\"load\": ", i ? "," : "");
+		json_string(file, row->load);
+		fprintf(file, ", \"system\": ");
+		json_string(file, row->system);
+		fprintf(file, ", \"unit\": ");
+		json_string(file, row->unit);
+		json_number(file, "median", row->median, true);
+		json_number(file, "min", row->min, true);
+		json_number(file, "max", row->max, true);
+		json_number(file, "p99", row->p99, row->p99 > 0);
+		json_number(file, "p99_9", row->p999, row->p999 > 0);
+		json_number(file, "p99_99", row->p9999, row->p9999 > 0);
+		json_number(file, "ratio_to_floor", row->ratio, row->ratio > 0);
+		fprintf(file, ", \"noisy\": %s, \"note\": ", row->noisy ? "true" : "false");
+		json_string(file, row->note);
+		fprintf(file, "}");
+	}
+	fprintf(file, "\n]}\n");
+	if (ferror(file))
+		r = -EIO;
+	if (fclose(file) != 0 && r == 0)
+		r = -errno;
+	return r;
+}

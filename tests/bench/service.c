@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the broker costs: attaching through it, and its resident memory. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kick.h"
+
+#define MAX_ATTACHES 1000
+
+/* Connect, advertise (a new topic, or `topic` that `subscriber` is on), first message; us. */
+static double attach_once(
+	struct bench *bench, const char *topic, struct kickmsg_subscriber *subscriber)
+{
+	uint64_t words[8], start = bench_ticks(), end;
+	struct kickmsg_client *client = kick_client(bench->socket_path);
+	struct kickmsg_publisher *publisher = kick_publisher(client, topic, NULL);
+	struct kickmsg_sample sample;
+	ssize_t sent;
+	int r = 0;
+
+	pair_message_write(words, sizeof(words), start);
+	sent = kickmsg_send(publisher, words, sizeof(words));
+	if (subscriber && sent >= 0)
+		r = kickmsg_try_receive(subscriber, &sample);
+	end = bench_ticks();
+	if (sent < 0 || r < 0)
+		bench_die("first message: %s", kickmsg_strerror(sent < 0 ? (int)sent : r));
+	if (subscriber) {
+		if (!pair_message_check(sample.data, sizeof(words), start))
+			bench_die("the first message is wrong");
+		kickmsg_sample_release(&sample);
+		bench->report.verified++;
+	}
+	kickmsg_client_free(client);
+	return (double)(end - start) * bench_ns_per_tick() / 1e3;
+}
+
+static void attach_row(struct bench *bench, const char *load, const char *system, double *values,
+	unsigned count, double probe)
+{
+	struct bench_row *row = bench_row_new(&bench->report, load, system, "us");
+	double after = pair_probe();
+
+	bench_row_values(row, values, count);
+	bench_median(values, count); /* sorts them */
+	row->p99 = values[count * 99 / 100];
+	row->goal = 1000;
+	row->goal_is_absolute = true;
+	row->noisy = pair_probes_differ(probe, after);
+	snprintf(row->note, sizeof(row->note), "line %.0f/%.0f ns", probe, after);
+}
+
+void bench_attach(struct bench *bench, const char *load)
+{
+	static double fresh[MAX_ATTACHES], joined[MAX_ATTACHES];
+	unsigned count = bench->scale.attaches;
+	struct kickmsg_client *client = kick_client(bench->socket_path);
+	struct kickmsg_publisher *publisher = kick_publisher(client, "attach.there", NULL);
+	struct kickmsg_subscriber *subscriber = kick_subscriber(client, "attach.there");
+	double probe = pair_probe();
+
+	for (unsigned i = 0; i < count; i++) {
+		char topic[64];
+
+		snprintf(topic, sizeof(topic), "attach.%u", i);
+		fresh[i] = attach_once(bench, topic, NULL);
+		joined[i] = attach_once(bench, "attach.there", subscriber);
+	}
+	kickmsg_subscriber_free(subscriber);
+	kickmsg_publisher_free(publisher);
+	kickmsg_client_free(client);
+	attach_row(bench, load, "new-topic", fresh, count, probe);
+	attach_row(bench, load, "to-receiver", joined, count, probe);
+}
+
+void bench_broker_memory(struct bench *bench, const char *load)
+{
+	struct bench_row *row;
+	char path[64], line[128];
+	unsigned long kib = 0;
+	FILE *file;
+
+	/* one that has served nobody but the client that asked whether it is there */
+	bench_broker_stop(bench);
+	bench_broker_start(bench);
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)bench->broker);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "VmRSS: %lu kB", &kib) == 1)
+			break;
+	if (file)
+		fclose(file);
+	if (kib == 0)
+		bench_die("%s says no VmRSS", path);
+	row = bench_row_new(&bench->report, load, "kickmsgd", "KiB");
+	bench_row_values(row, &(double){ (double)kib }, 1);
+	row->goal = 3 * 1024;
+	row->goal_is_absolute = true;
+	snprintf(row->note, sizeof(row->note), "VmRSS of an idle broker");
+}

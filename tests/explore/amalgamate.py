@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Makes one C file of the product's sources and the actors, with a fault sown in if one is named.
+
+    amalgamate.py --list FAULTS
+    amalgamate.py OUTPUT FAULTS FAULT|none ROOT SOURCE...
+
+The sources follow each other in one translation unit, each header once, so that a fault in a header is in all of them.
+Names that are private to a file get the file's name in front. A fault whose text isn't in the source any more makes a
+program that says so and fails: the build of everybody else goes on."""
+import os
+import re
+import sys
+
+SEARCH = ['common', 'libclient', 'tests/explore']
+
+
+def read_faults(path):
+    """[(name, about, [(file, old, new)], by)]"""
+    faults, hunks, part, file = [], None, None, None
+    for line in open(path):
+        if part is not None and not line.startswith(('====', '>>>>')):
+            part.append(line)
+        elif line.startswith('fault '):
+            hunks = []
+            faults.append([line[6:].strip(), '', hunks, ''])
+        elif line.startswith('about '):
+            faults[-1][1] = line[6:].strip()
+        elif line.startswith('by '):
+            faults[-1][3] = line[3:].strip()
+        elif line.startswith('file '):
+            file = line[5:].strip()
+        elif line.startswith('<<<<'):
+            old, new = [], []
+            hunks.append((file, old, new))
+            part = old
+        elif line.startswith('===='):
+            part = new
+        elif line.startswith('>>>>'):
+            part = None
+        elif line.strip() and not line.startswith('#'):
+            sys.exit(f'{path}: what is "{line.strip()}"?')
+    return [(n, a, [(f, ''.join(o), ''.join(w)) for f, o, w in h], b) for n, a, h, b in faults]
+
+
+class Mismatch(Exception):
+    pass
+
+
+class Maker:
+    def __init__(self, root, hunks):
+        self.root, self.hunks, self.seen, self.out = root, list(hunks), set(), []
+
+    def text(self, path):
+        text = open(os.path.join(self.root, path)).read()
+        for file, old, new in self.hunks:
+            if file != path:
+                continue
+            pattern = r'\s*'.join(re.escape(t) for t in re.findall(r'\w+|[^\w\s]', old))
+            count = len(re.findall(pattern, text))
+            if count != 1:
+                raise Mismatch(f'its text is {count} times in {path}')
+            text = re.sub(pattern, lambda m: new.strip(), text)
+        return text
+
+    def find(self, name):
+        for folder in SEARCH:
+            if os.path.exists(os.path.join(self.root, folder, name)):
+                return f'{folder}/{name}'
+        return None
+
+    def emit(self, path):
+        text = self.text(path)
+        is_source = path.endswith('.c')
+        private = set(re.findall(r'^static (?!inline)[^;=(]*?\b(\w+)\(', text, re.M)) if is_source else []
+        prefix = re.sub(r'\W', '_', os.path.basename(path))
+        self.out += [f'#define {name} {prefix}_{name}' for name in sorted(private)]
+        self.out.append(f'#line 1 "{self.root}/{path}"')
+        for number, line in enumerate(text.split('\n'), 1):
+            include = re.match(r'\s*#\s*include "(.+)"', line)
+            found = include and self.find(include[1])
+            if found:
+                if found not in self.seen:
+                    self.seen.add(found)
+                    self.emit(found)
+                self.out.append(f'#line {number + 1} "{self.root}/{path}"')
+            elif not line.startswith('#pragma once'):
+                self.out.append(line)
+            else:
+                self.out.append('')
+        self.out += [f'#undef {name}' for name in sorted(private)]
+        if is_source:
+            names = re.findall(r'^#define (\w+)', text, re.M)
+            self.out += [f'#undef {name}' for name in names]
+
+
+def main():
+    if sys.argv[1] == '--list':
+        print('\n'.join(name for name, *_ in read_faults(sys.argv[2])))
+        return
+    output, faults, wanted, root, *sources = sys.argv[1:]
+    hunks = []
+    if wanted != 'none':
+        hunks = next(h for name, _, h, _ in read_faults(faults) if name == wanted)
+    maker = Maker(root, hunks)
+    maker.out = ['#define KM_EXPLORE 1', '#include <stdint.h>', '#include <stdlib.h>',
+                 'void *world_calloc(uint64_t count, uint64_t size);',
+                 'void world_free(void *memory);',
+                 '#define calloc world_calloc', '#define free world_free']
+    try:
+        for source in sources:
+            maker.emit(source)
+        for file, _, _ in hunks:
+            if file not in maker.seen and file not in sources:
+                raise Mismatch(f'{file} is not part of the program')
+        text = '\n'.join(maker.out)
+    except Mismatch as problem:
+        text = ('#include <stdio.h>\n#include "actors.h"\n'
+                '/* the fault can not be sown */\n'
+                'const struct ex_program *actors_program(const struct scenario *scenario)\n{\n'
+                f'\tfprintf(stderr, "fault {wanted}: {problem}; mend tests/explore/faults.txt\\n");\n'
+                '\texit(3);\n}\n')
+        text = '#include <stdlib.h>\n' + text
+    with open(output, 'w') as file:
+        file.write(text + '\n')
+
+
+main()

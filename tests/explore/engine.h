@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The explorer: runs a small program of threads over and over, each time under another schedule, with another choice of
+ * what loads see and of who dies where, until all such choices within a bound are done.
+ *
+ *   search.c    which choice next: exhaustive (depth first, by re-execution), or random from a seed
+ *   schedule.c  whose turn: threads are coroutines, every visible operation is a point where another may go on
+ *   memory.c    what a load sees: C11's memory, operationally
+ *   trace.c     a run, printed
+ *   world.c     the program's memory and what must hold in it
+ *   actors.c    the program's threads, on the product's own sources
+ *
+ * A run is a function of its choices: the same list of choices gives the same run. All of this is one process
+ * and one kernel thread; the state is global.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "coroutine.h"
+#include "site.h"
+
+#define EX_MAX_THREADS 8
+#define EX_MAX_CRASHES 3
+
+/* --- what a scenario gives --- */
+
+struct ex_crash {
+	int thread; /* dies before its operation number `at`, counted from 0; -1: nobody */
+	int at;
+};
+
+struct ex_program {
+	void (*reset)(void);  /* before each run: memory as it begins, ex_thread_add() for each thread */
+	void (*finish)(void); /* after each: everything has stopped; operations go straight to memory */
+	void (*died)(int thread);
+	void (*slept)(void);
+	void (*after_write)(const struct km_site *site, const volatile void *memory, uint64_t before,
+		uint64_t after);
+	/* for traces */
+	void (*name_of)(const volatile void *memory, char *ret, unsigned long size);
+	void (*value_of)(
+		const volatile void *memory, uint64_t value, char *ret, unsigned long size);
+};
+
+/* --- schedule.c --- */
+
+enum ex_state { EX_RUNNABLE, EX_WAITING, EX_ASLEEP, EX_FINISHED, EX_DEAD };
+
+struct ex_thread {
+	struct coroutine coroutine;
+	const char *name;
+	void (*body)(void *argument);
+	void *argument;
+	enum ex_state state;
+	bool (*ready)(void *argument); /* while EX_WAITING */
+	void *ready_argument;
+	const volatile void *asleep_on;
+	uint64_t chain; /* of all that it did and saw: what it does next depends on nothing else */
+	int operations; /* visible ones so far */
+	int alone;	/* steps since another thread had its turn or its call began */
+	int alone_limit;
+	uint64_t priority; /* random mode */
+};
+
+struct ex_run {
+	const struct ex_program *program;
+	struct ex_thread threads[EX_MAX_THREADS];
+	int thread_count;
+	int current; /* -1: main, operations are direct */
+	struct ex_crash crashes[EX_MAX_CRASHES];
+	bool crashed[EX_MAX_CRASHES]; /* happened, in this or an earlier run */
+	bool quiet_hazards; /* hazard stores are no scheduling points: nobody looks meanwhile */
+	bool tracing;
+	uint64_t fingerprint; /* of what has happened, independent of the order of what is independent */
+	uint64_t steps;
+	char failure[256]; /* "" : none */
+};
+
+extern struct ex_run ex;
+
+/* One run; returns false when ex.failure says why. */
+bool ex_run(const struct ex_program *program);
+
+void ex_thread_add(const char *name, void (*body)(void *argument), void *argument);
+
+/* For threads. Begins a call that must end within `limit` own steps when nobody else moves (P1). */
+void ex_call(int limit);
+/* Waits until `ready` says so; the condition may change only by what other threads do. */
+void ex_wait(bool (*ready)(void *argument), void *argument);
+/* A message through the broker: all that was done before is known after. */
+void ex_control(void);
+
+/* Before each visible operation of the running thread. */
+void ex_step(void);
+/* Stops the run. Never returns when a thread calls it. */
+void ex_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void ex_abandon(void) __attribute__((noreturn));
+
+/* The futex, with km_futex_wait() and km_futex_wake() of the product. */
+void ex_sleep(const volatile void *word);
+void ex_wake(const volatile void *word);
+
+/* --- memory.c --- */
+
+void ex_memory_reset(void);
+/* The locations are other ones from now on. */
+void ex_memory_forget(void);
+/* `thread` and the broker know from now on what each of them knew. */
+void ex_memory_tell(int thread);
+/* Sites with that label and kind have that order from now on, all others their own; label "": none has. */
+void ex_weaken(const char *label, int kind, int order);
+/* Sites that were met so far. */
+unsigned ex_site_count(void);
+const struct km_site *ex_site(unsigned index);
+const char *ex_order_name(int order);
+const char *ex_kind_name(int kind);
+
+/* --- search.c --- */
+
+enum ex_choice { EX_CHOICE_TURN, EX_CHOICE_READ };
+
+/* One of `count` ways; 0 is the ordinary one: nobody is interrupted, the newest value is read. */
+unsigned ex_choose(unsigned count, enum ex_choice kind);
+/* Which of `count` threads goes on; `interrupts` when all but the first cost an interruption. */
+unsigned ex_choose_thread(const int *threads, unsigned count, bool interrupts);
+/* The run was ended because its state was known. */
+bool ex_search_pruned(void);
+
+struct ex_search {
+	/* bounds */
+	int interruptions; /* of threads that could have gone on; -1: any number */
+	int old_reads;	   /* loads that don't see the newest value; -1: any number */
+	uint64_t max_runs; /* 0: no bound */
+	double max_seconds;
+	/* results, added up */
+	uint64_t runs;
+	uint64_t repeated; /* runs that met a known state and ended there */
+	uint64_t states;
+	uint64_t steps;
+	uint64_t deaths;
+	bool cut; /* a bound on runs or time ended it */
+	char failure[256];
+	char replay[4096];
+};
+
+/* All runs within the bounds, for the deaths in ex.crashes. False: search->failure and ->replay. */
+bool ex_search_all(const struct ex_program *program, struct ex_search *search);
+/* `runs` random ones from a seed; max_seconds counts too. */
+bool ex_search_random(const struct ex_program *program, struct ex_search *search, uint64_t seed,
+	void (*vary)(uint64_t random));
+/* One run by what ->replay said. */
+bool ex_search_replay(const struct ex_program *program, const char *replay);
+
+/* --- trace.c --- */
+/* In `form` the first V stands for `value`, a second one for `second`, as the location's kind is written. */
+void ex_trace(const struct km_site *site, const volatile void *memory, const char *form,
+	uint64_t value, uint64_t second);
+void ex_note(const char *format, ...) __attribute__((format(printf, 1, 2)));

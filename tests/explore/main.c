@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * explore all [SECONDS]          every scenario, all runs within its bounds; the test
+ * explore deep SECONDS [SEED]    random runs of all scenarios in turn
+ * explore run SCENARIO [INTERRUPTIONS [OLD_READS [SECONDS]]]
+ * explore orders [SECONDS]       each memory order of the product weakened, one at a time
+ * explore caught [SCENARIO...]   for a build with a fault: 0 when a scenario catches it
+ * explore replay SCENARIO CHOICES
+ * explore list
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "orders.h"
+#include "scenarios.h"
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+	return (double) time.tv_sec + 1e-9 * (double) time.tv_nsec;
+}
+
+static void print_failure(const struct scenario *scenario, const struct ex_search *search)
+{
+	printf("\n%s: %s\n", scenario->name, search->failure);
+	scenario_replay(scenario, search->replay);
+	printf("  => %s\n  again: explore replay %s '%s'\n", ex.failure, scenario->name, search->replay);
+}
+
+static void print_counts(const char *name, const struct ex_search *search, double seconds)
+{
+	printf("%-18s %10lu runs %10lu states %12lu steps %5lu deaths  %6.1f s%s\n", name, search->runs,
+		search->states, search->steps, search->deaths, seconds,
+		search->cut ? "  (cut short)" : "");
+	fflush(stdout);
+}
+
+static void add(struct ex_search *to, const struct ex_search *what)
+{
+	to->runs += what->runs;
+	to->states += what->states;
+	to->steps += what->steps;
+	to->deaths += what->deaths;
+	to->cut |= what->cut;
+}
+
+static bool explore_one(const struct scenario *scenario, struct ex_search *search)
+{
+	double start = now();
+	bool good = scenario_explore(scenario, true, search);
+
+	print_counts(scenario->name, search, now() - start);
+	if (!good)
+		print_failure(scenario, search);
+	return good;
+}
+
+static int explore_all(double seconds)
+{
+	struct ex_search sum = { 0 };
+	double start = now();
+	int bad = 0;
+
+	for (unsigned i = 0; i < scenario_count; i++) {
+		double left = start + seconds - now();
+		struct ex_search search = { .interruptions = -1, .old_reads = -1,
+			.max_seconds = left / (double) (scenario_count - i) * 2 };
+
+		bad += !explore_one(&scenarios[i], &search);
+		add(&sum, &search);
+	}
+	print_counts("all", &sum, now() - start);
+	return bad > 0;
+}
+
+static int explore_deep(double seconds, uint64_t seed)
+{
+	struct ex_search sum = { 0 };
+	double end = now() + seconds, start = now();
+	double turn = seconds / scenario_count < 2 ? seconds / scenario_count : 2;
+	int bad = 0;
+
+	for (uint64_t round = 0; now() < end && !bad; round++) {
+		const struct scenario *scenario = &scenarios[round % scenario_count];
+		struct ex_search search = { .max_seconds = turn };
+
+		if (!scenario_wander(scenario, &search, seed + (round << 32))) {
+			print_failure(scenario, &search);
+			bad = 1;
+		}
+		add(&sum, &search);
+	}
+	print_counts("random", &sum, now() - start);
+	return bad;
+}
+
+static int caught(int count, char **names)
+{
+	struct ex_search search;
+
+	for (unsigned i = 0; i < scenario_count; i++) {
+		bool wanted = count == 0;
+
+		for (int k = 0; k < count; k++)
+			wanted |= strcmp(names[k], scenarios[i].name) == 0;
+		search = (struct ex_search){ .interruptions = -1, .old_reads = -1, .max_seconds = 10 };
+		if (wanted && !scenario_explore(&scenarios[i], true, &search)) {
+			printf("caught by %s after %lu runs: %s\n", scenarios[i].name, search.runs,
+				search.failure);
+			return 0;
+		}
+	}
+	printf("NOT caught\n");
+	return 1;
+}
+
+static int run_one(int argc, char **argv)
+{
+	const struct scenario *scenario = scenario_find(argv[0]);
+	struct ex_search search = {
+		.interruptions = argc > 1 ? atoi(argv[1]) : -1,
+		.old_reads = argc > 2 ? atoi(argv[2]) : -1,
+		.max_seconds = argc > 3 ? atof(argv[3]) : 60,
+	};
+
+	if (!scenario) {
+		fprintf(stderr, "explore: no scenario '%s'\n", argv[0]);
+		return 2;
+	}
+	return !explore_one(scenario, &search);
+}
+
+static int replay(const char *name, const char *choices)
+{
+	const struct scenario *scenario = scenario_find(name);
+
+	if (!scenario) {
+		fprintf(stderr, "explore: no scenario '%s'\n", name);
+		return 2;
+	}
+	if (scenario_replay(scenario, choices))
+		return 0;
+	printf("  => %s\n", ex.failure);
+	return 1;
+}
+
+static int list(void)
+{
+	for (unsigned i = 0; i < scenario_count; i++)
+		printf("%-18s %s\n", scenarios[i].name, scenarios[i].about);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *verb = argc > 1 ? argv[1] : "";
+
+	for (int i = 0; i < EX_MAX_CRASHES; i++)
+		ex.crashes[i].thread = -1;
+	if (strcmp(verb, "all") == 0)
+		return explore_all(argc > 2 ? atof(argv[2]) : 60);
+	if (strcmp(verb, "deep") == 0 && argc > 2)
+		return explore_deep(atof(argv[2]), argc > 3 ? strtoull(argv[3], NULL, 0) : 1);
+	if (strcmp(verb, "run") == 0 && argc > 2)
+		return run_one(argc - 2, argv + 2);
+	if (strcmp(verb, "orders") == 0)
+		return explore_orders(argc > 2 ? atof(argv[2]) : 60);
+	if (strcmp(verb, "caught") == 0)
+		return caught(argc - 2, argv + 2);
+	if (strcmp(verb, "replay") == 0 && argc > 3)
+		return replay(argv[2], argv[3]);
+	if (strcmp(verb, "list") == 0)
+		return list();
+	fprintf(stderr, "usage: explore all [SECONDS] | deep SECONDS [SEED] | orders [SECONDS] | list |\n"
+			"       run SCENARIO [INTERRUPTIONS [OLD_READS [SECONDS]]] | caught [SCENARIO...] |\n"
+			"       replay SCENARIO CHOICES\n");
+	return 2;
+}

@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * C11's memory, operationally: what may a load see?
+ *
+ * Every location keeps all its stores, oldest first (its modification order). What a thread knows is a view: for each
+ * location the oldest store that it may still see, and for each thread a clock of its non-atomic accesses. A store carries
+ * the view that who synchronises with it gets:
+ *
+ *   load      any store from the view's on; acquire joins that store's view, relaxed keeps it for a later fence
+ *   store     appends; release gives it the thread's view, relaxed that of the last release fence
+ *   RMW       reads the last store; its store also carries on what that one carried (release sequences, C++20)
+ *   CAS       succeeds only on the last store; when it fails it is a load, which may be old
+ *   seq_cst   accesses are totally ordered by execution: such a load sees no store older than the location's last seq_cst
+ *             store. (No clock is joined: C11 gives no more than that, and store -> load needs no more.)
+ *             A seq_cst fence joins a global view both ways.
+ *   plain     a read races with a write that isn't in the view, a write with both
+ *
+ * Not explored: modification orders that differ from execution order (two plain stores by different threads to the
+ * same location; the product has one such location, a ring's hint, which may go back anyway) and load buffering (a load that
+ * sees a store that is after it in an order of dependencies; RC11 forbids that too).
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "engine.h"
+#include "hash.h"
+#include "world.h"
+
+#define MAX_LOCATIONS 56
+#define MAX_STORES    200
+
+typedef uint8_t vector __attribute__((vector_size(16)));
+
+struct ex_view {
+	union {
+		vector lanes[4];
+		struct {
+			uint8_t clock[EX_MAX_THREADS]; /* of plain accesses */
+			uint8_t oldest[MAX_LOCATIONS];
+		};
+	};
+};
+_Static_assert(sizeof(struct ex_view) == 64, "four lanes");
+
+struct store {
+	struct ex_view view;
+	uint64_t value;
+	uint64_t identity; /* hash of its writer's past */
+};
+
+struct location {
+	const volatile void *memory;
+	uint32_t size;
+	uint16_t count;	 /* of stores; 0: not met in this run */
+	uint16_t last_sc; /* the newest seq_cst store, or 0 */
+	uint64_t chain;	 /* hash of its modification order */
+	struct store stores[MAX_STORES];
+};
+
+/* One for each payload slot. */
+struct plain {
+	uint8_t writer, write_clock;
+	uint8_t read_clock[EX_MAX_THREADS];
+};
+
+static struct location locations[MAX_LOCATIONS];
+static unsigned location_count;
+static uint8_t location_at[WORLD_SIZE / 4]; /* index + 1 */
+static struct {
+	struct ex_view now, acquired, released;
+} knows[EX_MAX_THREADS];
+static struct ex_view broker, bucket, fences;
+static uint64_t broker_chain, bucket_chain, fence_chain;
+static struct plain plains[WORLD_MAX_SLOTS];
+
+static struct km_site *sites[128];
+static unsigned site_count;
+static struct {
+	char label[8];
+	int kind, order;
+} weakening;
+static uint8_t weakening_stamp = 1;
+
+static void join(struct ex_view *to, const struct ex_view *from)
+{
+	for (int i = 0; i < 4; i++) {
+		vector bigger = (vector) (from->lanes[i] > to->lanes[i]);
+
+		to->lanes[i] = (from->lanes[i] & bigger) | (to->lanes[i] & ~bigger);
+	}
+}
+
+/* --- what has happened, as one number: the sum of the threads' and the locations' pasts --- */
+
+static void pass_on(uint64_t *chain, uint64_t what)
+{
+	ex.fingerprint -= hash_mix(*chain);
+	*chain = hash_mix(*chain ^ what);
+	ex.fingerprint += hash_mix(*chain);
+}
+
+void ex_memory_reset(void)
+{
+	for (unsigned i = 0; i < location_count; i++)
+		locations[i].count = 0;
+	memset(knows, 0, sizeof knows);
+	memset(plains, 0, sizeof plains);
+	memset(&broker, 0, sizeof broker);
+	memset(&bucket, 0, sizeof bucket);
+	memset(&fences, 0, sizeof fences);
+	broker_chain = 1;
+	bucket_chain = 2;
+	fence_chain = 3;
+}
+
+void ex_memory_forget(void)
+{
+	ex_memory_reset();
+	location_count = 0;
+	memset(location_at, 0, sizeof location_at);
+}
+
+static void synchronise(struct ex_view *with, uint64_t *chain, int thread)
+{
+	join(with, &knows[thread].now);
+	join(&knows[thread].now, with);
+	pass_on(chain, ex.threads[thread].chain);
+	pass_on(&ex.threads[thread].chain, *chain);
+}
+
+void ex_memory_tell(int thread)
+{
+	synchronise(&broker, &broker_chain, thread);
+}
+
+/* --- sites --- */
+
+static void meet(struct km_site *site)
+{
+	bool known = false;
+
+	for (unsigned i = 0; i < site_count; i++)
+		known |= sites[i] == site;
+	if (!known && site_count < sizeof sites / sizeof sites[0])
+		sites[site_count++] = site;
+	site->used_order = site->order;
+	site->used_fail_order = site->fail_order;
+	site->stamp = weakening_stamp;
+	if (strcmp(weakening.label, site->label) != 0)
+		return;
+	if (weakening.kind == site->kind)
+		site->used_order = (unsigned char) weakening.order;
+	if (weakening.kind == KM_EXPLORE_CAS_FAIL && site->kind == KM_EXPLORE_CAS)
+		site->used_fail_order = (unsigned char) weakening.order;
+}
+
+void ex_weaken(const char *label, int kind, int order)
+{
+	snprintf(weakening.label, sizeof weakening.label, "%s", label);
+	weakening.kind = kind;
+	weakening.order = order;
+	weakening_stamp = weakening_stamp == 255 ? 1 : weakening_stamp + 1;
+}
+
+unsigned ex_site_count(void)
+{
+	return site_count;
+}
+
+const struct km_site *ex_site(unsigned index)
+{
+	return sites[index];
+}
+
+/* --- the operations --- */
+
+static uint64_t fetch(const volatile void *memory, unsigned size)
+{
+	return size == 8 ? *(const volatile uint64_t *) memory : *(const volatile uint32_t *) memory;
+}
+
+static void put(volatile void *memory, unsigned size, uint64_t value)
+{
+	if (size == 8)
+		*(volatile uint64_t *) memory = value;
+	else
+		*(volatile uint32_t *) memory = (uint32_t) value;
+}
+
+/* True when the operation is nobody's business: setup, end, private memory, statistics. */
+static bool is_direct(const struct km_site *site, const volatile void *memory)
+{
+	return ex.current < 0 || !world_is_shared(memory) || (site->label[0] == 'H' && site->label[1] == '2');
+}
+
+static struct location *locate(const volatile void *memory, unsigned size)
+{
+	uint8_t *entry = &location_at[world_offset(memory) / 4];
+
+	if (!*entry) {
+		if (location_count == MAX_LOCATIONS)
+			ex_fail("explorer: more than %d locations", MAX_LOCATIONS);
+		locations[location_count].memory = memory;
+		locations[location_count].size = size;
+		*entry = (uint8_t) ++location_count;
+	}
+	struct location *location = &locations[*entry - 1];
+	if (location->memory != memory || location->size != size)
+		ex_fail("explorer: one location, two sizes or places");
+	if (location->count == 0) {
+		memset(&location->stores[0].view, 0, sizeof location->stores[0].view);
+		location->stores[0].value = fetch(memory, size);
+		location->stores[0].identity = *entry;
+		location->chain = hash_mix(*entry);
+		location->last_sc = 0;
+		location->count = 1;
+	}
+	return location;
+}
+
+static unsigned index_of(const struct location *location)
+{
+	return (unsigned) (location - locations);
+}
+
+static struct location *begin(struct km_site *site, const volatile void *memory, unsigned size)
+{
+	if (site->stamp != weakening_stamp)
+		meet(site);
+	if (!(ex.quiet_hazards && site->label[0] == 'H'))
+		ex_step();
+	return locate(memory, size);
+}
+
+static bool acquires(int order)
+{
+	return order == km_explore_acquire || order >= km_explore_acq_rel;
+}
+
+static bool releases(int order)
+{
+	return order >= km_explore_release;
+}
+
+/* The running thread sees store number `which`. */
+static const struct store *see(struct location *location, unsigned which, int order)
+{
+	const struct store *store = &location->stores[which];
+	typeof(&knows[0]) me = &knows[ex.current];
+
+	me->now.oldest[index_of(location)] = (uint8_t) which;
+	join(&me->acquired, &store->view);
+	if (acquires(order))
+		join(&me->now, &store->view);
+	pass_on(&ex.threads[ex.current].chain, store->identity);
+	return store;
+}
+
+static unsigned oldest(const struct location *location, int order)
+{
+	unsigned first = knows[ex.current].now.oldest[index_of(location)];
+
+	return order == km_explore_seq_cst && location->last_sc > first ? location->last_sc : first;
+}
+
+static void append(struct km_site *site, struct location *location, uint64_t value, int order,
+	const struct store *continues)
+{
+	unsigned which = location->count, index = index_of(location);
+	struct store *store = &location->stores[which];
+	typeof(&knows[0]) me = &knows[ex.current];
+	uint64_t before = location->stores[which - 1].value;
+
+	if (which == MAX_STORES - 1)
+		ex_fail("explorer: more than %d stores to one location", MAX_STORES);
+	location->count++;
+	me->now.oldest[index] = (uint8_t) which;
+	store->view = releases(order) ? me->now : me->released;
+	store->view.oldest[index] = (uint8_t) which;
+	if (continues)
+		join(&store->view, &continues->view);
+	if (order == km_explore_seq_cst)
+		location->last_sc = (uint16_t) which;
+	store->value = value;
+	pass_on(&ex.threads[ex.current].chain, index + 100);
+	store->identity = ex.threads[ex.current].chain;
+	pass_on(&location->chain, store->identity);
+	put((volatile void *) location->memory, location->size, value);
+	ex.program->after_write(site, location->memory, before, value);
+}
+
+uint64_t km_explore_load(struct km_site *site, const volatile void *memory, unsigned size)
+{
+	if (is_direct(site, memory))
+		return fetch(memory, size);
+
+	struct location *location = begin(site, memory, size);
+	unsigned first = oldest(location, site->used_order), last = location->count - 1u;
+	unsigned back = first < last ? ex_choose(last - first + 1, EX_CHOICE_READ) : 0;
+	const struct store *store = see(location, last - back, site->used_order);
+
+	if (ex.tracing)
+		ex_trace(site, memory, back ? "V   (old)" : "V", store->value, 0);
+	return store->value;
+}
+
+void km_explore_store(struct km_site *site, volatile void *memory, unsigned size, uint64_t value)
+{
+	if (is_direct(site, memory)) {
+		put(memory, size, value);
+		return;
+	}
+	struct location *location = begin(site, memory, size);
+
+	if (ex.tracing)
+		ex_trace(site, memory, "= V", value, 0);
+	append(site, location, value, site->used_order, NULL);
+}
+
+/* How many of the stores that a failing CAS may see differ from what it expects; *ret are they. */
+static unsigned find_failures(const struct location *location, int order, uint64_t expected,
+	unsigned *ret, unsigned max)
+{
+	unsigned count = 0, first = oldest(location, order);
+
+	for (unsigned i = location->count - 1u; i + 1 > first && count < max; i--)
+		if (location->stores[i].value != expected)
+			ret[count++] = i;
+	return count;
+}
+
+static bool compare_and_swap(
+	struct km_site *site, struct location *location, uint64_t *expected, uint64_t desired)
+{
+	unsigned failures[8], last = location->count - 1u;
+	bool succeeds = location->stores[last].value == *expected;
+	unsigned count = find_failures(location, site->used_fail_order, *expected, failures, 8);
+	unsigned way = count + succeeds > 1 ? ex_choose(count + succeeds, EX_CHOICE_READ) : 0;
+
+	if (succeeds && way == 0) {
+		const struct store *seen = see(location, last, site->used_order);
+
+		append(site, location, desired, site->used_order, seen);
+		return true;
+	}
+	*expected = see(location, failures[way - succeeds], site->used_fail_order)->value;
+	return false;
+}
+
+bool km_explore_cas(
+	struct km_site *site, volatile void *memory, unsigned size, void *expected, uint64_t desired)
+{
+	uint64_t seen = fetch(expected, size);
+
+	if (is_direct(site, memory)) {
+		uint64_t value = fetch(memory, size);
+
+		if (value != seen) {
+			put(expected, size, value);
+			return false;
+		}
+		put(memory, size, desired);
+		return true;
+	}
+	struct location *location = begin(site, memory, size);
+	if (ex.tracing)
+		ex_trace(site, memory, "V -> V", seen, desired);
+	bool done = compare_and_swap(site, location, &seen, desired);
+	put(expected, size, seen);
+	if (ex.tracing && !done)
+		ex_trace(site, memory, "failed: V", seen, 0);
+	return done;
+}
+
+static uint64_t modify(struct km_site *site, volatile void *memory, unsigned size, uint64_t mask, uint64_t more)
+{
+	if (is_direct(site, memory)) {
+		uint64_t value = fetch(memory, size);
+
+		put(memory, size, (value & mask) + more);
+		return value;
+	}
+	struct location *location = begin(site, memory, size);
+	const struct store *seen = see(location, location->count - 1u, site->used_order);
+	uint64_t value = seen->value, after = (value & mask) + more;
+
+	if (size == 4)
+		after = (uint32_t) after;
+	if (ex.tracing)
+		ex_trace(site, memory, "V -> V", value, after);
+	append(site, location, after, site->used_order, seen);
+	return value;
+}
+
+uint64_t km_explore_and(struct km_site *site, volatile void *memory, unsigned size, uint64_t mask)
+{
+	return modify(site, memory, size, mask, 0);
+}
+
+uint64_t km_explore_add(struct km_site *site, volatile void *memory, unsigned size, uint64_t value)
+{
+	return modify(site, memory, size, UINT64_MAX, value);
+}
+
+void km_explore_fence(struct km_site *site)
+{
+	if (ex.current < 0)
+		return;
+	if (site->stamp != weakening_stamp)
+		meet(site);
+	typeof(&knows[0]) me = &knows[ex.current];
+	if (acquires(site->used_order))
+		join(&me->now, &me->acquired);
+	if (site->used_order == km_explore_seq_cst) {
+		ex_step();
+		synchronise(&fences, &fence_chain, ex.current);
+	}
+	if (releases(site->used_order))
+		me->released = me->now;
+}
+
+/* --- payloads --- */
+
+void km_explore_plain_write(const volatile void *memory, uint64_t size)
+{
+	int slot = world_slot_of_payload(memory);
+
+	if (ex.current < 0 || slot < 0)
+		return;
+	struct plain *plain = &plains[slot];
+	struct ex_view *now = &knows[ex.current].now;
+	for (int i = 0; i < ex.thread_count; i++)
+		if (plain->read_clock[i] > now->clock[i])
+			ex_fail("data race: %s writes slot %d while %s may be reading it",
+				ex.threads[ex.current].name, slot, ex.threads[i].name);
+	if (plain->write_clock > now->clock[plain->writer])
+		ex_fail("data race: %s and %s both write slot %d", ex.threads[ex.current].name,
+			ex.threads[plain->writer].name, slot);
+	if (ex.tracing)
+		ex_note("writes payload of slot %d", slot);
+	plain->writer = (uint8_t) ex.current;
+	plain->write_clock = ++now->clock[ex.current];
+}
+
+void km_explore_plain_read(const volatile void *memory, uint64_t size)
+{
+	int slot = world_slot_of_payload(memory);
+
+	if (ex.current < 0 || slot < 0)
+		return;
+	struct plain *plain = &plains[slot];
+	struct ex_view *now = &knows[ex.current].now;
+	if (plain->write_clock > now->clock[plain->writer])
+		ex_fail("data race: %s reads slot %d while %s may be writing it",
+			ex.threads[ex.current].name, slot, ex.threads[plain->writer].name);
+	if (ex.tracing)
+		ex_note("reads payload of slot %d", slot);
+	plain->read_clock[ex.current] = ++now->clock[ex.current];
+}
+
+/* --- the futex: its calls take turns at the kernel's lock --- */
+
+int km_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns);
+void km_futex_wake(_Atomic uint32_t *word);
+int64_t km_clock_ns(void);
+
+int64_t km_clock_ns(void)
+{
+	return 0; /* time stands still: nothing explored here may depend on it */
+}
+
+int km_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns)
+{
+	if (ex.current < 0)
+		return 0;
+	ex_step();
+	struct location *location = locate(word, sizeof *word);
+	synchronise(&bucket, &bucket_chain, ex.current);
+	unsigned first = oldest(location, km_explore_relaxed), last = location->count - 1u;
+	unsigned back = first < last ? ex_choose(last - first + 1, EX_CHOICE_READ) : 0;
+	uint32_t value = (uint32_t) see(location, last - back, km_explore_relaxed)->value;
+	if (ex.tracing)
+		ex_note("FUTEX_WAIT for %x, is %x: %s", expected, value, value == expected ? "sleeps" : "no");
+	if (value == expected) {
+		ex_sleep(word);
+		synchronise(&bucket, &bucket_chain, ex.current);
+	}
+	return 0;
+}
+
+void km_futex_wake(_Atomic uint32_t *word)
+{
+	if (ex.current < 0)
+		return;
+	ex_step();
+	synchronise(&bucket, &bucket_chain, ex.current);
+	if (ex.tracing)
+		ex_note("FUTEX_WAKE");
+	ex_wake(word);
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See orders.h. Labels are those of the tables of orders in ring.h, slot.h, endpoint.h, waiter.h, region.h and reconcile.c. */
+#include "orders.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "scenarios.h"
+
+#define MAX_VARIANTS 96
+
+struct variant {
+	const char *label;
+	int kind, from, to;
+};
+
+/* Shown to be needed; the scenario that shows it fastest. */
+static const struct {
+	const char *label, *kind, *to, *scenario;
+} needed[] = {
+	{ "", "", "", "" },
+};
+
+static struct variant variants[MAX_VARIANTS];
+static unsigned variant_count;
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+	return (double) time.tv_sec + 1e-9 * (double) time.tv_nsec;
+}
+
+static void add(const char *label, int kind, int from, int to)
+{
+	for (unsigned i = 0; i < variant_count; i++)
+		if (strcmp(variants[i].label, label) == 0 && variants[i].kind == kind &&
+			variants[i].to == to)
+			return;
+	if (variant_count < MAX_VARIANTS)
+		variants[variant_count++] = (struct variant){ label, kind, from, to };
+}
+
+/* What is next below an order, for an operation. */
+static void add_weaker(const char *label, int kind, int order)
+{
+	bool loads = kind == KM_EXPLORE_LOAD || kind == KM_EXPLORE_CAS_FAIL;
+
+	switch (order) {
+	case km_explore_seq_cst:
+		add(label, kind, order, loads ? km_explore_acquire
+				: kind == KM_EXPLORE_STORE ? km_explore_release : km_explore_acq_rel);
+		break;
+	case km_explore_acq_rel:
+		add(label, kind, order, km_explore_acquire);
+		add(label, kind, order, km_explore_release);
+		break;
+	case km_explore_acquire:
+	case km_explore_release:
+		add(label, kind, order, km_explore_relaxed);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Every scenario a little, so that all sites are met. */
+static void find_variants(void)
+{
+	for (unsigned i = 0; i < scenario_count; i++) {
+		struct ex_search search = { .interruptions = 1, .max_runs = 3000, .max_seconds = 1 };
+
+		scenario_explore(&scenarios[i], true, &search);
+	}
+	for (unsigned i = 0; i < ex_site_count(); i++) {
+		const struct km_site *site = ex_site(i);
+
+		add_weaker(site->label, site->kind, site->order);
+		if (site->kind == KM_EXPLORE_CAS)
+			add_weaker(site->label, KM_EXPLORE_CAS_FAIL, site->fail_order);
+	}
+}
+
+static const char *needed_scenario(const struct variant *variant)
+{
+	for (unsigned i = 0; i < sizeof needed / sizeof needed[0]; i++)
+		if (strcmp(needed[i].label, variant->label) == 0 &&
+			strcmp(needed[i].kind, ex_kind_name(variant->kind)) == 0 &&
+			strcmp(needed[i].to, ex_order_name(variant->to)) == 0)
+			return needed[i].scenario;
+	return NULL;
+}
+
+static bool is_caught(const char *first, double seconds, const char **ret_by, struct ex_search *ret)
+{
+	const struct scenario *named = first ? scenario_find(first) : NULL;
+
+	for (unsigned i = 0; i < scenario_count + (named != NULL); i++) {
+		const struct scenario *scenario = named && i == 0 ? named : &scenarios[i - (named != NULL)];
+
+		if (named && i > 0)
+			break;
+		*ret = (struct ex_search){ .interruptions = -1, .old_reads = -1,
+			.max_seconds = named ? 20 : seconds / scenario_count };
+		*ret_by = scenario->name;
+		if (!scenario_explore(scenario, true, ret))
+			return true;
+		if (named)
+			continue;
+		*ret = (struct ex_search){ .max_seconds = seconds / scenario_count / 2 };
+		if (!scenario_wander(scenario, ret, 1))
+			return true;
+	}
+	return false;
+}
+
+int explore_orders(double seconds)
+{
+	unsigned caught = 0, missed = 0, open = 0;
+	double end = now() + seconds;
+
+	find_variants();
+	for (unsigned i = 0; i < variant_count; i++) {
+		const struct variant *variant = &variants[i];
+		const char *first = needed_scenario(variant), *by = "";
+		double left = end - now();
+		struct ex_search search;
+
+		if (left < 1)
+			left = 1;
+		ex_weaken(variant->label, variant->kind, variant->to);
+		bool is = is_caught(first, left / (variant_count - i) * 2, &by, &search);
+		printf("%-3s %-8s %-8s -> %-8s  ", variant->label, ex_kind_name(variant->kind),
+			ex_order_name(variant->from), ex_order_name(variant->to));
+		if (is)
+			printf("needed: %s: %s\n        explore replay %s '%s'\n", by, search.failure, by,
+				search.replay);
+		else
+			printf("%s\n", first ? "NOT CAUGHT, but was" : "not shown to be needed");
+		fflush(stdout);
+		caught += is;
+		open += !is;
+		missed += !is && first;
+	}
+	ex_weaken("", 0, 0);
+	printf("orders: %u weakenings, %u caught, %u not shown to be needed, %u missed\n", variant_count,
+		caught, open, missed);
+	return missed > 0;
+}

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Each memory order of the product weakened by one, one at a time: which of them are needed? */
+#pragma once
+
+/* Prints a table; returns 0 when every order that orders.c lists as needed was shown to be. */
+int explore_orders(double seconds);

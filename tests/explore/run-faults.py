@@ -1,0 +1,41 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Each program with a fault must find it:  run-faults.py FAULTS BUILD_DIR [NAME...]"""
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+
+def read(path):
+    faults = []
+    for line in open(path):
+        word, _, rest = line.strip().partition(' ')
+        if word == 'fault':
+            faults.append({'name': rest, 'about': '', 'by': ''})
+        elif word in ('about', 'by') and faults and not faults[-1][word]:
+            faults[-1][word] = rest
+    return faults
+
+
+def run(fault):
+    program = os.path.join(sys.argv[2], 'explore-fault-' + fault['name'])
+    done = subprocess.run([program, 'caught', *fault['by'].split()], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True)
+    return fault, done.returncode, done.stdout.strip()
+
+
+def main():
+    faults = [f for f in read(sys.argv[1]) if not sys.argv[3:] or f['name'] in sys.argv[3:]]
+    missed = runs = 0
+    with ThreadPoolExecutor(2) as pool:
+        for fault, code, text in pool.map(run, faults):
+            missed += code != 0
+            runs += int((re.search(r'(\d+) runs', text) or [0, 0])[1])
+            print(f"{fault['name']:24} {fault['about']}\n{'':24} {text}", flush=True)
+    print(f'{len(faults)} faults, {len(faults) - missed} caught, {missed} missed, {runs} schedules')
+    sys.exit(missed > 0)
+
+
+main()

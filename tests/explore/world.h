@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The memory that the explored threads share, and what must hold in it. Everything lies in one block, so that a run
+ * begins by copying it back: the region as km_region_format() makes it, the endpoint records, and behind them what is
+ * private to the actors. Beside it stands what only an onlooker can know (the ghost): which message went where.
+ *
+ * Violations that end a run
+ *   hole            a commit anywhere but at its ring's frontier
+ *   window          a slot in a ring's window whose word lacks the ring's bit, or whose payload was overwritten
+ *   double free     a drop of what wasn't there; a word that lost what a living owner has
+ *   eviction        from a ring that isn't full and whose subscriber lives
+ *   torn, order     a sample that isn't what was published; one twice, or out of its publisher's order
+ *   lost wake-up    a subscriber asleep with an unread message of a finished publish
+ *   loss count      received + lost isn't what was committed to the ring since it joined
+ *   leak            at the end, after reconcile, a slot that isn't free, a hazard that still stands
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define WORLD_SIZE	    8192 /* of what is shared */
+#define WORLD_PRIVATE_SIZE  24576
+#define WORLD_MAX_SLOTS	    8
+#define WORLD_MAX_RINGS	    4
+#define WORLD_MAX_CAPACITY  4
+#define WORLD_MAX_PARTIES   8
+
+struct km_region;
+struct km_endpoint;
+struct kickmsg_sample;
+
+struct world_shape {
+	uint32_t rings, capacity, pool, publishers, subscribers;
+	uint32_t max_borrows; /* 0: 1 */
+};
+
+/* What the broker knows of an endpoint, and what the onlooker does. Publishers come first. */
+struct world_party {
+	struct km_endpoint *record;
+	bool present;	/* attached, or was and isn't settled */
+	bool left;	/* gave it back; counts as leaving */
+	bool dead;
+	bool settled;	/* a complete pass that began after its death */
+	uint32_t role, id, ring;
+
+	/* publisher */
+	int loan; /* slot + 1 */
+	uint32_t finished; /* sequence of its last finished publish */
+	/* subscriber */
+	bool joined;
+	int holds[4]; /* slot + 1 */
+	uint64_t start, received;
+	uint32_t last[WORLD_MAX_PARTIES]; /* by publisher */
+	uint64_t taken; /* the message that its ring's last take got */
+};
+
+struct world {
+	struct world_shape shape;
+	struct km_region *region;
+	struct world_party parties[WORLD_MAX_PARTIES];
+	uint32_t private_used, heap_used;
+	uint64_t frontier[WORLD_MAX_RINGS];
+	uint64_t in_cell[WORLD_MAX_RINGS][WORLD_MAX_CAPACITY];
+	uint64_t opened[WORLD_MAX_RINGS]; /* its head when its live bit was set */
+	unsigned deaths, leaves, passes;
+	bool tight; /* an empty pool is no fault */
+};
+
+extern struct world world;
+
+/* A region of that shape with its endpoint records; then world_save() after what else setup does. */
+void world_make(const struct world_shape *shape);
+void world_save(void);
+void world_restore(void);
+
+/* Zeroed memory that is restored with the rest. */
+void *world_private(uint64_t size);
+/* What calloc() and free() are in the product's sources here. */
+void *world_calloc(uint64_t count, uint64_t size);
+void world_free(void *memory);
+
+/* Where an address lies. */
+bool world_is_shared(const volatile void *memory);
+unsigned world_offset(const volatile void *memory);
+int world_slot_of_payload(const volatile void *memory);
+
+uint64_t world_word(uint32_t slot);
+uint64_t world_live(void);
+uint64_t world_message(uint32_t slot);
+
+/* For struct ex_program. */
+struct km_site;
+void world_after_write(const struct km_site *site, const volatile void *memory, uint64_t before,
+	uint64_t after);
+void world_name_of(const volatile void *memory, char *ret, unsigned long size);
+void world_value_of(const volatile void *memory, uint64_t value, char *ret, unsigned long size);
+/* Does anybody sleep through a finished publish? */
+void world_check_sleepers(void);
+/* After a pass that began when that party was dead: nothing of it is left, nobody waits for it. */
+void world_check_settled(int party);
+/* All words free, all hazards of the living clear, rings without an owner empty. */
+void world_check_free(const char *when);

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Diagnosis, the operator's repairs, and regions that make no sense. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "internal.h"
+#include "support/flow.h"
+
+static const struct kickmsg_topic_config small = {
+	.max_subscribers = 4,
+	.ring_capacity = 8,
+	.pool_size = 32,
+	.max_publishers = 4,
+	.max_payload_size = 64,
+	.max_loans = 4,
+	.max_borrows = 4,
+};
+
+static struct kickmsg_client *client;
+static struct kickmsg_publisher *publisher;
+static struct kickmsg_subscriber *subscriber;
+static char output[65536];
+
+static void start(const char *config)
+{
+	test_broker_start(&broker, config);
+	client = flow_client("survivor");
+	publisher = flow_advertise(client, "t", &small);
+	subscriber = flow_subscribe(client, "t");
+}
+
+static void stop(void)
+{
+	kickmsg_client_free(client);
+	ck_assert(test_wait_until(test_map_count(broker.pid, "memfd:") == 0, FLOW_WAIT_MS));
+	flow_stop();
+}
+
+static void expect_ctl(int status, const char *verb, const char *topic, const char *says)
+{
+	int r = flow_ctl(output, sizeof output, verb, topic, NULL);
+
+	ck_assert_msg(
+		r == status, "kickmsgctl %s ended with %d, not %d: %s", verb, r, status, output);
+	ck_assert_msg(
+		strstr(output, says), "kickmsgctl %s doesn't say '%s': %s", verb, says, output);
+}
+
+static void says(const char *text)
+{
+	ck_assert_msg(strstr(output, text), "doesn't say '%s': %s", text, output);
+}
+
+/* Two loans, a held sample, and messages in its ring. */
+static void hold_some(void *unused)
+{
+	struct kickmsg_client *mine = flow_client("victim");
+	struct kickmsg_publisher *pub = flow_advertise(mine, "t", NULL);
+	struct kickmsg_subscriber *sub = flow_subscribe(mine, "t");
+	struct kickmsg_sample sample;
+	void *payload;
+
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(kickmsg_send(pub, "x", 1), 1);
+	ck_assert_int_eq(kickmsg_try_receive(sub, &sample), 0);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(kickmsg_loan(pub, 1, &payload), 0);
+	test_child_ready();
+	pause();
+}
+
+static void make_damage(void)
+{
+	struct kickmsg_sample sample;
+
+	test_child_end(test_child_start(hold_some, NULL), SIGKILL);
+	ck_assert(test_wait_until(flow_health("t").endpoints_dead == 2, FLOW_WAIT_MS));
+	/* the survivor takes its three, so that what is left is the dead one's alone */
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(kickmsg_try_receive(subscriber, &sample), 0);
+		ck_assert_int_eq(kickmsg_sample_release(&sample), 0);
+	}
+}
+
+START_TEST(without_automatic_repair_the_operator_repairs_kind_by_kind)
+{
+	start("[recovery]\nautomatic = no\ninterval = 5\n");
+	expect_ctl(0, "diagnose", "t", "healthy");
+	make_damage();
+	/* ticks go by, and nobody touches it */
+	for (int i = 0; i < 100; i++) {
+		struct km_health h = flow_health("t");
+
+		ck_assert_uint_eq(h.slots_orphaned, 2);
+		ck_assert_uint_eq(h.endpoints_dead, 2);
+		ck_assert_uint_eq(h.rings_undrained, 1);
+		ck_assert_uint_eq(h.slots_stale, 1);
+		test_nap();
+	}
+	expect_ctl(1, "diagnose", "t", "DAMAGED");
+	says("orphaned-slot: slot=");
+	says("owner=victim");
+	says(" dead age=");
+	says("stale-reference: slot=");
+	says("dead-ring: ring=1");
+	says("dead-endpoint:");
+	expect_ctl(1, "diagnose", NULL, "DAMAGED");
+	expect_ctl(1, "repair", "t", "references_dropped=1 slots_reclaimed=0 rings_reset=0");
+	expect_ctl(1, "reset-rings", "t", "references_dropped=0 slots_reclaimed=0 rings_reset=1");
+	expect_ctl(0, "reclaim", "t", "slots_reclaimed=2");
+	says("endpoints_freed=2");
+	expect_ctl(0, "diagnose", "t", "healthy");
+	ck_assert_uint_eq(flow_health("t").slots_free, 32);
+	stop();
+}
+END_TEST
+
+START_TEST(recover_does_all_of_it)
+{
+	start("[recovery]\nautomatic = no\ninterval = 5\n");
+	make_damage();
+	expect_ctl(0, "recover", NULL, "references_dropped=1 slots_reclaimed=2 rings_reset=1");
+	says("endpoints_freed=2");
+	ck_assert(flow_is_healthy("t"));
+	ck_assert_int_eq(kickmsg_send(publisher, "x", 1), 1);
+	stop();
+}
+END_TEST
+
+START_TEST(with_automatic_repair_nothing_is_left_for_the_operator)
+{
+	start("[recovery]\ninterval = 5\n");
+	test_child_end(test_child_start(hold_some, NULL), SIGKILL);
+	ck_assert(test_wait_until(flow_is_healthy("t"), FLOW_WAIT_MS));
+	expect_ctl(0, "diagnose", NULL, "healthy");
+	expect_ctl(0, "recover", NULL, "slots_reclaimed=0");
+	stop();
+}
+END_TEST
+
+START_TEST(leaving_in_good_order_needs_no_operator)
+{
+	start("[recovery]\nautomatic = no\ninterval = 5\n");
+	for (int i = 0; i < 20; i++) {
+		struct kickmsg_subscriber *more = flow_subscribe(client, "t");
+		struct kickmsg_publisher *pub = flow_advertise(client, "t", NULL);
+
+		ck_assert_int_eq(kickmsg_send(pub, "x", 1), 1);
+		kickmsg_subscriber_free(more);
+		kickmsg_publisher_free(pub);
+	}
+	ck_assert(test_wait_until(flow_is_healthy("t"), FLOW_WAIT_MS));
+	stop();
+}
+END_TEST
+
+START_TEST(what_stands_still_is_named_and_no_damage)
+{
+	struct kickmsg_sample sample;
+
+	start("[recovery]\ninterval = 5\n");
+	ck_assert_int_eq(kickmsg_send(publisher, "x", 1), 1);
+	ck_assert_int_eq(kickmsg_try_receive(subscriber, &sample), 0);
+	ck_assert(test_wait_until(flow_ctl(output, sizeof output, "diagnose", "t", NULL) == 0 &&
+					  strstr(output, "long-held: slot="),
+		FLOW_WAIT_MS));
+	says("owner=survivor");
+	says(" alive age=");
+	ck_assert_int_eq(kickmsg_sample_release(&sample), 0);
+	ck_assert(test_wait_until(flow_ctl(output, sizeof output, "diagnose", "t", NULL) == 0 &&
+					  !strstr(output, "long-held"),
+		FLOW_WAIT_MS));
+	stop();
+}
+END_TEST
+
+START_TEST(json_says_the_same)
+{
+	start("[recovery]\nautomatic = no\n");
+	make_damage();
+	ck_assert_int_eq(flow_ctl(output, sizeof output, "--json", "diagnose", "t"), 1);
+	says("\"ok\":false");
+	says("\"kind\":\"orphaned-slot\"");
+	says("\"owner\":\"victim\"");
+	says("\"owner_alive\":false");
+	ck_assert_int_eq(flow_ctl(output, sizeof output, "--json", "list", NULL), 0);
+	says("\"topic\":\"t\"");
+	says("\"pool_size\":32");
+	ck_assert_int_eq(flow_ctl(output, sizeof output, "--json", "recover", "t"), 0);
+	says("\"ok\":true");
+	says("\"slots_reclaimed\":2");
+	ck_assert_int_eq(flow_ctl(output, sizeof output, "--json", "repair", "nowhere"), 1);
+	says("\"errno\":2");
+	stop();
+}
+END_TEST
+
+START_TEST(usage_errors_end_with_2)
+{
+	start(NULL);
+	expect_ctl(2, NULL, NULL, "no verb");
+	expect_ctl(2, "mend", NULL, "mend");
+	expect_ctl(2, "--verbose", NULL, "verbose");
+	expect_ctl(2, "list", "t", "unexpected");
+	expect_ctl(2, "repair", "", "topic's name");
+	expect_ctl(0, "--help", NULL, "reset-rings");
+	expect_ctl(0, "--version", NULL, "kickmsgctl 0.");
+	ck_assert_int_eq(flow_ctl(output, sizeof output, "diagnose", "t", "u"), 2);
+	const char *argv[] = { getenv("KICKMSGCTL") ? getenv("KICKMSGCTL") : TEST_KICKMSGCTL,
+		"--socket", "/nonexistent/s", "list", NULL };
+	ck_assert_int_eq(test_run(argv, output, sizeof output), 1);
+	says("no broker");
+	stop();
+}
+END_TEST
+
+START_TEST(repair_of_an_unknown_topic_is_an_error)
+{
+	start(NULL);
+	expect_ctl(1, "repair", "nowhere", "nowhere");
+	expect_ctl(1, "diagnose", "nowhere", "nowhere");
+	stop();
+}
+END_TEST
+
+static void ask_as_nobody(void *unused)
+{
+	struct km_msg_repair repair = {
+		.header.op = KM_OP_REPAIR, .topic = "t", .what = KM_REPAIR_ALL
+	};
+	struct km_msg_diagnose diagnose = { .header.op = KM_OP_DIAGNOSE, .topic = "t" };
+	union km_msg answer;
+
+	if (setgid(65534) < 0 || setuid(65534) < 0)
+		_exit(1);
+	int socket = test_peer_hello(broker.socket, "nobody", NULL);
+	if (test_peer_call(socket, &repair, sizeof repair, &answer) != KM_OP_ERROR ||
+		answer.error.error != -EPERM || !strstr(answer.error.text, "65534"))
+		_exit(2);
+	if (test_peer_call(socket, &diagnose, sizeof diagnose, &answer) != KM_OP_ERROR ||
+		answer.error.error != -EPERM)
+		_exit(3);
+	test_child_ready();
+	_exit(0);
+}
+
+START_TEST(repair_without_the_right_is_eperm)
+{
+	if (geteuid() != 0)
+		return; /* nobody to become */
+	start("[broker]\nsocket_mode = 0666\n[recovery]\nautomatic = no\n");
+	ck_assert_int_eq(chmod(broker.dir, 0755), 0);
+	make_damage();
+	pid_t child = test_child_start(ask_as_nobody, NULL);
+	int status;
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	ck_assert_uint_eq(flow_health("t").slots_orphaned, 2);
+	/* the operator may, also when nobody living is left: then it is freed */
+	kickmsg_client_free(client);
+	client = NULL;
+	expect_ctl(0, "recover", "t", "slots_reclaimed=2");
+	stop();
+}
+END_TEST
+
+/* A description of our own of the memfd whose lock says who may reconcile. */
+static int open_reconcile_lock(void)
+{
+	char path[300], target[128];
+	struct dirent *entry;
+	int fd = -1;
+
+	snprintf(path, sizeof path, "/proc/%d/fd", (int)broker.pid);
+	DIR *dir = opendir(path);
+	ck_assert_ptr_nonnull(dir);
+	while (fd < 0 && (entry = readdir(dir))) {
+		snprintf(path, sizeof path, "/proc/%d/fd/%s", (int)broker.pid, entry->d_name);
+		ssize_t n = readlink(path, target, sizeof target - 1);
+
+		target[n < 0 ? 0 : n] = 0;
+		if (strstr(target, "kickmsgd-reconcile"))
+			fd = open(path, O_RDWR | O_CLOEXEC);
+	}
+	closedir(dir);
+	ck_assert_int_ge(fd, 0);
+	return fd;
+}
+
+START_TEST(repair_while_another_runs_is_ebusy_and_changes_nothing)
+{
+	start("[recovery]\nautomatic = no\n");
+	make_damage();
+	int fd = open_reconcile_lock();
+	ck_assert_int_eq(flock(fd, LOCK_EX | LOCK_NB), 0);
+	expect_ctl(1, "recover", "t", "another repair is running");
+	ck_assert_uint_eq(flow_health("t").slots_orphaned, 2);
+	close(fd);
+	expect_ctl(0, "recover", "t", "slots_reclaimed=2");
+	stop();
+}
+END_TEST
+
+/* Sleeps until the region is given up. Ends with 42 if it is told so. */
+static void sleep_in_receive(void *unused)
+{
+	struct kickmsg_client *mine = flow_client("sleeper");
+	struct kickmsg_subscriber *sub = flow_subscribe(mine, "t");
+	struct kickmsg_sample sample;
+
+	test_child_ready();
+	_exit(kickmsg_receive(sub, -1, &sample) == -ESTALE ? 42 : 1);
+}
+
+/* The ways in which a participant may spoil the memory. */
+static void corrupt(struct km_region *region, int how)
+{
+	struct km_ring *ring = km_region_ring(region, 0);
+
+	switch (how) {
+	case 0: /* a publisher that can't be */
+		atomic_store(&region->slots[5].word, km_slot_id_word(60000));
+		break;
+	case 1: /* a ring that isn't there */
+		atomic_store(&region->slots[5].word, UINT64_C(1) << 40);
+		break;
+	case 2: /* a head beyond all that was committed */
+		atomic_store(&ring->head, atomic_load(&ring->head) + 1000);
+		break;
+	case 3: /* a cell that names no slot */
+		atomic_store(&ring->cells[0], km_cell_word(1, 0xffffff));
+		break;
+	case 4: /* the broker's own word */
+		atomic_store(&region->header->live, 0);
+		break;
+	}
+}
+
+START_TEST(corrupt_region_is_quarantined_and_a_fresh_one_can_be_made)
+{
+	struct kickmsg_sample sample;
+	struct kickmsg_subscriber *late = NULL;
+	int status;
+
+	start("[recovery]\ninterval = 20\n");
+	pid_t sleeper = test_child_start(sleep_in_receive, NULL);
+	ck_assert(test_wait_until(flow_health("t").rings_sleeping == 1, FLOW_WAIT_MS));
+	corrupt(&publisher->attachment.region, _i);
+	ck_assert(test_wait_until(flow_health("t").quarantined, FLOW_WAIT_MS));
+	ck_assert(test_broker_logged(&broker, "quarantined: "));
+
+	/* its participants are told, asleep or awake */
+	ck_assert_int_eq(waitpid(sleeper, &status, 0), sleeper);
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), 42);
+	ck_assert_int_eq(kickmsg_send(publisher, "x", 1), -ESTALE);
+	ck_assert_int_eq(kickmsg_try_receive(subscriber, &sample), -ESTALE);
+
+	/* closed to newcomers, and the operator is told */
+	struct kickmsg_client *other = flow_client("other");
+	ck_assert_int_eq(kickmsg_subscribe(other, "t", NULL, &late), -ENOENT);
+	expect_ctl(1, "diagnose", "t", "quarantined: ");
+	says("corrupt");
+	expect_ctl(1, "repair", "t", "is quarantined");
+	says("advertise it anew");
+	expect_ctl(1, "recover", NULL, "is quarantined");
+
+	/* the name is free */
+	struct kickmsg_publisher *fresh = flow_advertise(other, "t", NULL);
+	late = flow_subscribe(other, "t");
+	ck_assert_int_eq(kickmsg_send(fresh, "new", 3), 3);
+	ck_assert_int_eq(kickmsg_try_receive(late, &sample), 0);
+	ck_assert_int_eq(sample.len, 3);
+	expect_ctl(0, "diagnose", "t", "healthy");
+	expect_ctl(0, "list", NULL, "QUARANTINED");
+	expect_ctl(1, "diagnose", NULL, "an older topic of this name is quarantined");
+
+	/* and the old one goes with its participants */
+	kickmsg_publisher_free(publisher);
+	kickmsg_subscriber_free(subscriber);
+	expect_ctl(0, "diagnose", NULL, "healthy");
+	kickmsg_client_free(other);
+	stop();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("flow-daemon-repair");
+	TCase *tc = tcase_create("repair");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, without_automatic_repair_the_operator_repairs_kind_by_kind);
+	tcase_add_test(tc, recover_does_all_of_it);
+	tcase_add_test(tc, with_automatic_repair_nothing_is_left_for_the_operator);
+	tcase_add_test(tc, leaving_in_good_order_needs_no_operator);
+	tcase_add_test(tc, what_stands_still_is_named_and_no_damage);
+	tcase_add_test(tc, json_says_the_same);
+	tcase_add_test(tc, usage_errors_end_with_2);
+	tcase_add_test(tc, repair_of_an_unknown_topic_is_an_error);
+	tcase_add_test(tc, repair_without_the_right_is_eperm);
+	tcase_add_test(tc, repair_while_another_runs_is_ebusy_and_changes_nothing);
+	tcase_add_loop_test(tc, corrupt_region_is_quarantined_and_a_fresh_one_can_be_made, 0, 5);
+	suite_add_tcase(suite, tc);
+	return flow_main(suite);
+}

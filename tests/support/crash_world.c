@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Regions, participants and their books: see crash_world.h. */
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "crash_world.h"
+
+char crash_where[256];
+unsigned crash_failures;
+
+bool crash_fail(const char *format, ...)
+{
+	va_list args;
+
+	if (crash_failures++ < 20) {
+		printf("FAIL %s: ", crash_where);
+		va_start(args, format);
+		vprintf(format, args);
+		va_end(args);
+		printf("\n");
+		fflush(stdout);
+	}
+	return false;
+}
+
+static void bark(int signal)
+{
+	static const char text[] = "FAIL hang: ";
+
+	/* nothing to be done about a failed write */
+	if (write(STDOUT_FILENO, text, sizeof text - 1) < 0 ||
+		write(STDOUT_FILENO, crash_where, strlen(crash_where)) < 0 ||
+		write(STDOUT_FILENO, "\n", 1) < 0)
+		_exit(2);
+	_exit(1);
+}
+
+void crash_watchdog(unsigned seconds)
+{
+	struct itimerval timer = { .it_value.tv_sec = seconds };
+
+	signal(SIGPROF, bark);
+	setitimer(ITIMER_PROF, &timer, NULL);
+}
+
+static size_t align(size_t size)
+{
+	return (size + 127) & ~(size_t)127;
+}
+
+struct crash_world *crash_world_new(void)
+{
+	struct km_geometry geometry = {
+		.max_subscribers = CRASH_SUBSCRIBERS,
+		.ring_capacity = CRASH_CAPACITY,
+		.pool_size = CRASH_POOL,
+		.max_publishers = CRASH_PUBLISHERS,
+		.max_payload_size = sizeof(struct crash_message),
+		.max_loans = CRASH_LOANS,
+		.max_borrows = CRASH_BORROWS,
+	};
+	size_t control = align(sizeof(struct crash_world));
+	size_t payload = control + align(km_geometry_control_size(&geometry));
+	size_t records = payload + align(km_geometry_payload_size(&geometry));
+	size_t record = align(km_geometry_endpoint_size(&geometry, KM_ROLE_SUBSCRIBER));
+	size_t size = records + (CRASH_PUBLISHERS + CRASH_SUBSCRIBERS) * record;
+	unsigned char *base = mmap(
+		NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct crash_world *world = (void *)base;
+
+	if (base == MAP_FAILED)
+		abort();
+	world->size = size;
+	km_region_format(base + control, &geometry, "/crash_test", "test", 1);
+	if (km_region_attach(&world->region, base + control, km_geometry_control_size(&geometry),
+		    base + payload, km_geometry_payload_size(&geometry)) < 0)
+		abort();
+	for (uint32_t i = 0; i < CRASH_PUBLISHERS; i++) {
+		world->publishers[i].endpoint = (void *)(base + records + i * record);
+		crash_attach_publisher(world, i);
+	}
+	for (uint32_t i = 0; i < CRASH_SUBSCRIBERS; i++) {
+		world->subscribers[i].endpoint = (void *)(base + records +
+							  (CRASH_PUBLISHERS + i) * record);
+		world->frontier[i] = CRASH_CAPACITY;
+	}
+	return world;
+}
+
+void crash_world_free(struct crash_world *world)
+{
+	munmap(world, world->size);
+}
+
+void *crash_world_save(const struct crash_world *world, void *to)
+{
+	if (!to && !(to = malloc(world->size)))
+		abort();
+	return memcpy(to, world, world->size);
+}
+
+void crash_world_restore(struct crash_world *world, const void *saved)
+{
+	memcpy(world, saved, world->size);
+}
+
+void crash_attach_publisher(struct crash_world *world, uint32_t index)
+{
+	struct kickmsg_publisher *publisher = &world->publishers[index];
+	struct km_endpoint *endpoint = publisher->endpoint;
+
+	memset(publisher, 0, sizeof *publisher);
+	publisher->attachment.role = KM_ROLE_PUBLISHER;
+	publisher->attachment.region = world->region;
+	km_endpoint_format(endpoint, KM_ROLE_PUBLISHER, index + 1, 0, 0);
+	if (km_publisher_init(publisher, endpoint, index + 1) < 0)
+		abort();
+	free(publisher->loans);
+	publisher->loans = memset(world->loans[index], 0, sizeof world->loans[index]);
+	world->publisher_state[index] = KM_PARTY_LIVE;
+}
+
+void crash_attach_subscriber(struct crash_world *world, uint32_t index)
+{
+	struct kickmsg_subscriber *subscriber = &world->subscribers[index];
+	struct km_endpoint *endpoint = subscriber->endpoint;
+	struct km_ring *ring = km_region_ring(&world->region, index);
+	uint64_t start = km_load(R2, acquire, &ring->head);
+
+	memset(subscriber, 0, sizeof *subscriber);
+	subscriber->attachment.role = KM_ROLE_SUBSCRIBER;
+	subscriber->attachment.region = world->region;
+	km_endpoint_format(endpoint, KM_ROLE_SUBSCRIBER, 0, index, CRASH_BORROWS + 1);
+	if (km_subscriber_init(subscriber, endpoint, index, start) < 0)
+		abort();
+	free(subscriber->holds);
+	subscriber->holds = memset(world->holds[index], 0, sizeof world->holds[index]);
+	world->readers[index] = (struct crash_reader){ .state = KM_PARTY_LIVE, .start = start };
+	world->frontier[index] = start;
+	atomic_fetch_or(&world->region.header->live, UINT64_C(1) << index);
+}
+
+static uint64_t message_sum(const struct crash_message *message)
+{
+	uint64_t sum = message->publisher * UINT64_C(0x9e3779b97f4a7c15) + message->sequence;
+
+	for (int i = 0; i < 5; i++)
+		sum = (sum ^ message->filler[i]) * UINT64_C(0xbf58476d1ce4e5b9);
+	return sum;
+}
+
+struct crash_message crash_message(struct crash_world *world, uint32_t publisher)
+{
+	struct crash_message message = { .publisher = publisher,
+		.sequence = ++world->sent[publisher] };
+
+	for (uint64_t i = 0; i < 5; i++)
+		message.filler[i] = (message.sequence << 8 | publisher << 4 | i) *
+				    UINT64_C(0x94d049bb133111eb);
+	message.sum = message_sum(&message);
+	return message;
+}
+
+bool crash_send(struct crash_world *world, uint32_t publisher)
+{
+	struct crash_message message = crash_message(world, publisher);
+	uint64_t live = world->region.header->live;
+	ssize_t r = kickmsg_send(&world->publishers[publisher], &message, sizeof message);
+
+	if (r != (ssize_t)sizeof message)
+		return crash_fail("publisher %u can't send: %zd", publisher, r);
+	for (uint32_t i = 0; i < CRASH_SUBSCRIBERS; i++)
+		world->frontier[i] += live >> i & 1;
+	return true;
+}
+
+bool crash_note(struct crash_world *world, uint32_t subscriber, const struct crash_message *message)
+{
+	struct crash_reader *reader = &world->readers[subscriber];
+	uint32_t publisher = message->publisher;
+
+	if (publisher >= CRASH_PUBLISHERS || message->sum != message_sum(message))
+		return crash_fail("subscriber %u got a spoilt message", subscriber);
+	if (message->sequence <= reader->last[publisher] ||
+		message->sequence > world->sent[publisher])
+		return crash_fail("subscriber %u got message %lu of publisher %u after %lu",
+			subscriber, message->sequence, publisher, reader->last[publisher]);
+	reader->last[publisher] = message->sequence;
+	reader->received++;
+	return true;
+}
+
+int crash_read(struct crash_world *world, uint32_t subscriber, bool copy)
+{
+	struct kickmsg_subscriber *from = &world->subscribers[subscriber];
+	struct kickmsg_sample sample;
+	struct crash_message message;
+	ssize_t r;
+
+	if (copy) {
+		r = kickmsg_try_receive_copy(from, &message, sizeof message);
+		if (r == (ssize_t)sizeof message)
+			return crash_note(world, subscriber, &message) ? 1 : -1;
+	} else {
+		r = kickmsg_try_receive(from, &sample);
+		if (r == 0 && sample.len == sizeof message) {
+			bool good = crash_note(world, subscriber, sample.data);
+
+			return kickmsg_sample_release(&sample) == 0 && good ? 1 : -1;
+		}
+	}
+	if (r == -EAGAIN)
+		return 0;
+	crash_fail("subscriber %u can't receive: %zd", subscriber, r);
+	return -1;
+}
+
+void crash_borrow(struct crash_world *world, uint32_t subscriber, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct kickmsg_sample *sample =
+			&world->kept[subscriber][world->kept_count[subscriber]++];
+
+		if (kickmsg_try_receive(&world->subscribers[subscriber], sample) < 0 ||
+			!crash_note(world, subscriber, sample->data))
+			crash_fail("set-up: subscriber %u can't borrow", subscriber);
+	}
+}
+
+void crash_release(struct crash_world *world, uint32_t subscriber)
+{
+	while (world->kept_count[subscriber] > 0)
+		if (kickmsg_sample_release(
+			    &world->kept[subscriber][--world->kept_count[subscriber]]) < 0)
+			crash_fail("subscriber %u can't release", subscriber);
+}
+
+void crash_lend(struct crash_world *world, uint32_t publisher, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (kickmsg_loan(&world->publishers[publisher], sizeof(struct crash_message),
+			    &world->lent[publisher][world->lent_count[publisher]++]) < 0)
+			crash_fail("set-up: publisher %u gets no loan", publisher);
+}
+
+void crash_give_back(struct crash_world *world, uint32_t publisher)
+{
+	while (world->lent_count[publisher] > 0)
+		if (kickmsg_discard(&world->publishers[publisher],
+			    world->lent[publisher][--world->lent_count[publisher]]) < 0)
+			crash_fail("publisher %u can't discard", publisher);
+}

@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Adds up what `meson test` wrote in several build directories (testlog.json, one test a line).
+
+The last line is "N passed, N failed" and, if there were any, ", N skipped". Exits 1 when something failed;
+a log that is missing or empty is a failure too."""
+
+import json
+import os
+import sys
+
+PASSED = {"OK", "EXPECTEDFAIL"}
+SKIPPED = {"SKIP"}
+
+
+def read(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as log:
+            return [json.loads(line) for line in log if line.strip()]
+    except (OSError, ValueError) as error:
+        print(f"{path}: {error}")
+        return []
+
+
+def main():
+    passed, skipped, failed = 0, [], []
+    for path in sys.argv[1:]:
+        tests = read(path)
+        if not tests:
+            failed.append(f"{path}: no results")
+        for test in tests:
+            build = os.path.basename(os.path.dirname(os.path.dirname(path)))
+            name = f"{build}: {test['name']} ({test['result'].lower()}, {test['duration']:.1f} s)"
+            if test["result"] in PASSED:
+                passed += 1
+            elif test["result"] in SKIPPED:
+                skipped.append(name)
+            else:
+                failed.append(name)
+    print()
+    for name in skipped:
+        print(f"skipped  {name}")
+    for name in failed:
+        print(f"FAILED   {name}")
+    print(f"{passed} passed, {len(failed)} failed" + (f", {len(skipped)} skipped" if skipped else ""))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
