@@ -111,7 +111,9 @@ static int add_events(struct km_broker *broker)
 			return -ENOMEM;
 	}
 	broker->tick_event = event_new(broker->base, -1, EV_PERSIST, km_health_on_tick, broker);
-	if (!broker->tick_event || event_add(broker->tick_event, &interval) < 0)
+	broker->again_event = evtimer_new(broker->base, km_health_on_again, broker);
+	if (!broker->again_event || !broker->tick_event ||
+		event_add(broker->tick_event, &interval) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -169,6 +171,8 @@ void km_broker_deinit(struct km_broker *broker)
 			event_free(broker->signal_events[i]);
 	if (broker->tick_event)
 		event_free(broker->tick_event);
+	if (broker->again_event)
+		event_free(broker->again_event);
 	if (broker->base)
 		event_base_free(broker->base);
 	km_close(broker->reconcile_lock);

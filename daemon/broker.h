@@ -122,8 +122,9 @@ struct km_topic {
 	LIST_HEAD(, km_member) members;
 	uint32_t publishers, subscribers; /* LIVE ones */
 	uint32_t dead, leaving;
-	bool has_died; /* a member did, and nobody has looked since */
-	bool dirty;    /* the next tick looks at it whoever's turn it is */
+	unsigned looks_left; /* soon, since somebody has gone (health.h) */
+	bool has_died;       /* a member did, and nobody has looked since */
+	bool dirty;          /* the next tick looks at it whoever's turn it is */
 	bool quarantined;
 	char reason[KM_WIRE_TEXT_SIZE]; /* why it is quarantined */
 };
@@ -139,6 +140,8 @@ struct km_broker {
 	struct event_base *base;
 	struct km_listener *listener;
 	struct event *tick_event;
+	struct event *again_event;
+	unsigned again_ms; /* till its next turn */
 	struct event *signal_events[2];
 	int reconcile_lock; /* a memfd: who has it locked may reconcile */
 	uint64_t memory_limit;

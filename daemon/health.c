@@ -17,6 +17,9 @@
 #include "waiter.h"
 #include "watch.h"
 
+#define LOOKS_AGAIN       4
+#define AGAIN_FIRST_MS    1
+#define AGAIN_LAST_MS     64
 #define SESSIONS_PER_TICK 256
 #define HELLO_LIMIT_NS    INT64_C(10000000000)
 /* Slots and cells that a tick looks at; the last topic may go over it. */
@@ -79,4 +82,40 @@ void km_health_on_tick(evutil_socket_t fd, short what, void *userdata)
 	km_broker_sweep(broker);
 	look_at_topics(broker, now);
 	km_broker_sweep(broker);
+}
+
+static void arm_again(struct km_broker *broker)
+{
+	struct timeval wait = { 0, broker->again_ms * 1000 };
+
+	evtimer_add(broker->again_event, &wait);
+}
+
+void km_health_look_again(struct km_topic *topic)
+{
+	struct km_broker *broker = topic->broker;
+
+	topic->looks_left = LOOKS_AGAIN;
+	broker->again_ms = AGAIN_FIRST_MS;
+	arm_again(broker);
+}
+
+void km_health_on_again(evutil_socket_t fd, short what, void *userdata)
+{
+	struct km_broker *broker = userdata;
+	struct km_topic *topic;
+	bool more = false;
+
+	TAILQ_FOREACH (topic, &broker->topics, in_all)
+		if (topic->looks_left > 0) {
+			topic->looks_left--;
+			km_topic_tend(topic);
+			more |= topic->looks_left > 0;
+		}
+	km_broker_sweep(broker);
+	if (more && !evtimer_pending(broker->again_event, NULL)) {
+		if (broker->again_ms < AGAIN_LAST_MS)
+			broker->again_ms *= 4;
+		arm_again(broker);
+	}
 }

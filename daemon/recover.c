@@ -26,6 +26,7 @@
 
 #include "atomic.h"
 #include "cleanup.h"
+#include "health.h"
 #include "log.h"
 #include "member.h"
 #include "quarantine.h"
@@ -163,8 +164,8 @@ static void settle_unseen(struct km_topic *topic)
 	topic->dirty = topic->leaving > 0;
 }
 
-/* A publisher may have died between its commit and its wake. That is nothing to keep for the operator:
- * the subscriber would sleep on beside its message. */
+/* A publisher may have died between its commit and its wake. That is nothing to keep for the
+ * operator: the subscriber would sleep on beside its message. */
 static void wake_sleepers(struct km_topic *topic)
 {
 	for (uint32_t i = 0; i < topic->region.geometry.max_subscribers; i++)
@@ -187,6 +188,8 @@ void km_topic_tend(struct km_topic *topic)
 	if (!may_repair)
 		wake_sleepers(topic);
 	int r = km_topic_recover(topic, &recovery);
+	if (recovery.settled > 0)
+		km_health_look_again(topic);
 	if (r < 0 && r != -ESTALE) {
 		topic->dirty = true;
 		km_log(LOG_WARNING, NULL, topic, "can't reconcile now: %s", strerror(-r));

@@ -18,16 +18,14 @@
 		left_ &= left_ - 1)
 
 /* A publisher that finds no slot free may itself empty the rings of those who are gone. */
-static bool evict_from_rings_of_the_gone(struct kickmsg_publisher *publisher)
+static void evict_from_rings_of_the_gone(struct kickmsg_publisher *publisher)
 {
 	const struct km_region *region = &publisher->attachment.region;
 	uint64_t live = km_load(L1, acquire, &region->header->live);
-	bool any = false;
 
 	for (uint32_t i = 0; i < region->geometry.max_subscribers; i++)
 		if (!(live >> i & 1))
-			any |= km_ring_drain(region, i, &publisher->endpoint->evicting) > 0;
-	return any;
+			km_ring_drain(region, i, &publisher->endpoint->evicting);
 }
 
 static int claim(struct kickmsg_publisher *publisher, size_t len, uint32_t *ret_slot)
@@ -37,8 +35,11 @@ static int claim(struct kickmsg_publisher *publisher, size_t len, uint32_t *ret_
 	if (len > region->geometry.max_payload_size)
 		return -EMSGSIZE;
 	int r = km_slot_cache_claim(&publisher->cache, region, publisher->id, ret_slot);
-	if (r == -EAGAIN && evict_from_rings_of_the_gone(publisher))
+	if (r == -EAGAIN) {
+		evict_from_rings_of_the_gone(publisher);
+		/* also when nothing was there: the broker may have been faster since the first look */
 		r = km_slot_cache_claim(&publisher->cache, region, publisher->id, ret_slot);
+	}
 	if (r == -EAGAIN) {
 		km_endpoint_count(&publisher->endpoint->failed, 1);
 		if (km_load(L1, acquire, &region->header->live) & KM_LIVE_QUARANTINED)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Kills a client of a real kickmsgd at every instruction of the library in kickmsg_subscriber_free() and
- * kickmsg_publisher_free(): giving back, unmapping, and the talk with the broker.
+ * Kills a client of a real kickmsgd at every instruction of the library in
+ * kickmsg_subscriber_free() and kickmsg_publisher_free(): giving back, unmapping, and the talk with
+ * the broker.
  *
- * The victim is publisher and only subscriber of a topic that has place for one; it has a sample, a loan
- * and messages in its ring. Whenever it dies, the broker must give back all of it by itself: then
- * another one can subscribe, and take the whole pool. The library doesn't let its mappings be
+ * The victim is publisher and only subscriber of a topic that has place for one; it has a sample, a
+ * loan and messages in its ring. Whenever it dies, the broker must give back all of it by itself:
+ * then another one can subscribe, and take the whole pool. The library doesn't let its mappings be
  * inherited, so there are no copies of a walker: each point has one of its own.
  *
  *   crash-detach subscriber|publisher

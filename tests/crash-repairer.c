@@ -2,17 +2,16 @@
 /*
  * Kills, and stops, the repairer at every instruction of reconcile.
  *
- *   crash-repairer kill|freeze|interleave
+ *   crash-repairer kill|freeze|interleave [EVERY]      EVERY: each EVERYth damage only; default 1
  *
  * The damage: publisher 0 died at each place of a send that evicts where the region looks different
  * from the place before, and so did subscriber 0, with a sample in its hands and a full ring.
  *
- * kill: a repairer is killed; a new one must bring the region to the state that an uninterrupted one brings it
- * to, word for word (but for the count of wake-ups).
- * freeze: the repairer stands still while 300 messages flow and no slot is missing that wasn't missing before; when
- * it goes on, it must not touch what has got new owners meanwhile.
- * interleave: between the instructions of one repair, survivors fill and empty their rings again and
- * again, in many orders.
+ * kill: a repairer is killed; a new one must bring the region to the state that an uninterrupted
+ * one brings it to, word for word (but for the count of wake-ups). freeze: the repairer stands
+ * still while 300 messages flow and no slot is missing that wasn't missing before; when it goes on,
+ * it must not touch what has got new owners meanwhile. interleave: between the instructions of one
+ * repair, survivors fill and empty their rings again and again, in many orders.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -180,7 +179,8 @@ static bool occupy(struct crash_world *world)
 	return crash_send(world, 2);
 }
 
-/* After a repairer that others went on beside: nothing of theirs is gone, nothing of the dead is left. */
+/* After a repairer that others went on beside: nothing of theirs is gone, nothing of the dead is
+ * left. */
 static bool judge_repaired(struct crash_world *world)
 {
 	return crash_audit_kept(world) && crash_reconcile_all(world) &&
@@ -309,15 +309,15 @@ int main(int argc, char **argv)
 	const char *why = crash_cannot_step();
 	uint64_t (*walk)(struct crash_world *, const struct damage *) = NULL;
 	uint64_t points = 0;
-	size_t count = 0;
+	size_t count = 0, every = argc == 3 ? strtoul(argv[2], NULL, 10) : 1;
 
-	if (argc == 2)
+	if ((argc == 2 || argc == 3) && every > 0)
 		walk = strcmp(argv[1], "kill") == 0         ? kill_repairer
 		       : strcmp(argv[1], "freeze") == 0     ? freeze_repairer
 		       : strcmp(argv[1], "interleave") == 0 ? interleave_repairer
 							    : NULL;
 	if (!walk) {
-		fprintf(stderr, "usage: crash-repairer kill|freeze|interleave\n");
+		fprintf(stderr, "usage: crash-repairer kill|freeze|interleave [EVERY]\n");
 		return 2;
 	}
 	if (why) {
@@ -330,15 +330,17 @@ int main(int argc, char **argv)
 		if (crash_states[i].repair)
 			count = collect(world, &crash_states[i], find_op(crash_states[i].repair),
 				damages, count);
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count; i += every) {
 		uint64_t more = walk(world, &damages[i]);
 
 		printf("%-10s %-60s %6lu points\n", argv[1], damages[i].name, more);
 		fflush(stdout);
 		points += more;
-		free(damages[i].saved);
 	}
+	for (size_t i = 0; i < count; i++)
+		free(damages[i].saved);
 	crash_world_free(world);
-	printf("%zu damages, %lu points, %u failures\n", count, points, crash_failures);
+	printf("every %zu. of %zu damages, %lu points, %u failures\n", every, count, points,
+		crash_failures);
 	return crash_failures > 0 || points == 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Kills, and stops, a publisher at every instruction of a send that has to wake a subscriber: which is another
- * process, really asleep in the kernel.
+ * Kills, and stops, a publisher at every instruction of a send that has to wake a subscriber: which
+ * is another process, really asleep in the kernel.
  *
  *   crash-sleeper kill|freeze
  *
@@ -117,7 +117,8 @@ static bool wake_by_others(struct crash_world *world, pid_t sleeper, uint64_t ba
 	return true;
 }
 
-/* One pass after the other until nothing is left to a hazard: the sleeper is in the middle of things. */
+/* One pass after the other until nothing is left to a hazard: the sleeper is in the middle of
+ * things. */
 static bool reconcile_beside_sleeper(struct crash_world *world)
 {
 	struct km_reconcile_result result;

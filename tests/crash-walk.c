@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Kills, or stops, a publisher and a subscriber at every instruction of the library: for each operation in each
- * state of the region, a walker is led through the operation (crash_step.h), and after each instruction
- * a copy of it is the victim.
+ * Kills, or stops, a publisher and a subscriber at every instruction of the library: for each
+ * operation in each state of the region, a walker is led through the operation (crash_step.h), and
+ * after each instruction a copy of it is the victim.
  *
  *   crash-walk kill|freeze publisher|subscriber [OPERATION [STATE]]
  *

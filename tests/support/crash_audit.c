@@ -76,7 +76,8 @@ bool crash_reconcile_all(struct crash_world *world)
 	return true;
 }
 
-/* Bits that rings' windows and survivors' samples explain; false if one of these has lost its slot. */
+/* Bits that rings' windows and survivors' samples explain; false if one of these has lost its slot.
+ * */
 static bool explain(struct crash_world *world, enum km_role frozen, uint64_t explained[CRASH_POOL])
 {
 	const struct km_region *region = &world->region;

@@ -238,8 +238,11 @@ bool crash_judge_finished(struct crash_world *world, const struct crash_op *op)
 		else
 			world->readers[0].state = KM_PARTY_DEAD;
 	}
+	/* who wasn't killed leaves nothing to be repaired */
+	if (!op->detaches && !crash_audit(world, KM_ROLE_NONE))
+		return false;
 	enum km_role victim = op->detaches ? op->role : KM_ROLE_NONE;
-	uint32_t sends = world->refused ? 0 : op->sends;
+	uint32_t sends = op->sends;
 	if (!crash_reconcile_all(world) || !crash_audit(world, KM_ROLE_NONE) ||
 		!crash_settle(world, victim) || !crash_balance(world, victim, sends, sends))
 		return false;

@@ -24,12 +24,14 @@ struct crash_op {
 /* All who live but the victim empty their rings and give back samples and loans. */
 bool crash_settle(struct crash_world *world, enum km_role victim);
 
-/* Received + lost == positions, for every survivor; `victims` messages of the victim may be among the positions. */
+/* Received + lost == positions, for every survivor; `victims` messages of the victim may be among
+ * the positions. */
 bool crash_balance(
 	struct crash_world *world, enum km_role victim, uint32_t victims_min, uint32_t victims_max);
 
-/* `count` messages from the surviving publishers to the surviving subscribers, in bursts of 1 to twice a ring,
- * each received at once: nothing may be lost but what a burst pushes out of its own ring. */
+/* `count` messages from the surviving publishers to the surviving subscribers, in bursts of 1 to
+ * twice a ring, each received at once: nothing may be lost but what a burst pushes out of its own
+ * ring. */
 bool crash_flow(struct crash_world *world, enum km_role victim, uint32_t count);
 
 /* Takes all slots that can be had and gives them back: at least `expected`. */

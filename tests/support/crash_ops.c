@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The operations that victims are walked through, and what they must have brought if nobody was killed. */
+/* The operations that victims are walked through, and what they must have brought if nobody was
+ * killed. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,23 +117,14 @@ static void prepare_subscriber_detach(void *arg)
 
 /* --- what it must have got, when it was spared --- */
 
-/*
- * It may say -EAGAIN in one state alone: it saw no slot free, and before it came to empty the ring
- * of the one who is gone, the repairer had done so.
- */
 static bool check_sent(struct crash_world *world)
 {
-	if (world->result == -EAGAIN && world->readers[3].state == KM_PARTY_DEAD) {
-		world->refused = true;
-		return true;
-	}
 	return world->result == sizeof world->message || crash_fail("send: %zd", world->result);
 }
 
 static bool check_loaned(struct crash_world *world)
 {
-	return world->result == 0 || (world->result == -EAGAIN && check_sent(world)) ||
-	       crash_fail("loan: %zd", world->result);
+	return world->result == 0 || crash_fail("loan: %zd", world->result);
 }
 
 static bool check_zero(struct crash_world *world)

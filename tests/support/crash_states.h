@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What victims do (crash_ops.c), and the states of the region that they do it in (crash_states.c). */
+/* What victims do (crash_ops.c), and the states of the region that they do it in (crash_states.c).
+ * */
 #pragma once
 
 #include "crash_judge.h"

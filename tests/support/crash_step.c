@@ -19,9 +19,9 @@
 #include "crash_step.h"
 
 /*
- * Two places that the walker comes to: crash_trap, where op's beginning and end are marked by a trap, and crash_fork,
- * the system call instruction that it is led to when it is cloned. Clones are children of the test
- * program (CLONE_PARENT): the walker is told nothing of their ends.
+ * Two places that the walker comes to: crash_trap, where op's beginning and end are marked by a
+ * trap, and crash_fork, the system call instruction that it is led to when it is cloned. Clones are
+ * children of the test program (CLONE_PARENT): the walker is told nothing of their ends.
  */
 #if defined(__x86_64__)
 #define PC(regs) ((regs).rip)

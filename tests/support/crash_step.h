@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Walks a process through an operation of the library, instruction by instruction, and makes victims
- * of it.
+ * Walks a process through an operation of the library, instruction by instruction, and makes
+ * victims of it.
  *
  *   fork            walker runs `op`, stopped after every instruction of the library's text
  *     +-- step 1    walker after instruction 1 -- clone --> victim: killed, or left standing
  *     +-- step 2    walker after instruction 2 -- clone --> victim
  *     ...
  *
- * A clone is a forked copy of the walker (the walker is made to call fork and put back where it was): the same
- * private memory, the same registers, the same shared memory. It is a process that has executed exactly
- * the instructions 1 .. N, and it can be spared while the walker goes on to N + 1. Whoever lets a
- * victim or others change the shared memory puts it back before the next step.
+ * A clone is a forked copy of the walker (the walker is made to call fork and put back where it
+ * was): the same private memory, the same registers, the same shared memory. It is a process that
+ * has executed exactly the instructions 1 .. N, and it can be spared while the walker goes on to N
+ * + 1. Whoever lets a victim or others change the shared memory puts it back before the next step.
  *
- * What is the library's text: all that is executable in the test program but the functions that are marked
- * CRASH_OP. libc and the vdso are other objects: they are walked through, but are no points.
+ * What is the library's text: all that is executable in the test program but the functions that are
+ * marked CRASH_OP. libc and the vdso are other objects: they are walked through, but are no points.
  */
 #pragma once
 
@@ -34,8 +34,8 @@ struct crash_walk {
 /* Can this machine single-step children? Null, or the reason why not. */
 const char *crash_cannot_step(void);
 
-/* Starts a walker: it runs prepare (may be null) freely and then stands before op(arg). Errors end the
- * test program, here and below. */
+/* Starts a walker: it runs prepare (may be null) freely and then stands before op(arg). Errors end
+ * the test program, here and below. */
 void crash_walk_begin(
 	struct crash_walk *walk, void (*prepare)(void *), void (*op)(void *), void *arg);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The world of the crash tests: a region, endpoint records, publishers and subscribers made from the
- * library's own parts, all in one shared mapping at one address.
+ * The world of the crash tests: a region, endpoint records, publishers and subscribers made from
+ * the library's own parts, all in one shared mapping at one address.
  *
  *   publishers 0 1 2, subscribers 0 1 2 3. Publisher 0 or subscriber 0 is the victim, run by a walker
  *   (crash_step.h); all others are survivors, run by the test program. Private halves (handles) are in the
@@ -70,7 +70,6 @@ struct crash_world {
 	/* the victim's */
 	struct crash_message message;
 	ssize_t result;
-	bool refused; /* it was told that no slot is free, and there was a moment when that was so */
 	void *payload;
 	struct kickmsg_sample sample;
 	struct crash_message copy;
@@ -104,7 +103,8 @@ struct crash_message crash_message(struct crash_world *world, uint32_t publisher
 /* Sends a survivor's next message; it must go through. */
 bool crash_send(struct crash_world *world, uint32_t publisher);
 
-/* Receives one message and checks it; `copy` chooses the call. 1 got one, 0 nothing there, -1 wrong. */
+/* Receives one message and checks it; `copy` chooses the call. 1 got one, 0 nothing there, -1
+ * wrong. */
 int crash_read(struct crash_world *world, uint32_t subscriber, bool copy);
 
 /* Checks a received message and books it. */
@@ -131,11 +131,12 @@ bool crash_reconcile(struct crash_world *world, unsigned what, struct km_reconci
 bool crash_reconcile_all(struct crash_world *world);
 
 /*
- * Counts the whole region, by the test's own book: each slot is free or somebody's who may have it, each message in a ring,
- * each sample and loan has its slot. If publisher 0 or subscriber 0 stands
+ * Counts the whole region, by the test's own book: each slot is free or somebody's who may have it,
+ * each message in a ring, each sample and loan has its slot. If publisher 0 or subscriber 0 stands
  * still in the middle of something (`frozen`), it may have, besides, what its hazards and id show.
  */
 bool crash_audit(struct crash_world *world, enum km_role frozen);
 
-/* One half of it, for the time in which the dead haven't been cleared away: all that survivors have is theirs. */
+/* One half of it, for the time in which the dead haven't been cleared away: all that survivors have
+ * is theirs. */
 bool crash_audit_kept(struct crash_world *world);
