@@ -18,6 +18,7 @@
  *
  * A clear is a release so that a reconciler which sees it also sees the drop before it. That a set
  * comes before what it covers is the covered operation's own release: S3, R4 and R6.
+ * H1 can't be weaker (`explore orders`, scenario evict_take).
  */
 #pragma once
 

@@ -34,6 +34,9 @@
  *   C8 generation, again     acquire   pairs with S2
  *   C9 drop                  release   pairs with S1
  *
+ * None can be weaker but C8, which C7 orders already (`explore orders`: C2, C3, C4, C9 in scenario
+ * evict_take, C1, C7 in health, C5, C6 in old_looks).
+ *
  * Crash points: every change is one atomic operation on one word after which the region is as good
  * as before; a pass that died is simply begun again.
  */

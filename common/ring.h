@@ -34,6 +34,9 @@
  *   R5 hint load / store    acquire / release   pairs with itself: cells up to the hint are seen
  *   R6 take CAS             release / relaxed   pairs with R2, C4 (reconcile.c): held[] is seen
  *
+ * None can be weaker: `explore orders` has the trace for each (R1, R2, R4, R6 in scenario
+ * evict_take, R5 in full_ring, R3's seq_cst in sleep_wake).
+ *
  * Crash points: before R3 the message isn't in, after it is; before R4 or R6 the old message is in
  * the window, after it is in nobody's but the dead hazard's, so its bit is stale.
  *

@@ -29,6 +29,9 @@
  *   S4 drop                   release             pairs with S1; also ends what a hazard covered
  *   S5 look for a free slot   relaxed             a wrong look does no harm: S1 decides
  *
+ * None can be weaker: `explore orders` has the trace for each (S1, S3, S4 in scenario evict_take,
+ * S2's store in health).
+ *
  * Crash points: after S1 the dead publisher's id says whose it was; after S3 its bits that are in
  * no ring's window are stale; after S4 there is nothing to do.
  */

@@ -23,6 +23,9 @@
  *                                                                       look sees the message
  *   W4 bump, mark          seq_cst / relaxed   wakes are system calls; nothing to win
  *   W5 retract             relaxed             the next look is R1's
+ *
+ * W1, W2 and W3 can't be weaker (`explore orders`, scenario sleep_wake). W4 could be acq_rel: the
+ * system call between its two steps orders them; it stays, since it is no hot path.
  */
 #pragma once
 

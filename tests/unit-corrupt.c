@@ -157,7 +157,8 @@ START_TEST(all_random_memory_return)
 	parties[0] = (struct km_party){ me, KM_PARTY_LIVE, KM_ROLE_PUBLISHER, 1, 0, 0 };
 	parties[1] = (struct km_party){ NULL, KM_PARTY_DEAD, KM_ROLE_SUBSCRIBER, 0, RING, 3 };
 	for (int round = 0; round < 100; round++) {
-		/* some bytes in some rounds, all in others, so that more than the first check is met */
+		/* some bytes in some rounds, all in others, so that more than the first check is
+		 * met */
 		uint64_t thinning = fixture_random(&state) % 40 + 1;
 		uint64_t *words = (uint64_t *)f.region.slots;
 		size_t count = (f.region.control_size - sizeof(struct km_control_header)) / 8;

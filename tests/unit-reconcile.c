@@ -347,8 +347,9 @@ START_TEST(reconcile_hazard_out_of_range_ignored)
 END_TEST
 
 /*
- * What happens between the first look at a slot and the second: done when the pass reports the stale
- * bit of slot DECOY, at which time it has looked at all slots once and at the later ones only once.
+ * What happens between the first look at a slot and the second: done when the pass reports the
+ * stale bit of slot DECOY, at which time it has looked at all slots once and at the later ones only
+ * once.
  */
 #define DECOY     8u
 #define SUSPECT   9u

@@ -96,8 +96,9 @@ static bool has_reserved(pid_t pid, int64_t limit)
 }
 
 /*
- * More than the machine has. The kernel reserves a memfd page by page and would rather kill somebody than
- * say no, so this must be refused before. A child tries; it is ended when it has really begun.
+ * More than the machine has. The kernel reserves a memfd page by page and would rather kill
+ * somebody than say no, so this must be refused before. A child tries; it is ended when it has
+ * really begun.
  */
 START_TEST(create_more_than_memory_enomem_before_reserving)
 {

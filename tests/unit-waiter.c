@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sleeping and waking: each state of the waiting word, and real sleepers in processes of their own. */
+/* Sleeping and waking: each state of the waiting word, and real sleepers in processes of their own.
+ * */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>

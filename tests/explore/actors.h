@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The threads of a scenario. Each is a program of the product's own calls (kickmsg_loan, kickmsg_publish,
- * kickmsg_receive, kickmsg_sample_release, km_reconcile, ...); the broker's part, what daemon/attach.c and
- * daemon/recover.c do with the region, is played here.
+ * The threads of a scenario. Each is a program of the product's own calls (kickmsg_loan,
+ * kickmsg_publish, kickmsg_receive, kickmsg_sample_release, km_reconcile, ...); the broker's part,
+ * what daemon/attach.c and daemon/recover.c do with the region, is played here.
  */
 #pragma once
 
@@ -18,21 +18,23 @@ enum actor_kind {
 
 enum actor_flags {
 	/* publisher */
-	ACTOR_DISCARDS = 1,   /* gives every other loan back */
-	ACTOR_TWO_LOANS = 2,  /* has two loans before it publishes the first */
-	ACTOR_AFTER_REUSE = 4, /* begins when the id of publisher 0, who died, is free again, with that id */
+	ACTOR_DISCARDS = 1,  /* gives every other loan back */
+	ACTOR_TWO_LOANS = 2, /* has two loans before it publishes the first */
+	ACTOR_AFTER_REUSE =
+		4, /* begins when the id of publisher 0, who died, is free again, with that id */
 	/* subscriber */
-	ACTOR_SLEEPS = 8,      /* kickmsg_receive, without end; else tries `count` times */
-	ACTOR_KEEPS = 16,      /* holds a sample while it takes the next */
-	ACTOR_LEAVES = 32,     /* detaches at its end */
+	ACTOR_SLEEPS = 8,          /* kickmsg_receive, without end; else tries `count` times */
+	ACTOR_KEEPS = 16,          /* holds a sample while it takes the next */
+	ACTOR_LEAVES = 32,         /* detaches at its end */
 	ACTOR_LEAVES_HOLDING = 64, /* gives its place back with the first sample in its hands */
-	ACTOR_JOINS = 128,	   /* is no subscriber before the broker says so */
-	ACTOR_COPIES = 256,	   /* kickmsg_try_receive_copy */
+	ACTOR_JOINS = 128,         /* is no subscriber before the broker says so */
+	ACTOR_COPIES = 256,        /* kickmsg_try_receive_copy */
 	/* broker */
-	ACTOR_AFTER_DEATH = 512, /* begins when somebody died or left */
+	ACTOR_AFTER_DEATH = 512,   /* begins when somebody died or left */
 	ACTOR_AFTER_BROKER = 1024, /* begins when the broker before it has died */
-	ACTOR_ADMITS = 2048,	   /* after its passes lets the joining subscriber in, if its ring has no owner */
-	ACTOR_LOOKS = 4096,	   /* repairs nothing */
+	ACTOR_ADMITS =
+		2048, /* after its passes lets the joining subscriber in, if its ring has no owner */
+	ACTOR_LOOKS = 4096, /* repairs nothing */
 };
 
 struct actor {
@@ -47,11 +49,12 @@ struct scenario {
 	const char *about;
 	struct world_shape shape;
 	struct actor actors[EX_MAX_THREADS];
-	int prefill;	  /* messages that publisher 0 has published before */
-	unsigned victims; /* bit for each actor that may die, one in a run */
-	bool two_deaths;  /* the first broker as well */
-	int interruptions, old_reads; /* bounds of the exhaustive search */
-	bool tight;		      /* an empty pool is no fault here */
+	int prefill;                  /* messages that publisher 0 has published before */
+	unsigned victims;             /* bit for each actor that may die, one in a run */
+	bool two_deaths;              /* the first broker as well */
+	int interruptions, old_reads; /* bounds of the exhaustive search; */
+	int death_interruptions;      /* when somebody dies */
+	bool tight;                   /* an empty pool is no fault here */
 };
 
 /* The scenario as a program; valid until the next call. */

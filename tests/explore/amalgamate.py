@@ -94,6 +94,20 @@ class Maker:
             self.out += [f'#undef {name}' for name in names]
 
 
+def make(root, hunks, sources):
+    maker = Maker(root, hunks)
+    maker.out = ['#define KM_EXPLORE 1', '#include <stdint.h>', '#include <stdlib.h>',
+                 'void *world_calloc(uint64_t count, uint64_t size);',
+                 'void world_free(void *memory);',
+                 '#define calloc world_calloc', '#define free world_free']
+    for source in sources:
+        maker.emit(source)
+    for file, _, _ in hunks:
+        if file not in maker.seen and file not in sources:
+            raise Mismatch(f'{file} is not part of the program')
+    return '\n'.join(maker.out)
+
+
 def main():
     if sys.argv[1] == '--list':
         print('\n'.join(name for name, *_ in read_faults(sys.argv[2])))
@@ -102,25 +116,17 @@ def main():
     hunks = []
     if wanted != 'none':
         hunks = next(h for name, _, h, _ in read_faults(faults) if name == wanted)
-    maker = Maker(root, hunks)
-    maker.out = ['#define KM_EXPLORE 1', '#include <stdint.h>', '#include <stdlib.h>',
-                 'void *world_calloc(uint64_t count, uint64_t size);',
-                 'void world_free(void *memory);',
-                 '#define calloc world_calloc', '#define free world_free']
     try:
-        for source in sources:
-            maker.emit(source)
-        for file, _, _ in hunks:
-            if file not in maker.seen and file not in sources:
-                raise Mismatch(f'{file} is not part of the program')
-        text = '\n'.join(maker.out)
+        text = make(root, hunks, sources)
     except Mismatch as problem:
-        text = ('#include <stdio.h>\n#include "actors.h"\n'
-                '/* the fault can not be sown */\n'
-                'const struct ex_program *actors_program(const struct scenario *scenario)\n{\n'
-                f'\tfprintf(stderr, "fault {wanted}: {problem}; mend tests/explore/faults.txt\\n");\n'
-                '\texit(3);\n}\n')
-        text = '#include <stdlib.h>\n' + text
+        text = make(root, [], sources) + f"""
+#include <stdio.h>
+__attribute__((constructor)) static void not_sown(void)
+{{
+	fprintf(stderr, "fault {wanted}: {problem}; mend tests/explore/faults.txt\\n");
+	_Exit(3);
+}}
+"""
     with open(output, 'w') as file:
         file.write(text + '\n')
 

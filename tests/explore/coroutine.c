@@ -53,12 +53,12 @@ static void begin(void)
 
 void coroutine_start(struct coroutine *coroutine, void (*entry)(void *argument), void *argument)
 {
-	void **top = (void **) ((char *) coroutine->stack + STACK_SIZE);
+	void **top = (void **)((char *)coroutine->stack + STACK_SIZE);
 
 	coroutine->entry = entry;
 	coroutine->argument = argument;
 	*--top = NULL; /* begin() sees the alignment that a call would have left */
-	*--top = (void *) (uintptr_t) begin;
+	*--top = (void *)(uintptr_t)begin;
 	for (int i = 0; i < 6; i++)
 		*--top = NULL;
 	coroutine->stack_pointer = top;
@@ -74,7 +74,7 @@ void coroutine_switch(struct coroutine *from, struct coroutine *to)
 
 static void begin(unsigned high, unsigned low)
 {
-	struct coroutine *coroutine = (struct coroutine *) ((uintptr_t) high << 32 | low);
+	struct coroutine *coroutine = (struct coroutine *)((uintptr_t)high << 32 | low);
 
 	coroutine->entry(coroutine->argument);
 	abort(); /* entry must not return */
@@ -82,7 +82,7 @@ static void begin(unsigned high, unsigned low)
 
 void coroutine_start(struct coroutine *coroutine, void (*entry)(void *argument), void *argument)
 {
-	uintptr_t self = (uintptr_t) coroutine;
+	uintptr_t self = (uintptr_t)coroutine;
 
 	coroutine->entry = entry;
 	coroutine->argument = argument;
@@ -90,8 +90,8 @@ void coroutine_start(struct coroutine *coroutine, void (*entry)(void *argument),
 	coroutine->context.uc_stack.ss_sp = coroutine->stack;
 	coroutine->context.uc_stack.ss_size = STACK_SIZE;
 	coroutine->context.uc_link = NULL;
-	makecontext(&coroutine->context, (void (*)(void)) begin, 2, (unsigned) (self >> 32),
-		(unsigned) self);
+	makecontext(&coroutine->context, (void (*)(void))begin, 2, (unsigned)(self >> 32),
+		(unsigned)self);
 }
 
 void coroutine_switch(struct coroutine *from, struct coroutine *to)

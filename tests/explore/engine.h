@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The explorer: runs a small program of threads over and over, each time under another schedule, with another choice of
- * what loads see and of who dies where, until all such choices within a bound are done.
+ * The explorer: runs a small program of threads over and over, each time under another schedule,
+ * with another choice of what loads see and of who dies where, until all such choices within a
+ * bound are done.
  *
  *   search.c    which choice next: exhaustive (depth first, by re-execution), or random from a seed
  *   schedule.c  whose turn: threads are coroutines, every visible operation is a point where another may go on
@@ -10,8 +11,8 @@
  *   world.c     the program's memory and what must hold in it
  *   actors.c    the program's threads, on the product's own sources
  *
- * A run is a function of its choices: the same list of choices gives the same run. All of this is one process
- * and one kernel thread; the state is global.
+ * A run is a function of its choices: the same list of choices gives the same run. All of this is
+ * one process and one kernel thread; the state is global.
  */
 #pragma once
 
@@ -32,12 +33,14 @@ struct ex_crash {
 };
 
 struct ex_program {
-	void (*reset)(void);  /* before each run: memory as it begins, ex_thread_add() for each thread */
-	void (*finish)(void); /* after each: everything has stopped; operations go straight to memory */
+	void (*reset)(
+		void); /* before each run: memory as it begins, ex_thread_add() for each thread */
+	void (*finish)(
+		void); /* after each: everything has stopped; operations go straight to memory */
 	void (*died)(int thread);
 	void (*slept)(void);
-	void (*after_write)(const struct km_site *site, const volatile void *memory, uint64_t before,
-		uint64_t after);
+	void (*after_write)(const struct km_site *site, const volatile void *memory,
+		uint64_t before, uint64_t after);
 	/* for traces */
 	void (*name_of)(const volatile void *memory, char *ret, unsigned long size);
 	void (*value_of)(
@@ -59,7 +62,7 @@ struct ex_thread {
 	const volatile void *asleep_on;
 	uint64_t chain; /* of all that it did and saw: what it does next depends on nothing else */
 	int operations; /* visible ones so far */
-	int alone;	/* steps since another thread had its turn or its call began */
+	int alone;      /* steps since another thread had its turn or its call began */
 	int alone_limit;
 	uint64_t priority; /* random mode */
 };
@@ -73,9 +76,11 @@ struct ex_run {
 	bool crashed[EX_MAX_CRASHES]; /* happened, in this or an earlier run */
 	bool quiet_hazards; /* hazard stores are no scheduling points: nobody looks meanwhile */
 	bool tracing;
-	uint64_t fingerprint; /* of what has happened, independent of the order of what is independent */
+	uint64_t
+		fingerprint; /* of what has happened, independent of the order of what is independent */
 	uint64_t steps;
-	char failure[256]; /* "" : none */
+	unsigned old_reads; /* loads that didn't see the newest value */
+	char failure[256];  /* "" : none */
 };
 
 extern struct ex_run ex;
@@ -109,8 +114,11 @@ void ex_memory_reset(void);
 void ex_memory_forget(void);
 /* `thread` and the broker know from now on what each of them knew. */
 void ex_memory_tell(int thread);
-/* Sites with that label and kind have that order from now on, all others their own; label "": none has. */
+/* Sites with that label and kind have that order from now on, all others their own; label "": none
+ * has. */
 void ex_weaken(const char *label, int kind, int order);
+/* The same, by what ex_kind_name() and ex_order_name() say; false when there is no such. */
+bool ex_weaken_by_name(const char *label, const char *kind, const char *order);
 /* Sites that were met so far. */
 unsigned ex_site_count(void);
 const struct km_site *ex_site(unsigned index);
@@ -131,7 +139,7 @@ bool ex_search_pruned(void);
 struct ex_search {
 	/* bounds */
 	int interruptions; /* of threads that could have gone on; -1: any number */
-	int old_reads;	   /* loads that don't see the newest value; -1: any number */
+	int old_reads;     /* loads that don't see the newest value; -1: any number */
 	uint64_t max_runs; /* 0: no bound */
 	double max_seconds;
 	/* results, added up */
@@ -154,7 +162,8 @@ bool ex_search_random(const struct ex_program *program, struct ex_search *search
 bool ex_search_replay(const struct ex_program *program, const char *replay);
 
 /* --- trace.c --- */
-/* In `form` the first V stands for `value`, a second one for `second`, as the location's kind is written. */
+/* In `form` the first V stands for `value`, a second one for `second`, as the location's kind is
+ * written. */
 void ex_trace(const struct km_site *site, const volatile void *memory, const char *form,
 	uint64_t value, uint64_t second);
 void ex_note(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What common/atomic.h says when KM_EXPLORE is defined: the product's own six operations, routed to the explorer's
- * model of memory (memory.h). Each place in the source is a site: its label, its operation and its order, which the
- * explorer may weaken by name while it runs.
+ * What common/atomic.h says when KM_EXPLORE is defined: the product's own six operations, routed to
+ * the explorer's model of memory (memory.h). Each place in the source is a site: its label, its
+ * operation and its order, which the explorer may weaken by name while it runs.
  */
 #pragma once
 
@@ -22,7 +22,7 @@
 #define km_value_(ptr) __typeof__(+*(ptr))
 
 #define km_load(label, order, ptr)                                                                 \
-	((km_value_(ptr)) km_explore_load(                                                         \
+	((km_value_(ptr))km_explore_load(                                                          \
 		km_site_(label, KM_EXPLORE_LOAD, order, relaxed), ptr, sizeof *(ptr)))
 #define km_store(label, order, ptr, value)                                                         \
 	km_explore_store(                                                                          \
@@ -31,12 +31,16 @@
 	km_explore_cas(km_site_(label, KM_EXPLORE_CAS, order, fail), ptr, sizeof *(ptr), expected, \
 		desired)
 #define km_and(label, order, ptr, mask)                                                            \
-	({ (km_value_(ptr)) km_explore_and(                                                          \
-		km_site_(label, KM_EXPLORE_AND, order, relaxed), ptr, sizeof *(ptr), mask); })
+	({                                                                                         \
+		(km_value_(ptr)) km_explore_and(km_site_(label, KM_EXPLORE_AND, order, relaxed),   \
+			ptr, sizeof *(ptr), mask);                                                 \
+	})
 #define km_add(label, order, ptr, value)                                                           \
-	({ (km_value_(ptr)) km_explore_add(                                                          \
-		km_site_(label, KM_EXPLORE_ADD, order, relaxed), ptr, sizeof *(ptr), value); })
-#define km_fence(label, order) km_explore_fence(km_site_(label, KM_EXPLORE_FENCE, order, relaxed))
+	({                                                                                         \
+		(km_value_(ptr)) km_explore_add(km_site_(label, KM_EXPLORE_ADD, order, relaxed),   \
+			ptr, sizeof *(ptr), value);                                                \
+	})
+#define km_fence(label, order)    km_explore_fence(km_site_(label, KM_EXPLORE_FENCE, order, relaxed))
 
 #define km_plain_write(ptr, size) km_explore_plain_write(ptr, size)
 #define km_plain_read(ptr, size)  km_explore_plain_read(ptr, size)

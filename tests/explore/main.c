@@ -4,6 +4,7 @@
  * explore deep SECONDS [SEED]    random runs of all scenarios in turn
  * explore run SCENARIO [INTERRUPTIONS [OLD_READS [SECONDS]]]
  * explore orders [SECONDS]       each memory order of the product weakened, one at a time
+ * explore weaken LABEL KIND ORDER SCENARIO [INTERRUPTIONS [OLD_READS [SECONDS]]]   one of them, as "run"
  * explore caught [SCENARIO...]   for a build with a fault: 0 when a scenario catches it
  * explore replay SCENARIO CHOICES
  * explore list
@@ -21,20 +22,21 @@ static double now(void)
 	struct timespec time;
 
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-	return (double) time.tv_sec + 1e-9 * (double) time.tv_nsec;
+	return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
 static void print_failure(const struct scenario *scenario, const struct ex_search *search)
 {
 	printf("\n%s: %s\n", scenario->name, search->failure);
 	scenario_replay(scenario, search->replay);
-	printf("  => %s\n  again: explore replay %s '%s'\n", ex.failure, scenario->name, search->replay);
+	printf("  => %s\n  again: explore replay %s '%s'\n", ex.failure, scenario->name,
+		search->replay);
 }
 
 static void print_counts(const char *name, const struct ex_search *search, double seconds)
 {
-	printf("%-18s %10lu runs %10lu states %12lu steps %5lu deaths  %6.1f s%s\n", name, search->runs,
-		search->states, search->steps, search->deaths, seconds,
+	printf("%-18s %10lu runs %10lu states %12lu steps %5lu deaths  %6.1f s%s\n", name,
+		search->runs, search->states, search->steps, search->deaths, seconds,
 		search->cut ? "  (cut short)" : "");
 	fflush(stdout);
 }
@@ -67,8 +69,9 @@ static int explore_all(double seconds)
 
 	for (unsigned i = 0; i < scenario_count; i++) {
 		double left = start + seconds - now();
-		struct ex_search search = { .interruptions = -1, .old_reads = -1,
-			.max_seconds = left / (double) (scenario_count - i) * 2 };
+		struct ex_search search = {
+			.interruptions = -1, .old_reads = -1, .max_seconds = left > 0 ? left : 0.1
+		};
 
 		bad += !explore_one(&scenarios[i], &search);
 		add(&sum, &search);
@@ -107,7 +110,9 @@ static int caught(int count, char **names)
 
 		for (int k = 0; k < count; k++)
 			wanted |= strcmp(names[k], scenarios[i].name) == 0;
-		search = (struct ex_search){ .interruptions = -1, .old_reads = -1, .max_seconds = 10 };
+		search = (struct ex_search){
+			.interruptions = -1, .old_reads = -1, .max_seconds = 10
+		};
 		if (wanted && !scenario_explore(&scenarios[i], true, &search)) {
 			printf("caught by %s after %lu runs: %s\n", scenarios[i].name, search.runs,
 				search.failure);
@@ -171,12 +176,22 @@ int main(int argc, char **argv)
 		return explore_orders(argc > 2 ? atof(argv[2]) : 60);
 	if (strcmp(verb, "caught") == 0)
 		return caught(argc - 2, argv + 2);
+	if (strcmp(verb, "weaken") == 0 && argc > 5) {
+		if (!ex_weaken_by_name(argv[2], argv[3], argv[4])) {
+			fprintf(stderr, "explore: no such operation or order\n");
+			return 2;
+		}
+		return run_one(argc - 5, argv + 5);
+	}
 	if (strcmp(verb, "replay") == 0 && argc > 3)
 		return replay(argv[2], argv[3]);
 	if (strcmp(verb, "list") == 0)
 		return list();
-	fprintf(stderr, "usage: explore all [SECONDS] | deep SECONDS [SEED] | orders [SECONDS] | list |\n"
-			"       run SCENARIO [INTERRUPTIONS [OLD_READS [SECONDS]]] | caught [SCENARIO...] |\n"
-			"       replay SCENARIO CHOICES\n");
+	fprintf(stderr,
+		"usage: explore all [SECONDS] | deep SECONDS [SEED] | orders [SECONDS] | list |\n"
+		"       weaken LABEL KIND ORDER SCENARIO [INTERRUPTIONS [OLD_READS [SECONDS]]] |\n"
+		"       run SCENARIO [INTERRUPTIONS [OLD_READS [SECONDS]]] | caught [SCENARIO...] "
+		"|\n"
+		"       replay SCENARIO CHOICES\n");
 	return 2;
 }

@@ -2,9 +2,9 @@
 /*
  * C11's memory, operationally: what may a load see?
  *
- * Every location keeps all its stores, oldest first (its modification order). What a thread knows is a view: for each
- * location the oldest store that it may still see, and for each thread a clock of its non-atomic accesses. A store carries
- * the view that who synchronises with it gets:
+ * Every location keeps all its stores, oldest first (its modification order). What a thread knows
+ * is a view: for each location the oldest store that it may still see, and for each thread a clock
+ * of its non-atomic accesses. A store carries the view that who synchronises with it gets:
  *
  *   load      any store from the view's on; acquire joins that store's view, relaxed keeps it for a later fence
  *   store     appends; release gives it the thread's view, relaxed that of the last release fence
@@ -15,32 +15,20 @@
  *             A seq_cst fence joins a global view both ways.
  *   plain     a read races with a write that isn't in the view, a write with both
  *
- * Not explored: modification orders that differ from execution order (two plain stores by different threads to the
- * same location; the product has one such location, a ring's hint, which may go back anyway) and load buffering (a load that
- * sees a store that is after it in an order of dependencies; RC11 forbids that too).
+ * Not explored: modification orders that differ from execution order (two plain stores by different
+ * threads to the same location; the product has one such location, a ring's hint, which may go back
+ * anyway) and load buffering (a load that sees a store that is after it in an order of
+ * dependencies; RC11 forbids that too).
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "engine.h"
 #include "hash.h"
+#include "memory.h"
 #include "world.h"
 
-#define MAX_LOCATIONS 56
-#define MAX_STORES    200
-
-typedef uint8_t vector __attribute__((vector_size(16)));
-
-struct ex_view {
-	union {
-		vector lanes[4];
-		struct {
-			uint8_t clock[EX_MAX_THREADS]; /* of plain accesses */
-			uint8_t oldest[MAX_LOCATIONS];
-		};
-	};
-};
-_Static_assert(sizeof(struct ex_view) == 64, "four lanes");
+#define MAX_STORES 200
 
 struct store {
 	struct ex_view view;
@@ -51,40 +39,22 @@ struct store {
 struct location {
 	const volatile void *memory;
 	uint32_t size;
-	uint16_t count;	 /* of stores; 0: not met in this run */
+	uint16_t count;   /* of stores; 0: not met in this run */
 	uint16_t last_sc; /* the newest seq_cst store, or 0 */
-	uint64_t chain;	 /* hash of its modification order */
+	uint64_t chain;   /* hash of its modification order */
 	struct store stores[MAX_STORES];
 };
 
-/* One for each payload slot. */
-struct plain {
-	uint8_t writer, write_clock;
-	uint8_t read_clock[EX_MAX_THREADS];
-};
-
-static struct location locations[MAX_LOCATIONS];
+static struct location locations[EX_MAX_LOCATIONS];
 static unsigned location_count;
 static uint8_t location_at[WORLD_SIZE / 4]; /* index + 1 */
-static struct {
-	struct ex_view now, acquired, released;
-} knows[EX_MAX_THREADS];
-static struct ex_view broker, bucket, fences;
-static uint64_t broker_chain, bucket_chain, fence_chain;
-static struct plain plains[WORLD_MAX_SLOTS];
-
-static struct km_site *sites[128];
-static unsigned site_count;
-static struct {
-	char label[8];
-	int kind, order;
-} weakening;
-static uint8_t weakening_stamp = 1;
+struct ex_knowledge knows[EX_MAX_THREADS];
+static struct ex_meeting broker, bucket, fences;
 
 static void join(struct ex_view *to, const struct ex_view *from)
 {
 	for (int i = 0; i < 4; i++) {
-		vector bigger = (vector) (from->lanes[i] > to->lanes[i]);
+		ex_vector bigger = (ex_vector)(from->lanes[i] > to->lanes[i]);
 
 		to->lanes[i] = (from->lanes[i] & bigger) | (to->lanes[i] & ~bigger);
 	}
@@ -104,13 +74,10 @@ void ex_memory_reset(void)
 	for (unsigned i = 0; i < location_count; i++)
 		locations[i].count = 0;
 	memset(knows, 0, sizeof knows);
-	memset(plains, 0, sizeof plains);
-	memset(&broker, 0, sizeof broker);
-	memset(&bucket, 0, sizeof bucket);
-	memset(&fences, 0, sizeof fences);
-	broker_chain = 1;
-	bucket_chain = 2;
-	fence_chain = 3;
+	ex_plain_reset();
+	broker = (struct ex_meeting){ .chain = 1 };
+	bucket = (struct ex_meeting){ .chain = 2 };
+	fences = (struct ex_meeting){ .chain = 3 };
 }
 
 void ex_memory_forget(void)
@@ -120,77 +87,39 @@ void ex_memory_forget(void)
 	memset(location_at, 0, sizeof location_at);
 }
 
-static void synchronise(struct ex_view *with, uint64_t *chain, int thread)
+static void synchronise(struct ex_meeting *with, int thread)
 {
-	join(with, &knows[thread].now);
-	join(&knows[thread].now, with);
-	pass_on(chain, ex.threads[thread].chain);
-	pass_on(&ex.threads[thread].chain, *chain);
+	join(&with->view, &knows[thread].now);
+	join(&knows[thread].now, &with->view);
+	pass_on(&with->chain, ex.threads[thread].chain);
+	pass_on(&ex.threads[thread].chain, with->chain);
 }
 
 void ex_memory_tell(int thread)
 {
-	synchronise(&broker, &broker_chain, thread);
-}
-
-/* --- sites --- */
-
-static void meet(struct km_site *site)
-{
-	bool known = false;
-
-	for (unsigned i = 0; i < site_count; i++)
-		known |= sites[i] == site;
-	if (!known && site_count < sizeof sites / sizeof sites[0])
-		sites[site_count++] = site;
-	site->used_order = site->order;
-	site->used_fail_order = site->fail_order;
-	site->stamp = weakening_stamp;
-	if (strcmp(weakening.label, site->label) != 0)
-		return;
-	if (weakening.kind == site->kind)
-		site->used_order = (unsigned char) weakening.order;
-	if (weakening.kind == KM_EXPLORE_CAS_FAIL && site->kind == KM_EXPLORE_CAS)
-		site->used_fail_order = (unsigned char) weakening.order;
-}
-
-void ex_weaken(const char *label, int kind, int order)
-{
-	snprintf(weakening.label, sizeof weakening.label, "%s", label);
-	weakening.kind = kind;
-	weakening.order = order;
-	weakening_stamp = weakening_stamp == 255 ? 1 : weakening_stamp + 1;
-}
-
-unsigned ex_site_count(void)
-{
-	return site_count;
-}
-
-const struct km_site *ex_site(unsigned index)
-{
-	return sites[index];
+	synchronise(&broker, thread);
 }
 
 /* --- the operations --- */
 
 static uint64_t fetch(const volatile void *memory, unsigned size)
 {
-	return size == 8 ? *(const volatile uint64_t *) memory : *(const volatile uint32_t *) memory;
+	return size == 8 ? *(const volatile uint64_t *)memory : *(const volatile uint32_t *)memory;
 }
 
 static void put(volatile void *memory, unsigned size, uint64_t value)
 {
 	if (size == 8)
-		*(volatile uint64_t *) memory = value;
+		*(volatile uint64_t *)memory = value;
 	else
-		*(volatile uint32_t *) memory = (uint32_t) value;
+		*(volatile uint32_t *)memory = (uint32_t)value;
 }
 
 /* True when the operation is nobody's business: setup, end, private memory, statistics. */
 static bool is_direct(const struct km_site *site, const volatile void *memory)
 {
-	return ex.current < 0 || !world_is_shared(memory) || (site->label[0] == 'H' && site->label[1] == '2');
+	return ex.current < 0 || !world_is_shared(memory) ||
+	       (site->label[0] == 'H' && site->label[1] == '2');
 }
 
 static struct location *locate(const volatile void *memory, unsigned size)
@@ -198,11 +127,11 @@ static struct location *locate(const volatile void *memory, unsigned size)
 	uint8_t *entry = &location_at[world_offset(memory) / 4];
 
 	if (!*entry) {
-		if (location_count == MAX_LOCATIONS)
-			ex_fail("explorer: more than %d locations", MAX_LOCATIONS);
+		if (location_count == EX_MAX_LOCATIONS)
+			ex_fail("explorer: more than %d locations", EX_MAX_LOCATIONS);
 		locations[location_count].memory = memory;
 		locations[location_count].size = size;
-		*entry = (uint8_t) ++location_count;
+		*entry = (uint8_t)++location_count;
 	}
 	struct location *location = &locations[*entry - 1];
 	if (location->memory != memory || location->size != size)
@@ -220,13 +149,12 @@ static struct location *locate(const volatile void *memory, unsigned size)
 
 static unsigned index_of(const struct location *location)
 {
-	return (unsigned) (location - locations);
+	return (unsigned)(location - locations);
 }
 
 static struct location *begin(struct km_site *site, const volatile void *memory, unsigned size)
 {
-	if (site->stamp != weakening_stamp)
-		meet(site);
+	ex_site_meet(site);
 	if (!(ex.quiet_hazards && site->label[0] == 'H'))
 		ex_step();
 	return locate(memory, size);
@@ -246,9 +174,9 @@ static bool releases(int order)
 static const struct store *see(struct location *location, unsigned which, int order)
 {
 	const struct store *store = &location->stores[which];
-	typeof(&knows[0]) me = &knows[ex.current];
+	struct ex_knowledge *me = &knows[ex.current];
 
-	me->now.oldest[index_of(location)] = (uint8_t) which;
+	me->now.oldest[index_of(location)] = (uint8_t)which;
 	join(&me->acquired, &store->view);
 	if (acquires(order))
 		join(&me->now, &store->view);
@@ -268,24 +196,24 @@ static void append(struct km_site *site, struct location *location, uint64_t val
 {
 	unsigned which = location->count, index = index_of(location);
 	struct store *store = &location->stores[which];
-	typeof(&knows[0]) me = &knows[ex.current];
+	struct ex_knowledge *me = &knows[ex.current];
 	uint64_t before = location->stores[which - 1].value;
 
 	if (which == MAX_STORES - 1)
 		ex_fail("explorer: more than %d stores to one location", MAX_STORES);
 	location->count++;
-	me->now.oldest[index] = (uint8_t) which;
+	me->now.oldest[index] = (uint8_t)which;
 	store->view = releases(order) ? me->now : me->released;
-	store->view.oldest[index] = (uint8_t) which;
+	store->view.oldest[index] = (uint8_t)which;
 	if (continues)
 		join(&store->view, &continues->view);
 	if (order == km_explore_seq_cst)
-		location->last_sc = (uint16_t) which;
+		location->last_sc = (uint16_t)which;
 	store->value = value;
 	pass_on(&ex.threads[ex.current].chain, index + 100);
 	store->identity = ex.threads[ex.current].chain;
 	pass_on(&location->chain, store->identity);
-	put((volatile void *) location->memory, location->size, value);
+	put((volatile void *)location->memory, location->size, value);
 	ex.program->after_write(site, location->memory, before, value);
 }
 
@@ -318,8 +246,8 @@ void km_explore_store(struct km_site *site, volatile void *memory, unsigned size
 }
 
 /* How many of the stores that a failing CAS may see differ from what it expects; *ret are they. */
-static unsigned find_failures(const struct location *location, int order, uint64_t expected,
-	unsigned *ret, unsigned max)
+static unsigned find_failures(
+	const struct location *location, int order, uint64_t expected, unsigned *ret, unsigned max)
 {
 	unsigned count = 0, first = oldest(location, order);
 
@@ -347,8 +275,8 @@ static bool compare_and_swap(
 	return false;
 }
 
-bool km_explore_cas(
-	struct km_site *site, volatile void *memory, unsigned size, void *expected, uint64_t desired)
+bool km_explore_cas(struct km_site *site, volatile void *memory, unsigned size, void *expected,
+	uint64_t desired)
 {
 	uint64_t seen = fetch(expected, size);
 
@@ -372,7 +300,8 @@ bool km_explore_cas(
 	return done;
 }
 
-static uint64_t modify(struct km_site *site, volatile void *memory, unsigned size, uint64_t mask, uint64_t more)
+static uint64_t modify(
+	struct km_site *site, volatile void *memory, unsigned size, uint64_t mask, uint64_t more)
 {
 	if (is_direct(site, memory)) {
 		uint64_t value = fetch(memory, size);
@@ -385,7 +314,7 @@ static uint64_t modify(struct km_site *site, volatile void *memory, unsigned siz
 	uint64_t value = seen->value, after = (value & mask) + more;
 
 	if (size == 4)
-		after = (uint32_t) after;
+		after = (uint32_t)after;
 	if (ex.tracing)
 		ex_trace(site, memory, "V -> V", value, after);
 	append(site, location, after, site->used_order, seen);
@@ -406,56 +335,16 @@ void km_explore_fence(struct km_site *site)
 {
 	if (ex.current < 0)
 		return;
-	if (site->stamp != weakening_stamp)
-		meet(site);
-	typeof(&knows[0]) me = &knows[ex.current];
+	ex_site_meet(site);
+	struct ex_knowledge *me = &knows[ex.current];
 	if (acquires(site->used_order))
 		join(&me->now, &me->acquired);
 	if (site->used_order == km_explore_seq_cst) {
 		ex_step();
-		synchronise(&fences, &fence_chain, ex.current);
+		synchronise(&fences, ex.current);
 	}
 	if (releases(site->used_order))
 		me->released = me->now;
-}
-
-/* --- payloads --- */
-
-void km_explore_plain_write(const volatile void *memory, uint64_t size)
-{
-	int slot = world_slot_of_payload(memory);
-
-	if (ex.current < 0 || slot < 0)
-		return;
-	struct plain *plain = &plains[slot];
-	struct ex_view *now = &knows[ex.current].now;
-	for (int i = 0; i < ex.thread_count; i++)
-		if (plain->read_clock[i] > now->clock[i])
-			ex_fail("data race: %s writes slot %d while %s may be reading it",
-				ex.threads[ex.current].name, slot, ex.threads[i].name);
-	if (plain->write_clock > now->clock[plain->writer])
-		ex_fail("data race: %s and %s both write slot %d", ex.threads[ex.current].name,
-			ex.threads[plain->writer].name, slot);
-	if (ex.tracing)
-		ex_note("writes payload of slot %d", slot);
-	plain->writer = (uint8_t) ex.current;
-	plain->write_clock = ++now->clock[ex.current];
-}
-
-void km_explore_plain_read(const volatile void *memory, uint64_t size)
-{
-	int slot = world_slot_of_payload(memory);
-
-	if (ex.current < 0 || slot < 0)
-		return;
-	struct plain *plain = &plains[slot];
-	struct ex_view *now = &knows[ex.current].now;
-	if (plain->write_clock > now->clock[plain->writer])
-		ex_fail("data race: %s reads slot %d while %s may be writing it",
-			ex.threads[ex.current].name, slot, ex.threads[plain->writer].name);
-	if (ex.tracing)
-		ex_note("reads payload of slot %d", slot);
-	plain->read_clock[ex.current] = ++now->clock[ex.current];
 }
 
 /* --- the futex: its calls take turns at the kernel's lock --- */
@@ -475,15 +364,16 @@ int km_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns
 		return 0;
 	ex_step();
 	struct location *location = locate(word, sizeof *word);
-	synchronise(&bucket, &bucket_chain, ex.current);
+	synchronise(&bucket, ex.current);
 	unsigned first = oldest(location, km_explore_relaxed), last = location->count - 1u;
 	unsigned back = first < last ? ex_choose(last - first + 1, EX_CHOICE_READ) : 0;
-	uint32_t value = (uint32_t) see(location, last - back, km_explore_relaxed)->value;
+	uint32_t value = (uint32_t)see(location, last - back, km_explore_relaxed)->value;
 	if (ex.tracing)
-		ex_note("FUTEX_WAIT for %x, is %x: %s", expected, value, value == expected ? "sleeps" : "no");
+		ex_note("FUTEX_WAIT for %x, is %x: %s", expected, value,
+			value == expected ? "sleeps" : "no");
 	if (value == expected) {
 		ex_sleep(word);
-		synchronise(&bucket, &bucket_chain, ex.current);
+		synchronise(&bucket, ex.current);
 	}
 	return 0;
 }
@@ -493,7 +383,7 @@ void km_futex_wake(_Atomic uint32_t *word)
 	if (ex.current < 0)
 		return;
 	ex_step();
-	synchronise(&bucket, &bucket_chain, ex.current);
+	synchronise(&bucket, ex.current);
 	if (ex.tracing)
 		ex_note("FUTEX_WAKE");
 	ex_wake(word);

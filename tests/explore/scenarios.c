@@ -1,99 +1,116 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See scenarios.h. Small on purpose: two of anything is where things go wrong, and all of it can be seen. */
+/* See scenarios.h. Small on purpose: two of anything is where things go wrong, and all of it can be
+ * seen. */
 #include "scenarios.h"
 
 #include <string.h>
 #include <time.h>
 
-#define PUB(index, count, flags)      { ACTOR_PUBLISHER, index, count, flags }
-#define SUB(index, count, flags)      { ACTOR_SUBSCRIBER, index, count, flags }
-#define BROKER(index, count, flags)   { ACTOR_BROKER, index, count, flags }
-#define SHAPE(r, c, p, pubs, subs)    { .rings = r, .capacity = c, .pool = p, .publishers = pubs, .subscribers = subs }
+#define PUB(index, count, flags)                                                                   \
+	{                                                                                          \
+		ACTOR_PUBLISHER, index, count, flags                                               \
+	}
+#define SUB(index, count, flags)                                                                   \
+	{                                                                                          \
+		ACTOR_SUBSCRIBER, index, count, flags                                              \
+	}
+#define BROKER(index, count, flags)                                                                \
+	{                                                                                          \
+		ACTOR_BROKER, index, count, flags                                                  \
+	}
+#define SHAPE(r, c, p, pubs, subs)                                                                 \
+	{                                                                                          \
+		.rings = r, .capacity = c, .pool = p, .publishers = pubs, .subscribers = subs      \
+	}
 
 /* clang-format off */
 const struct scenario scenarios[] = {
 	{ .name = "evict_take", .about = "eviction against take, ring of 1",
 	  .shape = SHAPE(1, 1, 3, 1, 1), .prefill = 1,
 	  .actors = { PUB(0, 2, 0), SUB(0, 2, 0), BROKER(0, 1, ACTOR_AFTER_DEATH) },
-	  .victims = 3, .interruptions = 3, .old_reads = 2 },
+	  .victims = 3, .interruptions = 3, .old_reads = 2, .death_interruptions = 2 },
 	{ .name = "two_publishers", .about = "two publishers on one ring of 2",
 	  .shape = SHAPE(1, 2, 4, 2, 1),
 	  .actors = { PUB(0, 1, 0), PUB(1, 1, 0), SUB(0, 2, 0), BROKER(0, 1, ACTOR_AFTER_DEATH) },
-	  .victims = 7, .interruptions = 2, .old_reads = 1 },
+	  .victims = 7, .interruptions = 2, .old_reads = 1, .death_interruptions = 2 },
 	{ .name = "full_ring", .about = "two publishers on a full ring of 1, subscriber holding",
 	  .shape = { .rings = 1, .capacity = 1, .pool = 5, .publishers = 2, .subscribers = 1, .max_borrows = 2 }, .prefill = 1,
 	  .actors = { PUB(0, 1, 0), PUB(1, 1, 0), SUB(0, 2, ACTOR_KEEPS),
 		      BROKER(0, 1, ACTOR_AFTER_DEATH) },
-	  .victims = 7, .interruptions = 2, .old_reads = 1 },
+	  .victims = 7, .interruptions = 2, .old_reads = 1, .death_interruptions = 1 },
 	{ .name = "claim_drop", .about = "claims against drops, a pool of 2 for everybody (ABA)",
 	  .shape = SHAPE(1, 1, 2, 2, 1), .tight = true,
 	  .actors = { PUB(0, 2, 0), PUB(1, 1, ACTOR_DISCARDS), SUB(0, 2, 0),
 		      BROKER(0, 1, ACTOR_AFTER_DEATH) },
-	  .victims = 7, .interruptions = 2, .old_reads = 1 },
+	  .victims = 7, .interruptions = 2, .old_reads = 1, .death_interruptions = 1 },
 	{ .name = "last_release", .about = "last release of two against a new claim, pool of 2",
 	  .shape = SHAPE(2, 1, 2, 1, 2), .tight = true, .prefill = 1,
 	  .actors = { PUB(0, 2, 0), SUB(0, 1, 0), SUB(1, 1, 0), BROKER(0, 1, ACTOR_AFTER_DEATH) },
-	  .victims = 7, .interruptions = 2, .old_reads = 1 },
+	  .victims = 7, .interruptions = 2, .old_reads = 1, .death_interruptions = 1 },
 	{ .name = "sleep_wake", .about = "a sleeping subscriber, two publishers",
 	  .shape = SHAPE(1, 2, 4, 2, 1),
 	  .actors = { PUB(0, 1, 0), PUB(1, 1, 0), SUB(0, 2, ACTOR_SLEEPS),
 		      BROKER(0, 1, ACTOR_AFTER_DEATH) },
-	  .victims = 7, .interruptions = 2, .old_reads = 1 },
+	  .victims = 7, .interruptions = 2, .old_reads = 1, .death_interruptions = 1 },
 	{ .name = "health", .about = "reconcile looks and repairs while all are well",
 	  .shape = SHAPE(1, 1, 3, 1, 1), .prefill = 1,
 	  .actors = { BROKER(0, 1, 0), PUB(0, 2, 0), SUB(0, 2, 0) },
-	  .victims = 6, .interruptions = 2, .old_reads = 1 },
+	  .victims = 6, .interruptions = 2, .old_reads = 1, .death_interruptions = 1 },
 	{ .name = "health_two_rings", .about = "reconcile against a publisher to two rings",
 	  .shape = SHAPE(2, 1, 3, 1, 2), .prefill = 1,
 	  .actors = { BROKER(0, 1, 0), PUB(0, 2, 0), SUB(0, 1, 0), SUB(1, 1, 0) },
-	  .victims = 2, .interruptions = 2, .old_reads = 0 },
+	  .victims = 2, .interruptions = 2, .old_reads = 0, .death_interruptions = 1 },
 	{ .name = "ring_reuse", .about = "a subscriber leaves or dies, another gets its ring",
 	  .shape = SHAPE(1, 1, 3, 1, 2), .prefill = 1,
 	  .actors = { PUB(0, 2, 0), SUB(0, 1, ACTOR_LEAVES),
 		      BROKER(0, 1, ACTOR_AFTER_DEATH | ACTOR_ADMITS), SUB(1, 2, ACTOR_JOINS) },
-	  .victims = 2, .interruptions = 2, .old_reads = 1 },
+	  .victims = 2, .interruptions = 2, .old_reads = 1, .death_interruptions = 2 },
 	{ .name = "detach_holding", .about = "a subscriber gives its place back with a sample in its hands",
 	  .shape = SHAPE(1, 1, 3, 1, 2), .prefill = 1,
 	  .actors = { PUB(0, 2, 0), SUB(0, 1, ACTOR_LEAVES_HOLDING),
 		      BROKER(0, 1, ACTOR_AFTER_DEATH | ACTOR_ADMITS), SUB(1, 1, ACTOR_JOINS) },
-	  .victims = 2, .interruptions = 2, .old_reads = 1 },
+	  .victims = 2, .interruptions = 2, .old_reads = 1, .death_interruptions = 2 },
 	{ .name = "id_reuse", .about = "a publisher dies, another gets its id",
 	  .shape = SHAPE(1, 1, 3, 2, 1), .prefill = 1,
 	  .actors = { PUB(0, 1, 0), BROKER(0, 1, ACTOR_AFTER_DEATH),
 		      PUB(1, 2, ACTOR_AFTER_REUSE), SUB(0, 2, 0) },
-	  .victims = 1, .interruptions = 2, .old_reads = 1 },
+	  .victims = 1, .interruptions = 2, .old_reads = 1, .death_interruptions = 2 },
 	{ .name = "two_reconcilers", .about = "the broker dies in its pass, another begins again",
 	  .shape = SHAPE(1, 1, 3, 1, 1), .prefill = 1,
 	  .actors = { PUB(0, 1, 0), SUB(0, 1, 0), BROKER(0, 1, ACTOR_AFTER_DEATH),
 		      BROKER(1, 1, ACTOR_AFTER_BROKER), BROKER(2, 1, ACTOR_LOOKS | ACTOR_AFTER_DEATH) },
-	  .victims = 3, .two_deaths = true, .interruptions = 1, .old_reads = 0 },
+	  .victims = 3, .two_deaths = true, .interruptions = 1, .old_reads = 0, .death_interruptions = 1 },
 	{ .name = "gone_rings", .about = "a publisher finds no slot and empties the rings of the gone",
 	  .shape = SHAPE(2, 1, 2, 1, 2), .prefill = 1, .tight = true,
 	  .actors = { PUB(0, 2, 0), SUB(0, 1, ACTOR_LEAVES), SUB(1, 1, 0),
 		      BROKER(0, 1, ACTOR_AFTER_DEATH) },
-	  .victims = 3, .interruptions = 2, .old_reads = 0 },
+	  .victims = 3, .interruptions = 2, .old_reads = 0, .death_interruptions = 1 },
 	{ .name = "loans", .about = "two loans, discards, copying receive",
 	  .shape = SHAPE(1, 2, 4, 1, 1),
 	  .actors = { PUB(0, 3, ACTOR_TWO_LOANS | ACTOR_DISCARDS), SUB(0, 2, ACTOR_COPIES),
 		      BROKER(0, 1, ACTOR_AFTER_DEATH) },
-	  .victims = 3, .interruptions = 3, .old_reads = 1 },
+	  .victims = 3, .interruptions = 3, .old_reads = 1, .death_interruptions = 2 },
 	{ .name = "generations", .about = "reconcile against slots that go round and round",
 	  .shape = SHAPE(1, 1, 2, 1, 1), .prefill = 1, .tight = true,
 	  .actors = { BROKER(0, 1, 0), PUB(0, 2, 0), SUB(0, 1, 0) },
-	  .victims = 0, .interruptions = 3, .old_reads = 0 },
+	  .victims = 0, .interruptions = 3, .old_reads = 0, .death_interruptions = 3 },
+	{ .name = "old_looks", .about = "the same, and the reconciler may see old values many times",
+	  .shape = SHAPE(1, 1, 2, 1, 1), .prefill = 1, .tight = true,
+	  .actors = { BROKER(0, 1, 0), PUB(0, 2, 0), SUB(0, 1, 0) },
+	  .victims = 0, .interruptions = 2, .old_reads = 4, .death_interruptions = 2 },
 	{ .name = "id_shield", .about = "a dead publisher's loan that an old hazard names",
 	  .shape = SHAPE(1, 1, 2, 1, 1), .prefill = 1, .tight = true,
 	  .actors = { PUB(0, 2, 0), SUB(0, 1, 0), BROKER(0, 1, ACTOR_AFTER_DEATH) },
-	  .victims = 1, .interruptions = 3, .old_reads = 1 },
+	  .victims = 1, .interruptions = 2, .old_reads = 1, .death_interruptions = 2 },
 	{ .name = "sleep_death", .about = "a publisher dies before its wake, nobody else publishes",
 	  .shape = SHAPE(1, 1, 3, 1, 1),
 	  .actors = { PUB(0, 1, 0), SUB(0, 1, ACTOR_SLEEPS), BROKER(0, 1, ACTOR_AFTER_DEATH) },
-	  .victims = 3, .interruptions = 3, .old_reads = 2 },
+	  .victims = 3, .interruptions = 3, .old_reads = 2, .death_interruptions = 2 },
 	{ .name = "crowd", .about = "two publishers, two rings of 2, a sleeper, a broker at work",
 	  .shape = { .rings = 2, .capacity = 2, .pool = 7, .publishers = 2, .subscribers = 2, .max_borrows = 2 },
 	  .actors = { PUB(0, 3, 0), PUB(1, 3, ACTOR_DISCARDS), SUB(0, 3, ACTOR_SLEEPS),
-		      SUB(1, 3, ACTOR_KEEPS), BROKER(0, 2, 0), BROKER(1, 1, ACTOR_AFTER_DEATH) },
-	  .victims = 15, .interruptions = 1, .old_reads = 0 },
+		      SUB(1, 3, ACTOR_KEEPS), BROKER(0, 2, 0) },
+	  .victims = 15, .interruptions = 1, .old_reads = 0, .death_interruptions = 0 },
 };
 /* clang-format on */
 const unsigned scenario_count = sizeof scenarios / sizeof scenarios[0];
@@ -130,8 +147,8 @@ static int broker_of(const struct scenario *scenario)
 }
 
 /* The first victim's death is set; the broker dies at each of its operations as well. */
-static bool explore_broker_deaths(const struct scenario *scenario, const struct ex_program *program,
-	struct ex_search *search)
+static bool explore_broker_deaths(
+	const struct scenario *scenario, const struct ex_program *program, struct ex_search *search)
 {
 	bool good = true;
 
@@ -145,8 +162,8 @@ static bool explore_broker_deaths(const struct scenario *scenario, const struct 
 	return good;
 }
 
-static bool explore_deaths(const struct scenario *scenario, const struct ex_program *program,
-	struct ex_search *search)
+static bool explore_deaths(
+	const struct scenario *scenario, const struct ex_program *program, struct ex_search *search)
 {
 	for (int victim = 0; victim < EX_MAX_THREADS; victim++) {
 		if (!(scenario->victims >> victim & 1))
@@ -159,7 +176,8 @@ static bool explore_deaths(const struct scenario *scenario, const struct ex_prog
 			if (!ex.crashed[0] || search->cut)
 				break;
 			search->deaths++;
-			if (scenario->two_deaths && !explore_broker_deaths(scenario, program, search))
+			if (scenario->two_deaths &&
+				!explore_broker_deaths(scenario, program, search))
 				return false;
 		}
 	}
@@ -171,25 +189,29 @@ bool scenario_explore(const struct scenario *scenario, bool deaths, struct ex_se
 	const struct ex_program *program;
 
 	begin(scenario, &program);
-	if (search->interruptions < 0)
+	bool own = search->interruptions < 0;
+	if (own)
 		search->interruptions = scenario->interruptions;
 	if (search->old_reads < 0)
 		search->old_reads = scenario->old_reads;
-	return ex_search_all(program, search) &&
-		(!deaths || explore_deaths(scenario, program, search));
+	if (!ex_search_all(program, search))
+		return false;
+	if (own)
+		search->interruptions = scenario->death_interruptions;
+	return !deaths || explore_deaths(scenario, program, search);
 }
 
 static const struct scenario *wandering;
 
 static void vary(uint64_t random)
 {
-	int broker = broker_of(wandering), victim = (int) (random >> 8 & 7);
+	int broker = broker_of(wandering), victim = (int)(random >> 8 & 7);
 
 	nobody_dies();
 	if ((random & 3) && (wandering->victims >> victim & 1))
-		ex.crashes[0] = (struct ex_crash){ victim, (int) (random >> 16 & 31) };
+		ex.crashes[0] = (struct ex_crash){ victim, (int)(random >> 16 & 31) };
 	if ((random >> 32 & 3) == 0 && wandering->two_deaths && broker >= 0)
-		ex.crashes[1] = (struct ex_crash){ broker, (int) (random >> 40 & 63) };
+		ex.crashes[1] = (struct ex_crash){ broker, (int)(random >> 40 & 63) };
 }
 
 bool scenario_wander(const struct scenario *scenario, struct ex_search *search, uint64_t seed)

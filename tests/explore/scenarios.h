@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The scenarios, and how one is gone through: all its runs within bounds, for nobody's death and for every death. */
+/* The scenarios, and how one is gone through: all its runs within bounds, for nobody's death and
+ * for every death. */
 #pragma once
 
 #include "actors.h"
@@ -10,8 +11,9 @@ extern const unsigned scenario_count;
 const struct scenario *scenario_find(const char *name);
 
 /*
- * All runs of a scenario without a death and, if `deaths`, with each of its victims dying before each of its
- * operations. Bounds come in `search`, -1: the scenario's own. False: search->failure and search->replay.
+ * All runs of a scenario without a death and, if `deaths`, with each of its victims dying before
+ * each of its operations. Bounds come in `search`, -1: the scenario's own. False: search->failure
+ * and search->replay.
  */
 bool scenario_explore(const struct scenario *scenario, bool deaths, struct ex_search *search);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whose turn it is. The running thread asks at each of its visible operations; if another is chosen it switches there
- * straight from its own stack, so a step without an interruption costs no switch at all.
+ * Whose turn it is. The running thread asks at each of its visible operations; if another is chosen
+ * it switches there straight from its own stack, so a step without an interruption costs no switch
+ * at all.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -44,7 +45,7 @@ void ex_fail(const char *format, ...)
 static bool is_enabled(const struct ex_thread *thread)
 {
 	return thread->state == EX_RUNNABLE ||
-		(thread->state == EX_WAITING && thread->ready(thread->ready_argument));
+	       (thread->state == EX_WAITING && thread->ready(thread->ready_argument));
 }
 
 /* Chooses who goes on. Returns when the caller's turn comes again. */
@@ -90,7 +91,7 @@ void ex_thread_add(const char *name, void (*body)(void *argument), void *argumen
 	thread->body = body;
 	thread->argument = argument;
 	thread->state = EX_RUNNABLE;
-	thread->chain = hash_mix((uint64_t) ++ex.thread_count);
+	thread->chain = hash_mix((uint64_t)++ex.thread_count);
 	thread->operations = 0;
 	thread->alone = 0;
 	thread->alone_limit = MAX_STEPS;
@@ -195,6 +196,7 @@ bool ex_run(const struct ex_program *program)
 	ex.failure[0] = 0;
 	ex.fingerprint = 0;
 	ex.steps = 0;
+	ex.old_reads = 0;
 	ex_memory_reset();
 	coroutine_start(&director, direct, &ex);
 	switch_to(&director);

@@ -2,17 +2,18 @@
 /*
  * Which choice comes next.
  *
- * Exhaustive: depth first by re-execution. The list of choices of the last run is the path; the last one that has
- * another way takes it, what is behind it is forgotten, and the program runs again from its beginning. Partial-order reduction:
- * two schedules that differ in the order of independent steps lead to the same state. A state's fingerprint is a
- * hash of what each thread did and saw and of each location's modification order, both independent of that order; a
- * run that meets a state which is known with at least as much left to spend ends there.
+ * Exhaustive: depth first by re-execution. The list of choices of the last run is the path; the
+ * last one that has another way takes it, what is behind it is forgotten, and the program runs
+ * again from its beginning. Partial-order reduction: two schedules that differ in the order of
+ * independent steps lead to the same state. A state's fingerprint is a hash of what each thread did
+ * and saw and of each location's modification order, both independent of that order; a run that
+ * meets a state which is known with at least as much left to spend ends there.
  *
- * What may be spent: interruptions (a thread that could go on has to stop) and old reads (a load that doesn't see the newest
- * store). A thread that ends, sleeps, waits or dies is no interruption.
+ * What may be spent: interruptions (a thread that could go on has to stop) and old reads (a load
+ * that doesn't see the newest store). A thread that ends, sleeps, waits or dies is no interruption.
  *
- * Random (after PCT): threads have random priorities, the highest that can run runs; at a few random steps the running one
- * falls to the lowest. Loads are old now and then. All from a seed.
+ * Random (after PCT): threads have random priorities, the highest that can run runs; at a few
+ * random steps the running one falls to the lowest. Loads are old now and then. All from a seed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,11 +35,12 @@ struct choice {
 	uint16_t count, taken;
 };
 
-/* A state (all but the lowest byte) and the most that was ever left to spend there: 0, nothing is known. */
-#define KNOWN_STATE	       (~UINT64_C(255))
-#define KNOWN(state, turns, old) (((state) & KNOWN_STATE) | (uint64_t) ((turns) & 15) << 4 | ((old) & 15))
-#define KNOWN_TURNS(known)     ((int) ((known) >> 4 & 15)) /* 15: any number */
-#define KNOWN_OLD(known)       ((int) ((known) & 15))
+/* A state (all but the lowest byte) and the most that was ever left to spend there: 0, nothing is
+ * known. */
+#define KNOWN_STATE              (~UINT64_C(255))
+#define KNOWN(state, turns, old) (((state)&KNOWN_STATE) | (uint64_t)((turns)&15) << 4 | ((old)&15))
+#define KNOWN_TURNS(known)       ((int)((known) >> 4 & 15)) /* 15: any number */
+#define KNOWN_OLD(known)         ((int)((known)&15))
 
 static enum mode mode;
 static struct choice path[MAX_CHOICES];
@@ -46,7 +48,7 @@ static unsigned path_length, position;
 static int interruptions_left, old_reads_left;
 static bool pruned;
 static uint64_t *table;
-static uint64_t table_used, salt;
+static uint64_t table_used, salt, searches;
 static struct ex_search *search;
 static uint64_t random_state, falls[MAX_FALLS], usual_steps = 60;
 
@@ -61,7 +63,7 @@ static double now(void)
 	struct timespec time;
 
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-	return (double) time.tv_sec + 1e-9 * (double) time.tv_nsec;
+	return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
 bool ex_search_pruned(void)
@@ -72,7 +74,7 @@ bool ex_search_pruned(void)
 /* True when the state is known with as much left to spend; makes it known otherwise. */
 static bool meet_state(void)
 {
-	uint64_t state = hash_mix(ex.fingerprint + salt + (uint64_t) (ex.current + 1)) | 256;
+	uint64_t state = hash_mix(ex.fingerprint + salt + (uint64_t)(ex.current + 1)) | 256;
 	uint64_t now_left = KNOWN(state, interruptions_left, old_reads_left);
 
 	for (uint64_t i = state >> 20;; i++) {
@@ -104,7 +106,7 @@ static unsigned choose(unsigned count, unsigned wanted)
 	if (position == path_length || mode == MODE_RANDOM) {
 		if (mode == MODE_REPLAY)
 			return 0;
-		path[position] = (struct choice){ (uint16_t) count, (uint16_t) wanted };
+		path[position] = (struct choice){ (uint16_t)count, (uint16_t)wanted };
 		path_length = position + 1;
 	}
 	unsigned taken = path[position++].taken;
@@ -118,8 +120,9 @@ unsigned ex_choose(unsigned count, enum ex_choice kind)
 	if (old_reads_left == 0)
 		return 0;
 	if (mode == MODE_RANDOM && (next_random() & 1023) < OLD_PER_1024)
-		wanted = (unsigned) (next_random() % count);
+		wanted = (unsigned)(next_random() % count);
 	unsigned taken = choose(count, wanted);
+	ex.old_reads += taken > 0;
 	if (taken > 0 && old_reads_left > 0)
 		old_reads_left--;
 	return taken;
@@ -171,21 +174,22 @@ static bool one_run(const struct ex_program *program)
 	return good;
 }
 
-/* "interruptions,old reads/thread:at,.../choice:way ..." with the choices that aren't the ordinary way */
+/* "interruptions,old reads/thread:at,.../choice:way ..." with the choices that aren't the ordinary
+ * way */
 static void describe(void)
 {
 	char *to = search->replay, *end = to + sizeof search->replay;
 
 	memcpy(search->failure, ex.failure, sizeof search->failure);
-	to += snprintf(to, (size_t) (end - to), "%d,%d/", search->interruptions, search->old_reads);
+	to += snprintf(to, (size_t)(end - to), "%d,%d/", search->interruptions, search->old_reads);
 	for (int i = 0; i < EX_MAX_CRASHES; i++)
 		if (ex.crashes[i].thread >= 0)
-			to += snprintf(to, (size_t) (end - to), "%d:%d,", ex.crashes[i].thread,
+			to += snprintf(to, (size_t)(end - to), "%d:%d,", ex.crashes[i].thread,
 				ex.crashes[i].at);
-	to += snprintf(to, (size_t) (end - to), "/");
+	to += snprintf(to, (size_t)(end - to), "/");
 	for (unsigned i = 0; i < position && end - to > 16; i++)
 		if (path[i].taken)
-			to += snprintf(to, (size_t) (end - to), "%u:%u,", i, path[i].taken);
+			to += snprintf(to, (size_t)(end - to), "%u:%u,", i, path[i].taken);
 }
 
 static bool next_path(void)
@@ -218,7 +222,7 @@ bool ex_search_all(const struct ex_program *program, struct ex_search *with)
 	search = with;
 	mode = MODE_ALL;
 	path_length = 0;
-	salt = next_random();
+	salt = hash_mix(++searches); /* what was known of another search isn't of this one */
 	do {
 		if (table_used > TABLE_SIZE / 2) { /* forgetting costs time, no more */
 			memset(table, 0, TABLE_SIZE * sizeof *table);
@@ -286,7 +290,7 @@ static bool read_replay(const char *text, struct ex_search *ret)
 	for (; *text; text += used) {
 		if (sscanf(text, "%u:%u,%n", &index, &taken, &used) != 2 || index >= MAX_CHOICES)
 			return false;
-		path[index].taken = (uint16_t) taken;
+		path[index].taken = (uint16_t)taken;
 	}
 	return true;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A site: a place in the product's sources with an atomic operation, known by its label. And what the operations
- * call: memory.c.
+ * A site: a place in the product's sources with an atomic operation, known by its label. And what
+ * the operations call: memory.c.
  */
 #pragma once
 
@@ -40,8 +40,8 @@ struct km_site {
 
 uint64_t km_explore_load(struct km_site *site, const volatile void *memory, unsigned size);
 void km_explore_store(struct km_site *site, volatile void *memory, unsigned size, uint64_t value);
-bool km_explore_cas(
-	struct km_site *site, volatile void *memory, unsigned size, void *expected, uint64_t desired);
+bool km_explore_cas(struct km_site *site, volatile void *memory, unsigned size, void *expected,
+	uint64_t desired);
 uint64_t km_explore_and(struct km_site *site, volatile void *memory, unsigned size, uint64_t mask);
 uint64_t km_explore_add(struct km_site *site, volatile void *memory, unsigned size, uint64_t value);
 void km_explore_fence(struct km_site *site);

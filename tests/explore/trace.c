@@ -7,7 +7,8 @@
 
 const char *ex_order_name(int order)
 {
-	static const char *const names[] = { "relaxed", "acquire", "release", "acq_rel", "seq_cst" };
+	static const char *const names[] = { "relaxed", "acquire", "release", "acq_rel",
+		"seq_cst" };
 
 	return names[order];
 }
@@ -24,7 +25,7 @@ static void begin_line(void)
 {
 	const char *who = ex.current < 0 ? "end" : ex.threads[ex.current].name;
 
-	printf("  %4u  %-6s ", (unsigned) ex.steps, who);
+	printf("  %4u  %-6s ", (unsigned)ex.steps, who);
 }
 
 void ex_trace(const struct km_site *site, const volatile void *memory, const char *form,

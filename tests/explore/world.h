@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The memory that the explored threads share, and what must hold in it. Everything lies in one block, so that a run
- * begins by copying it back: the region as km_region_format() makes it, the endpoint records, and behind them what is
- * private to the actors. Beside it stands what only an onlooker can know (the ghost): which message went where.
+ * The memory that the explored threads share, and what must hold in it. Everything lies in one
+ * block, so that a run begins by copying it back: the region as km_region_format() makes it, the
+ * endpoint records, and behind them what is private to the actors. Beside it stands what only an
+ * onlooker can know (the ghost): which message went where.
  *
  * Violations that end a run
  *   hole            a commit anywhere but at its ring's frontier
@@ -19,12 +20,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WORLD_SIZE	    8192 /* of what is shared */
-#define WORLD_PRIVATE_SIZE  24576
-#define WORLD_MAX_SLOTS	    8
-#define WORLD_MAX_RINGS	    4
-#define WORLD_MAX_CAPACITY  4
-#define WORLD_MAX_PARTIES   8
+#define WORLD_SIZE         8192 /* of what is shared */
+#define WORLD_PRIVATE_SIZE 24576
+#define WORLD_MAX_SLOTS    8
+#define WORLD_MAX_RINGS    4
+#define WORLD_MAX_CAPACITY 4
+#define WORLD_MAX_PARTIES  8
 
 struct km_region;
 struct km_endpoint;
@@ -38,21 +39,21 @@ struct world_shape {
 /* What the broker knows of an endpoint, and what the onlooker does. Publishers come first. */
 struct world_party {
 	struct km_endpoint *record;
-	bool present;	/* attached, or was and isn't settled */
-	bool left;	/* gave it back; counts as leaving */
+	bool present; /* attached, or was and isn't settled */
+	bool left;    /* gave it back; counts as leaving */
 	bool dead;
-	bool settled;	/* a complete pass that began after its death */
+	bool settled; /* a complete pass that began after its death */
 	uint32_t role, id, ring;
 
 	/* publisher */
-	int loan; /* slot + 1 */
+	int loan;          /* slot + 1 */
 	uint32_t finished; /* sequence of its last finished publish */
 	/* subscriber */
 	bool joined;
 	int holds[4]; /* slot + 1 */
 	uint64_t start, received;
 	uint32_t last[WORLD_MAX_PARTIES]; /* by publisher */
-	uint64_t taken; /* the message that its ring's last take got */
+	uint64_t taken;                   /* the message that its ring's last take got */
 };
 
 struct world {
@@ -69,7 +70,8 @@ struct world {
 
 extern struct world world;
 
-/* A region of that shape with its endpoint records; then world_save() after what else setup does. */
+/* A region of that shape with its endpoint records; then world_save() after what else setup does.
+ * */
 void world_make(const struct world_shape *shape);
 void world_save(void);
 void world_restore(void);
@@ -91,8 +93,8 @@ uint64_t world_message(uint32_t slot);
 
 /* For struct ex_program. */
 struct km_site;
-void world_after_write(const struct km_site *site, const volatile void *memory, uint64_t before,
-	uint64_t after);
+void world_after_write(
+	const struct km_site *site, const volatile void *memory, uint64_t before, uint64_t after);
 void world_name_of(const volatile void *memory, char *ret, unsigned long size);
 void world_value_of(const volatile void *memory, uint64_t value, char *ret, unsigned long size);
 /* Does anybody sleep through a finished publish? */

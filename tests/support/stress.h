@@ -4,11 +4,11 @@
  * shared memory on which everybody writes what he did, and an observer that counts the pool.
  *
  *   parent: observer advertises the topic - starts workers - all attached - START -
- *           publishers send - done - subscribers drain - drained - pool counted while all are idle -
+ *           publishers send - done - subscribers drain - drained - pool counted, all idle -
  *           LEAVE - workers free and end - pool counted again - the sums are compared
  *
- * Each message says who sent it and its number, is filled from these two, and carries a checksum. Nothing
- * is decided by time; the deadline only turns a hang into a failure.
+ * Each message says who sent it and its number, is filled from these two, and carries a checksum.
+ * Nothing is decided by time; the deadline only turns a hang into a failure.
  */
 #pragma once
 
@@ -104,7 +104,8 @@ int stress_case_run(const struct stress_case *what, const char *socket_path, uin
 /* KM_STRESS_SCALE, 1.0 by default. */
 double stress_scale(void);
 
-/* stress_publisher.c, stress_subscriber.c, stress_churn.c: the workers. 0, or -1 after stress_fail. */
+/* stress_publisher.c, stress_subscriber.c, stress_churn.c: the workers.
+ * 0, or -1 after stress_fail. */
 int stress_publisher_main(struct stress_worker *worker);
 int stress_subscriber_main(struct stress_worker *worker);
 int stress_churner_main(struct stress_worker *worker);
@@ -159,9 +160,10 @@ int stress_await(
 
 void stress_pause_us(uint32_t us);
 
-/* Lets others run because there is nothing to do, for the `times`th time in a row: sleeps, at first for as little
- * as it can. Not sched_yield(): Linux 6.18 takes a slice of time from the caller at each call, so that
- * who yields in a loop doesn't run again for a minute (not even to die) while others are busy. */
+/* Lets others run because there is nothing to do, for the `times`th time in a row: sleeps, at first
+ * for as little as it can. Not sched_yield(): Linux 6.18 takes a slice of time from the caller at
+ * each call, so that who yields in a loop doesn't run again for a minute (not even to die) while
+ * others are busy. */
 void stress_idle(uint32_t times);
 
 /* stress_attach.c: connections of workers. All: 0, or -1 after stress_fail. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a worker comes to its publisher or subscriber: through the broker, or, in a bare run, on the run's
- * own piece of memory. The latter is for ThreadSanitizer: two mappings of one memfd are two addresses to
- * it, so that it sees no race between clients; on bare memory every access of every worker is at
- * one address.
+ * How a worker comes to its publisher or subscriber: through the broker, or, in a bare run, on the
+ * run's own piece of memory. The latter is for ThreadSanitizer: two mappings of one memfd are two
+ * addresses to it, so that it sees no race between clients; on bare memory every access of every
+ * worker is at one address.
  */
 #include <stdio.h>
 #include <stdlib.h>

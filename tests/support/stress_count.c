@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The count at the end: every slot's word is 0 and every ring's window is empty, read from the shared
- * memory itself by a participant that does nothing else. The broker's own count must agree.
+ * The count at the end: every slot's word is 0 and every ring's window is empty, read from the
+ * shared memory itself by a participant that does nothing else. The broker's own count must agree.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -5,8 +5,8 @@
 #include "stress.h"
 
 /*
- * [--seed N] [--list] [--no-broker] [NAME...]: runs the cases whose names begin with one of those given (all
- * by default) against one private broker. --no-broker leaves out those that need one. Returns what
- * main() returns.
+ * [--seed N] [--list] [--no-broker] [NAME...]: runs the cases whose names begin with one of those
+ * given (all by default) against one private broker. --no-broker leaves out those that need one.
+ * Returns what main() returns.
  */
 int stress_main(int argc, char **argv, const struct stress_case *cases, size_t count);

@@ -53,9 +53,8 @@ struct stress_track_line {
 	uint32_t publisher_id; /* of that life; 0 not known */
 	uint64_t first;        /* sequence, of this life */
 	uint64_t last;
-	uint64_t received; /* of this life */
-	uint32_t
-		ended_life; /* the life before, when a new one was seen; whoever looks sets it to 0 */
+	uint64_t received;   /* of this life */
+	uint32_t ended_life; /* the life before a new one was seen; who looks sets it to 0 */
 	uint64_t ended_last;
 };
 

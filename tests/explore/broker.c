@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The broker's part: reconcile, and a new subscriber's ring. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cast.h"
+#include "waiter.h"
+
+static size_t list_parties(struct km_party *ret)
+{
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < world.shape.publishers + world.shape.subscribers; i++) {
+		const struct world_party *party = &world.parties[i];
+
+		if (!party->present || party->settled)
+			continue;
+		ret[count++] = (struct km_party){
+			.record = party->record,
+			.state = party->dead   ? KM_PARTY_DEAD
+				 : party->left ? KM_PARTY_LEAVING
+					       : KM_PARTY_LIVE,
+			.role = party->role,
+			.id = party->id,
+			.ring = party->ring,
+			.held_count = party->role == KM_ROLE_SUBSCRIBER ? party->record->held_count
+									: 0,
+		};
+	}
+	return count;
+}
+
+void actor_reconcile(unsigned what, struct km_reconcile_result *ret)
+{
+	struct km_party parties[WORLD_MAX_PARTIES];
+	bool was_dead[WORLD_MAX_PARTIES];
+	const char *reason = "";
+
+	for (int i = 0; i < WORLD_MAX_PARTIES; i++)
+		was_dead[i] = world.parties[i].dead;
+	size_t count = list_parties(parties);
+	ex_call(RECONCILE_LIMIT);
+	if (km_reconcile(world.region, parties, count, what, NULL, NULL, ret, &reason) < 0)
+		ex_fail("reconcile gives the region up: %s", reason);
+	if (what != KM_REPAIR_ALL)
+		return;
+	for (int i = 0; i < WORLD_MAX_PARTIES; i++)
+		if (was_dead[i])
+			world_check_settled(i);
+	if (ret->health.left_by_hazard)
+		return;
+	for (int i = 0; i < WORLD_MAX_PARTIES; i++)
+		world.parties[i].settled |= was_dead[i];
+}
+
+static bool ring_has_owner(uint32_t ring)
+{
+	for (uint32_t i = 0; i < world.shape.subscribers; i++) {
+		const struct world_party *party = actor_subscriber((int)i);
+
+		if (party->joined && !party->settled && !party->left && party->ring == ring)
+			return true;
+	}
+	return false;
+}
+
+/* As open_ring() of daemon/attach.c. */
+static void admit(struct world_party *party)
+{
+	struct km_ring *ring = km_region_ring(world.region, party->ring);
+	_Atomic uint32_t evicting;
+
+	if (party->joined || ring_has_owner(party->ring))
+		return;
+	km_hazard_clear(&evicting);
+	if (km_ring_drain(world.region, party->ring, &evicting) < 0)
+		ex_fail("km_ring_drain gives the ring up");
+	km_waiter_retract(ring);
+	party->start = km_load(R2, acquire, &ring->head);
+	uint64_t live = km_load(L1, acquire, &world.region->header->live);
+	km_store(L2, release, &world.region->header->live, live | UINT64_C(1) << party->ring);
+	party->present = party->joined = true;
+	if (party->start > world.opened[party->ring])
+		ex_fail("loss count: a subscriber begins at %lu, its ring took messages from %lu "
+			"on",
+			party->start, world.opened[party->ring]);
+	ex_control();
+}
+
+static bool somebody_is_gone(void *argument)
+{
+	return world.deaths + world.leaves > 0;
+}
+
+static bool broker_is_gone(void *argument)
+{
+	for (int i = 0; i < ex.thread_count; i++)
+		if (actors_scenario->actors[i].kind == ACTOR_BROKER &&
+			ex.threads[i].state == EX_DEAD)
+			return true;
+	return false;
+}
+
+void actor_broker_body(void *argument)
+{
+	const struct actor *actor = argument;
+	struct km_reconcile_result result;
+
+	if (actor->flags & ACTOR_AFTER_BROKER)
+		ex_wait(broker_is_gone, NULL);
+	else if (actor->flags & ACTOR_AFTER_DEATH)
+		ex_wait(somebody_is_gone, NULL);
+	for (int i = 0; i < actor->count; i++) {
+		ex_control();
+		actor_reconcile(actor->flags & ACTOR_LOOKS ? 0 : KM_REPAIR_ALL, &result);
+		world.passes++;
+	}
+	for (uint32_t i = 0; actor->flags & ACTOR_ADMITS && i < world.shape.subscribers; i++)
+		admit(actor_subscriber((int)i));
+}

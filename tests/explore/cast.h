@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the actors' files share: actors.c (publishers, subscribers), broker.c, program.c (a run's
+ * beginning and end). */
+#pragma once
+
+#include "actors.h"
+#include "internal.h"
+#include "reconcile.h"
+
+#define CALL_LIMIT      80  /* own steps of a publish, a receive, a release */
+#define RECONCILE_LIMIT 400 /* of a pass over the largest world */
+
+extern const struct scenario *actors_scenario;
+extern struct kickmsg_publisher *publishers[WORLD_MAX_PARTIES];
+extern struct kickmsg_subscriber *subscribers[WORLD_MAX_PARTIES];
+
+static inline struct world_party *actor_publisher(int index)
+{
+	return &world.parties[index];
+}
+
+static inline struct world_party *actor_subscriber(int index)
+{
+	return &world.parties[world.shape.publishers + (uint32_t)index];
+}
+
+void actor_publisher_body(void *argument);
+void actor_subscriber_body(void *argument);
+void actor_broker_body(void *argument);
+
+/* A loan by publisher `index`. False: the pool is empty, and may be. */
+bool actor_lend(int index, void **ret_payload);
+/* Writes and publishes the loan. */
+void actor_publish(int index, void *payload);
+/* Checks what subscriber `index` got; returns the message. */
+uint64_t actor_check_received(int index, const struct kickmsg_sample *sample);
+/* Checks that it is still the message, and releases it. */
+void actor_give_back(int index, struct kickmsg_sample *sample, uint64_t message);
+/* One pass, and what must hold after it. */
+void actor_reconcile(unsigned what, struct km_reconcile_result *ret);

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What must hold in the world: see world.h. Checked after each write that could break it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "engine.h"
+#include "places.h"
+#include "waiter.h"
+
+static uint64_t head_of(uint32_t ring)
+{
+	return peek(&km_region_ring(world.region, ring)->head);
+}
+
+static bool has_owner(uint32_t ring)
+{
+	for (uint32_t i = world.shape.publishers; i < WORLD_MAX_PARTIES; i++) {
+		const struct world_party *party = &world.parties[i];
+
+		if (party->joined && !party->dead && !party->left && party->ring == ring)
+			return true;
+	}
+	return false;
+}
+
+/* Each position of the window has its bit and its message. */
+static void check_windows(void)
+{
+	const uint32_t mask = world.shape.capacity - 1;
+
+	for (uint32_t r = 0; r < world.shape.rings; r++)
+		for (uint64_t p = head_of(r); p != world.frontier[r]; p++) {
+			struct km_ring *ring = km_region_ring(world.region, r);
+			uint32_t slot = km_cell_slot(peek(&ring->cells[p & mask]));
+
+			if (!(world_word(slot) >> r & 1))
+				ex_fail("double free: slot %u is in ring %u at %lu, its word is "
+					"%lx",
+					slot, r, p, world_word(slot));
+			if (world_message(slot) != world.in_cell[r][p & mask])
+				ex_fail("used while free: slot %u is in ring %u at %lu, was "
+					"overwritten",
+					slot, r, p);
+		}
+}
+
+/* What the living have is theirs. */
+static void check_owners(void)
+{
+	for (uint32_t i = 0; i < world.shape.publishers + world.shape.subscribers; i++) {
+		const struct world_party *party = &world.parties[i];
+
+		if (party->dead)
+			continue;
+		if (party->loan && world_word((uint32_t)party->loan - 1) != (uint64_t)party->id
+										    << 48)
+			ex_fail("double free: slot %d is loaned to publisher %u, its word is %lx",
+				party->loan - 1, party->id, world_word((uint32_t)party->loan - 1));
+		for (int k = 0; k < 4; k++) {
+			int slot = party->holds[k] - 1;
+
+			if (slot >= 0 && !(world_word((uint32_t)slot) >> party->ring & 1))
+				ex_fail("double free: slot %d is held by ring %u's subscriber, its "
+					"word is %lx",
+					slot, party->ring, world_word((uint32_t)slot));
+		}
+	}
+}
+
+static void head_moved(uint32_t ring, uint64_t before, uint64_t after)
+{
+	if (after != before + 1 || after > world.frontier[ring])
+		ex_fail("head of ring %u went from %lu to %lu, frontier is %lu", ring, before,
+			after, world.frontier[ring]);
+	for (uint32_t i = world.shape.publishers; i < WORLD_MAX_PARTIES; i++)
+		if (world.parties[i].ring == ring)
+			world.parties[i].taken =
+				world.in_cell[ring][before & (world.shape.capacity - 1)];
+}
+
+static void cell_written(uint32_t ring, uint32_t cell, uint64_t after)
+{
+	uint64_t lap = after >> KM_CELL_SLOT_BITS, position = lap * world.shape.capacity + cell;
+	uint32_t slot = km_cell_slot(after);
+
+	if (position != world.frontier[ring])
+		ex_fail("hole: commit at %lu of ring %u, its frontier is %lu", position, ring,
+			world.frontier[ring]);
+	if (slot >= world.shape.pool)
+		ex_fail("commit of slot %u", slot);
+	if (position - head_of(ring) >= world.shape.capacity)
+		ex_fail("commit at %lu of ring %u over a message that waits", position, ring);
+	world.frontier[ring]++;
+	world.in_cell[ring][cell] = world_message(slot);
+}
+
+static void word_written(const struct km_site *site, uint32_t slot, uint64_t before, uint64_t after)
+{
+	if (site->kind == KM_EXPLORE_AND && strcmp(site->label, "S4") == 0 && before == after)
+		ex_fail("double free: a drop from slot %u of what was not there, its word is %lx",
+			slot, before);
+}
+
+void world_after_write(
+	const struct km_site *site, const volatile void *memory, uint64_t before, uint64_t after)
+{
+	struct world_place place = world_places[world_offset(memory) / 4];
+
+	switch (place.kind) {
+	case PLACE_HEAD:
+		if (strcmp(site->label, "R4") == 0 && has_owner(place.index) &&
+			world_live() >> place.index & 1 &&
+			world.frontier[place.index] - before != world.shape.capacity)
+			ex_fail("eviction from ring %u, which isn't full", place.index);
+		head_moved(place.index, before, after);
+		break;
+	case PLACE_CELL:
+		cell_written(place.index, place.cell, after);
+		break;
+	case PLACE_LIVE:
+		for (uint32_t r = 0; r < world.shape.rings; r++)
+			if (after & ~before & UINT64_C(1) << r)
+				world.opened[r] = head_of(r);
+		return;
+	case PLACE_WORD:
+		word_written(site, place.index, before, after);
+		break;
+	default:
+		return;
+	}
+	check_windows();
+	check_owners();
+}
+
+void world_check_sleepers(void)
+{
+	for (int i = 0; i < ex.thread_count; i++) {
+		const struct ex_thread *thread = &ex.threads[i];
+
+		if (thread->state != EX_ASLEEP)
+			continue;
+		uint32_t ring = world_places[world_offset(thread->asleep_on) / 4].index;
+		for (uint64_t p = head_of(ring); p != world.frontier[ring]; p++) {
+			uint64_t message = world.in_cell[ring][p & (world.shape.capacity - 1)];
+			uint32_t publisher = (uint32_t)(message >> 32);
+
+			if ((uint32_t)message <= world.parties[publisher].finished)
+				ex_fail("lost wake-up: %s sleeps, message %u.%u waits in ring %u",
+					thread->name, publisher, (uint32_t)message, ring);
+		}
+	}
+}
+
+void world_check_settled(int index)
+{
+	struct world_party *party = &world.parties[index];
+
+	if (party->role != KM_ROLE_PUBLISHER || party->settled)
+		return;
+	for (uint32_t i = 0; i < world.shape.pool; i++)
+		if (world_word(i) >> 48 == party->id)
+			ex_fail("leak: slot %u is a dead publisher's after a whole pass", i);
+	party->finished = UINT32_MAX; /* what it committed is to be had */
+	world_check_sleepers();
+}
+
+static void check_hazards(const char *when)
+{
+	for (uint32_t i = 0; i < world.shape.publishers + world.shape.subscribers; i++) {
+		const struct world_party *party = &world.parties[i];
+
+		if (party->dead)
+			continue;
+		bool clear = peek(&party->record->delivering) == KM_HAZARD_NONE &&
+			     peek(&party->record->evicting) == KM_HAZARD_NONE;
+		for (uint32_t k = 0; k < party->record->held_count; k++)
+			clear &= peek(&party->record->held[k]) == KM_HAZARD_NONE;
+		if (!clear)
+			ex_fail("%s: a hazard of %s %u still stands", when,
+				i < world.shape.publishers ? "publisher" : "subscriber",
+				i < world.shape.publishers ? i : i - world.shape.publishers);
+	}
+}
+
+void world_check_free(const char *when)
+{
+	for (uint32_t i = 0; i < world.shape.pool; i++)
+		if (world_word(i))
+			ex_fail("leak: %s, slot %u's word is %lx and nobody has it", when, i,
+				world_word(i));
+	for (uint32_t r = 0; r < world.shape.rings; r++)
+		if (head_of(r) != world.frontier[r])
+			ex_fail("%s: ring %u isn't empty", when, r);
+	check_hazards(when);
+}
