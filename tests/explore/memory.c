@@ -11,7 +11,8 @@
  *   RMW       reads the last store; its store also carries on what that one carried (release sequences, C++20)
  *   CAS       succeeds only on the last store; when it fails it is a load, which may be old
  *   seq_cst   accesses are totally ordered by execution: such a load sees no store older than the
- *             location's last seq_cst store. (No clock is joined: C11 gives no more than that, and store -> load needs no more.)
+ *             location's last seq_cst store. (No clock is joined: C11 gives no more than that, and
+ *             store -> load needs no more.)
  *             A seq_cst fence joins a global view both ways.
  *   plain     a read races with a write that isn't in the view, a write with both
  *
