@@ -94,19 +94,30 @@ void km_geometry_limits(const char *name, uint64_t *ret_min, uint64_t *ret_max)
 		}
 }
 
+static uint64_t hash_number(uint64_t hash, uint64_t value)
+{
+	for (unsigned byte = 0; byte < 8; byte++) {
+		hash ^= value >> (8 * byte) & 0xff;
+		hash *= UINT64_C(0x100000001b3);
+	}
+	return hash;
+}
+
 uint64_t km_geometry_hash(const struct km_geometry *geometry)
 {
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);
 
-	for (size_t i = 0; i < FIELD_COUNT; i++) {
-		uint64_t value = field_value(geometry, &fields[i]);
-
-		for (unsigned byte = 0; byte < 8; byte++) {
-			hash ^= value >> (8 * byte) & 0xff;
-			hash *= UINT64_C(0x100000001b3);
-		}
-	}
+	for (size_t i = 0; i < FIELD_COUNT; i++)
+		hash = hash_number(hash, field_value(geometry, &fields[i]));
 	return hash;
+}
+
+uint64_t km_config_hash(const struct km_geometry *geometry, uint64_t linger_ns, uint32_t persistent)
+{
+	uint64_t hash = km_geometry_hash(geometry);
+
+	return linger_ns || persistent ? hash_number(hash_number(hash, linger_ns), persistent)
+				       : hash;
 }
 
 static uint64_t round_up(uint64_t size, uint64_t unit)

@@ -48,6 +48,14 @@ void km_geometry_limits(const char *name, uint64_t *ret_min, uint64_t *ret_max);
 /* FNV-1a-64 of the geometry. */
 uint64_t km_geometry_hash(const struct km_geometry *geometry);
 
+/* The same of a whole config: geometry, and how long the topic lives. One without linger and not
+ * persistent has its geometry's. */
+uint64_t km_config_hash(
+	const struct km_geometry *geometry, uint64_t linger_ns, uint32_t persistent);
+
+/* Longest time that a topic may linger: a year. */
+#define KM_MAX_LINGER_NS (UINT64_C(366) * 24 * 3600 * 1000000000)
+
 /* Bytes of the two segments of a good geometry. */
 uint64_t km_geometry_control_size(const struct km_geometry *geometry);
 uint64_t km_geometry_payload_size(const struct km_geometry *geometry);

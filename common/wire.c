@@ -18,12 +18,19 @@ static const struct kind {
 	const char *name;
 } kinds[] = {
 	{ KM_OP_HELLO, REQUEST, sizeof(struct km_msg_hello), 0, 0, "HELLO" },
-	{ KM_OP_ADVERTISE, REQUEST, sizeof(struct km_msg_advertise), 0, 0, "ADVERTISE" },
-	{ KM_OP_SUBSCRIBE, REQUEST, sizeof(struct km_msg_subscribe), 0, 0, "SUBSCRIBE" },
+	{ KM_OP_ADVERTISE, REQUEST, sizeof(struct km_msg_attach), 0, 0, "ADVERTISE" },
+	{ KM_OP_SUBSCRIBE, REQUEST, sizeof(struct km_msg_attach), 0, 0, "SUBSCRIBE" },
 	{ KM_OP_DETACH, REQUEST, sizeof(struct km_msg_detach), 0, 0, "DETACH" },
 	{ KM_OP_LIST, REQUEST, sizeof(struct km_msg_list), 0, 0, "LIST" },
 	{ KM_OP_DIAGNOSE, REQUEST, sizeof(struct km_msg_diagnose), 0, 0, "DIAGNOSE" },
 	{ KM_OP_REPAIR, REQUEST, sizeof(struct km_msg_repair), 0, 0, "REPAIR" },
+	{ KM_OP_INFO, REQUEST, sizeof(struct km_msg_topic), 0, 0, "INFO" },
+	{ KM_OP_STATS, REQUEST, sizeof(struct km_msg_topic), 0, 0, "STATS" },
+	{ KM_OP_PEOPLE, REQUEST, sizeof(struct km_msg_topic), 0, 0, "PEOPLE" },
+	{ KM_OP_SCHEMA, REQUEST, sizeof(struct km_msg_topic), 0, 0, "SCHEMA" },
+	{ KM_OP_CLAIM, REQUEST, sizeof(struct km_msg_claim), 0, 0, "CLAIM" },
+	{ KM_OP_UNLINK, REQUEST, sizeof(struct km_msg_topic), 0, 0, "UNLINK" },
+	{ KM_OP_WAIT, REQUEST, sizeof(struct km_msg_topic), 0, 0, "WAIT" },
 	{ KM_OP_OK, ANSWER, sizeof(struct km_msg_ok), 0, 0, "OK" },
 	{ KM_OP_ERROR, ANSWER, sizeof(struct km_msg_error), 0, 0, "ERROR" },
 	{ KM_OP_HELLO_OK, ANSWER, sizeof(struct km_msg_hello_ok), 1, 1, "HELLO_OK" },
@@ -31,6 +38,11 @@ static const struct kind {
 	{ KM_OP_LIST_OK, ANSWER, sizeof(struct km_msg_list_ok), 0, 0, "LIST_OK" },
 	{ KM_OP_DIAGNOSE_OK, ANSWER, sizeof(struct km_msg_diagnose_ok), 0, 0, "DIAGNOSE_OK" },
 	{ KM_OP_REPAIR_OK, ANSWER, sizeof(struct km_msg_repair_ok), 0, 0, "REPAIR_OK" },
+	{ KM_OP_INFO_OK, ANSWER, sizeof(struct km_msg_info_ok), 0, 0, "INFO_OK" },
+	{ KM_OP_STATS_OK, ANSWER, sizeof(struct km_msg_stats_ok), 0, 0, "STATS_OK" },
+	{ KM_OP_PEOPLE_OK, ANSWER, sizeof(struct km_msg_people_ok), 0, 0, "PEOPLE_OK" },
+	{ KM_OP_SCHEMA_OK, ANSWER, sizeof(struct km_msg_schema_ok), 0, 0, "SCHEMA_OK" },
+	{ KM_OP_EVENT, ANSWER, sizeof(struct km_msg_event), 0, 0, "EVENT" },
 };
 
 static const struct kind *find_kind(uint32_t op)
@@ -57,36 +69,79 @@ const char *km_wire_name(uint32_t op)
 
 #define ENDED(array) (memchr(array, 0, sizeof(array)) != NULL)
 
-static bool request_is_good(const union km_msg *m)
+static bool attach_is_good(const struct km_msg_attach *m)
 {
 	static const struct km_geometry none;
 
+	return ENDED(m->topic) && ENDED(m->raw) && ENDED(m->owner) && ENDED(m->raw_owner) &&
+	       m->kind <= KM_KIND_LAST && (m->flags & ~(uint32_t)KM_ATTACH_FLAGS) == 0 &&
+	       m->reserved == 0 && m->reserved2 == 0 && m->persistent <= 1 && m->has_schema <= 1 &&
+	       m->has_wanted <= 1 && m->has_geometry <= 1 &&
+	       (m->has_geometry || (memcmp(&m->geometry, &none, sizeof none) == 0 &&
+					   m->linger_ns == 0 && m->persistent == 0));
+}
+
+static bool topic_is_good(const struct km_msg_topic *m)
+{
+	return ENDED(m->topic) && ENDED(m->raw) && ENDED(m->prefix) && ENDED(m->owner) &&
+	       m->kind <= KM_KIND_LAST && m->reserved == 0 &&
+	       (m->cursor == 0 || m->header.op == KM_OP_PEOPLE);
+}
+
+static bool request_is_good(const union km_msg *m)
+{
 	switch (m->header.op) {
 	case KM_OP_HELLO:
-		return ENDED(m->hello.name) && ENDED(m->hello.prefix) && m->hello.reserved == 0;
+		return ENDED(m->hello.name) && ENDED(m->hello.prefix) &&
+		       ENDED(m->hello.raw_prefix) && m->hello.reserved == 0;
 	case KM_OP_ADVERTISE:
-		return ENDED(m->advertise.topic) && m->advertise.reserved == 0 &&
-		       m->advertise.has_geometry <= 1 &&
-		       (m->advertise.has_geometry ||
-			       memcmp(&m->advertise.geometry, &none, sizeof none) == 0);
+		return attach_is_good(&m->advertise) && !(m->advertise.flags & KM_ATTACH_CREATE);
 	case KM_OP_SUBSCRIBE:
-		return ENDED(m->subscribe.topic);
+		return attach_is_good(&m->subscribe) &&
+		       !(m->subscribe.flags & KM_ATTACH_MUST_EXIST);
+	case KM_OP_INFO:
+	case KM_OP_STATS:
+	case KM_OP_PEOPLE:
+	case KM_OP_SCHEMA:
+	case KM_OP_CLAIM:
+	case KM_OP_UNLINK:
+	case KM_OP_WAIT:
+		return topic_is_good(&m->topic);
 	case KM_OP_DIAGNOSE:
-		return ENDED(m->diagnose.topic) && ENDED(m->diagnose.prefix);
+		return ENDED(m->diagnose.topic) && ENDED(m->diagnose.prefix) &&
+		       ENDED(m->diagnose.owner) && m->diagnose.kind <= KM_KIND_LAST &&
+		       m->diagnose.reserved0 == 0;
 	case KM_OP_REPAIR:
 		return ENDED(m->repair.topic) && ENDED(m->repair.prefix) &&
-		       m->repair.reserved == 0 && m->repair.what != 0 &&
+		       ENDED(m->repair.owner) && m->repair.kind <= KM_KIND_LAST &&
+		       m->repair.reserved0 == 0 && m->repair.reserved == 0 && m->repair.what != 0 &&
 		       (m->repair.what & ~(uint32_t)KM_REPAIR_ALL) == 0;
 	default:
 		return true;
 	}
 }
 
+static bool entry_is_good(const struct km_list_entry *entry)
+{
+	return ENDED(entry->topic) && ENDED(entry->prefix) && ENDED(entry->raw) &&
+	       ENDED(entry->raw_owner) && ENDED(entry->region) && entry->kind <= KM_KIND_LAST;
+}
+
+static bool people_are_good(const struct km_msg_people_ok *m)
+{
+	if (m->count > KM_WIRE_PEOPLE_PAGE || m->reserved != 0)
+		return false;
+	for (uint32_t i = 0; i < m->count; i++)
+		if (!ENDED(m->people[i].name))
+			return false;
+	return true;
+}
+
 static bool answer_is_good(const union km_msg *m, size_t fd_count)
 {
 	switch (m->header.op) {
 	case KM_OP_ERROR:
-		return ENDED(m->error.text) && m->error.error < 0 && m->error.reserved == 0;
+		return ENDED(m->error.text) && m->error.error < 0;
 	case KM_OP_HELLO_OK:
 		return m->hello_ok.segment_size > 0 && m->hello_ok.reserved == 0;
 	case KM_OP_ATTACHED:
@@ -95,8 +150,7 @@ static bool answer_is_good(const union km_msg *m, size_t fd_count)
 		if (m->list_ok.count > KM_WIRE_LIST_PAGE || m->list_ok.reserved != 0)
 			return false;
 		for (uint32_t i = 0; i < m->list_ok.count; i++)
-			if (!ENDED(m->list_ok.entries[i].topic) ||
-				!ENDED(m->list_ok.entries[i].prefix))
+			if (!entry_is_good(&m->list_ok.entries[i]))
 				return false;
 		return true;
 	case KM_OP_DIAGNOSE_OK:
@@ -107,6 +161,16 @@ static bool answer_is_good(const union km_msg *m, size_t fd_count)
 			if (!ENDED(m->diagnose_ok.anomalies[i].owner))
 				return false;
 		return true;
+	case KM_OP_INFO_OK:
+		return entry_is_good(&m->info_ok.entry);
+	case KM_OP_STATS_OK:
+		return m->stats_ok.ring_count <= KM_MAX_RINGS && m->stats_ok.reserved == 0;
+	case KM_OP_PEOPLE_OK:
+		return people_are_good(&m->people_ok);
+	case KM_OP_SCHEMA_OK:
+		return m->schema_ok.has_schema <= 1 && m->schema_ok.won <= 1;
+	case KM_OP_EVENT:
+		return m->event.header.serial == 0 && m->event.reserved == 0;
 	default:
 		return true;
 	}

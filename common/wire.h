@@ -9,10 +9,19 @@
  *   ADVERTISE topic, geometry       -> ATTACHED      2: control, payload (rw); 3: and client segment
  *   SUBSCRIBE topic                 -> ATTACHED      2: control, payload (ro); 3: and client segment
  *   DETACH    endpoint              -> OK            0
+ *   INFO      topic                 -> INFO_OK       0
+ *   STATS     topic                 -> STATS_OK      0
+ *   PEOPLE    topic, cursor         -> PEOPLE_OK     0
+ *   SCHEMA    topic                 -> SCHEMA_OK     0
+ *   CLAIM     topic, schema         -> SCHEMA_OK     0
+ *   UNLINK    topic                 -> OK            0
+ *   WAIT      topic                 -> OK            0     and an EVENT once it exists
  *   LIST      cursor                -> LIST_OK       0
  *   DIAGNOSE  topic, cursor         -> DIAGNOSE_OK   0
  *   REPAIR    topic, what           -> REPAIR_OK     0
  *   any                             -> ERROR errno   0
+ *
+ * An EVENT is what the broker says without being asked; its serial is 0.
  *
  * Requests never carry fds. HELLO comes first and once. What is truncated, oversized, of the wrong
  * size, unknown, out of state, or carries fds gets an ERROR (-EPROTO) and then the connection is
@@ -24,13 +33,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "layout.h"
+#include "name.h"
+#include "schema.h"
 
 #define KM_WIRE_VERSION      1
 #define KM_WIRE_TEXT_SIZE    256
 #define KM_WIRE_MAX_FDS      3
 #define KM_WIRE_LIST_PAGE    24
 #define KM_WIRE_ANOMALY_PAGE 32
+#define KM_WIRE_PEOPLE_PAGE  32
 
 enum km_op {
 	KM_OP_HELLO = 1,
@@ -40,6 +51,13 @@ enum km_op {
 	KM_OP_LIST = 5,
 	KM_OP_DIAGNOSE = 6,
 	KM_OP_REPAIR = 7,
+	KM_OP_INFO = 8,
+	KM_OP_STATS = 9,
+	KM_OP_PEOPLE = 10,
+	KM_OP_SCHEMA = 11,
+	KM_OP_CLAIM = 12,
+	KM_OP_UNLINK = 13,
+	KM_OP_WAIT = 14,
 
 	KM_OP_OK = 64,
 	KM_OP_ERROR = 65,
@@ -48,6 +66,11 @@ enum km_op {
 	KM_OP_LIST_OK = 68,
 	KM_OP_DIAGNOSE_OK = 69,
 	KM_OP_REPAIR_OK = 70,
+	KM_OP_INFO_OK = 71,
+	KM_OP_STATS_OK = 72,
+	KM_OP_PEOPLE_OK = 73,
+	KM_OP_SCHEMA_OK = 74,
+	KM_OP_EVENT = 75,
 };
 
 struct km_msg_header {
@@ -60,7 +83,8 @@ struct km_msg_hello {
 	uint32_t version;
 	uint32_t reserved;
 	char name[KM_PREFIX_SIZE];
-	char prefix[KM_PREFIX_SIZE]; /* sanitised */
+	char prefix[KM_PREFIX_SIZE];     /* sanitised */
+	char raw_prefix[KM_PREFIX_SIZE]; /* as written, without leading '/'; empty: the same */
 };
 
 struct km_msg_hello_ok {
@@ -71,17 +95,32 @@ struct km_msg_hello_ok {
 	uint64_t segment_size; /* bytes of the client segment that comes along */
 };
 
-struct km_msg_advertise {
-	struct km_msg_header header;
-	char topic[KM_NAME_SIZE]; /* sanitised */
-	uint32_t has_geometry;    /* 0 or 1 */
-	uint32_t reserved;
-	struct km_geometry geometry; /* zero without has_geometry */
+enum km_attach_flag {
+	KM_ATTACH_ANY_CONFIG = 1, /* what is there is good whatever the request's config says */
+	KM_ATTACH_MUST_EXIST = 2, /* ADVERTISE that doesn't create */
+	KM_ATTACH_CREATE = 4,     /* SUBSCRIBE that does */
+	KM_ATTACH_FLAGS = 7,
 };
 
-struct km_msg_subscribe {
+/* ADVERTISE and SUBSCRIBE. The first four are the topic's name; its prefix is the client's. */
+struct km_msg_attach {
 	struct km_msg_header header;
-	char topic[KM_NAME_SIZE];
+	char topic[KM_NAME_SIZE];       /* sanitised */
+	char raw[KM_NAME_SIZE];         /* as written, without leading '/'; empty: the same */
+	char owner[KM_PREFIX_SIZE];     /* of a mailbox, sanitised; empty: the client */
+	char raw_owner[KM_PREFIX_SIZE]; /* as raw */
+	uint32_t kind;                  /* enum km_kind */
+	uint32_t flags;                 /* of enum km_attach_flag */
+	uint32_t has_geometry;          /* 0 or 1: the next three are asked for; else zero */
+	uint32_t reserved;
+	struct km_geometry geometry;
+	uint64_t linger_ns;
+	uint32_t persistent; /* 0 or 1 */
+	uint32_t has_schema; /* 0 or 1: `schema` is the topic's, or claimed for it */
+	uint32_t has_wanted; /* 0 or 1: the topic's has to be `wanted` */
+	uint32_t reserved2;
+	struct km_schema schema;
+	struct km_schema wanted;
 };
 
 struct km_msg_attached {
@@ -109,13 +148,109 @@ struct km_msg_list {
 };
 
 struct km_list_entry {
-	char topic[KM_NAME_SIZE];
-	char prefix[KM_PREFIX_SIZE];
+	char topic[KM_NAME_SIZE];    /* sanitised */
+	char prefix[KM_PREFIX_SIZE]; /* sanitised */
+	char raw[KM_NAME_SIZE];      /* as its creator wrote it */
+	char raw_owner[KM_PREFIX_SIZE];
+	char region[KM_REGION_NAME_SIZE];
 	struct km_geometry geometry;
 	uint64_t created_realtime_ns;
+	uint64_t id;
+	uint64_t linger_ns;
+	uint64_t config_hash;
+	uint64_t bytes; /* reserved */
+	uint32_t kind;
+	uint32_t persistent;
 	uint32_t publishers;
 	uint32_t subscribers;
+	uint32_t has_schema;
+	uint32_t unlinked;
 	uint32_t quarantined;
+	uint32_t owner_uid;
+};
+
+/* Asks about one topic: INFO, STATS, PEOPLE, SCHEMA, UNLINK, WAIT. */
+struct km_msg_topic {
+	struct km_msg_header header;
+	char topic[KM_NAME_SIZE];    /* sanitised */
+	char raw[KM_NAME_SIZE];      /* as written, without leading '/'; empty: the same */
+	char prefix[KM_PREFIX_SIZE]; /* empty: the caller's */
+	char owner[KM_PREFIX_SIZE];  /* of a mailbox; empty: the caller */
+	uint32_t kind;
+	uint32_t reserved;
+	uint64_t cursor; /* PEOPLE: 0, or from the last answer; else 0 */
+};
+
+struct km_msg_claim {
+	struct km_msg_topic topic; /* the header is its */
+	struct km_schema schema;
+};
+
+struct km_msg_info_ok {
+	struct km_msg_header header;
+	struct km_list_entry entry;
+};
+
+struct km_ring_stats {
+	uint64_t written; /* for its present subscriber */
+	uint64_t received;
+	uint64_t evicted;
+	uint64_t waiting;
+	uint32_t live;
+	int32_t pid;
+	uint32_t sleeping;
+	uint32_t reserved;
+};
+
+struct km_msg_stats_ok {
+	struct km_msg_header header;
+	uint64_t topic_id;
+	uint64_t sent; /* these four: of all that ever were */
+	uint64_t failed;
+	uint64_t received;
+	uint64_t evicted;
+	uint64_t free_slots;
+	uint64_t realtime_ns;
+	uint64_t monotonic_ns;
+	uint32_t pool_size;
+	uint32_t live_rings;
+	uint32_t ring_count;
+	uint32_t reserved;
+	struct km_ring_stats rings[KM_MAX_RINGS];
+};
+
+/* A client that participates in a topic. */
+struct km_person {
+	char name[KM_PREFIX_SIZE];
+	int32_t pid;
+	uint32_t uid;
+	uint32_t publishers;
+	uint32_t subscribers;
+	uint32_t alive;
+	uint32_t reserved;
+	uint64_t since_realtime_ns;
+	uint64_t client_id;
+	uint64_t handle; /* a cursor: what comes after this one */
+};
+
+struct km_msg_people_ok {
+	struct km_msg_header header;
+	uint64_t next; /* cursor for more, or 0: that was all */
+	uint32_t count;
+	uint32_t reserved;
+	struct km_person people[KM_WIRE_PEOPLE_PAGE];
+};
+
+struct km_msg_schema_ok {
+	struct km_msg_header header;
+	uint32_t has_schema; /* 0 or 1 */
+	uint32_t won;        /* CLAIM: what stands is what was claimed */
+	struct km_schema schema;
+};
+
+struct km_msg_event {
+	struct km_msg_header header; /* serial 0 */
+	uint32_t what;               /* 1: a topic exists that was waited for */
 	uint32_t reserved;
 };
 
@@ -176,6 +311,9 @@ struct km_msg_diagnose {
 	struct km_msg_header header;
 	char topic[KM_NAME_SIZE];
 	char prefix[KM_PREFIX_SIZE]; /* empty: the caller's */
+	char owner[KM_PREFIX_SIZE];  /* of a mailbox; empty: the caller */
+	uint32_t kind;
+	uint32_t reserved0;
 	uint64_t cursor;
 };
 
@@ -200,6 +338,9 @@ struct km_msg_repair {
 	struct km_msg_header header;
 	char topic[KM_NAME_SIZE];
 	char prefix[KM_PREFIX_SIZE];
+	char owner[KM_PREFIX_SIZE]; /* of a mailbox; empty: the caller */
+	uint32_t kind;
+	uint32_t reserved0;
 	uint32_t what; /* bits of enum km_repair_what */
 	uint32_t reserved;
 };
@@ -220,8 +361,8 @@ struct km_msg_ok {
 
 struct km_msg_error {
 	struct km_msg_header header;
-	int32_t error; /* negative errno */
-	uint32_t reserved;
+	int32_t error;                /* negative errno */
+	uint32_t detail;              /* of -EPROTOTYPE: bits of km_schema_diff(); else 0 */
 	char text[KM_WIRE_TEXT_SIZE]; /* what, to what, what to do; may be empty */
 };
 
@@ -229,8 +370,8 @@ union km_msg {
 	struct km_msg_header header;
 	struct km_msg_hello hello;
 	struct km_msg_hello_ok hello_ok;
-	struct km_msg_advertise advertise;
-	struct km_msg_subscribe subscribe;
+	struct km_msg_attach advertise;
+	struct km_msg_attach subscribe;
 	struct km_msg_attached attached;
 	struct km_msg_detach detach;
 	struct km_msg_list list;
@@ -239,6 +380,13 @@ union km_msg {
 	struct km_msg_diagnose_ok diagnose_ok;
 	struct km_msg_repair repair;
 	struct km_msg_repair_ok repair_ok;
+	struct km_msg_topic topic;
+	struct km_msg_claim claim;
+	struct km_msg_info_ok info_ok;
+	struct km_msg_stats_ok stats_ok;
+	struct km_msg_people_ok people_ok;
+	struct km_msg_schema_ok schema_ok;
+	struct km_msg_event event;
 	struct km_msg_ok ok;
 	struct km_msg_error error;
 };

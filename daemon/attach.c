@@ -13,11 +13,12 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "agreement.h"
 #include "attach.h"
 #include "cleanup.h"
 #include "log.h"
 #include "member.h"
-#include "name.h"
+#include "naming.h"
 #include "quarantine.h"
 #include "recover.h"
 #include "ring.h"
@@ -25,31 +26,6 @@
 #include "session.h"
 #include "topic.h"
 #include "waiter.h"
-
-static bool name_is_good(struct km_session *session, const char *name)
-{
-	if (km_name_is_clean(name))
-		return true;
-	km_session_refuse(session, NULL, -EINVAL, "'%.100s' is not a topic's name", name);
-	return false;
-}
-
-static bool geometry_is_good(
-	struct km_session *session, const char *name, const struct km_geometry *geometry)
-{
-	const char *field = km_geometry_check(geometry);
-	uint64_t min = 0, max = 0;
-
-	if (!field)
-		return true;
-	km_geometry_limits(field, &min, &max);
-	km_session_refuse(session, NULL, -EINVAL,
-		"topic '%s': %s = %llu is not %s from %llu to %llu", name, field,
-		(unsigned long long)km_geometry_field(geometry, field),
-		strcmp(field, "ring_capacity") == 0 ? "a power of two" : "a number",
-		(unsigned long long)min, (unsigned long long)max);
-	return false;
-}
 
 /* Makes a subscriber's ring ready and lets messages in. Errors: -ESTALE. */
 static int open_ring(struct km_member *member, uint64_t *ret_start)
@@ -63,7 +39,7 @@ static int open_ring(struct km_member *member, uint64_t *ret_start)
 	if (r < 0)
 		return r;
 	km_waiter_retract(ring); /* its last owner may have died asleep */
-	*ret_start = km_load(R2, acquire, &ring->head);
+	*ret_start = member->start = km_load(R2, acquire, &ring->head);
 	topic->live |= UINT64_C(1) << member->ring;
 	km_store(L2, release, &topic->region.header->live, topic->live);
 	return 0;
@@ -94,7 +70,7 @@ static int send_attached(struct km_member *member, uint64_t start, int segment_f
 
 		if (r < 0) {
 			km_session_refuse(member->session, topic, r,
-				"topic '%s': the broker can't open it: %s", topic->name,
+				"topic '%s': the broker can't open it: %s", topic->key.name,
 				strerror(-r));
 			return r;
 		}
@@ -104,7 +80,8 @@ static int send_attached(struct km_member *member, uint64_t start, int segment_f
 		member->session, &answer, sizeof answer, fds, segment_fd >= 0 ? 3 : 2);
 }
 
-static void attach(struct km_session *session, struct km_topic *topic, enum km_role role)
+static void attach(struct km_session *session, struct km_topic *topic, enum km_role role,
+	const struct km_msg_attach *request)
 {
 	const char *role_name = role == KM_ROLE_PUBLISHER ? "publisher" : "subscriber";
 	_cleanup_(km_closep) int segment_fd = -1;
@@ -121,7 +98,7 @@ static void attach(struct km_session *session, struct km_topic *topic, enum km_r
 	}
 	if (!km_member_has_place(topic, role)) {
 		km_session_refuse(session, topic, -ENOSPC, "topic '%s' has all its %u %ss",
-			topic->name,
+			topic->key.name,
 			role == KM_ROLE_PUBLISHER ? topic->region.geometry.max_publishers
 						  : topic->region.geometry.max_subscribers,
 			role_name);
@@ -130,15 +107,18 @@ static void attach(struct km_session *session, struct km_topic *topic, enum km_r
 	r = km_member_new(session, topic, role, &member, &segment_fd);
 	if (r < 0) {
 		km_session_refuse(session, topic, r, "topic '%s': no memory for a %s's record: %s",
-			topic->name, role_name, strerror(-r));
+			topic->key.name, role_name, strerror(-r));
 		return;
 	}
 	r = role == KM_ROLE_SUBSCRIBER ? open_ring(member, &start) : 0;
 	if (r < 0) {
 		km_topic_quarantine(topic, "a ring's head and cells contradict each other");
 		km_session_refuse(session, topic, -ENOENT,
-			"topic '%s' was corrupt and is given up: advertise it anew", topic->name);
+			"topic '%s' was corrupt and is given up: advertise it anew",
+			topic->key.name);
 	} else {
+		if (request->has_schema && !topic->has_schema)
+			km_topic_set_schema(topic, &request->schema);
 		r = send_attached(member, start, segment_fd);
 	}
 	if (r == 0) {
@@ -153,63 +133,90 @@ static void attach(struct km_session *session, struct km_topic *topic, enum km_r
 
 /* The topic, with a place for the role if that can be had by looking after it. */
 static struct km_topic *find_with_place(
-	struct km_session *session, const char *name, enum km_role role)
+	struct km_session *session, const struct km_topic_key *key, enum km_role role)
 {
-	struct km_topic *topic = km_topic_find(session->broker, session->prefix, name);
+	struct km_topic *topic = km_topic_find(session->broker, key);
 
 	if (topic && !km_member_has_place(topic, role) && topic->dead + topic->leaving > 0) {
 		km_topic_tend(topic);
-		topic = km_topic_find(session->broker, session->prefix, name);
+		topic = km_topic_find(session->broker, key);
 	}
 	return topic;
 }
 
-void km_attach_advertise(struct km_session *session, const struct km_msg_advertise *request)
+static void no_such_topic(struct km_session *session, const struct km_topic_key *key)
 {
-	const struct km_geometry *geometry = &request->geometry;
-	const char *name = request->topic;
-	struct km_geometry defaults;
-
-	if (!name_is_good(session, name))
-		return;
-	if (request->has_geometry && !geometry_is_good(session, name, geometry))
-		return;
-	struct km_topic *topic = find_with_place(session, name, KM_ROLE_PUBLISHER);
-	if (topic && request->has_geometry) {
-		const char *field = km_geometry_diff(&topic->region.geometry, geometry);
-
-		if (field) {
-			km_session_refuse(session, topic, -EEXIST,
-				"topic '%s' exists with %s = %llu, not %llu", name, field,
-				(unsigned long long)km_geometry_field(
-					&topic->region.geometry, field),
-				(unsigned long long)km_geometry_field(geometry, field));
-			return;
-		}
-	}
-	if (!topic) {
-		if (!request->has_geometry) {
-			km_geometry_init(&defaults);
-			geometry = &defaults;
-		}
-		if (km_topic_create(session, name, geometry, &topic) < 0)
-			return;
-	}
-	attach(session, topic, KM_ROLE_PUBLISHER);
+	km_session_refuse(session, NULL, -ENOENT, "there is no %s '%s'%s%s with prefix '%s'",
+		km_kind_name(key->kind), key->name, *key->owner ? " of " : "", key->owner,
+		key->prefix);
 }
 
-void km_attach_subscribe(struct km_session *session, const struct km_msg_subscribe *request)
+/* Whoever comes second agrees with what is there, or says that it doesn't care. Refuses if not. */
+static bool may_join(struct km_session *session, struct km_topic *topic,
+	const struct km_topic_key *key, const struct km_msg_attach *request)
 {
-	if (!name_is_good(session, request->topic))
-		return;
-	struct km_topic *topic = find_with_place(session, request->topic, KM_ROLE_SUBSCRIBER);
+	return km_naming_agrees(session, topic, key) &&
+	       km_agreement_config(session, topic, request) &&
+	       km_agreement_schema(session, topic, request);
+}
 
-	if (!topic) {
-		km_session_refuse(session, NULL, -ENOENT, "there is no topic '%s' with prefix '%s'",
-			request->topic, session->prefix);
+/* ADVERTISE and SUBSCRIBE once the name is known. `create`: make the topic if it isn't there. */
+static void serve(struct km_session *session, const struct km_msg_attach *request,
+	const struct km_topic_key *key, enum km_role role, bool create)
+{
+	struct km_geometry geometry;
+	struct km_lifetime lifetime = { request->linger_ns, request->persistent };
+	struct km_topic *topic = find_with_place(session, key, role);
+
+	if (!topic && !create) {
+		no_such_topic(session, key);
 		return;
 	}
-	attach(session, topic, KM_ROLE_SUBSCRIBER);
+	if (request->has_geometry && !km_agreement_is_possible(session, key, request))
+		return;
+	if (topic && !may_join(session, topic, key, request))
+		return;
+	if (!topic) {
+		if (!km_agreement_wanted(session, NULL, request))
+			return;
+		km_agreement_geometry(request, &geometry);
+		if (km_topic_create(session, key, &geometry, &lifetime, &topic) < 0)
+			return;
+		km_agreement_warn(session, topic, request);
+	}
+	attach(session, topic, role, request);
+}
+
+void km_attach_advertise(struct km_session *session, const struct km_msg_attach *request)
+{
+	struct km_topic_key key;
+
+	/* a mailbox is its owner's to create */
+	if (km_naming_attach(session, request, &key) == 0)
+		serve(session, request, &key, KM_ROLE_PUBLISHER,
+			!(request->flags & KM_ATTACH_MUST_EXIST) && key.kind != KM_KIND_MAILBOX);
+}
+
+void km_attach_subscribe(struct km_session *session, const struct km_msg_attach *request)
+{
+	struct km_topic_key key;
+
+	if (km_naming_attach(session, request, &key) < 0)
+		return;
+	if (key.kind == KM_KIND_MAILBOX && strcmp(key.raw_owner, session->raw_name) != 0) {
+		km_session_refuse(session, NULL, -EACCES,
+			"the mailbox '%s' is %s's, not %s's to receive from", key.name, key.owner,
+			session->name);
+		return;
+	}
+	struct km_topic *topic = km_topic_find(session->broker, &key);
+	if (topic && key.kind == KM_KIND_MAILBOX && topic->owner_uid != session->uid) {
+		km_session_refuse(session, topic, -EACCES,
+			"the mailbox '%s' of %s is uid %u's, not uid %u's", key.name, key.owner,
+			topic->owner_uid, session->uid);
+		return;
+	}
+	serve(session, request, &key, KM_ROLE_SUBSCRIBER, request->flags & KM_ATTACH_CREATE);
 }
 
 void km_attach_detach(struct km_session *session, const struct km_msg_detach *request)

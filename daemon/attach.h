@@ -4,6 +4,6 @@
 
 #include "broker.h"
 
-void km_attach_advertise(struct km_session *session, const struct km_msg_advertise *request);
-void km_attach_subscribe(struct km_session *session, const struct km_msg_subscribe *request);
+void km_attach_advertise(struct km_session *session, const struct km_msg_attach *request);
+void km_attach_subscribe(struct km_session *session, const struct km_msg_attach *request);
 void km_attach_detach(struct km_session *session, const struct km_msg_detach *request);

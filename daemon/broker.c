@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include "broker.h"
 #include "cleanup.h"
 #include "health.h"
+#include "lifetime.h"
 #include "listener.h"
 #include "log.h"
 #include "member.h"
@@ -52,7 +54,6 @@ int km_broker_check_memory(const struct km_broker *broker, uint64_t size, uint64
 void km_broker_sweep(struct km_broker *broker)
 {
 	struct km_session *session, *next_session;
-	struct km_topic *topic, *next_topic;
 
 	if (!broker->sweep)
 		return;
@@ -62,11 +63,15 @@ void km_broker_sweep(struct km_broker *broker)
 		if (session->member_count == 0 && session->state >= KM_SESSION_DISCONNECTED)
 			km_session_free(session);
 	}
-	for (topic = TAILQ_FIRST(&broker->topics); topic; topic = next_topic) {
-		next_topic = TAILQ_NEXT(topic, in_all);
-		if (LIST_EMPTY(&topic->members))
-			km_topic_free(topic);
-	}
+	km_lifetime_sweep(broker);
+}
+
+uint64_t km_broker_realtime_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 static void on_signal(evutil_socket_t number, short what, void *userdata)
@@ -77,15 +82,27 @@ static void on_signal(evutil_socket_t number, short what, void *userdata)
 	event_base_loopbreak(broker->base);
 }
 
-/* A topic takes two descriptors, a client three. */
-static void raise_descriptor_limit(void)
+/* A topic takes two descriptors, a client three and one for each 16 KiB of records. More than the
+ * hard limit only the privileged get. */
+static void raise_descriptor_limit(const struct km_config *config)
 {
-	struct rlimit limit;
+	uint64_t needed = 2 * (uint64_t)config->max_topics + 4 * (uint64_t)config->max_clients + 64;
+	struct rlimit limit, wanted;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	wanted = limit;
+	if (wanted.rlim_max < needed)
+		wanted.rlim_max = needed;
+	wanted.rlim_cur = wanted.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &wanted) == 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	km_log(LOG_NOTICE, NULL, NULL,
+		"%llu descriptors may be open; as many topics and clients as are configured may "
+		"take %llu",
+		(unsigned long long)limit.rlim_max, (unsigned long long)needed);
 }
 
 /* The lock is taken through a description of its own: one that came with a descriptor from somebody
@@ -130,7 +147,7 @@ int km_broker_init(struct km_broker *broker, const struct km_config *config)
 	LIST_INIT(&broker->sessions);
 	TAILQ_INIT(&broker->topics);
 	signal(SIGPIPE, SIG_IGN);
-	raise_descriptor_limit();
+	raise_descriptor_limit(config);
 	broker->base = event_base_new();
 	r = broker->base ? open_reconcile_lock(broker) : -ENOMEM;
 	if (r == 0)

@@ -67,18 +67,23 @@ struct km_session {
 	uint64_t id;
 	char name[KM_PREFIX_SIZE];
 	char prefix[KM_PREFIX_SIZE];
+	char raw_name[KM_PREFIX_SIZE]; /* as the client wrote them */
+	char raw_prefix[KM_PREFIX_SIZE];
 	struct event *socket_event;
 	struct event *pidfd_event;
 	struct event *probe_event; /* looks again whether a disconnected process is dead */
 	unsigned probe_ms;
 	bool doomed;     /* to be disconnected once its request is done with */
 	uint32_t serial; /* of the request that is being answered */
+	uint32_t detail; /* of its refusal */
 	int64_t since_ns;
 	int64_t died_ns;
 	struct km_client_memory *segments;
 	uint32_t segment_count;
 	LIST_HEAD(, km_member) members;
 	uint32_t member_count;
+	LIST_HEAD(, km_wait) waits;
+	uint32_t wait_count;
 };
 
 /* What stood in a hazard when health last looked: the same slot in the same generation is the same
@@ -102,17 +107,53 @@ struct km_member {
 	uint32_t held_count;
 	uint32_t segment, offset, size; /* of its record in the session's segments */
 	struct km_watch *watches;       /* [2 + held_count]: delivering, evicting, held; or null */
+	uint64_t start;                 /* subscriber: the first position that may be its */
+	uint64_t evicted;               /* what it had lost when it left */
+	uint64_t since_realtime_ns;
+};
+
+/* What a topic is found by: the first four. The raw ones are as the user wrote them; empty: not
+ * known. */
+struct km_topic_key {
+	uint32_t kind;
+	char prefix[KM_PREFIX_SIZE];
+	char owner[KM_PREFIX_SIZE]; /* of a mailbox */
+	char name[KM_NAME_SIZE];
+	char raw_prefix[KM_PREFIX_SIZE];
+	char raw_owner[KM_PREFIX_SIZE];
+	char raw[KM_NAME_SIZE];
+};
+
+/* How long a topic lives without members. */
+struct km_lifetime {
+	uint64_t linger_ns;
+	bool persistent;
+};
+
+/* Numbers of members that are settled. */
+struct km_totals {
+	uint64_t sent, failed, received, evicted;
 };
 
 struct km_topic {
 	TAILQ_ENTRY(km_topic) in_all;
-	LIST_ENTRY(km_topic) in_bucket; /* unless quarantined */
+	LIST_ENTRY(km_topic) in_bucket; /* while `named` */
+	LIST_ENTRY(km_topic) in_idle;   /* while `idle` */
 	struct km_broker *broker;
 	uint64_t id; /* grows: the order of LIST */
-	char prefix[KM_PREFIX_SIZE];
-	char name[KM_NAME_SIZE];
+	struct km_topic_key key;
 	char region_name[KM_REGION_NAME_SIZE];
 	uint64_t created_realtime_ns;
+	uid_t owner_uid;
+	struct km_lifetime lifetime;
+	struct event *linger_event;
+	bool named;       /* newcomers find it */
+	bool idle;        /* the sweep is to see whether it may go */
+	bool unlinked;    /* its name was taken away */
+	bool linger_over; /* nobody came in that time */
+	bool has_schema;
+	struct km_schema schema; /* what counts; the header's copy is for people */
+	struct km_totals gone;
 	int control_fd, payload_fd;
 	struct km_region region; /* without payload: the broker never looks at one */
 	uint64_t live;           /* what header->live has to be */
@@ -129,11 +170,20 @@ struct km_topic {
 	char reason[KM_WIRE_TEXT_SIZE]; /* why it is quarantined */
 };
 
-#define KM_TOPIC_BUCKETS 512
+/* Who wants to hear when a topic comes to exist. */
+struct km_wait {
+	LIST_ENTRY(km_wait) in_bucket;
+	LIST_ENTRY(km_wait) of_session;
+	struct km_session *session;
+	struct km_topic_key key;
+};
+
+#define KM_TOPIC_BUCKETS 4096
 
 TAILQ_HEAD(km_topic_list, km_topic);
 LIST_HEAD(km_topic_bucket, km_topic);
 LIST_HEAD(km_session_list, km_session);
+LIST_HEAD(km_wait_bucket, km_wait);
 
 struct km_broker {
 	const struct km_config *config;
@@ -153,8 +203,12 @@ struct km_broker {
 	struct km_session_list sessions;
 	struct km_topic_list topics;
 	struct km_topic_bucket buckets[KM_TOPIC_BUCKETS];
+	struct km_wait_bucket waits[KM_TOPIC_BUCKETS];
+	struct km_topic_bucket idle;  /* topics that lost their last member */
 	struct km_topic *health_next; /* whose turn it is */
-	bool sweep;                   /* something may be free */
+	struct km_topic *list_next; /* what comes after the topic list_cursor, or null: not known */
+	uint64_t list_cursor;
+	bool sweep; /* something may be free */
 };
 
 /* Starts everything: loop, listener, signals, health. Errors are logged. Returns 0 or a negative
@@ -166,6 +220,8 @@ void km_broker_deinit(struct km_broker *broker);
 
 /* Frees sessions and topics that have nothing left. Called at the end of each event. */
 void km_broker_sweep(struct km_broker *broker);
+
+uint64_t km_broker_realtime_ns(void);
 
 /* May `size` more bytes be reserved? 0, -EDQUOT (over the configured limit) or -ENOMEM (there is
  * not so much); *ret_room says how many there are. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "diagnose.h"
+#include "info.h"
 #include "recover.h"
 #include "session.h"
 #include "topic.h"
@@ -27,23 +28,26 @@ struct page {
 	int64_t now_ns;
 };
 
-struct km_topic *km_diagnose_find(
-	struct km_session *session, const char *prefix, const char *name, const char *verb)
+struct km_topic *km_diagnose_find(struct km_session *session, const struct km_msg_topic *names,
+	const char *verb, bool participants_may)
 {
-	struct km_topic *topic;
+	const bool is_operator = session->uid == 0 || session->uid == geteuid();
+	struct km_topic_key key = { .kind = names->kind };
 
-	if (session->uid != 0 && session->uid != geteuid()) {
+	strcpy(key.prefix, *names->prefix ? names->prefix : session->prefix);
+	strcpy(key.name, names->topic);
+	if (key.kind == KM_KIND_MAILBOX)
+		strcpy(key.owner, *names->owner ? names->owner : session->name);
+	struct km_topic *topic = km_topic_find_any(session->broker, &key);
+	if (!is_operator && !(participants_may && topic && km_info_participates(session, topic))) {
 		km_session_refuse(session, NULL, -EPERM,
 			"%s is for root and the broker's own user, not for uid %u", verb,
 			session->uid);
 		return NULL;
 	}
-	if (!*prefix)
-		prefix = session->prefix;
-	topic = km_topic_find_any(session->broker, prefix, name);
 	if (!topic)
-		km_session_refuse(session, NULL, -ENOENT, "there is no topic '%s' with prefix '%s'",
-			name, prefix);
+		km_session_refuse(session, NULL, -ENOENT, "there is no %s '%s' with prefix '%s'",
+			km_kind_name(key.kind), key.name, key.prefix);
 	return topic;
 }
 
@@ -110,8 +114,11 @@ static void describe_quarantined(const struct km_topic *topic, struct page *page
 void km_diagnose_serve(struct km_session *session, const struct km_msg_diagnose *request)
 {
 	struct km_msg_diagnose_ok answer = { .header.op = KM_OP_DIAGNOSE_OK };
-	struct km_topic *topic = km_diagnose_find(
-		session, request->prefix, request->topic, "diagnose");
+	struct km_msg_topic names = { .kind = request->kind };
+	memcpy(names.topic, request->topic, sizeof names.topic);
+	memcpy(names.prefix, request->prefix, sizeof names.prefix);
+	memcpy(names.owner, request->owner, sizeof names.owner);
+	struct km_topic *topic = km_diagnose_find(session, &names, "diagnose", true);
 	int64_t min_ns = (int64_t)session->broker->config->interval_ms * 1000000;
 	struct page page = {
 		.topic = topic,
@@ -126,7 +133,7 @@ void km_diagnose_serve(struct km_session *session, const struct km_msg_diagnose 
 	int r = km_topic_recover(topic, &recovery);
 	if (r < 0 && r != -ESTALE) {
 		km_session_refuse(session, topic, r, "topic '%s' can't be looked at now: %s",
-			topic->name, strerror(-r));
+			topic->key.name, strerror(-r));
 		return;
 	}
 	if (topic->quarantined) {

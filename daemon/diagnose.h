@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* DIAGNOSE and REPAIR: for root and the broker's own uid. The session gets its answer. */
+/* DIAGNOSE, for participants, root and the broker's own uid, and REPAIR, for the latter two. The
+ * session gets its answer. */
 #pragma once
 
 #include "broker.h"
@@ -9,5 +10,5 @@ void km_diagnose_serve(struct km_session *session, const struct km_msg_diagnose 
 void km_repair_serve(struct km_session *session, const struct km_msg_repair *request);
 
 /* The topic that an operator means; null when it got a refusal: no right, or no such topic. */
-struct km_topic *km_diagnose_find(
-	struct km_session *session, const char *prefix, const char *name, const char *verb);
+struct km_topic *km_diagnose_find(struct km_session *session, const struct km_msg_topic *names,
+	const char *verb, bool participants_may);

@@ -5,3 +5,6 @@
 #include "broker.h"
 
 void km_list_serve(struct km_session *session, const struct km_msg_list *request);
+
+/* A topic as LIST and INFO tell it. */
+void km_list_describe(const struct km_topic *topic, struct km_list_entry *ret);

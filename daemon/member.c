@@ -5,6 +5,7 @@
 
 #include "cleanup.h"
 #include "endpoint.h"
+#include "lifetime.h"
 #include "member.h"
 #include "session.h"
 
@@ -66,6 +67,8 @@ int km_member_new(struct km_session *session, struct km_topic *topic, enum km_ro
 	member->state = KM_PARTY_LIVE;
 	member->role = role;
 	member->held_count = role == KM_ROLE_SUBSCRIBER ? geometry->max_borrows + 1 : 0;
+	member->since_realtime_ns = km_broker_realtime_ns();
+	km_lifetime_use(topic);
 	take_place(topic, member);
 	LIST_INSERT_HEAD(&session->members, member, of_session);
 	session->member_count++;
@@ -77,12 +80,48 @@ int km_member_new(struct km_session *session, struct km_topic *topic, enum km_ro
 	return 0;
 }
 
+uint64_t km_member_evicted(const struct km_member *member)
+{
+	const struct km_endpoint *record = km_member_record(member);
+	const struct km_ring *ring = km_region_ring(&member->topic->region, member->ring);
+	uint64_t received, evicted;
+	int tries = 0;
+
+	if (member->state != KM_PARTY_LIVE)
+		return member->evicted;
+	/* between its take and its count a subscriber has one more; where nothing moves, that is all */
+	do {
+		received = km_load(H2, relaxed, &record->messages);
+		uint64_t gone = km_load(R2, acquire, &ring->head) - member->start;
+		evicted = gone > received ? gone - received : 0;
+	} while (km_load(H2, relaxed, &record->messages) != received && ++tries < 8);
+	return evicted;
+}
+
+/* What it did goes into the topic's numbers. */
+static void add_to_totals(const struct km_member *member)
+{
+	const struct km_endpoint *record = km_member_record(member);
+	struct km_totals *gone = &member->topic->gone;
+
+	if (member->role == KM_ROLE_PUBLISHER) {
+		gone->sent += km_load(H2, relaxed, &record->messages);
+		gone->failed += km_load(H2, relaxed, &record->failed);
+	} else {
+		gone->received += km_load(H2, relaxed, &record->messages);
+		gone->evicted += member->evicted;
+	}
+}
+
 /* It is no longer one of the living. */
 static void leave(struct km_member *member, enum km_party_state state)
 {
 	struct km_topic *topic = member->topic;
 
 	if (member->state == KM_PARTY_LIVE) {
+		/* before its ring is drained: what lies there unread isn't lost */
+		if (member->role == KM_ROLE_SUBSCRIBER)
+			member->evicted = km_member_evicted(member);
 		topic->publishers -= member->role == KM_ROLE_PUBLISHER;
 		topic->subscribers -= member->role == KM_ROLE_SUBSCRIBER;
 	}
@@ -154,8 +193,11 @@ void km_member_settle(struct km_member *member)
 			UINT64_C(1) << ((member->id - 1) % 64));
 		topic->ids_free++;
 	}
+	add_to_totals(member);
 	km_session_give_record(session, member->segment, member->offset, member->size);
 	session->member_count--;
-	topic->broker->sweep = true;
+	topic->broker->sweep = true; /* also for the session */
 	km_member_free(member);
+	if (LIST_EMPTY(&topic->members))
+		km_lifetime_look(topic);
 }

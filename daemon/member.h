@@ -18,6 +18,10 @@ int km_member_new(struct km_session *session, struct km_topic *topic, enum km_ro
 /* Its record in its client's memory. */
 struct km_endpoint *km_member_record(const struct km_member *member);
 
+/* Messages that a subscriber lost, pushed out of its ring unread; one too many for the moment in
+ * which it takes one. */
+uint64_t km_member_evicted(const struct km_member *member);
+
 /* No new messages for its ring. */
 void km_member_close_ring(struct km_member *member);
 

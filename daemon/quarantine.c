@@ -2,6 +2,7 @@
 /* Giving a region up: see quarantine.h, and L3 in region.h for why no sleeper is missed. */
 #include <stdio.h>
 
+#include "lifetime.h"
 #include "log.h"
 #include "quarantine.h"
 #include "topic.h"
@@ -20,7 +21,7 @@ void km_topic_quarantine(struct km_topic *topic, const char *reason)
 		return;
 	topic->quarantined = true;
 	topic->dirty = true;
-	topic->broker->sweep = true;
+	km_lifetime_look(topic);
 	snprintf(topic->reason, sizeof topic->reason, "%s", reason);
 	km_topic_forget_name(topic);
 	km_topic_keep_quarantined(topic);

@@ -27,11 +27,13 @@
 #include "atomic.h"
 #include "cleanup.h"
 #include "health.h"
+#include "lifetime.h"
 #include "log.h"
 #include "member.h"
 #include "quarantine.h"
 #include "recover.h"
 #include "segment.h"
+#include "topic.h"
 #include "waiter.h"
 
 /* A party for each member. Who has left and is quiet counts as dead for a pass that repairs: it has
@@ -150,6 +152,18 @@ int km_topic_recover(struct km_topic *topic, struct km_recovery *recovery)
 	return r;
 }
 
+/* Will nobody touch the region any more? */
+static bool all_are_through(const struct km_topic *topic)
+{
+	const struct km_member *member;
+
+	LIST_FOREACH (member, &topic->members, of_topic)
+		if (member->state == KM_PARTY_LIVE ||
+			(member->state == KM_PARTY_LEAVING && !km_member_is_quiet(member)))
+			return false;
+	return true;
+}
+
 /* Settles without a pass: nobody will ever again be given what is in this region. */
 static void settle_unseen(struct km_topic *topic)
 {
@@ -181,7 +195,12 @@ void km_topic_tend(struct km_topic *topic)
 	topic->dirty = false;
 	if (topic->quarantined)
 		km_topic_keep_quarantined(topic);
-	if (topic->quarantined || (may_repair && topic->publishers + topic->subscribers == 0)) {
+	if (topic->quarantined) {
+		settle_unseen(topic);
+		return;
+	}
+	if (may_repair && !km_lifetime_keeps(topic) && all_are_through(topic)) {
+		km_topic_forget_name(topic);
 		settle_unseen(topic);
 		return;
 	}

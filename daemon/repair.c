@@ -43,8 +43,11 @@ void km_repair_serve(struct km_session *session, const struct km_msg_repair *req
 {
 	struct km_msg_repair_ok answer = { .header.op = KM_OP_REPAIR_OK };
 	struct km_recovery recovery = { .what = request->what };
-	struct km_topic *topic = km_diagnose_find(
-		session, request->prefix, request->topic, "repair");
+	struct km_msg_topic names = { .kind = request->kind };
+	memcpy(names.topic, request->topic, sizeof names.topic);
+	memcpy(names.prefix, request->prefix, sizeof names.prefix);
+	memcpy(names.owner, request->owner, sizeof names.owner);
+	struct km_topic *topic = km_diagnose_find(session, &names, "repair", false);
 
 	if (!topic)
 		return;
@@ -64,10 +67,10 @@ void km_repair_serve(struct km_session *session, const struct km_msg_repair *req
 			"topic '%s' is quarantined (%s): it can't be repaired; advertise it anew, "
 			"the old"
 			" memory goes with its last participant",
-			topic->name, topic->reason);
+			topic->key.name, topic->reason);
 	else if (r == -EBUSY)
 		km_session_refuse(session, topic, r, "another repair is running; try again");
 	else
 		km_session_refuse(session, topic, r, "topic '%s' can't be repaired now: %s",
-			topic->name, strerror(-r));
+			topic->key.name, strerror(-r));
 }

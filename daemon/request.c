@@ -6,11 +6,14 @@
 #include "attach.h"
 #include "cleanup.h"
 #include "diagnose.h"
+#include "info.h"
+#include "lifetime.h"
 #include "list.h"
 #include "log.h"
 #include "name.h"
 #include "request.h"
 #include "session.h"
+#include "wait.h"
 
 static void serve_hello(struct km_session *session, const struct km_msg_hello *request)
 {
@@ -38,7 +41,17 @@ static void serve_hello(struct km_session *session, const struct km_msg_hello *r
 		session->doomed = true;
 		return;
 	}
+	char clean[sizeof session->prefix];
+	if (*request->raw_prefix &&
+		(km_name_sanitise(request->raw_prefix, clean, sizeof clean) < 0 ||
+			strcmp(clean, request->prefix) != 0)) {
+		km_session_refuse(session, NULL, -EINVAL, "'%s' is not how that prefix is written",
+			request->prefix);
+		return;
+	}
 	strcpy(session->prefix, request->prefix);
+	strcpy(session->raw_prefix, *request->raw_prefix ? request->raw_prefix : request->prefix);
+	km_name_strip(request->name, session->raw_name, sizeof session->raw_name);
 	int r = km_session_add_memory(session, &fd);
 	if (r < 0) {
 		km_session_refuse(
@@ -91,6 +104,27 @@ void km_request_serve(struct km_session *session, const union km_msg *message)
 		break;
 	case KM_OP_REPAIR:
 		km_repair_serve(session, &message->repair);
+		break;
+	case KM_OP_INFO:
+		km_info_serve(session, &message->topic);
+		break;
+	case KM_OP_STATS:
+		km_stats_serve(session, &message->topic);
+		break;
+	case KM_OP_PEOPLE:
+		km_info_people(session, &message->topic);
+		break;
+	case KM_OP_SCHEMA:
+		km_info_schema(session, &message->topic);
+		break;
+	case KM_OP_CLAIM:
+		km_info_claim(session, &message->claim);
+		break;
+	case KM_OP_UNLINK:
+		km_lifetime_unlink(session, &message->topic);
+		break;
+	case KM_OP_WAIT:
+		km_wait_serve(session, &message->topic);
 		break;
 	default: /* km_wire_check_request lets no other through */
 		session->doomed = true;

@@ -19,6 +19,7 @@
 #include "log.h"
 #include "request.h"
 #include "session.h"
+#include "wait.h"
 #include "waiter.h"
 
 #ifndef SO_PEERPIDFD
@@ -48,9 +49,12 @@ int km_session_answer(
 int km_session_refuse(struct km_session *session, const struct km_topic *topic, int error,
 	const char *format, ...)
 {
-	struct km_msg_error answer = { .header.op = KM_OP_ERROR, .error = error };
+	struct km_msg_error answer = {
+		.header.op = KM_OP_ERROR, .error = error, .detail = session->detail
+	};
 	va_list args;
 
+	session->detail = 0;
 	va_start(args, format);
 	vsnprintf(answer.text, sizeof answer.text, format, args);
 	va_end(args);
@@ -58,6 +62,15 @@ int km_session_refuse(struct km_session *session, const struct km_topic *topic, 
 	km_log(error == -ENOENT ? LOG_DEBUG : LOG_INFO, session, topic, "refused: %s (%s)",
 		answer.text, strerror(-error));
 	return km_session_answer(session, &answer, sizeof answer, NULL, 0);
+}
+
+void km_session_tell(struct km_session *session)
+{
+	struct km_msg_event event = { .header.op = KM_OP_EVENT, .what = 1 };
+
+	if (session->socket >= 0 &&
+		km_wire_send(session->socket, &event, sizeof event, NULL, 0) < 0)
+		session->doomed = true;
 }
 
 void km_session_close(struct km_session *session)
@@ -81,6 +94,7 @@ void km_session_free(struct km_session *session)
 	if (session->state == KM_SESSION_READY || session->state == KM_SESSION_DISCONNECTED)
 		session->broker->session_count--;
 	km_session_close(session);
+	km_wait_forget(session);
 	km_session_free_memory(session);
 	LIST_REMOVE(session, next);
 	free(session);
@@ -95,6 +109,7 @@ void km_session_disconnect(struct km_session *session)
 	session->socket = km_close(session->socket);
 	session->broker->socket_count--;
 	session->broker->sweep = true;
+	km_wait_forget(session);
 	if (session->state == KM_SESSION_NEW) {
 		session->state = KM_SESSION_DEAD; /* it has nothing */
 		return;
@@ -227,6 +242,7 @@ void km_session_accept(struct km_broker *broker, int socket)
 	session->id = ++broker->next_session;
 	session->since_ns = km_clock_ns();
 	LIST_INIT(&session->members);
+	LIST_INIT(&session->waits);
 	LIST_INSERT_HEAD(&broker->sessions, session, next);
 	broker->socket_count++;
 	int r = start(session);

@@ -14,6 +14,10 @@ int km_session_answer(
 int km_session_refuse(struct km_session *session, const struct km_topic *topic, int error,
 	const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* Says that a topic exists that was waited for. Whoever has no room for that is disconnected at its
+ * next request. */
+void km_session_tell(struct km_session *session);
+
 /* The connection is over; whether its process is, death.c finds out. */
 void km_session_disconnect(struct km_session *session);
 

@@ -6,50 +6,65 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
+#include "atomic.h"
 #include "cleanup.h"
+#include "lifetime.h"
 #include "log.h"
 #include "name.h"
 #include "segment.h"
 #include "session.h"
 #include "topic.h"
+#include "wait.h"
 
-static struct km_topic_bucket *bucket_of(
-	struct km_broker *broker, const char *prefix, const char *name)
+static uint32_t hash_text(uint32_t hash, const char *text)
 {
-	uint32_t hash = 2166136261u;
-
-	for (const char *c = prefix; *c; c++)
+	for (const char *c = text; *c; c++)
 		hash = (hash ^ (unsigned char)*c) * 16777619u;
-	hash = (hash ^ '/') * 16777619u;
-	for (const char *c = name; *c; c++)
-		hash = (hash ^ (unsigned char)*c) * 16777619u;
-	return &broker->buckets[hash % KM_TOPIC_BUCKETS];
+	return (hash ^ '/') * 16777619u;
 }
 
-static bool is_named(const struct km_topic *topic, const char *prefix, const char *name)
+static uint32_t hash_key(const struct km_topic_key *key)
 {
-	return strcmp(topic->name, name) == 0 && strcmp(topic->prefix, prefix) == 0;
+	uint32_t hash = hash_text(2166136261u ^ key->kind, key->prefix);
+
+	return hash_text(hash_text(hash, key->owner), key->name) % KM_TOPIC_BUCKETS;
 }
 
-struct km_topic *km_topic_find(struct km_broker *broker, const char *prefix, const char *name)
+struct km_topic_bucket *km_topic_bucket(struct km_broker *broker, const struct km_topic_key *key)
+{
+	return &broker->buckets[hash_key(key)];
+}
+
+struct km_wait_bucket *km_topic_wait_bucket(
+	struct km_broker *broker, const struct km_topic_key *key)
+{
+	return &broker->waits[hash_key(key)];
+}
+
+bool km_topic_key_equals(const struct km_topic_key *a, const struct km_topic_key *b)
+{
+	return a->kind == b->kind && strcmp(a->name, b->name) == 0 &&
+	       strcmp(a->owner, b->owner) == 0 && strcmp(a->prefix, b->prefix) == 0;
+}
+
+struct km_topic *km_topic_find(struct km_broker *broker, const struct km_topic_key *key)
 {
 	struct km_topic *topic;
 
-	LIST_FOREACH (topic, bucket_of(broker, prefix, name), in_bucket)
-		if (is_named(topic, prefix, name))
+	LIST_FOREACH (topic, km_topic_bucket(broker, key), in_bucket)
+		if (km_topic_key_equals(&topic->key, key))
 			return topic;
 	return NULL;
 }
 
-struct km_topic *km_topic_find_any(struct km_broker *broker, const char *prefix, const char *name)
+struct km_topic *km_topic_find_any(struct km_broker *broker, const struct km_topic_key *key)
 {
-	struct km_topic *topic = km_topic_find(broker, prefix, name);
+	struct km_topic *topic = km_topic_find(broker, key);
 
 	if (!topic)
 		TAILQ_FOREACH_REVERSE (topic, &broker->topics, km_topic_list, in_all)
-			if (is_named(topic, prefix, name))
+			if (km_topic_key_equals(&topic->key, key))
 				break;
 	return topic;
 }
@@ -80,13 +95,14 @@ static int make_segments(struct km_topic *topic, const struct km_geometry *geome
 {
 	_cleanup_(km_closep) int control_fd = -1, payload_fd = -1;
 	uint64_t control_size = km_geometry_control_size(geometry);
-	char payload_name[KM_REGION_NAME_SIZE];
+	char control_name[KM_REGION_NAME_SIZE], payload_name[KM_REGION_NAME_SIZE];
 	void *control;
 	int r;
 
 	/* what memfd_create() takes; the header has the whole name */
-	snprintf(payload_name, sizeof payload_name, "%.200s_payload", topic->region_name);
-	r = km_segment_create(topic->region_name, control_size, &control_fd);
+	snprintf(control_name, sizeof control_name, "%.240s", topic->region_name);
+	snprintf(payload_name, sizeof payload_name, "%.230s_payload", topic->region_name);
+	r = km_segment_create(control_name, control_size, &control_fd);
 	if (r == 0)
 		r = km_segment_create(
 			payload_name, km_geometry_payload_size(geometry), &payload_fd);
@@ -95,7 +111,7 @@ static int make_segments(struct km_topic *topic, const struct km_geometry *geome
 	if (r < 0)
 		return r;
 	km_region_format(
-		control, geometry, topic->region_name, topic->name, topic->created_realtime_ns);
+		control, geometry, topic->region_name, topic->key.name, topic->created_realtime_ns);
 	r = km_region_attach(&topic->region, control, control_size, NULL, 0);
 	if (r < 0) {
 		km_segment_unmap(control, control_size);
@@ -106,17 +122,66 @@ static int make_segments(struct km_topic *topic, const struct km_geometry *geome
 	return 0;
 }
 
-static uint64_t topic_size(const struct km_geometry *geometry)
+uint64_t km_topic_size(const struct km_geometry *geometry)
 {
 	return km_geometry_control_size(geometry) + km_geometry_payload_size(geometry);
 }
 
-int km_topic_create(struct km_session *session, const char *name,
-	const struct km_geometry *geometry, struct km_topic **ret)
+void km_topic_set_schema(struct km_topic *topic, const struct km_schema *schema)
+{
+	struct km_control_header *header = topic->region.header;
+
+	topic->schema = *schema;
+	topic->has_schema = true;
+	memcpy(header->schema, schema, sizeof header->schema);
+	km_store(L0, release, &header->schema_state, 1);
+}
+
+/* What the region's header says besides its shape; nobody else has the memory yet. */
+static void fill_header(struct km_topic *topic)
+{
+	struct km_control_header *header = topic->region.header;
+
+	header->kind = topic->key.kind;
+	header->config_hash = km_config_hash(
+		&topic->region.geometry, topic->lifetime.linger_ns, topic->lifetime.persistent);
+}
+
+/* Its names and its memory. */
+static int furnish(struct km_topic *topic, const struct km_geometry *geometry)
+{
+	const struct km_topic_key *key = &topic->key;
+	int r = km_name_region_of(key->kind, key->prefix, key->owner, key->name, topic->region_name,
+		sizeof topic->region_name);
+
+	if (r < 0)
+		return -ENAMETOOLONG;
+	r = make_segments(topic, geometry);
+	if (r == 0)
+		fill_header(topic);
+	return r;
+}
+
+static void insert(struct km_topic *topic)
+{
+	struct km_broker *broker = topic->broker;
+
+	topic->id = ++broker->next_topic;
+	LIST_INSERT_HEAD(km_topic_bucket(broker, &topic->key), topic, in_bucket);
+	topic->named = true;
+	TAILQ_INSERT_TAIL(&broker->topics, topic, in_all);
+	broker->topic_count++;
+	broker->memory_used += km_topic_size(&topic->region.geometry);
+	km_lifetime_look(topic); /* in case nobody gets into it */
+}
+
+int km_topic_create(struct km_session *session, const struct km_topic_key *key,
+	const struct km_geometry *geometry, const struct km_lifetime *lifetime,
+	struct km_topic **ret)
 {
 	struct km_broker *broker = session->broker;
-	uint64_t size = topic_size(geometry), room;
-	struct timespec now;
+	const char *name = key->name;
+	uint64_t size = km_topic_size(geometry), room;
 	int r;
 
 	if (broker->topic_count >= broker->config->max_topics) {
@@ -132,33 +197,35 @@ int km_topic_create(struct km_session *session, const char *name,
 	_cleanup_(km_freep) uint64_t *ids = calloc(geometry->max_publishers / 64 + 1, sizeof *ids);
 	if (!topic || !ids)
 		return refuse_memory(session, name, -ENOMEM, size);
-	clock_gettime(CLOCK_REALTIME, &now);
-	topic->created_realtime_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-	strcpy(topic->prefix, session->prefix);
-	strcpy(topic->name, name);
-	r = km_name_region(topic->prefix, name, topic->region_name, sizeof topic->region_name);
-	if (r == 0)
-		r = make_segments(topic, geometry);
+	topic->created_realtime_ns = km_broker_realtime_ns();
+	topic->broker = broker;
+	topic->key = *key;
+	topic->owner_uid = session->uid;
+	topic->lifetime = *lifetime;
+	r = furnish(topic, geometry);
+	if (r == -ENAMETOOLONG)
+		return km_session_refuse(session, NULL, -EINVAL,
+			       "prefix, owner and name of %s '%.80s' are longer together than %d "
+			       "bytes",
+			       km_kind_name(key->kind), name, KM_REGION_NAME_SIZE - 1),
+		       -EINVAL;
 	if (r < 0)
 		return refuse_memory(session, name, r, size);
-	topic->broker = broker;
-	topic->id = ++broker->next_topic;
 	topic->ids_taken = km_steal_ptr(ids);
 	topic->ids_free = geometry->max_publishers;
 	LIST_INIT(&topic->members);
-	LIST_INSERT_HEAD(bucket_of(broker, topic->prefix, name), topic, in_bucket);
-	TAILQ_INSERT_TAIL(&broker->topics, topic, in_all);
-	broker->topic_count++;
-	broker->memory_used += size;
-	broker->sweep = true; /* in case nobody gets into it */
 	*ret = km_steal_ptr(topic);
+	insert(*ret);
 	km_log(LOG_INFO, session, *ret, "topic made, %llu bytes", (unsigned long long)size);
+	km_wait_tell(*ret);
 	return 0;
 }
 
 void km_topic_forget_name(struct km_topic *topic)
 {
-	LIST_REMOVE(topic, in_bucket);
+	if (topic->named)
+		LIST_REMOVE(topic, in_bucket);
+	topic->named = false;
 }
 
 void km_topic_free(struct km_topic *topic)
@@ -168,11 +235,13 @@ void km_topic_free(struct km_topic *topic)
 	km_log(LOG_INFO, NULL, topic, "topic freed");
 	if (broker->health_next == topic)
 		broker->health_next = TAILQ_NEXT(topic, in_all);
-	if (!topic->quarantined)
-		km_topic_forget_name(topic);
+	if (broker->list_next == topic)
+		broker->list_next = NULL;
+	km_topic_forget_name(topic);
+	km_lifetime_end(topic);
 	TAILQ_REMOVE(&broker->topics, topic, in_all);
 	broker->topic_count--;
-	broker->memory_used -= topic_size(&topic->region.geometry);
+	broker->memory_used -= km_topic_size(&topic->region.geometry);
 	km_segment_unmap(topic->region.header, topic->region.control_size);
 	km_close(topic->control_fd);
 	km_close(topic->payload_fd);

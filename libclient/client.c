@@ -101,9 +101,11 @@ KM_EXPORT int kickmsg_client_new(
 			hello.name, config->name ? config->name : program_invocation_short_name);
 	if (r == -EINVAL && !config->name)
 		r = copy_name(hello.name, "client");
+	const char *prefix = config->prefix ? config->prefix : "kickmsg";
 	if (r == 0)
-		r = km_name_sanitise(config->prefix ? config->prefix : "kickmsg", hello.prefix,
-			sizeof hello.prefix);
+		r = km_name_sanitise(prefix, hello.prefix, sizeof hello.prefix);
+	if (r == 0)
+		r = km_name_strip(prefix, hello.raw_prefix, sizeof hello.raw_prefix);
 	if (r < 0)
 		return r;
 

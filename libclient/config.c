@@ -23,11 +23,9 @@ KM_EXPORT void kickmsg_topic_config_init(struct kickmsg_topic_config *config)
 	};
 }
 
-int km_topic_config_to_geometry(const struct kickmsg_topic_config *config, struct km_geometry *ret,
-	char *ret_text, size_t text_size)
+static struct km_geometry geometry_of(const struct kickmsg_topic_config *config)
 {
-	static const struct kickmsg_topic_config zero;
-	struct km_geometry geometry = {
+	return (struct km_geometry){
 		.max_subscribers = config->max_subscribers,
 		.ring_capacity = config->ring_capacity,
 		.pool_size = config->pool_size,
@@ -36,6 +34,26 @@ int km_topic_config_to_geometry(const struct kickmsg_topic_config *config, struc
 		.max_loans = config->max_loans,
 		.max_borrows = config->max_borrows,
 	};
+}
+
+/* Of a config that has one. */
+static const char *bad_field(const struct kickmsg_topic_config *config)
+{
+	struct km_geometry geometry = geometry_of(config);
+	const char *field = km_geometry_check(&geometry);
+
+	if (field)
+		return field;
+	if (config->linger_ns > KM_MAX_LINGER_NS)
+		return "linger_ns";
+	return config->persistent > 1 ? "persistent" : "reserved";
+}
+
+int km_topic_config_to_geometry(const struct kickmsg_topic_config *config, struct km_geometry *ret,
+	char *ret_text, size_t text_size)
+{
+	static const struct kickmsg_topic_config zero;
+	struct km_geometry geometry = geometry_of(config);
 	const char *field = km_geometry_check(&geometry);
 
 	if (field) {
@@ -47,7 +65,17 @@ int km_topic_config_to_geometry(const struct kickmsg_topic_config *config, struc
 			min, max, strcmp(field, "ring_capacity") == 0 ? " and a power of two" : "");
 		return -EINVAL;
 	}
-	if (memcmp(config->reserved, zero.reserved, sizeof zero.reserved) != 0) {
+	if (config->linger_ns > KM_MAX_LINGER_NS || config->persistent > 1) {
+		bool linger = config->linger_ns > KM_MAX_LINGER_NS;
+
+		snprintf(ret_text, text_size, "%s is %" PRIu64 "; it must be 0 to %" PRIu64,
+			linger ? "linger_ns" : "persistent",
+			linger ? config->linger_ns : config->persistent,
+			linger ? KM_MAX_LINGER_NS : UINT64_C(1));
+		return -EINVAL;
+	}
+	if (memcmp(config->reserved, zero.reserved, sizeof zero.reserved) != 0 ||
+		config->reserved32 != 0) {
 		snprintf(ret_text, text_size,
 			"reserved fields of the topic's configuration are not zero: "
 			"call kickmsg_topic_config_init() first");
@@ -55,4 +83,33 @@ int km_topic_config_to_geometry(const struct kickmsg_topic_config *config, struc
 	}
 	*ret = geometry;
 	return 0;
+}
+
+static uint64_t whole_pages(uint64_t size)
+{
+	return (size + 4095) / 4096 * 4096;
+}
+
+KM_EXPORT int kickmsg_topic_config_check(
+	const struct kickmsg_topic_config *config, struct kickmsg_topic_sizing *ret)
+{
+	struct kickmsg_topic_config defaults;
+	struct km_geometry geometry;
+	char text[KM_WIRE_TEXT_SIZE];
+
+	if (!config) {
+		kickmsg_topic_config_init(&defaults);
+		config = &defaults;
+	}
+	*ret = (struct kickmsg_topic_sizing){ 0 };
+	if (km_topic_config_to_geometry(config, &geometry, text, sizeof text) < 0) {
+		ret->bad_field = bad_field(config);
+		return -EINVAL;
+	}
+	ret->control_bytes = km_geometry_control_size(&geometry);
+	ret->payload_bytes = km_geometry_payload_size(&geometry);
+	ret->total_bytes = whole_pages(ret->control_bytes) + whole_pages(ret->payload_bytes);
+	ret->needed_pool = km_geometry_needed_pool(&geometry);
+	ret->config_hash = km_config_hash(&geometry, config->linger_ns, config->persistent);
+	return geometry.pool_size < ret->needed_pool;
 }

@@ -80,6 +80,8 @@ static int take_answer(
 static void drop_stray(
 	struct kickmsg_client *client, const union km_msg *answer, int *fds, size_t count)
 {
+	if (answer->header.op == KM_OP_EVENT)
+		client->events++;
 	if (answer->header.op == KM_OP_ATTACHED)
 		give_back(client, answer, fds);
 	km_close_fds(fds, count);
@@ -126,7 +128,7 @@ static int await_answer(struct kickmsg_client *client, uint32_t serial, union km
 
 		if (r == -EAGAIN)
 			r = wait_readable(client->socket, deadline_ns);
-		else if (r == 0 && ret->header.serial == serial)
+		else if (r == 0 && ret->header.serial == serial && ret->header.op != KM_OP_EVENT)
 			return 0;
 		else if (r == 0)
 			drop_stray(client, ret, ret_fds, *ret_count);
@@ -143,7 +145,7 @@ static int call_locked(struct kickmsg_client *client, void *request, size_t size
 	size_t count = 0;
 
 	client->error[0] = '\0';
-	header->serial = ++client->serial;
+	header->serial = ++client->serial ? client->serial : ++client->serial; /* 0: events' */
 	int r = km_wire_send(client->socket, request, size, NULL, 0);
 	if (r == 0)
 		r = await_answer(client, header->serial, ret, fds, &count);

@@ -8,12 +8,17 @@
  *
  * km_publisher_init() and km_subscriber_init() need no broker: they take memory as it is. The tests
  * build on them.
+ *
+ * Orders of what two threads of this process may touch
+ *   P1 publisher's mask of rings   relaxed   loaded after L1: a ring that is somebody else's by now
+ *                                            became live after the mask was widened again
  */
 #pragma once
 
 #include <pthread.h>
 
 #include "kickmsg.h"
+#include "name.h"
 #include "ring.h"
 #include "slotcache.h"
 #include "wire.h"
@@ -31,6 +36,7 @@ struct kickmsg_client {
 	pthread_mutex_t lock; /* all below; control calls take turns */
 	uint32_t serial;
 	uint64_t timeout_ns;
+	uint64_t events; /* topics that came to exist */
 	struct km_attachment *attachments;
 	struct km_client_segment *segments;
 	size_t segment_count;
@@ -61,6 +67,8 @@ struct kickmsg_publisher {
 	uint32_t id;
 	uint64_t sequence;
 	uint64_t failed;
+	_Atomic uint64_t rings;         /* those that it publishes to: all but, perhaps, its own */
+	struct kickmsg_subscriber *own; /* whose ring isn't among them; under the client's lock */
 	uint32_t loan_count;
 	struct km_loan *loans; /* [max_loans] */
 	struct km_slot_cache cache;
@@ -85,7 +93,8 @@ struct kickmsg_subscriber {
 	uint64_t next; /* position that is expected next */
 	uint64_t lost;
 	uint64_t spin_ns;
-	struct km_hold *holds; /* [max_borrows + 1], as the endpoint's held[] */
+	struct kickmsg_publisher *deaf_to; /* doesn't publish to it; under the client's lock */
+	struct km_hold *holds;             /* [max_borrows + 1], as the endpoint's held[] */
 };
 
 /* attachment.region is set. `endpoint` is formatted. Errors: -ENOMEM, -EPROTO. */
@@ -108,6 +117,29 @@ void km_attachment_link(struct km_attachment *attachment, struct kickmsg_client 
 /* Takes it out of the client's list and tells the broker that it is gone. */
 void km_attachment_detach(struct km_attachment *attachment);
 
+/* publisher.c, subscriber.c: attach by a request that is filled in but for its op. */
+int km_publisher_attach(struct kickmsg_client *client, struct km_msg_attach *request,
+	struct kickmsg_publisher **ret);
+int km_subscriber_attach(struct kickmsg_client *client, struct km_msg_attach *request,
+	const struct kickmsg_subscribe_options *options, struct kickmsg_subscriber **ret);
+
+/* The publisher's messages don't go to this subscriber of the same client, until one of the two is
+ * freed. */
+void km_publisher_skip(struct kickmsg_publisher *publisher, struct kickmsg_subscriber *subscriber);
+void km_publisher_unpair(struct kickmsg_publisher *publisher);
+void km_subscriber_unpair(struct kickmsg_subscriber *subscriber);
+
 /* config.c */
 int km_topic_config_to_geometry(const struct kickmsg_topic_config *config, struct km_geometry *ret,
 	char *ret_text, size_t text_size);
+
+/* request.c: fills in names; config (may be null). Errors: -EINVAL, the client's last error says
+ * what. */
+int km_request_name(struct kickmsg_client *client, enum km_kind kind, const char *name,
+	const char *owner, struct km_msg_attach *ret);
+int km_request_config(struct kickmsg_client *client, const struct kickmsg_topic_config *config,
+	struct km_msg_attach *ret);
+/* Once it has succeeded: the last error says so when the config's pool is small. */
+void km_request_warn(struct kickmsg_client *client, const struct km_msg_attach *request);
+int km_request_topic(struct kickmsg_client *client, const struct kickmsg_topic_ref *topic,
+	uint32_t op, struct km_msg_topic *ret);

@@ -5,7 +5,6 @@
 
 #include "cleanup.h"
 #include "control.h"
-#include "name.h"
 
 int km_publisher_init(
 	struct kickmsg_publisher *publisher, struct km_endpoint *endpoint, uint32_t id)
@@ -17,6 +16,8 @@ int km_publisher_init(
 		return -ENOMEM;
 	publisher->endpoint = endpoint;
 	publisher->id = id;
+	km_store(P1, relaxed, &publisher->rings,
+		(UINT64_C(1) << region->geometry.max_subscribers) - 1);
 	for (uint32_t i = 0; i < KM_MAX_RINGS; i++)
 		publisher->cursors[i].head = region->geometry.ring_capacity;
 	km_slot_cache_init(&publisher->cache, region, id);
@@ -34,40 +35,21 @@ void km_publisher_deinit(struct kickmsg_publisher *publisher)
 	publisher->loans = NULL;
 }
 
-static int prepare(struct kickmsg_client *client, const char *topic,
-	const struct kickmsg_topic_config *config, struct km_msg_advertise *ret)
+int km_publisher_attach(struct kickmsg_client *client, struct km_msg_attach *request,
+	struct kickmsg_publisher **ret)
 {
-	char text[KM_WIRE_TEXT_SIZE];
-
-	*ret = (struct km_msg_advertise){ .header.op = KM_OP_ADVERTISE };
-	if (km_name_sanitise(topic, ret->topic, sizeof ret->topic) < 0)
-		return km_client_fail(client, -EINVAL,
-			"topic name \"%.64s\" is empty or longer than %d bytes", topic,
-			KM_NAME_SIZE - 1);
-	if (!config)
-		return 0;
-	ret->has_geometry = 1;
-	int r = km_topic_config_to_geometry(config, &ret->geometry, text, sizeof text);
-	return r < 0 ? km_client_fail(client, r, "topic %s: %.180s", ret->topic, text) : 0;
-}
-
-KM_EXPORT int kickmsg_advertise(struct kickmsg_client *client, const char *topic,
-	const struct kickmsg_topic_config *config, struct kickmsg_publisher **ret)
-{
-	struct km_msg_advertise request;
 	union km_msg answer;
 	int fds[KM_WIRE_MAX_FDS];
 	size_t count = 0;
 	struct km_endpoint *endpoint;
 
-	int r = prepare(client, topic, config, &request);
-	if (r < 0)
-		return r;
 	struct kickmsg_publisher *publisher = calloc(1, sizeof *publisher);
 	if (!publisher)
 		return -ENOMEM;
 	publisher->attachment.role = KM_ROLE_PUBLISHER;
-	r = km_client_call(client, &request, sizeof request, KM_OP_ATTACHED, &answer, fds, &count);
+	request->header.op = KM_OP_ADVERTISE;
+	int r = km_client_call(
+		client, request, sizeof *request, KM_OP_ATTACHED, &answer, fds, &count);
 	if (r < 0) {
 		free(publisher);
 		return r;
@@ -81,14 +63,53 @@ KM_EXPORT int kickmsg_advertise(struct kickmsg_client *client, const char *topic
 		kickmsg_publisher_free(publisher);
 		return r;
 	}
+	km_request_warn(client, request);
 	*ret = publisher;
 	return 0;
+}
+
+static int advertise(struct kickmsg_client *client, const char *topic,
+	const struct kickmsg_topic_config *config, uint32_t flags, struct kickmsg_publisher **ret)
+{
+	struct km_msg_attach request = { .flags = flags };
+	int r = km_request_name(client, KM_KIND_PUBSUB, topic, NULL, &request);
+
+	if (r == 0)
+		r = km_request_config(client, config, &request);
+	return r < 0 ? r : km_publisher_attach(client, &request, ret);
+}
+
+KM_EXPORT int kickmsg_advertise(struct kickmsg_client *client, const char *topic,
+	const struct kickmsg_topic_config *config, struct kickmsg_publisher **ret)
+{
+	return advertise(client, topic, config, 0, ret);
+}
+
+KM_EXPORT int kickmsg_advertise_or_join(struct kickmsg_client *client, const char *topic,
+	const struct kickmsg_topic_config *config, struct kickmsg_publisher **ret)
+{
+	return advertise(client, topic, config, KM_ATTACH_ANY_CONFIG, ret);
+}
+
+KM_EXPORT void kickmsg_publisher_get_stats(
+	const struct kickmsg_publisher *publisher, struct kickmsg_publisher_stats *ret)
+{
+	const struct km_endpoint *record = publisher->endpoint;
+
+	*ret = (struct kickmsg_publisher_stats){
+		.sent = km_load(H2, relaxed, &record->messages),
+		.failed = km_load(H2, relaxed, &record->failed),
+		.evicted = km_load(H2, relaxed, &record->evicted),
+		.loans = publisher->loan_count,
+		.publisher_id = publisher->id,
+	};
 }
 
 KM_EXPORT void kickmsg_publisher_free(struct kickmsg_publisher *publisher)
 {
 	if (!publisher)
 		return;
+	km_publisher_unpair(publisher);
 	km_publisher_deinit(publisher);
 	/* unmapped first: when the broker hears of it, nothing here can touch the region any more
 	 */

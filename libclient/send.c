@@ -79,7 +79,7 @@ static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t le
 	const struct km_region *region = &publisher->attachment.region;
 	struct km_sample_header *sample = km_region_sample(region, slot);
 	uint64_t live = km_load(L1, acquire, &region->header->live);
-	uint64_t targets = live & ((UINT64_C(1) << region->geometry.max_subscribers) - 1);
+	uint64_t targets = live & km_load(P1, relaxed, &publisher->rings);
 	uint64_t failed = 0;
 
 	if (live & KM_LIVE_QUARANTINED) {

@@ -5,7 +5,7 @@
 
 #include "cleanup.h"
 #include "control.h"
-#include "name.h"
+#include "wait.h"
 
 int km_subscriber_init(struct kickmsg_subscriber *subscriber, struct km_endpoint *endpoint,
 	uint32_t ring_index, uint64_t start)
@@ -37,27 +37,46 @@ void km_subscriber_deinit(struct kickmsg_subscriber *subscriber)
 	subscriber->holds = NULL;
 }
 
-KM_EXPORT int kickmsg_subscribe(struct kickmsg_client *client, const char *topic,
+static int check_options(
+	struct kickmsg_client *client, const struct kickmsg_subscribe_options *options)
+{
+	static const struct kickmsg_subscribe_options zero;
+
+	if (options->skip_own <= 1 && options->reserved32 == 0 &&
+		memcmp(options->reserved, zero.reserved, sizeof zero.reserved) == 0)
+		return 0;
+	return km_client_fail(
+		client, -EINVAL, "fields of the subscribe options that must be zero are not");
+}
+
+int km_subscriber_attach(struct kickmsg_client *client, struct km_msg_attach *request,
 	const struct kickmsg_subscribe_options *options, struct kickmsg_subscriber **ret)
 {
-	struct km_msg_subscribe request = { .header.op = KM_OP_SUBSCRIBE };
+	static const struct kickmsg_subscribe_options defaults;
 	union km_msg answer;
 	int fds[KM_WIRE_MAX_FDS];
 	size_t count = 0;
 	struct km_endpoint *endpoint;
 
-	if (km_name_sanitise(topic, request.topic, sizeof request.topic) < 0)
-		return km_client_fail(client, -EINVAL,
-			"topic name \"%.64s\" is empty or longer than %d bytes", topic,
-			KM_NAME_SIZE - 1);
+	if (!options)
+		options = &defaults;
+	int r = check_options(client, options);
+	if (r < 0)
+		return r;
+	if (options->schema) {
+		request->has_wanted = 1;
+		memcpy(&request->wanted, options->schema, sizeof request->wanted);
+	}
 	struct kickmsg_subscriber *subscriber = calloc(1, sizeof *subscriber);
 	if (!subscriber)
 		return -ENOMEM;
 	subscriber->attachment.role = KM_ROLE_SUBSCRIBER;
-	subscriber->spin_ns = options ? options->spin_ns : 0;
-	int r = km_client_call(
-		client, &request, sizeof request, KM_OP_ATTACHED, &answer, fds, &count);
+	subscriber->spin_ns = options->spin_ns;
+	request->header.op = KM_OP_SUBSCRIBE;
+	r = km_client_call(client, request, sizeof *request, KM_OP_ATTACHED, &answer, fds, &count);
 	if (r < 0) {
+		if (r == -EPROTOTYPE && options->ret_schema_diff)
+			*options->ret_schema_diff = answer.error.detail;
 		free(subscriber);
 		return r;
 	}
@@ -71,14 +90,82 @@ KM_EXPORT int kickmsg_subscribe(struct kickmsg_client *client, const char *topic
 		kickmsg_subscriber_free(subscriber);
 		return r;
 	}
+	km_request_warn(client, request);
 	*ret = subscriber;
 	return 0;
+}
+
+KM_EXPORT int kickmsg_subscribe(struct kickmsg_client *client, const char *topic,
+	const struct kickmsg_subscribe_options *options, struct kickmsg_subscriber **ret)
+{
+	struct km_msg_attach request = { 0 };
+	uint64_t wait_ns = options ? options->wait_ns : 0, seen;
+	struct kickmsg_topic_ref ref = { .name = topic };
+	struct km_wait_state wait;
+	int r = km_request_name(client, KM_KIND_PUBSUB, topic, NULL, &request);
+
+	if (r == 0)
+		r = km_subscriber_attach(client, &request, options, ret);
+	if (r != -ENOENT || wait_ns == 0)
+		return r;
+	km_wait_begin(&wait, wait_ns);
+	do {
+		/* asked for before looking again: whatever comes after that look is told */
+		r = km_wait_ask(client, &ref, &seen);
+		if (r == 0)
+			r = km_subscriber_attach(client, &request, options, ret);
+	} while (r == -ENOENT && (r = km_wait_event(client, &wait, seen)) == 0);
+	return r;
+}
+
+KM_EXPORT int kickmsg_subscribe_or_create(struct kickmsg_client *client, const char *topic,
+	const struct kickmsg_topic_config *config, const struct kickmsg_subscribe_options *options,
+	struct kickmsg_subscriber **ret)
+{
+	struct km_msg_attach request = { .flags = KM_ATTACH_CREATE | KM_ATTACH_ANY_CONFIG };
+	int r = km_request_name(client, KM_KIND_PUBSUB, topic, NULL, &request);
+
+	if (r == 0)
+		r = km_request_config(client, config, &request);
+	return r < 0 ? r : km_subscriber_attach(client, &request, options, ret);
+}
+
+/* The first position from head on that carries no message. */
+static uint64_t count_waiting(const struct kickmsg_subscriber *subscriber)
+{
+	const struct km_region *region = &subscriber->attachment.region;
+	uint64_t head = km_load(R2, acquire, &subscriber->ring->head), p = head;
+
+	while (p - head < region->geometry.ring_capacity) {
+		uint64_t cell = km_load(
+			R1, acquire, &subscriber->ring->cells[p & region->cell_mask]);
+
+		if (km_cell_laps_ahead(cell, p, region->cell_shift) < 0)
+			break;
+		p++;
+	}
+	return p - head;
+}
+
+KM_EXPORT void kickmsg_subscriber_get_stats(
+	const struct kickmsg_subscriber *subscriber, struct kickmsg_subscriber_stats *ret)
+{
+	*ret = (struct kickmsg_subscriber_stats){
+		.received = km_load(H2, relaxed, &subscriber->endpoint->messages),
+		.lost = kickmsg_subscriber_lost(subscriber),
+		.waiting = count_waiting(subscriber) + subscriber->has_pending,
+		.borrowed = subscriber->borrowed,
+		.ring = subscriber->ring_index,
+	};
+	ret->received -= subscriber->has_pending;
 }
 
 KM_EXPORT void kickmsg_subscriber_free(struct kickmsg_subscriber *subscriber)
 {
 	if (!subscriber)
 		return;
+	/* before somebody else may get its ring */
+	km_subscriber_unpair(subscriber);
 	km_subscriber_deinit(subscriber);
 	/* unmapped first: when the broker hears of it, nothing here can touch the region any more
 	 */

@@ -203,7 +203,7 @@ END_TEST
 START_TEST(client_that_drops_its_segment_is_dead)
 {
 	int segment, socket = test_peer_hello(broker.socket, "raw", &segment);
-	struct km_msg_subscribe request = { .header.op = KM_OP_SUBSCRIBE, .topic = "t" };
+	struct km_msg_attach request = { .header.op = KM_OP_SUBSCRIBE, .topic = "t" };
 	union km_msg answer;
 
 	ck_assert_int_eq(test_peer_call(socket, &request, sizeof request, &answer), KM_OP_ATTACHED);

@@ -72,7 +72,7 @@ END_TEST
 static int raw_advertise(
 	int socket, const char *topic, const struct km_geometry *geometry, union km_msg *ret)
 {
-	struct km_msg_advertise request = { .header = { KM_OP_ADVERTISE, 7 } };
+	struct km_msg_attach request = { .header = { KM_OP_ADVERTISE, 7 } };
 
 	snprintf(request.topic, sizeof request.topic, "%s", topic);
 	if (geometry) {

@@ -55,10 +55,14 @@ START_TEST(to_geometry_each_bad_field_named_with_value)
 	bad("max_loans", "0");
 	config.max_borrows = 1025;
 	bad("max_borrows", "1024");
-	for (size_t i = 0; i < 4; i++) {
-		config.reserved[i] = 1;
-		bad("reserved", "zero");
-	}
+	config.linger_ns = UINT64_MAX;
+	bad("linger_ns", "18446744073709551615");
+	config.persistent = 2;
+	bad("persistent", "2");
+	config.reserved32 = 1;
+	bad("reserved", "zero");
+	config.reserved[0] = 1;
+	bad("reserved", "zero");
 }
 END_TEST
 

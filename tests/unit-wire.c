@@ -17,12 +17,19 @@ static const struct kind {
 	size_t min_fds, max_fds;
 } kinds[] = {
 	{ KM_OP_HELLO, true, sizeof(struct km_msg_hello), 0, 0 },
-	{ KM_OP_ADVERTISE, true, sizeof(struct km_msg_advertise), 0, 0 },
-	{ KM_OP_SUBSCRIBE, true, sizeof(struct km_msg_subscribe), 0, 0 },
+	{ KM_OP_ADVERTISE, true, sizeof(struct km_msg_attach), 0, 0 },
+	{ KM_OP_SUBSCRIBE, true, sizeof(struct km_msg_attach), 0, 0 },
 	{ KM_OP_DETACH, true, sizeof(struct km_msg_detach), 0, 0 },
 	{ KM_OP_LIST, true, sizeof(struct km_msg_list), 0, 0 },
 	{ KM_OP_DIAGNOSE, true, sizeof(struct km_msg_diagnose), 0, 0 },
 	{ KM_OP_REPAIR, true, sizeof(struct km_msg_repair), 0, 0 },
+	{ KM_OP_INFO, true, sizeof(struct km_msg_topic), 0, 0 },
+	{ KM_OP_STATS, true, sizeof(struct km_msg_topic), 0, 0 },
+	{ KM_OP_PEOPLE, true, sizeof(struct km_msg_topic), 0, 0 },
+	{ KM_OP_SCHEMA, true, sizeof(struct km_msg_topic), 0, 0 },
+	{ KM_OP_CLAIM, true, sizeof(struct km_msg_claim), 0, 0 },
+	{ KM_OP_UNLINK, true, sizeof(struct km_msg_topic), 0, 0 },
+	{ KM_OP_WAIT, true, sizeof(struct km_msg_topic), 0, 0 },
 	{ KM_OP_OK, false, sizeof(struct km_msg_ok), 0, 0 },
 	{ KM_OP_ERROR, false, sizeof(struct km_msg_error), 0, 0 },
 	{ KM_OP_HELLO_OK, false, sizeof(struct km_msg_hello_ok), 1, 1 },
@@ -30,6 +37,11 @@ static const struct kind {
 	{ KM_OP_LIST_OK, false, sizeof(struct km_msg_list_ok), 0, 0 },
 	{ KM_OP_DIAGNOSE_OK, false, sizeof(struct km_msg_diagnose_ok), 0, 0 },
 	{ KM_OP_REPAIR_OK, false, sizeof(struct km_msg_repair_ok), 0, 0 },
+	{ KM_OP_INFO_OK, false, sizeof(struct km_msg_info_ok), 0, 0 },
+	{ KM_OP_STATS_OK, false, sizeof(struct km_msg_stats_ok), 0, 0 },
+	{ KM_OP_PEOPLE_OK, false, sizeof(struct km_msg_people_ok), 0, 0 },
+	{ KM_OP_SCHEMA_OK, false, sizeof(struct km_msg_schema_ok), 0, 0 },
+	{ KM_OP_EVENT, false, sizeof(struct km_msg_event), 0, 0 },
 };
 #define KINDS (sizeof kinds / sizeof kinds[0])
 
@@ -45,6 +57,8 @@ static void fill(const struct kind *kind, size_t fds)
 {
 	memset(&m, 0, sizeof m);
 	m.msg.header = (struct km_msg_header){ kind->op, 7 };
+	if (kind->op == KM_OP_EVENT)
+		m.msg.header.serial = 0;
 	if (kind->op == KM_OP_REPAIR)
 		m.msg.repair.what = KM_REPAIR_ALL;
 	if (kind->op == KM_OP_ERROR)
@@ -144,7 +158,8 @@ END_TEST
 
 START_TEST(check_unknown_op_eproto)
 {
-	static const uint32_t ops[] = { 0, 8, 63, 71, 0x80000001, UINT32_MAX };
+	static const uint32_t ops[] = { 0, KM_OP_WAIT + 1, 63, KM_OP_EVENT + 1, 0x80000001,
+		UINT32_MAX };
 
 	for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
 		memset(&m, 0, sizeof m);
@@ -173,11 +188,51 @@ static const struct {
 	WRONG(KM_OP_HELLO, hello, name, 'x'),
 	WRONG(KM_OP_HELLO, hello, prefix, 'x'),
 	WRONG(KM_OP_HELLO, hello, reserved, 1),
-	WRONG(KM_OP_ADVERTISE, advertise, topic, 'x'),
-	WRONG(KM_OP_ADVERTISE, advertise, reserved, 1),
-	WRONG(KM_OP_ADVERTISE, advertise, has_geometry, 2),
-	WRONG(KM_OP_ADVERTISE, advertise, geometry, 1), /* though has_geometry is 0 */
-	WRONG(KM_OP_SUBSCRIBE, subscribe, topic, 'x'),
+	WRONG(KM_OP_ADVERTISE, attach, topic, 'x'),
+	WRONG(KM_OP_ADVERTISE, attach, reserved, 1),
+	WRONG(KM_OP_ADVERTISE, attach, has_geometry, 2),
+	WRONG(KM_OP_ADVERTISE, attach, geometry, 1), /* though has_geometry is 0 */
+	WRONG(KM_OP_SUBSCRIBE, attach, topic, 'x'),
+	WRONG(KM_OP_HELLO, hello, raw_prefix, 'x'),
+	WRONG(KM_OP_ADVERTISE, attach, raw, 'x'),
+	WRONG(KM_OP_ADVERTISE, attach, owner, 'x'),
+	WRONG(KM_OP_ADVERTISE, attach, raw_owner, 'x'),
+	WRONG(KM_OP_ADVERTISE, attach, kind, 3),
+	WRONG(KM_OP_ADVERTISE, attach, flags, 8),
+	WRONG(KM_OP_ADVERTISE, attach, flags, KM_ATTACH_CREATE),
+	WRONG(KM_OP_ADVERTISE, attach, linger_ns, 1), /* though has_geometry is 0 */
+	WRONG(KM_OP_ADVERTISE, attach, persistent, 1),
+	WRONG(KM_OP_ADVERTISE, attach, has_schema, 2),
+	WRONG(KM_OP_ADVERTISE, attach, has_wanted, 2),
+	WRONG(KM_OP_ADVERTISE, attach, reserved2, 1),
+	WRONG(KM_OP_SUBSCRIBE, attach, flags, KM_ATTACH_MUST_EXIST),
+	WRONG(KM_OP_SUBSCRIBE, attach, has_wanted, 2),
+	WRONG(KM_OP_INFO, topic, topic, 'x'),
+	WRONG(KM_OP_INFO, topic, raw, 'x'),
+	WRONG(KM_OP_STATS, topic, prefix, 'x'),
+	WRONG(KM_OP_UNLINK, topic, owner, 'x'),
+	WRONG(KM_OP_UNLINK, topic, kind, 1),
+	WRONG(KM_OP_WAIT, topic, reserved, 1),
+	WRONG(KM_OP_SCHEMA, topic, cursor, 1),
+	WRONG(KM_OP_CLAIM, topic, topic, 'x'),
+	WRONG(KM_OP_DIAGNOSE, diagnose, owner, 'x'),
+	WRONG(KM_OP_DIAGNOSE, diagnose, kind, 1),
+	WRONG(KM_OP_DIAGNOSE, diagnose, reserved0, 1),
+	WRONG(KM_OP_REPAIR, repair, owner, 'x'),
+	WRONG(KM_OP_REPAIR, repair, kind, 1),
+	WRONG(KM_OP_REPAIR, repair, reserved0, 1),
+	WRONG(KM_OP_INFO_OK, info_ok, entry.raw, 'x'),
+	WRONG(KM_OP_INFO_OK, info_ok, entry.raw_owner, 'x'),
+	WRONG(KM_OP_INFO_OK, info_ok, entry.region, 'x'),
+	WRONG(KM_OP_INFO_OK, info_ok, entry.kind, 1),
+	WRONG(KM_OP_STATS_OK, stats_ok, ring_count, 1),
+	WRONG(KM_OP_STATS_OK, stats_ok, reserved, 1),
+	WRONG(KM_OP_PEOPLE_OK, people_ok, count, 1),
+	WRONG(KM_OP_PEOPLE_OK, people_ok, reserved, 1),
+	WRONG(KM_OP_SCHEMA_OK, schema_ok, has_schema, 2),
+	WRONG(KM_OP_SCHEMA_OK, schema_ok, won, 2),
+	WRONG(KM_OP_EVENT, event, header.serial, 1),
+	WRONG(KM_OP_EVENT, event, reserved, 1),
 	WRONG(KM_OP_DIAGNOSE, diagnose, topic, 'x'),
 	WRONG(KM_OP_DIAGNOSE, diagnose, prefix, 'x'),
 	WRONG(KM_OP_REPAIR, repair, topic, 'x'),

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Broadcast channels, mailboxes, and the end of names.
+ *
+ * A member of a channel that doesn't want to hear itself isn't sent to: its publisher leaves its
+ * subscriber's ring out. So its own messages push nothing out of its ring, its losses stay those
+ * of others' messages, and receiving costs nobody anything.
+ */
+#include <errno.h>
+
+#include "control.h"
+
+static uint64_t all_rings(const struct kickmsg_publisher *publisher)
+{
+	return (UINT64_C(1) << publisher->attachment.region.geometry.max_subscribers) - 1;
+}
+
+void km_publisher_skip(struct kickmsg_publisher *publisher, struct kickmsg_subscriber *subscriber)
+{
+	struct kickmsg_client *client = publisher->attachment.client;
+
+	pthread_mutex_lock(&client->lock);
+	publisher->own = subscriber;
+	subscriber->deaf_to = publisher;
+	km_store(P1, relaxed, &publisher->rings,
+		all_rings(publisher) & ~(UINT64_C(1) << subscriber->ring_index));
+	pthread_mutex_unlock(&client->lock);
+}
+
+static void unpair(struct kickmsg_publisher *publisher)
+{
+	publisher->own->deaf_to = NULL;
+	publisher->own = NULL;
+	km_store(P1, relaxed, &publisher->rings, all_rings(publisher));
+}
+
+void km_publisher_unpair(struct kickmsg_publisher *publisher)
+{
+	struct kickmsg_client *client = publisher->attachment.client;
+
+	if (!client)
+		return;
+	pthread_mutex_lock(&client->lock);
+	if (publisher->own)
+		unpair(publisher);
+	pthread_mutex_unlock(&client->lock);
+}
+
+void km_subscriber_unpair(struct kickmsg_subscriber *subscriber)
+{
+	struct kickmsg_client *client = subscriber->attachment.client;
+
+	if (!client)
+		return;
+	pthread_mutex_lock(&client->lock);
+	if (subscriber->deaf_to)
+		unpair(subscriber->deaf_to);
+	pthread_mutex_unlock(&client->lock);
+}
+
+KM_EXPORT int kickmsg_join_broadcast(struct kickmsg_client *client, const char *channel,
+	const struct kickmsg_topic_config *config, const struct kickmsg_subscribe_options *options,
+	struct kickmsg_publisher **ret_publisher, struct kickmsg_subscriber **ret_subscriber)
+{
+	struct km_msg_attach advertise = { 0 }, subscribe = { 0 };
+	struct kickmsg_publisher *publisher;
+	struct kickmsg_subscriber *subscriber;
+	int r = km_request_name(client, KM_KIND_BROADCAST, channel, NULL, &advertise);
+
+	if (r == 0)
+		r = km_request_config(client, config, &advertise);
+	if (r < 0)
+		return r;
+	subscribe = advertise;
+	/* the subscriber first: what it refuses for its schema isn't created or claimed */
+	subscribe.flags = KM_ATTACH_CREATE;
+	r = km_subscriber_attach(client, &subscribe, options, &subscriber);
+	if (r < 0)
+		return r;
+	r = km_publisher_attach(client, &advertise, &publisher);
+	if (r < 0) {
+		kickmsg_subscriber_free(subscriber);
+		return r;
+	}
+	if (options && options->skip_own)
+		km_publisher_skip(publisher, subscriber);
+	*ret_publisher = publisher;
+	*ret_subscriber = subscriber;
+	return 0;
+}
+
+KM_EXPORT int kickmsg_create_mailbox(struct kickmsg_client *client, const char *tag,
+	const struct kickmsg_topic_config *config, const struct kickmsg_subscribe_options *options,
+	struct kickmsg_subscriber **ret)
+{
+	struct km_msg_attach request = { .flags = KM_ATTACH_CREATE };
+	int r = km_request_name(client, KM_KIND_MAILBOX, tag, NULL, &request);
+
+	if (r == 0)
+		r = km_request_config(client, config, &request);
+	return r < 0 ? r : km_subscriber_attach(client, &request, options, ret);
+}
+
+KM_EXPORT int kickmsg_open_mailbox(struct kickmsg_client *client, const char *owner,
+	const char *tag, struct kickmsg_publisher **ret)
+{
+	struct km_msg_attach request = { .flags = KM_ATTACH_MUST_EXIST };
+	int r = km_request_name(client, KM_KIND_MAILBOX, tag, owner ? owner : "", &request);
+
+	return r < 0 ? r : km_publisher_attach(client, &request, ret);
+}
+
+KM_EXPORT int kickmsg_unlink(struct kickmsg_client *client, const struct kickmsg_topic_ref *topic)
+{
+	struct km_msg_topic request;
+	union km_msg answer;
+	int r = km_request_topic(client, topic, KM_OP_UNLINK, &request);
+
+	return r < 0 ? r
+		     : km_client_call(
+			       client, &request, sizeof request, KM_OP_OK, &answer, NULL, NULL);
+}
+
+KM_EXPORT int kickmsg_unlink_topic(struct kickmsg_client *client, const char *topic)
+{
+	struct kickmsg_topic_ref ref = { .name = topic, .kind = KICKMSG_PUBSUB };
+
+	return kickmsg_unlink(client, &ref);
+}
+
+KM_EXPORT int kickmsg_unlink_broadcast(struct kickmsg_client *client, const char *channel)
+{
+	struct kickmsg_topic_ref ref = { .name = channel, .kind = KICKMSG_BROADCAST };
+
+	return kickmsg_unlink(client, &ref);
+}
+
+KM_EXPORT int kickmsg_unlink_mailbox(struct kickmsg_client *client, const char *tag)
+{
+	struct kickmsg_topic_ref ref = { .name = tag, .kind = KICKMSG_MAILBOX };
+
+	return kickmsg_unlink(client, &ref);
+}

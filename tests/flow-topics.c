@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What can be said and asked about topics: schemas, numbers, health, sizing, and a list of ten
+ * thousand. */
+#include <sys/resource.h>
+
+#include "flow.h"
+
+#define MANY 10000
+
+/* Ten thousand, or as many as this machine lets the broker have descriptors for, two each. */
+static int many(void)
+{
+	struct rlimit limit;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	if (limit.rlim_max >= 2 * MANY + 200)
+		return MANY;
+	printf("%d topics: no more than %llu descriptors may be open\n",
+		(int)(limit.rlim_max - 200) / 2, (unsigned long long)limit.rlim_max);
+	return (int)(limit.rlim_max - 200) / 2;
+}
+
+static struct kickmsg_client *client, *other;
+
+static void setup(void)
+{
+	test_broker_start(&broker, "[broker]\nlog_level = error\n[limits]\ntopics = 10010\n");
+	client = flow_client("a");
+	other = flow_client("b");
+}
+
+static void setup_plain(void)
+{
+	test_broker_start(&broker, NULL);
+	client = flow_client("a");
+	other = flow_client("b");
+}
+
+static void teardown(void)
+{
+	kickmsg_client_free(client);
+	kickmsg_client_free(other);
+	flow_stop();
+}
+
+static struct kickmsg_schema schema_of(const char *type, uint32_t version)
+{
+	struct kickmsg_schema schema = { .version = version };
+
+	kickmsg_schema_set_identity(&schema, type, strlen(type));
+	kickmsg_schema_set_layout(&schema, "u32", 3);
+	snprintf(schema.name, sizeof schema.name, "%s", type);
+	return schema;
+}
+
+START_TEST(schema_at_creation_and_agreement)
+{
+	struct kickmsg_schema schema = schema_of("imu", 1), another = schema_of("gps", 2), got;
+	struct kickmsg_topic_config config;
+	struct kickmsg_topic_ref ref = { .name = "t" };
+	struct kickmsg_publisher *p = NULL;
+	struct kickmsg_subscriber *s = NULL;
+	uint32_t diff = 0;
+	struct kickmsg_subscribe_options options = { .schema = &schema, .ret_schema_diff = &diff };
+
+	ck_assert_uint_eq(
+		kickmsg_fnv1a64(KICKMSG_FNV1A64_INIT, "a", 1), UINT64_C(0xaf63dc4c8601ec8c));
+	ck_assert_uint_eq(schema.identity_algo, KICKMSG_ALGO_FNV1A64);
+	kickmsg_topic_config_init(&config);
+	config.schema = &schema;
+	flow_advertise(client, "t", &config);
+	ck_assert_int_eq(kickmsg_topic_schema(other, &ref, &got), 0);
+	ck_assert_int_eq(memcmp(&got, &schema, sizeof got), 0);
+	ck_assert_int_eq(kickmsg_subscribe(other, "t", &options, &s), 0);
+	config.schema = &another;
+	ck_assert_int_eq(kickmsg_advertise(other, "t", &config, &p), -EEXIST);
+	ck_assert_ptr_nonnull(strstr(kickmsg_client_last_error(other), "identity, version, name"));
+	ck_assert_int_eq(kickmsg_advertise_or_join(other, "t", &config, &p), 0);
+	options.schema = &another;
+	s = NULL;
+	ck_assert_int_eq(kickmsg_subscribe(other, "t", &options, &s), -EPROTOTYPE);
+	ck_assert_uint_eq(
+		diff, KICKMSG_SCHEMA_IDENTITY | KICKMSG_SCHEMA_VERSION | KICKMSG_SCHEMA_NAME);
+	ck_assert_ptr_null(s);
+	another = schema;
+	another.flags = 9;
+	another.reserved[3] = 1;
+	ck_assert_int_eq(kickmsg_subscribe(other, "t", &options, &s), 0);
+}
+END_TEST
+
+START_TEST(schema_claimed_once)
+{
+	struct kickmsg_schema schema = schema_of("imu", 1), another = schema_of("gps", 1), got;
+	struct kickmsg_topic_ref ref = { .name = "t" }, none = { .name = "none" };
+	struct kickmsg_subscriber *s = NULL;
+	struct kickmsg_subscribe_options options = { .schema = &schema };
+
+	ck_assert_int_eq(kickmsg_subscribe_or_create(client, "t", NULL, &options, &s), -EPROTOTYPE);
+	ck_assert_int_eq(kickmsg_topic_schema(other, &ref, &got), -ENOENT); /* nothing left of it */
+	flow_advertise(client, "t", NULL);
+	ck_assert_int_eq(kickmsg_topic_schema(other, &ref, &got), -ENODATA);
+	ck_assert_int_eq(kickmsg_subscribe(other, "t", &options, &s), -EPROTOTYPE);
+	ck_assert_int_eq(kickmsg_claim_schema(other, &ref, &schema, &got), -EPERM);
+	ck_assert_int_eq(kickmsg_claim_schema(client, &none, &schema, &got), -ENOENT);
+	ck_assert_int_eq(kickmsg_claim_schema(client, &ref, &schema, &got), 0);
+	flow_advertise(other, "t", NULL);
+	ck_assert_int_eq(kickmsg_claim_schema(other, &ref, &another, &got), -EEXIST);
+	ck_assert_str_eq(got.name, "imu");
+	ck_assert_int_eq(kickmsg_claim_schema(other, &ref, &schema, NULL), 0);
+	ck_assert_int_eq(kickmsg_subscribe(other, "t", &options, &s), 0);
+}
+END_TEST
+
+START_TEST(schema_diff_each_bit)
+{
+	static const struct {
+		size_t offset;
+		uint32_t bit;
+	} fields[] = {
+		{ offsetof(struct kickmsg_schema, identity) + 63, KICKMSG_SCHEMA_IDENTITY },
+		{ offsetof(struct kickmsg_schema, layout), KICKMSG_SCHEMA_LAYOUT },
+		{ offsetof(struct kickmsg_schema, version), KICKMSG_SCHEMA_VERSION },
+		{ offsetof(struct kickmsg_schema, name), KICKMSG_SCHEMA_NAME },
+		{ offsetof(struct kickmsg_schema, name) + 9, 0 }, /* behind its end */
+		{ offsetof(struct kickmsg_schema, identity_algo), KICKMSG_SCHEMA_IDENTITY_ALGO },
+		{ offsetof(struct kickmsg_schema, layout_algo), KICKMSG_SCHEMA_LAYOUT_ALGO },
+		{ offsetof(struct kickmsg_schema, flags), 0 },
+		{ offsetof(struct kickmsg_schema, reserved), 0 },
+	};
+	struct kickmsg_schema a = schema_of("imu", 1), b;
+
+	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+		b = a;
+		((unsigned char *)&b)[fields[i].offset] ^= 0x41;
+		ck_assert_uint_eq(kickmsg_schema_diff(&a, &b), fields[i].bit);
+	}
+}
+END_TEST
+
+START_TEST(stats_of_rings_topic_and_handles)
+{
+	struct kickmsg_topic_config config;
+	struct kickmsg_topic_ref ref = { .name = "t" };
+	struct kickmsg_topic_stats stats;
+	struct kickmsg_publisher_stats sent;
+	struct kickmsg_subscriber_stats got;
+	struct kickmsg_topic_diagnosis health;
+	struct kickmsg_sample sample;
+	void *loan;
+
+	kickmsg_topic_config_init(&config);
+	config.ring_capacity = 8;
+	config.pool_size = 16;
+	config.max_subscribers = 3;
+	struct kickmsg_publisher *p = flow_advertise(client, "t", &config);
+	ck_assert_ptr_nonnull(strstr(kickmsg_client_last_error(client), "pool_size = 16"));
+	ck_assert(test_broker_logged(&broker, "pool_size = 16 is below"));
+	struct kickmsg_subscriber *s = flow_subscribe(other, "t");
+	struct kickmsg_subscriber *t = flow_subscribe(other, "t");
+	for (int i = 0; i < 20; i++)
+		ck_assert_int_eq(kickmsg_send(p, &i, sizeof i), sizeof i);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(kickmsg_try_receive(s, &sample), 0);
+		ck_assert_int_eq(kickmsg_sample_release(&sample), 0);
+	}
+	ck_assert_int_eq(kickmsg_topic_stats(client, &ref, &stats), 0);
+	ck_assert_uint_eq(stats.sent, 20);
+	ck_assert_uint_eq(stats.ring_count, 3);
+	ck_assert_uint_eq(stats.live_rings, 2);
+	ck_assert_uint_eq(stats.free_slots, 8);
+	ck_assert_uint_eq(stats.received, 3);
+	ck_assert_uint_eq(stats.evicted, 24);
+	ck_assert_uint_eq(stats.rings[0].written, 20);
+	ck_assert_uint_eq(stats.rings[0].evicted, 12);
+	ck_assert_uint_eq(stats.rings[0].received, 3);
+	ck_assert_uint_eq(stats.rings[0].waiting, 5);
+	ck_assert_uint_eq(stats.rings[1].waiting, 8);
+	ck_assert_uint_eq(stats.rings[2].live, 0);
+	ck_assert_uint_eq(stats.rings[0].pid, (uint32_t)getpid());
+	kickmsg_subscriber_get_stats(s, &got);
+	ck_assert_uint_eq(got.received, 3);
+	ck_assert_uint_eq(got.lost, 12);
+	ck_assert_uint_eq(got.waiting, 5);
+	for (int i = 0; i < 8; i++)
+		ck_assert_int_eq(kickmsg_loan(p, 4, &loan), 0);
+	ck_assert_int_eq(kickmsg_send(p, "x", 1), -EAGAIN);
+	kickmsg_publisher_get_stats(p, &sent);
+	ck_assert_uint_eq(sent.sent, 20);
+	ck_assert_uint_eq(sent.failed, 1);
+	ck_assert_uint_eq(sent.evicted, 24);
+	ck_assert_uint_eq(sent.loans, 8);
+	ck_assert_int_eq(kickmsg_topic_diagnose(other, &ref, &health), 0);
+	ck_assert_uint_eq(health.healthy, 1);
+	ck_assert_uint_eq(health.slots_loaned, 8);
+	/* what those did who left stays in the sums; what lay unread in a ring isn't lost */
+	kickmsg_subscriber_free(s);
+	kickmsg_publisher_free(p);
+	ck_assert_int_eq(kickmsg_topic_stats(client, &ref, &stats), 0);
+	ck_assert_uint_eq(stats.sent, 20);
+	ck_assert_uint_eq(stats.failed, 1);
+	ck_assert_uint_eq(stats.received, 3);
+	ck_assert_uint_eq(stats.evicted, 24);
+	ck_assert_uint_eq(stats.live_rings, 1);
+	kickmsg_subscriber_free(t);
+	ck_assert_int_eq(kickmsg_topic_stats(client, &ref, &stats), -ENOENT);
+}
+END_TEST
+
+START_TEST(config_check_says_cost_and_need)
+{
+	struct kickmsg_topic_config config;
+	struct kickmsg_topic_sizing sizing;
+	struct kickmsg_topic_ref ref = { .name = "t" };
+	struct kickmsg_topic_info info;
+
+	ck_assert_int_eq(kickmsg_topic_config_check(NULL, &sizing), 1);
+	kickmsg_topic_config_init(&config);
+	config.pool_size = (uint32_t)sizing.needed_pool;
+	ck_assert_int_eq(kickmsg_topic_config_check(&config, &sizing), 0);
+	flow_advertise(client, "t", &config);
+	ck_assert_str_eq(kickmsg_client_last_error(client), "");
+	ck_assert_int_eq(kickmsg_topic_info(client, &ref, &info), 0);
+	ck_assert_uint_eq(info.config_hash, sizing.config_hash);
+	ck_assert_uint_eq(info.total_bytes, sizing.control_bytes + sizing.payload_bytes);
+	config.persistent = 1;
+	ck_assert_int_eq(kickmsg_topic_config_check(&config, &sizing), 0);
+	ck_assert_uint_ne(info.config_hash, sizing.config_hash);
+	config.ring_capacity = 3;
+	ck_assert_int_eq(kickmsg_topic_config_check(&config, &sizing), -EINVAL);
+	ck_assert_str_eq(sizing.bad_field, "ring_capacity");
+}
+END_TEST
+
+/* Every topic exactly once, in order, while others come and go. */
+START_TEST(list_ten_thousand_topics)
+{
+	struct kickmsg_topic_config config;
+	struct kickmsg_topic_info page[37];
+	uint64_t cursor = 0, last = 0;
+	char name[32];
+	unsigned found = 0;
+	const int count = many();
+	ssize_t n;
+
+	kickmsg_topic_config_init(&config);
+	config.max_subscribers = config.ring_capacity = 1;
+	config.pool_size = 2;
+	config.max_payload_size = 8;
+	config.persistent = 1;
+	for (int i = 0; i < count; i++) {
+		snprintf(name, sizeof name, "t%d", i);
+		kickmsg_publisher_free(flow_advertise(client, name, &config));
+	}
+	while ((n = kickmsg_topic_list(other, &cursor, page, 37)) > 0) {
+		for (ssize_t i = 0; i < n; i++) {
+			ck_assert_uint_gt(page[i].id, last);
+			last = page[i].id;
+			if (page[i].name[0] != 't')
+				continue;
+			snprintf(name, sizeof name, "t%u", found++);
+			ck_assert_str_eq(page[i].name, name);
+		}
+		/* the last one that was told goes, and another one comes and goes */
+		if (found % 5 == 0)
+			ck_assert_int_eq(kickmsg_unlink_topic(client, page[n - 1].name), 0);
+		kickmsg_publisher_free(flow_advertise(client, "other", NULL));
+	}
+	ck_assert_int_eq(n, 0);
+	ck_assert_uint_eq(found, (unsigned)count);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("topics");
+	TCase *tc = tcase_create("topics"), *list = tcase_create("many");
+
+	tcase_add_checked_fixture(tc, setup_plain, teardown);
+	tcase_add_test(tc, schema_at_creation_and_agreement);
+	tcase_add_test(tc, schema_claimed_once);
+	tcase_add_test(tc, schema_diff_each_bit);
+	tcase_add_test(tc, stats_of_rings_topic_and_handles);
+	tcase_add_test(tc, config_check_says_cost_and_need);
+	suite_add_tcase(suite, tc);
+	tcase_add_checked_fixture(list, setup, teardown);
+	tcase_set_timeout(list, 100);
+	tcase_add_test(list, list_ten_thousand_topics);
+	suite_add_tcase(suite, list);
+	return flow_main(suite);
+}
