@@ -1,260 +1,172 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What kickmsgctl says: lines for a person, or one JSON object for a program. */
+/* What verbs have in common when they speak: see ctl.h. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "ctl.h"
 
-static const char *kind_name(uint32_t kind)
+void print_text(const char *text)
 {
-	switch (kind) {
-	case KM_ANOMALY_ORPHANED_SLOT:
-		return "orphaned-slot";
-	case KM_ANOMALY_STALE_BIT:
-		return "stale-reference";
-	case KM_ANOMALY_DEAD_RING:
-		return "dead-ring";
-	case KM_ANOMALY_DEAD_ENDPOINT:
-		return "dead-endpoint";
-	case KM_ANOMALY_LONG_HELD:
-		return "long-held";
-	case KM_ANOMALY_STILL_HAZARD:
-		return "still-hazard";
-	case KM_ANOMALY_CORRUPT:
-		return "corrupt";
-	default:
-		return "unknown";
+	for (; *text; text++)
+		putchar(*text >= ' ' && *text <= '~' ? *text : '?');
+}
+
+void print_name(const struct kickmsg_topic_ref *topic)
+{
+	print_text(topic->prefix);
+	putchar('/');
+	print_text(topic->name);
+	if (topic->kind == KICKMSG_BROADCAST)
+		printf(" (channel)");
+	if (topic->kind == KICKMSG_MAILBOX) {
+		printf(" (mailbox of ");
+		print_text(topic->owner);
+		putchar(')');
 	}
 }
 
-static void add_int(struct json_object *object, const char *key, uint64_t value)
+void print_time(uint64_t realtime_ns)
 {
-	json_object_object_add(object, key, json_object_new_int64((int64_t)value));
+	time_t seconds = (time_t)(realtime_ns / 1000000000);
+	char text[32] = "?";
+	struct tm tm;
+
+	if (gmtime_r(&seconds, &tm))
+		strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	fputs(text, stdout);
 }
 
-static void add_string(struct json_object *object, const char *key, const char *value)
+/* Length of the well-formed UTF-8 character at `text`, or 0. */
+static size_t utf8_length(const unsigned char *text)
 {
-	json_object_object_add(object, key, json_object_new_string(value));
-}
+	static const struct {
+		unsigned char mask, lead;
+		uint32_t least;
+	} kinds[] = { { 0x80, 0x00, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 },
+		{ 0xf8, 0xf0, 0x10000 } };
 
-/* A new object at the end of the output. */
-static struct json_object *new_entry(struct ctl *ctl, const struct ctl_topic *topic)
-{
-	struct json_object *entry = json_object_new_object();
+	for (size_t more = 0; more < sizeof kinds / sizeof kinds[0]; more++) {
+		if ((text[0] & kinds[more].mask) != kinds[more].lead)
+			continue;
+		uint32_t code = text[0] & (unsigned char)~kinds[more].mask;
 
-	if (topic) {
-		add_string(entry, "topic", topic->name);
-		add_string(entry, "prefix", topic->prefix);
+		for (size_t i = 1; i <= more; i++) {
+			if ((text[i] & 0xc0) != 0x80) /* also where the text ends */
+				return 0;
+			code = code << 6 | (text[i] & 0x3f);
+		}
+		if (code < kinds[more].least || code > 0x10ffff || (code >> 11) == 0x1b)
+			return 0;
+		return more + 1;
 	}
-	json_object_array_add(ctl->out, entry);
+	return 0;
+}
+
+void json_add_text(struct json_object *object, const char *key, const char *value)
+{
+	static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
+	char clean[3 * KM_WIRE_TEXT_SIZE + 1];
+	size_t used = 0;
+
+	while (*value && used + 4 < sizeof clean) {
+		size_t len = utf8_length((const unsigned char *)value);
+		const char *from = len ? value : replacement;
+		size_t size = len ? len : sizeof replacement - 1;
+
+		memcpy(clean + used, from, size);
+		used += size;
+		value += len ? len : 1;
+	}
+	json_object_object_add(object, key, json_object_new_string_len(clean, (int)used));
+}
+
+void json_add_int(struct json_object *object, const char *key, uint64_t value)
+{
+	json_object_object_add(object, key, json_object_new_uint64(value));
+}
+
+void json_add_bool(struct json_object *object, const char *key, bool value)
+{
+	json_object_object_add(object, key, json_object_new_boolean(value));
+}
+
+struct json_object *json_add_array(struct json_object *object, const char *key)
+{
+	struct json_object *array = json_object_new_array();
+
+	json_object_object_add(object, key, array);
+	return array;
+}
+
+struct json_object *json_add_object(struct json_object *array)
+{
+	struct json_object *object = json_object_new_object();
+
+	json_object_array_add(array, object);
+	return object;
+}
+
+struct json_object *json_new_entry(struct ctl *ctl, const struct kickmsg_topic_ref *topic)
+{
+	static const char *const kinds[] = { "topic", "channel", "mailbox" };
+	struct json_object *entry = json_add_object(ctl->out);
+
+	if (!topic)
+		return entry;
+	json_add_text(entry, "topic", topic->name);
+	json_add_text(entry, "prefix", topic->prefix);
+	json_add_text(entry, "kind", topic->kind <= KICKMSG_MAILBOX ? kinds[topic->kind] : "?");
+	if (topic->kind == KICKMSG_MAILBOX)
+		json_add_text(entry, "owner", topic->owner);
 	return entry;
 }
 
-static struct json_object *last_entry(struct ctl *ctl)
+struct json_object *json_last_entry(struct ctl *ctl)
 {
 	return json_object_array_get_idx(ctl->out, json_object_array_length(ctl->out) - 1);
 }
 
-static const struct {
-	const char *name;
-	size_t offset;
-	bool always; /* also when it is 0, in what a person gets */
-} health_fields[] = {
-#define FIELD(member, always)                                                                      \
-	{                                                                                          \
-#member, offsetof(struct km_health, member), always                                \
-	}
-	FIELD(publishers, true),
-	FIELD(subscribers, true),
-	FIELD(slots_free, true),
-	FIELD(slots_loaned, true),
-	FIELD(slots_in_flight, true),
-	FIELD(slots_orphaned, false),
-	FIELD(slots_stale, false),
-	FIELD(stale_bits, false),
-	FIELD(rings_live, true),
-	FIELD(rings_undrained, false),
-	FIELD(rings_sleeping, false),
-	FIELD(endpoints_dead, false),
-	FIELD(endpoints_leaving, false),
-	FIELD(left_by_hazard, false),
-	FIELD(quarantined, false),
-#undef FIELD
-};
-
-#define HEALTH_FIELDS (sizeof health_fields / sizeof health_fields[0])
-
-static uint32_t health_value(const struct km_health *health, size_t field)
+void print_error(
+	struct ctl *ctl, const struct kickmsg_topic_ref *topic, int error, const char *text)
 {
-	uint32_t value;
+	char name[KM_WIRE_TEXT_SIZE] = "", why[KM_WIRE_TEXT_SIZE] = "";
 
-	memcpy(&value, (const char *)health + health_fields[field].offset, sizeof value);
-	return value;
-}
-
-static struct json_object *health_object(const struct km_health *health)
-{
-	struct json_object *object = json_object_new_object();
-
-	for (size_t i = 0; i < HEALTH_FIELDS; i++)
-		add_int(object, health_fields[i].name, health_value(health, i));
-	return object;
-}
-
-void print_list_entry(struct ctl *ctl, const struct km_list_entry *entry)
-{
-	const struct km_geometry *geometry = &entry->geometry;
-	struct ctl_topic topic;
-
-	if (!ctl->json) {
-		printf("%s/%s: publishers=%" PRIu32 "/%" PRIu32 " subscribers=%" PRIu32 "/%" PRIu32
-		       " ring_capacity=%" PRIu32 " pool_size=%" PRIu32 " max_payload_size=%" PRIu64
-		       "%s\n",
-			entry->prefix, entry->topic, entry->publishers, geometry->max_publishers,
-			entry->subscribers, geometry->max_subscribers, geometry->ring_capacity,
-			geometry->pool_size, geometry->max_payload_size,
-			entry->quarantined ? " QUARANTINED" : "");
-		return;
-	}
-	memcpy(topic.name, entry->topic, sizeof topic.name);
-	memcpy(topic.prefix, entry->prefix, sizeof topic.prefix);
-	struct json_object *object = new_entry(ctl, &topic);
-
-	add_int(object, "publishers", entry->publishers);
-	add_int(object, "subscribers", entry->subscribers);
-	add_int(object, "max_publishers", geometry->max_publishers);
-	add_int(object, "max_subscribers", geometry->max_subscribers);
-	add_int(object, "ring_capacity", geometry->ring_capacity);
-	add_int(object, "pool_size", geometry->pool_size);
-	add_int(object, "max_payload_size", geometry->max_payload_size);
-	add_int(object, "max_loans", geometry->max_loans);
-	add_int(object, "max_borrows", geometry->max_borrows);
-	add_int(object, "created_realtime_ns", entry->created_realtime_ns);
-	json_object_object_add(
-		object, "quarantined", json_object_new_boolean(entry->quarantined != 0));
-}
-
-static void print_fields(const struct km_health *health)
-{
-	for (size_t i = 0; i < HEALTH_FIELDS; i++)
-		if (health_fields[i].always || health_value(health, i))
-			printf(" %s=%" PRIu32, health_fields[i].name, health_value(health, i));
-	putchar('\n');
-}
-
-void print_health(struct ctl *ctl, const struct ctl_topic *topic, const struct km_health *health,
-	const char *reason)
-{
-	bool damaged = ctl_is_damaged(health);
-
-	if (!ctl->json) {
-		printf("%s/%s: %s\n ", topic->prefix, topic->name, damaged ? "DAMAGED" : "healthy");
-		print_fields(health);
-		if (*reason)
-			printf("  quarantined: %s\n", reason);
-		return;
-	}
-	struct json_object *object = new_entry(ctl, topic);
-
-	json_object_object_add(object, "healthy", json_object_new_boolean(!damaged));
-	json_object_object_add(object, "health", health_object(health));
-	if (*reason)
-		add_string(object, "reason", reason);
-	json_object_object_add(object, "anomalies", json_object_new_array());
-}
-
-void print_anomaly(struct ctl *ctl, const struct km_anomaly *anomaly)
-{
-	bool has_slot = anomaly->slot != KM_HAZARD_NONE, has_ring = anomaly->ring != KM_HAZARD_NONE;
-
-	if (!ctl->json) {
-		printf("  %s:", kind_name(anomaly->kind));
-		if (has_slot)
-			printf(" slot=%" PRIu32, anomaly->slot);
-		if (has_ring)
-			printf(" ring=%" PRIu32, anomaly->ring);
-		if (anomaly->owner_id)
-			printf(" publisher_id=%" PRIu32, anomaly->owner_id);
-		if (anomaly->owner_pid)
-			printf(" owner=%s pid=%" PRId32 " uid=%" PRIu32 " %s", anomaly->owner,
-				anomaly->owner_pid, anomaly->owner_uid,
-				anomaly->owner_alive ? "alive" : "dead");
-		if (anomaly->age_ns)
-			printf(" age=%.3fs", (double)anomaly->age_ns / 1e9);
-		putchar('\n');
-		return;
-	}
-	struct json_object *object = json_object_new_object(), *list;
-
-	add_string(object, "kind", kind_name(anomaly->kind));
-	if (has_slot)
-		add_int(object, "slot", anomaly->slot);
-	if (has_ring)
-		add_int(object, "ring", anomaly->ring);
-	if (anomaly->owner_id)
-		add_int(object, "publisher_id", anomaly->owner_id);
-	if (anomaly->owner_pid) {
-		add_string(object, "owner", anomaly->owner);
-		add_int(object, "owner_pid", (uint64_t)anomaly->owner_pid);
-		add_int(object, "owner_uid", anomaly->owner_uid);
-		json_object_object_add(
-			object, "owner_alive", json_object_new_boolean(anomaly->owner_alive != 0));
-	}
-	if (anomaly->age_ns)
-		add_int(object, "age_ns", anomaly->age_ns);
-	if (json_object_object_get_ex(last_entry(ctl), "anomalies", &list))
-		json_object_array_add(list, object);
-}
-
-void print_repair(
-	struct ctl *ctl, const struct ctl_topic *topic, const struct km_msg_repair_ok *done)
-{
-	bool damaged = ctl_is_damaged(&done->after);
-
-	if (!ctl->json) {
-		printf("%s/%s: found", topic->prefix, topic->name);
-		print_fields(&done->before);
-		printf("  did: references_dropped=%" PRIu32 " slots_reclaimed=%" PRIu32
-		       " rings_reset=%" PRIu32 " endpoints_freed=%" PRIu32 "\n  now: %s",
-			done->bits_cleared, done->slots_reclaimed, done->rings_reset,
-			done->endpoints_freed, damaged ? "DAMAGED" : "healthy");
-		print_fields(&done->after);
-		return;
-	}
-	struct json_object *object = new_entry(ctl, topic);
-
-	json_object_object_add(object, "healthy", json_object_new_boolean(!damaged));
-	json_object_object_add(object, "before", health_object(&done->before));
-	json_object_object_add(object, "after", health_object(&done->after));
-	add_int(object, "references_dropped", done->bits_cleared);
-	add_int(object, "slots_reclaimed", done->slots_reclaimed);
-	add_int(object, "rings_reset", done->rings_reset);
-	add_int(object, "endpoints_freed", done->endpoints_freed);
-}
-
-void print_error(struct ctl *ctl, const struct ctl_topic *topic, int error, const char *text)
-{
-	fprintf(stderr, "kickmsgctl: %s%s%s%s%s\n", topic ? topic->name : "", topic ? ": " : "",
-		text && *text ? text : "", text && *text ? ": " : "", kickmsg_strerror(error));
+	if (topic)
+		km_name_printable(topic->name, name, sizeof name);
+	if (text)
+		km_name_printable(text, why, sizeof why);
+	fprintf(stderr, "kickmsgctl: %s%s%s%s%s\n", name, topic ? ": " : "", why, *why ? ": " : "",
+		kickmsg_strerror(error));
 	if (!ctl->json)
 		return;
-	struct json_object *object = new_entry(ctl, topic);
+	struct json_object *object = json_new_entry(ctl, topic);
 
-	json_object_object_add(object, "healthy", json_object_new_boolean(false));
-	json_object_object_add(object, "errno", json_object_new_int(-error));
-	add_string(object, "error", text && *text ? text : kickmsg_strerror(error));
+	json_add_bool(object, "healthy", false);
+	json_add_int(object, "errno", (uint64_t)-error);
+	json_add_text(object, "error", text && *text ? text : kickmsg_strerror(error));
+}
+
+void print_begin(struct ctl *ctl)
+{
+	if (!ctl->json)
+		return;
+	ctl->root = json_object_new_object();
+	json_add_text(ctl->root, "verb", ctl->verb);
+	ctl->out = json_add_array(ctl->root, "topics");
 }
 
 void print_end(struct ctl *ctl, int status)
 {
-	if (!ctl->json)
-		return;
-	struct json_object *object = json_object_new_object();
+	bool is_one_of_many = ctl->interval_s > 0;
 
-	add_string(object, "verb", ctl->verb);
-	json_object_object_add(object, "ok", json_object_new_boolean(status == CTL_HEALTHY));
-	json_object_object_add(object, "topics", ctl->out);
-	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY));
-	json_object_put(object);
+	if (!ctl->root)
+		return;
+	json_add_bool(ctl->root, "ok", status == CTL_HEALTHY);
+	puts(json_object_to_json_string_ext(
+		ctl->root, is_one_of_many ? JSON_C_TO_STRING_PLAIN : JSON_C_TO_STRING_PRETTY));
+	fflush(stdout);
+	json_object_put(ctl->root);
+	ctl->root = ctl->out = NULL;
 }

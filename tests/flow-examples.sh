@@ -114,3 +114,26 @@ head -c 300000 "$work/file" | cmp - "$work/copy" || fail "hello_zerocopy got som
 exec 4>&-
 until_true 10 eval "! kill -0 $zpub 2>/dev/null" || fail "hello_zerocopy pub doesn't end with its input"
 wait "$zpub" || fail "hello_zerocopy pub fails"
+
+# --- those that show something within one program: it happened, or they don't end with 0
+says() {
+	grep -qF "$1" "$work/said" || fail "$example doesn't say: $1"
+}
+for example in hello_lowlevel hello_broadcast hello_mailbox hello_schema hello_schema_late_publisher hello_diagnose; do
+	timeout 60 "$examples/$example" >"$work/said" 2>"$work/$example.log" 3>&- || fail "$example fails"
+	case $example in
+	hello_lowlevel) says 'every message missed is counted: yes' ;;
+	hello_broadcast) says 'cleo hears: anna! ben! ' ;;
+	hello_mailbox) says '3 + 100 = 103' ;;
+	hello_schema) says 'differs in mask 4' ;;
+	hello_schema_late_publisher) says 'the schema that stands: celsius' ;;
+	hello_diagnose) says '256 free, 0 lent, 0 in flight; healthy' ;;
+	esac
+done
+# without a broker none of them pretends
+for example in hello_lowlevel hello_broadcast hello_mailbox hello_schema hello_schema_late_publisher hello_diagnose; do
+	if KICKMSG_SOCKET=$work/nobody "$examples/$example" >"$work/said" 2>&1 3>&-; then
+		fail "$example succeeds without a broker"
+	fi
+	says 'no such'
+done

@@ -18,6 +18,42 @@ done
 for error in $(grep -oE -- '-E[A-Z]+' "$1/libclient/kickmsg.h" | sort -u); do
 	grep -q -- "$error" "$1/man/libkickmsg-client.3.scd" || complain "libkickmsg-client(3): no $error"
 done
+# and those of each function by itself: what the comment before its declaration lists, its entry lists
+# ("FUNCTION ERROR" a line)
+errors_of_header() {
+	awk '
+		/^\/\*/ { comment = ""; inside = 1 }
+		inside { comment = comment " " $0 }
+		/\*\// { inside = 0 }
+		!inside && match($0, /kickmsg_[a-z0-9_]+\(/) && /^[a-z]/ {
+			name = substr($0, RSTART, RLENGTH - 1)
+			while (match(comment, /-E[A-Z0-9]+/)) {
+				print name, substr(comment, RSTART, RLENGTH)
+				comment = substr(comment, RSTART + RLENGTH)
+			}
+		}' "$1"
+}
+errors_of_page() {
+	awk '
+		/^[a-z].*\*kickmsg_[a-z0-9_]+\*\(/ { match($0, /\*kickmsg_[a-z0-9_]+\*\(/); name = substr($0, RSTART + 1, RLENGTH - 3); next }
+		/^#/ { name = "" }
+		name != "" {
+			line = $0
+			while (match(line, /-E[A-Z0-9]+/)) {
+				print name, substr(line, RSTART, RLENGTH)
+				line = substr(line, RSTART + RLENGTH)
+			}
+		}' "$1"
+}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+errors_of_header "$1/libclient/kickmsg.h" | sort -u >"$work/header"
+errors_of_page "$1/man/libkickmsg-client.3.scd" | sort -u >"$work/page"
+[ "$(wc -l <"$work/header")" -ge 30 ] || complain "only $(wc -l <"$work/header") errors seen in kickmsg.h: this check is broken"
+comm -23 "$work/header" "$work/page" >"$work/missing"
+while read -r function error; do
+	complain "libkickmsg-client(3): $function without $error"
+done <"$work/missing"
 
 # check_help PROGRAM PAGE
 check_help() {
@@ -30,6 +66,13 @@ check_help() {
 	# a verb begins a line of the help, two blanks in
 	for verb in $(printf '%s\n' "$help" | sed -nE 's/^ {2,4}([a-z][a-z-]+)( .*)?$/\1/p' | sort -u); do
 		sed 's/\\//g' "$2" | grep -qE -- "\*$verb\*" || complain "$2: no verb $verb"
+	done
+	for option in --help --version; do
+		printf '%s\n' "$options" | grep -qx -- "$option" || complain "$1 --help doesn't tell of $option"
+	done
+	# and nothing that the help doesn't know: options and verbs that have an entry of their own
+	for word in $(sed -nE '/^# (VERBS|OPTIONS)/,/^# [^VO]/s/^\*(-?-?[a-z][a-z-]*)\*.*/\1/p' "$2" | sort -u); do
+		printf '%s\n' "$help" | grep -qE -- "^ +([^ ]+, )?$word( |\$)|[[|] *$word" || complain "$2: $word isn't in --help"
 	done
 }
 check_help "$2" "$1/man/kickmsgd.8.scd"

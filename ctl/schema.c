@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* schema, schema-diff: see ctl.h. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl.h"
+
+static const struct {
+	uint32_t bit;
+	const char *name;
+} diff_bits[] = {
+	{ KICKMSG_SCHEMA_IDENTITY, "identity" },
+	{ KICKMSG_SCHEMA_LAYOUT, "layout" },
+	{ KICKMSG_SCHEMA_VERSION, "version" },
+	{ KICKMSG_SCHEMA_NAME, "name" },
+	{ KICKMSG_SCHEMA_IDENTITY_ALGO, "identity_algo" },
+	{ KICKMSG_SCHEMA_LAYOUT_ALGO, "layout_algo" },
+};
+
+static const char *algo_name(uint32_t algo)
+{
+	switch (algo) {
+	case KICKMSG_ALGO_NONE:
+		return "none";
+	case KICKMSG_ALGO_FNV1A64:
+		return "fnv1a64";
+	case KICKMSG_ALGO_TEXT:
+		return "text";
+	default:
+		return "other";
+	}
+}
+
+/* 64 bytes in hexadecimal; without the zeros behind if `shorten`. */
+static void format_bytes(const uint8_t bytes[64], bool shorten, char ret[129])
+{
+	size_t size = 64;
+
+	while (shorten && size > 1 && bytes[size - 1] == 0)
+		size--;
+	for (size_t i = 0; i < size; i++)
+		snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
+}
+
+static void print_fingerprint(const char *what, const uint8_t bytes[64], uint32_t algo)
+{
+	char text[129];
+
+	printf("  %s=", what);
+	if (algo == KICKMSG_ALGO_TEXT) {
+		memcpy(text, bytes, 64);
+		text[64] = '\0';
+		putchar('"');
+		print_text(text);
+		putchar('"');
+	} else {
+		/* of a fingerprint, zeros at the end of its eight bytes are its own */
+		format_bytes(bytes, algo != KICKMSG_ALGO_FNV1A64, text);
+		printf("%.*s", algo == KICKMSG_ALGO_FNV1A64 ? 16 : 128, text);
+	}
+	printf(" %s_algo=%" PRIu32 " (%s)\n", what, algo, algo_name(algo));
+}
+
+static void print_schema(
+	struct ctl *ctl, const struct kickmsg_topic_ref *topic, const struct kickmsg_schema *schema)
+{
+	char text[129];
+
+	memcpy(text, schema->name, 128);
+	text[128] = '\0';
+	if (!ctl->json) {
+		print_name(topic);
+		printf(":\n  name=\"");
+		print_text(text);
+		printf("\" version=%" PRIu32 " flags=%#" PRIx32 "\n", schema->version,
+			schema->flags);
+		print_fingerprint("identity", schema->identity, schema->identity_algo);
+		print_fingerprint("layout", schema->layout, schema->layout_algo);
+		return;
+	}
+	struct json_object *object = json_new_entry(ctl, topic);
+	struct json_object *inner = json_object_new_object();
+
+	json_object_object_add(object, "schema", inner);
+	json_add_text(inner, "name", text);
+	json_add_int(inner, "version", schema->version);
+	json_add_int(inner, "flags", schema->flags);
+	format_bytes(schema->identity, false, text);
+	json_add_text(inner, "identity", text);
+	json_add_int(inner, "identity_algo", schema->identity_algo);
+	format_bytes(schema->layout, false, text);
+	json_add_text(inner, "layout", text);
+	json_add_int(inner, "layout_algo", schema->layout_algo);
+}
+
+int ctl_schema(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
+	const struct kickmsg_topic_info *info)
+{
+	struct kickmsg_schema schema;
+	int r = kickmsg_topic_schema(ctl->client, topic, &schema);
+
+	if (r < 0 && r != -ENODATA)
+		return ctl_failed(ctl, topic, info, r);
+	if (r == 0) {
+		print_schema(ctl, topic, &schema);
+	} else if (ctl->json) {
+		json_object_object_add(json_new_entry(ctl, topic), "schema", NULL);
+	} else {
+		print_name(topic);
+		puts(": no schema");
+	}
+	return CTL_HEALTHY;
+}
+
+static int fetch_schema(
+	struct ctl *ctl, const struct kickmsg_topic_ref *topic, struct kickmsg_schema *ret)
+{
+	int r = kickmsg_topic_schema(ctl->client, topic, ret);
+
+	if (r == -ENODATA)
+		print_error(ctl, topic, r, "it has no schema");
+	else if (r < 0)
+		ctl_failed(ctl, topic, NULL, r);
+	return r;
+}
+
+int ctl_schema_diff(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
+	const struct kickmsg_topic_ref *other)
+{
+	struct kickmsg_schema a, b;
+
+	if (fetch_schema(ctl, topic, &a) < 0 || fetch_schema(ctl, other, &b) < 0)
+		return CTL_DAMAGED;
+	uint32_t mask = kickmsg_schema_diff(&a, &b);
+
+	print_schema(ctl, topic, &a);
+	print_schema(ctl, other, &b);
+	if (ctl->json) {
+		struct json_object *names = json_add_array(ctl->root, "differs");
+
+		json_add_int(ctl->root, "mask", mask);
+		for (size_t i = 0; i < sizeof diff_bits / sizeof diff_bits[0]; i++)
+			if (mask & diff_bits[i].bit)
+				json_object_array_add(
+					names, json_object_new_string(diff_bits[i].name));
+	} else {
+		printf("%s: mask=%" PRIu32, mask ? "different" : "the same", mask);
+		for (size_t i = 0; i < sizeof diff_bits / sizeof diff_bits[0]; i++)
+			if (mask & diff_bits[i].bit)
+				printf(" %s", diff_bits[i].name);
+		putchar('\n');
+	}
+	return mask ? CTL_DAMAGED : CTL_HEALTHY;
+}
