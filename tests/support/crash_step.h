@@ -23,7 +23,11 @@
 #include <sys/types.h>
 
 /* Code that the walker runs between calls of the library. */
+#ifdef __clang__ /* makes no clones */
+#define CRASH_OP __attribute__((section("crash_op"), noinline))
+#else
 #define CRASH_OP __attribute__((section("crash_op"), noinline, noclone))
+#endif
 
 struct crash_walk {
 	pid_t pid;
