@@ -6,7 +6,7 @@
  *   a publisher, 15 subscribers       <----  publisher: 4 loans out, sends
  *   waits, takes what comes                    and discards; or
  *   t0, kill                                 subscriber: 4 samples held, more in its ring
- *   sleeps until the pidfd says dead: t1                                               sees it, reconciles
+ *   sleeps till the pidfd says: dead, t1                                     sees it, reconciles
  *   takes what is left, then looks at each slot word until it is 0, and at `live` until it
  *   holds only the observer's own rings: t2
  *
