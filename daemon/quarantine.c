@@ -2,17 +2,16 @@
 /* Giving a region up: see quarantine.h, and L3 in region.h for why no sleeper is missed. */
 #include <stdio.h>
 
+#include "atomic.h"
 #include "lifetime.h"
 #include "log.h"
 #include "quarantine.h"
 #include "topic.h"
-#include "waiter.h"
 
 void km_topic_keep_quarantined(struct km_topic *topic)
 {
 	km_store(L3, seq_cst, &topic->region.header->live, topic->live | KM_LIVE_QUARANTINED);
-	for (uint32_t i = 0; i < topic->region.geometry.max_subscribers; i++)
-		km_waiter_wake_anyway(km_region_ring(&topic->region, i));
+	km_topic_wake_sleepers(topic);
 }
 
 void km_topic_quarantine(struct km_topic *topic, const char *reason)

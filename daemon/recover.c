@@ -34,7 +34,6 @@
 #include "recover.h"
 #include "segment.h"
 #include "topic.h"
-#include "waiter.h"
 
 /* A party for each member. Who has left and is quiet counts as dead for a pass that repairs: it has
  * no claim to anything. Returns how many. */
@@ -178,14 +177,6 @@ static void settle_unseen(struct km_topic *topic)
 	topic->dirty = topic->leaving > 0;
 }
 
-/* A publisher may have died between its commit and its wake. That is nothing to keep for the
- * operator: the subscriber would sleep on beside its message. */
-static void wake_sleepers(struct km_topic *topic)
-{
-	for (uint32_t i = 0; i < topic->region.geometry.max_subscribers; i++)
-		km_waiter_wake_anyway(km_region_ring(&topic->region, i));
-}
-
 void km_topic_tend(struct km_topic *topic)
 {
 	const bool may_repair = topic->broker->config->automatic || topic->dead == 0;
@@ -193,9 +184,8 @@ void km_topic_tend(struct km_topic *topic)
 
 	topic->has_died = false;
 	topic->dirty = false;
-	if (topic->quarantined)
-		km_topic_keep_quarantined(topic);
 	if (topic->quarantined) {
+		km_topic_keep_quarantined(topic);
 		settle_unseen(topic);
 		return;
 	}
@@ -204,8 +194,10 @@ void km_topic_tend(struct km_topic *topic)
 		settle_unseen(topic);
 		return;
 	}
+	/* A publisher may have died between its commit and its wake. That is nothing to keep for the
+	 * operator: the subscriber would sleep on beside its message. */
 	if (!may_repair)
-		wake_sleepers(topic);
+		km_topic_wake_sleepers(topic);
 	int r = km_topic_recover(topic, &recovery);
 	if (recovery.settled > 0)
 		km_health_look_again(topic);
