@@ -54,6 +54,16 @@ static inline void km_pause(void)
 }
 #endif
 
-/* A hint that the line is about to be written (read): costs nothing when it is wrong. */
+/* Hints that a line is about to be written (read): they cost nothing when they are wrong. */
 #define km_prefetch_write(ptr) __builtin_prefetch(ptr, 1, 3)
 #define km_prefetch_read(ptr)  __builtin_prefetch(ptr, 0, 3)
+
+/* The line is to be this CPU's alone. On x86-64 spelt out: compilers make km_prefetch_write() a read
+ * there, which gets another CPU's line shared, and its owner is asked again at the write. CPUs
+ * without the instruction take it as a no-op. */
+#ifdef __x86_64__
+#define km_prefetch_own(ptr)                                                                       \
+	__asm__ volatile("prefetchw %0" ::"m"(*(const volatile unsigned char *)(ptr)))
+#else
+#define km_prefetch_own(ptr) km_prefetch_write(ptr)
+#endif

@@ -77,27 +77,57 @@ static inline int64_t km_cell_laps_ahead(uint64_t word, uint64_t position, uint3
 /* What one publisher remembers of one ring: private, both values may be old. */
 struct km_ring_cursor {
 	uint64_t head; /* some head that was read; head only grows */
+	uint64_t next; /* behind the last message that it put there */
+};
+
+/* What an evictor has taken out of rings and not yet dropped: bits of one slot, which `evicting`
+ * names as long as there are any. Rings hold largely the same messages, so one drop often does for
+ * many rings. */
+struct km_ring_drops {
+	uint32_t slot;
+	uint64_t bits;
 };
 
 /* Tells km_ring_commit's caller what it pushed out. */
 struct km_ring_result {
 	uint64_t position; /* where the message went */
 	uint32_t evictions;
-	uint32_t last_evicted; /* slot, valid when evictions > 0 */
+	struct km_ring_drops drops; /* of the caller to km_ring_drop_evicted() */
 };
 
-/*
- * Makes room at the head of a full ring: evicts slot `old` at position `head`. The bit's drop is
- * the caller's proof that it may be reused. False when somebody else moved the head.
- */
-static inline bool km_ring_evict(const struct km_region *region, struct km_ring *ring,
-	uint32_t ring_index, _Atomic uint32_t *evicting, uint64_t head, uint32_t old)
+static inline void km_ring_drop_evicted(const struct km_region *region, struct km_ring_drops *drops)
 {
+	if (drops->bits)
+		km_slot_drop(&region->slots[drops->slot], drops->bits);
+	drops->bits = 0;
+}
+
+/*
+ * Makes room at the head of a full ring: evicts slot `old` at position `head`; its bit goes to
+ * `drops`. False when somebody else moved the head.
+ */
+static inline bool km_ring_evict(const struct km_region *region, uint32_t ring_index,
+	_Atomic uint32_t *evicting, uint64_t head, uint32_t old, struct km_ring_drops *drops)
+{
+	if (drops->slot != old)
+		km_ring_drop_evicted(region, drops);
 	km_hazard_set(evicting, old);
-	if (!km_cas(R4, release, relaxed, &ring->head, &head, head + 1))
+	if (!km_cas(R4, release, relaxed, &km_region_ring(region, ring_index)->head, &head,
+		    head + 1))
 		return false;
-	km_slot_drop(&region->slots[old], UINT64_C(1) << ring_index);
+	drops->slot = old;
+	drops->bits |= UINT64_C(1) << ring_index;
 	return true;
+}
+
+/* Fetches what km_ring_commit() will most likely write, while the caller is still at other rings. */
+static inline void km_ring_prefetch(
+	const struct km_region *region, uint32_t ring_index, const struct km_ring_cursor *cursor)
+{
+	struct km_ring *ring = km_region_ring(region, ring_index);
+
+	km_prefetch_own(&ring->cells[cursor->next & region->cell_mask]);
+	km_prefetch_read(&ring->waiting);
 }
 
 /*
@@ -148,16 +178,16 @@ static inline int km_ring_commit(const struct km_region *region, uint32_t ring_i
 
 				if (old >= region->geometry.pool_size)
 					return -ESTALE;
-				if (!km_ring_evict(region, ring, ring_index, &endpoint->evicting,
-					    cursor->head, old))
+				if (!km_ring_evict(region, ring_index, &endpoint->evicting,
+					    cursor->head, old, &ret->drops))
 					continue;
 				cursor->head++;
 				ret->evictions++;
-				ret->last_evicted = old;
 			}
 		}
 		if (km_cas(R3, seq_cst, relaxed, cell, &word, km_cell_word(p >> shift, slot))) {
 			km_store(R5, release, &ring->hint, p + 1);
+			cursor->next = p + 1;
 			ret->position = p;
 			return 0;
 		}
@@ -174,6 +204,7 @@ static inline int km_ring_drain(
 	const struct km_region *region, uint32_t ring_index, _Atomic uint32_t *evicting)
 {
 	struct km_ring *ring = km_region_ring(region, ring_index);
+	struct km_ring_drops drops = { 0 };
 	int evictions = 0;
 
 	for (uint32_t budget = 2 * region->geometry.ring_capacity + 16; budget > 0; budget--) {
@@ -195,8 +226,9 @@ static inline int km_ring_drain(
 			evictions = -ESTALE;
 			break;
 		}
-		evictions += km_ring_evict(region, ring, ring_index, evicting, head, old);
+		evictions += km_ring_evict(region, ring_index, evicting, head, old, &drops);
 	}
+	km_ring_drop_evicted(region, &drops);
 	km_hazard_clear(evicting);
 	return evictions;
 }

@@ -57,11 +57,14 @@ static uint64_t deliver(struct kickmsg_publisher *publisher, uint32_t slot, uint
 	uint64_t failed = 0;
 	uint32_t i;
 
+	km_for_each_bit (i, targets & (targets - 1))
+		km_ring_prefetch(region, i, &publisher->cursors[i]);
 	km_hazard_set(&endpoint->delivering, slot);
 	km_slot_send(&region->slots[slot], targets);
 	km_for_each_bit (i, targets)
 		if (km_ring_commit(region, i, slot, endpoint, &publisher->cursors[i], &result) < 0)
 			failed |= UINT64_C(1) << i;
+	km_ring_drop_evicted(region, &result.drops);
 	km_for_each_bit (i, targets)
 		km_waiter_notify(km_region_ring(region, i));
 	if (failed)

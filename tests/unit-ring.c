@@ -32,12 +32,20 @@ static void teardown(void)
 	free(me);
 }
 
-/* One message of `slot` to the ring, as send does it. */
-static int commit(uint32_t slot)
+static int commit_only(uint32_t slot)
 {
 	km_hazard_set(&me->delivering, slot);
 	f.region.slots[slot].word |= UINT64_C(1) << RING;
 	return km_ring_commit(&f.region, RING, slot, me, &cursor, &result);
+}
+
+/* One message of `slot` to the ring, as send does it. */
+static int commit(uint32_t slot)
+{
+	int r = commit_only(slot);
+
+	km_ring_drop_evicted(&f.region, &result.drops);
+	return r;
 }
 
 static int take(_Atomic uint32_t *held, uint64_t *position, uint32_t *slot)
@@ -102,12 +110,18 @@ START_TEST(commit_full_ring_evicts_oldest_only)
 	uint32_t oldest = fixture_slot_at(&f, 100);
 
 	f.region.slots[oldest].word |= 1; /* another subscriber has it as well */
-	ck_assert_int_eq(commit(15), 0);
+	ck_assert_int_eq(commit_only(15), 0);
 	ck_assert_uint_eq(result.position, 104);
 	ck_assert_uint_eq(result.evictions, 1);
-	ck_assert_uint_eq(result.last_evicted, oldest);
 	ck_assert_uint_eq(fixture_head(&f, RING), 101);
+	/* the hazard stands for as long as the bit isn't dropped */
+	ck_assert_uint_eq(result.drops.slot, oldest);
+	ck_assert_uint_eq(result.drops.bits, 1u << RING);
+	ck_assert_uint_eq(me->evicting, oldest);
+	ck_assert_uint_eq(fixture_word(&f, oldest), 1u << RING | 1);
+	km_ring_drop_evicted(&f.region, &result.drops);
 	ck_assert_uint_eq(fixture_word(&f, oldest), 1);
+	ck_assert_uint_eq(result.drops.bits, 0);
 	ck_assert_uint_eq(me->evicting, oldest); /* until after the drop; the caller clears it */
 	for (uint64_t p = 101; p < 104; p++)
 		ck_assert_uint_eq(fixture_word(&f, fixture_slot_at(&f, p)), 1u << RING);
@@ -190,14 +204,35 @@ START_TEST(commit_behind_frozen_evictor_uses_its_room)
 }
 END_TEST
 
+START_TEST(evict_another_slot_drops_the_last_ones_bits_first)
+{
+	struct km_ring_drops drops = { 0 };
+
+	setup(CAPACITY, POOL);
+	fixture_ring_write(&f, RING, 100, 104, 104);
+	uint32_t first = fixture_slot_at(&f, 100), second = fixture_slot_at(&f, 101);
+
+	ck_assert(km_ring_evict(&f.region, RING, &me->evicting, 100, first, &drops));
+	ck_assert_uint_eq(fixture_word(&f, first), 1u << RING);
+	ck_assert(km_ring_evict(&f.region, RING, &me->evicting, 101, second, &drops));
+	ck_assert_uint_eq(fixture_word(&f, first), 0);
+	ck_assert_uint_eq(fixture_word(&f, second), 1u << RING);
+	ck_assert_uint_eq(me->evicting, second);
+	ck_assert_uint_eq(drops.slot, second);
+	teardown();
+}
+END_TEST
+
 START_TEST(evict_head_moved_by_taker_changes_nothing)
 {
+	struct km_ring_drops drops = { 0 };
+
 	setup(CAPACITY, POOL);
 	fixture_ring_write(&f, RING, 101, 104, 104);
 	uint32_t old = fixture_slot_at(&f, 100);
 	fixture_set_word(&f, old, 1u << RING); /* the taker holds it now */
-	ck_assert(!km_ring_evict(
-		&f.region, km_region_ring(&f.region, RING), RING, &me->evicting, 100, old));
+	ck_assert(!km_ring_evict(&f.region, RING, &me->evicting, 100, old, &drops));
+	ck_assert_uint_eq(drops.bits, 0);
 	ck_assert_uint_eq(fixture_word(&f, old), 1u << RING);
 	ck_assert_uint_eq(fixture_head(&f, RING), 101);
 	ck_assert_uint_eq(me->evicting, old);
@@ -336,6 +371,7 @@ int main(void)
 	tcase_add_test(tc, commit_any_stale_hint_finds_frontier);
 	tcase_add_test(tc, commit_behind_frozen_publisher_takes_next);
 	tcase_add_test(tc, commit_behind_frozen_evictor_uses_its_room);
+	tcase_add_test(tc, evict_another_slot_drops_the_last_ones_bits_first);
 	tcase_add_test(tc, evict_head_moved_by_taker_changes_nothing);
 	tcase_add_test(tc, take_empty_ring_eagain);
 	tcase_add_test(tc, take_oldest_keeps_bit_and_hazard);
