@@ -263,8 +263,8 @@ static bool take_fds(struct msghdr *header, int ret_fds[KM_WIRE_MAX_FDS], size_t
 	return good;
 }
 
-ssize_t km_wire_receive(
-	int socket, union km_msg *ret, int ret_fds[KM_WIRE_MAX_FDS], size_t *ret_fd_count)
+static ssize_t receive(int socket, union km_msg *ret, int ret_fds[KM_WIRE_MAX_FDS],
+	size_t *ret_fd_count, int flags)
 {
 	union {
 		/* room for one more than is allowed, to see and close it */
@@ -281,7 +281,7 @@ ssize_t km_wire_receive(
 	ssize_t n;
 
 	do
-		n = recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
+		n = recvmsg(socket, &header, MSG_CMSG_CLOEXEC | flags);
 	while (n < 0 && errno == EINTR);
 	*ret_fd_count = 0;
 	if (n < 0)
@@ -291,4 +291,22 @@ ssize_t km_wire_receive(
 	if (n == 0 && *ret_fd_count == 0)
 		return -ENOTCONN;
 	return n;
+}
+
+ssize_t km_wire_receive(
+	int socket, union km_msg *ret, int ret_fds[KM_WIRE_MAX_FDS], size_t *ret_fd_count)
+{
+	return receive(socket, ret, ret_fds, ret_fd_count, 0);
+}
+
+ssize_t km_wire_peek(
+	int socket, union km_msg *ret, int ret_fds[KM_WIRE_MAX_FDS], size_t *ret_fd_count)
+{
+	return receive(socket, ret, ret_fds, ret_fd_count, MSG_PEEK);
+}
+
+void km_wire_skip(int socket)
+{
+	while (recv(socket, NULL, 0, MSG_DONTWAIT) < 0 && errno == EINTR)
+		;
 }

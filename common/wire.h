@@ -420,3 +420,9 @@ int km_wire_send(int socket, const void *message, size_t size, const int *fds, s
  */
 ssize_t km_wire_receive(
 	int socket, union km_msg *ret, int ret_fds[KM_WIRE_MAX_FDS], size_t *ret_fd_count);
+
+/* The same, but the message stays: km_wire_skip() takes it. Its descriptors come with each look. */
+ssize_t km_wire_peek(
+	int socket, union km_msg *ret, int ret_fds[KM_WIRE_MAX_FDS], size_t *ret_fd_count);
+/* Drops the next message, if there is one. Never waits. */
+void km_wire_skip(int socket);

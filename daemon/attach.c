@@ -16,6 +16,7 @@
 #include "agreement.h"
 #include "attach.h"
 #include "cleanup.h"
+#include "keep.h"
 #include "log.h"
 #include "member.h"
 #include "naming.h"
@@ -28,7 +29,7 @@
 #include "waiter.h"
 
 /* Makes a subscriber's ring ready and lets messages in. Errors: -ESTALE. */
-static int open_ring(struct km_member *member, uint64_t *ret_start)
+static int open_ring(struct km_member *member)
 {
 	struct km_topic *topic = member->topic;
 	struct km_ring *ring = km_region_ring(&topic->region, member->ring);
@@ -39,13 +40,13 @@ static int open_ring(struct km_member *member, uint64_t *ret_start)
 	if (r < 0)
 		return r;
 	km_waiter_retract(ring); /* its last owner may have died asleep */
-	*ret_start = member->start = km_load(R2, acquire, &ring->head);
+	member->start = km_load(R2, acquire, &ring->head);
 	topic->live |= UINT64_C(1) << member->ring;
 	km_store(L2, release, &topic->region.header->live, topic->live);
 	return 0;
 }
 
-static int send_attached(struct km_member *member, uint64_t start, int segment_fd)
+static int send_attached(struct km_member *member, int segment_fd)
 {
 	struct km_topic *topic = member->topic;
 	const struct km_region *region = &topic->region;
@@ -56,7 +57,7 @@ static int send_attached(struct km_member *member, uint64_t start, int segment_f
 		.control_size = region->control_size,
 		.payload_size = km_geometry_payload_size(&region->geometry),
 		.endpoint = member->handle,
-		.start = start,
+		.start = member->start,
 		.segment = member->segment,
 		.new_segment_size = segment_fd >= 0 ? KM_CLIENT_SEGMENT_SIZE : 0,
 		.record_offset = member->offset,
@@ -87,7 +88,6 @@ static void attach(struct km_session *session, struct km_topic *topic, enum km_r
 	_cleanup_(km_closep) int segment_fd = -1;
 	uint32_t segments = session->segment_count;
 	struct km_member *member;
-	uint64_t start = 0;
 	int r;
 
 	if (session->member_count >= session->broker->config->max_endpoints) {
@@ -110,7 +110,7 @@ static void attach(struct km_session *session, struct km_topic *topic, enum km_r
 			topic->key.name, role_name, strerror(-r));
 		return;
 	}
-	r = role == KM_ROLE_SUBSCRIBER ? open_ring(member, &start) : 0;
+	r = role == KM_ROLE_SUBSCRIBER ? open_ring(member) : 0;
 	if (r < 0) {
 		km_topic_quarantine(topic, "a ring's head and cells contradict each other");
 		km_session_refuse(session, topic, -ENOENT,
@@ -119,7 +119,9 @@ static void attach(struct km_session *session, struct km_topic *topic, enum km_r
 	} else {
 		if (request->has_schema && !topic->has_schema)
 			km_topic_set_schema(topic, &request->schema);
-		r = send_attached(member, start, segment_fd);
+		km_keep_member(member);
+		km_keep_done(session, request->header.op, member->handle, segment_fd >= 0);
+		r = send_attached(member, segment_fd);
 	}
 	if (r == 0) {
 		km_log(LOG_DEBUG, session, topic, "attached as %s", role_name);
@@ -129,6 +131,24 @@ static void attach(struct km_session *session, struct km_topic *topic, enum km_r
 	session->doomed |= session->segment_count != segments;
 	km_member_die(member);
 	km_topic_tend(topic);
+}
+
+void km_attach_answer_again(struct km_session *session)
+{
+	_cleanup_(km_closep) int segment_fd = -1;
+	struct km_member *member;
+	int r = 0;
+
+	LIST_FOREACH (member, &session->members, of_session)
+		if (member->handle == session->done.handle && member->state == KM_PARTY_LIVE)
+			break;
+	if (member && session->done.with_segment)
+		r = km_session_hand_memory(session, member->segment, &segment_fd);
+	if (!member || r < 0) /* its topic was given up meanwhile */
+		km_session_refuse(session, NULL, -ESTALE,
+			"the broker has begun anew and can't find what it had given: try again");
+	else
+		send_attached(member, segment_fd);
 }
 
 /* The topic, with a place for the role if that can be had by looking after it. */
@@ -234,6 +254,7 @@ void km_attach_detach(struct km_session *session, const struct km_msg_detach *re
 	}
 	struct km_topic *topic = member->topic;
 	km_log(LOG_DEBUG, session, topic, "detached");
+	km_keep_done(session, KM_OP_DETACH, 0, false);
 	km_member_detach(member);
 	km_topic_tend(topic);
 	km_session_answer(session, &answer, sizeof answer, NULL, 0);

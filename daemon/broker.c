@@ -11,10 +11,12 @@
 #include "broker.h"
 #include "cleanup.h"
 #include "health.h"
+#include "keep.h"
 #include "lifetime.h"
 #include "listener.h"
 #include "log.h"
 #include "member.h"
+#include "restore.h"
 #include "segment.h"
 #include "session.h"
 #include "systemd.h"
@@ -55,15 +57,16 @@ void km_broker_sweep(struct km_broker *broker)
 {
 	struct km_session *session, *next_session;
 
-	if (!broker->sweep)
-		return;
-	broker->sweep = false;
-	for (session = LIST_FIRST(&broker->sessions); session; session = next_session) {
-		next_session = LIST_NEXT(session, next);
-		if (session->member_count == 0 && session->state >= KM_SESSION_DISCONNECTED)
-			km_session_free(session);
+	if (broker->sweep) {
+		broker->sweep = false;
+		for (session = LIST_FIRST(&broker->sessions); session; session = next_session) {
+			next_session = LIST_NEXT(session, next);
+			if (session->member_count == 0 && session->state >= KM_SESSION_DISCONNECTED)
+				km_session_free(session);
+		}
+		km_lifetime_sweep(broker);
 	}
-	km_lifetime_sweep(broker);
+	km_keep_commit(broker);
 }
 
 uint64_t km_broker_realtime_ns(void)
@@ -109,10 +112,14 @@ static void raise_descriptor_limit(const struct km_config *config)
  * else would be that one's lock too. */
 static int open_reconcile_lock(struct km_broker *broker)
 {
-	_cleanup_(km_closep) int fd = -1;
-	int r = km_segment_create("kickmsgd-reconcile", 4096, &fd);
+	int r = 0;
 
-	return r < 0 ? r : km_segment_reopen(fd, O_RDWR, &broker->reconcile_lock);
+	/* that of the broker before this one, should it still run, half dead */
+	broker->reconcile_memfd = km_store_take(&broker->store, KM_STORE_LOCK, 0, 0);
+	if (broker->reconcile_memfd < 0)
+		r = km_segment_create("kickmsgd-reconcile", 4096, &broker->reconcile_memfd);
+	return r < 0 ? r
+		     : km_segment_reopen(broker->reconcile_memfd, O_RDWR, &broker->reconcile_lock);
 }
 
 static int add_events(struct km_broker *broker)
@@ -141,13 +148,16 @@ int km_broker_init(struct km_broker *broker, const struct km_config *config)
 
 	memset(broker, 0, sizeof *broker);
 	broker->config = config;
-	broker->reconcile_lock = -1;
+	broker->reconcile_memfd = broker->reconcile_lock = -1;
 	broker->memory_limit = config->max_memory ? config->max_memory
 						  : read_meminfo("MemTotal") / 2;
 	LIST_INIT(&broker->sessions);
 	TAILQ_INIT(&broker->topics);
 	signal(SIGPIPE, SIG_IGN);
 	raise_descriptor_limit(config);
+	r = km_store_init(&broker->store);
+	if (r < 0)
+		return r;
 	broker->base = event_base_new();
 	r = broker->base ? open_reconcile_lock(broker) : -ENOMEM;
 	if (r == 0)
@@ -157,6 +167,8 @@ int km_broker_init(struct km_broker *broker, const struct km_config *config)
 	/* says for itself what is wrong */
 	if (r == 0)
 		r = km_listener_new(broker, &broker->listener);
+	if (r == 0)
+		km_restore(broker);
 	return r;
 }
 
@@ -175,6 +187,10 @@ void km_broker_deinit(struct km_broker *broker)
 	struct km_member *member;
 	struct km_topic *topic;
 
+	/* what the state says stays: the next broker goes on from there */
+	km_keep_commit(broker);
+	km_state_free(broker->state);
+	broker->state = NULL;
 	km_listener_free(broker->listener);
 	LIST_FOREACH (session, &broker->sessions, next)
 		while ((member = LIST_FIRST(&session->members)))
@@ -193,5 +209,7 @@ void km_broker_deinit(struct km_broker *broker)
 	if (broker->base)
 		event_base_free(broker->base);
 	km_close(broker->reconcile_lock);
+	km_close(broker->reconcile_memfd);
+	km_store_deinit(&broker->store);
 	libevent_global_shutdown();
 }

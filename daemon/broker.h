@@ -30,6 +30,8 @@
 #include "config.h"
 #include "reconcile.h"
 #include "region.h"
+#include "state.h"
+#include "store.h"
 #include "wire.h"
 
 /* Bytes of a client segment, and of what a record's place is a multiple of. */
@@ -46,6 +48,16 @@ struct km_client_memory {
 	int fd; /* the broker's own description; the client's mapping locks another one */
 	unsigned char *memory;
 	uint64_t used[KM_RECORD_UNITS / 64]; /* a bit for each unit */
+};
+
+/* What the last request of a session that changed something has done: its answer may have to be
+ * sent again (keep.h). */
+struct km_done {
+	uint64_t handle; /* of the endpoint that it made */
+	uint32_t serial;
+	uint32_t op;           /* 0: none */
+	uint32_t with_segment; /* its answer brought a client segment */
+	uint32_t reserved;
 };
 
 enum km_session_state {
@@ -84,6 +96,9 @@ struct km_session {
 	uint32_t member_count;
 	LIST_HEAD(, km_wait) waits;
 	uint32_t wait_count;
+	struct km_done done;
+	uint32_t kept; /* its record's place in the state, or 0 */
+	bool again;    /* an earlier broker may have done its next request already */
 };
 
 /* What stood in a hazard when health last looked: the same slot in the same generation is the same
@@ -109,6 +124,7 @@ struct km_member {
 	struct km_watch *watches;       /* [2 + held_count]: delivering, evicting, held; or null */
 	uint64_t start;                 /* subscriber: the first position that may be its */
 	uint64_t evicted;               /* what it had lost when it left */
+	uint32_t kept;                  /* as the session's */
 	uint64_t since_realtime_ns;
 };
 
@@ -167,6 +183,7 @@ struct km_topic {
 	bool has_died;       /* a member did, and nobody has looked since */
 	bool dirty;          /* the next tick looks at it whoever's turn it is */
 	bool quarantined;
+	uint32_t kept;                  /* as the session's */
 	char reason[KM_WIRE_TEXT_SIZE]; /* why it is quarantined */
 };
 
@@ -193,7 +210,10 @@ struct km_broker {
 	struct event *again_event;
 	unsigned again_ms; /* till its next turn */
 	struct event *signal_events[2];
-	int reconcile_lock; /* a memfd: who has it locked may reconcile */
+	struct km_store store;
+	struct km_state *state; /* or null: nobody keeps it */
+	int reconcile_memfd;
+	int reconcile_lock; /* a description of it of this broker's own: who locks it may reconcile */
 	uint64_t memory_limit;
 	uint64_t memory_used; /* bytes of all segments */
 	uint64_t next_session, next_topic, next_member;
@@ -218,7 +238,8 @@ int km_broker_init(struct km_broker *broker, const struct km_config *config);
 int km_broker_run(struct km_broker *broker);
 void km_broker_deinit(struct km_broker *broker);
 
-/* Frees sessions and topics that have nothing left. Called at the end of each event. */
+/* Frees sessions and topics that have nothing left, and writes down what is (keep.h). Called at the
+ * end of each event. */
 void km_broker_sweep(struct km_broker *broker);
 
 uint64_t km_broker_realtime_ns(void);

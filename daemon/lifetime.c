@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "keep.h"
 #include "lifetime.h"
 #include "log.h"
 #include "naming.h"
@@ -95,8 +96,9 @@ void km_lifetime_unlink(struct km_session *session, const struct km_msg_topic *r
 			session->uid);
 		return;
 	}
-	km_topic_forget_name(topic);
 	topic->unlinked = true;
+	km_topic_forget_name(topic);
+	km_keep_done(session, KM_OP_UNLINK, 0, false);
 	km_lifetime_look(topic);
 	km_log(LOG_INFO, session, topic, "unlinked");
 	km_session_answer(session, &answer, sizeof answer, NULL, 0);

@@ -143,10 +143,13 @@ static int bind_and_listen(struct km_listener *listener, mode_t mode)
 
 static int open_socket(struct km_listener *listener, const struct km_config *config)
 {
-	int r = km_systemd_listen_fd(&listener->socket);
+	struct km_store *store = &listener->broker->store;
+	int r;
 
-	if (r != 0) /* 1: there it is */
-		return r < 0 ? r : 0;
+	if (store->listen_fd >= 0) {
+		listener->socket = store->listen_fd;
+		return 0;
+	}
 	strcpy(listener->path, config->socket);
 	if (!*listener->path) {
 		r = default_path(listener->path, sizeof listener->path);

@@ -5,6 +5,7 @@
 
 #include "cleanup.h"
 #include "endpoint.h"
+#include "keep.h"
 #include "lifetime.h"
 #include "member.h"
 #include "session.h"
@@ -130,6 +131,7 @@ static void leave(struct km_member *member, enum km_party_state state)
 	member->state = state;
 	topic->leaving += state == KM_PARTY_LEAVING;
 	topic->dead += state == KM_PARTY_DEAD;
+	km_keep_member(member);
 }
 
 void km_member_close_ring(struct km_member *member)
@@ -194,6 +196,8 @@ void km_member_settle(struct km_member *member)
 		topic->ids_free++;
 	}
 	add_to_totals(member);
+	km_keep_topic(topic);
+	km_keep_forget_member(member);
 	km_session_give_record(session, member->segment, member->offset, member->size);
 	session->member_count--;
 	topic->broker->sweep = true; /* also for the session */

@@ -16,8 +16,46 @@
 #include <sys/mman.h>
 
 #include "cleanup.h"
+#include "keep.h"
 #include "segment.h"
 #include "session.h"
+#include "store.h"
+
+/* A description of the segment that is locked, for the client. */
+static int lock_and_hand(int own, int *ret_fd)
+{
+	_cleanup_(km_closep) int handed = -1;
+	int r = km_segment_reopen(own, O_RDWR, &handed);
+
+	if (r == 0)
+		r = km_segment_lock(handed, false);
+	if (r == 0)
+		*ret_fd = km_steal_fd(handed);
+	return r;
+}
+
+int km_session_hand_memory(const struct km_session *session, uint32_t segment, int *ret_fd)
+{
+	return lock_and_hand(session->segments[segment].fd, ret_fd);
+}
+
+int km_session_restore_memory(struct km_session *session, int fd)
+{
+	struct km_client_memory *segments = reallocarray(
+		session->segments, session->segment_count + 1, sizeof *session->segments);
+	void *memory;
+
+	if (!segments)
+		return -ENOMEM;
+	session->segments = segments;
+	int r = km_segment_map(fd, KM_CLIENT_SEGMENT_SIZE, PROT_READ | PROT_WRITE, &memory);
+	if (r < 0)
+		return r;
+	segments[session->segment_count++] = (struct km_client_memory){ .fd = fd,
+		.memory = memory };
+	session->broker->memory_used += KM_CLIENT_SEGMENT_SIZE;
+	return 0;
+}
 
 int km_session_add_memory(struct km_session *session, int *ret_fd)
 {
@@ -40,9 +78,7 @@ int km_session_add_memory(struct km_session *session, int *ret_fd)
 		(unsigned long long)session->id, session->segment_count);
 	r = km_segment_create(name, KM_CLIENT_SEGMENT_SIZE, &own);
 	if (r == 0)
-		r = km_segment_reopen(own, O_RDWR, &handed);
-	if (r == 0)
-		r = km_segment_lock(handed, false);
+		r = lock_and_hand(own, &handed);
 	if (r == 0)
 		r = km_segment_map(own, KM_CLIENT_SEGMENT_SIZE, PROT_READ | PROT_WRITE, &memory);
 	if (r < 0)
@@ -50,6 +86,9 @@ int km_session_add_memory(struct km_session *session, int *ret_fd)
 	segments[session->segment_count++] = (struct km_client_memory){ .fd = km_steal_fd(own),
 		.memory = memory };
 	broker->memory_used += KM_CLIENT_SEGMENT_SIZE;
+	km_store_put(&broker->store, KM_STORE_SEGMENT, session->id, session->segment_count - 1,
+		segments[session->segment_count - 1].fd);
+	km_keep_session(session);
 	*ret_fd = km_steal_fd(handed);
 	return 0;
 }
@@ -91,6 +130,22 @@ int km_session_take_record(
 		}
 	}
 	return -ENOSPC;
+}
+
+int km_session_restore_record(
+	struct km_session *session, uint32_t segment, uint32_t offset, uint32_t size)
+{
+	uint32_t first = offset / KM_RECORD_UNIT;
+	uint32_t count = (size + KM_RECORD_UNIT - 1) / KM_RECORD_UNIT;
+
+	if (segment >= session->segment_count || offset % KM_RECORD_UNIT != 0 ||
+		first >= KM_RECORD_UNITS || count > KM_RECORD_UNITS - first)
+		return -EPROTO;
+	for (uint32_t unit = first; unit < first + count; unit++)
+		if (is_used(&session->segments[segment], unit))
+			return -EPROTO;
+	mark(&session->segments[segment], first, count, true);
+	return 0;
 }
 
 void km_session_give_record(

@@ -27,6 +27,7 @@
 #include "atomic.h"
 #include "cleanup.h"
 #include "health.h"
+#include "keep.h"
 #include "lifetime.h"
 #include "log.h"
 #include "member.h"
@@ -182,6 +183,7 @@ void km_topic_tend(struct km_topic *topic)
 	const bool may_repair = topic->broker->config->automatic || topic->dead == 0;
 	struct km_recovery recovery = { .what = may_repair ? KM_REPAIR_ALL : 0 };
 
+	km_keep_commit(topic->broker); /* what the gone had lost: draining their rings changes it */
 	topic->has_died = false;
 	topic->dirty = false;
 	if (topic->quarantined) {

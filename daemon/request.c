@@ -7,6 +7,7 @@
 #include "cleanup.h"
 #include "diagnose.h"
 #include "info.h"
+#include "keep.h"
 #include "lifetime.h"
 #include "list.h"
 #include "log.h"
@@ -14,6 +15,18 @@
 #include "request.h"
 #include "session.h"
 #include "wait.h"
+
+static void answer_hello(struct km_session *session, int segment_fd)
+{
+	struct km_msg_hello_ok answer = {
+		.header.op = KM_OP_HELLO_OK,
+		.version = KM_WIRE_VERSION,
+		.client_id = session->id,
+		.segment_size = KM_CLIENT_SEGMENT_SIZE,
+	};
+
+	km_session_answer(session, &answer, sizeof answer, &segment_fd, 1);
+}
 
 static void serve_hello(struct km_session *session, const struct km_msg_hello *request)
 {
@@ -62,14 +75,34 @@ static void serve_hello(struct km_session *session, const struct km_msg_hello *r
 	strcpy(session->name, name);
 	session->state = KM_SESSION_READY;
 	broker->session_count++;
-	struct km_msg_hello_ok answer = {
-		.header.op = KM_OP_HELLO_OK,
-		.version = KM_WIRE_VERSION,
-		.client_id = session->id,
-		.segment_size = KM_CLIENT_SEGMENT_SIZE,
-	};
+	km_store_put(&broker->store, KM_STORE_CONNECTION, session->id, 0, session->socket);
+	km_store_put(&broker->store, KM_STORE_PIDFD, session->id, 0, session->pidfd);
+	km_keep_done(session, KM_OP_HELLO, 0, true);
 	km_log(LOG_DEBUG, session, NULL, "hello");
-	km_session_answer(session, &answer, sizeof answer, &fd, 1);
+	answer_hello(session, fd);
+}
+
+/* Did the broker before this one do it already? Then only its answer is sent, once more perhaps. */
+static bool was_done(struct km_session *session, const struct km_msg_header *header)
+{
+	struct km_msg_ok answer = { .header.op = KM_OP_OK };
+	bool again = session->again && session->done.op == header->op &&
+		     session->done.serial == header->serial;
+	_cleanup_(km_closep) int fd = -1;
+
+	session->again = false;
+	if (!again)
+		return false;
+	km_log(LOG_DEBUG, session, NULL, "answered again: %s", km_wire_name(header->op));
+	if (header->op == KM_OP_ADVERTISE || header->op == KM_OP_SUBSCRIBE)
+		km_attach_answer_again(session);
+	else if (header->op != KM_OP_HELLO)
+		km_session_answer(session, &answer, sizeof answer, NULL, 0);
+	else if (km_session_hand_memory(session, 0, &fd) == 0)
+		answer_hello(session, fd);
+	else
+		session->doomed = true;
+	return true;
 }
 
 void km_request_serve(struct km_session *session, const union km_msg *message)
@@ -77,6 +110,8 @@ void km_request_serve(struct km_session *session, const union km_msg *message)
 	uint32_t op = message->header.op;
 
 	session->serial = message->header.serial;
+	if (was_done(session, &message->header))
+		return;
 	if ((op == KM_OP_HELLO) != (session->state == KM_SESSION_NEW)) {
 		km_session_refuse(session, NULL, -EPROTO,
 			op == KM_OP_HELLO ? "HELLO was said before" : "HELLO comes first");

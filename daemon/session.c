@@ -15,6 +15,7 @@
 
 #include "cleanup.h"
 #include "death.h"
+#include "keep.h"
 #include "listener.h"
 #include "log.h"
 #include "request.h"
@@ -37,6 +38,8 @@ int km_session_answer(
 	struct km_msg_header *header = message;
 
 	header->serial = session->serial;
+	km_keep_commit(
+		session->broker); /* what is answered counts, whatever happens to this broker */
 	int r = km_wire_send(session->socket, message, size, fds, fd_count);
 	if (r == -EAGAIN)
 		km_log(LOG_WARNING, session, NULL, "doesn't read its answers: disconnected");
@@ -93,6 +96,7 @@ void km_session_free(struct km_session *session)
 {
 	if (session->state == KM_SESSION_READY || session->state == KM_SESSION_DISCONNECTED)
 		session->broker->session_count--;
+	km_keep_forget_session(session);
 	km_session_close(session);
 	km_wait_forget(session);
 	km_session_free_memory(session);
@@ -115,6 +119,9 @@ void km_session_disconnect(struct km_session *session)
 		return;
 	}
 	session->state = KM_SESSION_DISCONNECTED;
+	km_keep_session(session);
+	if (session->kept)
+		km_store_remove(&session->broker->store, KM_STORE_CONNECTION, session->id, 0);
 	km_log(LOG_DEBUG, session, NULL, "disconnected");
 	km_death_probe(session);
 }
@@ -135,28 +142,37 @@ static void close_fds(int *fds, size_t count)
 		km_close(fds[--count]);
 }
 
+/* One request. It is taken from the socket when it is done and answered: a broker that comes after
+ * this one meets it again if this one didn't get so far. False: there is none. */
+static bool serve_one(struct km_session *session)
+{
+	union km_msg message;
+	int fds[KM_WIRE_MAX_FDS];
+	size_t fd_count = 0;
+
+	memset(&message.header, 0, sizeof message.header);
+	ssize_t n = km_wire_peek(session->socket, &message, fds, &fd_count);
+	close_fds(fds, fd_count);
+	if (n == -EAGAIN)
+		return false;
+	if (n == -EPROTO || (n >= 0 && km_wire_check_request(&message, (size_t)n, fd_count) < 0))
+		reject(session, &message, n < 0 ? 0 : (size_t)n);
+	else if (n < 0)
+		session->doomed = true;
+	else
+		km_request_serve(session, &message);
+	km_wire_skip(session->socket);
+	return true;
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *userdata)
 {
 	struct km_session *session = userdata;
 	struct km_broker *broker = session->broker;
 
 	for (int i = 0; i < REQUEST_BURST && session->socket >= 0 && !session->doomed; i++) {
-		union km_msg message;
-		int fds[KM_WIRE_MAX_FDS];
-		size_t fd_count = 0;
-
-		memset(&message.header, 0, sizeof message.header);
-		ssize_t n = km_wire_receive(session->socket, &message, fds, &fd_count);
-		close_fds(fds, fd_count);
-		if (n == -EAGAIN)
+		if (!serve_one(session))
 			break;
-		if (n == -EPROTO ||
-			(n >= 0 && km_wire_check_request(&message, (size_t)n, fd_count) < 0))
-			reject(session, &message, n < 0 ? 0 : (size_t)n);
-		else if (n < 0)
-			session->doomed = true;
-		else
-			km_request_serve(session, &message);
 		/* a topic that lost its last member is gone before the next request asks for it */
 		km_broker_sweep(broker);
 	}
@@ -202,20 +218,20 @@ static int identify(struct km_session *session)
 	return open_pidfd(session, &session->pidfd);
 }
 
-static int start(struct km_session *session)
+int km_session_watch(struct km_session *session)
 {
 	struct event_base *base = session->broker->base;
-	int r = identify(session);
 
-	if (r < 0)
-		return r;
+	session->probe_event = evtimer_new(base, km_death_on_probe, session);
+	session->pidfd_event = event_new(base, session->pidfd, EV_READ, km_death_on_pidfd, session);
+	if (!session->probe_event || !session->pidfd_event ||
+		event_add(session->pidfd_event, NULL) < 0)
+		return -ENOMEM;
+	if (session->socket < 0)
+		return 0;
 	session->socket_event = event_new(
 		base, session->socket, EV_READ | EV_PERSIST, on_readable, session);
-	session->pidfd_event = event_new(base, session->pidfd, EV_READ, km_death_on_pidfd, session);
-	session->probe_event = evtimer_new(base, km_death_on_probe, session);
-	if (!session->socket_event || !session->pidfd_event || !session->probe_event ||
-		event_add(session->socket_event, NULL) < 0 ||
-		event_add(session->pidfd_event, NULL) < 0)
+	if (!session->socket_event || event_add(session->socket_event, NULL) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -245,7 +261,9 @@ void km_session_accept(struct km_broker *broker, int socket)
 	LIST_INIT(&session->waits);
 	LIST_INSERT_HEAD(&broker->sessions, session, next);
 	broker->socket_count++;
-	int r = start(session);
+	int r = identify(session);
+	if (r == 0)
+		r = km_session_watch(session);
 	if (r < 0) {
 		km_log(r == -ESRCH ? LOG_DEBUG : LOG_WARNING, session, NULL, "not taken in: %s",
 			strerror(-r));

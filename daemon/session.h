@@ -18,6 +18,9 @@ int km_session_refuse(struct km_session *session, const struct km_topic *topic, 
  * next request. */
 void km_session_tell(struct km_session *session);
 
+/* Listens to its connection, if it has one, and to its process. Errors: -ENOMEM. */
+int km_session_watch(struct km_session *session);
+
 /* The connection is over; whether its process is, death.c finds out. */
 void km_session_disconnect(struct km_session *session);
 
@@ -31,6 +34,15 @@ void km_session_free(struct km_session *session);
 /* memory.c: adds a client segment and gives the descriptor for the client, which is the caller's.
  * Errors: -EDQUOT, -ENOMEM, -EMFILE, -ENFILE. */
 int km_session_add_memory(struct km_session *session, int *ret_fd);
+/* The same for one that an earlier broker made; the descriptor is taken on success. Errors: -EPROTO
+ * not such a segment; -ENOMEM. */
+int km_session_restore_memory(struct km_session *session, int fd);
+/* Takes the very place that a record had. Errors: -EPROTO it can't have had it. */
+int km_session_restore_record(
+	struct km_session *session, uint32_t segment, uint32_t offset, uint32_t size);
+/* A descriptor of a segment for the client, which is the caller's: its mapping will hold the lock
+ * that says that the client lives. */
+int km_session_hand_memory(const struct km_session *session, uint32_t segment, int *ret_fd);
 /* Finds room for a record. -ENOSPC: in no segment. */
 int km_session_take_record(
 	struct km_session *session, uint32_t size, uint32_t *ret_segment, uint32_t *ret_offset);

@@ -9,6 +9,7 @@
 
 #include "atomic.h"
 #include "cleanup.h"
+#include "keep.h"
 #include "lifetime.h"
 #include "log.h"
 #include "name.h"
@@ -136,6 +137,7 @@ void km_topic_set_schema(struct km_topic *topic, const struct km_schema *schema)
 	topic->has_schema = true;
 	memcpy(header->schema, schema, sizeof header->schema);
 	km_store(L0, release, &header->schema_state, 1);
+	km_keep_topic(topic);
 }
 
 /* What the region's header says besides its shape; nobody else has the memory yet. */
@@ -163,13 +165,12 @@ static int furnish(struct km_topic *topic, const struct km_geometry *geometry)
 	return r;
 }
 
-static void insert(struct km_topic *topic)
+void km_topic_insert(struct km_topic *topic)
 {
 	struct km_broker *broker = topic->broker;
 
-	topic->id = ++broker->next_topic;
-	LIST_INSERT_HEAD(km_topic_bucket(broker, &topic->key), topic, in_bucket);
-	topic->named = true;
+	if (topic->named)
+		LIST_INSERT_HEAD(km_topic_bucket(broker, &topic->key), topic, in_bucket);
 	TAILQ_INSERT_TAIL(&broker->topics, topic, in_all);
 	broker->topic_count++;
 	broker->memory_used += km_topic_size(&topic->region.geometry);
@@ -216,7 +217,12 @@ int km_topic_create(struct km_session *session, const struct km_topic_key *key,
 	topic->ids_free = geometry->max_publishers;
 	LIST_INIT(&topic->members);
 	*ret = km_steal_ptr(topic);
-	insert(*ret);
+	(*ret)->id = ++broker->next_topic;
+	(*ret)->named = true;
+	km_store_put(&broker->store, KM_STORE_CONTROL, (*ret)->id, 0, (*ret)->control_fd);
+	km_store_put(&broker->store, KM_STORE_PAYLOAD, (*ret)->id, 0, (*ret)->payload_fd);
+	km_topic_insert(*ret);
+	km_keep_topic(*ret);
 	km_log(LOG_INFO, session, *ret, "topic made, %llu bytes", (unsigned long long)size);
 	km_wait_tell(*ret);
 	return 0;
@@ -233,6 +239,7 @@ void km_topic_forget_name(struct km_topic *topic)
 	if (topic->named)
 		LIST_REMOVE(topic, in_bucket);
 	topic->named = false;
+	km_keep_topic(topic);
 }
 
 void km_topic_free(struct km_topic *topic)
@@ -245,6 +252,7 @@ void km_topic_free(struct km_topic *topic)
 	if (broker->list_next == topic)
 		broker->list_next = NULL;
 	km_topic_forget_name(topic);
+	km_keep_forget_topic(topic);
 	km_lifetime_end(topic);
 	TAILQ_REMOVE(&broker->topics, topic, in_all);
 	broker->topic_count--;

@@ -25,6 +25,9 @@ int km_topic_create(struct km_session *session, const struct km_topic_key *key,
 	const struct km_geometry *geometry, const struct km_lifetime *lifetime,
 	struct km_topic **ret);
 
+/* Takes a topic that has its memory, id and names among the broker's. */
+void km_topic_insert(struct km_topic *topic);
+
 /* Gives it a schema: the broker's copy, then the header's. It must have none. */
 void km_topic_set_schema(struct km_topic *topic, const struct km_schema *schema);
 

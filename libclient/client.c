@@ -13,6 +13,7 @@
 #include "name.h"
 #include "segment.h"
 
+#define HELLO_TRIES        4
 #define DEFAULT_TIMEOUT_NS UINT64_C(10000000000)
 #define SYSTEM_SOCKET      "/run/kickmsg/kickmsgd.sock"
 #define USER_SOCKET        "/kickmsg/kickmsgd.sock" /* below $XDG_RUNTIME_DIR */
@@ -117,9 +118,14 @@ KM_EXPORT int kickmsg_client_new(
 	if (client->timeout_ns > INT64_MAX / 2)
 		client->timeout_ns = INT64_MAX / 2;
 	pthread_mutex_init(&client->lock, NULL);
-	r = connect_to_broker(&address, client->timeout_ns, &client->socket);
-	if (r == 0)
-		r = say_hello(client, &hello);
+	/* a broker may end between taking the connection in and knowing the client: to the next one
+	 * it is a new connection */
+	for (int tries = 0; tries < HELLO_TRIES && (tries == 0 || r == -ENOTCONN); tries++) {
+		client->socket = km_close(client->socket);
+		r = connect_to_broker(&address, client->timeout_ns, &client->socket);
+		if (r == 0)
+			r = say_hello(client, &hello);
+	}
 	if (r < 0) {
 		kickmsg_client_free(client);
 		return r;

@@ -82,7 +82,8 @@ static void drop_stray(
 {
 	if (answer->header.op == KM_OP_EVENT)
 		client->events++;
-	if (answer->header.op == KM_OP_ATTACHED)
+	/* after its restart the broker may answer once more what it had answered before */
+	if (answer->header.op == KM_OP_ATTACHED && answer->header.serial != client->answered)
 		give_back(client, answer, fds);
 	km_close_fds(fds, count);
 }
@@ -155,6 +156,7 @@ static int call_locked(struct kickmsg_client *client, void *request, size_t size
 		strcpy(client->error, "the broker did not answer in time");
 	if (r < 0)
 		return r;
+	client->answered = header->serial;
 	if (ret->header.op == KM_OP_ERROR) {
 		memcpy(client->error, ret->error.text, sizeof client->error);
 		return ret->error.error;

@@ -35,6 +35,7 @@ struct kickmsg_client {
 	int socket;
 	pthread_mutex_t lock; /* all below; control calls take turns */
 	uint32_t serial;
+	uint32_t answered; /* serial of the last request that got its answer */
 	uint64_t timeout_ns;
 	uint64_t events; /* topics that came to exist */
 	struct km_attachment *attachments;

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A broker's start from what the one before it left: see restore.h.
+ *
+ * The state (keep.h) says what there was; the descriptors come from the manager. Nothing that
+ * clients can write is believed.
+ *
+ * Each thing that can't be had whole is given up on its own. A session without its memory takes its
+ * topics with it, for nobody could say what it holds there.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "atomic.h"
+#include "cleanup.h"
+#include "death.h"
+#include "keep.h"
+#include "lifetime.h"
+#include "log.h"
+#include "member.h"
+#include "quarantine.h"
+#include "recover.h"
+#include "restore.h"
+#include "segment.h"
+#include "session.h"
+#include "topic.h"
+
+static bool is_text(const char *text, size_t size)
+{
+	return memchr(text, 0, size) != NULL;
+}
+
+static bool session_is_good(const struct km_kept_session *kept)
+{
+	return kept->id > 0 && kept->state >= KM_SESSION_READY && kept->state <= KM_SESSION_DEAD &&
+	       kept->segment_count <= UINT16_MAX && is_text(kept->name, sizeof kept->name) &&
+	       is_text(kept->prefix, sizeof kept->prefix) &&
+	       is_text(kept->raw_name, sizeof kept->raw_name) &&
+	       is_text(kept->raw_prefix, sizeof kept->raw_prefix);
+}
+
+/* Its descriptors. Errors: -ENOENT one is missing; -EPROTO, -ENOMEM. */
+static int take_session_fds(struct km_session *session, const struct km_kept_session *kept)
+{
+	struct km_store *store = &session->broker->store;
+
+	session->pidfd = km_store_take(store, KM_STORE_PIDFD, kept->id, 0);
+	if (kept->state == KM_SESSION_READY)
+		session->socket = km_store_take(store, KM_STORE_CONNECTION, kept->id, 0);
+	if (kept->state == KM_SESSION_READY && session->socket < 0)
+		return -ENOENT;
+	if (kept->state != KM_SESSION_DEAD && session->pidfd < 0)
+		return -ENOENT;
+	for (uint32_t i = 0; i < kept->segment_count; i++) {
+		int fd = km_store_take(store, KM_STORE_SEGMENT, kept->id, i);
+		int r = fd < 0 ? -ENOENT : km_session_restore_memory(session, fd);
+
+		if (r < 0) {
+			km_close(fd);
+			return r;
+		}
+	}
+	return 0;
+}
+
+static struct km_session *restore_session(
+	struct km_broker *broker, uint32_t place, const struct km_kept_session *kept)
+{
+	struct km_session *session = NULL;
+	int r = session_is_good(kept) ? 0 : -EPROTO;
+
+	if (r == 0)
+		session = calloc(1, sizeof *session);
+	if (r == 0 && !session)
+		r = -ENOMEM;
+
+	if (r == 0) {
+		*session = (struct km_session){ .broker = broker,
+			.state = KM_SESSION_NEW,
+			.socket = -1,
+			.pidfd = -1,
+			.pid = kept->pid,
+			.uid = kept->uid,
+			.gid = kept->gid,
+			.id = kept->id,
+			.since_ns = kept->since_ns,
+			.died_ns = kept->died_ns,
+			.done = kept->done,
+			.again = true,
+			.kept = place };
+		memcpy(session->name, kept->name, sizeof session->name);
+		memcpy(session->prefix, kept->prefix, sizeof session->prefix);
+		memcpy(session->raw_name, kept->raw_name, sizeof session->raw_name);
+		memcpy(session->raw_prefix, kept->raw_prefix, sizeof session->raw_prefix);
+		LIST_INSERT_HEAD(&broker->sessions, session, next);
+		r = take_session_fds(session, kept);
+		broker->socket_count += session->socket >= 0;
+	}
+	if (r == 0 && kept->state != KM_SESSION_DEAD)
+		r = km_session_watch(session);
+	if (r == 0) {
+		session->state = kept->state;
+		broker->session_count += kept->state != KM_SESSION_DEAD;
+		broker->sweep = true; /* in case that it has nothing and is gone */
+		return session;
+	}
+	km_log(LOG_ERR, session, NULL, "can't be taken back, it has to connect anew: %s",
+		r == -ENOENT ? "the service manager kept too little (FileDescriptorStoreMax=)"
+			     : strerror(-r));
+	if (session)
+		km_session_free(session);
+	else
+		km_state_drop(broker->state, KM_STATE_SESSIONS, &place);
+	return NULL;
+}
+
+/* Records in the order of their ids, which is the order of the lists; and what became of them. */
+struct found {
+	uint64_t id;
+	uint32_t place;
+	const void *record;
+	void *object; /* or null */
+};
+
+struct table {
+	struct found *found;
+	size_t count;
+};
+
+static int by_id(const void *a, const void *b)
+{
+	const struct found *x = a, *y = b;
+
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* All records begin with their id. */
+static int list(struct km_state *state, enum km_state_table table, struct table *ret)
+{
+	size_t room = 0;
+	const void *record;
+
+	*ret = (struct table){ 0 };
+	for (uint32_t place = 1; km_state_next(state, table, &place, &record); place++) {
+		if (ret->count == room) {
+			struct found *found = reallocarray(
+				ret->found, room = 2 * room + 64, sizeof *found);
+
+			if (!found)
+				return -ENOMEM;
+			ret->found = found;
+		}
+		ret->found[ret->count] = (struct found){ .place = place, .record = record };
+		memcpy(&ret->found[ret->count++].id, record, sizeof(uint64_t));
+	}
+	if (ret->count > 0)
+		qsort(ret->found, ret->count, sizeof *ret->found, by_id);
+	return 0;
+}
+
+static void *find(const struct table *table, uint64_t id)
+{
+	struct found wanted = { .id = id }, *found = NULL;
+
+	if (table->count > 0)
+		found = bsearch(&wanted, table->found, table->count, sizeof wanted, by_id);
+	return found ? found->object : NULL;
+}
+
+static int restore_all(struct km_broker *broker)
+{
+	struct km_state *state = broker->state;
+	struct table sessions = { 0 }, topics = { 0 }, members = { 0 };
+	int r = list(state, KM_STATE_SESSIONS, &sessions);
+
+	if (r == 0)
+		r = list(state, KM_STATE_TOPICS, &topics);
+	if (r == 0)
+		r = list(state, KM_STATE_MEMBERS, &members);
+	for (size_t i = 0; r == 0 && i < sessions.count; i++)
+		sessions.found[i].object = restore_session(
+			broker, sessions.found[i].place, sessions.found[i].record);
+	for (size_t i = 0; r == 0 && i < topics.count; i++)
+		topics.found[i].object = km_restore_topic(
+			broker, topics.found[i].place, topics.found[i].record);
+	for (size_t i = 0; r == 0 && i < members.count; i++) {
+		const struct km_kept_member *kept = members.found[i].record;
+
+		km_restore_member(broker, find(&sessions, kept->session_id),
+			find(&topics, kept->topic_id), members.found[i].place, kept);
+	}
+	free(sessions.found);
+	free(topics.found);
+	free(members.found);
+	return r;
+}
+
+/* The regions' words, and what has ended while nobody looked. */
+static void catch_up(struct km_broker *broker)
+{
+	struct km_session *session;
+	struct km_topic *topic;
+
+	TAILQ_FOREACH (topic, &broker->topics, in_all) {
+		if (topic->quarantined)
+			km_topic_keep_quarantined(topic);
+		else
+			km_store(L2, release, &topic->region.header->live, topic->live);
+		if (LIST_EMPTY(&topic->members))
+			km_lifetime_look(topic);
+	}
+	LIST_FOREACH (session, &broker->sessions, next) {
+		if (session->state == KM_SESSION_DISCONNECTED)
+			km_death_probe(session);
+		else
+			km_death_check(session);
+	}
+	/* the broker before may have been in the middle of a pass, or before one */
+	TAILQ_FOREACH (topic, &broker->topics, in_all)
+		if (topic->dead + topic->leaving > 0)
+			km_topic_tend(topic);
+	/* whoever waits for a topic asks again */
+	LIST_FOREACH (session, &broker->sessions, next)
+		km_session_tell(session);
+}
+
+static void start_anew(struct km_broker *broker)
+{
+	size_t count = km_store_drop_rest(&broker->store);
+
+	if (count > 0)
+		km_log(LOG_WARNING, NULL, NULL,
+			"%zu descriptors of the broker before are closed: its clients have to "
+			"connect anew",
+			count);
+	km_keep_init(broker);
+}
+
+void km_restore(struct km_broker *broker)
+{
+	int fd = km_store_take(&broker->store, KM_STORE_STATE, 0, 0);
+	const char *reason;
+
+	if (fd < 0) {
+		start_anew(broker);
+		return;
+	}
+	int r = km_state_open(fd, &broker->state, &reason);
+	if (r < 0) {
+		km_log(LOG_ERR, NULL, NULL,
+			"the state of the broker before is refused: %s. Its topics are given up",
+			reason);
+		km_close(fd);
+		km_store_remove(&broker->store, KM_STORE_STATE, 0, 0);
+		km_store_flush(&broker->store);
+		start_anew(broker);
+		return;
+	}
+	broker->next_session = km_state_reserved(broker->state, KM_STATE_SESSIONS);
+	broker->next_topic = km_state_reserved(broker->state, KM_STATE_TOPICS);
+	broker->next_member = km_state_reserved(broker->state, KM_STATE_MEMBERS);
+	if (restore_all(broker) < 0)
+		km_log(LOG_ERR, NULL, NULL, "no memory to take back what the broker before left");
+	size_t rest = km_store_drop_rest(&broker->store);
+	catch_up(broker);
+	km_broker_sweep(broker);
+	km_log(LOG_NOTICE, NULL, NULL,
+		"taken back: %u topics, %u clients; %zu descriptors belonged to nobody",
+		broker->topic_count, broker->session_count, rest);
+}
