@@ -116,10 +116,14 @@ static int open_reconcile_lock(struct km_broker *broker)
 
 	/* that of the broker before this one, should it still run, half dead */
 	broker->reconcile_memfd = km_store_take(&broker->store, KM_STORE_LOCK, 0, 0);
-	if (broker->reconcile_memfd < 0)
+	if (broker->reconcile_memfd < 0) {
 		r = km_segment_create("kickmsgd-reconcile", 4096, &broker->reconcile_memfd);
+		if (r == 0)
+			km_store_put(&broker->store, KM_STORE_LOCK, 0, 0, broker->reconcile_memfd);
+	}
 	return r < 0 ? r
-		     : km_segment_reopen(broker->reconcile_memfd, O_RDWR, &broker->reconcile_lock);
+		     : km_segment_reopen(
+			       broker->reconcile_memfd, O_RDWR, &broker->reconcile_lock);
 }
 
 static int add_events(struct km_broker *broker)

@@ -18,8 +18,6 @@ void km_keep_init(struct km_broker *broker)
 	if (r == 0)
 		r = km_store_put(&broker->store, KM_STORE_STATE, 0, 0, fd);
 	if (r == 0)
-		r = km_store_put(&broker->store, KM_STORE_LOCK, 0, 0, broker->reconcile_memfd);
-	if (r == 0)
 		return;
 	km_log(LOG_WARNING, NULL, NULL, "clients will not outlive this broker: %s", strerror(-r));
 	km_state_free(broker->state);

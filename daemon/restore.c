@@ -108,6 +108,8 @@ static struct km_session *restore_session(
 	km_log(LOG_ERR, session, NULL, "can't be taken back, it has to connect anew: %s",
 		r == -ENOENT ? "the service manager kept too little (FileDescriptorStoreMax=)"
 			     : strerror(-r));
+	for (uint32_t i = 0; session && i < kept->segment_count; i++)
+		km_store_remove(&broker->store, KM_STORE_SEGMENT, kept->id, i);
 	if (session)
 		km_session_free(session);
 	else

@@ -125,6 +125,8 @@ struct km_topic *km_restore_topic(
 		r == -ENOENT ? "the service manager kept too little (FileDescriptorStoreMax=)"
 			     : strerror(-r));
 	km_state_drop(broker->state, KM_STATE_TOPICS, &place);
+	km_store_remove(&broker->store, KM_STORE_CONTROL, kept->id, 0);
+	km_store_remove(&broker->store, KM_STORE_PAYLOAD, kept->id, 0);
 	if (!topic)
 		return NULL;
 	km_close(topic->control_fd);

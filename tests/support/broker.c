@@ -66,7 +66,7 @@ static void remove_dir(const char *path)
 }
 
 /* In a session of its own, so that Check's killpg() doesn't take it along. */
-static pid_t start_janitor(const char *dir)
+pid_t test_start_janitor(const char *dir)
 {
 	pid_t parent = getpid(), pid;
 	sigset_t set, before;
@@ -173,7 +173,7 @@ void test_broker_start(struct test_broker *broker, const char *config_text)
 	snprintf(broker->dir, sizeof(broker->dir), "%s/kmtest-XXXXXX", tmp);
 	if (!mkdtemp(broker->dir))
 		die("mkdtemp %s: %s", broker->dir, strerror(errno));
-	broker->janitor = start_janitor(broker->dir);
+	broker->janitor = test_start_janitor(broker->dir);
 	snprintf(broker->socket, sizeof(broker->socket), "%s/s", broker->dir);
 	snprintf(broker->log, sizeof(broker->log), "%s/log", broker->dir);
 	if (config_text) {

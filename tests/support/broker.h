@@ -37,6 +37,9 @@ int test_broker_stop(struct test_broker *broker);
 void test_broker_kill(struct test_broker *broker);
 void test_broker_resume(struct test_broker *broker);
 
+/* A process that removes the directory when the test ends, however it does, or at SIGTERM. */
+pid_t test_start_janitor(const char *dir);
+
 /* Does the broker still run? */
 bool test_broker_alive(const struct test_broker *broker);
 

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A broker that ends, in whatever way, and one that comes after it, under a service manager: who
+ * was connected doesn't notice. And what the next broker makes of a store that isn't as it should be.
+ */
+#include <check.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "kickmsg.h"
+#include "manager.h"
+
+static struct test_manager manager;
+static struct kickmsg_client *client;
+static struct kickmsg_publisher *publisher;
+static struct kickmsg_subscriber *subscriber;
+
+static void setup(void)
+{
+	test_manager_start(&manager, NULL);
+	ck_assert_int_eq(kickmsg_client_new(NULL, &client), 0);
+	ck_assert_int_eq(kickmsg_advertise(client, "topic", NULL, &publisher), 0);
+	ck_assert_int_eq(kickmsg_subscribe(client, "topic", NULL, &subscriber), 0);
+}
+
+/* Everything is given back: the manager keeps the state and the lock, nothing else. */
+static void teardown(void)
+{
+	kickmsg_client_free(client);
+	ck_assert(test_wait_until(test_manager_stored(&manager, 0) == 2, 10000));
+	ck_assert_int_eq(test_manager_stop(&manager), 0);
+}
+
+static void pass_messages(unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		unsigned got = 0;
+
+		ck_assert_int_eq(kickmsg_send(publisher, &i, sizeof i), sizeof i);
+		ck_assert_int_eq(
+			kickmsg_try_receive_copy(subscriber, &got, sizeof got), sizeof got);
+		ck_assert_uint_eq(got, i);
+	}
+}
+
+static struct kickmsg_topic_info info_of(const char *name)
+{
+	struct kickmsg_topic_ref ref = { .name = name };
+	struct kickmsg_topic_info info;
+
+	ck_assert_int_eq(kickmsg_topic_info(client, &ref, &info), 0);
+	return info;
+}
+
+static struct kickmsg_topic_stats stats_of(const char *name)
+{
+	struct kickmsg_topic_ref ref = { .name = name };
+	struct kickmsg_topic_stats stats;
+
+	ck_assert_int_eq(kickmsg_topic_stats(client, &ref, &stats), 0);
+	return stats;
+}
+
+/* SIGTERM, SIGKILL: traffic goes on without a broker and with the next one, and all is as it was. */
+START_TEST(restart_nobody_notices)
+{
+	static const int signals[] = { SIGTERM, SIGKILL, SIGABRT };
+	struct kickmsg_schema schema = { .version = 7 }, kept;
+	struct kickmsg_publisher *other;
+	struct kickmsg_topic_ref ref = { .name = "topic" };
+
+	setup();
+	ck_assert_int_eq(kickmsg_claim_schema(client, &ref, &schema, &kept), 0);
+	pass_messages(10);
+	ck_assert_int_eq(kickmsg_advertise(client, "topic", NULL, &other), 0);
+	kickmsg_publisher_free(other);
+	struct kickmsg_topic_info before = info_of("topic");
+	struct kickmsg_topic_stats numbers = stats_of("topic");
+	size_t stored = test_manager_stored(&manager, 0);
+
+	for (unsigned i = 0; i < 3; i++) {
+		test_manager_kill(&manager, signals[i]);
+		pass_messages(100);
+		test_manager_resume(&manager);
+		pass_messages(100);
+		struct kickmsg_topic_info after = info_of("topic");
+		ck_assert_mem_eq(&before, &after, sizeof before);
+		ck_assert_uint_eq(stats_of("topic").sent, numbers.sent + 200 * (i + 1));
+		ck_assert_uint_eq(stats_of("topic").received, numbers.received + 200 * (i + 1));
+		ck_assert_int_eq(kickmsg_topic_schema(client, &ref, &kept), 0);
+		ck_assert_uint_eq(kept.version, 7);
+		ck_assert_uint_eq(test_manager_stored(&manager, 0), stored);
+	}
+	ck_assert_int_eq(kickmsg_advertise(client, "another", NULL, &other), 0);
+	ck_assert_uint_gt(info_of("another").id, before.id);
+	kickmsg_publisher_free(other);
+	kickmsg_publisher_free(publisher);
+	kickmsg_subscriber_free(subscriber);
+	teardown();
+}
+END_TEST
+
+/* Who died while there was no broker is found out and settled. */
+START_TEST(restart_the_dead_are_reconciled)
+{
+	struct kickmsg_topic_ref ref = { .name = "topic" };
+	struct kickmsg_topic_diagnosis health;
+	int ready[2];
+	char byte;
+
+	setup();
+	ck_assert_int_eq(pipe(ready), 0);
+	pid_t child = fork();
+	if (child == 0) {
+		struct kickmsg_client *mine;
+		struct kickmsg_publisher *loans;
+		struct kickmsg_subscriber *holds;
+		struct kickmsg_sample sample;
+		void *payload;
+
+		_exit(kickmsg_client_new(NULL, &mine) ||
+			kickmsg_advertise(mine, "topic", NULL, &loans) ||
+			kickmsg_subscribe(mine, "topic", NULL, &holds) ||
+			kickmsg_send(loans, "x", 1) != 1 || kickmsg_try_receive(holds, &sample) ||
+			kickmsg_loan(loans, 1, &payload) || write(ready[1], "", 1) != 1 || pause());
+	}
+	ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+	ck_assert_uint_eq(info_of("topic").publishers, 2);
+	test_manager_kill(&manager, SIGKILL);
+	kill(child, SIGKILL);
+	ck_assert_int_eq(waitpid(child, NULL, 0), child);
+	test_manager_resume(&manager);
+	ck_assert_uint_eq(info_of("topic").publishers, 1);
+	ck_assert_uint_eq(info_of("topic").subscribers, 1);
+	ck_assert_int_eq(kickmsg_topic_diagnose(client, &ref, &health), 0);
+	ck_assert_uint_eq(health.slots_orphaned, 0);
+	ck_assert_uint_eq(health.slots_stale, 0);
+	ck_assert_uint_eq(health.slots_loaned, 0);
+	ck_assert_uint_eq(health.dead, 0);
+	close(ready[0]);
+	close(ready[1]);
+	teardown();
+}
+END_TEST
+
+/* A subscriber that waits for its topic is told by the broker that comes after. */
+START_TEST(restart_who_waits_is_told)
+{
+	setup();
+	pid_t child = fork();
+	if (child == 0) {
+		struct kickmsg_subscribe_options options = { .wait_ns = 60000000000 };
+		struct kickmsg_client *mine;
+		struct kickmsg_subscriber *late;
+		int r = kickmsg_client_new(NULL, &mine);
+
+		if (r == 0)
+			r = kickmsg_subscribe(mine, "later", &options, &late);
+		_exit(r ? 1 : 0);
+	}
+	ck_assert(test_wait_until(test_manager_stored(&manager, 's') == 2, 10000));
+	test_manager_kill(&manager, SIGKILL);
+	test_manager_resume(&manager);
+	struct kickmsg_publisher *later;
+	int status;
+	ck_assert_int_eq(kickmsg_advertise(client, "later", NULL, &later), 0);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+	teardown();
+}
+END_TEST
+
+/* A state that is not whole is refused and said; the broker serves all the same. */
+static void expect_new_beginning(const char *log)
+{
+	struct kickmsg_client *fresh;
+	struct kickmsg_publisher *anew;
+
+	ck_assert(test_manager_logged(&manager, log));
+	ck_assert_int_eq(kickmsg_client_new(NULL, &fresh), 0);
+	ck_assert_int_eq(kickmsg_advertise(fresh, "topic", NULL, &anew), 0);
+	kickmsg_client_free(fresh);
+	/* what it can't know it doesn't keep */
+	ck_assert(test_wait_until(test_manager_stored(&manager, 0) == 2, 10000));
+}
+
+START_TEST(restart_state_of_another_version_is_refused)
+{
+	setup();
+	test_manager_kill(&manager, SIGKILL);
+	uint32_t version = 99;
+	ck_assert_int_eq(pwrite(test_manager_find(&manager, "S"), &version, 4, 8), 4);
+	test_manager_resume(&manager);
+	expect_new_beginning("it is of another version");
+	teardown();
+}
+END_TEST
+
+START_TEST(restart_state_spoilt_anywhere_never_crashes)
+{
+	uint64_t state = 88172645463325252u;
+
+	setup();
+	for (int i = 0; i < 40; i++) {
+		struct kickmsg_client *fresh;
+		struct kickmsg_publisher *anew;
+
+		ck_assert_int_eq(kickmsg_client_new(NULL, &fresh), 0);
+		ck_assert_int_eq(kickmsg_advertise(fresh, "spoilt", NULL, &anew), 0);
+		test_manager_kill(&manager, SIGKILL);
+		int fd = test_manager_find(&manager, "S");
+		/* bytes of pages that are in use */
+		for (int flips = 0; flips < 8; flips++) {
+			unsigned char byte;
+			off_t at = 0;
+
+			state = state * 6364136223846793005u + 1442695040888963407u;
+			for (uint64_t skip = state >> 33 & 3; skip > 0; skip--)
+				at = lseek(fd, lseek(fd, at, SEEK_HOLE), SEEK_DATA);
+			at = (at < 0 ? 0 : at) + (off_t)(state >> 40 & 1023);
+			if (pread(fd, &byte, 1, at) != 1)
+				continue;
+			byte ^= (unsigned char)(state >> 20);
+			ck_assert_int_eq(pwrite(fd, &byte, 1, at), 1);
+		}
+		test_manager_resume(&manager);
+		kickmsg_client_free(fresh);
+	}
+	ck_assert_int_eq(kickmsg_send(publisher, "x", 1), 1); /* the old memory is still good */
+	teardown();
+}
+END_TEST
+
+START_TEST(restart_missing_descriptors_cost_only_their_own)
+{
+	static const char *const lost[] = { "c1", "p1", "m1.0", "s1", "d1" };
+
+	for (size_t i = 0; i < sizeof lost / sizeof lost[0]; i++) {
+		struct kickmsg_client *other;
+		struct kickmsg_publisher *theirs;
+
+		setup();
+		ck_assert_int_eq(kickmsg_client_new(NULL, &other), 0);
+		ck_assert_int_eq(kickmsg_advertise(other, "theirs", NULL, &theirs), 0);
+		test_manager_kill(&manager, SIGKILL);
+		test_manager_forget(&manager, lost[i]);
+		test_manager_resume(&manager);
+		ck_assert(test_manager_logged(&manager, "kept too little"));
+		ck_assert_int_eq(kickmsg_send(theirs, "x", 1), 1);
+		kickmsg_publisher_free(theirs);
+		ck_assert_int_eq(kickmsg_advertise(other, "theirs", NULL, &theirs), 0);
+		kickmsg_client_free(other);
+		teardown();
+	}
+}
+END_TEST
+
+START_TEST(restart_foreign_and_double_descriptors_are_closed)
+{
+	setup();
+	test_manager_kill(&manager, SIGKILL);
+	test_manager_keep(&manager, "S", dup(test_manager_find(&manager, "S")));
+	test_manager_keep(&manager, "c1", memfd_create("double", MFD_CLOEXEC));
+	test_manager_keep(&manager, "c77", memfd_create("nobody's", MFD_CLOEXEC));
+	test_manager_keep(&manager, "what", memfd_create("foreign", MFD_CLOEXEC));
+	int pair[2];
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	close(pair[1]);
+	test_manager_keep(&manager, "stored", pair[0]);
+	test_manager_resume(&manager);
+	ck_assert(test_manager_logged(&manager, "('what') from the service manager means nothing"));
+	ck_assert_int_eq(kickmsg_send(publisher, "x", 1), 1);
+	test_manager_forget(&manager, "what"); /* a manager forgets what isn't the broker's own */
+	test_manager_forget(&manager, "stored");
+	kickmsg_client_free(client);
+	client = NULL;
+	ck_assert(test_wait_until(test_manager_stored(&manager, 'c') == 0, 10000));
+	ck_assert_int_eq(test_manager_stop(&manager), 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("flow-restart");
+	TCase *tcase = tcase_create("flow-restart");
+
+	tcase_set_timeout(tcase, 60);
+	tcase_add_test(tcase, restart_nobody_notices);
+	tcase_add_test(tcase, restart_the_dead_are_reconciled);
+	tcase_add_test(tcase, restart_who_waits_is_told);
+	tcase_add_test(tcase, restart_state_of_another_version_is_refused);
+	tcase_add_test(tcase, restart_state_spoilt_anywhere_never_crashes);
+	tcase_add_test(tcase, restart_missing_descriptors_cost_only_their_own);
+	tcase_add_test(tcase, restart_foreign_and_double_descriptors_are_closed);
+	suite_add_tcase(suite, tcase);
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

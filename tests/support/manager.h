@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A service manager for one broker, without root and in a directory of its own: it owns the
+ * listening socket, is told by datagrams (NOTIFY_SOCKET), keeps descriptors, and starts the next
+ * broker with them, as systemd does.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#define MANAGER_MAX_FDS 4096
+
+struct manager_fd {
+	int fd;
+	char name[64];
+};
+
+struct test_manager {
+	char dir[64];
+	char socket[96]; /* where clients connect */
+	char notify[96];
+	char log[96];
+	char config[96];
+	int listen_fd, notify_fd;
+	pid_t pid, janitor;
+	pthread_t thread; /* takes what the broker says, as PID 1 does all the time */
+	pthread_mutex_t lock;
+	_Atomic bool ending;
+	_Atomic unsigned ready; /* READY=1 messages */
+	_Atomic unsigned starts;
+	struct manager_fd stored[MANAGER_MAX_FDS]; /* under the lock */
+	size_t stored_count;
+};
+
+/* Makes the directory and the sockets and starts the first broker; returns once it is ready. Also
+ * sets $KICKMSG_SOCKET. `config_text` may be null. */
+void test_manager_start(struct test_manager *manager, const char *config_text);
+
+/* Ends the broker by a signal and waits for it; what it said before is heard. */
+void test_manager_kill(struct test_manager *manager, int signal);
+
+/* Starts the next one with what is stored; returns once it is ready, or at once. */
+void test_manager_resume(struct test_manager *manager);
+void test_manager_resume_unready(struct test_manager *manager);
+
+/* How many descriptors are stored, and how many of them begin with this letter. */
+size_t test_manager_stored(struct test_manager *manager, char kind);
+
+/* A stored descriptor by its name, the manager's; -1: there is none. */
+int test_manager_find(struct test_manager *manager, const char *name);
+
+/* Forgets one, or keeps one more (the descriptor becomes the manager's). */
+void test_manager_forget(struct test_manager *manager, const char *name);
+void test_manager_keep(struct test_manager *manager, const char *name, int fd);
+
+bool test_manager_logged(const struct test_manager *manager, const char *text);
+
+/* Ends it all. Returns the last broker's wait status. */
+int test_manager_stop(struct test_manager *manager);
