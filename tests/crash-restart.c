@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The broker is killed at each system call of a sequence of control calls, before it and after it,
+ * and followed by another one: every call of the client succeeds all the same, nothing is done
+ * twice, and nothing is left behind. usage: crash-restart [EVERY]
+ */
+#include <check.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "kickmsg.h"
+#include "manager.h"
+
+static struct test_manager manager;
+static unsigned every = 1;
+
+#define MUST(call)                                                                                 \
+	do {                                                                                       \
+		int r_ = (int)(call);                                                              \
+		if (r_ < 0) {                                                                      \
+			fprintf(stderr, "%s: %s\n", #call, kickmsg_strerror(r_));                  \
+			_exit(1);                                                                  \
+		}                                                                                  \
+	} while (0)
+
+static void expect(bool good, const char *what)
+{
+	if (good)
+		return;
+	fprintf(stderr, "%s\n", what);
+	_exit(2);
+}
+
+/* One of each control call that changes something. */
+static void run_sequence(void)
+{
+	struct kickmsg_schema schema = { .version = 3 }, stands;
+	struct kickmsg_topic_ref ref = { .name = "walk" };
+	struct kickmsg_topic_info info;
+	struct kickmsg_client *client;
+	struct kickmsg_publisher *publisher, *second;
+	struct kickmsg_subscriber *subscriber;
+	char text[8];
+
+	MUST(kickmsg_client_new(NULL, &client));
+	MUST(kickmsg_advertise(client, "walk", NULL, &publisher));
+	MUST(kickmsg_subscribe(client, "walk", NULL, &subscriber));
+	MUST(kickmsg_claim_schema(client, &ref, &schema, &stands));
+	expect(stands.version == 3, "another schema stands");
+	for (int i = 0; i < 3; i++) {
+		MUST(kickmsg_send(publisher, "hello", 6));
+		MUST(kickmsg_try_receive_copy(subscriber, text, sizeof text));
+	}
+	MUST(kickmsg_advertise(client, "walk", NULL, &second));
+	MUST(kickmsg_topic_info(client, &ref, &info));
+	expect(info.publishers == 2 && info.subscribers == 1, "somebody is there twice");
+	kickmsg_publisher_free(second);
+	MUST(kickmsg_topic_info(client, &ref, &info));
+	expect(info.publishers == 1, "who left is still there");
+	MUST(kickmsg_unlink_topic(client, "walk"));
+	MUST(kickmsg_send(publisher, "still", 6));
+	MUST(kickmsg_try_receive_copy(subscriber, text, sizeof text));
+	kickmsg_client_free(client);
+}
+
+static pid_t start_client(int go)
+{
+	pid_t pid = fork();
+	char byte;
+
+	if (pid != 0)
+		return pid;
+	signal(SIGCHLD, SIG_DFL);
+	if (read(go, &byte, 1) != 1)
+		_exit(3);
+	run_sequence();
+	_exit(0);
+}
+
+static bool has_ended(pid_t pid, int *ret_status)
+{
+	return waitpid(pid, ret_status, WNOHANG) == pid;
+}
+
+/* Lets the broker make `stops` stops at system calls, then kills it there. False: the client was
+ * through before. */
+static bool walk(pid_t client, int go, unsigned stops, int *ret_status)
+{
+	pid_t broker = manager.pid;
+	int status, signal_number = 0;
+
+	ck_assert_int_eq(ptrace(PTRACE_SEIZE, broker, 0, PTRACE_O_TRACESYSGOOD), 0);
+	ck_assert_int_eq(ptrace(PTRACE_INTERRUPT, broker, 0, 0), 0);
+	ck_assert_int_eq(waitpid(broker, &status, __WALL), broker);
+	ck_assert_int_eq(write(go, "", 1), 1);
+	while (stops > 0) {
+		ck_assert_int_eq(ptrace(PTRACE_SYSCALL, broker, 0, signal_number), 0);
+		for (;;) {
+			pid_t pid = waitpid(broker, &status, __WALL | WNOHANG);
+
+			ck_assert_int_ge(pid, 0);
+			if (pid == broker)
+				break;
+			if (has_ended(client, ret_status)) {
+				kill(broker, SIGKILL);
+				return false;
+			}
+			test_nap();
+		}
+		ck_assert(WIFSTOPPED(status));
+		signal_number = 0;
+		if (WSTOPSIG(status) == (SIGTRAP | 0x80))
+			stops--;
+		else if (WSTOPSIG(status) != SIGTRAP)
+			signal_number = WSTOPSIG(status);
+	}
+	return true;
+}
+
+START_TEST(broker_killed_at_each_system_call_nobody_notices)
+{
+	unsigned point = 0;
+	bool more = true;
+
+	test_manager_start(&manager, NULL);
+	for (; more; point += every) {
+		int go[2], status = -1;
+
+		ck_assert_int_eq(pipe(go), 0);
+		pid_t client = start_client(go[0]);
+		more = walk(client, go[1], point, &status);
+		test_manager_kill(&manager, SIGKILL);
+		test_manager_resume(&manager);
+		if (more)
+			ck_assert_msg(test_wait_until(has_ended(client, &status), 30000),
+				"point %u: the client hangs", point);
+		ck_assert_msg(status == 0, "point %u: the client ended with %x", point, status);
+		close(go[0]);
+		close(go[1]);
+		ck_assert_msg(test_wait_until(test_manager_stored(&manager, 0) == 2, 10000),
+			"point %u: %zu descriptors are left", point,
+			test_manager_stored(&manager, 0));
+	}
+	printf("%u points, one in %u\n", point / every, every);
+	ck_assert_uint_gt(point, 100);
+	ck_assert_int_eq(test_manager_stop(&manager), 0);
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+	Suite *suite = suite_create("crash-restart");
+	TCase *tcase = tcase_create("crash-restart");
+
+	if (argc > 1)
+		every = (unsigned)strtoul(argv[1], NULL, 0);
+	tcase_set_timeout(tcase, 300);
+	tcase_add_test(tcase, broker_killed_at_each_system_call_nobody_notices);
+	suite_add_tcase(suite, tcase);
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

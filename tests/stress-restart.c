@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The broker is killed at random, again and again, while 8 publishers and 8 subscribers run and
+ * clients come and go. No client sees an error, every subscriber's count is exact, and no
+ * descriptor is left in the end. usage: stress-restart [KILLS [SEED]]
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "kickmsg.h"
+#include "manager.h"
+
+#define PUBLISHERS  8
+#define SUBSCRIBERS 8
+#define VISITORS    2
+#define WORKERS     (PUBLISHERS + SUBSCRIBERS + VISITORS)
+#define MAX_CALLS   (1 << 20)
+
+/* What all processes share. */
+struct board {
+	_Atomic unsigned attached; /* workers that have begun */
+	_Atomic bool publishers_stop, subscribers_stop;
+	_Atomic unsigned publishers_done;
+	_Atomic uint64_t sent, calls;
+	uint64_t received[SUBSCRIBERS], lost[SUBSCRIBERS];
+	uint32_t call_us[MAX_CALLS]; /* how long control calls took */
+};
+
+static struct board *board;
+static struct test_manager manager;
+
+static int64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+static void note_call(int64_t started_ns)
+{
+	uint64_t index = board->calls++;
+
+	if (index < MAX_CALLS)
+		board->call_us[index] = (uint32_t)((now_ns() - started_ns) / 1000);
+}
+
+/* A call that must not fail, whatever becomes of the broker. */
+#define MUST(call)                                                                                 \
+	do {                                                                                       \
+		int64_t started_ = now_ns();                                                       \
+		int r_ = (int)(call);                                                              \
+		if (r_ < 0) {                                                                      \
+			fprintf(stderr, "pid %d: %s: %s\n", (int)getpid(), #call,                  \
+				kickmsg_strerror(r_));                                             \
+			_exit(1);                                                                  \
+		}                                                                                  \
+		note_call(started_);                                                               \
+	} while (0)
+
+static void config_fill(struct kickmsg_topic_config *config)
+{
+	kickmsg_topic_config_init(config);
+	config->max_subscribers = SUBSCRIBERS + VISITORS;
+	config->pool_size = 2048;
+}
+
+static void publish_all_along(void)
+{
+	struct kickmsg_topic_config config;
+	struct kickmsg_client *client;
+	struct kickmsg_publisher *publisher;
+	uint64_t sent = 0;
+
+	config_fill(&config);
+	MUST(kickmsg_client_new(NULL, &client));
+	MUST(kickmsg_advertise(client, "busy", &config, &publisher));
+	board->attached++;
+	while (board->attached < PUBLISHERS + SUBSCRIBERS)
+		test_nap();
+	while (!board->publishers_stop) {
+		for (int i = 0; i < 50; i++, sent++)
+			if (kickmsg_send(publisher, &sent, sizeof sent) != sizeof sent) {
+				fprintf(stderr, "send failed\n");
+				_exit(1);
+			}
+		test_nap();
+	}
+	board->sent += sent;
+	board->publishers_done++;
+	kickmsg_client_free(client);
+}
+
+static void receive_all(unsigned index)
+{
+	struct kickmsg_topic_config config;
+	struct kickmsg_client *client;
+	struct kickmsg_subscriber *subscriber;
+	uint64_t value;
+	ssize_t r;
+
+	config_fill(&config);
+	MUST(kickmsg_client_new(NULL, &client));
+	MUST(kickmsg_subscribe_or_create(client, "busy", &config, NULL, &subscriber));
+	board->attached++;
+	for (;;) {
+		bool last = board->subscribers_stop;
+
+		r = kickmsg_receive_copy(subscriber, &value, sizeof value, 50000000);
+		if (r == sizeof value)
+			board->received[index]++;
+		else if (r != -ETIMEDOUT) {
+			fprintf(stderr, "receive: %s\n", kickmsg_strerror((int)r));
+			_exit(1);
+		} else if (last)
+			break;
+	}
+	board->lost[index] = kickmsg_subscriber_lost(subscriber);
+	kickmsg_client_free(client);
+}
+
+/* Comes, takes part for a moment, goes; sometimes without a word. */
+static void visit(unsigned seed)
+{
+	while (!board->publishers_stop) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			struct kickmsg_topic_config config;
+			struct kickmsg_client *client;
+			struct kickmsg_publisher *own;
+			struct kickmsg_subscriber *subscriber;
+			char name[32];
+
+			config_fill(&config);
+			snprintf(name, sizeof name, "visit%u", seed % 5);
+			MUST(kickmsg_client_new(NULL, &client));
+			MUST(kickmsg_advertise_or_join(client, name, NULL, &own));
+			MUST(kickmsg_subscribe(client, "busy", NULL, &subscriber));
+			MUST(kickmsg_send(own, "x", 1));
+			if (seed % 3 == 0)
+				_exit(0);
+			kickmsg_publisher_free(own);
+			kickmsg_client_free(client);
+			_exit(0);
+		}
+		int status;
+		if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
+			_exit(1);
+		seed = seed * 1103515245 + 12345;
+	}
+}
+
+static pid_t start_worker(unsigned index)
+{
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	if (index < PUBLISHERS)
+		publish_all_along();
+	else if (index < PUBLISHERS + SUBSCRIBERS)
+		receive_all(index - PUBLISHERS);
+	else
+		visit(index);
+	_exit(0);
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Are all books even? Prints what was measured. */
+static bool judge(unsigned kills)
+{
+	uint64_t calls = board->calls < MAX_CALLS ? board->calls : MAX_CALLS, received = 0;
+	bool good = true;
+
+	for (unsigned i = 0; i < SUBSCRIBERS; i++) {
+		received += board->received[i];
+		if (board->received[i] + board->lost[i] != board->sent) {
+			printf("subscriber %u: %llu received + %llu lost are not %llu sent\n", i,
+				(unsigned long long)board->received[i],
+				(unsigned long long)board->lost[i],
+				(unsigned long long)board->sent);
+			good = false;
+		}
+	}
+	/* all clients are gone: the state and the lock remain */
+	if (!test_wait_until(test_manager_stored(&manager, 0) == 2, 20000)) {
+		printf("%zu descriptors are left\n", test_manager_stored(&manager, 0));
+		good = false;
+	}
+	qsort(board->call_us, calls, sizeof board->call_us[0], compare);
+	printf("%u kills; %llu sent, %llu received; %llu control calls took %u us at the median, "
+	       "%u at p99, %u at most\n",
+		kills, (unsigned long long)board->sent, (unsigned long long)received,
+		(unsigned long long)board->calls, board->call_us[calls / 2],
+		board->call_us[calls * 99 / 100], board->call_us[calls - 1]);
+	return good && received > 0;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned kills = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 0) : 200;
+	uint64_t state = argc > 2 ? strtoull(argv[2], NULL, 0) | 1 : 88172645463325252u;
+	pid_t workers[WORKERS];
+	bool good = true;
+
+	board = mmap(
+		NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (board == MAP_FAILED)
+		return EXIT_FAILURE;
+	test_manager_start(&manager, NULL);
+	/* subscribers first: what was sent before one came isn't its loss */
+	for (unsigned i = PUBLISHERS; i < PUBLISHERS + SUBSCRIBERS; i++)
+		workers[i] = start_worker(i);
+	good = test_wait_until(board->attached == SUBSCRIBERS, 20000);
+	for (unsigned i = 0; i < WORKERS; i++)
+		if (i < PUBLISHERS || i >= PUBLISHERS + SUBSCRIBERS)
+			workers[i] = start_worker(i);
+	good = good && test_wait_until(board->attached == PUBLISHERS + SUBSCRIBERS, 20000);
+	for (unsigned i = 0; good && i < kills; i++) {
+		state ^= state << 13;
+		state ^= state >> 7;
+		state ^= state << 17;
+		nanosleep(&(struct timespec){ .tv_nsec = (long)(state % 60000000) }, NULL);
+		test_manager_kill(&manager, SIGKILL);
+		test_manager_resume_unready(&manager);
+	}
+	board->publishers_stop = true;
+	for (unsigned i = 0; i < WORKERS; i++) {
+		int status;
+
+		if (i == 0) /* publishers and visitors end first, then subscribers take the rest */
+			good &= test_wait_until(board->publishers_done == PUBLISHERS, 60000);
+		if (i == 0)
+			board->subscribers_stop = true;
+		good &= waitpid(workers[i], &status, 0) == workers[i] && status == 0;
+	}
+	good &= judge(kills);
+	good &= test_manager_stop(&manager) == 0;
+	puts(good ? "all is even" : "FAILED");
+	return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
