@@ -77,12 +77,16 @@ START_TEST(restart_nobody_notices)
 	struct kickmsg_schema schema = { .version = 7 }, kept;
 	struct kickmsg_publisher *other;
 	struct kickmsg_topic_ref ref = { .name = "topic" };
+	char text[16];
 
 	setup();
 	ck_assert_int_eq(kickmsg_claim_schema(client, &ref, &schema, &kept), 0);
 	pass_messages(10);
+	/* what the gone have done counts on */
 	ck_assert_int_eq(kickmsg_advertise(client, "topic", NULL, &other), 0);
+	ck_assert_int_eq(kickmsg_send(other, "of the gone", 11), 11);
 	kickmsg_publisher_free(other);
+	ck_assert_int_eq(kickmsg_try_receive_copy(subscriber, text, sizeof text), 11);
 	struct kickmsg_topic_info before = info_of("topic");
 	struct kickmsg_topic_stats numbers = stats_of("topic");
 	size_t stored = test_manager_stored(&manager, 0);
