@@ -122,8 +122,7 @@ static int open_reconcile_lock(struct km_broker *broker)
 			km_store_put(&broker->store, KM_STORE_LOCK, 0, 0, broker->reconcile_memfd);
 	}
 	return r < 0 ? r
-		     : km_segment_reopen(
-			       broker->reconcile_memfd, O_RDWR, &broker->reconcile_lock);
+		     : km_segment_reopen(broker->reconcile_memfd, O_RDWR, &broker->reconcile_lock);
 }
 
 static int add_events(struct km_broker *broker)
@@ -172,13 +171,18 @@ int km_broker_init(struct km_broker *broker, const struct km_config *config)
 	if (r == 0)
 		r = km_listener_new(broker, &broker->listener);
 	if (r == 0)
+		r = km_systemd_watch(broker);
+	if (r == 0)
 		km_restore(broker);
+	else
+		km_systemd_notify("STATUS=can't start: %s\nERRNO=%d", strerror(-r), -r);
 	return r;
 }
 
 int km_broker_run(struct km_broker *broker)
 {
 	km_systemd_notify("READY=1");
+	km_systemd_status(broker);
 	int r = event_base_dispatch(broker->base);
 
 	km_systemd_notify("STOPPING=1");
@@ -210,6 +214,8 @@ void km_broker_deinit(struct km_broker *broker)
 		event_free(broker->tick_event);
 	if (broker->again_event)
 		event_free(broker->again_event);
+	if (broker->watchdog_event)
+		event_free(broker->watchdog_event);
 	if (broker->base)
 		event_base_free(broker->base);
 	km_close(broker->reconcile_lock);

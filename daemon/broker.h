@@ -208,7 +208,9 @@ struct km_broker {
 	struct km_listener *listener;
 	struct event *tick_event;
 	struct event *again_event;
-	unsigned again_ms; /* till its next turn */
+	struct event *watchdog_event; /* or null: nobody asked for it */
+	char status[128];             /* as the manager was told */
+	unsigned again_ms;            /* till its next turn */
 	struct event *signal_events[2];
 	struct km_store store;
 	struct km_state *state; /* or null: nobody keeps it */

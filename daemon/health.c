@@ -14,6 +14,7 @@
 #include "log.h"
 #include "recover.h"
 #include "session.h"
+#include "systemd.h"
 #include "waiter.h"
 #include "watch.h"
 
@@ -82,6 +83,7 @@ void km_health_on_tick(evutil_socket_t fd, short what, void *userdata)
 	km_broker_sweep(broker);
 	look_at_topics(broker, now);
 	km_broker_sweep(broker);
+	km_systemd_status(broker);
 }
 
 static void arm_again(struct km_broker *broker)

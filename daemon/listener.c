@@ -25,7 +25,6 @@
 #include "cleanup.h"
 #include "listener.h"
 #include "log.h"
-#include "systemd.h"
 
 #define PAUSE_MIN_MS 10
 #define PAUSE_MAX_MS 1000

@@ -18,6 +18,7 @@
 #include "broker.h"
 #include "kickmsg.h"
 #include "manager.h"
+#include "peer.h"
 
 static struct test_manager manager;
 static struct kickmsg_client *client;
@@ -159,26 +160,24 @@ END_TEST
 /* A subscriber that waits for its topic is told by the broker that comes after. */
 START_TEST(restart_who_waits_is_told)
 {
-	setup();
-	pid_t child = fork();
-	if (child == 0) {
-		struct kickmsg_subscribe_options options = { .wait_ns = 60000000000 };
-		struct kickmsg_client *mine;
-		struct kickmsg_subscriber *late;
-		int r = kickmsg_client_new(NULL, &mine);
+	struct km_msg_topic wait = { .header = { KM_OP_WAIT, 9 }, .topic = "later" };
+	struct kickmsg_publisher *later;
+	union km_msg answer;
+	int segment;
 
-		if (r == 0)
-			r = kickmsg_subscribe(mine, "later", &options, &late);
-		_exit(r ? 1 : 0);
-	}
-	ck_assert(test_wait_until(test_manager_stored(&manager, 's') == 2, 10000));
+	setup();
+	int peer = test_peer_hello(manager.socket, "waits", &segment);
+	ck_assert_int_ge(peer, 0);
+	ck_assert_int_eq(test_peer_call(peer, &wait, sizeof wait, &answer), KM_OP_OK);
 	test_manager_kill(&manager, SIGKILL);
 	test_manager_resume(&manager);
-	struct kickmsg_publisher *later;
-	int status;
+	/* "look again": it asks anew, and hears of it when it is there */
+	ck_assert_int_eq(test_peer_answer(peer, &answer), KM_OP_EVENT);
+	ck_assert_int_eq(test_peer_call(peer, &wait, sizeof wait, &answer), KM_OP_OK);
 	ck_assert_int_eq(kickmsg_advertise(client, "later", NULL, &later), 0);
-	ck_assert_int_eq(waitpid(child, &status, 0), child);
-	ck_assert_int_eq(status, 0);
+	ck_assert_int_eq(test_peer_answer(peer, &answer), KM_OP_EVENT);
+	close(segment);
+	close(peer);
 	teardown();
 }
 END_TEST
@@ -292,6 +291,38 @@ START_TEST(restart_foreign_and_double_descriptors_are_closed)
 }
 END_TEST
 
+static bool status_is(const char *text)
+{
+	pthread_mutex_lock(&manager.lock);
+	bool is = strstr(manager.status, text) != NULL;
+	pthread_mutex_unlock(&manager.lock);
+	return is;
+}
+
+/* The manager hears what is served, and that the event loop turns; not when it stands. */
+START_TEST(manager_is_told)
+{
+	int status;
+
+	setup();
+	ck_assert(test_wait_until(status_is("1 clients, 1 topics, 2 endpoints, "), 10000));
+	unsigned before = manager.watchdogs;
+	ck_assert(test_wait_until(manager.watchdogs > before + 3, 10000));
+	kill(manager.pid, SIGSTOP);
+	ck_assert_int_eq(waitpid(manager.pid, &status, WUNTRACED), manager.pid);
+	test_manager_hear(&manager);
+	before = manager.watchdogs;
+	for (int i = 0; i < 200; i++)
+		test_nap();
+	ck_assert_uint_eq(manager.watchdogs, before);
+	kill(manager.pid, SIGCONT);
+	ck_assert(test_wait_until(manager.watchdogs > before, 10000));
+	kickmsg_publisher_free(publisher);
+	ck_assert(test_wait_until(status_is("1 endpoints, "), 10000));
+	teardown();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("flow-restart");
@@ -304,6 +335,7 @@ int main(void)
 	tcase_add_test(tcase, restart_state_of_another_version_is_refused);
 	tcase_add_test(tcase, restart_state_spoilt_anywhere_never_crashes);
 	tcase_add_test(tcase, restart_missing_descriptors_cost_only_their_own);
+	tcase_add_test(tcase, manager_is_told);
 	tcase_add_test(tcase, restart_foreign_and_double_descriptors_are_closed);
 	suite_add_tcase(suite, tcase);
 	SRunner *runner = srunner_create(suite);

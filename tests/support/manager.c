@@ -100,7 +100,12 @@ static bool take_message(struct test_manager *manager)
 		for (size_t i = 0; i < count; i++)
 			keep(manager, name, ((int *)(void *)CMSG_DATA(rights))[i]);
 	}
+	const char *status = strstr(text, "STATUS=");
+	if (status)
+		sscanf(status, "STATUS=%127[^\n]", manager->status);
 	pthread_mutex_unlock(&manager->lock);
+	if (strstr(text, "WATCHDOG=1"))
+		manager->watchdogs++;
 	if (strstr(text, "READY=1"))
 		manager->ready++;
 	return true;
@@ -144,6 +149,8 @@ static void hand_over(struct test_manager *manager)
 	setenv("LISTEN_FDS", number, 1);
 	snprintf(number, sizeof number, "%d", (int)getpid());
 	setenv("LISTEN_PID", number, 1);
+	setenv("WATCHDOG_PID", number, 1);
+	setenv("WATCHDOG_USEC", "40000", 1);
 	setenv("LISTEN_FDNAMES", names, 1);
 	setenv("NOTIFY_SOCKET", manager->notify, 1);
 }
@@ -216,6 +223,11 @@ void test_manager_kill(struct test_manager *manager, int signal)
 	waitpid(manager->pid, NULL, 0);
 	manager->pid = 0;
 	/* a manager hears what its dead child still said */
+	test_manager_hear(manager);
+}
+
+void test_manager_hear(struct test_manager *manager)
+{
 	while (take_message(manager))
 		;
 }

@@ -32,6 +32,8 @@ struct test_manager {
 	_Atomic bool ending;
 	_Atomic unsigned ready; /* READY=1 messages */
 	_Atomic unsigned starts;
+	_Atomic unsigned watchdogs;                /* WATCHDOG=1 messages */
+	char status[128];                          /* the last STATUS=, under the lock */
 	struct manager_fd stored[MANAGER_MAX_FDS]; /* under the lock */
 	size_t stored_count;
 };
@@ -46,6 +48,9 @@ void test_manager_kill(struct test_manager *manager, int signal);
 /* Starts the next one with what is stored; returns once it is ready, or at once. */
 void test_manager_resume(struct test_manager *manager);
 void test_manager_resume_unready(struct test_manager *manager);
+
+/* Takes all that the broker has said until now. */
+void test_manager_hear(struct test_manager *manager);
 
 /* How many descriptors are stored, and how many of them begin with this letter. */
 size_t test_manager_stored(struct test_manager *manager, char kind);
