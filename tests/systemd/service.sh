@@ -1,0 +1,116 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The installed service under a real systemd: activation, who may connect, no privileges, restart, kill and watchdog under
+# traffic, stop. usage: service.sh BUILD_DIR TRAFFIC_PROGRAM
+set -eu
+build=$1
+traffic=$2
+. "$(dirname "$0")/machine.sh"
+
+fail() {
+	echo "FAILED: $1"
+	tail -n 3 "$machine_dir".traffic* 2>/dev/null
+	machine journalctl -u kickmsgd.service -n 20 --no-pager 2>/dev/null | tail -n 20
+	exit 1
+}
+
+# until TEXT COMMAND...: waits until the command succeeds, at most 30 s.
+until_it() {
+	local what=$1 tries
+
+	shift
+	for tries in $(seq 300); do
+		"$@" >/dev/null 2>&1 && return 0
+		sleep 0.1
+	done
+	fail "$what"
+}
+
+property() {
+	machine systemctl show --value -p "$1" kickmsgd.service
+}
+
+is() {
+	[ "$(property "$1")" = "$2" ]
+}
+
+is_new() {
+	local pid
+
+	pid=$(property MainPID)
+	[ "$pid" != 0 ] && [ "$pid" != "$1" ] && is ActiveState active && is StatusText "$(property StatusText)"
+}
+
+trap machine_stop EXIT
+machine_boot
+root=/proc/$machine_init/root
+DESTDIR=$root meson install -C "$build" --no-rebuild --quiet >/dev/null
+cp "$traffic" "$root/run/traffic"
+prefix=$(find "$root/usr" -name kickmsgd -path '*/bin/*' | head -n 1)
+[ -n "$prefix" ] || fail "kickmsgd is not installed"
+# a prefix of /usr/local: its units are where systemd looks, users and directories where these tools don't
+machine systemd-sysusers --replace=/usr/lib/sysusers.d/kickmsg.conf - <"$(dirname "$0")/../../systemd/kickmsg.sysusers"
+machine systemctl daemon-reload
+
+echo "== the socket starts the service at the first client"
+machine systemctl start kickmsgd.socket || fail "the socket doesn't start"
+is ActiveState inactive || fail "the service runs before anybody came"
+ctl=$(basename "$(find "$root/usr" -name kickmsgctl -path '*/bin/*' | head -n 1)")
+machine "$ctl" list >/dev/null || fail "root can't list"
+is ActiveState active || fail "the service isn't active"
+until_it "STATUS tells no numbers" sh -c "nsenter -t $machine_init -a -- systemctl show -p StatusText kickmsgd | grep -q '0 topics'"
+
+echo "== it is nobody special"
+pid=$(property MainPID)
+status=$(machine cat "/proc/$pid/status")
+grep -q "^CapEff:.*0000000000000000$" <<<"$status" || fail "it has capabilities"
+grep -q "^CapBnd:.*0000000000000000$" <<<"$status" || fail "it could get capabilities"
+[ "$(machine stat -c %U "/proc/$pid")" = kickmsg ] || fail "it isn't the user kickmsg"
+[ "$(machine stat -c '%a %U %G' /run/kickmsg/kickmsgd.sock)" = "660 root kickmsg" ] || fail "the socket's rights"
+
+echo "== the group kickmsg may connect, others not"
+machine useradd -G kickmsg member
+machine useradd stranger
+machine setpriv --reuid=member --regid=member --init-groups /run/traffic once || fail "a member can't connect"
+machine setpriv --reuid=stranger --regid=stranger --init-groups /run/traffic once 2>/dev/null &&
+	fail "a stranger can connect"
+
+echo "== traffic through restarts, kills and the watchdog"
+machine /run/traffic >"$machine_dir.traffic" 2>&1 &
+client=$!
+machine setpriv --reuid=member --regid=member --init-groups /run/traffic >"$machine_dir.traffic2" 2>&1 && true &
+client2=$!
+until_it "the client isn't ready" grep -q ready "$machine_dir.traffic"
+for round in 1 2 3; do
+	pid=$(property MainPID)
+	machine systemctl restart kickmsgd.service
+	until_it "not restarted" is_new "$pid"
+	pid=$(property MainPID)
+	machine systemctl kill -s KILL --kill-who=main kickmsgd.service
+	until_it "not begun anew after a kill" is_new "$pid"
+done
+pid=$(property MainPID)
+mkdir -p "$root/run/systemd/system/kickmsgd.service.d"
+printf '[Service]\nWatchdogSec=500ms\n' >"$root/run/systemd/system/kickmsgd.service.d/watchdog.conf"
+machine systemctl daemon-reload
+machine systemctl restart kickmsgd.service
+until_it "not restarted" is_new "$pid"
+pid=$(property MainPID)
+machine kill -STOP "$pid"
+until_it "a broker that stands still isn't ended" is_new "$pid"
+is Result success || is Result watchdog || fail "the service's result is $(property Result)"
+[ "$(property NFileDescriptorStore)" -gt 2 ] || fail "no descriptors are stored"
+for name in traffic traffic2; do
+	machine pkill -TERM -x traffic || true
+done
+wait "$client" || fail "a client saw an error: $(cat "$machine_dir.traffic")"
+wait "$client2" || fail "a client saw an error: $(cat "$machine_dir.traffic2")"
+cat "$machine_dir.traffic" "$machine_dir.traffic2"
+until_it "descriptors of the gone are kept" is NFileDescriptorStore 2
+rm -f "$machine_dir.traffic" "$machine_dir.traffic2"
+
+echo "== stop"
+machine systemctl stop kickmsgd.socket kickmsgd.service
+is ActiveState inactive || fail "it isn't stopped"
+is NFileDescriptorStore 0 || fail "descriptors are kept"
+echo "all as it should be"

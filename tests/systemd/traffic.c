@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A client that talks to itself through the broker's memory, and asks the broker now and then,
+ * until SIGTERM. Any error ends it with status 1 and a word.
+ *
+ *   traffic [once]
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kickmsg.h"
+
+static volatile sig_atomic_t ending;
+
+static void on_signal(int number)
+{
+	ending = 1;
+}
+
+static void must(int r, const char *what)
+{
+	if (r >= 0)
+		return;
+	fprintf(stderr, "traffic: %s: %s\n", what, kickmsg_strerror(r));
+	exit(EXIT_FAILURE);
+}
+
+int main(int argc, char **argv)
+{
+	char name[32]; /* its own: what it gets is what it sent */
+	struct kickmsg_topic_ref ref = { .name = name };
+	struct kickmsg_topic_info info;
+	struct kickmsg_client *client;
+	struct kickmsg_publisher *publisher;
+	struct kickmsg_subscriber *subscriber;
+	unsigned long messages = 0, calls = 0;
+	int64_t longest_ns = 0;
+
+	snprintf(name, sizeof name, "traffic%d", (int)getpid());
+	signal(SIGTERM, on_signal);
+	must(kickmsg_client_new(NULL, &client), "connect");
+	must(kickmsg_advertise_or_join(client, name, NULL, &publisher), "advertise");
+	must(kickmsg_subscribe(client, name, NULL, &subscriber), "subscribe");
+	puts("ready");
+	fflush(stdout);
+	do {
+		struct timespec before, after;
+
+		for (int i = 0; i < 100; i++, messages++) {
+			unsigned long got = 0;
+
+			must((int)kickmsg_send(publisher, &messages, sizeof messages), "send");
+			must((int)kickmsg_try_receive_copy(subscriber, &got, sizeof got),
+				"receive");
+			must(got == messages ? 0 : -EPROTO, "compare");
+		}
+		clock_gettime(CLOCK_MONOTONIC, &before);
+		must(kickmsg_topic_info(client, &ref, &info), "info");
+		clock_gettime(CLOCK_MONOTONIC, &after);
+		calls++;
+		int64_t ns = (after.tv_sec - before.tv_sec) * INT64_C(1000000000) + after.tv_nsec -
+			     before.tv_nsec;
+		longest_ns = ns > longest_ns ? ns : longest_ns;
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	} while (!ending && argc < 2);
+	printf("%lu messages, %lu calls, the longest took %.1f ms, lost %llu\n", messages, calls,
+		(double)longest_ns / 1e6, (unsigned long long)kickmsg_subscriber_lost(subscriber));
+	must(kickmsg_subscriber_lost(subscriber) == 0 ? 0 : -EPROTO, "lost");
+	kickmsg_client_free(client);
+	return EXIT_SUCCESS;
+}
