@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The installed service under a real systemd: activation, who may connect, no privileges, restart, kill and watchdog under
-# traffic, stop. usage: service.sh BUILD_DIR TRAFFIC_PROGRAM
+# traffic, stop. usage: service.sh SOURCE_ROOT TRAFFIC_PROGRAM
 set -eu
-build=$1
+source=$1
 traffic=$2
 . "$(dirname "$0")/machine.sh"
 
@@ -44,19 +44,27 @@ is_new() {
 trap machine_stop EXIT
 machine_boot
 root=/proc/$machine_init/root
-DESTDIR=$root meson install -C "$build" --no-rebuild --quiet >/dev/null
 cp "$traffic" "$root/run/traffic"
-prefix=$(find "$root/usr" -name kickmsgd -path '*/bin/*' | head -n 1)
-[ -n "$prefix" ] || fail "kickmsgd is not installed"
-# a prefix of /usr/local: its units are where systemd looks, users and directories where these tools don't
-machine systemd-sysusers --replace=/usr/lib/sysusers.d/kickmsg.conf - <"$(dirname "$0")/../../systemd/kickmsg.sysusers"
-machine systemctl daemon-reload
 
+echo "== install, as the README says"
+mkdir "$root/run/source"
+for part in meson.build meson_options.txt common libclient daemon ctl examples systemd man; do
+	cp -r "$source/$part" "$root/run/source/"
+done
+machine useradd member
+machine useradd stranger
+awk '/run as it stands: tests\/systemd/ { found = 1; next }
+	found && /^```sh/ { inside = 1; next }
+	inside && /^```/ { exit }
+	inside' "$source/README.md" >"$root/run/install"
+[ "$(wc -l <"$root/run/install")" -eq 5 ] || fail "the README's five lines aren't five"
+machine env USER=member bash -e -c 'cd /run/source && . /run/install' >"$machine_dir.install" 2>&1 || {
+	tail -n 20 "$machine_dir.install"
+	fail "the README's lines don't work"
+}
 echo "== the socket starts the service at the first client"
-machine systemctl start kickmsgd.socket || fail "the socket doesn't start"
 is ActiveState inactive || fail "the service runs before anybody came"
-ctl=$(basename "$(find "$root/usr" -name kickmsgctl -path '*/bin/*' | head -n 1)")
-machine "$ctl" list >/dev/null || fail "root can't list"
+machine kickmsgctl list >/dev/null || fail "root can't list"
 is ActiveState active || fail "the service isn't active"
 until_it "STATUS tells no numbers" sh -c "nsenter -t $machine_init -a -- systemctl show -p StatusText kickmsgd | grep -q '0 topics'"
 
@@ -69,8 +77,6 @@ grep -q "^CapBnd:.*0000000000000000$" <<<"$status" || fail "it could get capabil
 [ "$(machine stat -c '%a %U %G' /run/kickmsg/kickmsgd.sock)" = "660 root kickmsg" ] || fail "the socket's rights"
 
 echo "== the group kickmsg may connect, others not"
-machine useradd -G kickmsg member
-machine useradd stranger
 machine setpriv --reuid=member --regid=member --init-groups /run/traffic once || fail "a member can't connect"
 machine setpriv --reuid=stranger --regid=stranger --init-groups /run/traffic once 2>/dev/null &&
 	fail "a stranger can connect"
