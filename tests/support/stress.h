@@ -39,6 +39,7 @@ struct stress_case {
 	uint32_t pause_every; /* a publisher pauses after one message in so many; 0: never */
 	uint32_t churners;    /* subscribers that come and go */
 	uint32_t comers;      /* publishers that come and go */
+	uint32_t spare;       /* places of subscribers for others */
 	bool threads;         /* workers are threads, with one client each */
 	bool bare;     /* threads on one piece of memory, without a broker: what TSan can see */
 	bool copying;  /* send and receive_copy, else loan and borrow */
