@@ -409,7 +409,9 @@ struct kickmsg_topic_info {
 	uint64_t reserved[4];
 };
 
-/* Errors: the common ones. */
+/* Errors: the common ones. A topic that was unlinked or is quarantined can't be asked for by name:
+ * -ENOENT, or what has the name now. kickmsg_topic_list() still has it, and
+ * kickmsg_topic_diagnose() finds it while no other has the name. */
 int kickmsg_topic_info(struct kickmsg_client *client, const struct kickmsg_topic_ref *topic,
 	struct kickmsg_topic_info *ret);
 

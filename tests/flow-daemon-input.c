@@ -7,40 +7,19 @@
 #include "support/flow.h"
 #include "wire.h"
 
-/* What the broker had open and mapped before a test began its mischief. */
-static size_t fds_before, maps_before;
-
-static void take_stock(void)
-{
-	/* the first of everything may allocate what stays */
-	kickmsg_client_free(flow_client("first"));
-	ck_assert(test_wait_until(test_map_count(broker.pid, "memfd:") == 0, FLOW_WAIT_MS));
-	fds_before = test_fd_count(broker.pid);
-	maps_before = test_map_count(broker.pid, "memfd:");
-}
-
-static void check_stock(void)
-{
-	ck_assert(test_broker_alive(&broker));
-	bool same = test_wait_until(test_fd_count(broker.pid) == fds_before &&
-					    test_map_count(broker.pid, "memfd:") == maps_before,
-		FLOW_WAIT_MS);
-	ck_assert_msg(same, "descriptors %zu, were %zu; mappings %zu, were %zu",
-		test_fd_count(broker.pid), fds_before, test_map_count(broker.pid, "memfd:"),
-		maps_before);
-}
+static struct flow_stock stock;
 
 static void setup(void)
 {
 	test_broker_start(&broker,
 		"[limits]\nclients = 8\ntopics = 3\nendpoints = 4\nmemory = 64M\n"
 		"[recovery]\ninterval = 20\n");
-	take_stock();
+	flow_take_stock(&stock);
 }
 
 static void teardown(void)
 {
-	check_stock();
+	flow_check_stock(&stock);
 	flow_stop();
 }
 
@@ -82,14 +61,6 @@ static int raw_advertise(
 	return test_peer_call(socket, &request, sizeof request, ret);
 }
 
-static void expect_error(const union km_msg *answer, int op, int error, const char *says)
-{
-	ck_assert_int_eq(op, KM_OP_ERROR);
-	ck_assert_int_eq(answer->error.error, error);
-	ck_assert_msg(strstr(answer->error.text, says), "'%s' doesn't say '%s'", answer->error.text,
-		says);
-}
-
 START_TEST(bad_geometry_is_named_and_harmless)
 {
 	static const struct {
@@ -124,7 +95,7 @@ START_TEST(bad_geometry_is_named_and_harmless)
 
 		memcpy((char *)&geometry + bad[i].offset, &bad[i].value, bad[i].size);
 		int op = raw_advertise(socket, "bad", &geometry, &answer);
-		expect_error(&answer, op, -EINVAL, bad[i].field);
+		flow_expect_error(&answer, op, -EINVAL, bad[i].field);
 		ck_assert_uint_eq(answer.header.serial, 7);
 	}
 	close(socket);
@@ -140,7 +111,7 @@ START_TEST(bad_name_is_einval)
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
 		int op = raw_advertise(socket, names[i], NULL, &answer);
 
-		expect_error(&answer, op, -EINVAL, "topic's name");
+		flow_expect_error(&answer, op, -EINVAL, "topic's name");
 	}
 	close(socket);
 }
@@ -238,7 +209,7 @@ static void expect_rejection(int socket, const void *data, size_t size)
 	union km_msg answer;
 	int op = test_peer_call(socket, data, size, &answer);
 
-	expect_error(&answer, op, -EPROTO, "");
+	flow_expect_error(&answer, op, -EPROTO, "");
 	ck_assert_int_eq(test_peer_answer(socket, &answer), -ENOTCONN);
 	close(socket);
 }
@@ -288,7 +259,7 @@ START_TEST(descriptors_in_a_request_are_closed_and_the_end)
 		int fds[KM_WIRE_MAX_FDS] = { socket, socket, socket };
 
 		ck_assert_int_eq(km_wire_send(socket, &list, sizeof list, fds, count), 0);
-		expect_error(&answer, test_peer_answer(socket, &answer), -EPROTO, "");
+		flow_expect_error(&answer, test_peer_answer(socket, &answer), -EPROTO, "");
 		ck_assert_int_eq(test_peer_answer(socket, &answer), -ENOTCONN);
 		close(socket);
 	}
@@ -301,7 +272,7 @@ START_TEST(bad_value_is_an_error_and_no_more)
 	struct km_msg_detach detach = { .header.op = KM_OP_DETACH, .endpoint = 12345 };
 	union km_msg answer;
 
-	expect_error(
+	flow_expect_error(
 		&answer, test_peer_call(socket, &detach, sizeof detach, &answer), -ENOENT, "12345");
 	struct km_msg_list list = { .header.op = KM_OP_LIST, .cursor = UINT64_MAX };
 	ck_assert_int_eq(test_peer_call(socket, &list, sizeof list, &answer), KM_OP_LIST_OK);

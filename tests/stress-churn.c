@@ -114,7 +114,7 @@ static const struct stress_case cases[] = {
 		.pause_every = 1000,
 		.threads = true,
 		.blocking = true },
-	{ .name = "saturation 2x16",
+	{ .name = "subscriber-saturation 2x16",
 		.publishers = 2,
 		.subscribers = 16,
 		.pool = 256,
@@ -127,5 +127,5 @@ static const struct stress_case cases[] = {
 
 int main(int argc, char **argv)
 {
-	return stress_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
+	return stress_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]), NULL);
 }

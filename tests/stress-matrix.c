@@ -30,5 +30,5 @@ static const struct stress_case cases[] = {
 
 int main(int argc, char **argv)
 {
-	return stress_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
+	return stress_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]), NULL);
 }

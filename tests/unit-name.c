@@ -99,6 +99,97 @@ START_TEST(region_longest_parts_fit)
 }
 END_TEST
 
+START_TEST(region_of_each_kind_joined)
+{
+	static const struct {
+		uint32_t kind;
+		const char *owner, *region;
+	} table[] = {
+		{ KM_KIND_PUBSUB, "", "/pre_x" },
+		{ KM_KIND_PUBSUB, "ignored", "/pre_x" },
+		{ KM_KIND_BROADCAST, "", "/pre_broadcast_x" },
+		{ KM_KIND_BROADCAST, "ignored", "/pre_broadcast_x" },
+		{ KM_KIND_MAILBOX, "node.a", "/pre_node.a_mbx_x" },
+	};
+
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+		size_t len = strlen(table[i].region);
+		char out[32] = "untouched";
+
+		/* one short, then exactly */
+		ck_assert_int_eq(
+			km_name_region_of(table[i].kind, "pre", table[i].owner, "x", out, len),
+			-EINVAL);
+		ck_assert_str_eq(out, "untouched");
+		ck_assert_int_eq(
+			km_name_region_of(table[i].kind, "pre", table[i].owner, "x", out, len + 1),
+			0);
+		ck_assert_str_eq(out, table[i].region);
+	}
+}
+END_TEST
+
+/* A mailbox' three parts may each be the longest, but not together. */
+START_TEST(region_of_too_long_together_einval)
+{
+	char prefix[KM_PREFIX_SIZE], owner[KM_PREFIX_SIZE], tag[KM_NAME_SIZE];
+	char out[KM_REGION_NAME_SIZE + 64] = "untouched";
+	const size_t room = KM_REGION_NAME_SIZE - strlen("/__mbx_") - 1;
+
+	memset(prefix, 'p', sizeof prefix);
+	memset(owner, 'o', sizeof owner);
+	memset(tag, 't', sizeof tag);
+	prefix[sizeof prefix - 1] = owner[sizeof owner - 1] = tag[sizeof tag - 1] = '\0';
+	ck_assert_uint_gt(strlen(prefix) + strlen(owner) + strlen(tag), room);
+	ck_assert_int_eq(
+		km_name_region_of(KM_KIND_MAILBOX, prefix, owner, tag, out, sizeof out), -EINVAL);
+	ck_assert_str_eq(out, "untouched");
+	tag[room - strlen(prefix) - strlen(owner)] = '\0';
+	ck_assert_int_eq(
+		km_name_region_of(KM_KIND_MAILBOX, prefix, owner, tag, out, sizeof out), 0);
+	ck_assert_uint_eq(strlen(out), KM_REGION_NAME_SIZE - 1);
+}
+END_TEST
+
+START_TEST(strip_only_leading_slashes)
+{
+	static const struct {
+		const char *in, *out; /* null: -EINVAL */
+	} table[] = {
+		{ "a", "a" },
+		{ "/a", "a" },
+		{ "//a/b/", "a/b/" },
+		{ " /a", " /a" },
+		{ "\xff\x01", "\xff\x01" },
+		{ "", NULL },
+		{ "///", NULL },
+		{ "1234567", "1234567" },
+		{ "//1234567", "1234567" },
+		{ "12345678", NULL },
+	};
+
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+		char out[8 + 1] = "?";
+
+		out[8] = 'u';
+		ck_assert_int_eq(km_name_strip(table[i].in, out, 8), table[i].out ? 0 : -EINVAL);
+		ck_assert_str_eq(out, table[i].out ? table[i].out : "?");
+		ck_assert_int_eq(out[8], 'u');
+	}
+}
+END_TEST
+
+START_TEST(printable_only_ascii_and_cut)
+{
+	char out[6];
+
+	km_name_printable("a\n\xff~ ", out, sizeof out);
+	ck_assert_str_eq(out, "a??~ ");
+	km_name_printable("longer", out, sizeof out);
+	ck_assert_str_eq(out, "longe");
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = fixture_case("name");
@@ -108,5 +199,9 @@ int main(void)
 	tcase_add_test(tc, is_clean_every_byte_as_kept);
 	tcase_add_test(tc, region_two_parts_joined_or_einval);
 	tcase_add_test(tc, region_longest_parts_fit);
+	tcase_add_test(tc, region_of_each_kind_joined);
+	tcase_add_test(tc, region_of_too_long_together_einval);
+	tcase_add_test(tc, strip_only_leading_slashes);
+	tcase_add_test(tc, printable_only_ascii_and_cut);
 	return fixture_run("name", tc);
 }

@@ -49,6 +49,60 @@ static inline struct kickmsg_subscriber *flow_subscribe(
 	return subscriber;
 }
 
+/* Does the client's last error say so? */
+static inline bool flow_said(const struct kickmsg_client *of, const char *part)
+{
+	return strstr(kickmsg_client_last_error(of), part) != NULL;
+}
+
+static inline int flow_receive_int(struct kickmsg_subscriber *subscriber)
+{
+	int value = -1;
+	ssize_t n = kickmsg_receive_copy(subscriber, &value, sizeof value, 0);
+
+	return n == sizeof value ? value : (int)n;
+}
+
+static inline void flow_send_int(struct kickmsg_publisher *publisher, int value)
+{
+	ck_assert_int_eq(kickmsg_send(publisher, &value, sizeof value), sizeof value);
+}
+
+/* What the broker has open and mapped, to be the same after a test's mischief. */
+struct flow_stock {
+	size_t fds, maps;
+};
+
+static inline void flow_take_stock(struct flow_stock *ret)
+{
+	/* the first of everything may allocate what stays */
+	kickmsg_client_free(flow_client("first"));
+	ck_assert(test_wait_until(test_map_count(broker.pid, "memfd:") == 0, FLOW_WAIT_MS));
+	ret->fds = test_fd_count(broker.pid);
+	ret->maps = test_map_count(broker.pid, "memfd:");
+}
+
+static inline void flow_check_stock(const struct flow_stock *stock)
+{
+	ck_assert(test_broker_alive(&broker));
+	bool same = test_wait_until(test_fd_count(broker.pid) == stock->fds &&
+					    test_map_count(broker.pid, "memfd:") == stock->maps,
+		FLOW_WAIT_MS);
+	ck_assert_msg(same, "descriptors %zu, were %zu; mappings %zu, were %zu",
+		test_fd_count(broker.pid), stock->fds, test_map_count(broker.pid, "memfd:"),
+		stock->maps);
+}
+
+/* Ends the test unless this answer is this error, and says so. */
+static inline void flow_expect_error(
+	const union km_msg *answer, int op, int error, const char *says)
+{
+	ck_assert_int_eq(op, KM_OP_ERROR);
+	ck_assert_int_eq(answer->error.error, error);
+	ck_assert_msg(strstr(answer->error.text, says), "'%s' doesn't say '%s'", answer->error.text,
+		says);
+}
+
 /* Runs kickmsgctl with up to three words; its exit status. */
 static inline int flow_ctl(
 	char *ret_output, size_t size, const char *a, const char *b, const char *c)

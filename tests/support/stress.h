@@ -39,12 +39,14 @@ struct stress_case {
 	uint32_t pause_every; /* a publisher pauses after one message in so many; 0: never */
 	uint32_t churners;    /* subscribers that come and go */
 	uint32_t comers;      /* publishers that come and go */
+	uint32_t spare;       /* places of subscribers for others */
 	bool threads;         /* workers are threads, with one client each */
 	bool bare;     /* threads on one piece of memory, without a broker: what TSan can see */
 	bool copying;  /* send and receive_copy, else loan and borrow */
 	bool blocking; /* subscribers sleep when there is nothing */
 	bool lockstep; /* a publisher waits until everybody has its message */
-	bool paced; /* every half ring it waits until half of them have all: a fair share is due */
+	bool paced;    /* after each ring full it waits until half of them have all, by turns: whoever
+			  is slow, each gets every second ring full */
 	/* runs in the parent while messages flow, however long; negative: failed */
 	int (*meanwhile)(struct stress_run *run);
 };

@@ -161,15 +161,16 @@ static uint64_t sum_of_sent(const struct stress_run *run)
 }
 
 /* What one subscriber must at least have got: the last ring full, of which nothing is pushed out by
- * anybody; all in lockstep. Of a paced publisher, a share: one in 16 of what the best one got. */
-static uint64_t least_share(const struct stress_run *run, uint64_t sent, uint64_t most)
+ * anybody; all in lockstep. Of a paced publisher it was waited for after every second ring full,
+ * which then was there to be taken. */
+static uint64_t least_share(const struct stress_run *run, uint64_t sent)
 {
 	uint64_t least = sent < run->what->ring ? sent : run->what->ring;
 
 	if (run->what->lockstep)
 		least = sent;
-	else if (run->what->paced && most / 16 > least)
-		least = most / 16;
+	else if (run->what->paced && sent / 2 > run->what->ring)
+		least = sent / 2 - run->what->ring;
 	return least;
 }
 
@@ -200,7 +201,7 @@ static int check_sums(struct stress_run *run)
 				"subscriber %u: received %" PRIu64 " + lost %" PRIu64
 				" != sent %" PRIu64,
 				i, received, lost, sent);
-		if (received < least_share(run, sent, most))
+		if (received < least_share(run, sent))
 			return stress_fail(run->board,
 				"subscriber %u starved: received %" PRIu64 " of %" PRIu64
 				", the best one %" PRIu64,

@@ -17,7 +17,7 @@
 static void fill_config(const struct stress_case *what, struct kickmsg_topic_config *ret)
 {
 	kickmsg_topic_config_init(ret);
-	ret->max_subscribers = what->subscribers + what->churners;
+	ret->max_subscribers = what->subscribers + what->churners + what->spare;
 	ret->ring_capacity = what->ring;
 	ret->pool_size = what->pool;
 	ret->max_payload_size = what->max_payload;

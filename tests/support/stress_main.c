@@ -21,13 +21,13 @@ static bool is_wanted(const struct stress_case *what, char **names, int count)
 }
 
 static int run_cases(const struct stress_case *cases, size_t count, char **names, int name_count,
-	bool with_broker, uint64_t seed)
+	bool with_broker, const char *broker_config, uint64_t seed)
 {
 	struct test_broker broker = { 0 };
 	int ran = 0, failed = 0;
 
 	if (with_broker)
-		test_broker_start(&broker, NULL);
+		test_broker_start(&broker, broker_config);
 	for (size_t i = 0; i < count; i++) {
 		if (!is_wanted(&cases[i], names, name_count) || (!cases[i].bare && !with_broker))
 			continue;
@@ -48,7 +48,8 @@ static int run_cases(const struct stress_case *cases, size_t count, char **names
 	return ran > 0 && failed == 0 ? 0 : 1;
 }
 
-int stress_main(int argc, char **argv, const struct stress_case *cases, size_t count)
+int stress_main(int argc, char **argv, const struct stress_case *cases, size_t count,
+	const char *broker_config)
 {
 	struct timespec now;
 	bool with_broker = true;
@@ -73,5 +74,5 @@ int stress_main(int argc, char **argv, const struct stress_case *cases, size_t c
 	}
 	printf("seed %" PRIu64 ", scale %g\n", seed, stress_scale());
 	fflush(stdout);
-	return run_cases(cases, count, argv + at, argc - at, with_broker, seed);
+	return run_cases(cases, count, argv + at, argc - at, with_broker, broker_config, seed);
 }

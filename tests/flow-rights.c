@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What which user may do to whose topic: look at all, unlink and diagnose one's own, repair nothing
+ * but as root or the broker's user. Needs root to become others; without, it is skipped. */
+#include <grp.h>
+#include <sys/stat.h>
+
+#include "support/flow.h"
+
+#define NOBODY 65534
+#define OTHER  12345
+
+static struct kickmsg_client *client;
+static struct kickmsg_publisher *publisher;
+
+static void setup(void)
+{
+	test_broker_start(&broker, "[broker]\nsocket_mode = 0666\n");
+	ck_assert_int_eq(chmod(broker.dir, 0755), 0);
+	client = flow_client("root");
+	publisher = flow_advertise(client, "roots", NULL);
+}
+
+static void teardown(void)
+{
+	kickmsg_client_free(client);
+	flow_stop();
+}
+
+/* In a child that isn't Check's. */
+#define NEED(condition)                                                                            \
+	do {                                                                                       \
+		if (!(condition)) {                                                                \
+			fprintf(stderr, "uid %u, line %d: %s\n", geteuid(), __LINE__, #condition); \
+			_exit(1);                                                                  \
+		}                                                                                  \
+	} while (0)
+
+static struct kickmsg_client *become(uid_t uid)
+{
+	struct kickmsg_client *mine;
+	struct kickmsg_client_config config = { .name = "mine", .socket_path = broker.socket };
+
+	NEED(setgroups(0, NULL) == 0 && setresgid(uid, uid, uid) == 0);
+	NEED(setresuid(uid, uid, uid) == 0);
+	NEED(kickmsg_client_new(&config, &mine) == 0);
+	return mine;
+}
+
+/* -EPERM, with the uid and what it may not. */
+static bool is_refused(struct kickmsg_client *mine, int r, const char *says)
+{
+	char uid[16];
+
+	snprintf(uid, sizeof uid, "uid %u", geteuid());
+	return r == -EPERM && flow_said(mine, says) && flow_said(mine, uid);
+}
+
+static int repair(const char *topic)
+{
+	struct km_msg_repair request = { .header.op = KM_OP_REPAIR, .what = KM_REPAIR_ALL };
+	int socket = test_peer_hello(broker.socket, "repairer", NULL);
+	union km_msg answer;
+
+	snprintf(request.topic, sizeof request.topic, "%s", topic);
+	int op = test_peer_call(socket, &request, sizeof request, &answer);
+	close(socket);
+	return op == KM_OP_ERROR ? answer.error.error : op;
+}
+
+static void be_a_stranger(void *argument)
+{
+	struct kickmsg_client *mine = become(*(uid_t *)argument);
+	struct kickmsg_topic_ref ref = { .name = "roots" };
+	struct kickmsg_topic_diagnosis health;
+	struct kickmsg_topic_stats stats;
+	struct kickmsg_topic_info info;
+	struct kickmsg_participant people[2];
+	struct kickmsg_schema schema = { .version = 1 };
+	struct kickmsg_subscriber *subscriber;
+	uint64_t cursor = 0;
+
+	NEED(kickmsg_topic_info(mine, &ref, &info) == 0 && info.owner_uid == 0);
+	NEED(kickmsg_topic_stats(mine, &ref, &stats) == 0);
+	NEED(kickmsg_topic_participants(mine, &ref, &cursor, people, 2) == 1);
+	NEED(people[0].uid == 0);
+	NEED(is_refused(mine, kickmsg_unlink_topic(mine, "roots"), "unlink"));
+	NEED(is_refused(mine, kickmsg_topic_diagnose(mine, &ref, &health), "diagnose"));
+	NEED(kickmsg_claim_schema(mine, &ref, &schema, NULL) == -EPERM);
+	NEED(repair("roots") == -EPERM);
+	/* who takes part may also look at its health, but no more than that */
+	NEED(kickmsg_subscribe(mine, "roots", NULL, &subscriber) == 0);
+	NEED(kickmsg_topic_diagnose(mine, &ref, &health) == 0 && health.healthy);
+	NEED(is_refused(mine, kickmsg_unlink_topic(mine, "roots"), "unlink"));
+	NEED(repair("roots") == -EPERM);
+	NEED(kickmsg_topic_info(mine, &ref, &info) == 0 && info.unlinked == 0);
+	kickmsg_client_free(mine);
+	test_child_ready();
+}
+
+static void make_and_stay(void *argument)
+{
+	struct kickmsg_client *mine = become(NOBODY);
+	struct kickmsg_publisher *p;
+
+	NEED(kickmsg_advertise(mine, argument, NULL, &p) == 0);
+	test_child_ready();
+	pause();
+}
+
+static void unlink_anothers(void *argument)
+{
+	struct kickmsg_client *mine = become(OTHER);
+
+	NEED(is_refused(mine, kickmsg_unlink_topic(mine, argument), "uid 65534's"));
+	test_child_ready();
+}
+
+static void unlink_own(void *argument)
+{
+	struct kickmsg_client *mine = become(NOBODY);
+
+	NEED(kickmsg_unlink_topic(mine, argument) == 0);
+	test_child_ready();
+}
+
+static void run_child(void (*run)(void *argument), void *argument)
+{
+	pid_t pid = test_child_start(run, argument);
+	int status;
+
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+START_TEST(stranger_may_look_and_nothing_else)
+{
+	static uid_t users[] = { NOBODY, OTHER };
+
+	for (size_t i = 0; i < 2; i++)
+		run_child(be_a_stranger, &users[i]);
+	ck_assert_int_eq(kickmsg_send(publisher, "x", 1), 1);
+	ck_assert(flow_is_healthy("roots"));
+}
+END_TEST
+
+START_TEST(topic_is_its_owners_and_roots_to_unlink)
+{
+	char nobodys[] = "nobodys";
+	pid_t child = test_child_start(make_and_stay, nobodys);
+
+	run_child(unlink_anothers, nobodys);
+	run_child(unlink_own, nobodys);
+	ck_assert_int_eq(kickmsg_unlink_topic(client, nobodys), -ENOENT);
+	test_child_end(child, SIGKILL);
+	child = test_child_start(make_and_stay, nobodys);
+	ck_assert_int_eq(kickmsg_unlink_topic(client, nobodys), 0);
+	test_child_end(child, SIGKILL);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("rights");
+	TCase *tc = tcase_create("rights");
+
+	if (geteuid() != 0) {
+		puts("SKIP: only root can become other users");
+		return 77;
+	}
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, stranger_may_look_and_nothing_else);
+	tcase_add_test(tc, topic_is_its_owners_and_roots_to_unlink);
+	suite_add_tcase(suite, tc);
+	return flow_main(suite);
+}
