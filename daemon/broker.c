@@ -21,6 +21,7 @@
 #include "session.h"
 #include "systemd.h"
 #include "topic.h"
+#include "waiter.h"
 
 /* A number of /proc/meminfo in bytes; 0 when it can't be read. */
 static uint64_t read_meminfo(const char *key)
@@ -77,12 +78,16 @@ uint64_t km_broker_realtime_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static void on_signal(evutil_socket_t number, short what, void *userdata)
+static uint64_t memory_limit(const struct km_config *config)
 {
-	struct km_broker *broker = userdata;
+	return config->max_memory ? config->max_memory : read_meminfo("MemTotal") / 2;
+}
 
-	km_log(LOG_INFO, NULL, NULL, "ending: SIG%s", sigabbrev_np((int)number));
-	event_base_loopbreak(broker->base);
+static struct timeval health_interval(const struct km_config *config)
+{
+	unsigned ms = config->interval_ms;
+
+	return (struct timeval){ ms / 1000, ms % 1000 * 1000 };
 }
 
 /* A topic takes two descriptors, a client three and one for each 16 KiB of records. More than the
@@ -108,6 +113,51 @@ static void raise_descriptor_limit(const struct km_config *config)
 		(unsigned long long)limit.rlim_max, (unsigned long long)needed);
 }
 
+/* What was fixed when the broker began: kept, and said. */
+static void keep_socket(const struct km_config *old, struct km_config *fresh)
+{
+	if (strcmp(old->socket, fresh->socket) != 0 || old->socket_mode != fresh->socket_mode)
+		km_log(LOG_WARNING, NULL, NULL,
+			"socket and socket_mode are as they were: a change needs a restart");
+	strcpy(fresh->socket, old->socket);
+	fresh->socket_mode = old->socket_mode;
+}
+
+void km_broker_reload(struct km_broker *broker)
+{
+	struct km_config fresh;
+	char text[512];
+
+	km_systemd_notify("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)km_clock_ns() / 1000);
+	if (km_config_read(broker->config_source, &fresh, NULL, text, sizeof text) < 0) {
+		km_log(LOG_ERR, NULL, NULL, "the config stays as it was: %s", text);
+	} else {
+		struct timeval interval = health_interval(&fresh);
+
+		keep_socket(broker->config, &fresh);
+		*broker->config = fresh;
+		broker->memory_limit = memory_limit(&fresh);
+		km_log_init(fresh.log_level);
+		event_add(broker->tick_event, &interval);
+		raise_descriptor_limit(&fresh);
+		km_log(LOG_NOTICE, NULL, NULL, "the config was read again");
+	}
+	km_systemd_notify("READY=1");
+}
+
+static void on_signal(evutil_socket_t number, short what, void *userdata)
+{
+	struct km_broker *broker = userdata;
+
+	if (number == SIGHUP) {
+		km_broker_reload(broker);
+		return;
+	}
+
+	km_log(LOG_INFO, NULL, NULL, "ending: SIG%s", sigabbrev_np((int)number));
+	event_base_loopbreak(broker->base);
+}
+
 /* The lock is taken through a description of its own: one that came with a descriptor from somebody
  * else would be that one's lock too. */
 static int open_reconcile_lock(struct km_broker *broker)
@@ -127,11 +177,10 @@ static int open_reconcile_lock(struct km_broker *broker)
 
 static int add_events(struct km_broker *broker)
 {
-	static const int signals[] = { SIGTERM, SIGINT };
-	unsigned ms = broker->config->interval_ms;
-	struct timeval interval = { ms / 1000, ms % 1000 * 1000 };
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+	struct timeval interval = health_interval(broker->config);
 
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
 		broker->signal_events[i] = evsignal_new(
 			broker->base, signals[i], on_signal, broker);
 		if (!broker->signal_events[i] || evsignal_add(broker->signal_events[i], NULL) < 0)
@@ -145,15 +194,16 @@ static int add_events(struct km_broker *broker)
 	return 0;
 }
 
-int km_broker_init(struct km_broker *broker, const struct km_config *config)
+int km_broker_init(
+	struct km_broker *broker, const struct km_config_source *source, struct km_config *config)
 {
 	int r;
 
 	memset(broker, 0, sizeof *broker);
+	broker->config_source = source;
 	broker->config = config;
 	broker->reconcile_memfd = broker->reconcile_lock = -1;
-	broker->memory_limit = config->max_memory ? config->max_memory
-						  : read_meminfo("MemTotal") / 2;
+	broker->memory_limit = memory_limit(config);
 	LIST_INIT(&broker->sessions);
 	TAILQ_INIT(&broker->topics);
 	signal(SIGPIPE, SIG_IGN);
@@ -207,7 +257,7 @@ void km_broker_deinit(struct km_broker *broker)
 		km_topic_free(topic);
 	while ((session = LIST_FIRST(&broker->sessions)))
 		km_session_free(session);
-	for (size_t i = 0; i < 2; i++)
+	for (size_t i = 0; i < sizeof broker->signal_events / sizeof broker->signal_events[0]; i++)
 		if (broker->signal_events[i])
 			event_free(broker->signal_events[i]);
 	if (broker->tick_event)

@@ -203,7 +203,8 @@ LIST_HEAD(km_session_list, km_session);
 LIST_HEAD(km_wait_bucket, km_wait);
 
 struct km_broker {
-	const struct km_config *config;
+	const struct km_config_source *config_source;
+	struct km_config *config;
 	struct event_base *base;
 	struct km_listener *listener;
 	struct event *tick_event;
@@ -211,7 +212,7 @@ struct km_broker {
 	struct event *watchdog_event; /* or null: nobody asked for it */
 	char status[128];             /* as the manager was told */
 	unsigned again_ms;            /* till its next turn */
-	struct event *signal_events[2];
+	struct event *signal_events[3];
 	struct km_store store;
 	struct km_state *state; /* or null: nobody keeps it */
 	int reconcile_memfd;
@@ -235,10 +236,15 @@ struct km_broker {
 
 /* Starts everything: loop, listener, signals, health. Errors are logged. Returns 0 or a negative
  * errno. */
-int km_broker_init(struct km_broker *broker, const struct km_config *config);
+int km_broker_init(
+	struct km_broker *broker, const struct km_config_source *source, struct km_config *config);
 /* Serves until SIGTERM or SIGINT. */
 int km_broker_run(struct km_broker *broker);
 void km_broker_deinit(struct km_broker *broker);
+
+/* Reads the config again: all of it counts from now on, or, when anything is wrong (it is logged),
+ * nothing. Limits that are lower than what there is end nothing that is. */
+void km_broker_reload(struct km_broker *broker);
 
 /* Frees sessions and topics that have nothing left, and writes down what is (keep.h). Called at the
  * end of each event. */

@@ -120,12 +120,6 @@ static int set_broker(struct parser *parser, const char *key, const char *value)
 		config->socket_mode = (mode_t)number;
 		return 1;
 	}
-	if (strcmp(key, "log_level") == 0) {
-		if (km_config_parse_level(value, &config->log_level) < 0)
-			return wrong(parser,
-				"log_level = %s: not error, warning, notice, info or debug", value);
-		return 1;
-	}
 	return wrong(parser, "[broker] has no key '%s'", key);
 }
 
@@ -162,6 +156,16 @@ static int set_recovery(struct parser *parser, const char *key, const char *valu
 	return wrong(parser, "[recovery] has no key '%s'", key);
 }
 
+static int set_log(struct parser *parser, const char *key, const char *value)
+{
+	if (strcmp(key, "level") != 0)
+		return wrong(parser, "[log] has no key '%s'", key);
+	if (km_config_parse_level(value, &parser->config->log_level) < 0)
+		return wrong(
+			parser, "level = %s: not error, warning, notice, info or debug", value);
+	return 1;
+}
+
 static int on_pair(void *userdata, const char *section, const char *key, const char *value)
 {
 	struct parser *parser = userdata;
@@ -172,6 +176,8 @@ static int on_pair(void *userdata, const char *section, const char *key, const c
 		return set_limit(parser, key, value);
 	if (strcmp(section, "recovery") == 0)
 		return set_recovery(parser, key, value);
+	if (strcmp(section, "log") == 0)
+		return set_log(parser, key, value);
 	return *section ? wrong(parser, "there is no section [%s]", section)
 			: wrong(parser, "'%s' stands before any [section]", key);
 }

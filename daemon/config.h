@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How the broker is to behave: defaults, then the config file, then the command line.
+ * How the broker is to behave: defaults, then the config files, then the command line.
+ *
+ * The files: kickmsgd.conf of the first of /etc/kickmsg, /run/kickmsg and /usr/lib/kickmsg that has
+ * one; then kickmsgd.conf.d/NAME.conf of all three, in the order of their names, each from the first
+ * folder that has that name. An empty one, or a link to /dev/null, masks. What is read later goes
+ * over what was read before.
  *
  *   [broker]
  *   socket = /run/kickmsg/kickmsgd.sock
  *   socket_mode = 0660
- *   log_level = error | warning | notice | info | debug
  *
  *   [limits]
  *   clients = 1024
@@ -16,6 +20,9 @@
  *   [recovery]
  *   automatic = yes | no       repair what the dead leave, or wait for the operator
  *   interval = 1000            ms between two looks at the regions' health
+ *
+ *   [log]
+ *   level = error | warning | notice | info | debug
  */
 #pragma once
 
@@ -25,6 +32,14 @@
 #include <sys/types.h>
 
 #define KM_SOCKET_PATH_SIZE 108 /* sun_path */
+
+/* Where it comes from; strings are not copied. */
+struct km_config_source {
+	const char *file;   /* read this one alone; null: the folders' */
+	const char *root;   /* before the folders' names; "" */
+	const char *socket; /* over what files say; or null */
+	int log_level;      /* likewise; or -1 */
+};
 
 struct km_config {
 	char socket[KM_SOCKET_PATH_SIZE]; /* "": the default */
@@ -39,6 +54,14 @@ struct km_config {
 };
 
 void km_config_init(struct km_config *config);
+
+/*
+ * Defaults, files, command line. `on_file`, if not null, is told of each file that was read. On an
+ * error ret_text says what is wrong, with file and line, and *ret is not to be used.
+ * Errors: -EINVAL; -ENOENT there is no `source->file`; others of open(2), read(2); -ENOMEM.
+ */
+int km_config_read(const struct km_config_source *source, struct km_config *ret,
+	void (*on_file)(const char *path), char *ret_text, size_t size);
 
 /*
  * Reads a file over what `config` has. On an error ret_text says what is wrong, with file and line.

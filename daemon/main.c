@@ -9,10 +9,11 @@
 int main(int argc, char **argv)
 {
 	static struct km_broker broker;
+	static struct km_config_source source;
 	static struct km_config config;
 	int r;
 
-	switch (km_options_parse(argc, argv, &config)) {
+	switch (km_options_parse(argc, argv, &source, &config)) {
 	case KM_OPTIONS_DONE:
 		return EXIT_SUCCESS;
 	case KM_OPTIONS_WRONG:
@@ -23,7 +24,7 @@ int main(int argc, char **argv)
 		break;
 	}
 	km_log_init(config.log_level);
-	r = km_broker_init(&broker, &config);
+	r = km_broker_init(&broker, &source, &config);
 	if (r == 0)
 		r = km_broker_run(&broker);
 	km_broker_deinit(&broker);

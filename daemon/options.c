@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The command line: see options.h. What it says goes over what the config file says. */
-#include <errno.h>
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,7 +14,9 @@ static const char usage[] =
 	"\n"
 	"  --socket PATH      listen there (default: /run/kickmsg/kickmsgd.sock for root,\n"
 	"                     $XDG_RUNTIME_DIR/kickmsg/kickmsgd.sock otherwise)\n"
-	"  --config FILE      read this config file\n"
+	"  --config FILE      read this config file and no other\n"
+	"  --config-root DIR  look below DIR for /etc/kickmsg, /run/kickmsg, /usr/lib/kickmsg\n"
+	"  --check-config     say which config files are read and whether they are right\n"
 	"  --log-level LEVEL  error, warning, notice, info (default) or debug\n"
 	"  --version          print the version\n"
 	"  --help             print this\n";
@@ -25,31 +27,47 @@ static enum km_options_result wrong(const char *text, const char *value)
 	return KM_OPTIONS_WRONG;
 }
 
-enum km_options_result km_options_parse(int argc, char **argv, struct km_config *ret)
+static void print_file(const char *path)
+{
+	puts(path);
+}
+
+/* What the command line says, and no more. */
+static enum km_options_result parse(
+	int argc, char **argv, struct km_config_source *ret, bool *ret_check)
 {
 	static const struct option options[] = {
 		{ "socket", required_argument, NULL, 's' },
 		{ "config", required_argument, NULL, 'c' },
+		{ "config-root", required_argument, NULL, 'r' },
+		{ "check-config", no_argument, NULL, 'k' },
 		{ "log-level", required_argument, NULL, 'l' },
 		{ "version", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
-	const char *socket = NULL, *file = NULL, *level = NULL;
-	char text[512];
 
-	km_config_init(ret);
+	*ret = (struct km_config_source){ .root = "", .log_level = -1 };
 	optind = 0; /* also a second call in one process begins at the beginning */
 	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) >= 0;) {
 		switch (c) {
 		case 's':
-			socket = optarg;
+			ret->socket = optarg;
 			break;
 		case 'c':
-			file = optarg;
+			ret->file = optarg;
+			break;
+		case 'r':
+			ret->root = optarg;
+			break;
+		case 'k':
+			*ret_check = true;
 			break;
 		case 'l':
-			level = optarg;
+			if (km_config_parse_level(optarg, &ret->log_level) < 0)
+				return wrong("--log-level: not error, warning, notice, info or "
+					     "debug: ",
+					optarg);
 			break;
 		case 'v':
 			puts("kickmsgd " KM_VERSION);
@@ -64,18 +82,27 @@ enum km_options_result km_options_parse(int argc, char **argv, struct km_config 
 	}
 	if (optind < argc)
 		return wrong("unexpected argument: ", argv[optind]);
-	if (file && km_config_load(ret, file, text, sizeof text) < 0) {
+	if (ret->socket && !*ret->socket)
+		return wrong("--socket: an empty path", "");
+	if (ret->socket && strlen(ret->socket) >= KM_SOCKET_PATH_SIZE)
+		return wrong("--socket: longer than 107 bytes: ", ret->socket);
+	return KM_OPTIONS_RUN;
+}
+
+enum km_options_result km_options_parse(
+	int argc, char **argv, struct km_config_source *ret_source, struct km_config *ret)
+{
+	bool check = false;
+	enum km_options_result result = parse(argc, argv, ret_source, &check);
+	char text[512];
+
+	if (result != KM_OPTIONS_RUN)
+		return result;
+	if (km_config_read(ret_source, ret, check ? print_file : NULL, text, sizeof text) < 0) {
 		fprintf(stderr, "kickmsgd: %s\n", text);
 		return KM_OPTIONS_BAD_CONFIG;
 	}
-	if (level && km_config_parse_level(level, &ret->log_level) < 0)
-		return wrong("--log-level: not error, warning, notice, info or debug: ", level);
-	if (socket) {
-		if (!*socket)
-			return wrong("--socket: an empty path", "");
-		if (strlen(socket) >= sizeof ret->socket)
-			return wrong("--socket: longer than 107 bytes: ", socket);
-		strcpy(ret->socket, socket);
-	}
-	return KM_OPTIONS_RUN;
+	if (check)
+		puts("OK");
+	return check ? KM_OPTIONS_DONE : KM_OPTIONS_RUN;
 }

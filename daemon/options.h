@@ -7,7 +7,9 @@
 enum km_options_result { KM_OPTIONS_RUN, KM_OPTIONS_DONE, KM_OPTIONS_WRONG, KM_OPTIONS_BAD_CONFIG };
 
 /*
- * Fills *ret from defaults, the file that --config names and the other options. DONE: --help or
- * --version was printed; WRONG and BAD_CONFIG: what is wrong was printed on stderr.
+ * Fills *ret from defaults, config files and the other options; *ret_source is for doing that
+ * again. DONE: what was asked for was printed (--help, --version, --check-config); WRONG and
+ * BAD_CONFIG: what is wrong was printed on stderr.
  */
-enum km_options_result km_options_parse(int argc, char **argv, struct km_config *ret);
+enum km_options_result km_options_parse(
+	int argc, char **argv, struct km_config_source *ret_source, struct km_config *ret);

@@ -209,7 +209,7 @@ static const struct {
 	{ "[limits]\nendpoints = 1.5\n", 2, "1.5" },
 	{ "[recovery]\nautomatic = maybe\n", 2, "maybe" },
 	{ "[recovery]\ninterval = 0\n", 2, "interval" },
-	{ "[broker]\nlog_level = loud\n", 2, "loud" },
+	{ "[log]\nlevel = loud\n", 2, "loud" },
 	{ "[broker]\nsocket_mode = 0999\n", 2, "socket_mode" },
 	{ "[limits]\nthis is no pair\nclients = x\n", 2, "key = value" },
 	{ "[limits\nclients = 3\n", 1, "key = value" },
@@ -243,7 +243,8 @@ START_TEST(config_sets_socket_and_command_line_goes_over_it)
 
 	test_broker_start(&broker,
 		"# all there is\n[broker]\nsocket = /nonexistent-directory/s\nsocket_mode = 0600\n"
-		"log_level = error\n[limits]\nclients = 10\ntopics = 10\nendpoints = 5\nmemory = "
+		"[log]\nlevel = error\n[limits]\nclients = 10\ntopics = 10\nendpoints = 5\nmemory "
+		"= "
 		"1G\n"
 		"[recovery]\nautomatic = yes\ninterval = 50\n");
 	ck_assert_int_eq(stat(broker.socket, &st), 0);

@@ -25,7 +25,7 @@ static struct kickmsg_client *client, *other;
 
 static void setup(void)
 {
-	test_broker_start(&broker, "[broker]\nlog_level = error\n[limits]\ntopics = 10010\n");
+	test_broker_start(&broker, "[log]\nlevel = error\n[limits]\ntopics = 10010\n");
 	client = flow_client("a");
 	other = flow_client("b");
 }

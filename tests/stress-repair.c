@@ -127,10 +127,11 @@ static int kill_and_repair(struct stress_run *run)
 		test_child_end(test_child_start(be_victim, run), SIGKILL);
 		if (await_damage(run) < 0 || repair_all(run, i) < 0 || await_traffic(run) < 0)
 			return -1;
-		/* with nothing to repair nothing is */
+		/* with nothing to repair nothing is; but a publisher that had loaded its targets
+		 * before may still have delivered to the dead's ring */
 		if (repair(run, KM_REPAIR_ALL, &did) < 0)
 			return -1;
-		if (did.slots_reclaimed != 0 || did.rings_reset != 0 || did.endpoints_freed != 0)
+		if (did.slots_reclaimed != 0 || did.endpoints_freed != 0)
 			return stress_fail(run->board, "a repair took what isn't the dead's");
 	}
 	return 0;

@@ -241,12 +241,12 @@ int main(int argc, char **argv)
 		test_manager_resume_unready(&manager);
 	}
 	board->publishers_stop = true;
-	for (unsigned i = 0; i < WORKERS; i++) {
+	good &= test_wait_until(board->publishers_done == PUBLISHERS, 60000);
+	/* visitors before subscribers: these keep the topic there that visitors come to */
+	for (unsigned i = WORKERS; i-- > 0;) {
 		int status;
 
-		if (i == 0) /* publishers and visitors end first, then subscribers take the rest */
-			good &= test_wait_until(board->publishers_done == PUBLISHERS, 60000);
-		if (i == 0)
+		if (i + 1 == PUBLISHERS + SUBSCRIBERS)
 			board->subscribers_stop = true;
 		good &= waitpid(workers[i], &status, 0) == workers[i] && status == 0;
 	}

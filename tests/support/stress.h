@@ -45,7 +45,7 @@ struct stress_case {
 	bool copying;  /* send and receive_copy, else loan and borrow */
 	bool blocking; /* subscribers sleep when there is nothing */
 	bool lockstep; /* a publisher waits until everybody has its message */
-	bool paced;    /* after each ring full it waits until half of them have all, by turns: whoever
+	bool paced; /* after each ring full it waits until half of them have all, by turns: whoever
 			  is slow, each gets every second ring full */
 	/* runs in the parent while messages flow, however long; negative: failed */
 	int (*meanwhile)(struct stress_run *run);

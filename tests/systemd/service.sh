@@ -115,6 +115,22 @@ cat "$machine_dir.traffic" "$machine_dir.traffic2"
 until_it "descriptors of the gone are kept" is NFileDescriptorStore 2
 rm -f "$machine_dir.traffic" "$machine_dir.traffic2"
 
+echo "== reload"
+pid=$(property MainPID)
+mkdir -p "$root/etc/kickmsg/kickmsgd.conf.d"
+printf '[limits]\ntopics = 7\n' >"$root/etc/kickmsg/kickmsgd.conf.d/50-test.conf"
+machine systemctl reload kickmsgd.service || fail "no reload"
+said() {
+	machine journalctl --sync
+	machine journalctl -u kickmsgd.service --no-pager | grep -q "$1"
+}
+until_it "the config wasn't read again" said "the config was read again"
+printf '[limits]\ntopicz = 7\n' >"$root/etc/kickmsg/kickmsgd.conf.d/50-test.conf"
+machine systemctl reload kickmsgd.service || fail "no reload"
+until_it "a typo wasn't said" said "50-test.conf:2: "
+is MainPID "$pid" || fail "a typo in the config ended the broker"
+rm "$root/etc/kickmsg/kickmsgd.conf.d/50-test.conf"
+
 echo "== stop"
 machine systemctl stop kickmsgd.socket kickmsgd.service
 is ActiveState inactive || fail "it isn't stopped"
