@@ -53,9 +53,17 @@ struct km_geometry {
 };
 static_assert(sizeof(struct km_geometry) == 32, "shared layout");
 
-/* `live`: a bit for each ring that takes messages; the top bit says that the region is given up. */
+/*
+ * `live`: a bit for each ring that takes messages. Above them a number that moves when a ring is
+ * opened, so that who looks at the whole word sees a ring that was closed and opened in between. The
+ * second bit from the top says that participants have left for a fresh region, since this one's
+ * broker is gone (a participant sets it); the top bit says that the region is given up.
+ */
 #define KM_LIVE_QUARANTINED (UINT64_C(1) << 63)
-#define KM_LIVE_RINGS       ((UINT64_C(1) << KM_MAX_RINGS) - 1)
+#define KM_LIVE_LEFT        (UINT64_C(1) << 62)
+#define KM_LIVE_OPENING     (UINT64_C(1) << KM_MAX_RINGS)
+#define KM_LIVE_OPENINGS    (KM_LIVE_LEFT - KM_LIVE_OPENING)
+#define KM_LIVE_RINGS       (KM_LIVE_OPENING - 1)
 
 struct km_control_header {
 	/* written by the broker before anyone else has the memory; constant from then on */
@@ -69,10 +77,14 @@ struct km_control_header {
 	char topic[KM_NAME_SIZE];
 	unsigned char schema[512]; /* the broker writes it, at creation or at the one later claim */
 	_Atomic uint32_t schema_state;
+	uint64_t linger_ns; /* constant, for who makes the topic anew when its broker is gone */
+	uint32_t persistent;
 
-	/* written by the broker, read by publishers at each message */
+	/* written by the broker (KM_LIVE_LEFT, and then their own rings' bits, by participants), read
+	 * by publishers at each message */
 	_Alignas(KM_CACHE_LINE) _Atomic uint64_t live;
-	_Alignas(KM_CACHE_LINE) unsigned char reserved[KM_CACHE_LINE];
+	_Alignas(KM_CACHE_LINE) _Atomic uint32_t publishers; /* the broker: present ones */
+	_Atomic uint32_t departed; /* publishers that left for a fresh region (missed.h) */
 };
 static_assert(offsetof(struct km_control_header, geometry) == 16, "shared layout");
 static_assert(offsetof(struct km_control_header, live) == 1024, "shared layout");
@@ -93,6 +105,8 @@ struct km_ring {
 		head; /* its subscriber (take), publishers (evict) */
 	_Alignas(KM_CACHE_LINE) _Atomic uint64_t hint;    /* publishers */
 	_Alignas(KM_CACHE_LINE) _Atomic uint32_t waiting; /* its subscriber, publishers; a futex */
+	_Atomic uint64_t missed; /* the broker, publishers: [opening:16 | messages:48] (missed.h) */
+	_Atomic uint64_t strays; /* the broker, publishers (missed.h) */
 	_Alignas(KM_CACHE_LINE) _Atomic uint64_t cells[]; /* publishers; [lap:40 | slot:24] */
 };
 static_assert(offsetof(struct km_ring, hint) == 64, "shared layout");

@@ -5,11 +5,11 @@
  *
  * Orders of the header
  *   L0 format: positions, then magic    relaxed, release   pairs with the acquire of attach
- * and of header->live (written by the broker alone)
+ * and of header->live (written by the broker; KM_LIVE_LEFT and what follows it by participants)
  *   L1 publisher's load           acquire   pairs with L2: the ring was drained and its head read
  *   L2 set or clear a ring's bit  release   pairs with L1
- *   L3 give the region up: set the top bit, then wake all; a sleeper announces, then looks
- *                                 seq_cst   pairs with W1, W2
+ *   L3 give the region up, or leave it behind: set the bit, then wake all; a sleeper announces, then
+ *      looks                      seq_cst / relaxed   pairs with W1, W2
  * `explore orders` finds no trace that needs L1 and L2 (the commit CAS reads the newest cell
  * whatever was seen before); they cost nothing on x86-64 and one load on arm64, and stay.
  */

@@ -65,11 +65,15 @@ static inline void km_waiter_notify(struct km_ring *ring)
 void km_waiter_wake_anyway(struct km_ring *ring);
 
 /*
- * Sleeps until a message is at the ring's head, somebody wakes the ring, or `deadline_ns` on
- * CLOCK_MONOTONIC (KM_WAIT_FOREVER: none) has passed. Signals don't end it. The caller looks for
- * itself why it returned. Returns 0 or -ETIMEDOUT.
+ * Sleeps until a message is at the ring's head, a bit of `ends` is in header->live, somebody wakes
+ * the ring, or `deadline_ns` on CLOCK_MONOTONIC (KM_WAIT_FOREVER: none) has passed. Signals don't
+ * end it. The caller looks for itself why it returned. Returns 0 or -ETIMEDOUT.
  */
-int km_waiter_sleep(const struct km_region *region, struct km_ring *ring, int64_t deadline_ns);
+int km_waiter_sleep(
+	const struct km_region *region, struct km_ring *ring, uint64_t ends, int64_t deadline_ns);
+
+/* Says that a region is left behind for a fresh one, and wakes all who sleep there. */
+void km_waiter_leave_behind(const struct km_region *region);
 
 /* futex.c: the two system calls, on words that processes share. Wait returns 0 when woken or when
  * the word differs, -ETIMEDOUT, or -EINTR. */

@@ -19,6 +19,7 @@
 #include "keep.h"
 #include "log.h"
 #include "member.h"
+#include "missed.h"
 #include "naming.h"
 #include "quarantine.h"
 #include "recover.h"
@@ -41,7 +42,9 @@ static int open_ring(struct km_member *member)
 		return r;
 	km_waiter_retract(ring); /* its last owner may have died asleep */
 	member->start = km_load(R2, acquire, &ring->head);
+	km_missed_open(ring);
 	topic->live |= UINT64_C(1) << member->ring;
+	topic->live ^= (topic->live ^ (topic->live + KM_LIVE_OPENING)) & KM_LIVE_OPENINGS;
 	km_store(L2, release, &topic->region.header->live, topic->live);
 	return 0;
 }

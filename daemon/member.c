@@ -8,6 +8,7 @@
 #include "keep.h"
 #include "lifetime.h"
 #include "member.h"
+#include "missed.h"
 #include "session.h"
 
 struct km_endpoint *km_member_record(const struct km_member *member)
@@ -71,6 +72,7 @@ int km_member_new(struct km_session *session, struct km_topic *topic, enum km_ro
 	member->since_realtime_ns = km_broker_realtime_ns();
 	km_lifetime_use(topic);
 	take_place(topic, member);
+	km_store(G4, relaxed, &topic->region.header->publishers, topic->publishers);
 	LIST_INSERT_HEAD(&session->members, member, of_session);
 	session->member_count++;
 	LIST_INSERT_HEAD(&topic->members, member, of_topic);
@@ -125,6 +127,7 @@ static void leave(struct km_member *member, enum km_party_state state)
 			member->evicted = km_member_evicted(member);
 		topic->publishers -= member->role == KM_ROLE_PUBLISHER;
 		topic->subscribers -= member->role == KM_ROLE_SUBSCRIBER;
+		km_store(G4, relaxed, &topic->region.header->publishers, topic->publishers);
 	}
 	topic->leaving -= member->state == KM_PARTY_LEAVING;
 	topic->dead -= member->state == KM_PARTY_DEAD;

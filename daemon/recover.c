@@ -72,7 +72,7 @@ static void forget_dead_rings(struct km_topic *topic)
 	LIST_FOREACH (member, &topic->members, of_topic)
 		if (member->state == KM_PARTY_LIVE && member->role == KM_ROLE_SUBSCRIBER)
 			owned |= UINT64_C(1) << member->ring;
-	topic->live &= owned;
+	topic->live &= owned | ~KM_LIVE_RINGS;
 }
 
 /* Settles all that were dead in this pass: `parties` are in the order of the members. */

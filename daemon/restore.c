@@ -198,6 +198,15 @@ static int restore_all(struct km_broker *broker)
 	return r;
 }
 
+/* The number of the last opening isn't in the records: the next one is to be another than that. */
+static void restore_live(struct km_topic *topic)
+{
+	_Atomic uint64_t *word = &topic->region.header->live;
+
+	topic->live |= km_load(L1, acquire, word) & KM_LIVE_OPENINGS;
+	km_store(L2, release, word, topic->live);
+}
+
 /* The regions' words, and what has ended while nobody looked. */
 static void catch_up(struct km_broker *broker)
 {
@@ -208,7 +217,7 @@ static void catch_up(struct km_broker *broker)
 		if (topic->quarantined)
 			km_topic_keep_quarantined(topic);
 		else
-			km_store(L2, release, &topic->region.header->live, topic->live);
+			restore_live(topic);
 		if (LIST_EMPTY(&topic->members))
 			km_lifetime_look(topic);
 	}

@@ -146,6 +146,8 @@ static void fill_header(struct km_topic *topic)
 	struct km_control_header *header = topic->region.header;
 
 	header->kind = topic->key.kind;
+	header->linger_ns = topic->lifetime.linger_ns;
+	header->persistent = topic->lifetime.persistent;
 	header->config_hash = km_config_hash(
 		&topic->region.geometry, topic->lifetime.linger_ns, topic->lifetime.persistent);
 }

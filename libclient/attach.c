@@ -4,10 +4,13 @@
  * end. Descriptors are closed once mapped; the mappings are the only thing that stays.
  */
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "cleanup.h"
 #include "control.h"
+#include "rejoin.h"
 #include "segment.h"
 
 /* The endpoint record that the answer names, if it lies where a record can. */
@@ -16,13 +19,13 @@ static int find_record(struct kickmsg_client *client, const struct km_msg_attach
 {
 	uint64_t size = km_geometry_endpoint_size(&region->geometry, role);
 
-	if (answer->segment >= client->segment_count ||
+	if (answer->segment >= client->memory->segment_count ||
 		answer->record_offset % KM_CACHE_LINE != 0 ||
-		answer->record_offset + size > client->segments[answer->segment].size)
+		answer->record_offset + size > client->memory->segments[answer->segment].size)
 		return -EPROTO;
 
 	struct km_endpoint *record =
-		(void *)((unsigned char *)client->segments[answer->segment].memory +
+		(void *)((unsigned char *)client->memory->segments[answer->segment].memory +
 			 answer->record_offset);
 	if (record->role != role || answer->role != (uint32_t)role)
 		return -EPROTO;
@@ -54,18 +57,58 @@ static int map_region(
 int km_attachment_map(struct km_attachment *ret, struct kickmsg_client *client,
 	const struct km_msg_attached *answer, const int *fds, struct km_endpoint **ret_endpoint)
 {
+	struct stat st;
 	int r = 0;
 
+	ret->connection = client->connection;
 	ret->endpoint_name = answer->endpoint;
 	ret->control_size = answer->control_size;
 	ret->payload_size = answer->payload_size;
-	pthread_mutex_lock(&client->lock);
+	if (fstat(fds[0], &st) < 0)
+		return -errno;
+	ret->inode = st.st_ino;
 	if (answer->new_segment_size > 0)
 		r = km_client_add_segment(client, fds[2], answer->new_segment_size);
 	if (r == 0)
 		r = map_region(ret, answer, fds);
 	if (r == 0)
 		r = find_record(client, answer, &ret->region, ret->role, ret_endpoint);
+	if (r == 0)
+		ret->memory = km_client_memory_ref(client->memory);
+	return r;
+}
+
+static void link_to(struct km_attachment *attachment, struct kickmsg_client *client)
+{
+	attachment->client = client;
+	attachment->latest = client->connection;
+	attachment->next = client->attachments;
+	if (attachment->next)
+		attachment->next->previous = attachment;
+	client->attachments = attachment;
+}
+
+int km_attachment_ask(struct km_attachment *attachment, struct kickmsg_client *client,
+	struct km_msg_attach *request, union km_msg *ret_answer, struct km_endpoint **ret_endpoint)
+{
+	int fds[KM_WIRE_MAX_FDS];
+	size_t count = 0;
+
+	attachment->request = malloc(sizeof *request);
+	if (!attachment->request)
+		return -ENOMEM;
+	request->header.op = attachment->role == KM_ROLE_PUBLISHER ? KM_OP_ADVERTISE
+								   : KM_OP_SUBSCRIBE;
+	/* one step: what the answer names is of the connection that it came by */
+	pthread_mutex_lock(&client->lock);
+	int r = km_client_call_locked(
+		client, request, sizeof *request, KM_OP_ATTACHED, ret_answer, fds, &count);
+	if (r == 0) {
+		r = km_attachment_map(attachment, client, &ret_answer->attached, fds, ret_endpoint);
+		km_close_fds(fds, count);
+		memcpy(attachment->request, request, sizeof *request);
+		link_to(attachment, client);
+	}
 	pthread_mutex_unlock(&client->lock);
 	return r;
 }
@@ -75,17 +118,24 @@ void km_attachment_unmap(struct km_attachment *attachment)
 	km_segment_unmap(attachment->control, attachment->control_size);
 	km_segment_unmap(attachment->payload, attachment->payload_size);
 	attachment->control = attachment->payload = NULL;
+	km_client_memory_unref(attachment->memory);
+	attachment->memory = NULL;
 }
 
-void km_attachment_link(struct km_attachment *attachment, struct kickmsg_client *client)
+void km_attachment_unlink(struct km_attachment *attachment)
 {
+	struct kickmsg_client *client = attachment->client;
+
+	if (!client)
+		return;
 	pthread_mutex_lock(&client->lock);
-	attachment->client = client;
-	attachment->previous = NULL;
-	attachment->next = client->attachments;
+	km_rejoin_forget(attachment);
+	if (attachment->previous)
+		attachment->previous->next = attachment->next;
+	else
+		client->attachments = attachment->next;
 	if (attachment->next)
-		attachment->next->previous = attachment;
-	client->attachments = attachment;
+		attachment->next->previous = attachment->previous;
 	pthread_mutex_unlock(&client->lock);
 }
 
@@ -96,14 +146,18 @@ void km_attachment_detach(struct km_attachment *attachment)
 		.endpoint = attachment->endpoint_name };
 	union km_msg answer;
 
+	if (!client) { /* it was refused */
+		free(attachment->request);
+		return;
+	}
 	pthread_mutex_lock(&client->lock);
-	if (attachment->previous)
-		attachment->previous->next = attachment->next;
-	else
-		client->attachments = attachment->next;
-	if (attachment->next)
-		attachment->next->previous = attachment->previous;
-	pthread_mutex_unlock(&client->lock);
+	/* unmapped first: when the broker hears of it, nothing here can touch the region any more */
+	km_attachment_unmap(attachment);
 	/* if the broker is gone, the end of the mapping says the same */
-	km_client_call(client, &detach, sizeof detach, KM_OP_OK, &answer, NULL, NULL);
+	if (client->link == KM_LINK_UP && attachment->connection == client->connection &&
+		attachment->endpoint_name > 0)
+		km_client_call_locked(
+			client, &detach, sizeof detach, KM_OP_OK, &answer, NULL, NULL);
+	pthread_mutex_unlock(&client->lock);
+	free(attachment->request);
 }

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A client: the connection to the broker, its hello, and its end. */
+/* A client: where its broker is, what is polled, and its end. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
+#include <sys/timerfd.h>
 
 #include "cleanup.h"
 #include "control.h"
 #include "name.h"
-#include "segment.h"
+#include "reconnect.h"
+#include "rejoin.h"
+#include "waiter.h"
 
-#define HELLO_TRIES        4
 #define DEFAULT_TIMEOUT_NS UINT64_C(10000000000)
 #define SYSTEM_SOCKET      "/run/kickmsg/kickmsgd.sock"
 #define USER_SOCKET        "/kickmsg/kickmsgd.sock" /* below $XDG_RUNTIME_DIR */
@@ -35,30 +35,6 @@ static int socket_address(const struct kickmsg_client_config *config, struct soc
 	return n <= 0 || (size_t)n >= sizeof ret->sun_path ? -EINVAL : 0;
 }
 
-static int connect_to_broker(const struct sockaddr_un *address, uint64_t timeout_ns, int *ret_fd)
-{
-	struct timeval timeout = { (time_t)(timeout_ns / 1000000000),
-		(suseconds_t)(timeout_ns % 1000000000 / 1000) };
-	_cleanup_(km_closep) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -errno;
-	if (timeout.tv_sec == 0 && timeout.tv_usec == 0)
-		timeout.tv_usec = 1; /* 0 would be for ever */
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
-	while (connect(fd, (const struct sockaddr *)address, sizeof *address) < 0) {
-		if (errno == EAGAIN || errno == EINPROGRESS)
-			return -ETIMEDOUT; /* the broker's backlog stayed full */
-		if (errno != EINTR)
-			return -errno;
-	}
-	/* from here on, poll() does the waiting */
-	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
-		return -errno;
-	*ret_fd = km_steal_fd(fd);
-	return 0;
-}
-
 static int copy_name(char *ret, const char *name)
 {
 	size_t len = strlen(name);
@@ -69,22 +45,17 @@ static int copy_name(char *ret, const char *name)
 	return 0;
 }
 
-static int say_hello(struct kickmsg_client *client, struct km_msg_hello *hello)
+/* What may be polled for the client's whole life. */
+static int open_poll(struct kickmsg_client *client)
 {
-	union km_msg answer;
-	int fds[KM_WIRE_MAX_FDS];
-	size_t count = 0;
-	int r = km_client_call(client, hello, sizeof *hello, KM_OP_HELLO_OK, &answer, fds, &count);
+	struct epoll_event readable = { .events = EPOLLIN };
 
-	if (r < 0)
-		return r;
-	if (answer.hello_ok.version != KM_WIRE_VERSION)
-		r = -EPROTO;
-	else
-		r = km_client_add_segment(client, fds[0], answer.hello_ok.segment_size);
-	/* the mapping alone stays: when it is gone, so is this client */
-	km_close_fds(fds, count);
-	return r;
+	client->poll_fd = epoll_create1(EPOLL_CLOEXEC);
+	client->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (client->poll_fd < 0 || client->timer_fd < 0 ||
+		epoll_ctl(client->poll_fd, EPOLL_CTL_ADD, client->timer_fd, &readable) < 0)
+		return -errno;
+	return 0;
 }
 
 KM_EXPORT int kickmsg_client_new(
@@ -113,19 +84,20 @@ KM_EXPORT int kickmsg_client_new(
 	struct kickmsg_client *client = calloc(1, sizeof *client);
 	if (!client)
 		return -ENOMEM;
-	client->socket = -1;
+	client->socket = client->poll_fd = client->timer_fd = -1;
 	client->timeout_ns = config->timeout_ns ? config->timeout_ns : DEFAULT_TIMEOUT_NS;
 	if (client->timeout_ns > INT64_MAX / 2)
 		client->timeout_ns = INT64_MAX / 2;
+	client->address = address;
+	client->hello = hello;
+	client->on_event = config->on_event;
+	client->userdata = config->userdata;
+	client->random = (uint64_t)km_clock_ns() ^ (uint64_t)getpid() << 32;
+	TAILQ_INIT(&client->told);
 	pthread_mutex_init(&client->lock, NULL);
-	/* a broker may end between taking the connection in and knowing the client: to the next one
-	 * it is a new connection */
-	for (int tries = 0; tries < HELLO_TRIES && (tries == 0 || r == -ENOTCONN); tries++) {
-		client->socket = km_close(client->socket);
-		r = connect_to_broker(&address, client->timeout_ns, &client->socket);
-		if (r == 0)
-			r = say_hello(client, &hello);
-	}
+	r = open_poll(client);
+	if (r == 0)
+		r = km_reconnect_now(client);
 	if (r < 0) {
 		kickmsg_client_free(client);
 		return r;
@@ -146,28 +118,39 @@ KM_EXPORT void kickmsg_client_free(struct kickmsg_client *client)
 		else
 			kickmsg_subscriber_free((struct kickmsg_subscriber *)first);
 	}
-	for (size_t i = 0; i < client->segment_count; i++)
-		km_segment_unmap(client->segments[i].memory, client->segments[i].size);
-	free(client->segments);
+	km_client_memory_unref(client->memory);
 	km_close(client->socket);
+	km_close(client->timer_fd);
+	km_close(client->poll_fd);
 	pthread_mutex_destroy(&client->lock);
 	free(client);
 }
 
 KM_EXPORT int kickmsg_client_get_fd(const struct kickmsg_client *client)
 {
-	return client->socket;
+	return client->poll_fd;
 }
 
 KM_EXPORT int kickmsg_client_dispatch(struct kickmsg_client *client)
 {
-	int events = 0, r;
+	int handled = 0, r;
+	struct km_told told;
 
 	pthread_mutex_lock(&client->lock);
-	while ((r = km_client_take_stray(client)) > 0)
-		events++;
+	do {
+		r = km_reconnect_step(client, &handled);
+		/* each is told before the next step: of one thing there is only the latest */
+		for (; km_rejoin_take_event(client, &told); handled++) {
+			pthread_mutex_unlock(&client->lock);
+			client->on_event(client->userdata, &told.event);
+			pthread_mutex_lock(&client->lock);
+		}
+	} while (r > 0);
+	km_reconnect_arm(client);
+	if (r == 0 && handled == 0 && client->link != KM_LINK_UP)
+		r = -ENOTCONN;
 	pthread_mutex_unlock(&client->lock);
-	return r == -EAGAIN ? events : r;
+	return r < 0 ? r : handled;
 }
 
 KM_EXPORT const char *kickmsg_client_last_error(const struct kickmsg_client *client)

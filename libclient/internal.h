@@ -16,6 +16,8 @@
 #pragma once
 
 #include <pthread.h>
+#include <sys/queue.h>
+#include <sys/un.h>
 
 #include "kickmsg.h"
 #include "name.h"
@@ -31,17 +33,59 @@ struct km_client_segment {
 	uint64_t size;
 };
 
+/* All of one connection's, for as long as the connection or an attachment needs them. */
+struct km_client_memory {
+	uint32_t users;
+	struct km_client_segment *segments;
+	size_t segment_count;
+};
+
+/* What dispatch has to tell: of the client, or of an attachment (rejoin.c). */
+struct km_event {
+	TAILQ_ENTRY(km_event) next;
+	enum kickmsg_event_kind kind; /* 0: not in the list */
+	struct km_attachment *attachment;
+	int error;
+	char text[KM_WIRE_TEXT_SIZE];
+};
+TAILQ_HEAD(km_event_list, km_event);
+
+enum km_link { KM_LINK_DOWN, KM_LINK_HELLO, KM_LINK_UP };
+
 struct kickmsg_client {
-	int socket;
+	int poll_fd; /* an epoll of the two */
+	int socket;  /* -1: down */
+	int timer_fd;
 	pthread_mutex_t lock; /* all below; control calls take turns */
 	uint32_t serial;
 	uint32_t answered; /* serial of the last request that got its answer */
 	uint64_t timeout_ns;
 	uint64_t events; /* topics that came to exist */
 	struct km_attachment *attachments;
-	struct km_client_segment *segments;
-	size_t segment_count;
+	struct km_client_memory *memory; /* the connection's; null: down */
 	char error[KM_WIRE_TEXT_SIZE];
+
+	/* reconnect.c */
+	enum km_link link;
+	int link_error;        /* why it isn't up */
+	uint64_t connection;   /* counts them from 1 */
+	uint32_t hello_serial; /* of the one that isn't answered */
+	int64_t attempt_ns;    /* DOWN: when to try; HELLO: when to give up */
+	int64_t backoff_ns; /* between attempts; 0 once the broker has answered more than hello */
+	int64_t look_ns;    /* a look on behalf of the data path: not before */
+	int64_t armed_ns;   /* what timer_fd is set to; 0: nothing */
+	uint64_t random;    /* of the jitter */
+	struct sockaddr_un address;
+	struct km_msg_hello hello;
+
+	/* rejoin.c */
+	uint32_t asked;    /* requests on their way */
+	int64_t rejoin_ns; /* when to ask again for what was refused; 0: nothing was */
+	int64_t rejoin_backoff_ns;
+	void (*on_event)(void *userdata, const struct kickmsg_event *event);
+	void *userdata;
+	struct km_event_list told; /* what is to be told */
+	struct km_event down, up;
 };
 
 /* What a publisher and a subscriber have in common: how they came and how they go. First member of
@@ -49,11 +93,24 @@ struct kickmsg_client {
 struct km_attachment {
 	struct kickmsg_client *client; /* null: made without a broker */
 	struct km_attachment *next, *previous;
-	uint64_t endpoint_name; /* in DETACH */
 	enum km_role role;
+
+	/* its place, which changes when it rejoins */
+	uint64_t connection;    /* the one that it came by */
+	uint64_t endpoint_name; /* in DETACH; 0: none */
+	uint64_t inode;         /* of the control segment: which region it is */
+	struct km_client_memory *memory;
 	struct km_region region;
 	void *control, *payload; /* mappings; null without a broker */
 	uint64_t control_size, payload_size;
+
+	/* rejoin.c; under the client's lock */
+	struct km_msg_attach *request; /* how it came, and comes again */
+	uint64_t latest;               /* connection by which it has a place, if only a fresh one */
+	uint32_t asked;                /* serial of the request on its way, or 0 */
+	bool refused;                  /* not to be asked for before the client's rejoin_ns */
+	struct km_attachment *fresh; /* where its owner will go: a whole publisher or subscriber */
+	struct km_event event;
 };
 
 struct km_loan {
@@ -67,13 +124,19 @@ struct kickmsg_publisher {
 	struct km_endpoint *endpoint;
 	uint32_t id;
 	uint64_t sequence;
-	uint64_t failed;
+	uint64_t live;                  /* header->live as it was at the last message */
+	struct kickmsg_publisher *past; /* places that still have loans (rejoin.h) */
 	_Atomic uint64_t rings;         /* those that it publishes to: all but, perhaps, its own */
 	struct kickmsg_subscriber *own; /* whose ring isn't among them; under the client's lock */
 	uint32_t loan_count;
 	struct km_loan *loans; /* [max_loans] */
 	struct km_slot_cache cache;
 	struct km_ring_cursor cursors[KM_MAX_RINGS];
+
+	/* rejoin.c */
+	uint64_t base;                  /* sequence of the last message before this region */
+	uint16_t greeted[KM_MAX_RINGS]; /* missed.h */
+	uint64_t sent, failed, evicted; /* in regions before */
 };
 
 struct km_hold {
@@ -91,11 +154,19 @@ struct kickmsg_subscriber {
 	uint32_t spare;    /* an entry of holds[] that is not busy */
 	bool has_pending;  /* taken, but too long for the buffer that it was meant for */
 	struct kickmsg_sample pending;
-	uint64_t next; /* position that is expected next */
+	uint64_t next;                   /* position that is expected next */
+	uint64_t offset;                 /* of ring_pos, to the position */
+	struct kickmsg_subscriber *past; /* places with samples, or where messages may still come */
 	uint64_t lost;
 	uint64_t spin_ns;
 	struct kickmsg_publisher *deaf_to; /* doesn't publish to it; under the client's lock */
 	struct km_hold *holds;             /* [max_borrows + 1], as the endpoint's held[] */
+
+	/* rejoin.c */
+	int64_t look_ns;   /* asleep: when to look after the connection */
+	bool rejoined;     /* what was missed in this region counts */
+	bool closed;       /* about to go: nothing more is meant for its ring */
+	uint64_t received; /* in regions before */
 };
 
 /* attachment.region is set. `endpoint` is formatted. Errors: -ENOMEM, -EPROTO. */
@@ -104,18 +175,30 @@ int km_publisher_init(
 /* Gives back all loans and frees private memory; mappings stay. */
 void km_publisher_deinit(struct kickmsg_publisher *publisher);
 
+/* send.c: meets those of `rings` that were opened since it last did (missed.h). */
+void km_publisher_greet(struct kickmsg_publisher *publisher, uint64_t rings);
+
 /* `start`: the first position that may be this subscriber's. */
 int km_subscriber_init(struct kickmsg_subscriber *subscriber, struct km_endpoint *endpoint,
 	uint32_t ring_index, uint64_t start);
 /* Gives back all samples and frees private memory; mappings stay. */
 void km_subscriber_deinit(struct kickmsg_subscriber *subscriber);
 
-/* attach.c: maps what the broker answered; closes nothing. `ret->role` says what was asked for. */
+/*
+ * attach.c: asks the broker for a place and maps it. attachment->role says which; request->op is set
+ * here. From its success on, or -EPROTO and -ENOMEM with attachment->client set, it is one of the
+ * client's, to be freed. Errors: those of km_client_call(); -ENOMEM.
+ */
+int km_attachment_ask(struct km_attachment *attachment, struct kickmsg_client *client,
+	struct km_msg_attach *request, union km_msg *ret_answer, struct km_endpoint **ret_endpoint);
+/* Maps what the broker answered; closes nothing. Needs the lock. */
 int km_attachment_map(struct km_attachment *ret, struct kickmsg_client *client,
 	const struct km_msg_attached *answer, const int *fds, struct km_endpoint **ret_endpoint);
+/* Needs the lock. */
 void km_attachment_unmap(struct km_attachment *attachment);
-void km_attachment_link(struct km_attachment *attachment, struct kickmsg_client *client);
-/* Takes it out of the client's list and tells the broker that it is gone. */
+/* Takes it out of the client's list: no other thread knows of it any more. */
+void km_attachment_unlink(struct km_attachment *attachment);
+/* Unmaps it and tells the broker, if it is the one that it came by, that it is gone. */
 void km_attachment_detach(struct km_attachment *attachment);
 
 /* publisher.c, subscriber.c: attach by a request that is filled in but for its op. */

@@ -29,6 +29,39 @@ struct kickmsg_client;
 struct kickmsg_publisher;
 struct kickmsg_subscriber;
 
+/*
+ * A broker that ends without a service manager that keeps what it had takes the topics' names along.
+ * Messages go on flowing between those who are there. When a broker is there again, the client
+ * connects anew (it tries after 10 ms, and then ever more seldom, up to once a second), and its
+ * publishers and subscribers rejoin their topics by themselves: whoever comes first makes the topic
+ * anew, with the shape, lifetime and schema that it had. All handles stay valid, and so do loans and
+ * samples that are out. What a subscriber couldn't get in between is in kickmsg_subscriber_lost().
+ *
+ * All this is done by who calls kickmsg_client_dispatch(), any control call, or sleeps in a receive
+ * (which looks once a second); where one participant has gone ahead, the others follow with their
+ * next send or receive. A program that only sends, or only polls its subscribers, had better call
+ * kickmsg_client_dispatch() when kickmsg_client_get_fd() says so, or now and then.
+ */
+enum kickmsg_event_kind {
+	KICKMSG_EVENT_DISCONNECTED = 1,  /* the broker is gone */
+	KICKMSG_EVENT_RECONNECTED = 2,   /* a broker is there again */
+	KICKMSG_EVENT_REJOINED = 3,      /* a publisher or subscriber is in its topic again */
+	KICKMSG_EVENT_REJOIN_FAILED = 4, /* not, for `error`; tried again, and told again when the
+					    error is another one */
+};
+
+/* Of several events that weren't asked for in time, only the latest of the connection and of each
+ * handle is told. */
+struct kickmsg_event {
+	enum kickmsg_event_kind kind;
+	int error;         /* of a bad one: negative errno */
+	const char *text;  /* what the broker said to it, or "" */
+	const char *topic; /* of the last two kinds, as it was written; else null */
+	struct kickmsg_publisher *publisher;   /* of the last two kinds: which one, */
+	struct kickmsg_subscriber *subscriber; /* or null */
+	uint64_t reserved[4];
+};
+
 /* Zero-filled means all defaults; so does a null pointer in its place. */
 struct kickmsg_client_config {
 	const char *name; /* shown to operators, up to 63 bytes; default: the program's name */
@@ -36,7 +69,11 @@ struct kickmsg_client_config {
 				    root, else $XDG_RUNTIME_DIR/kickmsg/kickmsgd.sock */
 	const char *prefix;      /* namespace of the topics, up to 63 bytes; default "kickmsg" */
 	uint64_t timeout_ns;     /* longest wait for the broker's answer; default 10 s */
-	uint64_t reserved[4];    /* zero */
+	/* called by kickmsg_client_dispatch() alone, in its thread; may call anything but
+	 * kickmsg_client_free(); default: none. What it gets is valid until it returns. */
+	void (*on_event)(void *userdata, const struct kickmsg_event *event);
+	void *userdata;       /* its first argument */
+	uint64_t reserved[2]; /* zero */
 };
 
 /*
@@ -52,14 +89,16 @@ int kickmsg_client_new(const struct kickmsg_client_config *config, struct kickms
 /* Frees the client and all publishers and subscribers that it still has. Takes a null pointer. */
 void kickmsg_client_free(struct kickmsg_client *client);
 
-/* A descriptor to poll for POLLIN; when it is readable, call kickmsg_client_dispatch(). It stays
- * the client's: don't close or read it. Never fails. */
+/* A descriptor to poll for POLLIN, the same for the client's whole life; when it is readable, call
+ * kickmsg_client_dispatch(). It stays the client's: don't close or read it. Never fails. */
 int kickmsg_client_get_fd(const struct kickmsg_client *client);
 
 /*
- * Handles what the broker has sent on its own account. Never blocks. Returns the number of events
- * handled. Errors: -ENOTCONN the broker is gone (data goes on flowing through existing publishers
- * and subscribers); -EPROTO it sent what can't be understood.
+ * Handles what the broker has sent on its own account, connects anew when it is time to, and calls
+ * config.on_event() for what has happened. Never blocks. Returns the number of messages and events
+ * handled. Errors: -ENOTCONN there is no broker now (data goes on flowing through existing
+ * publishers and subscribers; it is tried again by itself); -EPROTO the broker sent what can't be
+ * understood.
  */
 int kickmsg_client_dispatch(struct kickmsg_client *client);
 
@@ -304,7 +343,9 @@ int kickmsg_loan(struct kickmsg_publisher *publisher, size_t len, void **ret_pay
  * Publishes a loan, its first `len` bytes, at most what was asked of kickmsg_loan(). The payload
  * may not be touched any more, also when this fails with -ESTALE. Lock-free, blocks no longer than
  * the wake-up of a sleeping subscriber takes. Errors: -EINVAL no loan of this publisher (nothing
- * happened); -EMSGSIZE more than was lent (still lent); -ESTALE as kickmsg_send().
+ * happened); -EMSGSIZE more than was lent (still lent); -ESTALE as kickmsg_send(). Of a loan from
+ * before its topic was rejoined also: -EAGAIN no slot is free, -EMSGSIZE messages are shorter there;
+ * it is gone then.
  */
 int kickmsg_publish(struct kickmsg_publisher *publisher, void *payload, size_t len);
 

@@ -5,6 +5,7 @@
 
 #include "cleanup.h"
 #include "control.h"
+#include "move.h"
 
 int km_publisher_init(
 	struct kickmsg_publisher *publisher, struct km_endpoint *endpoint, uint32_t id)
@@ -39,24 +40,13 @@ int km_publisher_attach(struct kickmsg_client *client, struct km_msg_attach *req
 	struct kickmsg_publisher **ret)
 {
 	union km_msg answer;
-	int fds[KM_WIRE_MAX_FDS];
-	size_t count = 0;
 	struct km_endpoint *endpoint;
 
 	struct kickmsg_publisher *publisher = calloc(1, sizeof *publisher);
 	if (!publisher)
 		return -ENOMEM;
 	publisher->attachment.role = KM_ROLE_PUBLISHER;
-	request->header.op = KM_OP_ADVERTISE;
-	int r = km_client_call(
-		client, request, sizeof *request, KM_OP_ATTACHED, &answer, fds, &count);
-	if (r < 0) {
-		free(publisher);
-		return r;
-	}
-	r = km_attachment_map(&publisher->attachment, client, &answer.attached, fds, &endpoint);
-	km_close_fds(fds, count);
-	km_attachment_link(&publisher->attachment, client);
+	int r = km_attachment_ask(&publisher->attachment, client, request, &answer, &endpoint);
 	if (r == 0)
 		r = km_publisher_init(publisher, endpoint, answer.attached.id);
 	if (r < 0) {
@@ -97,9 +87,9 @@ KM_EXPORT void kickmsg_publisher_get_stats(
 	const struct km_endpoint *record = publisher->endpoint;
 
 	*ret = (struct kickmsg_publisher_stats){
-		.sent = km_load(H2, relaxed, &record->messages),
-		.failed = km_load(H2, relaxed, &record->failed),
-		.evicted = km_load(H2, relaxed, &record->evicted),
+		.sent = publisher->sent + km_load(H2, relaxed, &record->messages),
+		.failed = publisher->failed + km_load(H2, relaxed, &record->failed),
+		.evicted = publisher->evicted + km_load(H2, relaxed, &record->evicted),
 		.loans = publisher->loan_count,
 		.publisher_id = publisher->id,
 	};
@@ -109,11 +99,10 @@ KM_EXPORT void kickmsg_publisher_free(struct kickmsg_publisher *publisher)
 {
 	if (!publisher)
 		return;
+	km_move_end(&publisher->attachment);
 	km_publisher_unpair(publisher);
+	km_attachment_unlink(&publisher->attachment);
 	km_publisher_deinit(publisher);
-	/* unmapped first: when the broker hears of it, nothing here can touch the region any more
-	 */
-	km_attachment_unmap(&publisher->attachment);
 	km_attachment_detach(&publisher->attachment);
 	free(publisher);
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "rejoin.h"
 #include "waiter.h"
 
 /* Ends what held[hold] covers: the slot may be somebody else's from here on. */
@@ -49,12 +50,15 @@ static int take(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *re
 	uint32_t hold = subscriber->spare;
 	int r = km_ring_take(region, subscriber->ring, &endpoint->held[hold], &position, &slot);
 	if (r < 0) {
-		if (r == -EAGAIN &&
-			km_load(L1, acquire, &region->header->live) & KM_LIVE_QUARANTINED)
-			r = -ESTALE;
-		return r;
+		uint64_t live = r == -EAGAIN ? km_load(L1, acquire, &region->header->live) : 0;
+
+		if ((live & KM_LIVE_LEFT || subscriber->past) &&
+			km_subscriber_move(subscriber, live))
+			return take(subscriber, ret);
+		return live & KM_LIVE_QUARANTINED ? -ESTALE : r;
 	}
-	subscriber->holds[hold] = (struct km_hold){ slot, true, position };
+	uint64_t ring_pos = position + subscriber->offset;
+	subscriber->holds[hold] = (struct km_hold){ slot, true, ring_pos };
 	if (position != subscriber->next) {
 		subscriber->lost += position - subscriber->next;
 		km_store(H2, relaxed, &endpoint->lost, subscriber->lost);
@@ -72,7 +76,7 @@ static int take(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *re
 	*ret = (struct kickmsg_sample){
 		.data = km_region_payload(region, slot),
 		.len = len,
-		.ring_pos = position,
+		.ring_pos = ring_pos,
 		.publisher_sequence = sample->sequence,
 		.publisher_id = sample->publisher_id,
 		.hold = hold,
@@ -102,15 +106,17 @@ KM_EXPORT int kickmsg_sample_release(struct kickmsg_sample *sample)
 {
 	struct kickmsg_subscriber *subscriber = sample->subscriber;
 
-	if (!subscriber || sample->hold > subscriber->attachment.region.geometry.max_borrows)
+	if (!subscriber)
 		return -EINVAL;
 	const struct km_hold *entry = &subscriber->holds[sample->hold];
-	if (!entry->busy || entry->position != sample->ring_pos)
+	if (sample->hold <= subscriber->attachment.region.geometry.max_borrows && entry->busy &&
+		entry->position == sample->ring_pos)
+		let_go(subscriber, sample->hold);
+	else if (km_subscriber_release_past(subscriber, sample->hold, sample->ring_pos) < 0)
 		return -EINVAL;
 	sample->subscriber = NULL;
 	sample->data = NULL;
 	subscriber->borrowed--;
-	let_go(subscriber, sample->hold);
 	return 0;
 }
 
@@ -187,10 +193,12 @@ static ssize_t wait_for(
 	if (subscriber->spin_ns > 0)
 		r = spin(subscriber, attempt, deadline_ns);
 	while (r == -EAGAIN) {
-		int slept = km_waiter_sleep(region, subscriber->ring, deadline_ns);
+		uint64_t ends;
+		int64_t until_ns = km_subscriber_rest(subscriber, deadline_ns, &ends);
+		int slept = km_waiter_sleep(region, subscriber->ring, ends, until_ns);
 
 		r = try_once(subscriber, attempt);
-		if (r == -EAGAIN && slept == -ETIMEDOUT)
+		if (r == -EAGAIN && slept == -ETIMEDOUT && until_ns == deadline_ns)
 			return -ETIMEDOUT;
 	}
 	return r;
@@ -218,5 +226,6 @@ KM_EXPORT uint64_t kickmsg_subscriber_lost(const struct kickmsg_subscriber *subs
 
 	/* nobody but the subscriber takes, so what lies before head and wasn't taken was pushed out
 	 */
-	return subscriber->lost + (head - subscriber->next);
+	uint64_t lost = subscriber->lost + (head - subscriber->next);
+	return subscriber->rejoined ? lost + km_subscriber_lost_past(subscriber) : lost;
 }

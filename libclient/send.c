@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "internal.h"
+#include "missed.h"
+#include "rejoin.h"
 #include "waiter.h"
 
 #define km_for_each_bit(index, bits)                                                               \
@@ -41,8 +43,12 @@ static int claim(struct kickmsg_publisher *publisher, size_t len, uint32_t *ret_
 		r = km_slot_cache_claim(&publisher->cache, region, publisher->id, ret_slot);
 	}
 	if (r == -EAGAIN) {
+		uint64_t live = km_load(L1, acquire, &region->header->live);
+
+		if (live & KM_LIVE_LEFT && km_publisher_move(publisher))
+			return claim(publisher, len, ret_slot);
 		km_endpoint_count(&publisher->endpoint->failed, 1);
-		if (km_load(L1, acquire, &region->header->live) & KM_LIVE_QUARANTINED)
+		if (live & KM_LIVE_QUARANTINED)
 			r = -ESTALE;
 	}
 	return r;
@@ -77,6 +83,56 @@ static uint64_t deliver(struct kickmsg_publisher *publisher, uint32_t slot, uint
 	return failed;
 }
 
+void km_publisher_greet(struct kickmsg_publisher *publisher, uint64_t rings)
+{
+	const struct km_region *region = &publisher->attachment.region;
+	uint32_t i;
+
+	km_for_each_bit (i, rings)
+		km_missed_greet(km_region_ring(region, i), &publisher->greeted[i],
+			publisher->sequence - publisher->base);
+}
+
+static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t len);
+
+/* The topic has a fresh region since `slot` of a past one was claimed: its payload goes over. */
+static int carry_over(struct kickmsg_publisher *publisher, const struct kickmsg_publisher *past,
+	uint32_t slot, size_t len)
+{
+	const struct km_region *region = &past->attachment.region;
+	uint32_t fresh;
+	int r = claim(publisher, len, &fresh);
+
+	if (r == 0 && len > 0)
+		memcpy(km_region_payload(&publisher->attachment.region, fresh),
+			km_region_payload(region, slot), len);
+	km_slot_drop(&region->slots[slot], KM_SLOT_ID_MASK);
+	return r < 0 ? r : publish(publisher, fresh, len);
+}
+
+/* header->live isn't what it was at the last message. Returns 1: deliver here; or what came of it. */
+static int look(struct kickmsg_publisher *publisher, uint64_t live, uint32_t slot, size_t len)
+{
+	const struct km_region *region = &publisher->attachment.region;
+	uint64_t rings = km_load(P1, relaxed, &publisher->rings);
+	uint32_t i;
+
+	if (live & KM_LIVE_LEFT && km_publisher_move(publisher))
+		return carry_over(publisher, publisher->past, slot, len);
+	if (live & KM_LIVE_QUARANTINED) {
+		km_slot_drop(&region->slots[slot], KM_SLOT_ID_MASK);
+		return -ESTALE;
+	}
+	/* before a stray of it is counted, also a ring that is closed already */
+	km_publisher_greet(publisher, live & KM_LIVE_LEFT ? rings : rings & live);
+	if (live & KM_LIVE_LEFT)
+		km_for_each_bit (i, rings & ~live)
+			km_missed_stray(km_region_ring(region, i));
+	else
+		publisher->live = live;
+	return 1;
+}
+
 static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t len)
 {
 	const struct km_region *region = &publisher->attachment.region;
@@ -85,9 +141,11 @@ static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t le
 	uint64_t targets = live & km_load(P1, relaxed, &publisher->rings);
 	uint64_t failed = 0;
 
-	if (live & KM_LIVE_QUARANTINED) {
-		km_slot_drop(&region->slots[slot], KM_SLOT_ID_MASK);
-		return -ESTALE;
+	if (__builtin_expect(live != publisher->live, 0)) {
+		int r = look(publisher, live, slot, len);
+
+		if (r <= 0)
+			return r;
 	}
 	km_plain_write(sample, sizeof *sample);
 	sample->sequence = ++publisher->sequence;
@@ -112,13 +170,14 @@ KM_EXPORT ssize_t kickmsg_send(struct kickmsg_publisher *publisher, const void *
 	if (len > 0)
 		memcpy(km_region_payload(&publisher->attachment.region, slot), data, len);
 	r = publish(publisher, slot, len);
+	if (publisher->past)
+		km_publisher_settle(publisher);
 	return r < 0 ? r : (ssize_t)len;
 }
 
 KM_EXPORT int kickmsg_loan(struct kickmsg_publisher *publisher, size_t len, void **ret_payload)
 {
 	const struct km_region *region = &publisher->attachment.region;
-	struct km_loan *loan = publisher->loans;
 	uint32_t slot;
 
 	if (publisher->loan_count == region->geometry.max_loans)
@@ -126,6 +185,7 @@ KM_EXPORT int kickmsg_loan(struct kickmsg_publisher *publisher, size_t len, void
 	int r = claim(publisher, len, &slot);
 	if (r < 0)
 		return r;
+	struct km_loan *loan = publisher->loans;
 	while (loan->busy)
 		loan++;
 	*loan = (struct km_loan){ .slot = slot, .len = len, .busy = true };
@@ -134,7 +194,7 @@ KM_EXPORT int kickmsg_loan(struct kickmsg_publisher *publisher, size_t len, void
 	return 0;
 }
 
-static struct km_loan *find_loan(struct kickmsg_publisher *publisher, const void *payload)
+static struct km_loan *find_loan(const struct kickmsg_publisher *publisher, const void *payload)
 {
 	const struct km_region *region = &publisher->attachment.region;
 
@@ -145,29 +205,49 @@ static struct km_loan *find_loan(struct kickmsg_publisher *publisher, const void
 	return NULL;
 }
 
+/* The loan and whose it is: the publisher's, or its past self's. */
+static struct km_loan *find_lender(
+	struct kickmsg_publisher *publisher, const void *payload, struct kickmsg_publisher **ret)
+{
+	struct km_loan *loan = NULL;
+
+	for (*ret = publisher; *ret && !(loan = find_loan(*ret, payload));)
+		*ret = (*ret)->past;
+	return loan;
+}
+
 KM_EXPORT int kickmsg_publish(struct kickmsg_publisher *publisher, void *payload, size_t len)
 {
-	struct km_loan *loan = find_loan(publisher, payload);
+	struct kickmsg_publisher *of;
+	struct km_loan *loan = find_lender(publisher, payload, &of);
 
 	if (!loan)
 		return -EINVAL;
 	if (len > loan->len)
 		return -EMSGSIZE;
 	loan->busy = false;
-	publisher->loan_count--;
-	return publish(publisher, loan->slot, len);
+	of->loan_count--;
+	int r = of == publisher ? publish(publisher, loan->slot, len)
+				: carry_over(publisher, of, loan->slot, len);
+	if (publisher->past)
+		km_publisher_settle(publisher);
+	return r;
 }
 
 KM_EXPORT int kickmsg_discard(struct kickmsg_publisher *publisher, void *payload)
 {
-	const struct km_region *region = &publisher->attachment.region;
-	struct km_loan *loan = find_loan(publisher, payload);
+	struct kickmsg_publisher *of;
+	struct km_loan *loan = find_lender(publisher, payload, &of);
 
 	if (!loan)
 		return -EINVAL;
+	const struct km_region *region = &of->attachment.region;
 	loan->busy = false;
-	publisher->loan_count--;
+	of->loan_count--;
 	km_slot_drop(&region->slots[loan->slot], KM_SLOT_ID_MASK);
-	km_slot_cache_remember(&publisher->cache, region, loan->slot);
+	if (of == publisher)
+		km_slot_cache_remember(&publisher->cache, region, loan->slot);
+	else
+		km_publisher_settle(publisher);
 	return 0;
 }

@@ -5,6 +5,7 @@
 
 #include "cleanup.h"
 #include "control.h"
+#include "move.h"
 #include "wait.h"
 
 int km_subscriber_init(struct kickmsg_subscriber *subscriber, struct km_endpoint *endpoint,
@@ -54,8 +55,6 @@ int km_subscriber_attach(struct kickmsg_client *client, struct km_msg_attach *re
 {
 	static const struct kickmsg_subscribe_options defaults;
 	union km_msg answer;
-	int fds[KM_WIRE_MAX_FDS];
-	size_t count = 0;
 	struct km_endpoint *endpoint;
 
 	if (!options)
@@ -72,17 +71,9 @@ int km_subscriber_attach(struct kickmsg_client *client, struct km_msg_attach *re
 		return -ENOMEM;
 	subscriber->attachment.role = KM_ROLE_SUBSCRIBER;
 	subscriber->spin_ns = options->spin_ns;
-	request->header.op = KM_OP_SUBSCRIBE;
-	r = km_client_call(client, request, sizeof *request, KM_OP_ATTACHED, &answer, fds, &count);
-	if (r < 0) {
-		if (r == -EPROTOTYPE && options->ret_schema_diff)
-			*options->ret_schema_diff = answer.error.detail;
-		free(subscriber);
-		return r;
-	}
-	r = km_attachment_map(&subscriber->attachment, client, &answer.attached, fds, &endpoint);
-	km_close_fds(fds, count);
-	km_attachment_link(&subscriber->attachment, client);
+	r = km_attachment_ask(&subscriber->attachment, client, request, &answer, &endpoint);
+	if (r == -EPROTOTYPE && options->ret_schema_diff)
+		*options->ret_schema_diff = answer.error.detail;
 	if (r == 0)
 		r = km_subscriber_init(
 			subscriber, endpoint, answer.attached.ring, answer.attached.start);
@@ -151,7 +142,8 @@ KM_EXPORT void kickmsg_subscriber_get_stats(
 	const struct kickmsg_subscriber *subscriber, struct kickmsg_subscriber_stats *ret)
 {
 	*ret = (struct kickmsg_subscriber_stats){
-		.received = km_load(H2, relaxed, &subscriber->endpoint->messages),
+		.received = subscriber->received +
+			    km_load(H2, relaxed, &subscriber->endpoint->messages),
 		.lost = kickmsg_subscriber_lost(subscriber),
 		.waiting = count_waiting(subscriber) + subscriber->has_pending,
 		.borrowed = subscriber->borrowed,
@@ -164,12 +156,11 @@ KM_EXPORT void kickmsg_subscriber_free(struct kickmsg_subscriber *subscriber)
 {
 	if (!subscriber)
 		return;
+	km_move_end(&subscriber->attachment);
 	/* before somebody else may get its ring */
 	km_subscriber_unpair(subscriber);
+	km_attachment_unlink(&subscriber->attachment);
 	km_subscriber_deinit(subscriber);
-	/* unmapped first: when the broker hears of it, nothing here can touch the region any more
-	 */
-	km_attachment_unmap(&subscriber->attachment);
 	km_attachment_detach(&subscriber->attachment);
 	free(subscriber);
 }

@@ -8,6 +8,7 @@
 #include <poll.h>
 
 #include "control.h"
+#include "reconnect.h"
 #include "wait.h"
 #include "waiter.h"
 
@@ -35,26 +36,29 @@ int km_wait_ask(
 	return km_client_call(client, &request, sizeof request, KM_OP_OK, &answer, NULL, NULL);
 }
 
-/* Takes what there is. Returns whether there was an event, or a negative errno. */
-static int look(struct kickmsg_client *client, uint64_t seen)
+/* Takes what there is; a broker that is gone is waited for, too. Returns whether there was an event,
+ * or a negative errno; *ret_socket is where one may come. */
+static int look(struct kickmsg_client *client, uint64_t seen, int *ret_socket)
 {
-	int r;
+	int handled = 0, r;
 
 	pthread_mutex_lock(&client->lock);
-	while ((r = km_client_take_stray(client)) > 0)
+	while ((r = km_reconnect_step(client, &handled)) > 0)
 		;
-	if (client->events != seen)
+	km_reconnect_arm(client);
+	if (r == 0 && client->events != seen)
 		r = 1;
+	*ret_socket = client->socket;
 	pthread_mutex_unlock(&client->lock);
-	return r == -EAGAIN ? 0 : r;
+	return r;
 }
 
 int km_wait_event(struct kickmsg_client *client, const struct km_wait_state *wait, uint64_t seen)
 {
-	struct pollfd watched = { .fd = client->socket, .events = POLLIN };
+	struct pollfd watched = { .events = POLLIN };
 	int r;
 
-	while ((r = look(client, seen)) == 0) {
+	while ((r = look(client, seen, &watched.fd)) == 0) {
 		int64_t left = SLICE_NS;
 
 		if (wait->deadline_ns != KM_WAIT_FOREVER &&

@@ -15,6 +15,5 @@ void km_wait_begin(struct km_wait_state *wait, uint64_t wait_ns);
 int km_wait_ask(
 	struct kickmsg_client *client, const struct kickmsg_topic_ref *topic, uint64_t *ret_seen);
 
-/* Waits until a topic came to exist since km_wait_ask(), any one. Errors: -ETIMEDOUT, -ENOTCONN,
- * -EPROTO. */
+/* Waits until a topic came to exist since km_wait_ask(), any one. Errors: -ETIMEDOUT, -EPROTO. */
 int km_wait_event(struct kickmsg_client *client, const struct km_wait_state *wait, uint64_t seen);

@@ -2,7 +2,9 @@
 /* Who is dead, who only hung up, and that nothing of the dead stays. */
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
+#include "internal.h"
 #include "support/flow.h"
 
 static const struct kickmsg_topic_config small = {
@@ -107,7 +109,7 @@ static void hang_up_and_receive(void *unused)
 	struct kickmsg_subscriber *subscriber = flow_subscribe(mine, "t");
 	struct kickmsg_sample sample;
 
-	close(kickmsg_client_get_fd(mine));
+	shutdown(mine->socket, SHUT_RDWR);
 	test_child_ready();
 	while (kickmsg_receive(subscriber, -1, &sample) == 0) {
 		if (sample.len == 2 && memcmp(sample.data, "go", 2) == 0)
@@ -125,7 +127,8 @@ START_TEST(closed_socket_of_a_living_process_is_no_death)
 	ck_assert(test_wait_until(test_broker_logged(&broker, "disconnected"), FLOW_WAIT_MS));
 	/* through some ticks */
 	for (int i = 0; i < 200; i++) {
-		ck_assert_uint_eq(flow_health("t").subscribers, 1);
+		/* it may connect anew, ask for a place, and find that it is where it was */
+		ck_assert_uint_ge(flow_health("t").subscribers, 1);
 		ck_assert_int_eq(kickmsg_send(publisher, "no", 2), 2);
 		test_nap();
 	}
@@ -147,7 +150,7 @@ static void become_another_program(void *keep_socket)
 	ck_assert_int_eq(kickmsg_loan(pub, 1, &payload), 0);
 	ck_assert_int_eq(kickmsg_send(pub, "x", 1), 1);
 	if (*(const bool *)keep_socket)
-		fcntl(kickmsg_client_get_fd(mine), F_SETFD, 0);
+		fcntl(mine->socket, F_SETFD, 0);
 	test_child_ready();
 	execl("/bin/sleep", "sleep", "1000", (char *)NULL);
 	_exit(97);

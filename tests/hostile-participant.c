@@ -99,7 +99,7 @@ static int vandalise(const char *topic, bool publishing)
 	wait_for_the_others();
 	for (int round = 0; round < 20; round++) {
 		scribble(attachment->control, attachment->control_size, SCRIBBLES / 20);
-		scribble(client->segments[0].memory, client->segments[0].size, 100);
+		scribble(client->memory->segments[0].memory, client->memory->segments[0].size, 100);
 		if (publishing)
 			scribble(attachment->payload, attachment->payload_size, SCRIBBLES / 20);
 		else if (mprotect(attachment->payload, attachment->payload_size,

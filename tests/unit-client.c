@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "missed.h"
 #include "support/fixture.h"
 #include "waiter.h"
 
@@ -310,6 +311,49 @@ START_TEST(receive_sample_length_lies_estale_slot_free)
 }
 END_TEST
 
+/* A ring that was opened since: what was sent before is counted there, once for each opening. */
+START_TEST(send_ring_opened_meanwhile_missed_is_exact)
+{
+	setup(CAPACITY, 16);
+	struct km_ring *ring = km_region_ring(&f.region, 1);
+	f.region.header->live = BIT(0);
+	for (uint32_t i = 0; i < 5; i++)
+		ck_assert_int_eq(send_u32(i), 4);
+	for (uint32_t opened = 1; opened < 4; opened++) {
+		km_missed_open(ring);
+		f.region.header->live = BIT(0) | BIT(1) | opened * KM_LIVE_OPENING;
+		for (uint32_t i = 0; i < 3; i++)
+			ck_assert_int_eq(send_u32(i), 4);
+		ck_assert_uint_eq(km_missed_count(ring), 5 + 3 * (opened - 1));
+	}
+	ck_assert_uint_eq(km_missed_count(km_region_ring(&f.region, 0)), 0);
+	teardown();
+}
+END_TEST
+
+/* In a region that was left, who is still there gets it; for who has closed its ring it is counted. */
+START_TEST(send_left_region_delivers_and_counts_strays)
+{
+	setup(CAPACITY, 16);
+	struct km_ring *ring = km_region_ring(&f.region, 1);
+	km_missed_open(ring);
+	ck_assert_int_eq(send_u32(1), 4);
+	km_waiter_leave_behind(&f.region);
+	ck_assert_int_eq(send_u32(2), 4);
+	ck_assert_uint_eq(km_missed_strays(ring), 0);
+	f.region.header->live &= ~BIT(1);
+	for (uint32_t i = 3; i < 6; i++)
+		ck_assert_int_eq(send_u32(i), 4);
+	ck_assert_uint_eq(km_missed_strays(ring), 3);
+	ck_assert_uint_eq(km_missed_strays(km_region_ring(&f.region, 0)), 0);
+	for (uint32_t i = 1; i < 3; i++)
+		ck_assert_int_eq(receive_u32(1), i);
+	ck_assert_int_eq(receive_u32(1), -EAGAIN);
+	ck_assert_int_eq(receive_u32(0), 2);
+	teardown();
+}
+END_TEST
+
 START_TEST(receive_timeouts_as_documented)
 {
 	struct kickmsg_sample sample;
@@ -411,6 +455,8 @@ int main(void)
 	tcase_add_test(tc, receive_hazard_names_sample_until_release);
 	tcase_add_test(tc, receive_copy_too_long_stays_and_hazard_stays);
 	tcase_add_test(tc, receive_sample_length_lies_estale_slot_free);
+	tcase_add_test(tc, send_ring_opened_meanwhile_missed_is_exact);
+	tcase_add_test(tc, send_left_region_delivers_and_counts_strays);
 	tcase_add_test(tc, receive_timeouts_as_documented);
 	tcase_add_test(tc, send_sleeping_ring_told);
 	tcase_add_test(tc, loan_several_limit_and_shortened_publish);

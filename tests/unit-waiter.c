@@ -125,7 +125,7 @@ START_TEST(sleep_message_there_returns_and_retracts)
 {
 	setup();
 	fixture_ring_write(&f, 0, 103, 104, 104);
-	ck_assert_int_eq(km_waiter_sleep(&f.region, ring, KM_WAIT_FOREVER), 0);
+	ck_assert_int_eq(km_waiter_sleep(&f.region, ring, KM_LIVE_QUARANTINED, KM_WAIT_FOREVER), 0);
 	ck_assert_uint_eq(ring->waiting, GENERATION);
 	fixture_region_deinit(&f);
 }
@@ -135,7 +135,7 @@ START_TEST(sleep_quarantined_region_returns)
 {
 	setup();
 	f.region.header->live = KM_LIVE_QUARANTINED;
-	ck_assert_int_eq(km_waiter_sleep(&f.region, ring, KM_WAIT_FOREVER), 0);
+	ck_assert_int_eq(km_waiter_sleep(&f.region, ring, KM_LIVE_QUARANTINED, KM_WAIT_FOREVER), 0);
 	ck_assert_uint_eq(ring->waiting & ASLEEP, 0);
 	fixture_region_deinit(&f);
 }
@@ -144,9 +144,10 @@ END_TEST
 START_TEST(sleep_deadline_passed_etimedout_and_retracts)
 {
 	setup();
-	ck_assert_int_eq(km_waiter_sleep(&f.region, ring, 1), -ETIMEDOUT);
+	ck_assert_int_eq(km_waiter_sleep(&f.region, ring, KM_LIVE_QUARANTINED, 1), -ETIMEDOUT);
 	int64_t deadline = km_clock_ns() + 20000000;
-	ck_assert_int_eq(km_waiter_sleep(&f.region, ring, deadline), -ETIMEDOUT);
+	ck_assert_int_eq(
+		km_waiter_sleep(&f.region, ring, KM_LIVE_QUARANTINED, deadline), -ETIMEDOUT);
 	ck_assert_int_ge(km_clock_ns(), deadline);
 	ck_assert_uint_eq(ring->waiting & ASLEEP, 0);
 	fixture_region_deinit(&f);
@@ -182,7 +183,9 @@ static pid_t start_sleeper(void)
 
 		sigaction(SIGUSR1, &action, NULL);
 		alarm(20);
-		_exit(km_waiter_sleep(&f.region, ring, KM_WAIT_FOREVER) == 0 ? 0 : 1);
+		_exit(km_waiter_sleep(&f.region, ring, KM_LIVE_QUARANTINED, KM_WAIT_FOREVER) == 0
+				? 0
+				: 1);
 	}
 	if (!fixture_wait_futex(pid)) {
 		kill(pid, SIGKILL);

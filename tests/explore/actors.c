@@ -7,6 +7,40 @@
 #include "cast.h"
 #include "waiter.h"
 
+/* --- nobody goes to another region here --- */
+
+bool km_publisher_move(struct kickmsg_publisher *publisher)
+{
+	return false;
+}
+
+void km_publisher_settle(struct kickmsg_publisher *publisher)
+{
+}
+
+bool km_subscriber_move(struct kickmsg_subscriber *subscriber, uint64_t live)
+{
+	return false;
+}
+
+uint64_t km_subscriber_lost_past(const struct kickmsg_subscriber *subscriber)
+{
+	return 0;
+}
+
+int km_subscriber_release_past(
+	struct kickmsg_subscriber *subscriber, uint32_t hold, uint64_t position)
+{
+	return -EINVAL;
+}
+
+int64_t km_subscriber_rest(
+	struct kickmsg_subscriber *subscriber, int64_t deadline_ns, uint64_t *ret_ends)
+{
+	*ret_ends = KM_LIVE_QUARANTINED;
+	return deadline_ns;
+}
+
 /* --- publishers --- */
 
 void actor_publish(int index, void *payload)

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Going over to a fresh region: see rejoin.h for when, missed.h for what is counted on the way.
+ *
+ * A handle and its fresh place are two whole publishers (subscribers). What belongs to a place is
+ * exchanged between them; what was the fresh one is the past then:
+ *
+ *   handle [place A] --fresh--> [place B]      =>      handle [place B] --past--> [place A]
+ */
+#include "move.h"
+
+#include <errno.h>
+
+#include "cleanup.h"
+#include "missed.h"
+#include "reconnect.h"
+#include "rejoin.h"
+#include "segment.h"
+#include "waiter.h"
+
+#define MAX_PASTS 4 /* of a subscriber: regions where a publisher has stayed, or died */
+#define BUSY_NS   INT64_C(2000000)
+
+#define EXCHANGE(a, b)                                                                             \
+	do {                                                                                       \
+		__typeof__(a) exchanged_ = (a);                                                    \
+		(a) = (b);                                                                         \
+		(b) = exchanged_;                                                                  \
+	} while (0)
+
+static void settle_publisher(struct kickmsg_publisher *publisher, bool all);
+static void settle_subscriber(struct kickmsg_subscriber *subscriber, bool all);
+
+static void exchange(struct km_attachment *a, struct km_attachment *b)
+{
+	EXCHANGE(a->connection, b->connection);
+	EXCHANGE(a->endpoint_name, b->endpoint_name);
+	EXCHANGE(a->inode, b->inode);
+	EXCHANGE(a->memory, b->memory);
+	EXCHANGE(a->region, b->region);
+	EXCHANGE(a->control, b->control);
+	EXCHANGE(a->payload, b->payload);
+	EXCHANGE(a->control_size, b->control_size);
+	EXCHANGE(a->payload_size, b->payload_size);
+}
+
+void km_move_free(struct km_attachment *place)
+{
+	struct kickmsg_publisher *publisher = (struct kickmsg_publisher *)place;
+	struct kickmsg_subscriber *subscriber = (struct kickmsg_subscriber *)place;
+
+	if (place->role == KM_ROLE_PUBLISHER) {
+		settle_publisher(publisher, true);
+		if (publisher->loans)
+			km_publisher_deinit(publisher);
+	} else {
+		settle_subscriber(subscriber, true);
+		if (subscriber->holds)
+			km_subscriber_deinit(subscriber);
+	}
+	km_attachment_unmap(place);
+	free(place);
+}
+
+/* The ring takes no more. Only where the broker is gone: it would take it for damage. */
+static void close_ring(const struct kickmsg_subscriber *subscriber)
+{
+	km_and(L2, release, &subscriber->attachment.region.header->live,
+		~(UINT64_C(1) << subscriber->ring_index));
+}
+
+void km_move_leave(struct km_attachment *place)
+{
+	struct kickmsg_publisher *publisher = (struct kickmsg_publisher *)place;
+	const struct km_region *region = &place->region;
+
+	if (place->role == KM_ROLE_PUBLISHER) {
+		km_publisher_greet(publisher, km_load(P1, relaxed, &publisher->rings));
+		km_missed_depart(region);
+	} else if (km_load(L1, acquire, &region->header->live) & KM_LIVE_LEFT) {
+		close_ring((struct kickmsg_subscriber *)place);
+	}
+}
+
+/* --- publishers ----------------------------------------------------------------------------------- */
+
+/* The ring that is left out, of a subscriber that goes the same way. */
+static uint64_t own_ring(const struct kickmsg_publisher *publisher)
+{
+	const struct kickmsg_subscriber *own = publisher->own;
+	const struct km_attachment *place;
+
+	if (!own)
+		return 0;
+	for (place = &own->attachment; place; place = place->fresh)
+		if (place->inode == publisher->attachment.inode)
+			return UINT64_C(1)
+			       << ((const struct kickmsg_subscriber *)place)->ring_index;
+	return 0;
+}
+
+static void move_publisher(struct kickmsg_publisher *publisher)
+{
+	struct kickmsg_publisher *old = (struct kickmsg_publisher *)publisher->attachment.fresh;
+	const struct km_endpoint *record = publisher->endpoint;
+
+	publisher->attachment.fresh = NULL;
+	publisher->sent += km_load(H2, relaxed, &record->messages);
+	publisher->failed += km_load(H2, relaxed, &record->failed);
+	publisher->evicted += km_load(H2, relaxed, &record->evicted);
+	km_move_leave(&publisher->attachment);
+	exchange(&publisher->attachment, &old->attachment);
+	EXCHANGE(publisher->endpoint, old->endpoint);
+	EXCHANGE(publisher->id, old->id);
+	EXCHANGE(publisher->loan_count, old->loan_count);
+	EXCHANGE(publisher->loans, old->loans);
+	publisher->cache = old->cache;
+	for (uint32_t i = 0; i < KM_MAX_RINGS; i++) {
+		publisher->cursors[i] = old->cursors[i];
+		publisher->greeted[i] = 0;
+	}
+	publisher->live = 0;
+	publisher->base = publisher->sequence;
+	km_store(P1, relaxed, &publisher->rings,
+		km_load(P1, relaxed, &old->rings) & ~own_ring(publisher));
+	old->past = publisher->past;
+	publisher->past = old;
+}
+
+bool km_publisher_move(struct kickmsg_publisher *publisher)
+{
+	struct kickmsg_client *client = publisher->attachment.client;
+
+	if (!client || pthread_mutex_trylock(&client->lock) != 0)
+		return false;
+	if (!publisher->attachment.fresh)
+		km_reconnect_poke(client, true);
+	bool moves = publisher->attachment.fresh != NULL;
+	if (moves)
+		move_publisher(publisher);
+	pthread_mutex_unlock(&client->lock);
+	return moves;
+}
+
+static void settle_publisher(struct kickmsg_publisher *publisher, bool all)
+{
+	for (struct kickmsg_publisher **at = &publisher->past; *at;) {
+		struct kickmsg_publisher *past = *at;
+
+		if (past->loan_count > 0 && !all) {
+			at = &past->past;
+			continue;
+		}
+		*at = past->past;
+		past->past = NULL;
+		km_move_free(&past->attachment);
+	}
+}
+
+void km_publisher_settle(struct kickmsg_publisher *publisher)
+{
+	struct kickmsg_client *client = publisher->attachment.client;
+
+	if (!publisher->past || pthread_mutex_trylock(&client->lock) != 0)
+		return;
+	settle_publisher(publisher, false);
+	pthread_mutex_unlock(&client->lock);
+}
+
+/* --- subscribers ---------------------------------------------------------------------------------- */
+
+/* The first position that carries no message. Nobody takes there any more. */
+static uint64_t frontier(const struct kickmsg_subscriber *past)
+{
+	const struct km_region *region = &past->attachment.region;
+	uint64_t head = km_load(R2, acquire, &past->ring->head), p = head;
+
+	while (p - head < region->geometry.ring_capacity &&
+		km_cell_laps_ahead(km_load(R1, acquire, &past->ring->cells[p & region->cell_mask]),
+			p, region->cell_shift) >= 0)
+		p++;
+	return p;
+}
+
+static uint64_t lost_there(const struct kickmsg_subscriber *past)
+{
+	return frontier(past) - past->next + km_missed_strays(past->ring) +
+	       (past->rejoined ? km_missed_count(past->ring) : 0);
+}
+
+uint64_t km_subscriber_lost_past(const struct kickmsg_subscriber *subscriber)
+{
+	const struct kickmsg_subscriber *past = subscriber->past;
+	uint64_t lost = subscriber->rejoined ? km_missed_count(subscriber->ring) : 0;
+
+	for (; past; past = past->past)
+		lost += lost_there(past);
+	return lost;
+}
+
+static bool has_samples(const struct kickmsg_subscriber *past)
+{
+	for (uint32_t i = 0; i <= past->attachment.region.geometry.max_borrows; i++)
+		if (past->holds[i].busy)
+			return true;
+	return false;
+}
+
+static void append_past(struct kickmsg_subscriber *subscriber, struct kickmsg_subscriber *more)
+{
+	struct kickmsg_subscriber **at = &subscriber->past;
+
+	while (*at)
+		at = &(*at)->past;
+	*at = more;
+}
+
+static void move_subscriber(struct kickmsg_subscriber *subscriber)
+{
+	struct kickmsg_subscriber *old = (struct kickmsg_subscriber *)subscriber->attachment.fresh;
+
+	subscriber->attachment.fresh = NULL;
+	subscriber->received += km_load(H2, relaxed, &subscriber->endpoint->messages);
+	exchange(&subscriber->attachment, &old->attachment);
+	EXCHANGE(subscriber->endpoint, old->endpoint);
+	EXCHANGE(subscriber->ring, old->ring);
+	EXCHANGE(subscriber->ring_index, old->ring_index);
+	EXCHANGE(subscriber->spare, old->spare);
+	EXCHANGE(subscriber->next, old->next);
+	EXCHANGE(subscriber->holds, old->holds);
+	EXCHANGE(subscriber->rejoined, old->rejoined);
+	subscriber->offset += old->next - subscriber->next;
+	subscriber->closed = false;
+	subscriber->lost += old->lost; /* in places that it never came to */
+	append_past(old, subscriber->past);
+	subscriber->past = old;
+}
+
+/* What a past place is still needed for: samples, then the count of what may still come. */
+static void settle_subscriber(struct kickmsg_subscriber *subscriber, bool all)
+{
+	unsigned kept = 0;
+
+	for (struct kickmsg_subscriber **at = &subscriber->past; *at;) {
+		struct kickmsg_subscriber *past = *at;
+		bool samples = has_samples(past);
+
+		if (!samples && past->attachment.payload) {
+			km_segment_unmap(past->attachment.payload, past->attachment.payload_size);
+			past->attachment.payload = NULL;
+		}
+		if (!all && (samples || (!km_missed_all_departed(&past->attachment.region) &&
+						++kept <= MAX_PASTS))) {
+			at = &past->past;
+			continue;
+		}
+		*at = past->past;
+		past->past = NULL;
+		subscriber->lost += lost_there(past);
+		km_move_free(&past->attachment);
+	}
+}
+
+void km_move_skip(struct km_attachment *skipped, struct km_attachment *newer)
+{
+	struct kickmsg_subscriber *subscriber = (struct kickmsg_subscriber *)newer;
+
+	km_move_leave(skipped);
+	if (skipped->role == KM_ROLE_PUBLISHER) {
+		km_move_free(skipped);
+		return;
+	}
+	append_past(subscriber, (struct kickmsg_subscriber *)skipped);
+	append_past(subscriber, km_steal_ptr(((struct kickmsg_subscriber *)skipped)->past));
+	subscriber->lost += ((struct kickmsg_subscriber *)skipped)->lost;
+	settle_subscriber(subscriber, false);
+}
+
+bool km_subscriber_move(struct kickmsg_subscriber *subscriber, uint64_t live)
+{
+	struct kickmsg_client *client = subscriber->attachment.client;
+
+	if (!client || pthread_mutex_trylock(&client->lock) != 0)
+		return false;
+	if (live & KM_LIVE_LEFT && !subscriber->attachment.fresh)
+		km_reconnect_poke(client, true);
+	bool moves = subscriber->attachment.fresh != NULL;
+	if (moves && !subscriber->closed) {
+		/* what came until now is still taken */
+		close_ring(subscriber);
+		subscriber->closed = true;
+	} else if (moves) {
+		move_subscriber(subscriber);
+	}
+	settle_subscriber(subscriber, false);
+	pthread_mutex_unlock(&client->lock);
+	return moves;
+}
+
+void km_subscriber_settle(struct kickmsg_subscriber *subscriber)
+{
+	struct kickmsg_client *client = subscriber->attachment.client;
+
+	if (!subscriber->past || pthread_mutex_trylock(&client->lock) != 0)
+		return;
+	settle_subscriber(subscriber, false);
+	pthread_mutex_unlock(&client->lock);
+}
+
+int km_subscriber_release_past(
+	struct kickmsg_subscriber *subscriber, uint32_t hold, uint64_t position)
+{
+	struct kickmsg_subscriber *past = subscriber->past;
+
+	for (; past; past = past->past) {
+		struct km_hold *entry = &past->holds[hold];
+
+		if (hold > past->attachment.region.geometry.max_borrows || !entry->busy ||
+			entry->position != position)
+			continue;
+		entry->busy = false;
+		km_slot_drop(&past->attachment.region.slots[entry->slot],
+			UINT64_C(1) << past->ring_index);
+		km_hazard_clear(&past->endpoint->held[hold]);
+		km_subscriber_settle(subscriber);
+		return 0;
+	}
+	return -EINVAL;
+}
+
+int64_t km_subscriber_rest(
+	struct kickmsg_subscriber *subscriber, int64_t deadline_ns, uint64_t *ret_ends)
+{
+	struct kickmsg_client *client = subscriber->attachment.client;
+	uint64_t live = km_load(L1, acquire, &subscriber->attachment.region.header->live);
+	int64_t now;
+
+	*ret_ends = KM_LIVE_QUARANTINED;
+	if (!client)
+		return deadline_ns;
+	/* of a region that is left already, nobody will say so */
+	if (!(live & KM_LIVE_LEFT))
+		*ret_ends |= KM_LIVE_LEFT;
+	now = km_clock_ns();
+	if (now >= subscriber->look_ns || (live & KM_LIVE_LEFT)) {
+		subscriber->look_ns = now + BUSY_NS;
+		if (pthread_mutex_trylock(&client->lock) == 0) {
+			km_reconnect_poke(client, live & KM_LIVE_LEFT);
+			settle_subscriber(subscriber, false);
+			/* parked: no sleep at all */
+			subscriber->look_ns = subscriber->attachment.fresh
+						      ? 0
+						      : now + km_reconnect_pause(client);
+			pthread_mutex_unlock(&client->lock);
+		}
+	}
+	return deadline_ns == KM_WAIT_FOREVER || subscriber->look_ns < deadline_ns
+		       ? subscriber->look_ns
+		       : deadline_ns;
+}
+
+/* --- the end ---------------------------------------------------------------------------------------- */
+
+void km_move_end(struct km_attachment *attachment)
+{
+	struct kickmsg_client *client = attachment->client;
+	struct kickmsg_publisher *publisher = (struct kickmsg_publisher *)attachment;
+	struct kickmsg_subscriber *subscriber = (struct kickmsg_subscriber *)attachment;
+	bool publishes = attachment->role == KM_ROLE_PUBLISHER;
+
+	if (!client || !(publishes ? (void *)publisher->loans : (void *)subscriber->holds))
+		return;
+	pthread_mutex_lock(&client->lock);
+	if (attachment->connection != client->connection || client->link != KM_LINK_UP)
+		km_move_leave(attachment);
+	else if (publishes)
+		km_publisher_greet(publisher, km_load(P1, relaxed, &publisher->rings));
+	if (publishes)
+		settle_publisher(publisher, true);
+	else
+		settle_subscriber(subscriber, true);
+	pthread_mutex_unlock(&client->lock);
+}
