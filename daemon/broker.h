@@ -170,11 +170,13 @@ struct km_topic {
 	bool has_schema;
 	struct km_schema schema; /* what counts; the header's copy is for people */
 	struct km_totals gone;
-	int control_fd, payload_fd;
-	struct km_region region; /* without payload: the broker never looks at one */
-	uint64_t live;           /* what header->live has to be */
-	uint64_t rings_taken;    /* by members of any state */
-	uint64_t *ids_taken;     /* a bit for each publisher id, [max_publishers / 64 + 1] */
+	int control_fd, payload_fd, bell_fd; /* the last: -1 without a shared ring */
+	struct km_region region;             /* without payload: the broker never looks at one */
+	uint64_t live;                       /* what header->live has to be */
+	uint32_t privileged;  /* shared ring: what header->privileged has to be (privilege.h) */
+	uint64_t rings_taken; /* by members of any state */
+	uint32_t seats_taken; /* subscribers of any state */
+	uint64_t *ids_taken;  /* a bit for each publisher id, [max_publishers / 64 + 1] */
 	uint32_t ids_free;
 	LIST_HEAD(, km_member) members;
 	uint32_t publishers, subscribers; /* LIVE ones */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "atomic.h"
 #include "keep.h"
 #include "lifetime.h"
 #include "log.h"
@@ -70,6 +71,8 @@ void km_lifetime_sweep(struct km_broker *broker)
 			continue;
 		if (km_lifetime_keeps(topic) && (topic->lifetime.persistent || start_linger(topic)))
 			continue;
+		/* who observes it learns that it has ended; nobody else has it any more */
+		km_store(L3, seq_cst, &topic->region.header->live, KM_LIVE_QUARANTINED);
 		km_topic_free(topic);
 	}
 }

@@ -22,6 +22,9 @@ struct km_endpoint *km_member_record(const struct km_member *member);
  * which it takes one. */
 uint64_t km_member_evicted(const struct km_member *member);
 
+/* Numbers of a shared ring's subscriber; what it has lost it says itself. */
+struct km_ring_stats km_member_describe_shared(const struct km_member *member);
+
 /* No new messages for its ring. */
 void km_member_close_ring(struct km_member *member);
 

@@ -19,6 +19,7 @@
 #include "lifetime.h"
 #include "log.h"
 #include "member.h"
+#include "privilege.h"
 #include "quarantine.h"
 #include "recover.h"
 #include "restore.h"
@@ -205,6 +206,7 @@ static void catch_up(struct km_broker *broker)
 	struct km_topic *topic;
 
 	TAILQ_FOREACH (topic, &broker->topics, in_all) {
+		km_privilege_restore(topic);
 		if (topic->quarantined)
 			km_topic_keep_quarantined(topic);
 		else

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "atomic.h"
+#include "bell.h"
 #include "cleanup.h"
 #include "keep.h"
 #include "lifetime.h"
@@ -93,6 +94,34 @@ static int refuse_memory(struct km_session *session, const char *name, int error
 	return error;
 }
 
+int km_topic_map_bell(struct km_topic *topic)
+{
+	void *bell;
+	int r = km_segment_map(topic->bell_fd, KM_BELL_SIZE, PROT_READ | PROT_WRITE, &bell);
+
+	if (r == 0)
+		topic->region.bell = bell;
+	return r;
+}
+
+/* What the subscribers of a shared ring may write. */
+static int make_bell(struct km_topic *topic, const struct km_geometry *geometry)
+{
+	uint64_t size = km_geometry_bell_size(geometry);
+	char name[KM_REGION_NAME_SIZE];
+
+	topic->bell_fd = -1;
+	if (size == 0)
+		return 0;
+	snprintf(name, sizeof name, "%.230s_bell", topic->region_name);
+	int r = km_segment_create(name, size, &topic->bell_fd);
+	if (r == 0)
+		r = km_topic_map_bell(topic);
+	if (r < 0)
+		topic->bell_fd = km_close(topic->bell_fd);
+	return r;
+}
+
 static int make_segments(struct km_topic *topic, const struct km_geometry *geometry)
 {
 	_cleanup_(km_closep) int control_fd = -1, payload_fd = -1;
@@ -115,6 +144,8 @@ static int make_segments(struct km_topic *topic, const struct km_geometry *geome
 	km_region_format(
 		control, geometry, topic->region_name, topic->key.name, topic->created_realtime_ns);
 	r = km_region_attach(&topic->region, control, control_size, NULL, 0);
+	if (r == 0)
+		r = make_bell(topic, geometry);
 	if (r < 0) {
 		km_segment_unmap(control, control_size);
 		return r;
@@ -126,7 +157,8 @@ static int make_segments(struct km_topic *topic, const struct km_geometry *geome
 
 uint64_t km_topic_size(const struct km_geometry *geometry)
 {
-	return km_geometry_control_size(geometry) + km_geometry_payload_size(geometry);
+	return km_geometry_control_size(geometry) + km_geometry_payload_size(geometry) +
+	       km_geometry_bell_size(geometry);
 }
 
 void km_topic_set_schema(struct km_topic *topic, const struct km_schema *schema)
@@ -221,6 +253,8 @@ int km_topic_create(struct km_session *session, const struct km_topic_key *key,
 	(*ret)->named = true;
 	km_store_put(&broker->store, KM_STORE_CONTROL, (*ret)->id, 0, (*ret)->control_fd);
 	km_store_put(&broker->store, KM_STORE_PAYLOAD, (*ret)->id, 0, (*ret)->payload_fd);
+	if ((*ret)->bell_fd >= 0)
+		km_store_put(&broker->store, KM_STORE_BELL, (*ret)->id, 0, (*ret)->bell_fd);
 	km_topic_insert(*ret);
 	km_keep_topic(*ret);
 	km_log(LOG_INFO, session, *ret, "topic made, %llu bytes", (unsigned long long)size);
@@ -230,7 +264,9 @@ int km_topic_create(struct km_session *session, const struct km_topic_key *key,
 
 void km_topic_wake_sleepers(struct km_topic *topic)
 {
-	for (uint32_t i = 0; i < topic->region.geometry.max_subscribers; i++)
+	if (topic->region.shared)
+		km_bell_ring_anyway(topic->region.bell);
+	for (uint32_t i = 0; i < topic->region.ring_count; i++)
 		km_waiter_wake_anyway(km_region_ring(&topic->region, i));
 }
 
@@ -257,9 +293,11 @@ void km_topic_free(struct km_topic *topic)
 	TAILQ_REMOVE(&broker->topics, topic, in_all);
 	broker->topic_count--;
 	broker->memory_used -= km_topic_size(&topic->region.geometry);
+	km_segment_unmap(topic->region.bell, KM_BELL_SIZE);
 	km_segment_unmap(topic->region.header, topic->region.control_size);
 	km_close(topic->control_fd);
 	km_close(topic->payload_fd);
+	km_close(topic->bell_fd);
 	free(topic->ids_taken);
 	free(topic);
 }

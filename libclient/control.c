@@ -49,16 +49,19 @@ int km_client_add_segment(struct kickmsg_client *client, int fd, uint64_t size)
 	return 0;
 }
 
-static void give_back(struct kickmsg_client *client, const union km_msg *answer, const int *fds)
+static void give_back(
+	struct kickmsg_client *client, const union km_msg *answer, const int *fds, size_t count)
 {
 	struct km_msg_detach detach = {
 		.header = { .op = KM_OP_DETACH, .serial = ++client->serial },
 		.endpoint = answer->attached.endpoint,
 	};
 
-	/* later records may lie in the segment that came along */
+	if (answer->attached.observes)
+		return;
+	/* later records may lie in the segment that came along, as the last one */
 	if (answer->attached.new_segment_size > 0)
-		km_client_add_segment(client, fds[2], answer->attached.new_segment_size);
+		km_client_add_segment(client, fds[count - 1], answer->attached.new_segment_size);
 	km_wire_send(client->socket, &detach, sizeof detach, NULL, 0);
 }
 
@@ -84,7 +87,7 @@ static void drop_stray(
 		client->events++;
 	/* after its restart the broker may answer once more what it had answered before */
 	if (answer->header.op == KM_OP_ATTACHED && answer->header.serial != client->answered)
-		give_back(client, answer, fds);
+		give_back(client, answer, fds, count);
 	km_close_fds(fds, count);
 }
 
