@@ -104,6 +104,20 @@ static int run(struct ctl *ctl, const struct command *command)
 	return ctl_watch(ctl, topic);
 }
 
+/* Says where no broker could be reached: a path that somebody gave may be the wrong one. */
+static void print_unreachable(struct ctl *ctl, const char *socket, int error)
+{
+	bool absent = error == -ENOENT || error == -ECONNREFUSED;
+	char text[256];
+
+	if (!socket)
+		socket = getenv("KICKMSG_SOCKET");
+	snprintf(text, sizeof text, "%s %s",
+		absent ? "there is no broker at" : "can't connect to the broker at",
+		socket ? socket : "its default socket");
+	print_error(ctl, NULL, error, text);
+}
+
 static int connect_and_run(struct ctl *ctl, const struct command *command)
 {
 	const struct kickmsg_client_config config = {
@@ -113,18 +127,14 @@ static int connect_and_run(struct ctl *ctl, const struct command *command)
 	};
 	int status = CTL_DAMAGED;
 	int r = kickmsg_client_new(&config, &ctl->client);
-
 	bool echoes = command->verb->one == ctl_echo;
+
 	if (!echoes || r < 0)
 		print_begin(ctl);
-	if (r < 0) {
-		if (r == -ENOENT || r == -ECONNREFUSED)
-			print_error(ctl, NULL, r, "there is no broker");
-		else
-			print_error(ctl, NULL, r, "can't connect to the broker");
-	} else {
+	if (r < 0)
+		print_unreachable(ctl, command->socket, r);
+	else
 		status = run(ctl, command);
-	}
 	if (!echoes || r < 0)
 		print_end(ctl, status);
 	kickmsg_client_free(ctl->client);

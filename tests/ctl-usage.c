@@ -128,7 +128,8 @@ START_TEST(without_a_broker_every_verb_says_so)
 		bool named = strcmp(verbs[i], "unlink") == 0;
 
 		expect(1, verbs[i], named ? "t" : NULL, NULL);
-		says("there is no broker");
+		says("there is no broker at ");
+		says(broker.socket);
 		json_object_put(json(1, verbs[i], named ? "t" : NULL, NULL));
 	}
 	test_broker_resume(&broker);
