@@ -22,6 +22,7 @@
 #include "naming.h"
 #include "quarantine.h"
 #include "recover.h"
+#include "rights.h"
 #include "ring.h"
 #include "segment.h"
 #include "session.h"
@@ -235,7 +236,10 @@ static void no_such_topic(struct km_session *session, const struct km_topic_key 
 static bool may_join(struct km_session *session, struct km_topic *topic,
 	const struct km_topic_key *key, const struct km_msg_attach *request)
 {
+	bool sets_schema = request->has_schema && !topic->has_schema;
+
 	return km_naming_agrees(session, topic, key) &&
+	       (!sets_schema || km_rights_allow_schema(session, topic)) &&
 	       km_agreement_config(session, topic, request) &&
 	       km_agreement_schema(session, topic, request);
 }
@@ -254,6 +258,8 @@ static void serve(struct km_session *session, const struct km_msg_attach *reques
 		no_such_topic(session, key);
 		return;
 	}
+	if (!km_rights_allow_role(session, key, topic, role))
+		return;
 	if (request->has_geometry && !km_agreement_is_possible(session, key, request))
 		return;
 	if (topic && !may_join(session, topic, key, request))

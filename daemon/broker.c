@@ -135,6 +135,7 @@ void km_broker_reload(struct km_broker *broker)
 		struct timeval interval = health_interval(&fresh);
 
 		keep_socket(broker->config, &fresh);
+		km_config_deinit(broker->config);
 		*broker->config = fresh;
 		broker->memory_limit = memory_limit(&fresh);
 		km_log_init(fresh.log_level);

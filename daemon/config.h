@@ -23,6 +23,9 @@
  *
  *   [log]
  *   level = error | warning | notice | info | debug
+ *
+ *   [topic PATTERN]            see policy.h
+ *   publish = robot, @drivers
  */
 #pragma once
 
@@ -30,6 +33,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "policy.h"
 
 #define KM_SOCKET_PATH_SIZE 108 /* sun_path */
 
@@ -41,6 +46,8 @@ struct km_config_source {
 	int log_level;      /* likewise; or -1 */
 };
 
+struct km_config_file;
+
 struct km_config {
 	char socket[KM_SOCKET_PATH_SIZE]; /* "": the default */
 	mode_t socket_mode;
@@ -51,13 +58,17 @@ struct km_config {
 	uint64_t max_memory;    /* bytes; 0: half of the machine's */
 	bool automatic;
 	unsigned interval_ms;
+	struct km_policy policy;
+	struct km_config_file *files; /* those that origins name */
 };
 
 void km_config_init(struct km_config *config);
+void km_config_deinit(struct km_config *config);
 
 /*
- * Defaults, files, command line. `on_file`, if not null, is told of each file that was read. On an
- * error ret_text says what is wrong, with file and line, and *ret is not to be used.
+ * Defaults, files, command line. `on_file`, if not null, is told of each file that was read. *ret is
+ * the caller's, to deinit. On an error ret_text says what is wrong, with file and line, and *ret is
+ * not to be used.
  * Errors: -EINVAL; -ENOENT there is no `source->file`; others of open(2), read(2); -ENOMEM.
  */
 int km_config_read(const struct km_config_source *source, struct km_config *ret,

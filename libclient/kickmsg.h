@@ -214,8 +214,9 @@ struct kickmsg_topic_ref {
  * Errors: -EINVAL a name that is empty or too long, a config out of range; -EEXIST the topic has
  * another config or schema, or another name that sanitises to the same
  * (kickmsg_client_last_error() says which field and both values); -ENOSPC all max_publishers are
- * there; -ENOMEM there is not so much memory; -EDQUOT a limit is reached; -EACCES, -EPERM not
- * allowed; -ENOTCONN, -ETIMEDOUT, -EPROTO, -EMFILE, -ENFILE as kickmsg_client_new().
+ * there; -ENOMEM there is not so much memory; -EDQUOT a limit is reached; -EACCES not allowed
+ * (kickmsg_client_last_error() names the rule); -ENOTCONN, -ETIMEDOUT, -EPROTO, -EMFILE,
+ * -ENFILE as kickmsg_client_new().
  */
 int kickmsg_advertise(struct kickmsg_client *client, const char *topic,
 	const struct kickmsg_topic_config *config, struct kickmsg_publisher **ret);
@@ -284,8 +285,8 @@ int kickmsg_join_broadcast(struct kickmsg_client *client, const char *channel,
 /*
  * Creates the mailbox `tag` of this client (by its name) and becomes its one subscriber. If it is
  * there without a subscriber, it is taken over; `config` must be null or agree then.
- * Errors: as kickmsg_advertise(); -ENOSPC it has its subscriber already; -EACCES it is another
- * user's; -EINVAL also: prefix, client name and tag are too long together.
+ * Errors: as kickmsg_advertise(); -ENOSPC it has its subscriber already; -EACCES also: it is
+ * another user's; -EINVAL also: prefix, client name and tag are too long together.
  */
 int kickmsg_create_mailbox(struct kickmsg_client *client, const char *tag,
 	const struct kickmsg_topic_config *config, const struct kickmsg_subscribe_options *options,
@@ -298,9 +299,10 @@ int kickmsg_open_mailbox(struct kickmsg_client *client, const char *owner, const
 
 /*
  * Takes a topic's (channel's, mailbox') name away. Who participates goes on with the old memory,
- * which is freed when the last one leaves; who comes with the name gets a new one. For the user
- * whose client created it, root and the broker's user. A mailbox is this client's own.
- * Errors: -EINVAL a name that can't be; -ENOENT there is none; -EPERM not one's own; -ENOTCONN,
+ * which is freed when the last one leaves; who comes with the name gets a new one. For who may
+ * administer it: the user whose client created it, root, see kickmsgd.conf(5). A mailbox is this
+ * client's own.
+ * Errors: -EINVAL a name that can't be; -ENOENT there is none; -EPERM not allowed; -ENOTCONN,
  * -ETIMEDOUT, -EPROTO as kickmsg_client_new().
  */
 int kickmsg_unlink_topic(struct kickmsg_client *client, const char *topic);
@@ -508,8 +510,8 @@ struct kickmsg_topic_diagnosis {
 	uint64_t reserved[4];
 };
 
-/* For participants of the topic, root and the broker's user. Errors: the common ones; -EPERM not
- * one of these; -ENOMEM, -EBUSY the broker can't look now. */
+/* For participants of the topic and who may administer it. Errors: the common ones; -EPERM not one
+ * of these; -ENOMEM, -EBUSY the broker can't look now. */
 int kickmsg_topic_diagnose(struct kickmsg_client *client, const struct kickmsg_topic_ref *topic,
 	struct kickmsg_topic_diagnosis *ret);
 
@@ -545,10 +547,10 @@ int kickmsg_topic_schema(struct kickmsg_client *client, const struct kickmsg_top
 
 /*
  * Gives the topic its schema, once: the first one wins. *ret (may be null) is what stands
- * afterwards, the caller's or an earlier one. For participants of the topic. A claim is one step of
- * the broker: who dies in it leaves nothing half done.
+ * afterwards, the caller's or an earlier one. For participants of the topic that may publish or own
+ * it. A claim is one step of the broker: who dies in it leaves nothing half done.
  * Returns 0: it stands (also when the same stood before). Errors: the common ones; -EEXIST another
- * one stands, *ret is set; -EPERM not a participant.
+ * one stands, *ret is set; -EPERM not a participant; -EACCES may not publish.
  */
 int kickmsg_claim_schema(struct kickmsg_client *client, const struct kickmsg_topic_ref *topic,
 	const struct kickmsg_schema *schema, struct kickmsg_schema *ret);

@@ -8,6 +8,7 @@
  * same messages, it passes over its own (receive_shared.c).
  */
 #include <errno.h>
+#include <string.h>
 
 #include "control.h"
 
@@ -84,7 +85,11 @@ KM_EXPORT int kickmsg_join_broadcast(struct kickmsg_client *client, const char *
 		return r;
 	r = km_publisher_attach(client, &advertise, &publisher);
 	if (r < 0) {
+		char why[sizeof client->error];
+
+		memcpy(why, client->error, sizeof why); /* giving back what was had clears it */
 		kickmsg_subscriber_free(subscriber);
+		memcpy(client->error, why, sizeof why);
 		return r;
 	}
 	if (options && options->skip_own)

@@ -199,7 +199,7 @@ static const struct {
 } configs[] = {
 	{ "[broker]\nsockets = /x\n", 2, "sockets" },
 	{ "[broker]\nsocket =\n", 2, "socket" },
-	{ "\n\n[borker]\nsocket = /x\n", 4, "borker" },
+	{ "\n\n[borker]\nsocket = /x\n", 3, "borker" },
 	{ "clients = 3\n", 1, "clients" },
 	{ "[limits]\nclients = many\n", 2, "many" },
 	{ "[limits]\nclients = 0\n", 2, "clients" },
