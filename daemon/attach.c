@@ -142,21 +142,36 @@ static void observe(
 		km_log(LOG_DEBUG, session, topic, "observes");
 }
 
+/* Refuses if its client, its user or all have their endpoints. */
+static bool has_room(struct km_session *session, const struct km_topic *topic)
+{
+	const struct km_limit *limit = &session->broker->config->client_endpoints;
+	char text[KM_WIRE_TEXT_SIZE], where[KM_ORIGIN_TEXT_SIZE];
+
+	if (session->member_count >= limit->value) {
+		km_session_refuse(session, topic, -EDQUOT,
+			"the limit of %llu endpoints of a client is reached (%s)",
+			(unsigned long long)limit->value, km_origin_text(&limit->origin, where));
+		return false;
+	}
+	if (km_account_check(session->account, KM_ENDPOINTS, 1, text, sizeof text) == 0)
+		return true;
+	km_session_refuse(session, topic, -EDQUOT, "%s", text);
+	return false;
+}
+
 static void attach(struct km_session *session, struct km_topic *topic, enum km_role role,
 	const struct km_msg_attach *request)
 {
 	const char *role_name = role == KM_ROLE_PUBLISHER ? "publisher" : "subscriber";
 	_cleanup_(km_closep) int segment_fd = -1;
 	uint32_t segments = session->segment_count;
+	char text[KM_WIRE_TEXT_SIZE] = "";
 	struct km_member *member;
 	int r;
 
-	if (session->member_count >= session->broker->config->max_endpoints) {
-		km_session_refuse(session, topic, -EDQUOT,
-			"the limit of %u endpoints of a client is reached",
-			session->broker->config->max_endpoints);
+	if (!has_room(session, topic))
 		return;
-	}
 	if (!km_member_has_place(topic, role)) {
 		km_session_refuse(session, topic, -ENOSPC, "topic '%s' has all its %u %ss",
 			topic->key.name,
@@ -165,10 +180,11 @@ static void attach(struct km_session *session, struct km_topic *topic, enum km_r
 			role_name);
 		return;
 	}
-	r = km_member_new(session, topic, role, &member, &segment_fd);
+	r = km_member_new(session, topic, role, &member, &segment_fd, text, sizeof text);
 	if (r < 0) {
-		km_session_refuse(session, topic, r, "topic '%s': no memory for a %s's record: %s",
-			topic->key.name, role_name, strerror(-r));
+		km_session_refuse(session, topic, r,
+			"topic '%.60s': no memory for a %s's record: %s", topic->key.name,
+			role_name, text);
 		return;
 	}
 	r = role == KM_ROLE_SUBSCRIBER ? open_ring(member, request->history) : 0;

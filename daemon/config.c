@@ -23,9 +23,10 @@ void km_config_init(struct km_config *config)
 	*config = (struct km_config){
 		.socket_mode = 0660,
 		.log_level = LOG_INFO,
-		.max_clients = 1024,
-		.max_topics = 4096,
-		.max_endpoints = 256,
+		.total = { [KM_CLIENTS] = { 1024 },
+			[KM_TOPICS] = { 4096 },
+			[KM_ENDPOINTS] = { 65536 } },
+		.client_endpoints = { 256 },
 		.automatic = true,
 		.interval_ms = 1000,
 	};
@@ -144,22 +145,47 @@ static int set_broker(struct parser *parser, const char *key, const char *value)
 	return wrong(parser, "[broker] has no key '%s'", key);
 }
 
+static struct km_origin here(const struct parser *parser)
+{
+	return (struct km_origin){ parser->path, parser->line };
+}
+
 static int set_limit(struct parser *parser, const char *key, const char *value)
 {
-	struct km_config *config = parser->config;
+	static const struct {
+		const char *key;
+		size_t offset;
+		uint64_t min;
+	} limits[] = {
+		{ "clients", offsetof(struct km_config, total[KM_CLIENTS]), 1 },
+		{ "topics", offsetof(struct km_config, total[KM_TOPICS]), 1 },
+		{ "endpoints", offsetof(struct km_config, total[KM_ENDPOINTS]), 1 },
+		{ "memory", offsetof(struct km_config, total[KM_BYTES]), 0 },
+		{ "user_clients", offsetof(struct km_config, user[KM_CLIENTS]), 0 },
+		{ "user_topics", offsetof(struct km_config, user[KM_TOPICS]), 0 },
+		{ "user_endpoints", offsetof(struct km_config, user[KM_ENDPOINTS]), 0 },
+		{ "user_memory", offsetof(struct km_config, user[KM_BYTES]), 0 },
+		{ "client_endpoints", offsetof(struct km_config, client_endpoints), 1 },
+	};
+	struct km_limit limit = { .origin = here(parser) };
+	const size_t count = sizeof limits / sizeof limits[0];
+	unsigned number = 0;
+	size_t i = 0;
 
-	if (strcmp(key, "clients") == 0)
-		return set_number(parser, key, value, 1, &config->max_clients);
-	if (strcmp(key, "topics") == 0)
-		return set_number(parser, key, value, 1, &config->max_topics);
-	if (strcmp(key, "endpoints") == 0)
-		return set_number(parser, key, value, 1, &config->max_endpoints);
-	if (strcmp(key, "memory") == 0) {
-		if (parse_number(value, 10, true, INT64_MAX, &config->max_memory) < 0)
-			return wrong(parser, "memory = %s: not a number of bytes", value);
-		return 1;
+	while (i < count && strcmp(key, limits[i].key) != 0)
+		i++;
+	if (i == count)
+		return wrong(parser, "[limits] has no key '%s'", key);
+	if (strstr(key, "memory")) {
+		if (parse_number(value, 10, true, INT64_MAX, &limit.value) < 0)
+			return wrong(parser, "%s = %s: not a number of bytes", key, value);
+	} else {
+		if (!set_number(parser, key, value, limits[i].min, &number))
+			return 0;
+		limit.value = number;
 	}
-	return wrong(parser, "[limits] has no key '%s'", key);
+	memcpy((char *)parser->config + limits[i].offset, &limit, sizeof limit);
+	return 1;
 }
 
 static int set_recovery(struct parser *parser, const char *key, const char *value)
@@ -190,7 +216,7 @@ static int set_log(struct parser *parser, const char *key, const char *value)
 static int on_pair(void *userdata, const char *section, const char *key, const char *value)
 {
 	struct parser *parser = userdata;
-	struct km_origin origin = { parser->path, parser->line };
+	struct km_origin origin = here(parser);
 	char text[200];
 
 	switch (parser->section) {

@@ -11,11 +11,12 @@
  *   socket = /run/kickmsg/kickmsgd.sock
  *   socket_mode = 0660
  *
- *   [limits]
- *   clients = 1024
- *   topics = 4096
- *   endpoints = 256            of one client
- *   memory = 2G                bytes in all, K M G T; 0: half of the machine's
+ *   [limits]                   in all, and (0: none of its own) of one user
+ *   clients = 1024             user_clients = 0
+ *   topics = 4096              user_topics = 0
+ *   endpoints = 65536          user_endpoints = 0
+ *   memory = 2G                user_memory = 0      bytes, K M G T; 0: half of the machine's
+ *   client_endpoints = 256     of one client
  *
  *   [recovery]
  *   automatic = yes | no       repair what the dead leave, or wait for the operator
@@ -46,16 +47,31 @@ struct km_config_source {
 	int log_level;      /* likewise; or -1 */
 };
 
+/* What there may be only so much of; km_broker counts it in all and for each user (account.h). */
+enum km_resource {
+	KM_CLIENTS,
+	KM_TOPICS,
+	KM_ENDPOINTS,
+	KM_BYTES, /* of all segments */
+	KM_LIMITED,
+	KM_CONNECTIONS = KM_LIMITED, /* counted; clients are what is limited */
+	KM_RESOURCES
+};
+
+struct km_limit {
+	uint64_t value;
+	struct km_origin origin;
+};
+
 struct km_config_file;
 
 struct km_config {
 	char socket[KM_SOCKET_PATH_SIZE]; /* "": the default */
 	mode_t socket_mode;
 	int log_level;
-	unsigned max_clients;
-	unsigned max_topics;
-	unsigned max_endpoints; /* of one client */
-	uint64_t max_memory;    /* bytes; 0: half of the machine's */
+	struct km_limit total[KM_LIMITED];
+	struct km_limit user[KM_LIMITED]; /* of one uid; 0: none */
+	struct km_limit client_endpoints; /* of one client */
 	bool automatic;
 	unsigned interval_ms;
 	struct km_policy policy;

@@ -29,7 +29,7 @@
 static void look_at_sessions(struct km_broker *broker, int64_t now)
 {
 	static uint64_t tick;
-	uint64_t shares = 1 + broker->session_count / SESSIONS_PER_TICK;
+	uint64_t shares = 1 + broker->used[KM_CLIENTS] / SESSIONS_PER_TICK;
 	struct km_session *session;
 
 	tick++;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A publisher or subscriber of a topic as the broker knows it: its place, its record, its end. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "cleanup.h"
@@ -55,7 +56,7 @@ static void take_place(struct km_topic *topic, struct km_member *member)
 }
 
 int km_member_new(struct km_session *session, struct km_topic *topic, enum km_role role,
-	struct km_member **ret, int *ret_segment_fd)
+	struct km_member **ret, int *ret_segment_fd, char *ret_text, size_t text_size)
 {
 	const struct km_geometry *geometry = &topic->region.geometry;
 	_cleanup_(km_freep) struct km_member *member = calloc(1, sizeof *member);
@@ -63,11 +64,11 @@ int km_member_new(struct km_session *session, struct km_topic *topic, enum km_ro
 	int r;
 
 	if (!member)
-		return -ENOMEM;
+		return snprintf(ret_text, text_size, "no memory"), -ENOMEM;
 	member->size = (uint32_t)km_geometry_endpoint_size(geometry, role);
 	r = km_session_take_record(session, member->size, &member->segment, &member->offset);
 	if (r == -ENOSPC) {
-		r = km_session_add_memory(session, &segment_fd);
+		r = km_session_add_memory(session, &segment_fd, ret_text, text_size);
 		if (r == 0)
 			r = km_session_take_record(
 				session, member->size, &member->segment, &member->offset);
@@ -85,6 +86,7 @@ int km_member_new(struct km_session *session, struct km_topic *topic, enum km_ro
 	take_place(topic, member);
 	LIST_INSERT_HEAD(&session->members, member, of_session);
 	session->member_count++;
+	km_account_take(session->account, KM_ENDPOINTS, 1);
 	LIST_INSERT_HEAD(&topic->members, member, of_topic);
 	km_endpoint_format(
 		km_member_record(member), role, member->id, member->ring, member->held_count);
@@ -214,6 +216,7 @@ void km_member_free(struct km_member *member)
 {
 	LIST_REMOVE(member, of_session);
 	LIST_REMOVE(member, of_topic);
+	km_account_give(member->session->account, KM_ENDPOINTS, 1);
 	free(member->watches);
 	free(member);
 }

@@ -67,6 +67,9 @@ static int take_topic(struct km_topic *topic, const struct km_kept_topic *kept)
 	bool mended = false;
 	int r;
 
+	topic->account = km_account_ref(topic->broker, topic->owner_uid);
+	if (!topic->account)
+		return -ENOMEM;
 	topic->control_fd = km_store_take(store, KM_STORE_CONTROL, kept->id, 0);
 	topic->payload_fd = km_store_take(store, KM_STORE_PAYLOAD, kept->id, 0);
 	topic->bell_fd = km_store_take(store, KM_STORE_BELL, kept->id, 0);
@@ -141,6 +144,7 @@ struct km_topic *km_restore_topic(
 	km_close(topic->control_fd);
 	km_close(topic->payload_fd);
 	km_close(topic->bell_fd);
+	km_account_unref(topic->account);
 	free(topic->ids_taken);
 	free(topic);
 	return NULL;
@@ -215,6 +219,7 @@ static void count_in(struct km_member *member)
 	LIST_INSERT_HEAD(&topic->members, member, of_topic);
 	LIST_INSERT_HEAD(&member->session->members, member, of_session);
 	member->session->member_count++;
+	km_account_take(member->session->account, KM_ENDPOINTS, 1);
 }
 
 void km_restore_member(struct km_broker *broker, struct km_session *session, struct km_topic *topic,

@@ -215,7 +215,7 @@ struct kickmsg_topic_ref {
  * another config or schema, or another name that sanitises to the same
  * (kickmsg_client_last_error() says which field and both values); -ENOSPC all max_publishers are
  * there; -ENOMEM there is not so much memory; -EDQUOT a limit is reached; -EACCES not allowed
- * (kickmsg_client_last_error() names the rule); -ENOTCONN, -ETIMEDOUT, -EPROTO, -EMFILE,
+ * (kickmsg_client_last_error() names the rule or limit); -ENOTCONN, -ETIMEDOUT, -EPROTO, -EMFILE,
  * -ENFILE as kickmsg_client_new().
  */
 int kickmsg_advertise(struct kickmsg_client *client, const char *topic,

@@ -324,6 +324,28 @@ START_TEST(origin_text_keeps_the_line_of_a_long_path)
 }
 END_TEST
 
+/* Every limit's key, with where it was said. */
+START_TEST(load_limits_keep_their_lines)
+{
+	static const char text[] = "[limits]\nclients = 1\ntopics = 2\nendpoints = 3\nmemory = 4K\n"
+				   "user_clients = 5\nuser_topics = 6\nuser_endpoints = 7\n"
+				   "user_memory = 8M\nclient_endpoints = 9\n";
+	static const uint64_t values[] = { 1, 2, 3, 4 << 10, 5, 6, 7, 8 << 20 };
+
+	load_good(text);
+	for (unsigned i = 0; i < KM_LIMITED; i++) {
+		ck_assert_uint_eq(config.total[i].value, values[i]);
+		ck_assert_uint_eq(config.total[i].origin.line, 2 + i);
+		ck_assert_uint_eq(config.user[i].value, values[KM_LIMITED + i]);
+		ck_assert_uint_eq(config.user[i].origin.line, 6 + i);
+	}
+	ck_assert_uint_eq(config.client_endpoints.value, 9);
+	ck_assert_uint_eq(config.client_endpoints.origin.line, 10);
+	ck_assert_str_eq(config.client_endpoints.origin.file, path);
+	km_config_deinit(&config);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = fixture_case("policy");
@@ -331,6 +353,7 @@ int main(void)
 	tcase_add_loop_test(
 		tc, load_wrong_rule_says_what_and_where, 0, (int)(sizeof wrong / sizeof wrong[0]));
 	tcase_add_test(tc, load_byte_order_mark_and_comments_are_no_part);
+	tcase_add_test(tc, load_limits_keep_their_lines);
 	tcase_add_test(tc, allows_no_rule_everyone_but_administer);
 	tcase_add_loop_test(tc, allows_pattern_is_for_what_it_says, 0,
 		(int)(sizeof patterns / sizeof patterns[0]));
