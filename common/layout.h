@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What lies in shared memory, byte by byte. Three kinds of segment, a memfd each (segment.h):
+ * What lies in shared memory, byte by byte. Kinds of segment, a memfd each (segment.h):
  *
- *   control (one a topic; everybody read/write)
+ *   control (one a topic; everybody read/write; with the shared ring subscribers read only)
  *   +--------+------+---------------------+--------+--------+-- --+
  *   | header | live | slot lines [pool]   | ring 0 | ring 1 | ... |    each ring: head | hint |
  *   +--------+------+---------------------+--------+--------+-- --+               waiting | cells
+ *                                         or: the shared ring: hint | cells with two buffers each
  *
  *   payload (one a topic; publishers read/write, subscribers read only)
  *   +---------------+-----------------------+---------------+-- --+
  *   | sample header | payload, 64-aligned   | sample header | ... |    one fixed stride a slot
  *   +---------------+-----------------------+---------------+-- --+
+ *
+ *   bell (one a topic with the shared ring; everybody read/write): a futex word
  *
  *   client (one or more a process; its owner read/write, the broker read)
  *   +----------+----------+-- --+
@@ -29,9 +32,10 @@
 
 #define KM_CACHE_LINE       64
 #define KM_LAYOUT_MAGIC     UINT64_C(0x31304447534d4b43) /* "CKMSGD01" in memory order */
-#define KM_LAYOUT_VERSION   1
+#define KM_LAYOUT_VERSION   2
 
-#define KM_MAX_RINGS        48 /* bits of a slot word that name rings */
+#define KM_MAX_RINGS        48    /* bits of a slot word that name rings */
+#define KM_MAX_SUBSCRIBERS  65535 /* of a shared ring */
 #define KM_MAX_PUBLISHERS   65535
 #define KM_MAX_CAPACITY     65536
 #define KM_MAX_POOL         (1u << 20)
@@ -50,8 +54,16 @@ struct km_geometry {
 	uint64_t max_payload_size; /* bytes */
 	uint32_t max_loans;
 	uint32_t max_borrows;
+	uint32_t transport; /* enum km_transport */
+	uint32_t reserved;  /* zero */
 };
-static_assert(sizeof(struct km_geometry) == 32, "shared layout");
+static_assert(sizeof(struct km_geometry) == 40, "shared layout");
+
+/* How messages get to subscribers. */
+enum km_transport {
+	KM_TRANSPORT_RINGS = 0,  /* a ring for each subscriber: ring.h */
+	KM_TRANSPORT_SHARED = 1, /* one ring for all: shared.h */
+};
 
 /*
  * `live`: a bit for each ring that takes messages. Above them a number that moves when a ring is
@@ -83,6 +95,7 @@ struct km_control_header {
 	/* written by the broker (KM_LIVE_LEFT, and then their own rings' bits, by participants), read
 	 * by publishers at each message */
 	_Alignas(KM_CACHE_LINE) _Atomic uint64_t live;
+	_Atomic uint32_t privileged; /* shared ring: who writes into cells' buffers; 0: nobody */
 	_Alignas(KM_CACHE_LINE) _Atomic uint32_t publishers; /* the broker: present ones */
 	_Atomic uint32_t departed; /* publishers that left for a fresh region (missed.h) */
 };
@@ -112,6 +125,33 @@ struct km_ring {
 static_assert(offsetof(struct km_ring, hint) == 64, "shared layout");
 static_assert(offsetof(struct km_ring, waiting) == 128, "shared layout");
 static_assert(offsetof(struct km_ring, cells) == 192, "shared layout");
+
+/* What is said of a message besides its bytes, where readers may look while it is overwritten. */
+struct km_shared_head {
+	_Atomic uint64_t sequence; /* from 1 */
+	_Atomic uint64_t about;    /* [len : 48 | publisher id : 16] */
+};
+
+/* A cell of the shared ring (shared.h). Behind it, where payloads may be longer than 8 bytes, the
+ * two buffers, whole lines each: of even laps and of odd ones. */
+struct km_shared_cell {
+	_Alignas(KM_CACHE_LINE) _Atomic uint64_t word; /* publishers; [lap:40 | ref:24] */
+	struct km_shared_head heads[2];                /* the privileged publisher: these two */
+	_Atomic uint64_t small[2];                     /* payloads of up to 8 bytes */
+};
+static_assert(sizeof(struct km_shared_cell) == KM_CACHE_LINE, "shared layout");
+
+struct km_shared_ring {
+	_Alignas(KM_CACHE_LINE) _Atomic uint64_t hint; /* publishers */
+	_Alignas(KM_CACHE_LINE) unsigned char cells[]; /* capacity times a stride */
+};
+static_assert(offsetof(struct km_shared_ring, cells) == 64, "shared layout");
+
+/* All that subscribers of a shared ring may write (bell.h). */
+struct km_bell {
+	_Alignas(KM_CACHE_LINE) _Atomic uint32_t word; /* everybody; a futex */
+};
+#define KM_BELL_SIZE 4096
 
 /* What stands before each payload. Its publisher writes it before the message is committed. */
 struct km_sample_header {

@@ -24,11 +24,14 @@
  * slot was not claimed in between, so the bit is the one that generation again, drop         was
  * seen; another: it is alive, skip it
  *
+ * With the shared ring (shared.h) the travel is delivering -> a cell -> evicting -> dropped; step 1
+ * only rings the bell, and step 4 looks at each cell's word.
+ *
  * Orders
  *   C1 generation, first     acquire   pairs with S2
  *   C2 word, first           acquire   pairs with S3
  *   C3 delivering            acquire   pairs with H1
- *   C4 head, C5 cells        acquire   pairs with R3, R4, R6
+ *   C4 head, C5 cells        acquire   pairs with R3, R4, R6, U4
  *   C6 evicting, held        acquire   pairs with H1
  *   C7 word, again           acquire   pairs with S3
  *   C8 generation, again     acquire   pairs with S2
@@ -42,9 +45,11 @@
  */
 #include <string.h>
 
+#include "bell.h"
 #include "cleanup.h"
 #include "reconcile.h"
 #include "ring.h"
+#include "shared.h"
 #include "waiter.h"
 
 /* What a pass knows of a slot. */
@@ -114,7 +119,7 @@ static uint64_t survey_parties(struct pass *pass, bool *ret_dead_publisher)
 			health->publishers++;
 		else
 			health->subscribers++;
-		if (!publisher && party->ring < pass->region->geometry.max_subscribers)
+		if (!publisher && party->ring < pass->region->ring_count)
 			owned |= UINT64_C(1) << party->ring;
 	}
 	return owned;
@@ -140,7 +145,10 @@ static int settle_rings(struct pass *pass, uint64_t owned, bool dead_publisher)
 	km_hazard_clear(&evicting);
 	if (live & KM_LIVE_RINGS & ~owned && pass->what & KM_REPAIR_RINGS)
 		km_and(L2, release, &region->header->live, owned | ~KM_LIVE_RINGS);
-	for (uint32_t i = 0; i < region->geometry.max_subscribers; i++) {
+	/* as below: the dead publisher may have died between its commit and its wake */
+	if (region->shared && dead_publisher && pass->what)
+		km_bell_ring_anyway(region->bell);
+	for (uint32_t i = 0; i < region->ring_count; i++) {
 		struct km_ring *ring = km_region_ring(region, i);
 		uint64_t bit = UINT64_C(1) << i;
 		int drained;
@@ -175,7 +183,8 @@ static int settle_rings(struct pass *pass, uint64_t owned, bool dead_publisher)
 static int look_at_slots(struct pass *pass)
 {
 	const struct km_geometry *geometry = &pass->region->geometry;
-	uint64_t rings = (UINT64_C(1) << geometry->max_subscribers) - 1;
+	uint64_t rings = pass->region->shared ? KM_SLOT_RING
+					      : (UINT64_C(1) << pass->region->ring_count) - 1;
 
 	for (uint32_t i = 0; i < geometry->pool_size; i++) {
 		struct km_slot *slot = &pass->region->slots[i];
@@ -211,12 +220,29 @@ static void look_at_deliveries(struct pass *pass)
 	}
 }
 
+/* Step 4, where all share a ring: it has no head, each cell is in its window. */
+static int look_at_cells(struct pass *pass)
+{
+	const struct km_region *region = pass->region;
+
+	for (uint32_t i = 0; i <= region->cell_mask; i++) {
+		uint32_t ref = km_cell_slot(km_load(C5, acquire, &km_region_cell(region, i)->word));
+
+		if (!km_shared_is_slot(ref))
+			continue;
+		if (ref >= region->geometry.pool_size)
+			return corrupt(pass, "a cell names a slot that isn't there");
+		pass->looks[ref].explained |= KM_SLOT_RING;
+	}
+	return 0;
+}
+
 /* Step 4. */
 static int look_at_windows(struct pass *pass)
 {
 	const struct km_region *region = pass->region;
 
-	for (uint32_t i = 0; i < region->geometry.max_subscribers; i++) {
+	for (uint32_t i = 0; i < region->ring_count; i++) {
 		struct km_ring *ring = km_region_ring(region, i);
 		uint64_t head = km_load(C4, acquire, &ring->head);
 
@@ -255,7 +281,7 @@ static void look_at_holds(struct pass *pass)
 		for (uint32_t k = 0; k < party->held_count; k++) {
 			uint32_t slot = km_load(C6, acquire, &party->record->held[k]);
 
-			if (slot < geometry->pool_size && party->ring < geometry->max_subscribers)
+			if (slot < geometry->pool_size && party->ring < pass->region->ring_count)
 				pass->looks[slot].explained |= UINT64_C(1) << party->ring;
 		}
 	}
@@ -369,7 +395,7 @@ int km_reconcile(const struct km_region *region, const struct km_party *parties,
 		r = look_at_slots(&pass);
 	if (r == 0) {
 		look_at_deliveries(&pass);
-		r = look_at_windows(&pass);
+		r = region->shared ? look_at_cells(&pass) : look_at_windows(&pass);
 	}
 	if (r == 0) {
 		look_at_holds(&pass);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where things are in a region: see region.h, and layout.h for the picture. */
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "atomic.h"
+#include "cell.h"
 #include "region.h"
 
 void km_geometry_init(struct km_geometry *geometry)
@@ -30,13 +32,14 @@ static const struct field {
 #member, offsetof(struct km_geometry, member),                                     \
 			sizeof(((struct km_geometry *)0)->member), min, max                        \
 	}
-	FIELD(max_subscribers, 1, KM_MAX_RINGS),
+	FIELD(max_subscribers, 1, KM_MAX_SUBSCRIBERS),
 	FIELD(ring_capacity, 1, KM_MAX_CAPACITY),
 	FIELD(pool_size, 2, KM_MAX_POOL),
 	FIELD(max_publishers, 1, KM_MAX_PUBLISHERS),
 	FIELD(max_payload_size, 1, KM_MAX_PAYLOAD),
 	FIELD(max_loans, 1, KM_MAX_HOLDS),
 	FIELD(max_borrows, 1, KM_MAX_HOLDS),
+	FIELD(transport, KM_TRANSPORT_RINGS, KM_TRANSPORT_SHARED),
 #undef FIELD
 };
 
@@ -55,6 +58,11 @@ static uint64_t field_value(const struct km_geometry *geometry, const struct fie
 	return wide;
 }
 
+static bool is_shared(const struct km_geometry *geometry)
+{
+	return geometry->transport == KM_TRANSPORT_SHARED;
+}
+
 const char *km_geometry_check(const struct km_geometry *geometry)
 {
 	for (size_t i = 0; i < FIELD_COUNT; i++) {
@@ -65,7 +73,9 @@ const char *km_geometry_check(const struct km_geometry *geometry)
 	}
 	if (geometry->ring_capacity & (geometry->ring_capacity - 1))
 		return "ring_capacity";
-	return NULL;
+	if (!is_shared(geometry) && geometry->max_subscribers > KM_MAX_RINGS)
+		return "max_subscribers";
+	return geometry->reserved ? "reserved" : NULL;
 }
 
 const char *km_geometry_diff(const struct km_geometry *a, const struct km_geometry *b)
@@ -84,14 +94,16 @@ uint64_t km_geometry_field(const struct km_geometry *geometry, const char *name)
 	return 0;
 }
 
-void km_geometry_limits(const char *name, uint64_t *ret_min, uint64_t *ret_max)
+void km_geometry_limits(
+	const struct km_geometry *geometry, const char *name, uint64_t *ret_min, uint64_t *ret_max)
 {
 	for (size_t i = 0; i < FIELD_COUNT; i++)
 		if (strcmp(fields[i].name, name) == 0) {
 			*ret_min = fields[i].min;
 			*ret_max = fields[i].max;
-			return;
 		}
+	if (strcmp(name, "max_subscribers") == 0 && !is_shared(geometry))
+		*ret_max = KM_MAX_RINGS;
 }
 
 static uint64_t hash_number(uint64_t hash, uint64_t value)
@@ -138,10 +150,39 @@ static uint64_t payload_stride(const struct km_geometry *geometry)
 		sizeof(struct km_sample_header) + geometry->max_payload_size, 2 * KM_CACHE_LINE);
 }
 
+/* Payloads of up to 8 bytes lie in the cell's own line. */
+static uint64_t size_of_buffer(const struct km_geometry *geometry)
+{
+	return geometry->max_payload_size <= sizeof(uint64_t)
+		       ? 0
+		       : round_up(geometry->max_payload_size, KM_CACHE_LINE);
+}
+
+static uint64_t size_of_cell(const struct km_geometry *geometry)
+{
+	return sizeof(struct km_shared_cell) + 2 * size_of_buffer(geometry);
+}
+
+static uint64_t size_of_shared_ring(const struct km_geometry *geometry)
+{
+	return sizeof(struct km_shared_ring) + geometry->ring_capacity * size_of_cell(geometry);
+}
+
 uint64_t km_geometry_control_size(const struct km_geometry *geometry)
 {
 	return sizeof(struct km_control_header) + geometry->pool_size * sizeof(struct km_slot) +
-	       geometry->max_subscribers * ring_stride(geometry);
+	       (is_shared(geometry) ? size_of_shared_ring(geometry)
+				    : geometry->max_subscribers * ring_stride(geometry));
+}
+
+uint64_t km_geometry_bell_size(const struct km_geometry *geometry)
+{
+	return is_shared(geometry) ? KM_BELL_SIZE : 0;
+}
+
+uint32_t km_geometry_held_count(const struct km_geometry *geometry)
+{
+	return is_shared(geometry) ? 0 : geometry->max_borrows + 1;
 }
 
 uint64_t km_geometry_payload_size(const struct km_geometry *geometry)
@@ -151,39 +192,89 @@ uint64_t km_geometry_payload_size(const struct km_geometry *geometry)
 
 uint64_t km_geometry_endpoint_size(const struct km_geometry *geometry, enum km_role role)
 {
-	uint64_t held = role == KM_ROLE_SUBSCRIBER ? (uint64_t)geometry->max_borrows + 1 : 0;
+	uint64_t held = role == KM_ROLE_SUBSCRIBER ? km_geometry_held_count(geometry) : 0;
 
 	return round_up(sizeof(struct km_endpoint) + held * sizeof(uint32_t), 2 * KM_CACHE_LINE);
 }
 
 uint64_t km_geometry_needed_pool(const struct km_geometry *geometry)
 {
-	/* rings hold largely the same last messages; each participant may hold some besides */
-	return (uint64_t)geometry->ring_capacity +
-	       (uint64_t)geometry->max_subscribers * geometry->max_borrows +
+	/* rings hold largely the same last messages; each participant may hold some besides. Of a
+	 * shared ring subscribers hold none. */
+	uint64_t borrows = is_shared(geometry)
+				   ? 0
+				   : (uint64_t)geometry->max_subscribers * geometry->max_borrows;
+
+	return geometry->ring_capacity + borrows +
 	       (uint64_t)geometry->max_publishers * (geometry->max_loans + 2) + 1;
+}
+
+static void format_rings(const struct km_region *region)
+{
+	for (uint32_t i = 0; i < region->ring_count; i++) {
+		struct km_ring *ring = km_region_ring(region, i);
+
+		/* zeroed cells are those of lap 0; the first message is the first of lap 1 */
+		km_store(L0, relaxed, &ring->head, region->geometry.ring_capacity);
+		km_store(L0, relaxed, &ring->hint, region->geometry.ring_capacity);
+	}
+}
+
+static void format_shared(const struct km_region *region)
+{
+	const uint32_t capacity = region->geometry.ring_capacity;
+
+	km_store(L0, relaxed, &region->shared->hint, capacity);
+	for (uint32_t i = 0; i < capacity; i++)
+		km_store(L0, relaxed, &km_region_cell(region, i)->word,
+			km_cell_word(0, KM_SHARED_VOID));
+}
+
+/* Where everything is in a control segment of such a geometry. */
+static void lay_out(struct km_region *ret, void *control, const struct km_geometry *geometry)
+{
+	unsigned char *base = control;
+	void *behind = base + sizeof(struct km_control_header) +
+		       geometry->pool_size * sizeof(struct km_slot);
+
+	*ret = (struct km_region){
+		.header = control,
+		.slots = (struct km_slot *)(base + sizeof(struct km_control_header)),
+		.ring_stride = ring_stride(geometry),
+		.cell_stride = size_of_cell(geometry),
+		.buffer_size = size_of_buffer(geometry),
+		.payload_stride = payload_stride(geometry),
+		.control_size = km_geometry_control_size(geometry),
+		.payload_size = km_geometry_payload_size(geometry),
+		.cell_mask = geometry->ring_capacity - 1,
+		.cell_shift = (uint32_t)__builtin_ctz(geometry->ring_capacity),
+		.geometry = *geometry,
+	};
+	if (is_shared(geometry)) {
+		ret->shared = behind;
+	} else {
+		ret->rings = behind;
+		ret->ring_count = geometry->max_subscribers;
+	}
 }
 
 void km_region_format(void *control, const struct km_geometry *geometry, const char *region_name,
 	const char *topic, uint64_t created_realtime_ns)
 {
 	struct km_control_header *header = control;
-	unsigned char *rings = (unsigned char *)control + sizeof *header +
-			       geometry->pool_size * sizeof(struct km_slot);
+	struct km_region region;
 
+	lay_out(&region, control, geometry);
 	header->version = KM_LAYOUT_VERSION;
 	header->geometry = *geometry;
 	header->config_hash = km_geometry_hash(geometry);
 	header->created_realtime_ns = created_realtime_ns;
 	strncpy(header->region_name, region_name, sizeof header->region_name - 1);
 	strncpy(header->topic, topic, sizeof header->topic - 1);
-	for (uint32_t i = 0; i < geometry->max_subscribers; i++) {
-		struct km_ring *ring = (struct km_ring *)(rings + i * ring_stride(geometry));
-
-		/* zeroed cells are those of lap 0; the first message is the first of lap 1 */
-		km_store(L0, relaxed, &ring->head, geometry->ring_capacity);
-		km_store(L0, relaxed, &ring->hint, geometry->ring_capacity);
-	}
+	if (region.shared)
+		format_shared(&region);
+	else
+		format_rings(&region);
 	km_store(L0, release, &header->magic, KM_LAYOUT_MAGIC);
 }
 
@@ -202,20 +293,7 @@ int km_region_attach(struct km_region *ret, void *control, uint64_t control_size
 	if (km_geometry_check(&geometry) || km_geometry_control_size(&geometry) > control_size ||
 		(payload && km_geometry_payload_size(&geometry) > payload_size))
 		return -EPROTO;
-
-	unsigned char *base = control;
-	*ret = (struct km_region){
-		.header = header,
-		.slots = (struct km_slot *)(base + sizeof *header),
-		.rings = base + sizeof *header + geometry.pool_size * sizeof(struct km_slot),
-		.payload = payload,
-		.ring_stride = ring_stride(&geometry),
-		.payload_stride = payload_stride(&geometry),
-		.control_size = km_geometry_control_size(&geometry),
-		.payload_size = km_geometry_payload_size(&geometry),
-		.cell_mask = geometry.ring_capacity - 1,
-		.cell_shift = (uint32_t)__builtin_ctz(geometry.ring_capacity),
-		.geometry = geometry,
-	};
+	lay_out(ret, control, &geometry);
+	ret->payload = payload;
 	return 0;
 }

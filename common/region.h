@@ -19,13 +19,18 @@
 
 struct km_region {
 	struct km_control_header *header;
-	struct km_slot *slots;  /* [geometry.pool_size] */
-	unsigned char *rings;   /* [geometry.max_subscribers], ring_stride bytes each */
+	struct km_slot *slots;         /* [geometry.pool_size] */
+	unsigned char *rings;          /* [ring_count], ring_stride bytes each */
+	struct km_shared_ring *shared; /* or null: a ring for each subscriber */
+	struct km_bell *bell;          /* of a shared ring; who maps it sets it */
 	unsigned char *payload; /* [geometry.pool_size], payload_stride bytes each; may be null */
 	uint64_t ring_stride;
+	uint64_t cell_stride; /* of the shared ring */
+	uint64_t buffer_size; /* of each of a shared cell's two buffers; 0: there are none */
 	uint64_t payload_stride;
 	uint64_t control_size;
 	uint64_t payload_size;
+	uint32_t ring_count;
 	uint32_t cell_mask;  /* capacity - 1 */
 	uint32_t cell_shift; /* log2(capacity) */
 	struct km_geometry geometry;
@@ -41,9 +46,11 @@ const char *km_geometry_check(const struct km_geometry *geometry);
 /* The field in which two differ, or null. */
 const char *km_geometry_diff(const struct km_geometry *a, const struct km_geometry *b);
 
-/* The value of a field that one of the two calls above named, and what it may be. */
+/* The value of a field that one of the two calls above named, and what it may be in such a
+ * geometry. */
 uint64_t km_geometry_field(const struct km_geometry *geometry, const char *name);
-void km_geometry_limits(const char *name, uint64_t *ret_min, uint64_t *ret_max);
+void km_geometry_limits(
+	const struct km_geometry *geometry, const char *name, uint64_t *ret_min, uint64_t *ret_max);
 
 /* FNV-1a-64 of the geometry. */
 uint64_t km_geometry_hash(const struct km_geometry *geometry);
@@ -56,9 +63,13 @@ uint64_t km_config_hash(
 /* Longest time that a topic may linger: a year. */
 #define KM_MAX_LINGER_NS (UINT64_C(366) * 24 * 3600 * 1000000000)
 
-/* Bytes of the two segments of a good geometry. */
+/* Bytes of the segments of a good geometry. The bell's are 0 where there is none. */
 uint64_t km_geometry_control_size(const struct km_geometry *geometry);
 uint64_t km_geometry_payload_size(const struct km_geometry *geometry);
+uint64_t km_geometry_bell_size(const struct km_geometry *geometry);
+
+/* Entries of held[] that a subscriber's record has. */
+uint32_t km_geometry_held_count(const struct km_geometry *geometry);
 
 /* Bytes of an endpoint record, a multiple of KM_CACHE_LINE. */
 uint64_t km_geometry_endpoint_size(const struct km_geometry *geometry, enum km_role role);
@@ -81,6 +92,13 @@ int km_region_attach(struct km_region *ret, void *control, uint64_t control_size
 static inline struct km_ring *km_region_ring(const struct km_region *region, uint32_t index)
 {
 	return (struct km_ring *)(region->rings + index * region->ring_stride);
+}
+
+static inline struct km_shared_cell *km_region_cell(
+	const struct km_region *region, uint64_t position)
+{
+	return (struct km_shared_cell *)(region->shared->cells +
+					 (position & region->cell_mask) * region->cell_stride);
 }
 
 static inline struct km_sample_header *km_region_sample(

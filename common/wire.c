@@ -34,7 +34,7 @@ static const struct kind {
 	{ KM_OP_OK, ANSWER, sizeof(struct km_msg_ok), 0, 0, "OK" },
 	{ KM_OP_ERROR, ANSWER, sizeof(struct km_msg_error), 0, 0, "ERROR" },
 	{ KM_OP_HELLO_OK, ANSWER, sizeof(struct km_msg_hello_ok), 1, 1, "HELLO_OK" },
-	{ KM_OP_ATTACHED, ANSWER, sizeof(struct km_msg_attached), 2, 3, "ATTACHED" },
+	{ KM_OP_ATTACHED, ANSWER, sizeof(struct km_msg_attached), 2, 4, "ATTACHED" },
 	{ KM_OP_LIST_OK, ANSWER, sizeof(struct km_msg_list_ok), 0, 0, "LIST_OK" },
 	{ KM_OP_DIAGNOSE_OK, ANSWER, sizeof(struct km_msg_diagnose_ok), 0, 0, "DIAGNOSE_OK" },
 	{ KM_OP_REPAIR_OK, ANSWER, sizeof(struct km_msg_repair_ok), 0, 0, "REPAIR_OK" },
@@ -75,7 +75,7 @@ static bool attach_is_good(const struct km_msg_attach *m)
 
 	return ENDED(m->topic) && ENDED(m->raw) && ENDED(m->owner) && ENDED(m->raw_owner) &&
 	       m->kind <= KM_KIND_LAST && (m->flags & ~(uint32_t)KM_ATTACH_FLAGS) == 0 &&
-	       m->reserved == 0 && m->reserved2 == 0 && m->persistent <= 1 && m->has_schema <= 1 &&
+	       m->reserved2 == 0 && m->persistent <= 1 && m->has_schema <= 1 &&
 	       m->has_wanted <= 1 && m->has_geometry <= 1 &&
 	       (m->has_geometry || (memcmp(&m->geometry, &none, sizeof none) == 0 &&
 					   m->linger_ns == 0 && m->persistent == 0));
@@ -95,7 +95,8 @@ static bool request_is_good(const union km_msg *m)
 		return ENDED(m->hello.name) && ENDED(m->hello.prefix) &&
 		       ENDED(m->hello.raw_prefix) && m->hello.reserved == 0;
 	case KM_OP_ADVERTISE:
-		return attach_is_good(&m->advertise) && !(m->advertise.flags & KM_ATTACH_CREATE);
+		return attach_is_good(&m->advertise) && m->advertise.history == 0 &&
+		       !(m->advertise.flags & (KM_ATTACH_CREATE | KM_ATTACH_OBSERVE));
 	case KM_OP_SUBSCRIBE:
 		return attach_is_good(&m->subscribe) &&
 		       !(m->subscribe.flags & KM_ATTACH_MUST_EXIST);
@@ -145,7 +146,9 @@ static bool answer_is_good(const union km_msg *m, size_t fd_count)
 	case KM_OP_HELLO_OK:
 		return m->hello_ok.segment_size > 0 && m->hello_ok.reserved == 0;
 	case KM_OP_ATTACHED:
-		return (m->attached.new_segment_size > 0) == (fd_count == 3);
+		return fd_count == 2 + (size_t)(m->attached.bell_size > 0) +
+					   (m->attached.new_segment_size > 0) &&
+		       m->attached.observes <= 1;
 	case KM_OP_LIST_OK:
 		if (m->list_ok.count > KM_WIRE_LIST_PAGE || m->list_ok.reserved != 0)
 			return false;

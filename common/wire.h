@@ -6,8 +6,8 @@
  *
  *   client                             broker        fds with the answer
  *   HELLO     version, name, prefix -> HELLO_OK      1: client segment
- *   ADVERTISE topic, geometry       -> ATTACHED      2: control, payload (rw); 3: and client segment
- *   SUBSCRIBE topic                 -> ATTACHED      2: control, payload (ro); 3: and client segment
+ *   ADVERTISE topic, geometry       -> ATTACHED      control, payload (rw); + bell + client segment
+ *   SUBSCRIBE topic                 -> ATTACHED      control, payload (ro); + bell + client segment
  *   DETACH    endpoint              -> OK            0
  *   INFO      topic                 -> INFO_OK       0
  *   STATS     topic                 -> STATS_OK      0
@@ -20,6 +20,9 @@
  *   DIAGNOSE  topic, cursor         -> DIAGNOSE_OK   0
  *   REPAIR    topic, what           -> REPAIR_OK     0
  *   any                             -> ERROR errno   0
+ *
+ * A bell comes where the topic has a shared ring (and its subscribers get control read only), a
+ * client segment where the ones before have no room.
  *
  * An EVENT is what the broker says without being asked; its serial is 0.
  *
@@ -36,9 +39,9 @@
 #include "name.h"
 #include "schema.h"
 
-#define KM_WIRE_VERSION      1
+#define KM_WIRE_VERSION      2
 #define KM_WIRE_TEXT_SIZE    256
-#define KM_WIRE_MAX_FDS      3
+#define KM_WIRE_MAX_FDS      4
 #define KM_WIRE_LIST_PAGE    24
 #define KM_WIRE_ANOMALY_PAGE 32
 #define KM_WIRE_PEOPLE_PAGE  32
@@ -99,7 +102,8 @@ enum km_attach_flag {
 	KM_ATTACH_ANY_CONFIG = 1, /* what is there is good whatever the request's config says */
 	KM_ATTACH_MUST_EXIST = 2, /* ADVERTISE that doesn't create */
 	KM_ATTACH_CREATE = 4,     /* SUBSCRIBE that does */
-	KM_ATTACH_FLAGS = 7,
+	KM_ATTACH_OBSERVE = 8,    /* SUBSCRIBE to a shared ring without becoming a member */
+	KM_ATTACH_FLAGS = 15,
 };
 
 /* ADVERTISE and SUBSCRIBE. The first four are the topic's name; its prefix is the client's. */
@@ -112,7 +116,7 @@ struct km_msg_attach {
 	uint32_t kind;                  /* enum km_kind */
 	uint32_t flags;                 /* of enum km_attach_flag */
 	uint32_t has_geometry;          /* 0 or 1: the next three are asked for; else zero */
-	uint32_t reserved;
+	uint32_t history;               /* SUBSCRIBE to a shared ring: messages to begin back */
 	struct km_geometry geometry;
 	uint64_t linger_ns;
 	uint32_t persistent; /* 0 or 1 */
@@ -133,8 +137,10 @@ struct km_msg_attached {
 	uint32_t new_segment_size; /* bytes of the segment that comes along, or 0 */
 	uint32_t record_offset;    /* of the endpoint record in it */
 	uint32_t role;
-	uint32_t id;   /* publisher */
-	uint32_t ring; /* subscriber */
+	uint32_t id;        /* publisher */
+	uint32_t ring;      /* subscriber */
+	uint32_t bell_size; /* bytes of the bell that comes along, or 0: no shared ring */
+	uint32_t observes;  /* 0 or 1: there is no endpoint */
 };
 
 struct km_msg_detach {

@@ -7,6 +7,7 @@
  *   look.c    list, info, clients, unlink
  *   stats.c   stats, watch
  *   schema.c  schema, schema-diff
+ *   echo.c    echo
  *   repair.c  diagnose, repair and its kin
  *   print.c   what verbs have in common when they speak to a person, or with --json to a program
  *
@@ -14,7 +15,8 @@
  * 2: usage.
  *
  * With --json there is one object: verb, ok, and `topics`, an array with an entry for each topic or
- * error, in the order in which they were looked at. `watch` prints one such object a line.
+ * error, in the order in which they were looked at. `watch` prints one such object a line, `echo` an
+ * object a message instead.
  */
 #pragma once
 
@@ -33,7 +35,8 @@ struct ctl {
 	struct json_object *out;  /* its array of topics */
 	uint32_t repair;          /* bits of enum km_repair_what */
 	double interval_s;        /* watch */
-	unsigned long rounds;     /* watch; 0: for ever */
+	unsigned long rounds;     /* watch, messages of echo; 0: for ever */
+	enum { CTL_ECHO_TEXT, CTL_ECHO_HEX, CTL_ECHO_RAW } echo;
 };
 
 /* One verb for one topic; returns the exit status. `info` is null where the topic was named on the
@@ -63,6 +66,9 @@ int ctl_watch(struct ctl *ctl, const struct kickmsg_topic_ref *topic);
 ctl_one_fn ctl_schema;
 int ctl_schema_diff(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
 	const struct kickmsg_topic_ref *other);
+
+/* echo.c */
+ctl_one_fn ctl_echo;
 
 /* repair.c */
 ctl_one_fn ctl_diagnose, ctl_repair;

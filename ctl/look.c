@@ -18,6 +18,11 @@ static void print_state(const struct kickmsg_topic_info *info)
 	putchar('\n');
 }
 
+static const char *transport_name(const struct kickmsg_topic_config *config)
+{
+	return config->transport == KICKMSG_TRANSPORT_SHARED ? "shared" : "rings";
+}
+
 /* What list and info have in common. */
 static struct json_object *json_info(struct ctl *ctl, const struct kickmsg_topic_info *info)
 {
@@ -38,6 +43,7 @@ static struct json_object *json_info(struct ctl *ctl, const struct kickmsg_topic
 	json_add_int(object, "max_payload_size", config->max_payload_size);
 	json_add_int(object, "max_loans", config->max_loans);
 	json_add_int(object, "max_borrows", config->max_borrows);
+	json_add_text(object, "transport", transport_name(config));
 	json_add_int(object, "linger_ns", config->linger_ns);
 	json_add_bool(object, "persistent", config->persistent != 0);
 	json_add_text(object, "config_hash", hash);
@@ -101,8 +107,8 @@ static void print_info(
 	       " max_payload_size=%" PRIu64 " total_bytes=%" PRIu64 "\n",
 		config->ring_capacity, config->pool_size, sizing->needed_pool,
 		config->max_payload_size, info->total_bytes);
-	printf("  config_hash=%016" PRIx64 " schema=%s lives=", info->config_hash,
-		info->has_schema ? "yes" : "none");
+	printf("  transport=%s config_hash=%016" PRIx64 " schema=%s lives=", transport_name(config),
+		info->config_hash, info->has_schema ? "yes" : "none");
 	if (config->persistent)
 		printf("until-unlinked\n");
 	else

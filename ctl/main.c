@@ -21,6 +21,7 @@ static const char usage[] =
 	"  schema [TOPIC]       what the messages are said to be\n"
 	"  schema-diff TOPIC OTHER\n"
 	"                       what differs between the schemas of two topics\n"
+	"  echo TOPIC           its messages as they come; observes where the transport allows\n"
 	"  unlink TOPIC         take its name away; who takes part goes on\n"
 	"  diagnose [TOPIC]     what is wrong, whose it is, since when; changes nothing\n"
 	"  repair [TOPIC]       drop references that nobody accounts for\n"
@@ -34,7 +35,9 @@ static const char usage[] =
 	"  --mailbox OWNER      TOPIC is the tag of a mailbox of the client OWNER\n"
 	"  --json               print JSON\n"
 	"  -i SECONDS           watch: time between two looks (default: 1)\n"
-	"  -n COUNT             watch: end after so many rounds\n"
+	"  -n COUNT             watch, echo: end after so many rounds, messages\n"
+	"  --hex                echo: print the bytes in hexadecimal\n"
+	"  --raw                echo: print the bytes as they are, and nothing else\n"
 	"  --version            print the version\n"
 	"  --help               print this\n"
 	"\n"
@@ -56,6 +59,7 @@ static const struct verb {
 	{ "clients", MAYBE_TOPIC, ctl_clients, 0 },
 	{ "schema", MAYBE_TOPIC, ctl_schema, 0 },
 	{ "schema-diff", TWO_TOPICS, NULL, 0 },
+	{ "echo", TOPIC, ctl_echo, 0 },
 	{ "unlink", TOPIC, ctl_unlink, 0 },
 	{ "diagnose", MAYBE_TOPIC, ctl_diagnose, 0 },
 	{ "repair", MAYBE_TOPIC, ctl_repair, KM_REPAIR_REFERENCES },
@@ -68,7 +72,7 @@ static const struct verb {
 struct command {
 	const struct verb *verb;
 	const char *socket, *prefix, *mailbox, *interval, *rounds;
-	bool channel;
+	bool channel, hex, raw;
 	size_t topic_count;
 	struct kickmsg_topic_ref topics[2];
 };
@@ -100,6 +104,20 @@ static int run(struct ctl *ctl, const struct command *command)
 	return ctl_watch(ctl, topic);
 }
 
+/* Says where no broker could be reached: a path that somebody gave may be the wrong one. */
+static void print_unreachable(struct ctl *ctl, const char *socket, int error)
+{
+	bool absent = error == -ENOENT || error == -ECONNREFUSED;
+	char text[256];
+
+	if (!socket)
+		socket = getenv("KICKMSG_SOCKET");
+	snprintf(text, sizeof text, "%s %s",
+		absent ? "there is no broker at" : "can't connect to the broker at",
+		socket ? socket : "its default socket");
+	print_error(ctl, NULL, error, text);
+}
+
 static int connect_and_run(struct ctl *ctl, const struct command *command)
 {
 	const struct kickmsg_client_config config = {
@@ -109,17 +127,16 @@ static int connect_and_run(struct ctl *ctl, const struct command *command)
 	};
 	int status = CTL_DAMAGED;
 	int r = kickmsg_client_new(&config, &ctl->client);
+	bool echoes = command->verb->one == ctl_echo;
 
-	print_begin(ctl);
-	if (r < 0) {
-		if (r == -ENOENT || r == -ECONNREFUSED)
-			print_error(ctl, NULL, r, "there is no broker");
-		else
-			print_error(ctl, NULL, r, "can't connect to the broker");
-	} else {
+	if (!echoes || r < 0)
+		print_begin(ctl);
+	if (r < 0)
+		print_unreachable(ctl, command->socket, r);
+	else
 		status = run(ctl, command);
-	}
-	print_end(ctl, status);
+	if (!echoes || r < 0)
+		print_end(ctl, status);
 	kickmsg_client_free(ctl->client);
 	return status;
 }
@@ -163,16 +180,22 @@ static int parse_words(struct command *command, size_t count, char **words)
 	return 0;
 }
 
-/* What only watch takes. Returns 0 or CTL_USAGE. */
+/* What only watch and echo take. Returns 0 or CTL_USAGE. */
 static int parse_pace(struct ctl *ctl, const struct command *command)
 {
 	bool is_watch = strcmp(command->verb->name, "watch") == 0;
+	bool is_echo = command->verb->one == ctl_echo;
 	char *end;
 
-	if (!is_watch && (command->interval || command->rounds))
-		return wrong("-i and -n are for watch, not for ", command->verb->name);
-	if (!is_watch)
-		return 0;
+	if (!is_watch && command->interval)
+		return wrong("-i is for watch, not for ", command->verb->name);
+	if (!is_watch && !is_echo && command->rounds)
+		return wrong("-n is for watch and echo, not for ", command->verb->name);
+	if (!is_echo && (command->hex || command->raw))
+		return wrong("--hex and --raw are for echo, not for ", command->verb->name);
+	if (command->hex + command->raw + (is_echo && ctl->json) > 1)
+		return wrong("only one of --hex, --raw and --json", "");
+	ctl->echo = command->raw ? CTL_ECHO_RAW : command->hex ? CTL_ECHO_HEX : CTL_ECHO_TEXT;
 	ctl->interval_s = command->interval ? strtod(command->interval, &end) : 1;
 	/* written so that "nan" fails too */
 	if (command->interval && (end == command->interval || *end ||
@@ -183,7 +206,7 @@ static int parse_pace(struct ctl *ctl, const struct command *command)
 	errno = 0;
 	ctl->rounds = strtoul(command->rounds, &end, 10);
 	if (*command->rounds < '0' || *command->rounds > '9' || *end || errno || ctl->rounds == 0)
-		return wrong("not a number of rounds: ", command->rounds);
+		return wrong("not a number to count to: ", command->rounds);
 	return 0;
 }
 
@@ -195,6 +218,8 @@ int main(int argc, char **argv)
 		{ "channel", no_argument, NULL, 'c' },
 		{ "mailbox", required_argument, NULL, 'm' },
 		{ "json", no_argument, NULL, 'j' },
+		{ "hex", no_argument, NULL, 'x' },
+		{ "raw", no_argument, NULL, 'r' },
 		{ "version", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -218,6 +243,12 @@ int main(int argc, char **argv)
 			break;
 		case 'j':
 			ctl.json = true;
+			break;
+		case 'x':
+			command.hex = true;
+			break;
+		case 'r':
+			command.raw = true;
 			break;
 		case 'i':
 			command.interval = optarg;

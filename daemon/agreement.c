@@ -16,7 +16,7 @@ bool km_agreement_is_possible(struct km_session *session, const struct km_topic_
 	uint64_t value, min = 0, max = 0;
 
 	if (field) {
-		km_geometry_limits(field, &min, &max);
+		km_geometry_limits(&request->geometry, field, &min, &max);
 		value = km_geometry_field(&request->geometry, field);
 	} else if (request->linger_ns > KM_MAX_LINGER_NS) {
 		field = "linger_ns";

@@ -23,23 +23,43 @@
 #include "naming.h"
 #include "quarantine.h"
 #include "recover.h"
+#include "rights.h"
 #include "ring.h"
 #include "segment.h"
 #include "session.h"
+#include "shared.h"
 #include "topic.h"
 #include "waiter.h"
 
+/* Where a shared ring's subscriber begins: with what is to come, or so many messages back. */
+static int find_start(const struct km_topic *topic, uint32_t history, uint64_t *ret)
+{
+	const uint64_t capacity = topic->region.geometry.ring_capacity;
+	uint64_t frontier;
+	int r = km_shared_frontier(&topic->region, capacity, &frontier);
+
+	if (r < 0)
+		return r;
+	uint64_t back = frontier - capacity; /* how many there were */
+	if (back > capacity)
+		back = capacity;
+	*ret = frontier - (history < back ? history : back);
+	return 0;
+}
+
 /* Makes a subscriber's ring ready and lets messages in. Errors: -ESTALE. */
-static int open_ring(struct km_member *member)
+static int open_ring(struct km_member *member, uint32_t history)
 {
 	struct km_topic *topic = member->topic;
-	struct km_ring *ring = km_region_ring(&topic->region, member->ring);
 	_Atomic uint32_t evicting; /* nobody's: see reconcile.c */
 
+	if (topic->region.shared)
+		return find_start(topic, history, &member->start);
 	km_hazard_clear(&evicting);
 	int r = km_ring_drain(&topic->region, member->ring, &evicting);
 	if (r < 0)
 		return r;
+	struct km_ring *ring = km_region_ring(&topic->region, member->ring);
 	km_waiter_retract(ring); /* its last owner may have died asleep */
 	member->start = km_load(R2, acquire, &ring->head);
 	km_missed_open(ring);
@@ -49,12 +69,40 @@ static int open_ring(struct km_member *member)
 	return 0;
 }
 
+/* Sends the answer with the topic's descriptors: subscribers get the payload read only, those of a
+ * shared ring the control segment as well. */
+static int send_region(struct km_session *session, const struct km_topic *topic,
+	struct km_msg_attached *answer, int segment_fd)
+{
+	_cleanup_(km_closep) int payload = -1, control = -1;
+	int fds[KM_WIRE_MAX_FDS] = { topic->control_fd, topic->payload_fd };
+	size_t count = 2;
+	int r = 0;
+
+	if (answer->role == KM_ROLE_SUBSCRIBER) {
+		r = km_segment_reopen(topic->payload_fd, O_RDONLY, &payload);
+		fds[1] = payload;
+	}
+	if (r == 0 && answer->role == KM_ROLE_SUBSCRIBER && topic->region.shared) {
+		r = km_segment_reopen(topic->control_fd, O_RDONLY, &control);
+		fds[0] = control;
+	}
+	if (r < 0) {
+		km_session_refuse(session, topic, r, "topic '%s': the broker can't open it: %s",
+			topic->key.name, strerror(-r));
+		return r;
+	}
+	if (answer->bell_size > 0)
+		fds[count++] = topic->bell_fd;
+	if (segment_fd >= 0)
+		fds[count++] = segment_fd;
+	return km_session_answer(session, answer, sizeof *answer, fds, count);
+}
+
 static int send_attached(struct km_member *member, int segment_fd)
 {
 	struct km_topic *topic = member->topic;
 	const struct km_region *region = &topic->region;
-	_cleanup_(km_closep) int read_only = -1;
-	int fds[3] = { topic->control_fd, topic->payload_fd, segment_fd };
 	struct km_msg_attached answer = {
 		.header.op = KM_OP_ATTACHED,
 		.control_size = region->control_size,
@@ -67,21 +115,52 @@ static int send_attached(struct km_member *member, int segment_fd)
 		.role = member->role,
 		.id = member->id,
 		.ring = member->ring,
+		.bell_size = km_geometry_bell_size(&region->geometry),
 	};
 
-	if (member->role == KM_ROLE_SUBSCRIBER) {
-		int r = km_segment_reopen(topic->payload_fd, O_RDONLY, &read_only);
+	return send_region(member->session, topic, &answer, segment_fd);
+}
 
-		if (r < 0) {
-			km_session_refuse(member->session, topic, r,
-				"topic '%s': the broker can't open it: %s", topic->key.name,
-				strerror(-r));
-			return r;
-		}
-		fds[1] = read_only;
+/* Who only looks isn't a member: it gets the memory read only, and nobody remembers it. */
+static void observe(
+	struct km_session *session, struct km_topic *topic, const struct km_msg_attach *request)
+{
+	const struct km_region *region = &topic->region;
+	struct km_msg_attached answer = {
+		.header.op = KM_OP_ATTACHED,
+		.control_size = region->control_size,
+		.payload_size = km_geometry_payload_size(&region->geometry),
+		.role = KM_ROLE_SUBSCRIBER,
+		.observes = 1,
+	};
+
+	if (find_start(topic, request->history, &answer.start) < 0) {
+		km_topic_quarantine(topic, "the shared ring's cells contradict each other");
+		km_session_refuse(session, topic, -ENOENT,
+			"topic '%s' was corrupt and is given up: advertise it anew",
+			topic->key.name);
+		return;
 	}
-	return km_session_answer(
-		member->session, &answer, sizeof answer, fds, segment_fd >= 0 ? 3 : 2);
+	if (send_region(session, topic, &answer, -1) == 0)
+		km_log(LOG_DEBUG, session, topic, "observes");
+}
+
+/* Refuses if its client, its user or all have their endpoints. */
+static bool has_room(struct km_session *session, const struct km_topic *topic)
+{
+	const struct km_limit *limit = &session->broker->config->client_endpoints;
+	char text[KM_WIRE_TEXT_SIZE], where[KM_ORIGIN_TEXT_SIZE];
+
+	if (session->member_count >= limit->value) {
+		km_session_refuse(session, topic, -EDQUOT,
+			"the limit of %llu endpoints of a client is reached (%s)",
+			(unsigned long long)limit->value, km_origin_text(&limit->origin, where));
+		return false;
+	}
+	if (km_account_check(session->account, KM_ENDPOINTS, 1, text, sizeof text) == 0)
+		return true;
+	km_session_refuse(session, topic, -EDQUOT, "%s", text);
+	return false;
 }
 
 static void attach(struct km_session *session, struct km_topic *topic, enum km_role role,
@@ -90,15 +169,12 @@ static void attach(struct km_session *session, struct km_topic *topic, enum km_r
 	const char *role_name = role == KM_ROLE_PUBLISHER ? "publisher" : "subscriber";
 	_cleanup_(km_closep) int segment_fd = -1;
 	uint32_t segments = session->segment_count;
+	char text[KM_WIRE_TEXT_SIZE] = "";
 	struct km_member *member;
 	int r;
 
-	if (session->member_count >= session->broker->config->max_endpoints) {
-		km_session_refuse(session, topic, -EDQUOT,
-			"the limit of %u endpoints of a client is reached",
-			session->broker->config->max_endpoints);
+	if (!has_room(session, topic))
 		return;
-	}
 	if (!km_member_has_place(topic, role)) {
 		km_session_refuse(session, topic, -ENOSPC, "topic '%s' has all its %u %ss",
 			topic->key.name,
@@ -107,13 +183,14 @@ static void attach(struct km_session *session, struct km_topic *topic, enum km_r
 			role_name);
 		return;
 	}
-	r = km_member_new(session, topic, role, &member, &segment_fd);
+	r = km_member_new(session, topic, role, &member, &segment_fd, text, sizeof text);
 	if (r < 0) {
-		km_session_refuse(session, topic, r, "topic '%s': no memory for a %s's record: %s",
-			topic->key.name, role_name, strerror(-r));
+		km_session_refuse(session, topic, r,
+			"topic '%.60s': no memory for a %s's record: %s", topic->key.name,
+			role_name, text);
 		return;
 	}
-	r = role == KM_ROLE_SUBSCRIBER ? open_ring(member) : 0;
+	r = role == KM_ROLE_SUBSCRIBER ? open_ring(member, request->history) : 0;
 	if (r < 0) {
 		km_topic_quarantine(topic, "a ring's head and cells contradict each other");
 		km_session_refuse(session, topic, -ENOENT,
@@ -178,7 +255,10 @@ static void no_such_topic(struct km_session *session, const struct km_topic_key 
 static bool may_join(struct km_session *session, struct km_topic *topic,
 	const struct km_topic_key *key, const struct km_msg_attach *request)
 {
+	bool sets_schema = request->has_schema && !topic->has_schema;
+
 	return km_naming_agrees(session, topic, key) &&
+	       (!sets_schema || km_rights_allow_schema(session, topic)) &&
 	       km_agreement_config(session, topic, request) &&
 	       km_agreement_schema(session, topic, request);
 }
@@ -189,12 +269,16 @@ static void serve(struct km_session *session, const struct km_msg_attach *reques
 {
 	struct km_geometry geometry;
 	struct km_lifetime lifetime = { request->linger_ns, request->persistent };
-	struct km_topic *topic = find_with_place(session, key, role);
+	const bool observes = request->flags & KM_ATTACH_OBSERVE;
+	struct km_topic *topic = observes ? km_topic_find(session->broker, key)
+					  : find_with_place(session, key, role);
 
-	if (!topic && !create) {
+	if (!topic && (!create || observes)) {
 		no_such_topic(session, key);
 		return;
 	}
+	if (!km_rights_allow_role(session, key, topic, role))
+		return;
 	if (request->has_geometry && !km_agreement_is_possible(session, key, request))
 		return;
 	if (topic && !may_join(session, topic, key, request))
@@ -207,7 +291,17 @@ static void serve(struct km_session *session, const struct km_msg_attach *reques
 			return;
 		km_agreement_warn(session, topic, request);
 	}
-	attach(session, topic, role, request);
+	if (!topic->region.shared && (request->history || request->flags & KM_ATTACH_OBSERVE)) {
+		km_session_refuse(session, topic, -EOPNOTSUPP,
+			"topic '%s' has a ring for each subscriber; only a shared ring has history "
+			"and observers",
+			topic->key.name);
+		return;
+	}
+	if (request->flags & KM_ATTACH_OBSERVE)
+		observe(session, topic, request);
+	else
+		attach(session, topic, role, request);
 }
 
 void km_attach_advertise(struct km_session *session, const struct km_msg_attach *request)

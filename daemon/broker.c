@@ -39,19 +39,19 @@ static uint64_t read_meminfo(const char *key)
 	return kib * 1024;
 }
 
-int km_broker_check_memory(const struct km_broker *broker, uint64_t size, uint64_t *ret_room)
+int km_broker_check_memory(
+	const struct km_account *account, uint64_t size, char *ret_text, size_t text_size)
 {
-	uint64_t left = broker->memory_limit > broker->memory_used
-				? broker->memory_limit - broker->memory_used
-				: 0;
+	int r = km_account_check(account, KM_BYTES, size, ret_text, text_size);
 
-	*ret_room = left;
-	if (size > left)
-		return -EDQUOT;
-	if (size <= KM_CLIENT_SEGMENT_SIZE)
-		return 0; /* fallocate says soon enough */
-	*ret_room = read_meminfo("MemAvailable");
-	return size > *ret_room ? -ENOMEM : 0;
+	if (r < 0 || size <= KM_CLIENT_SEGMENT_SIZE)
+		return r; /* of little memory fallocate says soon enough */
+	uint64_t available = read_meminfo("MemAvailable");
+	if (size <= available)
+		return 0;
+	snprintf(ret_text, text_size, "%llu bytes are needed, the machine has %llu available",
+		(unsigned long long)size, (unsigned long long)available);
+	return -ENOMEM;
 }
 
 void km_broker_sweep(struct km_broker *broker)
@@ -78,9 +78,10 @@ uint64_t km_broker_realtime_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static uint64_t memory_limit(const struct km_config *config)
+static void settle_memory_limit(struct km_config *config)
 {
-	return config->max_memory ? config->max_memory : read_meminfo("MemTotal") / 2;
+	if (config->total[KM_BYTES].value == 0)
+		config->total[KM_BYTES].value = read_meminfo("MemTotal") / 2;
 }
 
 static struct timeval health_interval(const struct km_config *config)
@@ -94,7 +95,8 @@ static struct timeval health_interval(const struct km_config *config)
  * hard limit only the privileged get. */
 static void raise_descriptor_limit(const struct km_config *config)
 {
-	uint64_t needed = 2 * (uint64_t)config->max_topics + 4 * (uint64_t)config->max_clients + 64;
+	uint64_t needed = 2 * config->total[KM_TOPICS].value + 4 * config->total[KM_CLIENTS].value +
+			  64;
 	struct rlimit limit, wanted;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
@@ -135,8 +137,9 @@ void km_broker_reload(struct km_broker *broker)
 		struct timeval interval = health_interval(&fresh);
 
 		keep_socket(broker->config, &fresh);
+		settle_memory_limit(&fresh);
+		km_config_deinit(broker->config);
 		*broker->config = fresh;
-		broker->memory_limit = memory_limit(&fresh);
 		km_log_init(fresh.log_level);
 		event_add(broker->tick_event, &interval);
 		raise_descriptor_limit(&fresh);
@@ -203,7 +206,8 @@ int km_broker_init(
 	broker->config_source = source;
 	broker->config = config;
 	broker->reconcile_memfd = broker->reconcile_lock = -1;
-	broker->memory_limit = memory_limit(config);
+	settle_memory_limit(config);
+	LIST_INIT(&broker->accounts);
 	LIST_INIT(&broker->sessions);
 	TAILQ_INIT(&broker->topics);
 	signal(SIGPIPE, SIG_IGN);

@@ -27,6 +27,7 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "account.h"
 #include "config.h"
 #include "reconcile.h"
 #include "region.h"
@@ -76,6 +77,7 @@ struct km_session {
 	pid_t pid;
 	uid_t uid;
 	gid_t gid;
+	struct km_account *account; /* its user's */
 	uint64_t id;
 	char name[KM_PREFIX_SIZE];
 	char prefix[KM_PREFIX_SIZE];
@@ -161,6 +163,7 @@ struct km_topic {
 	char region_name[KM_REGION_NAME_SIZE];
 	uint64_t created_realtime_ns;
 	uid_t owner_uid;
+	struct km_account *account; /* its owner's */
 	struct km_lifetime lifetime;
 	struct event *linger_event;
 	bool named;       /* newcomers find it */
@@ -170,11 +173,13 @@ struct km_topic {
 	bool has_schema;
 	struct km_schema schema; /* what counts; the header's copy is for people */
 	struct km_totals gone;
-	int control_fd, payload_fd;
-	struct km_region region; /* without payload: the broker never looks at one */
-	uint64_t live;           /* what header->live has to be */
-	uint64_t rings_taken;    /* by members of any state */
-	uint64_t *ids_taken;     /* a bit for each publisher id, [max_publishers / 64 + 1] */
+	int control_fd, payload_fd, bell_fd; /* the last: -1 without a shared ring */
+	struct km_region region;             /* without payload: the broker never looks at one */
+	uint64_t live;                       /* what header->live has to be */
+	uint32_t privileged;  /* shared ring: what header->privileged has to be (privilege.h) */
+	uint64_t rings_taken; /* by members of any state */
+	uint32_t seats_taken; /* subscribers of any state */
+	uint64_t *ids_taken;  /* a bit for each publisher id, [max_publishers / 64 + 1] */
 	uint32_t ids_free;
 	LIST_HEAD(, km_member) members;
 	uint32_t publishers, subscribers; /* LIVE ones */
@@ -217,12 +222,9 @@ struct km_broker {
 	struct km_state *state; /* or null: nobody keeps it */
 	int reconcile_memfd;
 	int reconcile_lock; /* a description of it of this broker's own: who locks it may reconcile */
-	uint64_t memory_limit;
-	uint64_t memory_used; /* bytes of all segments */
 	uint64_t next_session, next_topic, next_member;
-	unsigned session_count; /* those that said hello and aren't dead */
-	unsigned socket_count;  /* those that are connected */
-	unsigned topic_count;
+	uint64_t used[KM_RESOURCES]; /* by all */
+	struct km_account_list accounts;
 	struct km_session_list sessions;
 	struct km_topic_list topics;
 	struct km_topic_bucket buckets[KM_TOPIC_BUCKETS];
@@ -252,6 +254,7 @@ void km_broker_sweep(struct km_broker *broker);
 
 uint64_t km_broker_realtime_ns(void);
 
-/* May `size` more bytes be reserved? 0, -EDQUOT (over the configured limit) or -ENOMEM (there is
- * not so much); *ret_room says how many there are. */
-int km_broker_check_memory(const struct km_broker *broker, uint64_t size, uint64_t *ret_room);
+/* May the session's user have `size` more bytes? 0, or -EDQUOT (over a limit) or -ENOMEM (the machine
+ * hasn't so much), and ret_text says how many there are. */
+int km_broker_check_memory(
+	const struct km_account *account, uint64_t size, char *ret_text, size_t text_size);

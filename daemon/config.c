@@ -13,17 +13,35 @@
 #include "cleanup.h"
 #include "config.h"
 
+struct km_config_file {
+	struct km_config_file *next;
+	char path[];
+};
+
 void km_config_init(struct km_config *config)
 {
 	*config = (struct km_config){
 		.socket_mode = 0660,
 		.log_level = LOG_INFO,
-		.max_clients = 1024,
-		.max_topics = 4096,
-		.max_endpoints = 256,
+		.total = { [KM_CLIENTS] = { 1024 },
+			[KM_TOPICS] = { 4096 },
+			[KM_ENDPOINTS] = { 65536 } },
+		.client_endpoints = { 256 },
 		.automatic = true,
 		.interval_ms = 1000,
 	};
+	km_policy_init(&config->policy);
+}
+
+void km_config_deinit(struct km_config *config)
+{
+	struct km_config_file *file;
+
+	km_policy_deinit(&config->policy);
+	while ((file = config->files)) {
+		config->files = file->next;
+		free(file);
+	}
 }
 
 int km_config_parse_level(const char *text, int *ret)
@@ -42,10 +60,14 @@ int km_config_parse_level(const char *text, int *ret)
 	return -EINVAL;
 }
 
+enum section { NO_SECTION, BROKER, LIMITS, RECOVERY, LOG, TOPIC, WRONG_SECTION };
+
 struct parser {
 	struct km_config *config;
 	FILE *file;
-	unsigned line;       /* that was read last */
+	const char *path;
+	unsigned line; /* that was read last */
+	enum section section;
 	unsigned error_line; /* the first wrong one, or 0 */
 	char error[256];
 };
@@ -123,22 +145,47 @@ static int set_broker(struct parser *parser, const char *key, const char *value)
 	return wrong(parser, "[broker] has no key '%s'", key);
 }
 
+static struct km_origin here(const struct parser *parser)
+{
+	return (struct km_origin){ parser->path, parser->line };
+}
+
 static int set_limit(struct parser *parser, const char *key, const char *value)
 {
-	struct km_config *config = parser->config;
+	static const struct {
+		const char *key;
+		size_t offset;
+		uint64_t min;
+	} limits[] = {
+		{ "clients", offsetof(struct km_config, total[KM_CLIENTS]), 1 },
+		{ "topics", offsetof(struct km_config, total[KM_TOPICS]), 1 },
+		{ "endpoints", offsetof(struct km_config, total[KM_ENDPOINTS]), 1 },
+		{ "memory", offsetof(struct km_config, total[KM_BYTES]), 0 },
+		{ "user_clients", offsetof(struct km_config, user[KM_CLIENTS]), 0 },
+		{ "user_topics", offsetof(struct km_config, user[KM_TOPICS]), 0 },
+		{ "user_endpoints", offsetof(struct km_config, user[KM_ENDPOINTS]), 0 },
+		{ "user_memory", offsetof(struct km_config, user[KM_BYTES]), 0 },
+		{ "client_endpoints", offsetof(struct km_config, client_endpoints), 1 },
+	};
+	struct km_limit limit = { .origin = here(parser) };
+	const size_t count = sizeof limits / sizeof limits[0];
+	unsigned number = 0;
+	size_t i = 0;
 
-	if (strcmp(key, "clients") == 0)
-		return set_number(parser, key, value, 1, &config->max_clients);
-	if (strcmp(key, "topics") == 0)
-		return set_number(parser, key, value, 1, &config->max_topics);
-	if (strcmp(key, "endpoints") == 0)
-		return set_number(parser, key, value, 1, &config->max_endpoints);
-	if (strcmp(key, "memory") == 0) {
-		if (parse_number(value, 10, true, INT64_MAX, &config->max_memory) < 0)
-			return wrong(parser, "memory = %s: not a number of bytes", value);
-		return 1;
+	while (i < count && strcmp(key, limits[i].key) != 0)
+		i++;
+	if (i == count)
+		return wrong(parser, "[limits] has no key '%s'", key);
+	if (strstr(key, "memory")) {
+		if (parse_number(value, 10, true, INT64_MAX, &limit.value) < 0)
+			return wrong(parser, "%s = %s: not a number of bytes", key, value);
+	} else {
+		if (!set_number(parser, key, value, limits[i].min, &number))
+			return 0;
+		limit.value = number;
 	}
-	return wrong(parser, "[limits] has no key '%s'", key);
+	memcpy((char *)parser->config + limits[i].offset, &limit, sizeof limit);
+	return 1;
 }
 
 static int set_recovery(struct parser *parser, const char *key, const char *value)
@@ -169,17 +216,79 @@ static int set_log(struct parser *parser, const char *key, const char *value)
 static int on_pair(void *userdata, const char *section, const char *key, const char *value)
 {
 	struct parser *parser = userdata;
+	struct km_origin origin = here(parser);
+	char text[200];
 
-	if (strcmp(section, "broker") == 0)
+	switch (parser->section) {
+	case BROKER:
 		return set_broker(parser, key, value);
-	if (strcmp(section, "limits") == 0)
+	case LIMITS:
 		return set_limit(parser, key, value);
-	if (strcmp(section, "recovery") == 0)
+	case RECOVERY:
 		return set_recovery(parser, key, value);
-	if (strcmp(section, "log") == 0)
+	case LOG:
 		return set_log(parser, key, value);
-	return *section ? wrong(parser, "there is no section [%s]", section)
-			: wrong(parser, "'%s' stands before any [section]", key);
+	case TOPIC:
+		if (km_policy_set(&parser->config->policy, key, value, &origin, text, sizeof text) <
+			0)
+			return wrong(parser, "%s", text);
+		return 1;
+	case NO_SECTION:
+		return wrong(parser, "'%s' stands before any [section]", key);
+	default:
+		return 0; /* it was said */
+	}
+}
+
+static void begin_section(struct parser *parser, const char *name)
+{
+	static const char *const names[] = {
+		[BROKER] = "broker", [LIMITS] = "limits", [RECOVERY] = "recovery", [LOG] = "log"
+	};
+	char text[200];
+
+	for (int i = BROKER; i <= LOG; i++)
+		if (strcmp(name, names[i]) == 0) {
+			parser->section = (enum section)i;
+			return;
+		}
+	parser->section = WRONG_SECTION;
+	if (strncmp(name, "topic", 5) != 0 || (name[5] && name[5] != ' ')) {
+		wrong(parser, "there is no section [%s]", name);
+		return;
+	}
+	parser->section = TOPIC;
+	name += 5 + strspn(name + 5, " ");
+	if (km_policy_add(&parser->config->policy, name, text, sizeof text) < 0)
+		wrong(parser, "%s", text);
+}
+
+/* Sections are looked at here: inih cuts their names short, tells only of those with keys, takes
+ * what begins with a blank for more of the value before, and doesn't look behind the bracket. */
+static void begin_line(struct parser *parser, char *line)
+{
+	static const char blanks[] = " \t\r\n\v\f";
+
+	if (parser->line == 1 && strncmp(line, "\xef\xbb\xbf", 3) == 0)
+		line += 3; /* a byte order mark */
+	char *text = line + strspn(line, blanks);
+	char *end = strchr(text, ']');
+	if (!*text || *text == '#' || *text == ';')
+		return;
+	if (text > line) {
+		wrong(parser, "begins with a blank");
+		return;
+	}
+	if (*text != '[' || !end)
+		return;
+	const char *rest = end + 1 + strspn(end + 1, blanks);
+	if (*rest && *rest != '#' && *rest != ';') {
+		wrong(parser, "something stands behind the section");
+		return;
+	}
+	*end = '\0';
+	begin_section(parser, text + 1);
+	*end = ']';
 }
 
 /* Counts lines as inih reads them, so that an error has its line. */
@@ -199,6 +308,7 @@ static char *read_line(char *ret, int size, void *userdata)
 			c = getc(parser->file);
 		while (c != EOF && c != '\n');
 	}
+	begin_line(parser, ret);
 	return ret;
 }
 
@@ -211,14 +321,18 @@ static void close_file(FILE **file)
 int km_config_load(struct km_config *config, const char *path, char *ret_text, size_t size)
 {
 	_cleanup_(close_file) FILE *file = fopen(path, "re");
-	struct parser parser = { .config = config, .file = file };
+	struct km_config_file *known = file ? malloc(sizeof *known + strlen(path) + 1) : NULL;
 
-	if (!file) {
-		int r = -errno;
+	if (!known) {
+		int r = file ? -ENOMEM : -errno;
 
 		snprintf(ret_text, size, "%s: %s", path, strerror(-r));
 		return r;
 	}
+	known->next = config->files;
+	config->files = known;
+	strcpy(known->path, path);
+	struct parser parser = { .config = config, .file = file, .path = known->path };
 	errno = 0;
 	int first = ini_parse_stream(read_line, &parser, on_pair, &parser);
 	if (ferror(file)) {

@@ -145,8 +145,11 @@ int km_config_read(const struct km_config_source *source, struct km_config *ret,
 		r = load(ret, source->file, on_file, ret_text, size);
 	else
 		r = load_folders(ret, source->root, on_file, ret_text, size);
-	if (r < 0)
+	if (r < 0) {
+		km_config_deinit(ret);
 		return r;
+	}
+	km_policy_settle(&ret->policy);
 	if (source->socket)
 		strcpy(ret->socket, source->socket);
 	if (source->log_level >= 0)

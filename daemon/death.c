@@ -25,7 +25,7 @@ static void die(struct km_session *session, const char *why)
 	struct km_member *member;
 
 	if (session->state == KM_SESSION_READY || session->state == KM_SESSION_DISCONNECTED)
-		broker->session_count--;
+		km_account_give(session->account, KM_CLIENTS, 1);
 	/* leaving with nothing attached is how clients ordinarily end */
 	km_log(session->member_count ? LOG_INFO : LOG_DEBUG, session, NULL,
 		"client is gone (%s) with %u endpoints", why, session->member_count);

@@ -10,11 +10,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "diagnose.h"
 #include "info.h"
 #include "recover.h"
+#include "rights.h"
 #include "session.h"
 #include "topic.h"
 #include "waiter.h"
@@ -31,7 +31,6 @@ struct page {
 struct km_topic *km_diagnose_find(struct km_session *session, const struct km_msg_topic *names,
 	const char *verb, bool participants_may)
 {
-	const bool is_operator = session->uid == 0 || session->uid == geteuid();
 	struct km_topic_key key = { .kind = names->kind };
 
 	strcpy(key.prefix, *names->prefix ? names->prefix : session->prefix);
@@ -39,16 +38,15 @@ struct km_topic *km_diagnose_find(struct km_session *session, const struct km_ms
 	if (key.kind == KM_KIND_MAILBOX)
 		strcpy(key.owner, *names->owner ? names->owner : session->name);
 	struct km_topic *topic = km_topic_find_any(session->broker, &key);
-	if (!is_operator && !(participants_may && topic && km_info_participates(session, topic))) {
-		km_session_refuse(session, NULL, -EPERM,
-			"%s is for root and the broker's own user, not for uid %u", verb,
-			session->uid);
-		return NULL;
-	}
-	if (!topic)
+	if (!topic) {
 		km_session_refuse(session, NULL, -ENOENT, "there is no %s '%s' with prefix '%s'",
 			km_kind_name(key.kind), key.name, key.prefix);
-	return topic;
+		return NULL;
+	}
+	if (participants_may && km_info_participates(session, topic))
+		return topic;
+	return km_rights_allow(session, &topic->key, topic, KM_RIGHT_ADMINISTER, verb) ? topic
+										       : NULL;
 }
 
 /* Whose it is: a publisher's by its id, a subscriber's by its ring. The dead before the living. */

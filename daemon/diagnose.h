@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* DIAGNOSE, for participants, root and the broker's own uid, and REPAIR, for the latter two. The
+/* DIAGNOSE, for participants and who may administer the topic, and REPAIR, for the latter. The
  * session gets its answer. */
 #pragma once
 

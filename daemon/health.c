@@ -29,7 +29,7 @@
 static void look_at_sessions(struct km_broker *broker, int64_t now)
 {
 	static uint64_t tick;
-	uint64_t shares = 1 + broker->session_count / SESSIONS_PER_TICK;
+	uint64_t shares = 1 + broker->used[KM_CLIENTS] / SESSIONS_PER_TICK;
 	struct km_session *session;
 
 	tick++;
@@ -51,7 +51,9 @@ static uint64_t look_at_topic(struct km_topic *topic, int64_t now)
 
 	km_watch_update(topic, now);
 	km_topic_tend(topic);
-	return geometry->pool_size + (uint64_t)geometry->max_subscribers * geometry->ring_capacity;
+	uint64_t rings = topic->region.shared ? 1 : topic->region.ring_count;
+
+	return geometry->pool_size + rings * geometry->ring_capacity;
 }
 
 static void look_at_topics(struct km_broker *broker, int64_t now)

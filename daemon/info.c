@@ -7,6 +7,7 @@
 #include "list.h"
 #include "log.h"
 #include "naming.h"
+#include "rights.h"
 #include "session.h"
 #include "topic.h"
 
@@ -122,6 +123,8 @@ void km_info_claim(struct km_session *session, const struct km_msg_claim *reques
 		return;
 	}
 	if (!topic->has_schema) {
+		if (!km_rights_allow_schema(session, topic))
+			return;
 		km_topic_set_schema(topic, &request->schema);
 		km_log(LOG_INFO, session, topic, "schema claimed");
 	}

@@ -126,6 +126,8 @@ void km_keep_forget_topic(struct km_topic *topic)
 	km_state_drop(broker->state, KM_STATE_TOPICS, &topic->kept);
 	km_store_remove(&broker->store, KM_STORE_CONTROL, topic->id, 0);
 	km_store_remove(&broker->store, KM_STORE_PAYLOAD, topic->id, 0);
+	if (topic->bell_fd >= 0)
+		km_store_remove(&broker->store, KM_STORE_BELL, topic->id, 0);
 }
 
 void km_keep_forget_member(struct km_member *member)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How long topics live: see lifetime.h. */
 #include <errno.h>
-#include <unistd.h>
 
+#include "atomic.h"
 #include "keep.h"
 #include "lifetime.h"
 #include "log.h"
 #include "naming.h"
+#include "rights.h"
 #include "session.h"
 #include "topic.h"
 
@@ -70,6 +71,8 @@ void km_lifetime_sweep(struct km_broker *broker)
 			continue;
 		if (km_lifetime_keeps(topic) && (topic->lifetime.persistent || start_linger(topic)))
 			continue;
+		/* who observes it learns that it has ended; nobody else has it any more */
+		km_store(L3, seq_cst, &topic->region.header->live, KM_LIVE_QUARANTINED);
 		km_topic_free(topic);
 	}
 }
@@ -89,13 +92,8 @@ void km_lifetime_unlink(struct km_session *session, const struct km_msg_topic *r
 
 	if (!topic)
 		return;
-	if (session->uid != topic->owner_uid && session->uid != 0 && session->uid != geteuid()) {
-		km_session_refuse(session, topic, -EPERM,
-			"%s '%s' is uid %u's, not uid %u's to unlink",
-			km_kind_name(topic->key.kind), topic->key.name, topic->owner_uid,
-			session->uid);
+	if (!km_rights_allow(session, &topic->key, topic, KM_RIGHT_ADMINISTER, "unlink"))
 		return;
-	}
 	topic->unlinked = true;
 	km_topic_forget_name(topic);
 	km_keep_done(session, KM_OP_UNLINK, 0, false);

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 
@@ -53,22 +54,18 @@ int km_session_restore_memory(struct km_session *session, int fd)
 		return r;
 	segments[session->segment_count++] = (struct km_client_memory){ .fd = fd,
 		.memory = memory };
-	session->broker->memory_used += KM_CLIENT_SEGMENT_SIZE;
+	km_account_take(session->account, KM_BYTES, KM_CLIENT_SEGMENT_SIZE);
 	return 0;
 }
 
-int km_session_add_memory(struct km_session *session, int *ret_fd)
+static int add_memory(struct km_session *session, int *ret_fd)
 {
 	struct km_broker *broker = session->broker;
 	_cleanup_(km_closep) int own = -1, handed = -1;
 	char name[KM_PREFIX_SIZE + 64];
-	uint64_t room;
 	void *memory;
 	int r;
 
-	r = km_broker_check_memory(broker, KM_CLIENT_SEGMENT_SIZE, &room);
-	if (r < 0)
-		return r;
 	struct km_client_memory *segments = reallocarray(
 		session->segments, session->segment_count + 1, sizeof *session->segments);
 	if (!segments)
@@ -85,12 +82,25 @@ int km_session_add_memory(struct km_session *session, int *ret_fd)
 		return r;
 	segments[session->segment_count++] = (struct km_client_memory){ .fd = km_steal_fd(own),
 		.memory = memory };
-	broker->memory_used += KM_CLIENT_SEGMENT_SIZE;
+	km_account_take(session->account, KM_BYTES, KM_CLIENT_SEGMENT_SIZE);
 	km_store_put(&broker->store, KM_STORE_SEGMENT, session->id, session->segment_count - 1,
 		segments[session->segment_count - 1].fd);
 	km_keep_session(session);
 	*ret_fd = km_steal_fd(handed);
 	return 0;
+}
+
+int km_session_add_memory(struct km_session *session, int *ret_fd, char *ret_text, size_t text_size)
+{
+	int r = km_broker_check_memory(
+		session->account, KM_CLIENT_SEGMENT_SIZE, ret_text, text_size);
+
+	if (r < 0)
+		return r;
+	r = add_memory(session, ret_fd);
+	if (r < 0)
+		snprintf(ret_text, text_size, "%s", strerror(-r));
+	return r;
 }
 
 static bool is_used(const struct km_client_memory *segment, uint32_t unit)
@@ -172,7 +182,7 @@ void km_session_free_memory(struct km_session *session)
 	for (uint32_t i = 0; i < session->segment_count; i++) {
 		km_segment_unmap(session->segments[i].memory, KM_CLIENT_SEGMENT_SIZE);
 		km_close(session->segments[i].fd);
-		session->broker->memory_used -= KM_CLIENT_SEGMENT_SIZE;
+		km_account_give(session->account, KM_BYTES, KM_CLIENT_SEGMENT_SIZE);
 	}
 	free(session->segments);
 	session->segments = NULL;

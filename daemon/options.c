@@ -102,7 +102,9 @@ enum km_options_result km_options_parse(
 		fprintf(stderr, "kickmsgd: %s\n", text);
 		return KM_OPTIONS_BAD_CONFIG;
 	}
-	if (check)
+	if (check) {
 		puts("OK");
+		km_config_deinit(ret);
+	}
 	return check ? KM_OPTIONS_DONE : KM_OPTIONS_RUN;
 }

@@ -34,6 +34,7 @@
 #include "quarantine.h"
 #include "recover.h"
 #include "segment.h"
+#include "shared.h"
 #include "topic.h"
 
 /* A party for each member. Who has left and is quiet counts as dead for a pass that repairs: it has
@@ -70,7 +71,8 @@ static void forget_dead_rings(struct km_topic *topic)
 	uint64_t owned = 0;
 
 	LIST_FOREACH (member, &topic->members, of_topic)
-		if (member->state == KM_PARTY_LIVE && member->role == KM_ROLE_SUBSCRIBER)
+		if (member->state == KM_PARTY_LIVE && member->role == KM_ROLE_SUBSCRIBER &&
+			!topic->region.shared)
 			owned |= UINT64_C(1) << member->ring;
 	topic->live &= owned | ~KM_LIVE_RINGS;
 }
@@ -114,6 +116,10 @@ static int pass(struct km_topic *topic, struct km_recovery *recovery)
 		return -ENOMEM;
 	if (km_load(L1, acquire, &topic->region.header->live) != topic->live) {
 		km_topic_quarantine(topic, "the word of live rings is not what the broker wrote");
+		return -ESTALE;
+	}
+	if (km_load(U8, acquire, &topic->region.header->privileged) != topic->privileged) {
+		km_topic_quarantine(topic, "the privileged publisher is not whom the broker named");
 		return -ESTALE;
 	}
 	size_t count = list_parties(topic, recovery->what, parties);

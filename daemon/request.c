@@ -32,6 +32,7 @@ static void serve_hello(struct km_session *session, const struct km_msg_hello *r
 {
 	struct km_broker *broker = session->broker;
 	_cleanup_(km_closep) int fd = -1;
+	char text[KM_WIRE_TEXT_SIZE];
 
 	if (request->version != KM_WIRE_VERSION) {
 		km_session_refuse(session, NULL, -EPROTO, "version %u is spoken there, %u here",
@@ -48,9 +49,8 @@ static void serve_hello(struct km_session *session, const struct km_msg_hello *r
 		km_session_refuse(session, NULL, -EINVAL, "a client needs a name");
 		return;
 	}
-	if (broker->session_count >= broker->config->max_clients) {
-		km_session_refuse(session, NULL, -EDQUOT, "the limit of %u clients is reached",
-			broker->config->max_clients);
+	if (km_account_check(session->account, KM_CLIENTS, 1, text, sizeof text) < 0) {
+		km_session_refuse(session, NULL, -EDQUOT, "%s", text);
 		session->doomed = true;
 		return;
 	}
@@ -65,16 +65,15 @@ static void serve_hello(struct km_session *session, const struct km_msg_hello *r
 	strcpy(session->prefix, request->prefix);
 	strcpy(session->raw_prefix, *request->raw_prefix ? request->raw_prefix : request->prefix);
 	km_name_strip(request->name, session->raw_name, sizeof session->raw_name);
-	int r = km_session_add_memory(session, &fd);
+	int r = km_session_add_memory(session, &fd, text, sizeof text);
 	if (r < 0) {
-		km_session_refuse(
-			session, NULL, r, "no memory for another client: %s", strerror(-r));
+		km_session_refuse(session, NULL, r, "no memory for another client: %s", text);
 		session->doomed = true;
 		return;
 	}
 	strcpy(session->name, name);
 	session->state = KM_SESSION_READY;
-	broker->session_count++;
+	km_account_take(session->account, KM_CLIENTS, 1);
 	km_store_put(&broker->store, KM_STORE_CONNECTION, session->id, 0, session->socket);
 	km_store_put(&broker->store, KM_STORE_PIDFD, session->id, 0, session->pidfd);
 	km_keep_done(session, KM_OP_HELLO, 0, true);

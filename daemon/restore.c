@@ -19,6 +19,7 @@
 #include "lifetime.h"
 #include "log.h"
 #include "member.h"
+#include "privilege.h"
 #include "quarantine.h"
 #include "recover.h"
 #include "restore.h"
@@ -48,7 +49,9 @@ static int take_session_fds(struct km_session *session, const struct km_kept_ses
 	session->pidfd = km_store_take(store, KM_STORE_PIDFD, kept->id, 0);
 	if (kept->state == KM_SESSION_READY)
 		session->socket = km_store_take(store, KM_STORE_CONNECTION, kept->id, 0);
-	if (kept->state == KM_SESSION_READY && session->socket < 0)
+	if (session->socket >= 0)
+		km_account_take(session->account, KM_CONNECTIONS, 1);
+	else if (kept->state == KM_SESSION_READY)
 		return -ENOENT;
 	if (kept->state != KM_SESSION_DEAD && session->pidfd < 0)
 		return -ENOENT;
@@ -94,14 +97,15 @@ static struct km_session *restore_session(
 		memcpy(session->raw_name, kept->raw_name, sizeof session->raw_name);
 		memcpy(session->raw_prefix, kept->raw_prefix, sizeof session->raw_prefix);
 		LIST_INSERT_HEAD(&broker->sessions, session, next);
-		r = take_session_fds(session, kept);
-		broker->socket_count += session->socket >= 0;
+		session->account = km_account_ref(broker, session->uid);
+		r = session->account ? take_session_fds(session, kept) : -ENOMEM;
 	}
 	if (r == 0 && kept->state != KM_SESSION_DEAD)
 		r = km_session_watch(session);
 	if (r == 0) {
 		session->state = kept->state;
-		broker->session_count += kept->state != KM_SESSION_DEAD;
+		if (kept->state != KM_SESSION_DEAD)
+			km_account_take(session->account, KM_CLIENTS, 1);
 		broker->sweep = true; /* in case that it has nothing and is gone */
 		return session;
 	}
@@ -214,6 +218,7 @@ static void catch_up(struct km_broker *broker)
 	struct km_topic *topic;
 
 	TAILQ_FOREACH (topic, &broker->topics, in_all) {
+		km_privilege_restore(topic);
 		if (topic->quarantined)
 			km_topic_keep_quarantined(topic);
 		else
@@ -277,6 +282,7 @@ void km_restore(struct km_broker *broker)
 	catch_up(broker);
 	km_broker_sweep(broker);
 	km_log(LOG_NOTICE, NULL, NULL,
-		"taken back: %u topics, %u clients; %zu descriptors belonged to nobody",
-		broker->topic_count, broker->session_count, rest);
+		"taken back: %llu topics, %llu clients; %zu descriptors belonged to nobody",
+		(unsigned long long)broker->used[KM_TOPICS],
+		(unsigned long long)broker->used[KM_CLIENTS], rest);
 }

@@ -67,9 +67,14 @@ static int take_topic(struct km_topic *topic, const struct km_kept_topic *kept)
 	bool mended = false;
 	int r;
 
+	topic->account = km_account_ref(topic->broker, topic->owner_uid);
+	if (!topic->account)
+		return -ENOMEM;
 	topic->control_fd = km_store_take(store, KM_STORE_CONTROL, kept->id, 0);
 	topic->payload_fd = km_store_take(store, KM_STORE_PAYLOAD, kept->id, 0);
-	if (topic->control_fd < 0 || topic->payload_fd < 0)
+	topic->bell_fd = km_store_take(store, KM_STORE_BELL, kept->id, 0);
+	bool has_bell = km_geometry_bell_size(&kept->geometry) > 0;
+	if (topic->control_fd < 0 || topic->payload_fd < 0 || has_bell != (topic->bell_fd >= 0))
 		return -ENOENT;
 	r = km_name_region_of(key->kind, key->prefix, key->owner, key->name, topic->region_name,
 		sizeof topic->region_name);
@@ -80,6 +85,11 @@ static int take_topic(struct km_topic *topic, const struct km_kept_topic *kept)
 		return -ENOMEM;
 	topic->ids_free = kept->geometry.max_publishers;
 	r = map_topic(topic, &kept->geometry, &mended);
+	if (r == 0 && has_bell) {
+		r = km_topic_map_bell(topic);
+		if (r < 0)
+			km_segment_unmap(topic->region.header, topic->region.control_size);
+	}
 	if (r == 0 && mended && !topic->quarantined) {
 		topic->quarantined = true;
 		strcpy(topic->reason, "its header was overwritten");
@@ -107,13 +117,14 @@ struct km_topic *km_restore_topic(
 			.gone = kept->gone,
 			.control_fd = -1,
 			.payload_fd = -1,
+			.bell_fd = -1,
 			.dirty = true,
 			.quarantined = kept->quarantined,
 			.kept = place };
 		memcpy(topic->reason, kept->reason, sizeof topic->reason);
 		r = take_topic(topic, kept);
 	} else if (topic) {
-		topic->control_fd = topic->payload_fd = -1;
+		topic->control_fd = topic->payload_fd = topic->bell_fd = -1;
 	}
 	if (r == 0) {
 		topic->named &= !topic->quarantined;
@@ -127,10 +138,13 @@ struct km_topic *km_restore_topic(
 	km_state_drop(broker->state, KM_STATE_TOPICS, &place);
 	km_store_remove(&broker->store, KM_STORE_CONTROL, kept->id, 0);
 	km_store_remove(&broker->store, KM_STORE_PAYLOAD, kept->id, 0);
+	km_store_remove(&broker->store, KM_STORE_BELL, kept->id, 0);
 	if (!topic)
 		return NULL;
 	km_close(topic->control_fd);
 	km_close(topic->payload_fd);
+	km_close(topic->bell_fd);
+	km_account_unref(topic->account);
 	free(topic->ids_taken);
 	free(topic);
 	return NULL;
@@ -143,10 +157,14 @@ static bool take_place(struct km_member *member)
 	const struct km_geometry *geometry = &topic->region.geometry;
 
 	if (member->role == KM_ROLE_SUBSCRIBER) {
-		if (member->ring >= geometry->max_subscribers ||
-			topic->rings_taken >> member->ring & 1)
+		bool shown = member->ring < KM_MAX_RINGS;
+
+		if ((!topic->region.shared && member->ring >= topic->region.ring_count) ||
+			(shown && topic->rings_taken >> member->ring & 1))
 			return false;
-		topic->rings_taken |= UINT64_C(1) << member->ring;
+		if (shown)
+			topic->rings_taken |= UINT64_C(1) << member->ring;
+		topic->seats_taken++;
 		return true;
 	}
 	if (member->role != KM_ROLE_PUBLISHER || member->id == 0 ||
@@ -178,7 +196,8 @@ static bool fill_member(struct km_member *member, const struct km_kept_member *k
 	if (kept->state < KM_PARTY_LIVE || kept->state > KM_PARTY_DEAD ||
 		(kept->role != KM_ROLE_PUBLISHER && kept->role != KM_ROLE_SUBSCRIBER))
 		return false;
-	member->held_count = kept->role == KM_ROLE_SUBSCRIBER ? geometry->max_borrows + 1 : 0;
+	member->held_count = kept->role == KM_ROLE_SUBSCRIBER ? km_geometry_held_count(geometry)
+							      : 0;
 	member->size = (uint32_t)km_geometry_endpoint_size(geometry, member->role);
 	return km_session_restore_record(
 		       member->session, member->segment, member->offset, member->size) == 0 &&
@@ -194,12 +213,13 @@ static void count_in(struct km_member *member)
 	topic->subscribers += live && member->role == KM_ROLE_SUBSCRIBER;
 	topic->leaving += member->state == KM_PARTY_LEAVING;
 	topic->dead += member->state == KM_PARTY_DEAD;
-	if (member->role == KM_ROLE_SUBSCRIBER &&
+	if (member->role == KM_ROLE_SUBSCRIBER && !topic->region.shared &&
 		(live || (member->state == KM_PARTY_DEAD && !topic->broker->config->automatic)))
 		topic->live |= UINT64_C(1) << member->ring;
 	LIST_INSERT_HEAD(&topic->members, member, of_topic);
 	LIST_INSERT_HEAD(&member->session->members, member, of_session);
 	member->session->member_count++;
+	km_account_take(member->session->account, KM_ENDPOINTS, 1);
 }
 
 void km_restore_member(struct km_broker *broker, struct km_session *session, struct km_topic *topic,

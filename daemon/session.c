@@ -28,7 +28,8 @@
 #endif
 
 /* Connections that may be there besides those of `clients`: they haven't said hello yet. */
-#define SPARE_SOCKETS 32
+#define SPARE_SOCKETS      32
+#define SPARE_USER_SOCKETS 8 /* of one user */
 /* Requests of one peer that are served before the others have a turn. */
 #define REQUEST_BURST 16
 
@@ -76,6 +77,13 @@ void km_session_tell(struct km_session *session)
 		session->doomed = true;
 }
 
+static void close_socket(struct km_session *session)
+{
+	if (session->socket >= 0 && session->account)
+		km_account_give(session->account, KM_CONNECTIONS, 1);
+	session->socket = km_close(session->socket);
+}
+
 void km_session_close(struct km_session *session)
 {
 	struct event **events[] = { &session->socket_event, &session->pidfd_event,
@@ -86,20 +94,19 @@ void km_session_close(struct km_session *session)
 			event_free(*events[i]);
 		*events[i] = NULL;
 	}
-	if (session->socket >= 0)
-		session->broker->socket_count--;
-	session->socket = km_close(session->socket);
+	close_socket(session);
 	session->pidfd = km_close(session->pidfd);
 }
 
 void km_session_free(struct km_session *session)
 {
 	if (session->state == KM_SESSION_READY || session->state == KM_SESSION_DISCONNECTED)
-		session->broker->session_count--;
+		km_account_give(session->account, KM_CLIENTS, 1);
 	km_keep_forget_session(session);
 	km_session_close(session);
 	km_wait_forget(session);
 	km_session_free_memory(session);
+	km_account_unref(session->account);
 	LIST_REMOVE(session, next);
 	free(session);
 }
@@ -110,8 +117,7 @@ void km_session_disconnect(struct km_session *session)
 		return;
 	event_free(session->socket_event);
 	session->socket_event = NULL;
-	session->socket = km_close(session->socket);
-	session->broker->socket_count--;
+	close_socket(session);
 	session->broker->sweep = true;
 	km_wait_forget(session);
 	if (session->state == KM_SESSION_NEW) {
@@ -236,16 +242,34 @@ int km_session_watch(struct km_session *session)
 	return 0;
 }
 
+/* -EDQUOT, which is logged: it is one connection too many, in all or of its user. */
+static int count_connection(struct km_session *session)
+{
+	const struct km_config *config = session->broker->config;
+	const struct km_limit *all = &config->total[KM_CLIENTS], *own = &config->user[KM_CLIENTS];
+	const struct km_limit *over = NULL;
+	char where[KM_ORIGIN_TEXT_SIZE];
+
+	session->account = km_account_ref(session->broker, session->uid);
+	if (!session->account)
+		return -ENOMEM;
+	if (session->broker->used[KM_CONNECTIONS] >= all->value + SPARE_SOCKETS)
+		over = all;
+	if (own->value && session->account->used[KM_CONNECTIONS] >= own->value + SPARE_USER_SOCKETS)
+		over = own;
+	km_account_take(session->account, KM_CONNECTIONS, 1);
+	if (!over)
+		return 0;
+	km_log(LOG_WARNING, session, NULL,
+		"not taken in: too many connections for %llu clients (%s)",
+		(unsigned long long)over->value, km_origin_text(&over->origin, where));
+	return -EDQUOT;
+}
+
 void km_session_accept(struct km_broker *broker, int socket)
 {
-	struct km_session *session;
+	struct km_session *session = calloc(1, sizeof *session);
 
-	if (broker->socket_count >= broker->config->max_clients + SPARE_SOCKETS) {
-		km_log(LOG_WARNING, NULL, NULL, "%u connections: no more", broker->socket_count);
-		close(socket);
-		return;
-	}
-	session = calloc(1, sizeof *session);
 	if (!session) {
 		km_log(LOG_ERR, NULL, NULL, "no memory for a connection");
 		close(socket);
@@ -260,13 +284,14 @@ void km_session_accept(struct km_broker *broker, int socket)
 	LIST_INIT(&session->members);
 	LIST_INIT(&session->waits);
 	LIST_INSERT_HEAD(&broker->sessions, session, next);
-	broker->socket_count++;
 	int r = identify(session);
+	if (r == 0)
+		r = count_connection(session);
 	if (r == 0)
 		r = km_session_watch(session);
 	if (r < 0) {
-		km_log(r == -ESRCH ? LOG_DEBUG : LOG_WARNING, session, NULL, "not taken in: %s",
-			strerror(-r));
+		km_log(r == -ESRCH || r == -EDQUOT ? LOG_DEBUG : LOG_WARNING, session, NULL,
+			"not taken in: %s", strerror(-r));
 		km_session_free(session);
 	}
 }

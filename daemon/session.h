@@ -32,8 +32,9 @@ void km_session_close(struct km_session *session);
 void km_session_free(struct km_session *session);
 
 /* memory.c: adds a client segment and gives the descriptor for the client, which is the caller's.
- * Errors: -EDQUOT, -ENOMEM, -EMFILE, -ENFILE. */
-int km_session_add_memory(struct km_session *session, int *ret_fd);
+ * Errors, in words in ret_text: -EDQUOT, -ENOMEM, -EMFILE, -ENFILE. */
+int km_session_add_memory(
+	struct km_session *session, int *ret_fd, char *ret_text, size_t text_size);
 /* The same for one that an earlier broker made; the descriptor is taken on success. Errors: -EPROTO
  * not such a segment; -ENOMEM. */
 int km_session_restore_memory(struct km_session *session, int fd);

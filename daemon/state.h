@@ -22,7 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KM_STATE_VERSION 1
+#define KM_STATE_VERSION 2
 
 enum km_state_table {
 	KM_STATE_SESSIONS,

@@ -41,8 +41,12 @@ static void describe_ring(const struct km_member *member, struct km_ring_stats *
 {
 	const struct km_region *region = &member->topic->region;
 	const struct km_endpoint *record = km_member_record(member);
-	struct km_ring *ring = km_region_ring(region, member->ring);
 
+	if (region->shared) {
+		*ret = km_member_describe_shared(member);
+		return;
+	}
+	struct km_ring *ring = km_region_ring(region, member->ring);
 	ret->evicted = km_member_evicted(member);
 	ret->received = km_load(H2, relaxed, &record->messages);
 	uint64_t head = km_load(R2, acquire, &ring->head);
@@ -63,8 +67,11 @@ static void add_member(const struct km_member *member, struct km_msg_stats_ok *a
 		answer->failed += km_load(H2, relaxed, &record->failed);
 		return;
 	}
-	if (member->state == KM_PARTY_LIVE && member->ring < answer->ring_count) {
-		struct km_ring_stats *ring = &answer->rings[member->ring];
+	if (member->state == KM_PARTY_LIVE) {
+		struct km_ring_stats unseen = { 0 };
+		struct km_ring_stats *ring = member->ring < answer->ring_count
+						     ? &answer->rings[member->ring]
+						     : &unseen;
 
 		describe_ring(member, ring);
 		answer->live_rings++;
@@ -94,7 +101,8 @@ void km_stats_serve(struct km_session *session, const struct km_msg_topic *reque
 		.realtime_ns = km_broker_realtime_ns(),
 		.monotonic_ns = (uint64_t)km_clock_ns(),
 		.pool_size = geometry->pool_size,
-		.ring_count = geometry->max_subscribers,
+		.ring_count = geometry->max_subscribers < KM_MAX_RINGS ? geometry->max_subscribers
+								       : KM_MAX_RINGS,
 	};
 
 	LIST_FOREACH (member, &topic->members, of_topic)

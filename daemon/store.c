@@ -59,7 +59,7 @@ static bool read_name(const char *name, struct km_stored *ret)
 	char *end, again[NAME_SIZE];
 
 	*ret = (struct km_stored){ .kind = name[0], .fd = -1 };
-	if (!name[0] || !strchr("SRsdmcp", name[0]) || strlen(name) >= NAME_SIZE)
+	if (!name[0] || !strchr("SRsdmcpb", name[0]) || strlen(name) >= NAME_SIZE)
 		return false;
 	ret->id = strtoull(name + 1, &end, 36);
 	if (*end == '.')

@@ -8,7 +8,7 @@
  *   R            the memfd whose lock who reconciles has
  *   sID dID      session ID's connection and pidfd
  *   mID.N        its client segment N, from 0
- *   cID pID      topic ID's control and payload segment
+ *   cID pID bID  topic ID's control and payload segment, and bell
  *
  * A descriptor is stored before the state speaks of it, and removed after the state does so no
  * more: one that nobody speaks of is closed at the next start, one that is missing never is for
@@ -27,6 +27,7 @@
 #define KM_STORE_SEGMENT    'm'
 #define KM_STORE_CONTROL    'c'
 #define KM_STORE_PAYLOAD    'p'
+#define KM_STORE_BELL       'b'
 
 struct km_stored {
 	char kind;

@@ -89,14 +89,11 @@ int km_systemd_watch(struct km_broker *broker)
 void km_systemd_status(struct km_broker *broker)
 {
 	char status[sizeof broker->status];
-	uint64_t endpoints = 0;
-	const struct km_session *session;
+	const uint64_t *used = broker->used;
 
-	LIST_FOREACH (session, &broker->sessions, next)
-		endpoints += session->member_count;
-	snprintf(status, sizeof status, "%u clients, %u topics, %llu endpoints, %.1f MiB",
-		broker->session_count, broker->topic_count, (unsigned long long)endpoints,
-		(double)broker->memory_used / (1 << 20));
+	snprintf(status, sizeof status, "%llu clients, %llu topics, %llu endpoints, %.1f MiB",
+		(unsigned long long)used[KM_CLIENTS], (unsigned long long)used[KM_TOPICS],
+		(unsigned long long)used[KM_ENDPOINTS], (double)used[KM_BYTES] / (1 << 20));
 	if (strcmp(status, broker->status) == 0)
 		return;
 	strcpy(broker->status, status);

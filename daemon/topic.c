@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "atomic.h"
+#include "bell.h"
 #include "cleanup.h"
 #include "keep.h"
 #include "lifetime.h"
@@ -71,26 +72,39 @@ struct km_topic *km_topic_find_any(struct km_broker *broker, const struct km_top
 	return topic;
 }
 
-/* Says what can't be had and why, with numbers. Returns `error`. */
-static int refuse_memory(struct km_session *session, const char *name, int error, uint64_t size)
+/* Returns `error`. */
+static int refuse(struct km_session *session, const char *name, int error, const char *text)
 {
-	uint64_t room = 0;
-
-	km_broker_check_memory(session->broker, size, &room);
-	if (error == -EDQUOT)
-		km_session_refuse(session, NULL, error,
-			"topic '%s' needs %llu bytes; of the broker's limit of %llu are %llu left",
-			name, (unsigned long long)size,
-			(unsigned long long)session->broker->memory_limit,
-			(unsigned long long)room);
-	else if (error == -ENOMEM)
-		km_session_refuse(session, NULL, error,
-			"topic '%s' needs %llu bytes; the machine has %llu available", name,
-			(unsigned long long)size, (unsigned long long)room);
-	else
-		km_session_refuse(session, NULL, error, "topic '%s': the broker can't make it: %s",
-			name, strerror(-error));
+	km_session_refuse(session, NULL, error, "topic '%.60s': %s", name, text);
 	return error;
+}
+
+int km_topic_map_bell(struct km_topic *topic)
+{
+	void *bell;
+	int r = km_segment_map(topic->bell_fd, KM_BELL_SIZE, PROT_READ | PROT_WRITE, &bell);
+
+	if (r == 0)
+		topic->region.bell = bell;
+	return r;
+}
+
+/* What the subscribers of a shared ring may write. */
+static int make_bell(struct km_topic *topic, const struct km_geometry *geometry)
+{
+	uint64_t size = km_geometry_bell_size(geometry);
+	char name[KM_REGION_NAME_SIZE];
+
+	topic->bell_fd = -1;
+	if (size == 0)
+		return 0;
+	snprintf(name, sizeof name, "%.230s_bell", topic->region_name);
+	int r = km_segment_create(name, size, &topic->bell_fd);
+	if (r == 0)
+		r = km_topic_map_bell(topic);
+	if (r < 0)
+		topic->bell_fd = km_close(topic->bell_fd);
+	return r;
 }
 
 static int make_segments(struct km_topic *topic, const struct km_geometry *geometry)
@@ -115,6 +129,8 @@ static int make_segments(struct km_topic *topic, const struct km_geometry *geome
 	km_region_format(
 		control, geometry, topic->region_name, topic->key.name, topic->created_realtime_ns);
 	r = km_region_attach(&topic->region, control, control_size, NULL, 0);
+	if (r == 0)
+		r = make_bell(topic, geometry);
 	if (r < 0) {
 		km_segment_unmap(control, control_size);
 		return r;
@@ -126,7 +142,8 @@ static int make_segments(struct km_topic *topic, const struct km_geometry *geome
 
 uint64_t km_topic_size(const struct km_geometry *geometry)
 {
-	return km_geometry_control_size(geometry) + km_geometry_payload_size(geometry);
+	return km_geometry_control_size(geometry) + km_geometry_payload_size(geometry) +
+	       km_geometry_bell_size(geometry);
 }
 
 void km_topic_set_schema(struct km_topic *topic, const struct km_schema *schema)
@@ -174,8 +191,8 @@ void km_topic_insert(struct km_topic *topic)
 	if (topic->named)
 		LIST_INSERT_HEAD(km_topic_bucket(broker, &topic->key), topic, in_bucket);
 	TAILQ_INSERT_TAIL(&broker->topics, topic, in_all);
-	broker->topic_count++;
-	broker->memory_used += km_topic_size(&topic->region.geometry);
+	km_account_take(topic->account, KM_TOPICS, 1);
+	km_account_take(topic->account, KM_BYTES, km_topic_size(&topic->region.geometry));
 	km_lifetime_look(topic); /* in case nobody gets into it */
 }
 
@@ -185,22 +202,18 @@ int km_topic_create(struct km_session *session, const struct km_topic_key *key,
 {
 	struct km_broker *broker = session->broker;
 	const char *name = key->name;
-	uint64_t size = km_topic_size(geometry), room;
-	int r;
+	uint64_t size = km_topic_size(geometry);
+	char text[KM_WIRE_TEXT_SIZE];
+	int r = km_account_check(session->account, KM_TOPICS, 1, text, sizeof text);
 
-	if (broker->topic_count >= broker->config->max_topics) {
-		km_session_refuse(session, NULL, -EDQUOT,
-			"topic '%s': the limit of %u topics is reached", name,
-			broker->config->max_topics);
-		return -EDQUOT;
-	}
-	r = km_broker_check_memory(broker, size, &room);
+	if (r == 0)
+		r = km_broker_check_memory(session->account, size, text, sizeof text);
 	if (r < 0)
-		return refuse_memory(session, name, r, size);
+		return refuse(session, name, r, text);
 	_cleanup_(km_freep) struct km_topic *topic = calloc(1, sizeof *topic);
 	_cleanup_(km_freep) uint64_t *ids = calloc(geometry->max_publishers / 64 + 1, sizeof *ids);
 	if (!topic || !ids)
-		return refuse_memory(session, name, -ENOMEM, size);
+		return refuse(session, name, -ENOMEM, "the broker has no memory");
 	topic->created_realtime_ns = km_broker_realtime_ns();
 	topic->broker = broker;
 	topic->key = *key;
@@ -213,8 +226,12 @@ int km_topic_create(struct km_session *session, const struct km_topic_key *key,
 			       "bytes",
 			       km_kind_name(key->kind), name, KM_REGION_NAME_SIZE - 1),
 		       -EINVAL;
-	if (r < 0)
-		return refuse_memory(session, name, r, size);
+	if (r < 0) {
+		snprintf(text, sizeof text, "its %llu bytes can't be had: %s",
+			(unsigned long long)size, strerror(-r));
+		return refuse(session, name, r, text);
+	}
+	topic->account = km_account_ref(broker, session->uid); /* which the session has already */
 	topic->ids_taken = km_steal_ptr(ids);
 	topic->ids_free = geometry->max_publishers;
 	LIST_INIT(&topic->members);
@@ -223,6 +240,8 @@ int km_topic_create(struct km_session *session, const struct km_topic_key *key,
 	(*ret)->named = true;
 	km_store_put(&broker->store, KM_STORE_CONTROL, (*ret)->id, 0, (*ret)->control_fd);
 	km_store_put(&broker->store, KM_STORE_PAYLOAD, (*ret)->id, 0, (*ret)->payload_fd);
+	if ((*ret)->bell_fd >= 0)
+		km_store_put(&broker->store, KM_STORE_BELL, (*ret)->id, 0, (*ret)->bell_fd);
 	km_topic_insert(*ret);
 	km_keep_topic(*ret);
 	km_log(LOG_INFO, session, *ret, "topic made, %llu bytes", (unsigned long long)size);
@@ -232,7 +251,9 @@ int km_topic_create(struct km_session *session, const struct km_topic_key *key,
 
 void km_topic_wake_sleepers(struct km_topic *topic)
 {
-	for (uint32_t i = 0; i < topic->region.geometry.max_subscribers; i++)
+	if (topic->region.shared)
+		km_bell_ring_anyway(topic->region.bell);
+	for (uint32_t i = 0; i < topic->region.ring_count; i++)
 		km_waiter_wake_anyway(km_region_ring(&topic->region, i));
 }
 
@@ -257,11 +278,14 @@ void km_topic_free(struct km_topic *topic)
 	km_keep_forget_topic(topic);
 	km_lifetime_end(topic);
 	TAILQ_REMOVE(&broker->topics, topic, in_all);
-	broker->topic_count--;
-	broker->memory_used -= km_topic_size(&topic->region.geometry);
+	km_account_give(topic->account, KM_TOPICS, 1);
+	km_account_give(topic->account, KM_BYTES, km_topic_size(&topic->region.geometry));
+	km_account_unref(topic->account);
+	km_segment_unmap(topic->region.bell, KM_BELL_SIZE);
 	km_segment_unmap(topic->region.header, topic->region.control_size);
 	km_close(topic->control_fd);
 	km_close(topic->payload_fd);
+	km_close(topic->bell_fd);
 	free(topic->ids_taken);
 	free(topic);
 }

@@ -34,6 +34,9 @@ void km_topic_set_schema(struct km_topic *topic, const struct km_schema *schema)
 /* Bytes of both segments. */
 uint64_t km_topic_size(const struct km_geometry *geometry);
 
+/* Maps the bell of a shared ring, whose descriptor the topic has. */
+int km_topic_map_bell(struct km_topic *topic);
+
 /* Wakes every subscriber of the topic that sleeps. */
 void km_topic_wake_sleepers(struct km_topic *topic);
 

@@ -33,24 +33,36 @@ static int find_record(struct kickmsg_client *client, const struct km_msg_attach
 		(answer->id == 0 || answer->id > region->geometry.max_publishers))
 		return -EPROTO;
 	if (role == KM_ROLE_SUBSCRIBER &&
-		(answer->ring >= region->geometry.max_subscribers ||
-			record->held_count != region->geometry.max_borrows + 1))
+		((!region->shared && answer->ring >= region->ring_count) ||
+			record->held_count != km_geometry_held_count(&region->geometry)))
 		return -EPROTO;
 	*ret = record;
 	return 0;
 }
 
+/* fds: control, payload, and the bell of a shared ring, whose subscribers write nothing else. */
 static int map_region(
 	struct km_attachment *ret, const struct km_msg_attached *answer, const int *fds)
 {
-	int access = ret->role == KM_ROLE_PUBLISHER ? PROT_READ | PROT_WRITE : PROT_READ;
-	int r = km_segment_map(fds[0], answer->control_size, PROT_READ | PROT_WRITE, &ret->control);
+	int read_write = PROT_READ | PROT_WRITE;
+	int access = ret->role == KM_ROLE_PUBLISHER ? read_write : PROT_READ;
+	bool shared = answer->bell_size > 0 || ret->observes;
+	int r = km_segment_map(
+		fds[0], answer->control_size, shared ? access : read_write, &ret->control);
 
 	if (r == 0)
 		r = km_segment_map(fds[1], answer->payload_size, access, &ret->payload);
 	if (r == 0)
 		r = km_region_attach(&ret->region, ret->control, answer->control_size, ret->payload,
 			answer->payload_size);
+	if (r == 0 && shared != (ret->region.shared != NULL))
+		r = -EPROTO;
+	if (r == 0 && answer->bell_size > 0) {
+		r = answer->bell_size < sizeof(struct km_bell)
+			    ? -EPROTO
+			    : km_segment_map(fds[2], answer->bell_size, read_write, &ret->bell);
+		ret->region.bell = ret->bell;
+	}
 	return r;
 }
 
@@ -60,18 +72,22 @@ int km_attachment_map(struct km_attachment *ret, struct kickmsg_client *client,
 	struct stat st;
 	int r = 0;
 
+	if (ret->observes != (answer->observes != 0))
+		return -EPROTO;
 	ret->connection = client->connection;
 	ret->endpoint_name = answer->endpoint;
 	ret->control_size = answer->control_size;
 	ret->payload_size = answer->payload_size;
+	ret->bell_size = answer->bell_size;
 	if (fstat(fds[0], &st) < 0)
 		return -errno;
 	ret->inode = st.st_ino;
 	if (answer->new_segment_size > 0)
-		r = km_client_add_segment(client, fds[2], answer->new_segment_size);
+		r = km_client_add_segment(
+			client, fds[answer->bell_size > 0 ? 3 : 2], answer->new_segment_size);
 	if (r == 0)
 		r = map_region(ret, answer, fds);
-	if (r == 0)
+	if (r == 0 && !ret->observes)
 		r = find_record(client, answer, &ret->region, ret->role, ret_endpoint);
 	if (r == 0)
 		ret->memory = km_client_memory_ref(client->memory);
@@ -117,7 +133,8 @@ void km_attachment_unmap(struct km_attachment *attachment)
 {
 	km_segment_unmap(attachment->control, attachment->control_size);
 	km_segment_unmap(attachment->payload, attachment->payload_size);
-	attachment->control = attachment->payload = NULL;
+	km_segment_unmap(attachment->bell, attachment->bell_size);
+	attachment->control = attachment->payload = attachment->bell = NULL;
 	km_client_memory_unref(attachment->memory);
 	attachment->memory = NULL;
 }

@@ -23,6 +23,20 @@ KM_EXPORT void kickmsg_topic_config_init(struct kickmsg_topic_config *config)
 	};
 }
 
+/* AUTO: a copy of a message costs less than a slot for it up to here (ARCHITECTURE.md, section 10);
+ * and only a shared ring takes so many subscribers. */
+#define AUTO_MAX_PAYLOAD 1024
+
+static uint32_t transport_of(const struct kickmsg_topic_config *config)
+{
+	if (config->transport != KICKMSG_TRANSPORT_AUTO)
+		return config->transport;
+	return config->max_payload_size <= AUTO_MAX_PAYLOAD ||
+			       config->max_subscribers > KM_MAX_RINGS
+		       ? KM_TRANSPORT_SHARED
+		       : KM_TRANSPORT_RINGS;
+}
+
 static struct km_geometry geometry_of(const struct kickmsg_topic_config *config)
 {
 	return (struct km_geometry){
@@ -33,6 +47,7 @@ static struct km_geometry geometry_of(const struct kickmsg_topic_config *config)
 		.max_payload_size = config->max_payload_size,
 		.max_loans = config->max_loans,
 		.max_borrows = config->max_borrows,
+		.transport = transport_of(config),
 	};
 }
 
@@ -59,7 +74,9 @@ int km_topic_config_to_geometry(const struct kickmsg_topic_config *config, struc
 	if (field) {
 		uint64_t min = 0, max = 0, value = km_geometry_field(&geometry, field);
 
-		km_geometry_limits(field, &min, &max);
+		km_geometry_limits(&geometry, field, &min, &max);
+		if (strcmp(field, "transport") == 0)
+			max = KICKMSG_TRANSPORT_AUTO;
 		snprintf(ret_text, text_size,
 			"%s is %" PRIu64 "; it must be %" PRIu64 " to %" PRIu64 "%s", field, value,
 			min, max, strcmp(field, "ring_capacity") == 0 ? " and a power of two" : "");
@@ -74,8 +91,7 @@ int km_topic_config_to_geometry(const struct kickmsg_topic_config *config, struc
 			linger ? KM_MAX_LINGER_NS : UINT64_C(1));
 		return -EINVAL;
 	}
-	if (memcmp(config->reserved, zero.reserved, sizeof zero.reserved) != 0 ||
-		config->reserved32 != 0) {
+	if (memcmp(config->reserved, zero.reserved, sizeof zero.reserved) != 0) {
 		snprintf(ret_text, text_size,
 			"reserved fields of the topic's configuration are not zero: "
 			"call kickmsg_topic_config_init() first");
@@ -108,7 +124,8 @@ KM_EXPORT int kickmsg_topic_config_check(
 	}
 	ret->control_bytes = km_geometry_control_size(&geometry);
 	ret->payload_bytes = km_geometry_payload_size(&geometry);
-	ret->total_bytes = whole_pages(ret->control_bytes) + whole_pages(ret->payload_bytes);
+	ret->total_bytes = whole_pages(ret->control_bytes) + whole_pages(ret->payload_bytes) +
+			   km_geometry_bell_size(&geometry);
 	ret->needed_pool = km_geometry_needed_pool(&geometry);
 	ret->config_hash = km_config_hash(&geometry, config->linger_ns, config->persistent);
 	return geometry.pool_size < ret->needed_pool;

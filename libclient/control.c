@@ -107,10 +107,12 @@ static void drop_stray(
 	else if (km_rejoin_answer(client, answer, fds))
 		;
 	/* after its restart the broker may answer once more what it had answered before */
-	else if (answer->header.op == KM_OP_ATTACHED && answer->header.serial != client->answered) {
-		/* later records may lie in the segment that came along */
+	else if (answer->header.op == KM_OP_ATTACHED && answer->header.serial != client->answered &&
+		 !answer->attached.observes) {
+		/* later records may lie in the segment that came along, as the last one */
 		if (answer->attached.new_segment_size > 0)
-			km_client_add_segment(client, fds[2], answer->attached.new_segment_size);
+			km_client_add_segment(
+				client, fds[count - 1], answer->attached.new_segment_size);
 		km_client_give_back(client, answer->attached.endpoint);
 	}
 	km_close_fds(fds, count);

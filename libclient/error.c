@@ -17,6 +17,7 @@ static const struct {
 	{ ENOENT, "no such topic, or no broker at that socket" },
 	{ EEXIST, "the topic exists with another configuration, schema or name" },
 	{ EPROTOTYPE, "the topic has another schema, or none" },
+	{ EOPNOTSUPP, "the topic's transport can't do that" },
 	{ ENODATA, "the topic has no schema" },
 	{ EINVAL, "a value that can't be" },
 	{ EPERM, "not permitted" },

@@ -12,6 +12,7 @@
  * Orders of what two threads of this process may touch
  *   P1 publisher's mask of rings   relaxed   loaded after L1: a ring that is somebody else's by now
  *                                            became live after the mask was widened again
+ *   P2 whom a subscriber skips     relaxed   whoever frees the publisher has a message or two heard
  */
 #pragma once
 
@@ -25,7 +26,9 @@
 #include "slotcache.h"
 #include "wire.h"
 
-#define KM_EXPORT __attribute__((visibility("default")))
+#define km_noinline      __attribute__((noinline))
+#define km_always_inline inline __attribute__((always_inline))
+#define KM_EXPORT        __attribute__((visibility("default")))
 
 /* A client segment: endpoint records of this process. */
 struct km_client_segment {
@@ -101,8 +104,9 @@ struct km_attachment {
 	uint64_t inode;         /* of the control segment: which region it is */
 	struct km_client_memory *memory;
 	struct km_region region;
-	void *control, *payload; /* mappings; null without a broker */
-	uint64_t control_size, payload_size;
+	void *control, *payload, *bell; /* mappings; null without a broker */
+	uint64_t control_size, payload_size, bell_size;
+	bool observes; /* the broker knows of no endpoint */
 
 	/* rejoin.c; under the client's lock */
 	struct km_msg_attach *request; /* how it came, and comes again */
@@ -145,10 +149,17 @@ struct km_hold {
 	uint64_t position;
 };
 
+/* What a member of a broadcast channel with a shared ring doesn't hear of itself. */
+struct km_own_messages {
+	_Atomic uint32_t id;    /* of its publisher; 0: it hears everybody */
+	uint64_t last_sequence; /* of it that was met */
+	uint64_t overwritten;   /* among what was skipped: no losses */
+};
+
 struct kickmsg_subscriber {
 	struct km_attachment attachment;
 	struct km_endpoint *endpoint;
-	struct km_ring *ring;
+	struct km_ring *ring; /* null: a shared ring */
 	uint32_t ring_index;
 	uint32_t borrowed; /* samples that the user has */
 	uint32_t spare;    /* an entry of holds[] that is not busy */
@@ -161,6 +172,11 @@ struct kickmsg_subscriber {
 	uint64_t spin_ns;
 	struct kickmsg_publisher *deaf_to; /* doesn't publish to it; under the client's lock */
 	struct km_hold *holds;             /* [max_borrows + 1], as the endpoint's held[] */
+	/* of a shared ring: a borrowed sample is a copy, in copies[hold] */
+	unsigned char *copies;
+	void *copies_memory; /* what is freed */
+	uint64_t copy_stride;
+	struct km_own_messages own;
 
 	/* rejoin.c */
 	int64_t look_ns;   /* asleep: when to look after the connection */
@@ -184,6 +200,22 @@ int km_subscriber_init(struct kickmsg_subscriber *subscriber, struct km_endpoint
 /* Gives back all samples and frees private memory; mappings stay. */
 void km_subscriber_deinit(struct kickmsg_subscriber *subscriber);
 
+/* send.c: a slot for `len` bytes. Errors: as kickmsg_send(). */
+int km_publisher_claim(struct kickmsg_publisher *publisher, size_t len, uint32_t *ret_slot);
+
+/* send_shared.c: the shared ring's side of send.c; `slot` is the caller's loan. */
+ssize_t km_shared_send(struct kickmsg_publisher *publisher, const void *data, size_t len);
+int km_shared_publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t len);
+
+/* receive_shared.c: the try calls of receive.c for a shared ring. A sample's data is `buf`, of
+ * max_payload_size bytes; its hold is the caller's to fill in. */
+ssize_t km_shared_take_copy(struct kickmsg_subscriber *subscriber, void *buf, size_t size);
+int km_shared_take(struct kickmsg_subscriber *subscriber, void *buf, struct kickmsg_sample *ret);
+/* Counts what is lost and what waits, as of now. */
+void km_shared_count(
+	const struct kickmsg_subscriber *subscriber, uint64_t *ret_lost, uint64_t *ret_waiting);
+int km_shared_sleep(struct kickmsg_subscriber *subscriber, uint64_t ends, int64_t deadline_ns);
+
 /*
  * attach.c: asks the broker for a place and maps it. attachment->role says which; request->op is set
  * here. From its success on, or -EPROTO and -ENOMEM with attachment->client set, it is one of the
@@ -191,7 +223,8 @@ void km_subscriber_deinit(struct kickmsg_subscriber *subscriber);
  */
 int km_attachment_ask(struct km_attachment *attachment, struct kickmsg_client *client,
 	struct km_msg_attach *request, union km_msg *ret_answer, struct km_endpoint **ret_endpoint);
-/* Maps what the broker answered; closes nothing. Needs the lock. */
+/* Maps what the broker answered; closes nothing. `ret->role` says what was asked for. Needs the
+ * lock. */
 int km_attachment_map(struct km_attachment *ret, struct kickmsg_client *client,
 	const struct km_msg_attached *answer, const int *fds, struct km_endpoint **ret_endpoint);
 /* Needs the lock. */

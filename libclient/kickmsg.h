@@ -152,6 +152,25 @@ void kickmsg_schema_set_identity(struct kickmsg_schema *schema, const void *data
 void kickmsg_schema_set_layout(struct kickmsg_schema *schema, const void *data, size_t size);
 
 /*
+ * How a topic's messages get to its subscribers; the promises are the same.
+ *
+ * RINGS: each subscriber has a ring, a message lies in a slot, and nobody copies it. A publisher
+ * pays for each live subscriber.
+ *
+ * SHARED: one ring for all. A subscriber copies what it reads (a borrowed sample is a copy of its
+ * own) and writes nothing; any number may attach, and they cost a publisher nothing. The first
+ * publisher sends without a slot; others, and loans, use one. History and observers are possible
+ * (struct kickmsg_subscribe_options). For small messages and many subscribers.
+ *
+ * AUTO: SHARED when max_payload_size is at most 1024 or max_subscribers is above 48, else RINGS.
+ */
+enum kickmsg_transport {
+	KICKMSG_TRANSPORT_RINGS = 0,
+	KICKMSG_TRANSPORT_SHARED = 1,
+	KICKMSG_TRANSPORT_AUTO = 2,
+};
+
+/*
  * The shape of a topic and how long it lives. kickmsg_topic_config_init() fills in the defaults (in
  * brackets). Two configs agree when all fields but `schema` are the same.
  *
@@ -159,9 +178,10 @@ void kickmsg_schema_set_layout(struct kickmsg_schema *schema, const void *data, 
  * it is persistent; and no longer than until it is unlinked.
  */
 struct kickmsg_topic_config {
-	uint32_t max_subscribers;  /* [16] 1 to 48; of a mailbox always 1 */
-	uint32_t ring_capacity;    /* [64] messages kept for each subscriber; a power of two, 1 to
-				      65536 */
+	uint32_t max_subscribers;  /* [16] 1 to 48, with a shared ring to 65535; of a mailbox
+				      always 1 */
+	uint32_t ring_capacity;    /* [64] messages kept for each subscriber, or for all in a shared
+				      ring; a power of two, 1 to 65536 */
 	uint32_t pool_size;        /* [256] payload slots shared by all, 2 to 1048576; what is
 				      needed says kickmsg_topic_config_check() */
 	uint32_t max_publishers;   /* [64] 1 to 65535 */
@@ -170,7 +190,7 @@ struct kickmsg_topic_config {
 	uint32_t max_borrows;      /* [16] samples that a subscriber may hold at once, 1 to 1024 */
 	uint64_t linger_ns;        /* [0] how long it stays without participants, up to 1 year */
 	uint32_t persistent;       /* [0] 1: it stays until it is unlinked */
-	uint32_t reserved32;       /* zero */
+	uint32_t transport;        /* [KICKMSG_TRANSPORT_RINGS] enum kickmsg_transport */
 	const struct kickmsg_schema *schema; /* [null] set at creation; if the topic is there and
 						has none, claimed; copied */
 	uint64_t reserved[1];                /* zero */
@@ -233,8 +253,9 @@ struct kickmsg_topic_ref {
  * Errors: -EINVAL a name that is empty or too long, a config out of range; -EEXIST the topic has
  * another config or schema, or another name that sanitises to the same
  * (kickmsg_client_last_error() says which field and both values); -ENOSPC all max_publishers are
- * there; -ENOMEM there is not so much memory; -EDQUOT a limit is reached; -EACCES, -EPERM not
- * allowed; -ENOTCONN, -ETIMEDOUT, -EPROTO, -EMFILE, -ENFILE as kickmsg_client_new().
+ * there; -ENOMEM there is not so much memory; -EDQUOT a limit is reached; -EACCES not allowed
+ * (kickmsg_client_last_error() names the rule or limit); -ENOTCONN, -ETIMEDOUT, -EPROTO, -EMFILE,
+ * -ENFILE as kickmsg_client_new().
  */
 int kickmsg_advertise(struct kickmsg_client *client, const char *topic,
 	const struct kickmsg_topic_config *config, struct kickmsg_publisher **ret);
@@ -258,9 +279,16 @@ struct kickmsg_subscribe_options {
 	uint32_t *ret_schema_diff;           /* set when it is refused for that: bits of enum
 				      kickmsg_schema_diff_bit; against none, those of a schema of
 				      zeros; may be null */
-	uint32_t skip_own; /* kickmsg_join_broadcast(): 1: don't hear what one publishes oneself */
-	uint32_t reserved32;  /* zero */
-	uint64_t reserved[3]; /* zero */
+	uint32_t skip_own;   /* kickmsg_join_broadcast(): 1: don't hear what one publishes oneself.
+			      With a shared ring kickmsg_subscriber_lost() is exact as of the
+			      last message of one's own that was passed over */
+	uint32_t history;    /* begin so many messages back, as far as they are still there: at most
+			      ring_capacity. For topics with a shared ring */
+	uint32_t observe;    /* 1: read a topic with a shared ring without anybody noticing: no
+			      participant, counted nowhere, keeps the topic from nothing. A receive
+			      that waits looks every ms. -ESTALE once the topic has ended */
+	uint32_t reserved32; /* zero */
+	uint64_t reserved[2]; /* zero */
 };
 
 /*
@@ -270,7 +298,8 @@ struct kickmsg_subscribe_options {
  * the client meanwhile.
  * Errors: -ENOENT no such topic; -ETIMEDOUT there came none in wait_ns; -ENOSPC all
  * max_subscribers are there; -EPROTOTYPE the topic's schema is not options->schema; -EEXIST the
- * topic has another name that sanitises to the same; the rest as kickmsg_advertise().
+ * topic has another name that sanitises to the same; -EOPNOTSUPP history or observe of a topic
+ * that has a ring for each subscriber; the rest as kickmsg_advertise().
  */
 int kickmsg_subscribe(struct kickmsg_client *client, const char *topic,
 	const struct kickmsg_subscribe_options *options, struct kickmsg_subscriber **ret);
@@ -295,8 +324,8 @@ int kickmsg_join_broadcast(struct kickmsg_client *client, const char *channel,
 /*
  * Creates the mailbox `tag` of this client (by its name) and becomes its one subscriber. If it is
  * there without a subscriber, it is taken over; `config` must be null or agree then.
- * Errors: as kickmsg_advertise(); -ENOSPC it has its subscriber already; -EACCES it is another
- * user's; -EINVAL also: prefix, client name and tag are too long together.
+ * Errors: as kickmsg_advertise(); -ENOSPC it has its subscriber already; -EACCES also: it is
+ * another user's; -EINVAL also: prefix, client name and tag are too long together.
  */
 int kickmsg_create_mailbox(struct kickmsg_client *client, const char *tag,
 	const struct kickmsg_topic_config *config, const struct kickmsg_subscribe_options *options,
@@ -309,9 +338,10 @@ int kickmsg_open_mailbox(struct kickmsg_client *client, const char *owner, const
 
 /*
  * Takes a topic's (channel's, mailbox') name away. Who participates goes on with the old memory,
- * which is freed when the last one leaves; who comes with the name gets a new one. For the user
- * whose client created it, root and the broker's user. A mailbox is this client's own.
- * Errors: -EINVAL a name that can't be; -ENOENT there is none; -EPERM not one's own; -ENOTCONN,
+ * which is freed when the last one leaves; who comes with the name gets a new one. For who may
+ * administer it: the user whose client created it, root, see kickmsgd.conf(5). A mailbox is this
+ * client's own.
+ * Errors: -EINVAL a name that can't be; -ENOENT there is none; -EPERM not allowed; -ENOTCONN,
  * -ETIMEDOUT, -EPROTO as kickmsg_client_new().
  */
 int kickmsg_unlink_topic(struct kickmsg_client *client, const char *topic);
@@ -352,7 +382,8 @@ int kickmsg_publish(struct kickmsg_publisher *publisher, void *payload, size_t l
 /* Gives a loan back unpublished. Errors: -EINVAL no loan of this publisher. */
 int kickmsg_discard(struct kickmsg_publisher *publisher, void *payload);
 
-/* A message that was borrowed from the pool. Fill in nothing; the receive calls do. */
+/* A message that was borrowed from the pool, or, from a shared ring, the subscriber's copy of one.
+ * Fill in nothing; the receive calls do. */
 struct kickmsg_sample {
 	const void *data;            /* aligned to 64 bytes, read-only memory */
 	size_t len;                  /* bytes */
@@ -520,8 +551,8 @@ struct kickmsg_topic_diagnosis {
 	uint64_t reserved[4];
 };
 
-/* For participants of the topic, root and the broker's user. Errors: the common ones; -EPERM not
- * one of these; -ENOMEM, -EBUSY the broker can't look now. */
+/* For participants of the topic and who may administer it. Errors: the common ones; -EPERM not one
+ * of these; -ENOMEM, -EBUSY the broker can't look now. */
 int kickmsg_topic_diagnose(struct kickmsg_client *client, const struct kickmsg_topic_ref *topic,
 	struct kickmsg_topic_diagnosis *ret);
 
@@ -557,10 +588,10 @@ int kickmsg_topic_schema(struct kickmsg_client *client, const struct kickmsg_top
 
 /*
  * Gives the topic its schema, once: the first one wins. *ret (may be null) is what stands
- * afterwards, the caller's or an earlier one. For participants of the topic. A claim is one step of
- * the broker: who dies in it leaves nothing half done.
+ * afterwards, the caller's or an earlier one. For participants of the topic that may publish or own
+ * it. A claim is one step of the broker: who dies in it leaves nothing half done.
  * Returns 0: it stands (also when the same stood before). Errors: the common ones; -EEXIST another
- * one stands, *ret is set; -EPERM not a participant.
+ * one stands, *ret is set; -EPERM not a participant; -EACCES may not publish.
  */
 int kickmsg_claim_schema(struct kickmsg_client *client, const struct kickmsg_topic_ref *topic,
 	const struct kickmsg_schema *schema, struct kickmsg_schema *ret);

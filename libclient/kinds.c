@@ -4,15 +4,17 @@
  *
  * A member of a channel that doesn't want to hear itself isn't sent to: its publisher leaves its
  * subscriber's ring out. So its own messages push nothing out of its ring, its losses stay those
- * of others' messages, and receiving costs nobody anything.
+ * of others' messages, and receiving costs nobody anything. With a shared ring, where all see the
+ * same messages, it passes over its own (receive_shared.c).
  */
 #include <errno.h>
+#include <string.h>
 
 #include "control.h"
 
 static uint64_t all_rings(const struct kickmsg_publisher *publisher)
 {
-	return (UINT64_C(1) << publisher->attachment.region.geometry.max_subscribers) - 1;
+	return (UINT64_C(1) << publisher->attachment.region.ring_count) - 1;
 }
 
 void km_publisher_skip(struct kickmsg_publisher *publisher, struct kickmsg_subscriber *subscriber)
@@ -22,14 +24,18 @@ void km_publisher_skip(struct kickmsg_publisher *publisher, struct kickmsg_subsc
 	pthread_mutex_lock(&client->lock);
 	publisher->own = subscriber;
 	subscriber->deaf_to = publisher;
-	km_store(P1, relaxed, &publisher->rings,
-		all_rings(publisher) & ~(UINT64_C(1) << subscriber->ring_index));
+	if (subscriber->ring)
+		km_store(P1, relaxed, &publisher->rings,
+			all_rings(publisher) & ~(UINT64_C(1) << subscriber->ring_index));
+	else
+		km_store(P2, relaxed, &subscriber->own.id, publisher->id);
 	pthread_mutex_unlock(&client->lock);
 }
 
 static void unpair(struct kickmsg_publisher *publisher)
 {
 	publisher->own->deaf_to = NULL;
+	km_store(P2, relaxed, &publisher->own->own.id, 0);
 	publisher->own = NULL;
 	km_store(P1, relaxed, &publisher->rings, all_rings(publisher));
 }
@@ -79,7 +85,11 @@ KM_EXPORT int kickmsg_join_broadcast(struct kickmsg_client *client, const char *
 		return r;
 	r = km_publisher_attach(client, &advertise, &publisher);
 	if (r < 0) {
+		char why[sizeof client->error];
+
+		memcpy(why, client->error, sizeof why); /* giving back what was had clears it */
 		kickmsg_subscriber_free(subscriber);
+		memcpy(client->error, why, sizeof why);
 		return r;
 	}
 	if (options && options->skip_own)

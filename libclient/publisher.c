@@ -17,8 +17,7 @@ int km_publisher_init(
 		return -ENOMEM;
 	publisher->endpoint = endpoint;
 	publisher->id = id;
-	km_store(P1, relaxed, &publisher->rings,
-		(UINT64_C(1) << region->geometry.max_subscribers) - 1);
+	km_store(P1, relaxed, &publisher->rings, (UINT64_C(1) << region->ring_count) - 1);
 	for (uint32_t i = 0; i < KM_MAX_RINGS; i++)
 		publisher->cursors[i].head = region->geometry.ring_capacity;
 	km_slot_cache_init(&publisher->cache, region, id);

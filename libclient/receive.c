@@ -22,6 +22,8 @@ static void let_go(struct kickmsg_subscriber *subscriber, uint32_t hold)
 
 	entry->busy = false;
 	subscriber->spare = hold;
+	if (region->shared)
+		return; /* a copy: nobody else knows of it */
 	km_slot_drop(&region->slots[entry->slot], UINT64_C(1) << subscriber->ring_index);
 	km_hazard_clear(&subscriber->endpoint->held[hold]);
 }
@@ -85,6 +87,22 @@ static int take(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *re
 	return 0;
 }
 
+/* The same from a shared ring: the sample is a copy. */
+static int take_copy(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
+{
+	if (subscriber->holds[subscriber->spare].busy)
+		find_spare(subscriber);
+	uint32_t hold = subscriber->spare;
+	int r = km_shared_take(
+		subscriber, subscriber->copies + hold * subscriber->copy_stride, ret);
+	if (r == 0) {
+		subscriber->holds[hold] = (struct km_hold){ .busy = true,
+			.position = ret->ring_pos };
+		ret->hold = hold;
+	}
+	return r;
+}
+
 KM_EXPORT int kickmsg_try_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
 {
 	if (subscriber->borrowed >= subscriber->attachment.region.geometry.max_borrows)
@@ -93,7 +111,7 @@ KM_EXPORT int kickmsg_try_receive(struct kickmsg_subscriber *subscriber, struct 
 		*ret = subscriber->pending;
 		subscriber->has_pending = false;
 	} else {
-		int r = take(subscriber, ret);
+		int r = subscriber->ring ? take(subscriber, ret) : take_copy(subscriber, ret);
 
 		if (r < 0)
 			return r;
@@ -123,8 +141,10 @@ KM_EXPORT int kickmsg_sample_release(struct kickmsg_sample *sample)
 KM_EXPORT ssize_t kickmsg_try_receive_copy(
 	struct kickmsg_subscriber *subscriber, void *buf, size_t size)
 {
-	struct kickmsg_sample sample = subscriber->pending;
+	if (!subscriber->ring)
+		return km_shared_take_copy(subscriber, buf, size);
 
+	struct kickmsg_sample sample = subscriber->pending;
 	if (!subscriber->has_pending) {
 		int r = take(subscriber, &sample);
 
@@ -195,7 +215,9 @@ static ssize_t wait_for(
 	while (r == -EAGAIN) {
 		uint64_t ends;
 		int64_t until_ns = km_subscriber_rest(subscriber, deadline_ns, &ends);
-		int slept = km_waiter_sleep(region, subscriber->ring, ends, until_ns);
+		int slept = subscriber->ring
+				    ? km_waiter_sleep(region, subscriber->ring, ends, until_ns)
+				    : km_shared_sleep(subscriber, ends, until_ns);
 
 		r = try_once(subscriber, attempt);
 		if (r == -EAGAIN && slept == -ETIMEDOUT && until_ns == deadline_ns)
@@ -222,10 +244,14 @@ KM_EXPORT ssize_t kickmsg_receive_copy(
 
 KM_EXPORT uint64_t kickmsg_subscriber_lost(const struct kickmsg_subscriber *subscriber)
 {
-	uint64_t head = km_load(R2, acquire, &subscriber->ring->head);
+	uint64_t lost, waiting;
 
+	if (!subscriber->ring) {
+		km_shared_count(subscriber, &lost, &waiting);
+		return lost;
+	}
 	/* nobody but the subscriber takes, so what lies before head and wasn't taken was pushed out
 	 */
-	uint64_t lost = subscriber->lost + (head - subscriber->next);
+	lost = subscriber->lost + (km_load(R2, acquire, &subscriber->ring->head) - subscriber->next);
 	return subscriber->rejoined ? lost + km_subscriber_lost_past(subscriber) : lost;
 }

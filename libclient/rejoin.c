@@ -88,7 +88,8 @@ static void fill_request(const struct km_attachment *attachment, struct km_msg_a
 static bool is_to_be_asked(
 	const struct kickmsg_client *client, const struct km_attachment *attachment)
 {
-	if (attachment->latest == client->connection || attachment->asked || attachment->refused)
+	if (attachment->latest == client->connection || attachment->asked || attachment->refused ||
+		attachment->region.shared)
 		return false;
 	if (attachment->role == KM_ROLE_SUBSCRIBER)
 		return true;

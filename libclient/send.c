@@ -13,6 +13,7 @@
 #include "internal.h"
 #include "missed.h"
 #include "rejoin.h"
+#include "shared.h"
 #include "waiter.h"
 
 #define km_for_each_bit(index, bits)                                                               \
@@ -25,28 +26,49 @@ static void evict_from_rings_of_the_gone(struct kickmsg_publisher *publisher)
 	const struct km_region *region = &publisher->attachment.region;
 	uint64_t live = km_load(L1, acquire, &region->header->live);
 
-	for (uint32_t i = 0; i < region->geometry.max_subscribers; i++)
+	for (uint32_t i = 0; i < region->ring_count; i++)
 		if (!(live >> i & 1))
 			km_ring_drain(region, i, &publisher->endpoint->evicting);
 }
 
-static int claim(struct kickmsg_publisher *publisher, size_t len, uint32_t *ret_slot)
+/* With a shared ring, it may take the oldest messages out that lie in slots. */
+static int claim_from_shared(struct kickmsg_publisher *publisher, uint32_t *ret_slot)
+{
+	const struct km_region *region = &publisher->attachment.region;
+
+	for (uint32_t tries = 0; tries <= region->cell_mask; tries++) {
+		int voided = km_shared_void_oldest(
+			region, publisher->endpoint, publisher->cursors[0].next);
+		int r = km_slot_cache_claim(&publisher->cache, region, publisher->id, ret_slot);
+
+		/* somebody else may have been faster at the slot */
+		if (r == 0 || voided < 0)
+			return r;
+	}
+	return -EAGAIN;
+}
+
+int km_publisher_claim(struct kickmsg_publisher *publisher, size_t len, uint32_t *ret_slot)
 {
 	const struct km_region *region = &publisher->attachment.region;
 
 	if (len > region->geometry.max_payload_size)
 		return -EMSGSIZE;
 	int r = km_slot_cache_claim(&publisher->cache, region, publisher->id, ret_slot);
-	if (r == -EAGAIN) {
+	if (r == -EAGAIN && region->shared) {
+		r = claim_from_shared(publisher, ret_slot);
+	} else if (r == -EAGAIN) {
 		evict_from_rings_of_the_gone(publisher);
 		/* also when nothing was there: the broker may have been faster since the first look */
 		r = km_slot_cache_claim(&publisher->cache, region, publisher->id, ret_slot);
 	}
+	if (r == 0 && region->shared)
+		km_shared_begin_slot();
 	if (r == -EAGAIN) {
 		uint64_t live = km_load(L1, acquire, &region->header->live);
 
 		if (live & KM_LIVE_LEFT && km_publisher_move(publisher))
-			return claim(publisher, len, ret_slot);
+			return km_publisher_claim(publisher, len, ret_slot);
 		km_endpoint_count(&publisher->endpoint->failed, 1);
 		if (live & KM_LIVE_QUARANTINED)
 			r = -ESTALE;
@@ -101,7 +123,7 @@ static int carry_over(struct kickmsg_publisher *publisher, const struct kickmsg_
 {
 	const struct km_region *region = &past->attachment.region;
 	uint32_t fresh;
-	int r = claim(publisher, len, &fresh);
+	int r = km_publisher_claim(publisher, len, &fresh);
 
 	if (r == 0 && len > 0)
 		memcpy(km_region_payload(&publisher->attachment.region, fresh),
@@ -136,6 +158,10 @@ static int look(struct kickmsg_publisher *publisher, uint64_t live, uint32_t slo
 static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t len)
 {
 	const struct km_region *region = &publisher->attachment.region;
+
+	if (region->shared)
+		return km_shared_publish(publisher, slot, len);
+
 	struct km_sample_header *sample = km_region_sample(region, slot);
 	uint64_t live = km_load(L1, acquire, &region->header->live);
 	uint64_t targets = live & km_load(P1, relaxed, &publisher->rings);
@@ -163,8 +189,10 @@ static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t le
 KM_EXPORT ssize_t kickmsg_send(struct kickmsg_publisher *publisher, const void *data, size_t len)
 {
 	uint32_t slot;
-	int r = claim(publisher, len, &slot);
 
+	if (publisher->attachment.region.shared)
+		return km_shared_send(publisher, data, len);
+	int r = km_publisher_claim(publisher, len, &slot);
 	if (r < 0)
 		return r;
 	if (len > 0)
@@ -182,7 +210,7 @@ KM_EXPORT int kickmsg_loan(struct kickmsg_publisher *publisher, size_t len, void
 
 	if (publisher->loan_count == region->geometry.max_loans)
 		return len > region->geometry.max_payload_size ? -EMSGSIZE : -EDQUOT;
-	int r = claim(publisher, len, &slot);
+	int r = km_publisher_claim(publisher, len, &slot);
 	if (r < 0)
 		return r;
 	struct km_loan *loan = publisher->loans;

@@ -8,6 +8,23 @@
 #include "move.h"
 #include "wait.h"
 
+/* A page that is never written to costs nothing but addresses. */
+static int make_room_for_copies(struct kickmsg_subscriber *subscriber)
+{
+	const struct km_geometry *geometry = &subscriber->attachment.region.geometry;
+	const uint64_t line = KM_CACHE_LINE;
+	uint64_t stride = (geometry->max_payload_size + line - 1) / line * line;
+
+	subscriber->copies_memory = calloc(
+		1, ((uint64_t)geometry->max_borrows + 1) * stride + line);
+	if (!subscriber->copies_memory)
+		return -ENOMEM;
+	uintptr_t start = (uintptr_t)subscriber->copies_memory;
+	subscriber->copies = (unsigned char *)subscriber->copies_memory + (line - start % line);
+	subscriber->copy_stride = stride;
+	return 0;
+}
+
 int km_subscriber_init(struct kickmsg_subscriber *subscriber, struct km_endpoint *endpoint,
 	uint32_t ring_index, uint64_t start)
 {
@@ -18,9 +35,11 @@ int km_subscriber_init(struct kickmsg_subscriber *subscriber, struct km_endpoint
 	if (!subscriber->holds)
 		return -ENOMEM;
 	subscriber->endpoint = endpoint;
-	subscriber->ring = km_region_ring(region, ring_index);
 	subscriber->ring_index = ring_index;
 	subscriber->next = start;
+	if (region->shared)
+		return make_room_for_copies(subscriber);
+	subscriber->ring = km_region_ring(region, ring_index);
 	return 0;
 }
 
@@ -28,13 +47,17 @@ void km_subscriber_deinit(struct kickmsg_subscriber *subscriber)
 {
 	const struct km_region *region = &subscriber->attachment.region;
 
-	for (uint32_t i = 0; subscriber->holds && i <= region->geometry.max_borrows; i++)
+	for (uint32_t i = 0;
+		subscriber->ring && subscriber->holds && i <= region->geometry.max_borrows; i++)
 		if (subscriber->holds[i].busy) {
 			km_slot_drop(&region->slots[subscriber->holds[i].slot],
 				UINT64_C(1) << subscriber->ring_index);
 			km_hazard_clear(&subscriber->endpoint->held[i]);
 		}
 	free(subscriber->holds);
+	free(subscriber->copies_memory);
+	if (subscriber->attachment.observes)
+		free(subscriber->endpoint);
 	subscriber->holds = NULL;
 }
 
@@ -43,11 +66,18 @@ static int check_options(
 {
 	static const struct kickmsg_subscribe_options zero;
 
-	if (options->skip_own <= 1 && options->reserved32 == 0 &&
+	if (options->skip_own <= 1 && options->observe <= 1 && options->reserved32 == 0 &&
 		memcmp(options->reserved, zero.reserved, sizeof zero.reserved) == 0)
 		return 0;
 	return km_client_fail(
 		client, -EINVAL, "fields of the subscribe options that must be zero are not");
+}
+
+/* An observer's numbers are its own. */
+static int make_record(struct km_endpoint **ret)
+{
+	*ret = calloc(1, sizeof **ret);
+	return *ret ? 0 : -ENOMEM;
 }
 
 int km_subscriber_attach(struct kickmsg_client *client, struct km_msg_attach *request,
@@ -66,14 +96,20 @@ int km_subscriber_attach(struct kickmsg_client *client, struct km_msg_attach *re
 		request->has_wanted = 1;
 		memcpy(&request->wanted, options->schema, sizeof request->wanted);
 	}
+	request->history = options->history;
+	if (options->observe)
+		request->flags |= KM_ATTACH_OBSERVE;
 	struct kickmsg_subscriber *subscriber = calloc(1, sizeof *subscriber);
 	if (!subscriber)
 		return -ENOMEM;
+	subscriber->attachment.observes = options->observe;
 	subscriber->attachment.role = KM_ROLE_SUBSCRIBER;
 	subscriber->spin_ns = options->spin_ns;
 	r = km_attachment_ask(&subscriber->attachment, client, request, &answer, &endpoint);
 	if (r == -EPROTOTYPE && options->ret_schema_diff)
 		*options->ret_schema_diff = answer.error.detail;
+	if (r == 0 && options->observe)
+		r = make_record(&endpoint);
 	if (r == 0)
 		r = km_subscriber_init(
 			subscriber, endpoint, answer.attached.ring, answer.attached.start);
@@ -144,11 +180,15 @@ KM_EXPORT void kickmsg_subscriber_get_stats(
 	*ret = (struct kickmsg_subscriber_stats){
 		.received = subscriber->received +
 			    km_load(H2, relaxed, &subscriber->endpoint->messages),
-		.lost = kickmsg_subscriber_lost(subscriber),
-		.waiting = count_waiting(subscriber) + subscriber->has_pending,
 		.borrowed = subscriber->borrowed,
 		.ring = subscriber->ring_index,
 	};
+	if (!subscriber->ring) {
+		km_shared_count(subscriber, &ret->lost, &ret->waiting);
+		return;
+	}
+	ret->lost = kickmsg_subscriber_lost(subscriber);
+	ret->waiting = count_waiting(subscriber) + subscriber->has_pending;
 	ret->received -= subscriber->has_pending;
 }
 

@@ -263,13 +263,13 @@ int main(int argc, char **argv)
 		printf("skipped: %s\n", why);
 		return 77;
 	}
-	for (int several = 0; several < 2; several++) {
+	for (int i = 0; i < 4; i++) {
 		struct crash_world *world = crash_world_new();
-		const char *state = several ? "other rings full" : "alone";
-		const struct crash_op *op = &crash_operations[several]; /* send, loan+publish */
+		const char *state = i % 2 ? "other rings full" : "alone";
+		const struct crash_op *op = &crash_operations[i / 2]; /* send, loan+publish */
 		uint64_t point = 0;
 
-		set_up(world, several);
+		set_up(world, i % 2);
 		void *saved = crash_world_save(world, NULL);
 		while (crash_failures < 3 &&
 			try_point(world, op, state, strcmp(argv[1], "kill") == 0, point + 1)) {

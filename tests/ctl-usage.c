@@ -68,6 +68,13 @@ START_TEST(wrong_use_is_status_2_and_says_where_help_is)
 		{ "watch", "-i" },
 		{ "stats", "-i", "1" },
 		{ "stats", "-n", "1" },
+		{ "echo" },
+		{ "echo", "t", "u" },
+		{ "echo", "t", "-i", "1" },
+		{ "echo", "t", "-n", "0" },
+		{ "echo", "t", "--hex", "--raw" },
+		{ "echo", "t", "--raw", "--json" },
+		{ "info", "t", "--hex" },
 		{ "--channel", "list" },
 		{ "--channel", "--mailbox", "o", "info", "t" },
 		{ "--mailbox", "/", "info", "t" },
@@ -92,9 +99,9 @@ END_TEST
 START_TEST(help_names_every_option_and_verb)
 {
 	static const char *const words[] = { "list", "info", "stats", "watch", "clients", "schema",
-		"schema-diff", "unlink", "diagnose", "repair", "reset-rings", "reclaim", "recover",
-		"--socket", "--prefix", "--channel", "--mailbox", "--json", "-i SECONDS",
-		"-n COUNT", "--version", "--help" };
+		"schema-diff", "echo", "unlink", "diagnose", "repair", "reset-rings", "reclaim",
+		"recover", "--socket", "--prefix", "--channel", "--mailbox", "--json", "-i SECONDS",
+		"-n COUNT", "--hex", "--raw", "--version", "--help" };
 
 	test_broker_start(&broker, NULL);
 	expect(0, "--help", NULL);
@@ -121,7 +128,8 @@ START_TEST(without_a_broker_every_verb_says_so)
 		bool named = strcmp(verbs[i], "unlink") == 0;
 
 		expect(1, verbs[i], named ? "t" : NULL, NULL);
-		says("there is no broker");
+		says("there is no broker at ");
+		says(broker.socket);
 		json_object_put(json(1, verbs[i], named ? "t" : NULL, NULL));
 	}
 	test_broker_resume(&broker);

@@ -115,6 +115,10 @@ START_TEST(check_names_file_and_line)
 	ck_assert_int_ge(place_of("/etc/kickmsg/kickmsgd.conf.d/10-a.conf:3: "), 0);
 	ck_assert_int_ge(place_of("clientz"), 0);
 	ck_assert_int_eq(place_of("OK\n"), -1);
+	write_file("/etc/kickmsg/kickmsgd.conf.d/10-a.conf",
+		"[topic robot/*]\ncreate = root\npublish = root, km-no-such-user\n");
+	ck_assert_int_eq(check_config(), 1);
+	ck_assert_int_ge(place_of("10-a.conf:3: there is no user 'km-no-such-user'"), 0);
 }
 END_TEST
 

@@ -335,6 +335,11 @@ START_TEST(broker_out_of_descriptors_says_so_and_recovers)
 {
 	struct kickmsg_client *client = flow_client("c"), *second = NULL;
 	struct kickmsg_client_config config = { .socket_path = broker.socket };
+	struct kickmsg_topic_info info;
+	uint64_t cursor = 0;
+
+	/* once a second request is answered the broker has let go of what it sent with the first */
+	ck_assert_int_eq(kickmsg_topic_list(client, &cursor, &info, 1), 0);
 	rlim_t lowest = lowest_free_descriptor();
 
 	/* one is enough for neither a topic nor another client */

@@ -71,24 +71,29 @@ static void hold_some(void *unused)
 	pause();
 }
 
-static void make_damage(void)
+/* Returns the pid of the dead one. */
+static pid_t make_damage(void)
 {
 	struct kickmsg_sample sample;
+	pid_t victim = test_child_start(hold_some, NULL);
 
-	test_child_end(test_child_start(hold_some, NULL), SIGKILL);
+	test_child_end(victim, SIGKILL);
 	ck_assert(test_wait_until(flow_health("t").endpoints_dead == 2, FLOW_WAIT_MS));
 	/* the survivor takes its three, so that what is left is the dead one's alone */
 	for (int i = 0; i < 3; i++) {
 		ck_assert_int_eq(kickmsg_try_receive(subscriber, &sample), 0);
 		ck_assert_int_eq(kickmsg_sample_release(&sample), 0);
 	}
+	return victim;
 }
 
 START_TEST(without_automatic_repair_the_operator_repairs_kind_by_kind)
 {
+	char owner[64];
+
 	start("[recovery]\nautomatic = no\ninterval = 5\n");
 	expect_ctl(0, "diagnose", "t", "healthy");
-	make_damage();
+	pid_t victim = make_damage();
 	/* ticks go by, and nobody touches it */
 	for (int i = 0; i < 100; i++) {
 		struct km_health h = flow_health("t");
@@ -101,8 +106,9 @@ START_TEST(without_automatic_repair_the_operator_repairs_kind_by_kind)
 	}
 	expect_ctl(1, "diagnose", "t", "DAMAGED");
 	says("orphaned-slot: slot=");
-	says("owner=victim");
-	says(" dead age=");
+	snprintf(owner, sizeof owner, " owner=victim pid=%d uid=%d dead age=", (int)victim,
+		(int)geteuid());
+	says(owner);
 	says("stale-reference: slot=");
 	says("dead-ring: ring=1");
 	says("dead-endpoint:");
@@ -171,6 +177,16 @@ START_TEST(what_stands_still_is_named_and_no_damage)
 	ck_assert_int_eq(kickmsg_sample_release(&sample), 0);
 	ck_assert(test_wait_until(flow_ctl(output, sizeof output, "diagnose", "t", NULL) == 0 &&
 					  !strstr(output, "long-held"),
+		FLOW_WAIT_MS));
+
+	/* as if it stood in the middle of a send */
+	km_hazard_set(&publisher->endpoint->delivering, 7);
+	ck_assert(test_wait_until(flow_ctl(output, sizeof output, "diagnose", "t", NULL) == 0 &&
+					  strstr(output, "still-hazard: slot=7 "),
+		FLOW_WAIT_MS));
+	km_hazard_clear(&publisher->endpoint->delivering);
+	ck_assert(test_wait_until(flow_ctl(output, sizeof output, "diagnose", "t", NULL) == 0 &&
+					  !strstr(output, "still-hazard"),
 		FLOW_WAIT_MS));
 	stop();
 }

@@ -170,6 +170,7 @@ static const struct {
 	{ "surplus", NULL, 2, "surplus" },
 	{ "--socket", NULL, 2, "socket" },
 	{ "--socket", "", 2, "empty" },
+	{ "--config-root", NULL, 2, "config-root" },
 	{ "--socket",
 		"/tmp/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
@@ -198,7 +199,7 @@ static const struct {
 } configs[] = {
 	{ "[broker]\nsockets = /x\n", 2, "sockets" },
 	{ "[broker]\nsocket =\n", 2, "socket" },
-	{ "\n\n[borker]\nsocket = /x\n", 4, "borker" },
+	{ "\n\n[borker]\nsocket = /x\n", 3, "borker" },
 	{ "clients = 3\n", 1, "clients" },
 	{ "[limits]\nclients = many\n", 2, "many" },
 	{ "[limits]\nclients = 0\n", 2, "clients" },
@@ -253,6 +254,90 @@ START_TEST(config_sets_socket_and_command_line_goes_over_it)
 }
 END_TEST
 
+/* As a user: without privileges, in a home of its own, told nothing. The status says what failed. */
+static int be_user(int program)
+{
+	char *const argv[] = { (char[]){ "kickmsgd" }, NULL };
+	struct kickmsg_client *mine;
+	int status;
+
+	if (geteuid() == 0 && (setgid(65534) < 0 || setuid(65534) < 0))
+		return 1;
+	unsetenv("KICKMSG_SOCKET");
+	setenv("XDG_RUNTIME_DIR", broker.dir, 1);
+	pid_t pid = fork();
+	if (pid == 0) {
+		fexecve(program, argv, environ);
+		_exit(97);
+	}
+	if (!test_wait_until(kickmsg_client_new(NULL, &mine) == 0, FLOW_WAIT_MS))
+		return 2;
+	kickmsg_client_free(mine);
+	kill(pid, SIGTERM);
+	if (waitpid(pid, &status, 0) != pid || status != 0)
+		return 3;
+	return kickmsg_client_new(NULL, &mine) == -ENOENT ? 0 : 4;
+}
+
+START_TEST(default_socket_of_a_user_is_in_the_runtime_directory)
+{
+	char path[128];
+	int status;
+
+	/* a directory that goes with the test; its broker is of no use here */
+	test_broker_start(&broker, NULL);
+	ck_assert_int_eq(chmod(broker.dir, 0777), 0);
+	int program = open(kickmsgd(), O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge(program, 0);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(be_user(program));
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(status == 0, "the user's process ended with %#x", (unsigned)status);
+	snprintf(path, sizeof path, "%s/kickmsg", broker.dir);
+	struct stat st;
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 0777, 0700);
+	ck_assert_int_eq(rmdir(path), 0); /* nothing is left in it */
+	close(program);
+	flow_stop();
+}
+END_TEST
+
+START_TEST(log_level_of_the_command_line_decides_what_is_said)
+{
+	static const char *const levels[] = { "error", "info" };
+
+	for (int i = 0; i < 2; i++) {
+		char path[128], socket[128], log[4096] = "";
+		struct kickmsg_client_config config = { .socket_path = socket };
+		struct kickmsg_client *of_it;
+
+		test_broker_start(&broker, "[log]\nlevel = debug\n");
+		snprintf(path, sizeof path, "%s/said", broker.dir);
+		snprintf(socket, sizeof socket, "%s/second", broker.dir);
+		int said = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		pid_t pid = fork();
+		if (pid == 0) {
+			dup2(said, STDERR_FILENO);
+			execl(kickmsgd(), kickmsgd(), "--config", broker.config, "--socket", socket,
+				"--log-level", levels[i], (char *)NULL);
+			_exit(97);
+		}
+		ck_assert(test_wait_until(kickmsg_client_new(&config, &of_it) == 0, FLOW_WAIT_MS));
+		flow_advertise(of_it, "t", NULL);
+		kickmsg_client_free(of_it);
+		kill(pid, SIGTERM);
+		ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+		ck_assert_int_ge(pread(said, log, sizeof log - 1, 0), 0);
+		ck_assert_msg(
+			(strstr(log, "topic made") != NULL) == (i == 1), "%s: %s", levels[i], log);
+		close(said);
+		flow_stop();
+	}
+}
+END_TEST
+
 #ifndef SANITIZED /* their shadows are not */
 START_TEST(idle_broker_is_small)
 {
@@ -281,6 +366,8 @@ int main(void)
 	tcase_add_loop_test(
 		tc, config_error_names_file_and_line, 0, (int)(sizeof configs / sizeof configs[0]));
 	tcase_add_test(tc, config_sets_socket_and_command_line_goes_over_it);
+	tcase_add_test(tc, default_socket_of_a_user_is_in_the_runtime_directory);
+	tcase_add_test(tc, log_level_of_the_command_line_decides_what_is_said);
 #ifndef SANITIZED
 	tcase_add_test(tc, idle_broker_is_small);
 #endif

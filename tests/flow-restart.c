@@ -157,6 +157,17 @@ START_TEST(restart_the_dead_are_reconciled)
 }
 END_TEST
 
+/* Takes answers until the event: what was answered just before a kill may be answered again. */
+static bool event_comes(int peer)
+{
+	union km_msg answer;
+	uint32_t op = KM_OP_OK;
+
+	for (int i = 0; i < 4 && op == KM_OP_OK; i++)
+		op = test_peer_answer(peer, &answer);
+	return op == KM_OP_EVENT;
+}
+
 /* A subscriber that waits for its topic is told by the broker that comes after. */
 START_TEST(restart_who_waits_is_told)
 {
@@ -172,10 +183,10 @@ START_TEST(restart_who_waits_is_told)
 	test_manager_kill(&manager, SIGKILL);
 	test_manager_resume(&manager);
 	/* "look again": it asks anew, and hears of it when it is there */
-	ck_assert_int_eq(test_peer_answer(peer, &answer), KM_OP_EVENT);
+	ck_assert(event_comes(peer));
 	ck_assert_int_eq(test_peer_call(peer, &wait, sizeof wait, &answer), KM_OP_OK);
 	ck_assert_int_eq(kickmsg_advertise(client, "later", NULL, &later), 0);
-	ck_assert_int_eq(test_peer_answer(peer, &answer), KM_OP_EVENT);
+	ck_assert(event_comes(peer));
 	close(segment);
 	close(peer);
 	teardown();

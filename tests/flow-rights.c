@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What which user may do to whose topic: look at all, unlink and diagnose one's own, repair nothing
- * but as root or the broker's user. Needs root to become others; without, it is skipped. */
-#include <grp.h>
-#include <sys/stat.h>
-
+/* What which user may do to whose topic where no rule is written: look at all, unlink one's own, and
+ * what taking part adds to that. Needs root to become others; without, it is skipped. */
 #include "support/flow.h"
-
-#define NOBODY 65534
-#define OTHER  12345
+#include "support/user.h"
 
 static struct kickmsg_client *client;
 static struct kickmsg_publisher *publisher;
 
 static void setup(void)
 {
-	test_broker_start(&broker, "[broker]\nsocket_mode = 0666\n");
-	ck_assert_int_eq(chmod(broker.dir, 0755), 0);
+	user_start_broker("");
 	client = flow_client("root");
 	publisher = flow_advertise(client, "roots", NULL);
 }
@@ -24,26 +18,6 @@ static void teardown(void)
 {
 	kickmsg_client_free(client);
 	flow_stop();
-}
-
-/* In a child that isn't Check's. */
-#define NEED(condition)                                                                            \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			fprintf(stderr, "uid %u, line %d: %s\n", geteuid(), __LINE__, #condition); \
-			_exit(1);                                                                  \
-		}                                                                                  \
-	} while (0)
-
-static struct kickmsg_client *become(uid_t uid)
-{
-	struct kickmsg_client *mine;
-	struct kickmsg_client_config config = { .name = "mine", .socket_path = broker.socket };
-
-	NEED(setgroups(0, NULL) == 0 && setresgid(uid, uid, uid) == 0);
-	NEED(setresuid(uid, uid, uid) == 0);
-	NEED(kickmsg_client_new(&config, &mine) == 0);
-	return mine;
 }
 
 /* -EPERM, with the uid and what it may not. */
@@ -55,21 +29,9 @@ static bool is_refused(struct kickmsg_client *mine, int r, const char *says)
 	return r == -EPERM && flow_said(mine, says) && flow_said(mine, uid);
 }
 
-static int repair(const char *topic)
-{
-	struct km_msg_repair request = { .header.op = KM_OP_REPAIR, .what = KM_REPAIR_ALL };
-	int socket = test_peer_hello(broker.socket, "repairer", NULL);
-	union km_msg answer;
-
-	snprintf(request.topic, sizeof request.topic, "%s", topic);
-	int op = test_peer_call(socket, &request, sizeof request, &answer);
-	close(socket);
-	return op == KM_OP_ERROR ? answer.error.error : op;
-}
-
 static void be_a_stranger(void *argument)
 {
-	struct kickmsg_client *mine = become(*(uid_t *)argument);
+	struct kickmsg_client *mine = user_client(*(uid_t *)argument, 0);
 	struct kickmsg_topic_ref ref = { .name = "roots" };
 	struct kickmsg_topic_diagnosis health;
 	struct kickmsg_topic_stats stats;
@@ -86,12 +48,12 @@ static void be_a_stranger(void *argument)
 	NEED(is_refused(mine, kickmsg_unlink_topic(mine, "roots"), "unlink"));
 	NEED(is_refused(mine, kickmsg_topic_diagnose(mine, &ref, &health), "diagnose"));
 	NEED(kickmsg_claim_schema(mine, &ref, &schema, NULL) == -EPERM);
-	NEED(repair("roots") == -EPERM);
+	NEED(user_repair("roots", NULL) == -EPERM);
 	/* who takes part may also look at its health, but no more than that */
 	NEED(kickmsg_subscribe(mine, "roots", NULL, &subscriber) == 0);
 	NEED(kickmsg_topic_diagnose(mine, &ref, &health) == 0 && health.healthy);
 	NEED(is_refused(mine, kickmsg_unlink_topic(mine, "roots"), "unlink"));
-	NEED(repair("roots") == -EPERM);
+	NEED(user_repair("roots", NULL) == -EPERM);
 	NEED(kickmsg_topic_info(mine, &ref, &info) == 0 && info.unlinked == 0);
 	kickmsg_client_free(mine);
 	test_child_ready();
@@ -99,7 +61,7 @@ static void be_a_stranger(void *argument)
 
 static void make_and_stay(void *argument)
 {
-	struct kickmsg_client *mine = become(NOBODY);
+	struct kickmsg_client *mine = user_client(USER_A, 0);
 	struct kickmsg_publisher *p;
 
 	NEED(kickmsg_advertise(mine, argument, NULL, &p) == 0);
@@ -109,7 +71,7 @@ static void make_and_stay(void *argument)
 
 static void unlink_anothers(void *argument)
 {
-	struct kickmsg_client *mine = become(OTHER);
+	struct kickmsg_client *mine = user_client(USER_B, 0);
 
 	NEED(is_refused(mine, kickmsg_unlink_topic(mine, argument), "uid 65534's"));
 	test_child_ready();
@@ -117,7 +79,7 @@ static void unlink_anothers(void *argument)
 
 static void unlink_own(void *argument)
 {
-	struct kickmsg_client *mine = become(NOBODY);
+	struct kickmsg_client *mine = user_client(USER_A, 0);
 
 	NEED(kickmsg_unlink_topic(mine, argument) == 0);
 	test_child_ready();
@@ -134,7 +96,7 @@ static void run_child(void (*run)(void *argument), void *argument)
 
 START_TEST(stranger_may_look_and_nothing_else)
 {
-	static uid_t users[] = { NOBODY, OTHER };
+	static uid_t users[] = { USER_A, USER_B };
 
 	for (size_t i = 0; i < 2; i++)
 		run_child(be_a_stranger, &users[i]);
@@ -163,10 +125,8 @@ int main(void)
 	Suite *suite = suite_create("rights");
 	TCase *tc = tcase_create("rights");
 
-	if (geteuid() != 0) {
-		puts("SKIP: only root can become other users");
+	if (user_cannot_change())
 		return 77;
-	}
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, stranger_may_look_and_nothing_else);

@@ -5,10 +5,12 @@
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-grep -ohE '(strcmp\(key, |set_number\(parser, )"[a-z_]+"' "$1/daemon/config.c" | grep -oE '[a-z_]+"$' | tr -d '"' | sort -u >"$work/program"
+# where keys are compared, and the tables of limits and of rights
+sed -nE 's/.*(strcmp\(key, |\[KM_RIGHT_[A-Z]+\] = )"([a-z_]+)".*/\2/p; s/.*\{ "([a-z_]+)", offsetof.*/\1/p' \
+	"$1/daemon/config.c" "$1/daemon/policy.c" | sort -u >"$work/program"
 sed -nE 's/^#([a-z_]+) = .*/\1/p' "$1/systemd/kickmsgd.conf" | sort -u >"$work/example"
 sed -nE '/^# \[/,$s/^\*([a-z_]+)\*$/\1/p' "$1/man/kickmsgd.conf.5.scd" | sort -u >"$work/manual"
-[ "$(wc -l <"$work/program")" -ge 9 ] || { echo "the program's keys weren't found"; exit 1; }
+[ "$(wc -l <"$work/program")" -ge 18 ] || { echo "the program's keys weren't found"; exit 1; }
 diff "$work/program" "$work/example" || { echo "program (<) and example (>) differ"; exit 1; }
 diff "$work/program" "$work/manual" || { echo "program (<) and manual (>) differ"; exit 1; }
 "$2" --config "$1/systemd/kickmsgd.conf" --check-config >"$work/said"

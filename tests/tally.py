@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Adds up what `meson test` wrote in several build directories (testlog.json, one test a line).
 
-The last line is "N passed, N failed" and, if there were any, ", N skipped". Exits 1 when something failed;
-a log that is missing or empty is a failure too."""
+Before that it shows what the crash tests have counted (kills, points, messages, times): the lines of their
+output that aren't about one walk alone. The last line is "N passed, N failed" and, if there were any,
+", N skipped". Exits 1 when something failed; a log that is missing or empty is a failure too."""
 
 import json
 import os
+import re
 import sys
 
 PASSED = {"OK", "EXPECTEDFAIL"}
@@ -22,6 +24,14 @@ def read(path):
         return []
 
 
+def counts(test):
+    """What a crash test counted, without its walks one by one and without Check's words."""
+    details = re.compile(r" points$|^Running suite|^\d+%: |^seed | s: \d+ kills$")
+    if " / crash-" not in test["name"]:
+        return []
+    return [line for line in test.get("stdout", "").splitlines() if not details.search(line)]
+
+
 def main():
     passed, skipped, failed = 0, [], []
     for path in sys.argv[1:]:
@@ -30,6 +40,8 @@ def main():
             failed.append(f"{path}: no results")
         for test in tests:
             build = os.path.basename(os.path.dirname(os.path.dirname(path)))
+            for line in counts(test):
+                print(f"{build}: {test['name']}: {line}")
             name = f"{build}: {test['name']} ({test['result'].lower()}, {test['duration']:.1f} s)"
             if test["result"] in PASSED:
                 passed += 1

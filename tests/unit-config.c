@@ -59,8 +59,8 @@ START_TEST(to_geometry_each_bad_field_named_with_value)
 	bad("linger_ns", "18446744073709551615");
 	config.persistent = 2;
 	bad("persistent", "2");
-	config.reserved32 = 1;
-	bad("reserved", "zero");
+	config.transport = 3;
+	bad("transport", "3");
 	config.reserved[0] = 1;
 	bad("reserved", "zero");
 }

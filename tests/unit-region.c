@@ -20,6 +20,8 @@ static const struct {
 		KM_MAX_PAYLOAD },
 	{ "max_loans", offsetof(struct km_geometry, max_loans), 4, 1, KM_MAX_HOLDS },
 	{ "max_borrows", offsetof(struct km_geometry, max_borrows), 4, 1, KM_MAX_HOLDS },
+	{ "transport", offsetof(struct km_geometry, transport), 4, KM_TRANSPORT_RINGS,
+		KM_TRANSPORT_SHARED },
 };
 #define FIELDS (sizeof fields / sizeof fields[0])
 
@@ -61,7 +63,8 @@ START_TEST(geometry_check_each_field_at_its_limits)
 		ck_assert_ptr_null(km_geometry_check(&g));
 		g = with(i, fields[i].max);
 		ck_assert_ptr_null(km_geometry_check(&g));
-		uint64_t bad[] = { 0, fields[i].min - 1, fields[i].max + 1, top };
+		uint64_t bad[] = { fields[i].min > 0 ? 0 : top, fields[i].min - 1,
+			fields[i].max + 1, top };
 		for (size_t k = 0; k < 4; k++) {
 			g = with(i, bad[k]);
 			ck_assert_str_eq(km_geometry_check(&g), fields[i].name);
@@ -96,7 +99,7 @@ START_TEST(geometry_diff_and_hash_each_field_seen)
 		ck_assert_str_eq(km_geometry_diff(&base, &g), fields[i].name);
 		ck_assert_uint_ne(km_geometry_hash(&base), km_geometry_hash(&g));
 		ck_assert_uint_eq(km_geometry_field(&g, fields[i].name), fields[i].max);
-		km_geometry_limits(fields[i].name, &min, &max);
+		km_geometry_limits(&g, fields[i].name, &min, &max);
 		ck_assert(min == fields[i].min && max == fields[i].max);
 	}
 }

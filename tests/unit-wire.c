@@ -189,7 +189,8 @@ static const struct {
 	WRONG(KM_OP_HELLO, hello, prefix, 'x'),
 	WRONG(KM_OP_HELLO, hello, reserved, 1),
 	WRONG(KM_OP_ADVERTISE, attach, topic, 'x'),
-	WRONG(KM_OP_ADVERTISE, attach, reserved, 1),
+	WRONG(KM_OP_ADVERTISE, attach, history, 1),
+	WRONG(KM_OP_ADVERTISE, attach, flags, KM_ATTACH_OBSERVE),
 	WRONG(KM_OP_ADVERTISE, attach, has_geometry, 2),
 	WRONG(KM_OP_ADVERTISE, attach, geometry, 1), /* though has_geometry is 0 */
 	WRONG(KM_OP_SUBSCRIBE, attach, topic, 'x'),

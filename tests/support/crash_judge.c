@@ -64,6 +64,18 @@ static bool judge_loss(struct crash_world *world, const struct crash_op *op)
 	return true;
 }
 
+/* A message that was committed for somebody asleep, and whose sender died before the wake, is told of
+ * by the repair. (Without a futex here: crash-sleeper has a real sleeper.) */
+static bool judge_wake(const struct crash_world *world)
+{
+	const struct km_ring *ring = km_region_ring(&world->region, 1);
+
+	if (world->announced && crash_frontier(world, 1) != ring->head &&
+		ring->waiting == world->announced)
+		return crash_fail("a message waits beside a subscriber that nobody woke");
+	return true;
+}
+
 static bool drain_burst(struct crash_world *world, uint32_t subscriber, uint32_t sent, bool copy)
 {
 	uint64_t lost = kickmsg_subscriber_lost(&world->subscribers[subscriber]);
@@ -124,7 +136,7 @@ bool crash_judge_killed(struct crash_world *world, const struct crash_op *op)
 		world->publisher_state[0] = KM_PARTY_DEAD;
 	else
 		world->readers[0].state = KM_PARTY_DEAD;
-	if (!crash_reconcile_all(world) || !crash_audit(world, KM_ROLE_NONE))
+	if (!crash_reconcile_all(world) || !crash_audit(world, KM_ROLE_NONE) || !judge_wake(world))
 		return false;
 	if (world->region.header->live & !publisher)
 		return crash_fail("the dead subscriber's ring is still live");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The states in which victims begin: see crash_states.h. */
 #include "crash_states.h"
+#include "waiter.h"
 
 static void attach(struct crash_world *world, uint32_t count)
 {
@@ -88,6 +89,14 @@ static void set_last_reference(struct crash_world *world)
 	drain(world, 1);
 }
 
+/* The survivor's ring is empty, and it sleeps: whoever sends has to wake it. */
+static void set_sleeping(struct crash_world *world)
+{
+	set_plain(world);
+	drain(world, 1);
+	world->announced = km_waiter_announce(km_region_ring(&world->region, 1));
+}
+
 static void set_nobody(struct crash_world *world)
 {
 	crash_lend(world, 0, 2);
@@ -108,6 +117,7 @@ const struct crash_state crash_states[] = {
 		"loan+discard" },
 	{ "several subscribers", set_several, true, true, false },
 	{ "last reference", set_last_reference, true, true, false },
+	{ "sleeping subscriber", set_sleeping, true, true, true },
 	{ "nobody listens", set_nobody, true, false, false },
 	{ "empty ring", set_empty, false, false, true },
 };

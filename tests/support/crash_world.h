@@ -66,6 +66,7 @@ struct crash_world {
 	uint32_t lent_count[CRASH_PUBLISHERS];
 
 	uint64_t last_sequence; /* of publisher 1: after it a sleeper goes home */
+	uint32_t announced; /* subscriber 1 sleeps beside its empty ring, with this word; or 0 */
 
 	/* the victim's */
 	struct crash_message message;

@@ -129,6 +129,21 @@ printf '[limits]\ntopicz = 7\n' >"$root/etc/kickmsg/kickmsgd.conf.d/50-test.conf
 machine systemctl reload kickmsgd.service || fail "no reload"
 until_it "a typo wasn't said" said "50-test.conf:2: "
 is MainPID "$pid" || fail "a typo in the config ended the broker"
+
+echo "== rights, with users and groups that the service looks up itself"
+as_member() {
+	machine setpriv --reuid=member --regid=member --init-groups /run/traffic once
+}
+may_not() {
+	! as_member
+}
+printf '[topic *]\ncreate = @kickmsg-admin\npublish = member\n' >"$root/etc/kickmsg/kickmsgd.conf.d/50-test.conf"
+as_member || fail "a member can't create without a rule"
+machine systemctl reload kickmsgd.service || fail "no reload"
+until_it "a rule doesn't count" may_not
+said "50-test.conf:2: uid .* may not create topic" || fail "the log doesn't name the rule"
+machine usermod -aG kickmsg-admin member
+as_member || fail "who the rule names can't create"
 rm "$root/etc/kickmsg/kickmsgd.conf.d/50-test.conf"
 
 echo "== stop"

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sleep and wake at a shared ring: see bell.h for the protocol and its orders. */
+#include <errno.h>
+
+#include "bell.h"
+#include "cell.h"
+#include "waiter.h"
+
+uint32_t km_bell_announce(struct km_bell *bell)
+{
+	uint32_t old = km_load(B5, relaxed, &bell->word), word;
+
+	do
+		word = (old & ~KM_BELL_WOKEN) + KM_BELL_GENERATION;
+	while (!km_cas(B2, seq_cst, relaxed, &bell->word, &old, word));
+	return word;
+}
+
+bool km_bell_look(const struct km_region *region, uint64_t position)
+{
+	uint64_t word = km_load(B3, seq_cst, &km_region_cell(region, position)->word);
+
+	/* beyond: it was overwritten; corrupt: the read finds it. Either way, don't sleep. */
+	return km_cell_laps_ahead(word, position, region->cell_shift) != -1;
+}
+
+void km_bell_ring(struct km_bell *bell, uint32_t seen)
+{
+	if (seen & KM_BELL_WOKEN)
+		return;
+	uint32_t word = km_add(B4, seq_cst, &bell->word, KM_BELL_GENERATION) + KM_BELL_GENERATION;
+
+	km_futex_wake(&bell->word);
+	km_cas(B4, seq_cst, relaxed, &bell->word, &word, word | KM_BELL_WOKEN);
+}
+
+void km_bell_ring_anyway(struct km_bell *bell)
+{
+	km_add(B4, seq_cst, &bell->word, KM_BELL_GENERATION);
+	km_futex_wake(&bell->word);
+}
+
+int km_bell_sleep(
+	const struct km_region *region, uint64_t position, uint64_t ends, int64_t deadline_ns)
+{
+	struct km_bell *bell = region->bell;
+	uint32_t word = km_bell_announce(bell);
+
+	while (!km_bell_look(region, position) &&
+		!(km_load(L3, seq_cst, &region->header->live) & ends)) {
+		int r = km_futex_wait(&bell->word, word, deadline_ns);
+
+		if (r == -ETIMEDOUT)
+			return r;
+		/* woken, a signal, or another sleeper's announcement: the look says which */
+		word = km_load(B1, seq_cst, &bell->word);
+		if (word & KM_BELL_WOKEN)
+			break;
+	}
+	return 0;
+}

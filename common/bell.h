@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How the subscribers of a shared ring sleep and are woken: one futex word for all of them,
+ * [generation : 31 | WOKEN], in a page of its own, the only one that they may write.
+ *
+ *   subscriber: announce (one RMW: generation + 1, not WOKEN) - look again - FUTEX_WAIT
+ *   publisher:  commit - load; if not WOKEN: generation + 1 - FUTEX_WAKE (all) - mark WOKEN
+ *
+ * Invariants
+ * - WOKEN means: nobody has announced since the last wake. It is set after that wake, on exactly the
+ *   word that the wake was for, so it never hides a later sleep.
+ * - The generation moves before the wake, so a subscriber that is just about to wait does not.
+ * - Another subscriber's announcement moves the word as well; who finds it moved looks again, and
+ *   waits for the new word unless that says WOKEN.
+ * - There is no count of sleepers that the dead could leave too high. Who came back by itself leaves
+ *   the word without WOKEN, at the cost of one wake that nobody needs.
+ * - A publisher that died between its commit and its wake is made good by the reconciler.
+ *
+ * Orders
+ *   B1 load                   seq_cst             after U4 (shared.h)   } the only store -> load
+ *   B2 announce               seq_cst / relaxed   before B3             } pair, as in waiter.h
+ *   B3 second look            seq_cst             load of the cell's word
+ *   B4 bump, mark             seq_cst / relaxed   wakes are system calls; nothing to win
+ *   B5 word before announce   relaxed             B2 decides
+ */
+#pragma once
+
+#include "atomic.h"
+#include "layout.h"
+#include "region.h"
+
+#define KM_BELL_WOKEN      1u
+#define KM_BELL_GENERATION 2u
+
+/* Wakes everybody who waits for the bell, whose word was seen as `seen` (not WOKEN). */
+void km_bell_ring(struct km_bell *bell, uint32_t seen);
+
+/* For publishers, after each commit. No system call unless somebody has announced a sleep. */
+static inline void km_bell_notify(struct km_bell *bell)
+{
+	uint32_t seen = km_load(B1, seq_cst, &bell->word);
+
+	if (__builtin_expect(!(seen & KM_BELL_WOKEN), 0))
+		km_bell_ring(bell, seen);
+}
+
+/* For the reconciler, and for the end of a region: wakes all, whatever WOKEN says. */
+void km_bell_ring_anyway(struct km_bell *bell);
+
+/* Says that the caller is about to sleep; returns the word to wait for. */
+uint32_t km_bell_announce(struct km_bell *bell);
+
+/* The second look, after announce: has `position` been committed? */
+bool km_bell_look(const struct km_region *region, uint64_t position);
+
+/*
+ * Sleeps until there is a message at `position`, a bit of `ends` is in header->live, somebody rings,
+ * or `deadline_ns` on CLOCK_MONOTONIC (KM_WAIT_FOREVER: none) has passed. Signals don't end it. The
+ * caller looks for itself why it returned. Returns 0 or -ETIMEDOUT.
+ */
+int km_bell_sleep(
+	const struct km_region *region, uint64_t position, uint64_t ends, int64_t deadline_ns);

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The word of a ring's cell: which lap of the ring it was filled in last, and with what slot. Laps
+ * are compared modulo 2^40, as signed distances. */
+#pragma once
+
+#include <stdint.h>
+
+#define KM_CELL_SLOT_BITS 24
+#define KM_CELL_SLOT_MASK ((UINT64_C(1) << KM_CELL_SLOT_BITS) - 1)
+#define KM_CELL_LAP_MASK  ((UINT64_C(1) << 40) - 1)
+
+/* In a shared ring a cell may be filled without a slot. */
+#define KM_SHARED_INLINE UINT32_C(0xffffff) /* the message is in the cell's buffer of that lap */
+#define KM_SHARED_VOID   UINT32_C(0xfffffe) /* there is none: its slot was needed elsewhere */
+
+static inline uint64_t km_cell_word(uint64_t lap, uint32_t slot)
+{
+	return lap << KM_CELL_SLOT_BITS | slot;
+}
+
+static inline uint32_t km_cell_slot(uint64_t word)
+{
+	return (uint32_t)(word & KM_CELL_SLOT_MASK);
+}
+
+/* By how many laps a cell's word is ahead (positive) or behind of `position`: 0 committed at it, -1
+ * waiting for it. */
+static inline int64_t km_cell_laps_ahead(uint64_t word, uint64_t position, uint32_t shift)
+{
+	uint64_t distance = (word >> KM_CELL_SLOT_BITS) - (position >> shift);
+
+	return (int64_t)(distance << KM_CELL_SLOT_BITS) >> KM_CELL_SLOT_BITS;
+}

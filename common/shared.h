@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The shared ring: one for a topic, that publishers append to and any number of subscribers read
+ * without writing anything. For small messages and many subscribers: a message costs its publisher
+ * the same however many there are.
+ *
+ *   position p, a u64 that only grows     cell p % capacity: word [lap(p) : 40 | ref : 24], and two
+ *                                         buffers, of even laps and of odd ones
+ *   ref   INLINE  the message is in the cell's buffer [lap & 1]
+ *         a slot  it is in that slot, whose word carries RING
+ *         VOID    there is none (any more): the slot was needed elsewhere
+ *
+ *   commit  one CAS of the word at the frontier: [lap-1 | *] -> [lap | ref]
+ *   void    one CAS of a committed word: [lap | slot] -> [lap | VOID]
+ *   read    the word, the bytes, the word again: unchanged means whole
+ *
+ * Invariants
+ * - One publisher, the privileged one (header->privileged, named by the broker), writes into
+ *   buffers. At the frontier the word carries lap-1, so the buffer of `lap` was last read for lap-2,
+ *   whose readers find another word. A commit by another publisher in between makes its CAS fail,
+ *   and it writes the next cell's buffer anew.
+ * - Privilege is read once a message, and passes on only after its holder is dead or has left.
+ * - Who makes a word forget a slot (commit over it, or void) has set `evicting` before, and drops
+ *   RING from that slot's word after.
+ * - The commit CAS arbitrates a position; positions are committed in order without holes. There is
+ *   no head: what is `capacity` behind the frontier is overwritten, read or not.
+ * - hint <= frontier, as in ring.h. The first position is `capacity`, the first lap 1.
+ *
+ * Orders
+ *   U1 word load                 acquire             pairs with U4: the message's bytes
+ *   U2 fence before the bytes    release             pairs with U3: who reads one of them for an
+ *                                                    older lap finds another word at U7
+ *   U3 fence behind the bytes    acquire             pairs with U2
+ *   U4 commit and void CAS       seq_cst / relaxed   pairs with U1, C5 (reconcile.c): `evicting` is
+ *                                                    seen; store -> load with B1 (bell.h)
+ *   U5 hint load / store         acquire / release   pairs with itself: cells up to it are seen
+ *   U6 a message's bytes         relaxed             between U2 and U3: a seqlock
+ *   U7 word, second look         relaxed             behind U3
+ *   U8 privileged load / store   acquire / release   pairs with itself: the holder before is through
+ *
+ * Source of the two fences: Boehm, Can seqlocks get along with programming language memory models?,
+ * MSPC 2012.
+ *
+ * Crash points: before U4 the message isn't in, and what was written into a buffer is nobody's;
+ * after it it is. A slot that a dead publisher made a cell forget carries a stale RING.
+ *
+ * Nothing here trusts the memory: with a corrupt ring that stands still every loop ends, in
+ * -ESTALE.
+ */
+#pragma once
+
+#include <errno.h>
+#include <string.h>
+
+#include "cell.h"
+#include "endpoint.h"
+#include "region.h"
+#include "slot.h"
+
+/* The bit of a slot's word that says: some cell may name it. */
+#define KM_SLOT_RING      UINT64_C(1)
+
+#define KM_SHARED_ID_BITS 16
+
+struct km_shared_message {
+	const void *data; /* null: it is in the slot already */
+	uint64_t len;
+	uint64_t sequence;
+	uint32_t publisher_id;
+};
+
+/* What a reader learns besides the bytes. */
+struct km_shared_seen {
+	uint64_t len;
+	uint64_t sequence;
+	uint32_t publisher_id;
+	uint64_t newest; /* of -EOVERFLOW: a position that was committed to the same cell since */
+};
+
+static inline bool km_shared_is_slot(uint32_t ref)
+{
+	return ref != KM_SHARED_INLINE && ref != KM_SHARED_VOID;
+}
+
+/* Where the bytes of a message of `len` are in its cell. */
+static inline _Atomic uint64_t *km_shared_buffer(
+	const struct km_region *region, struct km_shared_cell *cell, uint64_t lap, uint64_t len)
+{
+	if (len <= sizeof(uint64_t))
+		return &cell->small[lap & 1];
+	return (_Atomic uint64_t *)((unsigned char *)(cell + 1) + (lap & 1) * region->buffer_size);
+}
+
+/* Lines that are asked for before the first of them is needed. */
+#define KM_SHARED_AHEAD (16 * KM_CACHE_LINE)
+
+static inline uint64_t km_shared_load_word(const void *from)
+{
+	uint64_t word;
+
+	memcpy(&word, from, sizeof word);
+	return word;
+}
+
+static inline void km_shared_store_word(void *to, uint64_t word)
+{
+	memcpy(to, &word, sizeof word);
+}
+
+/* Whole words; what is behind `size` in the last one is undefined. */
+static inline void km_shared_write(_Atomic uint64_t *to, const void *from, uint64_t size)
+{
+	const unsigned char *bytes = from;
+
+	for (uint64_t i = KM_CACHE_LINE; i < size && i < KM_SHARED_AHEAD; i += KM_CACHE_LINE)
+		km_prefetch_own((const unsigned char *)to + i);
+	for (; size >= KM_CACHE_LINE; size -= KM_CACHE_LINE) {
+		if (size > KM_SHARED_AHEAD)
+			km_prefetch_own((const unsigned char *)to + KM_SHARED_AHEAD);
+		km_move_line(to, bytes);
+		to += 8;
+		bytes += KM_CACHE_LINE;
+	}
+	for (; size >= 8; size -= 8, bytes += 8)
+		km_store(U6, relaxed, to++, km_shared_load_word(bytes));
+	if (size > 0) {
+		uint64_t last = 0;
+
+		memcpy(&last, bytes, size);
+		km_store(U6, relaxed, to, last);
+	}
+}
+
+static inline void km_shared_copy(void *to, const _Atomic uint64_t *from, uint64_t size)
+{
+	unsigned char *bytes = to;
+
+	for (uint64_t i = KM_CACHE_LINE; i < size && i < KM_SHARED_AHEAD; i += KM_CACHE_LINE)
+		km_prefetch_read((const unsigned char *)from + i);
+	for (; size >= KM_CACHE_LINE; size -= KM_CACHE_LINE) {
+		if (size > KM_SHARED_AHEAD)
+			km_prefetch_read((const unsigned char *)from + KM_SHARED_AHEAD);
+		km_move_line(bytes, from);
+		from += 8;
+		bytes += KM_CACHE_LINE;
+	}
+	for (; size >= 8; size -= 8, bytes += 8)
+		km_shared_store_word(bytes, km_load(U6, relaxed, from++));
+	if (size > 0) {
+		uint64_t last = km_load(U6, relaxed, from);
+
+		memcpy(bytes, &last, size);
+	}
+}
+
+static inline void km_shared_write_head(
+	struct km_shared_head *head, const struct km_shared_message *message)
+{
+	km_store(U6, relaxed, &head->sequence, message->sequence);
+	km_store(U6, relaxed, &head->about,
+		message->len << KM_SHARED_ID_BITS | message->publisher_id);
+}
+
+/* What a slot says of its message; the bytes begin at km_region_payload(). */
+static inline struct km_shared_head *km_shared_slot_head(
+	const struct km_region *region, uint32_t slot)
+{
+	return (struct km_shared_head *)km_region_sample(region, slot);
+}
+
+/* To be called between a slot's claim and the first byte written into it. */
+static inline void km_shared_begin_slot(void)
+{
+	km_fence(U2, release);
+}
+
+/* The slot that `word` makes its cell name and that is to be forgotten, as the caller's hazard; or
+ * KM_HAZARD_NONE. Errors: -ESTALE. */
+static inline int km_shared_shield_old(
+	const struct km_region *region, struct km_endpoint *endpoint, uint64_t word, uint32_t *ret)
+{
+	uint32_t old = km_cell_slot(word);
+
+	*ret = KM_HAZARD_NONE;
+	if (!km_shared_is_slot(old))
+		return 0;
+	if (old >= region->geometry.pool_size)
+		return -ESTALE;
+	km_hazard_set(&endpoint->evicting, old);
+	*ret = old;
+	return 0;
+}
+
+static inline void km_shared_drop_old(
+	const struct km_region *region, struct km_endpoint *endpoint, uint32_t old)
+{
+	if (old == KM_HAZARD_NONE)
+		return;
+	km_slot_drop(&region->slots[old], KM_SLOT_RING);
+	km_hazard_clear(&endpoint->evicting);
+}
+
+/*
+ * Appends a message: of `ref` INLINE (the caller is the privileged publisher) from message->data, of
+ * a slot, whose word carries RING and which `delivering` names, as it lies there. *next is private to
+ * the caller: behind what it committed last. Returns 0. Errors: -ESTALE the ring makes no sense.
+ */
+static inline int km_shared_commit(const struct km_region *region, struct km_endpoint *endpoint,
+	uint32_t ref, const struct km_shared_message *message, uint64_t *next)
+{
+	const uint32_t shift = region->cell_shift;
+	uint64_t p = km_load(U5, acquire, &region->shared->hint);
+	bool shielded = false;
+
+	if ((int64_t)(p - *next) < 0)
+		p = *next;
+	for (;;) {
+		struct km_shared_cell *cell = km_region_cell(region, p);
+		uint64_t word = km_load(U1, acquire, &cell->word);
+		int64_t ahead = km_cell_laps_ahead(word, p, shift);
+		uint64_t lap = p >> shift;
+		uint32_t old;
+
+		if (ahead >= 0) { /* committed at p or a lap later: go behind what is there */
+			p += ((uint64_t)ahead << shift) + 1;
+			continue;
+		}
+		if (ahead != -1 || km_shared_shield_old(region, endpoint, word, &old) < 0)
+			return -ESTALE;
+		shielded |= old != KM_HAZARD_NONE;
+		if (ref == KM_SHARED_INLINE) {
+			km_fence(U2, release);
+			km_shared_write_head(&cell->heads[lap & 1], message);
+			km_shared_write(km_shared_buffer(region, cell, lap, message->len),
+				message->data, message->len);
+		}
+		if (!km_cas(U4, seq_cst, relaxed, &cell->word, &word, km_cell_word(lap, ref)))
+			continue;
+		km_store(U5, release, &region->shared->hint, p + 1);
+		*next = p + 1;
+		km_shared_drop_old(region, endpoint, old);
+		if (shielded && old == KM_HAZARD_NONE) /* somebody else was faster at one before */
+			km_hazard_clear(&endpoint->evicting);
+		return 0;
+	}
+}
+
+/* The first position from `from` on, which is not beyond it, that carries no message. Errors:
+ * -ESTALE. */
+static inline int km_shared_frontier(
+	const struct km_region *region, uint64_t from, uint64_t *ret_position)
+{
+	uint64_t p = km_load(U5, acquire, &region->shared->hint);
+
+	if ((int64_t)(p - from) < 0)
+		p = from;
+	/* as many as there are cells, and as many more as others may commit meanwhile */
+	for (uint64_t budget = 2 * ((uint64_t)region->cell_mask + 1) + 16; budget > 0; budget--) {
+		uint64_t word = km_load(U1, acquire, &km_region_cell(region, p)->word);
+		int64_t ahead = km_cell_laps_ahead(word, p, region->cell_shift);
+
+		if (ahead < -1)
+			return -ESTALE;
+		if (ahead == -1)
+			break;
+		p += ((uint64_t)ahead << region->cell_shift) + 1;
+	}
+	*ret_position = p;
+	return 0;
+}
+
+/*
+ * For a publisher that finds no slot free: takes the oldest message that lies in a slot out of the
+ * ring. Returns 0: one was; -ENOENT: none is there. Errors: -ESTALE.
+ */
+static inline int km_shared_void_oldest(
+	const struct km_region *region, struct km_endpoint *endpoint, uint64_t next)
+{
+	const uint64_t capacity = (uint64_t)region->cell_mask + 1;
+	uint64_t frontier;
+	int r = km_shared_frontier(region, next, &frontier);
+
+	for (uint64_t p = frontier - capacity; r == 0 && p != frontier; p++) {
+		struct km_shared_cell *cell = km_region_cell(region, p);
+		uint64_t word = km_load(U1, acquire, &cell->word);
+		uint32_t old;
+
+		r = km_shared_shield_old(region, endpoint, word, &old);
+		if (r < 0 || old == KM_HAZARD_NONE)
+			continue;
+		if (km_cas(U4, seq_cst, relaxed, &cell->word, &word,
+			    (word & ~KM_CELL_SLOT_MASK) | KM_SHARED_VOID)) {
+			km_shared_drop_old(region, endpoint, old);
+			return 0;
+		}
+		km_hazard_clear(&endpoint->evicting);
+	}
+	return r < 0 ? r : -ENOENT;
+}
+
+/* What became of a message whose word was [lap | ref] and now is `word`. */
+static inline int km_shared_overtaken(const struct km_region *region, uint64_t word,
+	uint64_t position, struct km_shared_seen *ret)
+{
+	int64_t ahead = km_cell_laps_ahead(word, position, region->cell_shift);
+
+	if (ahead < 0)
+		return -ESTALE;
+	if (ahead == 0) /* the same lap: its slot was taken away */
+		return -ENODATA;
+	ret->newest = position + ((uint64_t)ahead << region->cell_shift);
+	return -EOVERFLOW;
+}
+
+/*
+ * Copies the message at `position` to buf. What buf has is undefined unless this returns 0: whole.
+ * Errors: -EAGAIN it isn't there yet; -EOVERFLOW it was overwritten, ret->newest; -ENODATA it was
+ * voided; -EMSGSIZE it is longer than `size` (`ret` is filled in); -ESTALE.
+ */
+static inline int km_shared_read(const struct km_region *region, uint64_t position, void *buf,
+	uint64_t size, struct km_shared_seen *ret)
+{
+	struct km_shared_cell *cell = km_region_cell(region, position);
+	const uint64_t lap = position >> region->cell_shift;
+	uint64_t word = km_load(U1, acquire, &cell->word);
+	int64_t ahead = km_cell_laps_ahead(word, position, region->cell_shift);
+	uint32_t ref = km_cell_slot(word);
+	const struct km_shared_head *head;
+	int r = 0;
+
+	if (ahead == -1) {
+		/* who polls has the bytes' line on its way together with the word's */
+		if (region->buffer_size)
+			km_prefetch_read(km_shared_buffer(region, cell, lap, UINT64_MAX));
+		return -EAGAIN;
+	}
+	if (ahead != 0 || ref == KM_SHARED_VOID)
+		return km_shared_overtaken(region, word, position, ret);
+	if (ref != KM_SHARED_INLINE && ref >= region->geometry.pool_size)
+		return -ESTALE;
+	head = ref == KM_SHARED_INLINE ? &cell->heads[lap & 1] : km_shared_slot_head(region, ref);
+	ret->sequence = km_load(U6, relaxed, &head->sequence);
+	uint64_t about = km_load(U6, relaxed, &head->about);
+	ret->len = about >> KM_SHARED_ID_BITS;
+	ret->publisher_id = (uint32_t)(about & ((1u << KM_SHARED_ID_BITS) - 1));
+	if (ret->len > region->geometry.max_payload_size)
+		r = -ESTALE; /* or torn */
+	else if (ret->len > size)
+		r = -EMSGSIZE;
+	else if (ref == KM_SHARED_INLINE)
+		km_shared_copy(buf, km_shared_buffer(region, cell, lap, ret->len), ret->len);
+	else
+		km_shared_copy(
+			buf, (const _Atomic uint64_t *)km_region_payload(region, ref), ret->len);
+	km_fence(U3, acquire);
+	uint64_t again = km_load(U7, relaxed, &cell->word);
+	return again == word ? r : km_shared_overtaken(region, again, position, ret);
+}

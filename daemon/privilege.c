@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The privilege of a shared ring: see privilege.h. */
+#include "privilege.h"
+#include "atomic.h"
+#include "shared.h"
+
+static void grant(struct km_topic *topic, uint32_t id)
+{
+	topic->privileged = id;
+	km_store(U8, release, &topic->region.header->privileged, id);
+}
+
+void km_privilege_offer(struct km_member *member)
+{
+	if (member->topic->region.shared && member->topic->privileged == 0)
+		grant(member->topic, member->id);
+}
+
+void km_privilege_pass_on(struct km_topic *topic, const struct km_member *from)
+{
+	const struct km_member *member, *heir = NULL;
+
+	if (!topic->region.shared || from->role != KM_ROLE_PUBLISHER ||
+		topic->privileged != from->id)
+		return;
+	/* newest first */
+	LIST_FOREACH (member, &topic->members, of_topic)
+		if (member->role == KM_ROLE_PUBLISHER && member->state == KM_PARTY_LIVE)
+			heir = member;
+	grant(topic, heir ? heir->id : 0);
+}
+
+void km_privilege_restore(struct km_topic *topic)
+{
+	const struct km_member *member, *heir = NULL;
+
+	if (!topic->region.shared)
+		return;
+	/* the broker before wrote it, and who of those that could write there lied about it would
+	 * spoil its own topic alone */
+	uint32_t id = km_load(U8, acquire, &topic->region.header->privileged);
+
+	topic->privileged = 0;
+	LIST_FOREACH (member, &topic->members, of_topic) {
+		if (member->role != KM_ROLE_PUBLISHER)
+			continue;
+		if (member->id == id)
+			topic->privileged = id;
+		if (member->state == KM_PARTY_LIVE)
+			heir = member;
+	}
+	if (topic->privileged == 0)
+		grant(topic, heir ? heir->id : 0);
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Publishing to a shared ring (shared.h).
+ *
+ * The privileged publisher's send() writes the bytes into the next cell's buffer and commits: one
+ * locked instruction, no slot. What others send, and every loan, goes by a slot:
+ *
+ *   claim (S1) - fence (U2) - write - delivering = slot (H1) - W = RING (S3) - commit (U4) - drop RING
+ *   of the slot whose cell it was (S4) - ring the bell (B1) - delivering, evicting = none (H1)
+ *
+ * A loan's bytes are written by its user, with plain stores. A reader that was overtaken may meet
+ * them; it throws away what it read.
+ */
+#include <errno.h>
+
+#include "bell.h"
+#include "internal.h"
+#include "shared.h"
+
+static bool is_given_up(const struct km_region *region)
+{
+	return km_load(L1, acquire, &region->header->live) & KM_LIVE_QUARANTINED;
+}
+
+/* Inlined: half of its work is decided by `ref`. */
+static km_always_inline int commit(
+	struct kickmsg_publisher *publisher, uint32_t ref, const struct km_shared_message *message)
+{
+	const struct km_region *region = &publisher->attachment.region;
+	struct km_endpoint *endpoint = publisher->endpoint;
+	int r = km_shared_commit(region, endpoint, ref, message, &publisher->cursors[0].next);
+
+	if (r == 0)
+		km_bell_notify(region->bell);
+	else
+		km_hazard_clear(&endpoint->evicting);
+	km_endpoint_count(&endpoint->messages, 1);
+	return r;
+}
+
+int km_shared_publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t len)
+{
+	const struct km_region *region = &publisher->attachment.region;
+	struct km_endpoint *endpoint = publisher->endpoint;
+	struct km_shared_message message = { .len = len, .publisher_id = publisher->id };
+
+	if (is_given_up(region)) {
+		km_slot_drop(&region->slots[slot], KM_SLOT_ID_MASK);
+		return -ESTALE;
+	}
+	message.sequence = ++publisher->sequence;
+	km_shared_write_head(km_shared_slot_head(region, slot), &message);
+	km_hazard_set(&endpoint->delivering, slot);
+	km_slot_send(&region->slots[slot], KM_SLOT_RING);
+	int r = commit(publisher, slot, &message);
+	if (r < 0)
+		km_slot_drop(&region->slots[slot], KM_SLOT_RING);
+	km_hazard_clear(&endpoint->delivering);
+	km_slot_cache_remember(&publisher->cache, region, slot);
+	return r;
+}
+
+static ssize_t send_inline(struct kickmsg_publisher *publisher, const void *data, size_t len)
+{
+	struct km_shared_message message = {
+		.data = data,
+		.len = len,
+		.publisher_id = publisher->id,
+	};
+
+	if (is_given_up(&publisher->attachment.region))
+		return -ESTALE;
+	message.sequence = ++publisher->sequence;
+	int r = commit(publisher, KM_SHARED_INLINE, &message);
+	return r < 0 ? r : (ssize_t)len;
+}
+
+ssize_t km_shared_send(struct kickmsg_publisher *publisher, const void *data, size_t len)
+{
+	const struct km_region *region = &publisher->attachment.region;
+	uint32_t slot;
+
+	/* once a message: see shared.h */
+	if (len <= region->geometry.max_payload_size &&
+		km_load(U8, acquire, &region->header->privileged) == publisher->id)
+		return send_inline(publisher, data, len);
+	int r = km_publisher_claim(publisher, len, &slot);
+	if (r < 0)
+		return r;
+	km_shared_write((_Atomic uint64_t *)km_region_payload(region, slot), data, len);
+	r = km_shared_publish(publisher, slot, len);
+	return r < 0 ? r : (ssize_t)len;
+}
