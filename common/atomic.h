@@ -83,6 +83,9 @@ static inline void km_move_line(void *to, const void *from)
 #endif
 }
 
+/* What a hot path is made of; the compiler knows then what its constant arguments decide. */
+#define km_always_inline inline __attribute__((always_inline))
+
 /* Hints that a line is about to be written (read): they cost nothing when they are wrong. */
 #define km_prefetch_write(ptr) __builtin_prefetch(ptr, 1, 3)
 #define km_prefetch_read(ptr)  __builtin_prefetch(ptr, 0, 3)

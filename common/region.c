@@ -251,6 +251,7 @@ static void lay_out(struct km_region *ret, void *control, const struct km_geomet
 		.geometry = *geometry,
 	};
 	if (is_shared(geometry)) {
+		ret->sole = geometry->max_publishers == 1;
 		ret->shared = behind;
 	} else {
 		ret->rings = behind;

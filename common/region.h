@@ -15,6 +15,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "layout.h"
 
 struct km_region {
@@ -25,6 +27,7 @@ struct km_region {
 	struct km_bell *bell;          /* of a shared ring; who maps it sets it */
 	unsigned char *payload; /* [geometry.pool_size], payload_stride bytes each; may be null */
 	uint64_t ring_stride;
+	bool sole;            /* a shared ring whose publisher can have no rival */
 	uint64_t cell_stride; /* of the shared ring */
 	uint64_t buffer_size; /* of each of a shared cell's two buffers; 0: there are none */
 	uint64_t payload_stride;
