@@ -10,8 +10,9 @@
  *   L2 set or clear a ring's bit  release   pairs with L1
  *   L3 give the region up: set the top bit, then wake all; a sleeper announces, then looks
  *                                 seq_cst   pairs with W1, W2
- * `explore orders` finds no trace that needs L1 and L2 (the commit CAS reads the newest cell
- * whatever was seen before); they cost nothing on x86-64 and one load on arm64, and stay.
+ * L3 can't be weaker (`explore orders`, scenario given_up). No trace needs L1 and L2 (the commit CAS
+ * reads the newest cell whatever was seen before); they cost nothing on x86-64 and one load on arm64,
+ * and stay.
  */
 #pragma once
 

@@ -17,34 +17,15 @@
 #include "attach.h"
 #include "cleanup.h"
 #include "keep.h"
+#include "live.h"
 #include "log.h"
 #include "member.h"
 #include "naming.h"
 #include "quarantine.h"
 #include "recover.h"
-#include "ring.h"
 #include "segment.h"
 #include "session.h"
 #include "topic.h"
-#include "waiter.h"
-
-/* Makes a subscriber's ring ready and lets messages in. Errors: -ESTALE. */
-static int open_ring(struct km_member *member)
-{
-	struct km_topic *topic = member->topic;
-	struct km_ring *ring = km_region_ring(&topic->region, member->ring);
-	_Atomic uint32_t evicting; /* nobody's: see reconcile.c */
-
-	km_hazard_clear(&evicting);
-	int r = km_ring_drain(&topic->region, member->ring, &evicting);
-	if (r < 0)
-		return r;
-	km_waiter_retract(ring); /* its last owner may have died asleep */
-	member->start = km_load(R2, acquire, &ring->head);
-	topic->live |= UINT64_C(1) << member->ring;
-	km_store(L2, release, &topic->region.header->live, topic->live);
-	return 0;
-}
 
 static int send_attached(struct km_member *member, int segment_fd)
 {
@@ -110,7 +91,9 @@ static void attach(struct km_session *session, struct km_topic *topic, enum km_r
 			topic->key.name, role_name, strerror(-r));
 		return;
 	}
-	r = role == KM_ROLE_SUBSCRIBER ? open_ring(member) : 0;
+	r = role == KM_ROLE_SUBSCRIBER
+		    ? km_live_open(&topic->region, member->ring, &topic->live, &member->start)
+		    : 0;
 	if (r < 0) {
 		km_topic_quarantine(topic, "a ring's head and cells contradict each other");
 		km_session_refuse(session, topic, -ENOENT,

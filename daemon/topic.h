@@ -34,9 +34,6 @@ void km_topic_set_schema(struct km_topic *topic, const struct km_schema *schema)
 /* Bytes of both segments. */
 uint64_t km_topic_size(const struct km_geometry *geometry);
 
-/* Wakes every subscriber of the topic that sleeps. */
-void km_topic_wake_sleepers(struct km_topic *topic);
-
 /* Gives the name free for a new topic; takes part in no lookup from then on. */
 void km_topic_forget_name(struct km_topic *topic);
 

@@ -171,8 +171,10 @@ START_TEST(restart_who_waits_is_told)
 	ck_assert_int_eq(test_peer_call(peer, &wait, sizeof wait, &answer), KM_OP_OK);
 	test_manager_kill(&manager, SIGKILL);
 	test_manager_resume(&manager);
-	/* "look again": it asks anew, and hears of it when it is there */
-	ck_assert_int_eq(test_peer_answer(peer, &answer), KM_OP_EVENT);
+	/* "look again": it asks anew, and hears of it when it is there. A broker that was killed
+	 * between its answer and taking the request away answers again: the library drops that */
+	int op = test_peer_answer(peer, &answer);
+	ck_assert_int_eq(op == KM_OP_OK ? test_peer_answer(peer, &answer) : op, KM_OP_EVENT);
 	ck_assert_int_eq(test_peer_call(peer, &wait, sizeof wait, &answer), KM_OP_OK);
 	ck_assert_int_eq(kickmsg_advertise(client, "later", NULL, &later), 0);
 	ck_assert_int_eq(test_peer_answer(peer, &answer), KM_OP_EVENT);
