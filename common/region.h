@@ -16,6 +16,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "layout.h"
 
 struct km_region {
@@ -64,8 +66,12 @@ uint64_t km_geometry_payload_size(const struct km_geometry *geometry);
 /* Bytes of an endpoint record, a multiple of KM_CACHE_LINE. */
 uint64_t km_geometry_endpoint_size(const struct km_geometry *geometry, enum km_role role);
 
-/* The pool below which `send` can meet an empty one with everybody within their limits. */
-uint64_t km_geometry_needed_pool(const struct km_geometry *geometry);
+/*
+ * The pool below which `send` can meet an empty one with everybody within their limits. `uneven`:
+ * subscribers may skip their own messages (of a broadcast). Rings of the gone need nothing: who
+ * finds no slot free empties them first.
+ */
+uint64_t km_geometry_needed_pool(const struct km_geometry *geometry, bool uneven);
 
 /* Writes a new region into zeroed memory; the magic last. `geometry` must be good. */
 void km_region_format(void *control, const struct km_geometry *geometry, const char *region_name,

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * explore all [SECONDS]          every scenario, all runs within its bounds; the test
- * explore deep SECONDS [SEED]    half the time all runs within wider bounds, then random runs, of all scenarios in turn
+ * explore deep SECONDS [SEED]    half the time wider bounds, then random runs, all scenarios in turn
  * explore run SCENARIO [INTERRUPTIONS [OLD_READS [SECONDS]]]
  * explore orders [SECONDS]       each memory order of the product weakened, one at a time
  * explore weaken LABEL KIND ORDER SCENARIO [INTERRUPTIONS [OLD_READS [SECONDS]]]   one of them, as "run"
- * explore caught [SCENARIO...]   for a build with a fault: 0 when a scenario catches it and the run fails again the same way
+ * explore caught [SCENARIO...]   for a build with a fault: 0 when it is caught, and again by replay
  * explore litmus                 is the memory C11's? small programs whose outcomes are known
  * explore replay SCENARIO CHOICES
  * explore list
