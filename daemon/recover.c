@@ -29,6 +29,7 @@
 #include "health.h"
 #include "keep.h"
 #include "lifetime.h"
+#include "live.h"
 #include "log.h"
 #include "member.h"
 #include "quarantine.h"
@@ -205,7 +206,7 @@ void km_topic_tend(struct km_topic *topic)
 	/* A publisher may have died between its commit and its wake. That is nothing to keep for the
 	 * operator: the subscriber would sleep on beside its message. */
 	if (!may_repair)
-		km_topic_wake_sleepers(topic);
+		km_live_wake_all(&topic->region);
 	int r = km_topic_recover(topic, &recovery);
 	if (recovery.settled > 0)
 		km_health_look_again(topic);

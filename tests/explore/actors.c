@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Publishers and subscribers: see actors.h. Compiled as one piece with the product's sources,
  * against the explorer's atomics. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cast.h"
-#include "waiter.h"
 
 /* --- publishers --- */
 
@@ -22,6 +22,8 @@ void actor_publish(int index, void *payload)
 	ex_call(CALL_LIMIT);
 	party->loan = 0;
 	int r = kickmsg_publish(publisher, payload, 16);
+	if (r == -ESTALE && world.giving_up)
+		return;
 	if (r < 0)
 		ex_fail("kickmsg_publish: %d", r);
 	party->finished = sequence;
@@ -35,7 +37,8 @@ bool actor_lend(int index, void **ret_payload)
 	ex_call(CALL_LIMIT);
 	int r = kickmsg_loan(publisher, 16, ret_payload);
 	/* a look for a free slot may be old: the pool may seem empty for a while */
-	if (r < 0 && !(r == -EAGAIN && (world.tight || ex.old_reads > 0)))
+	if (r < 0 && !(r == -EAGAIN && (world.tight || ex.old_reads > 0)) &&
+		!(r == -ESTALE && world.giving_up))
 		ex_fail("kickmsg_loan: %d", r);
 	if (r < 0)
 		return false;
@@ -151,9 +154,22 @@ static bool receive(const struct actor *actor, struct kickmsg_sample *ret)
 	ex_call(CALL_LIMIT);
 	int r = actor->flags & ACTOR_SLEEPS ? kickmsg_receive(subscriber, -1, ret)
 					    : kickmsg_try_receive(subscriber, ret);
-	if (r < 0 && r != -EAGAIN)
+	if (r < 0 && r != -EAGAIN && !(r == -ESTALE && world.giving_up))
 		ex_fail("kickmsg_receive: %d", r);
 	return r == 0;
+}
+
+/* While others are at work: no more lost than there were, no more waiting than fit. */
+static void check_numbers(int index)
+{
+	struct world_party *party = actor_subscriber(index);
+	struct kickmsg_subscriber_stats stats;
+
+	kickmsg_subscriber_get_stats(subscribers[index], &stats);
+	if (stats.received != party->received || stats.waiting > world.shape.capacity ||
+		stats.received + stats.lost > world.frontier[party->ring] - party->start)
+		ex_fail("loss count: subscriber %d: %lu received, %lu lost, %lu wait; it took %lu",
+			index, stats.received, stats.lost, stats.waiting, party->received);
 }
 
 static void receive_copy(const struct actor *actor)
@@ -168,6 +184,7 @@ static void receive_copy(const struct actor *actor)
 		ex_fail("torn: subscriber %d copied %lx.%lx, %zd bytes", actor->index, words[0],
 			words[1], r);
 	check_order(actor_subscriber(actor->index), words[0]);
+	check_numbers(actor->index);
 }
 
 static bool is_joined(void *argument)

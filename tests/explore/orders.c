@@ -44,6 +44,8 @@ static const struct {
 	{ "W2", "cas", "acq_rel", "sleep_wake" },
 	{ "W3", "load", "acquire", "sleep_wake" },
 	{ "C5", "load", "relaxed", "old_looks" },
+	{ "L3", "load", "acquire", "given_up" },
+	{ "L3", "store", "release", "given_up" },
 };
 
 static struct variant variants[MAX_VARIANTS];

@@ -140,6 +140,16 @@ void world_make(const struct world_shape *shape)
 		world.frontier[i] = shape->capacity;
 }
 
+uint64_t *world_spot(uint32_t index)
+{
+	return (uint64_t *)&world.region->slots[index].word;
+}
+
+void *world_payload(uint32_t index)
+{
+	return km_region_payload(world.region, index);
+}
+
 void world_save(void)
 {
 	mark_places();

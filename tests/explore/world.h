@@ -11,7 +11,7 @@
  *   double free     a drop of what wasn't there; a word that lost what a living owner has
  *   eviction        from a ring that isn't full and whose subscriber lives
  *   torn, order     a sample that isn't what was published; one twice, or out of its publisher's order
- *   lost wake-up    a subscriber asleep with an unread message of a finished publish
+ *   lost wake-up    a subscriber asleep with an unread message of a finished publish, or on a region that was given up
  *   loss count      received + lost isn't what was committed to the ring since it joined
  *   leak            at the end, after reconcile, a slot that isn't free, a hazard that still stands
  */
@@ -65,7 +65,10 @@ struct world {
 	uint64_t in_cell[WORLD_MAX_RINGS][WORLD_MAX_CAPACITY];
 	uint64_t opened[WORLD_MAX_RINGS]; /* its head when its live bit was set */
 	unsigned deaths, leaves, passes;
-	bool tight; /* an empty pool is no fault */
+	uint64_t live;  /* what the broker knows of rings that are live */
+	bool giving_up; /* the broker has begun to give the region up; */
+	bool given_up;  /* ended */
+	bool tight;     /* an empty pool is no fault */
 };
 
 extern struct world world;
@@ -75,6 +78,11 @@ extern struct world world;
 void world_make(const struct world_shape *shape);
 void world_save(void);
 void world_restore(void);
+
+/* For programs that know of no topic (litmus.c): a shared word that is 0 after world_make(), and
+ * payload, both of slot `index`. */
+uint64_t *world_spot(uint32_t index);
+void *world_payload(uint32_t index);
 
 /* Zeroed memory that is restored with the rest. */
 void *world_private(uint64_t size);
