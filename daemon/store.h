@@ -39,7 +39,6 @@ struct km_stored {
 struct km_store {
 	bool active;   /* there is a manager */
 	int listen_fd; /* from the manager, or -1 */
-	void *library; /* libsystemd */
 	int (*notify)(int pid, int unset, const char *state, const int *fds, unsigned count);
 	struct km_stored *stored; /* what came with the start, sorted */
 	size_t stored_count;

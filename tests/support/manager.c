@@ -68,7 +68,7 @@ static void keep(struct test_manager *manager, const char *name, int fd)
 /* One message. False: there is none. */
 static bool take_message(struct test_manager *manager)
 {
-	char text[512] = "", name[64] = "stored";
+	char text[2048] = "", name[64] = "stored";
 	union {
 		char bytes[CMSG_SPACE(8 * sizeof(int))];
 		struct cmsghdr align;
@@ -88,6 +88,11 @@ static bool take_message(struct test_manager *manager)
 		return false;
 	}
 	text[n] = '\0';
+	if (manager->said_size + (size_t)n + 2 < sizeof manager->said) {
+		memcpy(manager->said + manager->said_size, text, (size_t)n + 1);
+		manager->said_size += (size_t)n;
+		strcpy(manager->said + manager->said_size++, "\n");
+	}
 	const char *named = strstr(text, "FDNAME=");
 	if (named)
 		sscanf(named, "FDNAME=%63[^\n]", name);
@@ -164,6 +169,8 @@ void test_manager_resume_unready(struct test_manager *manager)
 		program = TEST_KICKMSGD;
 	pthread_mutex_lock(&manager->lock);
 	manager->starts++;
+	manager->said_size = 0;
+	manager->said[0] = '\0';
 	manager->pid = fork();
 	must(manager->pid >= 0, "fork");
 	if (manager->pid > 0) {
@@ -182,6 +189,19 @@ void test_manager_resume_unready(struct test_manager *manager)
 	hand_over(manager);
 	execl(program, program, "--config", manager->config, (char *)NULL);
 	_exit(98);
+}
+
+int test_manager_fail(struct test_manager *manager)
+{
+	int status = -1;
+
+	test_manager_resume_unready(manager);
+	must(test_wait_until(
+		     waitpid(manager->pid, &status, WNOHANG) == manager->pid, READY_LIMIT_MS),
+		"the broker doesn't end");
+	manager->pid = 0;
+	test_manager_hear(manager);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 void test_manager_resume(struct test_manager *manager)
@@ -230,6 +250,25 @@ void test_manager_hear(struct test_manager *manager)
 {
 	while (take_message(manager))
 		;
+}
+
+long test_manager_said(struct test_manager *manager, const char *text)
+{
+	pthread_mutex_lock(&manager->lock);
+	const char *found = strstr(manager->said, text);
+	pthread_mutex_unlock(&manager->lock);
+	return found ? found - manager->said : -1;
+}
+
+long test_manager_said_last(struct test_manager *manager, const char *text)
+{
+	const char *found, *last = NULL;
+
+	pthread_mutex_lock(&manager->lock);
+	for (found = manager->said; (found = strstr(found, text)); found++)
+		last = found;
+	pthread_mutex_unlock(&manager->lock);
+	return last ? last - manager->said : -1;
 }
 
 size_t test_manager_stored(struct test_manager *manager, char kind)

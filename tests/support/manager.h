@@ -12,7 +12,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define MANAGER_MAX_FDS 4096
+#define MANAGER_MAX_FDS   4096
+#define MANAGER_SAID_SIZE (1 << 18)
 
 struct manager_fd {
 	int fd;
@@ -32,8 +33,10 @@ struct test_manager {
 	_Atomic bool ending;
 	_Atomic unsigned ready; /* READY=1 messages */
 	_Atomic unsigned starts;
-	_Atomic unsigned watchdogs;                /* WATCHDOG=1 messages */
-	char status[128];                          /* the last STATUS=, under the lock */
+	_Atomic unsigned watchdogs;   /* WATCHDOG=1 messages */
+	char status[128];             /* the last STATUS=, under the lock */
+	char said[MANAGER_SAID_SIZE]; /* all of this broker's messages, likewise */
+	size_t said_size;
 	struct manager_fd stored[MANAGER_MAX_FDS]; /* under the lock */
 	size_t stored_count;
 };
@@ -51,6 +54,14 @@ void test_manager_resume_unready(struct test_manager *manager);
 
 /* Takes all that the broker has said until now. */
 void test_manager_hear(struct test_manager *manager);
+
+/* Where the last broker said this, counted in bytes from its start; -1: it didn't. The same of the
+ * last time that it did. */
+long test_manager_said(struct test_manager *manager, const char *text);
+long test_manager_said_last(struct test_manager *manager, const char *text);
+
+/* Starts one that will not do; returns its exit status once it has ended. */
+int test_manager_fail(struct test_manager *manager);
 
 /* How many descriptors are stored, and how many of them begin with this letter. */
 size_t test_manager_stored(struct test_manager *manager, char kind);

@@ -81,6 +81,36 @@ machine setpriv --reuid=member --regid=member --init-groups /run/traffic once ||
 machine setpriv --reuid=stranger --regid=stranger --init-groups /run/traffic once 2>/dev/null &&
 	fail "a stranger can connect"
 
+echo "== the journal has fields"
+# entries KIND FIELD: that field of the entries of a kind of daemon/log_event.h
+entries() {
+	machine journalctl --sync
+	machine journalctl --output cat --output-fields="$2" \
+		"MESSAGE_ID=$(sed -nE "s/^\tX\($1, \"([0-9a-f]+)\"\).*/\1/p" "$source/daemon/log_event.h")"
+}
+member=$(machine id -u member)
+entries TOPIC_MADE KICKMSG_TOPIC | grep -q '^traffic[0-9]*$' || fail "no KICKMSG_TOPIC"
+entries TOPIC_MADE KICKMSG_REGION | grep -q '^/kickmsg_traffic[0-9]*$' || fail "no KICKMSG_REGION"
+entries TOPIC_MADE KICKMSG_CLIENT | grep -q '^traffic' || fail "no KICKMSG_CLIENT"
+entries TOPIC_MADE KICKMSG_PID | grep -q '^[0-9]*$' || fail "no KICKMSG_PID"
+entries TOPIC_MADE KICKMSG_UID | grep -qx "$member" || fail "no KICKMSG_UID"
+entries TOPIC_MADE PRIORITY | grep -qx 6 || fail "no PRIORITY"
+entries TOPIC_MADE CODE_FILE | grep -q 'daemon/topic\.c$' || fail "no CODE_FILE"
+entries TOPIC_MADE MESSAGE | grep -q '^topic made' || fail "no MESSAGE"
+entries TOPIC_MADE SYSLOG_IDENTIFIER | grep -qx kickmsgd || fail "no SYSLOG_IDENTIFIER"
+entries TOPIC_MADE _SYSTEMD_UNIT | grep -qx kickmsgd.service || fail "not the service's"
+machine journalctl -x -u kickmsgd.service --no-pager >"$machine_dir.catalog"
+grep -q 'Subject: A kickmsg topic was made' "$machine_dir.catalog" || fail "no entry of the catalog"
+grep -q 'What to do: ' "$machine_dir.catalog" || fail "the catalog says nothing of what to do"
+rm "$machine_dir.catalog"
+
+echo "== who nags doesn't flood it"
+machine setpriv --reuid=member --regid=member --init-groups /run/traffic refused 5000
+refused=$(entries REFUSED MESSAGE | wc -l)
+echo "5000 refusals are $refused entries"
+[ "$refused" -le 50 ] || fail "5000 refusals are $refused entries"
+[ "$refused" -gt 0 ] || fail "a refusal isn't logged"
+
 echo "== traffic through restarts, kills and the watchdog"
 machine /run/traffic >"$machine_dir.traffic" 2>&1 &
 client=$!
@@ -95,6 +125,7 @@ for round in 1 2 3; do
 	machine systemctl kill -s KILL --kill-who=main kickmsgd.service
 	until_it "not begun anew after a kill" is_new "$pid"
 done
+entries REFUSED KICKMSG_SUPPRESSED | grep -qx "$((5000 - refused))" || fail "what wasn't logged wasn't counted"
 pid=$(property MainPID)
 mkdir -p "$root/run/systemd/system/kickmsgd.service.d"
 printf '[Service]\nWatchdogSec=500ms\n' >"$root/run/systemd/system/kickmsgd.service.d/watchdog.conf"
