@@ -198,6 +198,19 @@ static int add_events(struct km_broker *broker)
 	return 0;
 }
 
+static int start_loop(struct km_broker *broker)
+{
+	broker->base = event_base_new();
+	int r = broker->base ? open_reconcile_lock(broker) : -ENOMEM;
+	if (r == 0)
+		r = add_events(broker);
+	if (r == 0)
+		r = km_systemd_watch(broker);
+	if (r < 0)
+		km_log(LOG_ERR | KM_EVENT_CANT_START, NULL, NULL, "can't start: %s", strerror(-r));
+	return r;
+}
+
 int km_broker_init(
 	struct km_broker *broker, const struct km_config_source *source, struct km_config *config)
 {
@@ -213,20 +226,12 @@ int km_broker_init(
 	TAILQ_INIT(&broker->topics);
 	signal(SIGPIPE, SIG_IGN);
 	raise_descriptor_limit(config);
+	/* store and listener say for themselves what is wrong */
 	r = km_store_init(&broker->store);
-	if (r < 0)
-		return r;
-	broker->base = event_base_new();
-	r = broker->base ? open_reconcile_lock(broker) : -ENOMEM;
 	if (r == 0)
-		r = add_events(broker);
-	if (r < 0)
-		km_log(LOG_ERR | KM_EVENT_CANT_START, NULL, NULL, "can't start: %s", strerror(-r));
-	/* says for itself what is wrong */
+		r = start_loop(broker);
 	if (r == 0)
 		r = km_listener_new(broker, &broker->listener);
-	if (r == 0)
-		r = km_systemd_watch(broker);
 	if (r == 0)
 		km_restore(broker);
 	else

@@ -147,8 +147,11 @@ int km_store_init(struct km_store *store)
 	if (r <= 0)
 		return r;
 	int count = list_fds(&names);
-	if (count < 0)
+	if (count < 0) {
+		km_log(LOG_ERR | KM_EVENT_CANT_START, NULL, NULL,
+			"can't take the service manager's descriptors: %s", strerror(-count));
 		return count;
+	}
 	store->stored = calloc((size_t)count + 1, sizeof *store->stored);
 	r = store->stored ? 0 : -ENOMEM;
 	for (int i = 0; i < count; i++) {

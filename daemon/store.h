@@ -48,8 +48,8 @@ struct km_store {
 
 /*
  * Takes what the manager handed over. Without a manager everything here does nothing. Descriptors
- * that nobody can have meant are closed and logged. Errors: -EINVAL no usable listening socket
- * (logged); -ENOMEM.
+ * that nobody can have meant are closed and logged. Errors, which are logged: -EINVAL no usable
+ * listening socket; -EBADF there aren't as many as it says; -ENOMEM.
  */
 int km_store_init(struct km_store *store);
 void km_store_deinit(struct km_store *store);

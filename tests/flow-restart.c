@@ -341,6 +341,8 @@ START_TEST(manager_is_told)
 	ck_assert(test_wait_until(status_is("1 clients, 1 topics, 2 endpoints, "), 10000));
 	unsigned before = manager.watchdogs;
 	ck_assert(test_wait_until(manager.watchdogs > before + 3, 10000));
+	/* it is the loop that says so: there is no other thread */
+	ck_assert_uint_eq(test_thread_count(manager.pid), 1);
 	kill(manager.pid, SIGSTOP);
 	ck_assert_int_eq(waitpid(manager.pid, &status, WUNTRACED), manager.pid);
 	test_manager_hear(&manager);

@@ -150,11 +150,13 @@ static void hand_over(struct test_manager *manager)
 		must(dup2(fds[i], FIRST_FD + (int)i) >= 0, "dup2");
 	for (size_t i = 0; i < count; i++)
 		close(fds[i]);
-	snprintf(number, sizeof number, "%zu", count);
+	snprintf(number, sizeof number, "%zu", count + manager->more_fds);
 	setenv("LISTEN_FDS", number, 1);
 	snprintf(number, sizeof number, "%d", (int)getpid());
-	setenv("LISTEN_PID", number, 1);
 	setenv("WATCHDOG_PID", number, 1);
+	if (manager->listen_pid)
+		snprintf(number, sizeof number, "%d", (int)manager->listen_pid);
+	setenv("LISTEN_PID", number, 1);
 	setenv("WATCHDOG_USEC", "40000", 1);
 	setenv("LISTEN_FDNAMES", names, 1);
 	setenv("NOTIFY_SOCKET", manager->notify, 1);

@@ -39,6 +39,8 @@ struct test_manager {
 	size_t said_size;
 	struct manager_fd stored[MANAGER_MAX_FDS]; /* under the lock */
 	size_t stored_count;
+	unsigned more_fds; /* that it says it hands over, and doesn't */
+	pid_t listen_pid;  /* whom it says they are for; 0: the broker */
 };
 
 /* Makes the directory and the sockets and starts the first broker; returns once it is ready. Also
