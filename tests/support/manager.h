@@ -26,6 +26,7 @@ struct test_manager {
 	char notify[96];
 	char log[96];
 	char config[96];
+	char program[96]; /* where upgrades put it; "": none yet */
 	int listen_fd, notify_fd;
 	pid_t pid, janitor;
 	pthread_t thread; /* takes what the broker says, as PID 1 does all the time */
@@ -49,6 +50,13 @@ void test_manager_start(struct test_manager *manager, const char *config_text);
 
 /* Ends the broker by a signal and waits for it; what it said before is heard. */
 void test_manager_kill(struct test_manager *manager, int signal);
+
+/* Stops the broker's process and ends it as a watchdog does, once nothing has been heard for the time
+ * that was said. False: something was. */
+bool test_manager_watchdog(struct test_manager *manager);
+
+/* The brokers from now on are of a program whose file is new, in the place of the one that runs. */
+bool test_manager_upgrade(struct test_manager *manager);
 
 /* Starts the next one with what is stored; returns once it is ready, or at once. */
 void test_manager_resume(struct test_manager *manager);
