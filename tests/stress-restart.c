@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -183,10 +184,13 @@ static void visit(unsigned seed)
 
 static pid_t start_worker(unsigned index)
 {
-	pid_t pid = fork();
+	pid_t parent = getpid(), pid = fork();
 
 	if (pid != 0)
 		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
 	if (index < PUBLISHERS)
 		publish_all_along(index);
 	else if (index < PUBLISHERS + SUBSCRIBERS)
@@ -352,6 +356,9 @@ int main(int argc, char **argv)
 					       : KILL);
 	}
 	board->publishers_stop = true;
+	good &= test_wait_until(board->publishers_done == PUBLISHERS - 1, 60000);
+	for (unsigned i = 0; !good && i < WORKERS; i++)
+		kill(workers[i], SIGKILL);
 	/* visitors before subscribers: these keep the topic there that visitors come to */
 	for (unsigned i = WORKERS; i-- > 0;) {
 		int status;
