@@ -164,6 +164,9 @@ static void expect_failure(const char *log, int error)
 
 	ck_assert_int_eq(test_manager_fail(&manager), 1);
 	ck_assert_msg(test_manager_logged(&manager, log), "not logged: %s", log);
+	/* systemd's, and no journal: the level stands before it */
+	ck_assert(test_manager_logged(&manager, "\n<3>"));
+	ck_assert(!test_manager_logged(&manager, "kickmsgd: "));
 	snprintf(text, sizeof text, "ERRNO=%d\n", error);
 	ck_assert_msg(test_manager_said(&manager, text) >= 0, "said: %s", manager.said);
 	ck_assert_int_ge(test_manager_said(&manager, "STATUS=can't start: "), 0);

@@ -104,6 +104,18 @@ grep -q 'Subject: A kickmsg topic was made' "$machine_dir.catalog" || fail "no e
 grep -q 'What to do: ' "$machine_dir.catalog" || fail "the catalog says nothing of what to do"
 rm "$machine_dir.catalog"
 
+echo "== without a journal a line has its level"
+mkdir -p "$root/run/systemd/system/kickmsgd.service.d"
+printf '[Service]\nStandardError=file:/run/kickmsgd.log\n' >"$root/run/systemd/system/kickmsgd.service.d/log.conf"
+machine systemctl daemon-reload
+machine systemctl restart kickmsgd.service
+machine /run/traffic once || fail "no broker that logs to a file"
+machine grep -qE '^<6>topic made, .* pid=[0-9]+ uid=0 client=traffic topic=/kickmsg_traffic[0-9]+$' /run/kickmsgd.log ||
+	fail "no line with a level: $(machine cat /run/kickmsgd.log)"
+rm "$root/run/systemd/system/kickmsgd.service.d/log.conf"
+machine systemctl daemon-reload
+machine systemctl restart kickmsgd.service
+
 echo "== who nags doesn't flood it"
 machine setpriv --reuid=member --regid=member --init-groups /run/traffic refused 5000
 refused=$(entries REFUSED MESSAGE | wc -l)
