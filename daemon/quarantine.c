@@ -23,5 +23,5 @@ void km_topic_quarantine(struct km_topic *topic, const char *reason)
 	snprintf(topic->reason, sizeof topic->reason, "%s", reason);
 	km_topic_forget_name(topic);
 	km_topic_keep_quarantined(topic);
-	km_log(LOG_ERR, NULL, topic, "quarantined: %s", reason);
+	km_log(LOG_ERR | KM_EVENT_QUARANTINED, NULL, topic, "quarantined: %s", reason);
 }

@@ -99,7 +99,7 @@ static void log_repairs(const struct km_topic *topic, const struct km_recovery *
 	const struct km_reconcile_result *result = &recovery->result;
 
 	if (result->bits_cleared || result->slots_reclaimed || result->rings_drained)
-		km_log(LOG_INFO, NULL, topic,
+		km_log(LOG_INFO | KM_EVENT_REPAIRED, NULL, topic,
 			"repaired: %u stale references dropped, %u slots of the dead reclaimed,"
 			" %u rings reset (%u messages), %u endpoints freed",
 			result->bits_cleared, result->slots_reclaimed, result->rings_drained,
@@ -212,6 +212,7 @@ void km_topic_tend(struct km_topic *topic)
 		km_health_look_again(topic);
 	if (r < 0 && r != -ESTALE) {
 		topic->dirty = true;
-		km_log(LOG_WARNING, NULL, topic, "can't reconcile now: %s", strerror(-r));
+		km_log(LOG_WARNING | KM_EVENT_CANT_RECONCILE, NULL, topic,
+			"can't reconcile now: %s", strerror(-r));
 	}
 }

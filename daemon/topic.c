@@ -241,7 +241,8 @@ int km_topic_create(struct km_session *session, const struct km_topic_key *key,
 		km_store_put(&broker->store, KM_STORE_BELL, (*ret)->id, 0, (*ret)->bell_fd);
 	km_topic_insert(*ret);
 	km_keep_topic(*ret);
-	km_log(LOG_INFO, session, *ret, "topic made, %llu bytes", (unsigned long long)size);
+	km_log(LOG_INFO | KM_EVENT_TOPIC_MADE, session, *ret, "topic made, %llu bytes",
+		(unsigned long long)size);
 	km_wait_tell(*ret);
 	return 0;
 }
@@ -258,7 +259,7 @@ void km_topic_free(struct km_topic *topic)
 {
 	struct km_broker *broker = topic->broker;
 
-	km_log(LOG_INFO, NULL, topic, "topic freed");
+	km_log(LOG_INFO | KM_EVENT_TOPIC_FREED, NULL, topic, "topic freed");
 	if (broker->health_next == topic)
 		broker->health_next = TAILQ_NEXT(topic, in_all);
 	if (broker->list_next == topic)
