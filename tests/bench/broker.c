@@ -115,7 +115,8 @@ void bench_broker_abandon(const struct bench *bench)
 	if (bench->broker > 0)
 		kill(bench->broker, SIGKILL);
 	if (bench->dir[0]) {
-		empty_directory(bench->dir);
+		unlink(config_path);
+		unlink(socket_path);
 		rmdir(bench->dir);
 	}
 }

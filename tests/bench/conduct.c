@@ -12,13 +12,15 @@
 #include "conduct.h"
 #include "floor.h"
 
-#define PROBE_ROUNDS     9
-#define PROBE_ITERATIONS 2000
-#define OPEN_SECONDS     20.0
-#define TURN_SECONDS     10.0
-#define LOOK_MS          100
-#define LEAST_COUNT      16
-#define MOST_COUNT       2000000
+#define PROBE_ROUNDS      9
+#define PROBE_ITERATIONS  2000
+#define OPEN_SECONDS      20.0
+#define TURN_SECONDS      10.0
+#define PEER_OPEN_SECONDS 6.0
+#define PEER_TURN_SECONDS 2.0
+#define LOOK_MS           100
+#define LEAST_COUNT       16
+#define MOST_COUNT        2000000
 
 static unsigned workers_of(const struct shape *shape)
 {
@@ -116,7 +118,7 @@ bool playing_begin(struct playing *playing, const struct bench *bench,
 	playing->stage->arena_size = arena;
 	playing->stage->workers = workers_of(shape);
 	fork_workers(playing, bench, name);
-	if (wait_finished(playing, OPEN_SECONDS))
+	if (wait_finished(playing, adapter->peer ? PEER_OPEN_SECONDS : OPEN_SECONDS))
 		return true;
 	playing_end(playing);
 	return false;
@@ -130,7 +132,8 @@ void playing_end(struct playing *playing)
 	atomic_fetch_add(&playing->stage->turn, 1);
 	stage_futex_wake(&playing->stage->turn);
 	for (unsigned i = 0; i < playing->stage->workers; i++)
-		bench_reap(playing->pids[i], playing->failure[0] ? 0.2 : 5);
+		bench_reap(
+			playing->pids[i], playing->failure[0] && !playing->adapter->peer ? 0.2 : 5);
 	for (unsigned i = 0; i < playing->stage->workers; i++)
 		playing->verified += playing->stage->verified[i];
 	free_stage(playing);
@@ -190,7 +193,7 @@ bool playing_turn(struct playing *playing, unsigned count)
 	atomic_store(&stage->finished, 0);
 	atomic_fetch_add(&stage->turn, 1);
 	stage_futex_wake(&stage->turn);
-	if (!wait_finished(playing, TURN_SECONDS)) {
+	if (!wait_finished(playing, playing->adapter->peer ? PEER_TURN_SECONDS : TURN_SECONDS)) {
 		playing_end(playing);
 		return false;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A set of rows, measured together in interleaved rounds: see stage.h. */
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,7 +75,8 @@ static void begin_all(struct attempt *attempt, const struct bench *bench, const 
 
 		if (why)
 			snprintf(attempt->failures[i], sizeof(attempt->failures[i]), "%s", why);
-		if (!measured(entry) || why)
+		/* what failed in the attempt before isn't tried again */
+		if (!measured(entry) || attempt->failures[i][0])
 			continue;
 		if (!playing_begin(
 			    &playing[i], bench, entry->adapter, &entry->shape, entry->load) ||
@@ -108,7 +110,8 @@ static void play(struct attempt *attempt, const struct bench *bench, const struc
 
 	if (!playing)
 		bench_die("no memory");
-	memset(attempt, 0, sizeof(*attempt));
+	memset(attempt, 0, offsetof(struct attempt, failures));
+	memset(attempt->figures, 0, sizeof(attempt->figures));
 	playing_begin_line(&line, bench);
 	begin_all(attempt, bench, set, playing);
 	end = bench_now_ns() + (int64_t)(bench->scale.seconds * 1e9);
@@ -248,7 +251,7 @@ static double difference_of(const struct attempt *attempt)
 
 void set_run(struct bench *bench, const struct set *set)
 {
-	struct attempt *attempt = malloc(sizeof(*attempt)), *best = malloc(sizeof(*best));
+	struct attempt *attempt = calloc(1, sizeof(*attempt)), *best = calloc(1, sizeof(*best));
 	unsigned attempts = 0;
 
 	if (!attempt || !best)
@@ -256,6 +259,7 @@ void set_run(struct bench *bench, const struct set *set)
 	do {
 		struct attempt *other;
 
+		memcpy(attempt->failures, best->failures, sizeof(attempt->failures));
 		play(attempt, bench, set);
 		if (attempts++ == 0 || difference_of(attempt) < difference_of(best)) {
 			other = best;

@@ -45,8 +45,23 @@ void stage_meet(struct worker *worker)
 		return;
 	}
 	while (atomic_load_explicit(&stage->generation, memory_order_acquire) == turn)
-		if (++spins > worker->patience)
+		if (++spins > worker->patience) {
+			stage_look_for_end(worker);
 			usleep(50); /* the other may be in open, or need this CPU */
+		}
+}
+
+static __attribute__((noreturn)) void quit(struct worker *worker)
+{
+	if (worker->adapter->close)
+		worker->adapter->close(worker);
+	exit(0);
+}
+
+void stage_look_for_end(struct worker *worker)
+{
+	if (atomic_load_explicit(&worker->stage->over, memory_order_relaxed))
+		quit(worker);
 }
 
 void stage_refuse(struct worker *worker, const char *format, ...)
@@ -58,9 +73,7 @@ void stage_refuse(struct worker *worker, const char *format, ...)
 	vsnprintf(reason, sizeof(reason), format, args);
 	va_end(args);
 	memcpy(worker->stage->reason, reason, sizeof(reason));
-	if (worker->adapter->close)
-		worker->adapter->close(worker);
-	exit(0);
+	quit(worker);
 }
 
 void stage_wrong(struct worker *worker, const void *data, uint64_t key)
@@ -134,25 +147,38 @@ static void settle_send(struct worker *worker, _Atomic uint32_t *settled, uint32
 	worker->adapter->send(worker->sender, worker->shape.size, SETTLE_END);
 }
 
+/* Looks at one end. True: it had a message. */
+static bool settle_look(struct worker *worker, unsigned end, bool *ret_last)
+{
+	const uint64_t *words = worker->adapter->take(
+		worker->receivers[end], worker->shape.size, false);
+
+	if (!words)
+		return false;
+	*ret_last = words[0] == SETTLE_END;
+	worker->adapter->release(worker->receivers[end]);
+	return true;
+}
+
 static void settle_receive(struct worker *worker, _Atomic uint32_t *settled)
 {
-	for (unsigned end = 0; end < worker->shape.ends; end++) {
-		bool first = true, last = false;
+	bool had[STAGE_MAX_ENDS] = { false }, last[STAGE_MAX_ENDS] = { false };
+	unsigned left = worker->shape.ends;
 
-		while (!last) {
-			const uint64_t *words = worker->adapter->take(
-				worker->receivers[end], worker->shape.size, false);
+	while (left > 0) {
+		bool any = false;
 
-			if (!words) {
-				usleep(SETTLE_PAUSE_US / 10);
+		for (unsigned end = 0; end < worker->shape.ends; end++) {
+			if (last[end] || !settle_look(worker, end, &last[end]))
 				continue;
-			}
-			last = words[0] == SETTLE_END;
-			worker->adapter->release(worker->receivers[end]);
-			if (first)
+			any = true;
+			if (!had[end])
 				atomic_fetch_add(settled, 1);
-			first = false;
+			had[end] = true;
+			left -= last[end];
 		}
+		if (!any)
+			usleep(SETTLE_PAUSE_US / 10);
 	}
 }
 
@@ -235,7 +261,5 @@ void stage_worker(struct worker *worker)
 			histogram_merge(&stage->times, &worker->times);
 		stage->verified[worker->index] = worker->verified;
 	}
-	if (worker->adapter->close)
-		worker->adapter->close(worker);
-	exit(0);
+	quit(worker);
 }

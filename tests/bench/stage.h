@@ -59,7 +59,8 @@ struct stage {
 	_Atomic uint32_t turn; /* futex: the conductor moves it */
 	_Atomic uint32_t finished;
 	_Atomic uint32_t over;
-	uint32_t count; /* messages of this turn */
+	_Atomic uint32_t helper; /* a peer's daemon is there, which worker 0 starts */
+	uint32_t count;          /* messages of this turn */
 	uint32_t workers;
 	size_t arena_size;
 	char reason[128]; /* why this system can't */
@@ -129,6 +130,9 @@ struct adapter {
 
 /* Everybody of the stage comes here before anybody goes on. */
 void stage_meet(struct worker *worker);
+
+/* Ends the process in order if the conductor has given it up. */
+void stage_look_for_end(struct worker *worker);
 
 /* Ends the process: this system can't do this load here, and why. */
 __attribute__((format(printf, 2, 3), noreturn)) void stage_refuse(
