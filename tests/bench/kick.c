@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * kickmsg behind the adapter. In place: loan, write, publish; borrow, look, release. Copied: send,
- * receive_copy. A receive that blocks is kickmsg_receive(); a stream is held by the receiver's credit,
- * since kickmsg pushes out what is old rather than let a publisher wait.
+ * receive_copy; with a shared ring always, since what its subscriber borrows is a copy as well. A
+ * receive that blocks is kickmsg_receive(); a stream is held by the receiver's credit, since kickmsg
+ * pushes out what is old rather than let a publisher wait.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -10,12 +11,6 @@
 
 #include "kick.h"
 #include "loops.h"
-
-enum variant {
-	IN_PLACE = 0,
-	COPIED = 1,
-	SHARED = 2,
-};
 
 struct kick_end {
 	struct kickmsg_publisher *publisher;
@@ -42,10 +37,7 @@ static void topic_config(const struct worker *worker, struct kickmsg_topic_confi
 		config->ring_capacity = shape->size > 65536 ? 4 : 16;
 		config->pool_size = 4 * config->ring_capacity;
 	}
-#if KICK_HAS_SHARED
-	config->transport = worker->adapter->variant & SHARED ? KICKMSG_TRANSPORT_SHARED
-							      : KICKMSG_TRANSPORT_RINGS;
-#endif
+	config->transport = worker->adapter->variant;
 }
 
 static struct kick_end *new_end(struct worker *worker, unsigned channel, char *topic, size_t size)
@@ -159,6 +151,7 @@ static void close_client(struct worker *worker)
 	kickmsg_client_free(client);
 }
 
+LOOPS(shared_round, kick_shared)
 LOOPS(rings_round, kick_rings)
 LOOPS(rings_copy_round, kick_rings_copy)
 
@@ -172,7 +165,7 @@ const struct adapter kick_rings = {
 	.shapes = ALL_SHAPES,
 	.max_size = MESSAGE_MAX,
 	.exact = true,
-	.variant = IN_PLACE,
+	.variant = KICKMSG_TRANSPORT_RINGS,
 	.open_sender = open_sender,
 	.open_receiver = open_receiver,
 	.send = send_in_place,
@@ -189,7 +182,7 @@ const struct adapter kick_rings_copy = {
 	.shapes = ALL_SHAPES,
 	.max_size = MESSAGE_MAX,
 	.exact = true,
-	.variant = COPIED,
+	.variant = KICKMSG_TRANSPORT_RINGS,
 	.open_sender = open_sender,
 	.open_receiver = open_receiver,
 	.send = send_copied,
@@ -198,4 +191,21 @@ const struct adapter kick_rings_copy = {
 	.lost = lost,
 	.close = close_client,
 	.round = rings_copy_round,
+};
+
+const struct adapter kick_shared = {
+	.name = "kickmsg-shared",
+	.setting = "one ring, copied in and out",
+	.shapes = ALL_SHAPES,
+	.max_size = MESSAGE_MAX,
+	.exact = true,
+	.variant = KICKMSG_TRANSPORT_SHARED,
+	.open_sender = open_sender,
+	.open_receiver = open_receiver,
+	.send = send_copied,
+	.take = take_copied,
+	.release = release_copied,
+	.lost = lost,
+	.close = close_client,
+	.round = shared_round,
 };

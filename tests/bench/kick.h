@@ -5,15 +5,9 @@
 #include "kickmsg.h"
 #include "stage.h"
 
-/* 1 as soon as the library has the shared ring: struct kickmsg_topic_config.transport */
-#define KICK_HAS_SHARED 0
-
-extern const struct adapter kick_rings;      /* loans and borrowed samples */
-extern const struct adapter kick_rings_copy; /* send and receive_copy */
-#if KICK_HAS_SHARED
-extern const struct adapter kick_shared;
-extern const struct adapter kick_shared_copy;
-#endif
+extern const struct adapter kick_shared;     /* one ring for all: send and receive_copy */
+extern const struct adapter kick_rings;      /* a ring each: loans and borrowed samples */
+extern const struct adapter kick_rings_copy; /* a ring each: send and receive_copy */
 
 /* A client, publisher or subscriber, or the end of the process with the broker's reason. */
 struct kickmsg_client *kick_client(const char *socket_path);

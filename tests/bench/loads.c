@@ -9,10 +9,7 @@
 #include "peers/peers.h"
 
 static const struct adapter *const systems[] = {
-#if KICK_HAS_SHARED
 	&kick_shared,
-	&kick_shared_copy,
-#endif
 	&kick_rings,
 	&kick_rings_copy,
 };
@@ -172,9 +169,7 @@ static void flood_of(struct set *set, const struct adapter *adapter, size_t size
 static void flood(struct set *set, const char *load, size_t size, const struct goals *goals)
 {
 	flood_of(set, &kick_rings, size, true);
-#if KICK_HAS_SHARED
 	flood_of(set, &kick_shared, size, false);
-#endif
 	for (size_t i = 0; peers[i]; i++) {
 		struct shape one = { SHAPE_FLOOD, size, 1, 1, .ends = 1 };
 		struct shape four = { SHAPE_FLOOD, size, 4, 1, .ends = 1 };

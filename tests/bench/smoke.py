@@ -16,7 +16,7 @@ FIELDS = {"load", "system", "unit", "median", "min", "max", "ratio_to_floor"}
 LOADS = ["latency-8", "latency-64", "latency-1k", "latency-64k", "latency-1m", "blocking-64",
          "throughput-8", "throughput-64", "throughput-1k", "throughput-64k",
          "fanout-1", "fanout-4", "fanout-15", "fanout-48", "flood-4to1"]
-SYSTEMS = {"floor", "kickmsg-rings"}
+SYSTEMS = {"floor", "kickmsg-rings", "kickmsg-shared"}
 
 
 def run(*arguments):
