@@ -25,7 +25,7 @@ KM_EXPORT void kickmsg_topic_config_init(struct kickmsg_topic_config *config)
 
 /* AUTO: a copy of a message costs less than a slot for it up to here (ARCHITECTURE.md, section 10);
  * and only a shared ring takes so many subscribers. */
-#define AUTO_MAX_PAYLOAD 1024
+#define AUTO_MAX_PAYLOAD 16384
 
 static uint32_t transport_of(const struct kickmsg_topic_config *config)
 {
