@@ -29,7 +29,7 @@ static void topic_config(const struct worker *worker, struct kickmsg_topic_confi
 	kickmsg_topic_config_init(config);
 	config->max_payload_size = shape->size;
 	config->max_subscribers = shape->places ? shape->places : ends > 16 ? ends : 16;
-	config->max_publishers = shape->senders; /* with one, a shared ring needs no CAS */
+	config->max_publishers = shape->senders;
 	if (shape->size > 4096) { /* 256 slots of this would be for nothing */
 		config->max_subscribers = shape->places ? shape->places : ends ? ends : 1;
 		config->max_borrows = 1;
