@@ -25,7 +25,7 @@
 
 #define SHARED(c, p, pubs, subs, who)                                                              \
 	{                                                                                          \
-		.rings = subs, .capacity = c, .pool = p, .publishers = pubs, .subscribers = subs,   \
+		.rings = subs, .capacity = c, .pool = p, .publishers = pubs, .subscribers = subs,  \
 		.shared = true, .privileged = who                                                  \
 	}
 
