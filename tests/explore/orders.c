@@ -50,6 +50,7 @@ static const struct {
 	{ "U4", "cas", "acq_rel", "sh_sleep" },
 	{ "U5", "load", "relaxed", "sh_slots" },
 	{ "U5", "store", "relaxed", "sh_slots" },
+	{ "U9", "store", "relaxed", "sh_inline" },
 	{ "B1", "load", "acquire", "sh_sleep" },
 	{ "B2", "cas", "acq_rel", "sh_sleep" },
 	{ "B3", "load", "acquire", "sh_sleep" },
