@@ -29,6 +29,7 @@
 #include "health.h"
 #include "keep.h"
 #include "lifetime.h"
+#include "live.h"
 #include "log.h"
 #include "member.h"
 #include "quarantine.h"
@@ -98,7 +99,7 @@ static void log_repairs(const struct km_topic *topic, const struct km_recovery *
 	const struct km_reconcile_result *result = &recovery->result;
 
 	if (result->bits_cleared || result->slots_reclaimed || result->rings_drained)
-		km_log(LOG_INFO, NULL, topic,
+		km_log(LOG_INFO | KM_EVENT_REPAIRED, NULL, topic,
 			"repaired: %u stale references dropped, %u slots of the dead reclaimed,"
 			" %u rings reset (%u messages), %u endpoints freed",
 			result->bits_cleared, result->slots_reclaimed, result->rings_drained,
@@ -205,12 +206,13 @@ void km_topic_tend(struct km_topic *topic)
 	/* A publisher may have died between its commit and its wake. That is nothing to keep for the
 	 * operator: the subscriber would sleep on beside its message. */
 	if (!may_repair)
-		km_topic_wake_sleepers(topic);
+		km_live_wake_all(&topic->region);
 	int r = km_topic_recover(topic, &recovery);
 	if (recovery.settled > 0)
 		km_health_look_again(topic);
 	if (r < 0 && r != -ESTALE) {
 		topic->dirty = true;
-		km_log(LOG_WARNING, NULL, topic, "can't reconcile now: %s", strerror(-r));
+		km_log(LOG_WARNING | KM_EVENT_CANT_RECONCILE, NULL, topic,
+			"can't reconcile now: %s", strerror(-r));
 	}
 }

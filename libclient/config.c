@@ -126,7 +126,8 @@ KM_EXPORT int kickmsg_topic_config_check(
 	ret->payload_bytes = km_geometry_payload_size(&geometry);
 	ret->total_bytes = whole_pages(ret->control_bytes) + whole_pages(ret->payload_bytes) +
 			   km_geometry_bell_size(&geometry);
-	ret->needed_pool = km_geometry_needed_pool(&geometry);
+	ret->needed_pool = km_geometry_needed_pool(&geometry, false);
+	ret->needed_pool_broadcast = km_geometry_needed_pool(&geometry, true);
 	ret->config_hash = km_config_hash(&geometry, config->linger_ns, config->persistent);
 	return geometry.pool_size < ret->needed_pool;
 }

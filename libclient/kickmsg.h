@@ -168,7 +168,9 @@ struct kickmsg_topic_sizing {
 				   one, whoever is stopped where: rings + borrows + loans */
 	uint64_t config_hash;   /* of all fields but schema: kickmsg_topic_info's */
 	const char *bad_field;  /* the field that is out of range, static; null: all are good */
-	uint64_t reserved[4];
+	uint64_t needed_pool_broadcast; /* needed_pool of a broadcast channel: its members may skip
+					   their own messages, so their rings keep others */
+	uint64_t reserved[3];
 };
 
 /*

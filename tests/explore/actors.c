@@ -18,7 +18,7 @@ static void write_words(void *payload, uint64_t message)
 	const uint64_t words[2] = { message, ~message };
 
 	if (world.shape.shared) {
-		km_shared_write(payload, words, 8 * world_words());
+		km_shared_write(payload, words, world_size());
 		return;
 	}
 	km_plain_write(payload, sizeof words);
@@ -36,7 +36,9 @@ void actor_publish(int index, void *payload)
 	ex_call(CALL_LIMIT);
 	party->loan = 0;
 	party->publishing = message;
-	int r = kickmsg_publish(publisher, payload, 8 * world_words());
+	int r = kickmsg_publish(publisher, payload, world_size());
+	if (r == -ESTALE && world.giving_up)
+		return;
 	if (r < 0)
 		ex_fail("kickmsg_publish: %d", r);
 	party->finished = sequence;
@@ -52,7 +54,7 @@ void actor_send(int index)
 
 	ex_call(CALL_LIMIT);
 	party->publishing = message;
-	ssize_t r = kickmsg_send(publisher, words, 8 * world_words());
+	ssize_t r = kickmsg_send(publisher, words, world_size());
 	if (r == -EAGAIN && (world.tight || ex.old_reads > 0))
 		return;
 	if (r < 0)
@@ -66,9 +68,10 @@ bool actor_lend(int index, void **ret_payload)
 	struct kickmsg_publisher *publisher = publishers[index];
 
 	ex_call(CALL_LIMIT);
-	int r = kickmsg_loan(publisher, 8 * world_words(), ret_payload);
+	int r = kickmsg_loan(publisher, world_size(), ret_payload);
 	/* a look for a free slot may be old: the pool may seem empty for a while */
-	if (r < 0 && !(r == -EAGAIN && (world.tight || ex.old_reads > 0)))
+	if (r < 0 && !(r == -EAGAIN && (world.tight || ex.old_reads > 0)) &&
+		!(r == -ESTALE && world.giving_up))
 		ex_fail("kickmsg_loan: %d", r);
 	if (r < 0)
 		return false;
@@ -88,6 +91,16 @@ static void discard(int index, void *payload)
 static bool id_is_free(void *argument)
 {
 	return actor_publisher(0)->settled;
+}
+
+static void check_sent(int index)
+{
+	struct kickmsg_publisher_stats stats;
+
+	kickmsg_publisher_get_stats(publishers[index], &stats);
+	if (stats.sent != publishers[index]->sequence || stats.loans > 0)
+		ex_fail("publisher %d says that it sent %lu of %lu, and has %u loans", index,
+			stats.sent, publishers[index]->sequence, stats.loans);
 }
 
 void actor_publisher_body(void *argument)
@@ -117,6 +130,7 @@ void actor_publisher_body(void *argument)
 		else
 			actor_publish(actor->index, payload);
 	}
+	check_sent(actor->index);
 }
 
 /* --- subscribers --- */
@@ -124,12 +138,12 @@ void actor_publisher_body(void *argument)
 static void check_content(int index, const struct kickmsg_sample *sample, uint64_t message)
 {
 	const uint64_t *words = sample->data;
+	const uint64_t wanted[2] = { message, ~message };
 
 	km_plain_read(sample->data, 16);
-	for (uint32_t i = 0; i < world_words(); i++)
-		if (words[i] != (i ? ~message : message))
-			ex_fail("torn: subscriber %d reads %lx at %lu, %lx was published", index,
-				words[i], sample->ring_pos, message);
+	if (memcmp(words, wanted, world_size()) != 0)
+		ex_fail("torn: subscriber %d reads %lx at %lu, %lx was published", index, words[0],
+			sample->ring_pos, message);
 }
 
 /* Each publisher's messages once and in their order. */
@@ -160,7 +174,7 @@ uint64_t actor_check_received(int index, const struct kickmsg_sample *sample)
 		}
 	check_content(index, sample, message);
 	check_order(party, message);
-	if (sample->publisher_sequence != (uint32_t)message || sample->len != 8 * world_words() ||
+	if (sample->publisher_sequence != (uint32_t)message || sample->len != world_size() ||
 		sample->publisher_id != actor_publisher((int)(message >> 32))->id)
 		ex_fail("torn: subscriber %d got message %lx with header %lu, %lu, %u", index,
 			message, sample->publisher_sequence, sample->len, sample->publisher_id);
@@ -189,9 +203,23 @@ static bool receive(const struct actor *actor, struct kickmsg_sample *ret)
 	ex_call(CALL_LIMIT);
 	int r = actor->flags & ACTOR_SLEEPS ? kickmsg_receive(subscriber, -1, ret)
 					    : kickmsg_try_receive(subscriber, ret);
-	if (r < 0 && r != -EAGAIN)
+	if (r < 0 && r != -EAGAIN && !(r == -ESTALE && world.giving_up))
 		ex_fail("kickmsg_receive: %d", r);
 	return r == 0;
+}
+
+/* While others are at work: no more lost than there were, no more waiting than fit. */
+static void check_numbers(int index)
+{
+	struct world_party *party = actor_subscriber(index);
+	uint32_t ring = world.shape.shared ? 0 : party->ring;
+	struct kickmsg_subscriber_stats stats;
+
+	kickmsg_subscriber_get_stats(subscribers[index], &stats);
+	if (stats.received != party->received || stats.waiting > world.shape.capacity ||
+		stats.received + stats.lost > world.frontier[ring] - party->start)
+		ex_fail("loss count: subscriber %d: %lu received, %lu lost, %lu wait; it took %lu",
+			index, stats.received, stats.lost, stats.waiting, party->received);
 }
 
 static void receive_copy(const struct actor *actor)
@@ -202,13 +230,15 @@ static void receive_copy(const struct actor *actor)
 	ssize_t r = kickmsg_try_receive_copy(subscribers[actor->index], words, sizeof words);
 	if (r == -EAGAIN)
 		return;
-	if (world.shape.shared)
-		words[world_words()] = ~world_committed(subscribers[actor->index]->next - 1);
-	if (r != 8 * (int)world_words() || words[1] != ~words[0] ||
-		(world.shape.shared && words[world_words()] != ~words[0]))
+	uint64_t message = world.shape.shared
+				   ? world_committed(subscribers[actor->index]->next - 1)
+				   : words[0];
+	const uint64_t wanted[2] = { message, ~message };
+	if (r != (int)world_size() || memcmp(words, wanted, world_size()) != 0)
 		ex_fail("torn: subscriber %d copied %lx.%lx, %zd bytes", actor->index, words[0],
 			words[1], r);
 	check_order(actor_subscriber(actor->index), words[0]);
+	check_numbers(actor->index);
 }
 
 static bool is_joined(void *argument)

@@ -154,6 +154,8 @@ void world_check_sleepers(void)
 
 		if (thread->state != EX_ASLEEP)
 			continue;
+		if (world.given_up)
+			ex_fail("lost wake-up: %s sleeps, the region was given up", thread->name);
 		uint32_t ring = world_places[world_offset(thread->asleep_on) / 4].index;
 		for (uint64_t p = head_of(ring); p != world.frontier[ring]; p++) {
 			uint64_t message = world.in_cell[ring][p & (world.shape.capacity - 1)];

@@ -50,10 +50,12 @@ static const struct {
 	{ "U4", "cas", "acq_rel", "sh_sleep" },
 	{ "U5", "load", "relaxed", "sh_slots" },
 	{ "U5", "store", "relaxed", "sh_slots" },
-	{ "U9", "store", "relaxed", "sh_inline" },
+	{ "U9", "store", "relaxed", "sh_inline_2" },
 	{ "B1", "load", "acquire", "sh_sleep" },
 	{ "B2", "cas", "acq_rel", "sh_sleep" },
 	{ "B3", "load", "acquire", "sh_sleep" },
+	{ "L3", "load", "acquire", "given_up" },
+	{ "L3", "store", "release", "given_up" },
 };
 
 static struct variant variants[MAX_VARIANTS];

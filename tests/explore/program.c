@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A scenario as a program: its memory, its threads, what must hold at its end. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,7 +51,6 @@ static void set_up_subscriber(int index)
 	struct world_party *party = actor_subscriber(index);
 	struct kickmsg_subscriber *subscriber = world_private(sizeof *subscriber);
 	bool joins = flags_of(ACTOR_SUBSCRIBER, index) & ACTOR_JOINS;
-	uint64_t live = world_live();
 
 	subscriber->attachment.region = *world.region;
 	km_endpoint_format(party->record, KM_ROLE_SUBSCRIBER, party->id, party->ring,
@@ -64,7 +64,8 @@ static void set_up_subscriber(int index)
 	party->subscriber = subscriber;
 	if (world.shape.shared)
 		return;
-	km_store(L2, release, &world.region->header->live, live | UINT64_C(1) << party->ring);
+	world.live |= UINT64_C(1) << party->ring;
+	km_store(L2, release, &world.region->header->live, world.live);
 }
 
 /* Publishes without an onlooker, so the onlooker is told. */
@@ -169,11 +170,41 @@ static void finish_subscriber(int index)
 			party->received, lost, world.frontier[ring] - party->start);
 }
 
+/* Nobody sends or receives there any more. */
+static void check_given_up(void)
+{
+	struct kickmsg_sample sample;
+	void *payload;
+
+	for (uint32_t i = 0; i < world.shape.publishers; i++)
+		if (!actor_publisher((int)i)->dead &&
+			kickmsg_loan(publishers[i], 16, &payload) == 0 &&
+			kickmsg_publish(publishers[i], payload, 16) != -ESTALE)
+			ex_fail("publisher %u publishes to a region that was given up", i);
+	for (uint32_t i = 0; i < world.shape.subscribers; i++) {
+		int r = 0;
+
+		if (!actor_subscriber((int)i)->joined || actor_subscriber((int)i)->dead)
+			continue;
+		for (uint32_t k = 0; r == 0 && k <= world.shape.capacity; k++) {
+			r = kickmsg_try_receive(subscribers[i], &sample);
+			if (r == 0)
+				kickmsg_sample_release(&sample);
+		}
+		if (r != -ESTALE)
+			ex_fail("subscriber %u doesn't see that the region was given up", i);
+	}
+}
+
 static void end_run(void)
 {
 	struct km_reconcile_result result = { 0 };
 
 	world_check_sleepers();
+	if (world.given_up) {
+		check_given_up();
+		return;
+	}
 	for (uint32_t i = 0; i < world.shape.subscribers; i++)
 		finish_subscriber((int)i);
 	if (world.deaths == 0 && world.leaves == 0)

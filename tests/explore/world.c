@@ -83,7 +83,7 @@ static void mark_shared(void)
 			mark(&cell->heads[lap].sequence, PLACE_SHARED_BYTES, i, 2 * lap);
 			mark(&cell->heads[lap].about, PLACE_SHARED_BYTES, i, 2 * lap + 1);
 			for (uint32_t word = 0; word < world_words(); word++)
-				mark(km_shared_buffer(region, cell, lap, 8 * world_words()) + word,
+				mark(km_shared_buffer(region, cell, lap, world_size()) + word,
 					PLACE_SHARED_BYTES, i, 4 + 2 * word + lap);
 		}
 	}
@@ -153,8 +153,8 @@ void world_make(const struct world_shape *shape)
 		.max_subscribers = shape->rings,
 		.ring_capacity = shape->capacity,
 		.pool_size = shape->pool,
-		.max_publishers = shape->publishers,
-		.max_payload_size = shape->shared ? 8 * world_words() : 64,
+		.max_publishers = shape->places ? shape->places : shape->publishers,
+		.max_payload_size = shape->shared ? world_size() : 64,
 		.max_loans = 2,
 		.max_borrows = shape->max_borrows ? shape->max_borrows : 1,
 		.transport = shape->shared ? KM_TRANSPORT_SHARED : KM_TRANSPORT_RINGS,
@@ -178,6 +178,16 @@ void world_make(const struct world_shape *shape)
 		world.frontier[i] = shape->capacity;
 	for (uint32_t i = 0; i < WORLD_MAX_PARTIES; i++)
 		world.parties[i].thread = -1;
+}
+
+uint64_t *world_spot(uint32_t index)
+{
+	return (uint64_t *)&world.region->slots[index].word;
+}
+
+void *world_payload(uint32_t index)
+{
+	return km_region_payload(world.region, index);
 }
 
 void world_save(void)
@@ -207,6 +217,11 @@ uint64_t world_live(void)
 uint32_t world_words(void)
 {
 	return world.shape.shared ? world.shape.words ? world.shape.words : 1 : 2;
+}
+
+uint32_t world_size(void)
+{
+	return 8 * world_words() - world.shape.short_by;
 }
 
 uint64_t world_message(uint32_t slot)

@@ -11,7 +11,7 @@
  *   double free     a drop of what wasn't there; a word that lost what a living owner has
  *   eviction        from a ring that isn't full and whose subscriber lives
  *   torn, order     a sample that isn't what was published; one twice, or out of its publisher's order
- *   lost wake-up    a subscriber asleep with an unread message of a finished publish
+ *   lost wake-up    a subscriber asleep with an unread message of a finished publish, or on a region that was given up
  *   loss count      received + lost isn't what was committed to the ring since it joined
  *   leak            at the end, after reconcile, a slot that isn't free, a hazard that still stands
  *
@@ -46,6 +46,8 @@ struct world_shape {
 	bool shared;
 	uint32_t privileged; /* shared: who is at first, by id */
 	uint32_t words;      /* shared: of a payload, 0: 1 (in the cell's line) */
+	uint32_t short_by;   /* shared: bytes that its last word lacks */
+	uint32_t places;     /* max_publishers; 0: publishers */
 };
 
 /* What the broker knows of an endpoint, and what the onlooker does. Publishers come first. */
@@ -84,7 +86,10 @@ struct world {
 		bool voided;
 	} commits[WORLD_MAX_COMMITS]; /* shared: by position, from the first */
 	unsigned deaths, leaves, passes;
-	bool tight; /* an empty pool is no fault */
+	uint64_t live;  /* what the broker knows of rings that are live */
+	bool giving_up; /* the broker has begun to give the region up; */
+	bool given_up;  /* ended */
+	bool tight;     /* an empty pool is no fault */
 };
 
 extern struct world world;
@@ -94,6 +99,11 @@ extern struct world world;
 void world_make(const struct world_shape *shape);
 void world_save(void);
 void world_restore(void);
+
+/* For programs that know of no topic (litmus.c): a shared word that is 0 after world_make(), and
+ * payload, both of slot `index`. */
+uint64_t *world_spot(uint32_t index);
+void *world_payload(uint32_t index);
 
 /* Zeroed memory that is restored with the rest. */
 void *world_private(uint64_t size);
@@ -109,8 +119,9 @@ int world_slot_of_payload(const volatile void *memory);
 uint64_t world_word(uint32_t slot);
 uint64_t world_live(void);
 uint64_t world_message(uint32_t slot);
-/* Words of a payload. */
+/* A payload, in words and in bytes. */
 uint32_t world_words(void);
+uint32_t world_size(void);
 
 /* For struct ex_program. */
 struct km_site;
