@@ -22,6 +22,9 @@
  *   B3 second look            seq_cst             load of the cell's word
  *   B4 bump, mark             seq_cst / relaxed   wakes are system calls; nothing to win
  *   B5 word before announce   relaxed             B2 decides
+ *
+ * B1, B2 and B3 can't be weaker (`explore orders`, scenario sh_sleep). B4 could be acq_rel: the
+ * system call between its two steps orders them; it stays, since it is no hot path.
  */
 #pragma once
 

@@ -23,6 +23,7 @@ enum actor_flags {
 	ACTOR_TWO_LOANS = 2, /* has two loans before it publishes the first */
 	ACTOR_AFTER_REUSE =
 		4, /* begins when the id of publisher 0, who died, is free again, with that id */
+	ACTOR_LOANS = 32768, /* shared ring: publishes by loans, else sends */
 	/* subscriber */
 	ACTOR_SLEEPS = 8,          /* kickmsg_receive, without end; else tries `count` times */
 	ACTOR_KEEPS = 16,          /* holds a sample while it takes the next */
@@ -37,6 +38,7 @@ enum actor_flags {
 		2048, /* after its passes lets the joining subscriber in, if its ring has no owner */
 	ACTOR_LOOKS = 4096,    /* repairs nothing */
 	ACTOR_GIVES_UP = 8192, /* gives the region up instead */
+	ACTOR_GRANTS = 16384,  /* after its passes passes a dead publisher's privilege on */
 };
 
 struct actor {

@@ -5,6 +5,7 @@
 
 #include "cast.h"
 #include "live.h"
+#include "shared.h"
 
 /* *ret_owned: rings of those who live and stay. */
 static size_t list_parties(struct km_party *ret, uint64_t *ret_owned)
@@ -59,10 +60,50 @@ void actor_reconcile(unsigned what, struct km_reconcile_result *ret)
 		world.parties[i].settled |= was_dead[i];
 }
 
+#define HISTORY 1
+
+/* As find_start() of daemon/attach.c. */
+static void admit_to_shared(struct world_party *party)
+{
+	const uint64_t capacity = world.shape.capacity, least = world.frontier[0];
+	uint64_t frontier = 0;
+
+	ex_call(RECONCILE_LIMIT);
+	if (km_shared_frontier(world.region, capacity, &frontier) < 0)
+		ex_fail("km_shared_frontier gives the ring up");
+	if (frontier > world.frontier[0] || (frontier < least && ex.old_reads == 0))
+		ex_fail("frontier: %lu was found, it was %lu to %lu", frontier, least,
+			world.frontier[0]);
+	uint64_t back = frontier - capacity < HISTORY ? frontier - capacity : HISTORY;
+	party->start = frontier - back;
+	ex_control();
+	party->present = party->joined = true;
+}
+
+/* As km_privilege_pass_on() of daemon/privilege.c. */
+static void pass_privilege_on(void)
+{
+	_Atomic uint32_t *privileged = &world.region->header->privileged;
+	uint32_t heir = 0;
+
+	ex_control();
+	for (uint32_t i = world.shape.publishers; i-- > 0;)
+		if (!world.parties[i].dead)
+			heir = world.parties[i].id;
+	if (!actor_publisher(0)->dead)
+		return;
+	km_store(U8, release, privileged, heir);
+}
+
 /* A ring is given away once a pass has closed it. (The product waits for the leaver's hazards as well;
  * that the algorithm doesn't need.) */
 static void admit(struct world_party *party)
 {
+	if (world.shape.shared) {
+		if (!party->joined)
+			admit_to_shared(party);
+		return;
+	}
 	if (party->joined || world.live >> party->ring & 1)
 		return;
 	if (km_live_open(world.region, party->ring, &world.live, &party->start) < 0)
@@ -118,6 +159,8 @@ void actor_broker_body(void *argument)
 		actor_reconcile(actor->flags & ACTOR_LOOKS ? 0 : KM_REPAIR_ALL, &result);
 		world.passes++;
 	}
+	if (actor->flags & ACTOR_GRANTS)
+		pass_privilege_on();
 	for (uint32_t i = 0; actor->flags & ACTOR_ADMITS && i < world.shape.subscribers; i++)
 		admit(actor_subscriber((int)i));
 }

@@ -337,6 +337,7 @@ void km_explore_fence(struct km_site *site)
 {
 	if (ex.current < 0)
 		return;
+	site->reached = true;
 	ex_site_meet(site);
 	struct ex_knowledge *me = &knows[ex.current];
 	if (acquires(site->used_order))

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cast.h"
+#include "shared.h"
 #include "waiter.h"
 
 #define FINAL_PASSES 4
@@ -53,13 +54,16 @@ static void set_up_subscriber(int index)
 
 	subscriber->attachment.region = *world.region;
 	km_endpoint_format(party->record, KM_ROLE_SUBSCRIBER, party->id, party->ring,
-		world.region->geometry.max_borrows + 1);
+		km_geometry_held_count(&world.region->geometry));
 	party->start = world.shape.capacity;
 	party->present = party->joined = !joins;
 	subscribers[index] = subscriber;
 	if (joins)
 		return;
 	km_subscriber_init(subscriber, party->record, party->ring, party->start);
+	party->subscriber = subscriber;
+	if (world.shape.shared)
+		return;
 	world.live |= UINT64_C(1) << party->ring;
 	km_store(L2, release, &world.region->header->live, world.live);
 }
@@ -70,6 +74,11 @@ static void publish_before(void)
 	for (int i = 0; i < actors_scenario->prefill; i++) {
 		void *payload;
 
+		if (world.shape.shared) {
+			actor_send(0);
+			world_note_commit(actor_publisher(0)->publishing);
+			continue;
+		}
 		if (!actor_lend(0, &payload))
 			ex_fail("explorer: no room to prefill");
 		actor_publish(0, payload);
@@ -102,9 +111,16 @@ static void begin_run(void)
 		actor_subscriber_body, actor_broker_body };
 
 	world_restore();
-	for (int i = 0; i < EX_MAX_THREADS && actors_scenario->actors[i].kind; i++)
+	for (int i = 0; i < EX_MAX_THREADS && actors_scenario->actors[i].kind; i++) {
+		const struct actor *actor = &actors_scenario->actors[i];
+
+		if (actor->kind == ACTOR_PUBLISHER)
+			actor_publisher(actor->index)->thread = i;
+		if (actor->kind == ACTOR_SUBSCRIBER)
+			actor_subscriber(actor->index)->thread = i;
 		ex_thread_add(actor_names[i], bodies[actors_scenario->actors[i].kind],
 			(void *)&actors_scenario->actors[i]);
+	}
 }
 
 static void note_death(int thread)
@@ -134,9 +150,12 @@ static void finish_subscriber(int index)
 		if (party->holds[k])
 			ex_fail("explorer: a subscriber ended with a sample");
 	for (uint32_t i = 0; i <= world.shape.capacity; i++) {
-		uint64_t head = *(volatile uint64_t *)&subscribers[index]->ring->head;
+		if (!world.shape.shared) {
+			uint64_t head = *(volatile uint64_t *)&subscribers[index]->ring->head;
 
-		party->taken = world.in_cell[party->ring][head & (world.shape.capacity - 1)];
+			party->taken =
+				world.in_cell[party->ring][head & (world.shape.capacity - 1)];
+		}
 		r = kickmsg_try_receive(subscribers[index], &sample);
 		if (r < 0)
 			break;
@@ -145,9 +164,10 @@ static void finish_subscriber(int index)
 	if (r != -EAGAIN)
 		ex_fail("end: kickmsg_try_receive: %d", r);
 	uint64_t lost = kickmsg_subscriber_lost(subscribers[index]);
-	if (party->received + lost != world.frontier[party->ring] - party->start)
+	uint32_t ring = world.shape.shared ? 0 : party->ring;
+	if (party->received + lost != world.frontier[ring] - party->start)
 		ex_fail("loss count: subscriber %d received %lu and lost %lu of %lu", index,
-			party->received, lost, world.frontier[party->ring] - party->start);
+			party->received, lost, world.frontier[ring] - party->start);
 }
 
 /* Nobody sends or receives there any more. */

@@ -5,7 +5,7 @@
 
 #include "memory.h"
 
-static struct km_site *sites[128];
+static struct km_site *sites[256];
 static unsigned site_count;
 static struct {
 	char label[8];
