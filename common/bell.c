@@ -52,10 +52,9 @@ int km_bell_sleep(
 
 		if (r == -ETIMEDOUT)
 			return r;
-		/* woken, a signal, or another sleeper's announcement: the look says which */
-		word = km_load(B1, seq_cst, &bell->word);
-		if (word & KM_BELL_WOKEN)
-			break;
+		/* the word may be one that a publisher is about to mark WOKEN: to be waited for, it
+		 * must be announced */
+		word = km_bell_announce(bell);
 	}
 	return 0;
 }

@@ -10,8 +10,8 @@
  * - WOKEN means: nobody has announced since the last wake. It is set after that wake, on exactly the
  *   word that the wake was for, so it never hides a later sleep.
  * - The generation moves before the wake, so a subscriber that is just about to wait does not.
- * - Another subscriber's announcement moves the word as well; who finds it moved looks again, and
- *   waits for the new word unless that says WOKEN.
+ * - Only a word that its sleeper announced itself is waited for: one that a publisher moved may be
+ *   marked WOKEN while it is slept on. Who finds the word moved announces anew, then looks again.
  * - There is no count of sleepers that the dead could leave too high. Who came back by itself leaves
  *   the word without WOKEN, at the cost of one wake that nobody needs.
  * - A publisher that died between its commit and its wake is made good by the reconciler.
@@ -22,6 +22,9 @@
  *   B3 second look            seq_cst             load of the cell's word
  *   B4 bump, mark             seq_cst / relaxed   wakes are system calls; nothing to win
  *   B5 word before announce   relaxed             B2 decides
+ *
+ * B1, B2 and B3 can't be weaker (`explore orders`, scenario sh_sleep). B4 could be acq_rel: the
+ * system call between its two steps orders them; it stays, since it is no hot path.
  */
 #pragma once
 

@@ -13,16 +13,19 @@
  * reconciler drops a dead owner's bit, the bit itself keeps its slot from being freed and used
  * again in between.
  *
- *   step                             why it can't race with a live participant
- *   1 rings of the dead: no new      targets that a publisher loaded before are delivered all the
- * same: such a ring messages, drain                is drained again at every pass until it stays
- * empty 2 each slot: generation, word    what is found here is only ever a suspicion 3 delivering
- * of all publishers   set before the bits show in the word (S3), so it is seen if they were 4 each
- * ring: head, then cells    what was committed since is in the cells, what was committed before and
- * has left moved head with evicting or held set before (R4, R6) 5 evicting and held of all seen if
- * step 4 saw the head that they moved 6 each suspect: word again,      the same generation: the
- * slot was not claimed in between, so the bit is the one that generation again, drop         was
- * seen; another: it is alive, skip it
+ *   step                       why it can't race with a live participant
+ *   1 rings of the dead:       targets that a publisher loaded before are delivered all the same:
+ *     no new messages, drain   such a ring is drained again at every pass until it stays empty
+ *   2 each slot: generation,   what is found here is only ever a suspicion
+ *     word
+ *   3 delivering of all        set before the bits show in the word (S3), so it is seen if they
+ *     publishers               were
+ *   4 each ring: head, then    what was committed since is in the cells, what was committed before
+ *     cells                    and has left moved head with evicting or held set before (R4, R6)
+ *   5 evicting, held of all    seen if step 4 saw the head that they moved
+ *   6 each suspect: word       the same generation: the slot was not claimed in between, so the
+ *     again, generation        bit is the one that was seen; another: it is alive, skip it
+ *     again, drop
  *
  * With the shared ring (shared.h) the travel is delivering -> a cell -> evicting -> dropped; step 1
  * only rings the bell, and step 4 looks at each cell's word.

@@ -197,15 +197,17 @@ uint64_t km_geometry_endpoint_size(const struct km_geometry *geometry, enum km_r
 	return round_up(sizeof(struct km_endpoint) + held * sizeof(uint32_t), 2 * KM_CACHE_LINE);
 }
 
-uint64_t km_geometry_needed_pool(const struct km_geometry *geometry)
+uint64_t km_geometry_needed_pool(const struct km_geometry *geometry, bool uneven)
 {
-	/* rings hold largely the same last messages; each participant may hold some besides. Of a
-	 * shared ring subscribers hold none. */
-	uint64_t borrows = is_shared(geometry)
-				   ? 0
-				   : (uint64_t)geometry->max_subscribers * geometry->max_borrows;
-
-	return geometry->ring_capacity + borrows +
+	/* Rings hold largely the same last messages; each participant may hold some besides. A ring
+	 * that lacks its owner's messages reaches back by as many others, and all rings together
+	 * reach back by no more than there are messages of theirs among the last ones. Of a shared
+	 * ring all see the same, and subscribers hold nothing. */
+	if (is_shared(geometry))
+		return geometry->ring_capacity +
+		       (uint64_t)geometry->max_publishers * (geometry->max_loans + 2) + 1;
+	return (uint64_t)geometry->ring_capacity * (uneven ? 2 : 1) +
+	       (uint64_t)geometry->max_subscribers * geometry->max_borrows +
 	       (uint64_t)geometry->max_publishers * (geometry->max_loans + 2) + 1;
 }
 
@@ -251,6 +253,7 @@ static void lay_out(struct km_region *ret, void *control, const struct km_geomet
 		.geometry = *geometry,
 	};
 	if (is_shared(geometry)) {
+		ret->sole = geometry->max_publishers == 1;
 		ret->shared = behind;
 	} else {
 		ret->rings = behind;

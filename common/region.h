@@ -10,10 +10,13 @@
  *   L2 set or clear a ring's bit  release   pairs with L1
  *   L3 give the region up, or leave it behind: set the bit, then wake all; a sleeper announces, then
  *      looks                      seq_cst / relaxed   pairs with W1, W2
- * `explore orders` finds no trace that needs L1 and L2 (the commit CAS reads the newest cell
- * whatever was seen before); they cost nothing on x86-64 and one load on arm64, and stay.
+ * L3 can't be weaker (`explore orders`, scenario given_up). No trace needs L1 and L2 (the commit CAS
+ * reads the newest cell whatever was seen before); they cost nothing on x86-64 and one load on arm64,
+ * and stay.
  */
 #pragma once
+
+#include <stdbool.h>
 
 #include "layout.h"
 
@@ -25,6 +28,7 @@ struct km_region {
 	struct km_bell *bell;          /* of a shared ring; who maps it sets it */
 	unsigned char *payload; /* [geometry.pool_size], payload_stride bytes each; may be null */
 	uint64_t ring_stride;
+	bool sole;            /* a shared ring whose publisher can have no rival */
 	uint64_t cell_stride; /* of the shared ring */
 	uint64_t buffer_size; /* of each of a shared cell's two buffers; 0: there are none */
 	uint64_t payload_stride;
@@ -74,8 +78,12 @@ uint32_t km_geometry_held_count(const struct km_geometry *geometry);
 /* Bytes of an endpoint record, a multiple of KM_CACHE_LINE. */
 uint64_t km_geometry_endpoint_size(const struct km_geometry *geometry, enum km_role role);
 
-/* The pool below which `send` can meet an empty one with everybody within their limits. */
-uint64_t km_geometry_needed_pool(const struct km_geometry *geometry);
+/*
+ * The pool below which `send` can meet an empty one with everybody within their limits. `uneven`:
+ * subscribers may skip their own messages (of a broadcast). Rings of the gone need nothing: who
+ * finds no slot free empties them first.
+ */
+uint64_t km_geometry_needed_pool(const struct km_geometry *geometry, bool uneven);
 
 /* Writes a new region into zeroed memory; the magic last. `geometry` must be good. */
 void km_region_format(void *control, const struct km_geometry *geometry, const char *region_name,

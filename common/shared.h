@@ -10,7 +10,8 @@
  *         a slot  it is in that slot, whose word carries RING
  *         VOID    there is none (any more): the slot was needed elsewhere
  *
- *   commit  one CAS of the word at the frontier: [lap-1 | *] -> [lap | ref]
+ *   commit  one CAS of the word at the frontier: [lap-1 | *] -> [lap | ref]; a store where the
+ *           topic has but one publisher
  *   void    one CAS of a committed word: [lap | slot] -> [lap | VOID]
  *   read    the word, the bytes, the word again: unchanged means whole
  *
@@ -22,6 +23,8 @@
  * - Privilege is read once a message, and passes on only after its holder is dead or has left.
  * - Who makes a word forget a slot (commit over it, or void) has set `evicting` before, and drops
  *   RING from that slot's word after.
+ * - With max_publishers 1 there is nobody to arbitrate with: the place passes on only after its
+ *   holder is dead or has left.
  * - The commit CAS arbitrates a position; positions are committed in order without holes. There is
  *   no head: what is `capacity` behind the frontier is overwritten, read or not.
  * - hint <= frontier, as in ring.h. The first position is `capacity`, the first lap 1.
@@ -33,10 +36,17 @@
  *   U3 fence behind the bytes    acquire             pairs with U2
  *   U4 commit and void CAS       seq_cst / relaxed   pairs with U1, C5 (reconcile.c): `evicting` is
  *                                                    seen; store -> load with B1 (bell.h)
+ *   U9 a sole publisher's commit release             as U4: nobody else changes the word
+ *   U10 fence behind it          seq_cst             store -> load with B1
  *   U5 hint load / store         acquire / release   pairs with itself: cells up to it are seen
  *   U6 a message's bytes         relaxed             between U2 and U3: a seqlock
  *   U7 word, second look         relaxed             behind U3
  *   U8 privileged load / store   acquire / release   pairs with itself: the holder before is through
+ *
+ * None of U1 to U5, and U9 can be weaker (`explore orders` has the trace: U1, U2, U3 in scenario
+ * sh_inline, U2 of slots in sh_reuse, U4 in sh_sleep, U5 in sh_slots, U9 in sh_inline_2). U6 and U7 are relaxed. No scenario has the case of U10 yet. Behind U10 a sole publisher needs no U2; it costs nothing.
+ * U8 isn't shown to be needed: the explorer knows no modification order but that of execution, and
+ * the broker learns of a death by a system call; it stays.
  *
  * Source of the two fences: Boehm, Can seqlocks get along with programming language memory models?,
  * MSPC 2012.
@@ -63,7 +73,7 @@
 #define KM_SHARED_ID_BITS 16
 
 struct km_shared_message {
-	const void *data; /* null: it is in the slot already */
+	const void *data; /* of a slot: where it lies already */
 	uint64_t len;
 	uint64_t sequence;
 	uint32_t publisher_id;
@@ -205,8 +215,9 @@ static inline void km_shared_drop_old(
  * a slot, whose word carries RING and which `delivering` names, as it lies there. *next is private to
  * the caller: behind what it committed last. Returns 0. Errors: -ESTALE the ring makes no sense.
  */
-static inline int km_shared_commit(const struct km_region *region, struct km_endpoint *endpoint,
-	uint32_t ref, const struct km_shared_message *message, uint64_t *next)
+static km_always_inline int km_shared_commit(const struct km_region *region,
+	struct km_endpoint *endpoint, uint32_t ref, const struct km_shared_message *message,
+	uint64_t *next)
 {
 	const uint32_t shift = region->cell_shift;
 	uint64_t p = km_load(U5, acquire, &region->shared->hint);
@@ -234,8 +245,14 @@ static inline int km_shared_commit(const struct km_region *region, struct km_end
 			km_shared_write(km_shared_buffer(region, cell, lap, message->len),
 				message->data, message->len);
 		}
-		if (!km_cas(U4, seq_cst, relaxed, &cell->word, &word, km_cell_word(lap, ref)))
+		if (region->sole) {
+			/* no CAS: bytes and word leave at once, as they lie in the store buffer */
+			km_store(U9, release, &cell->word, km_cell_word(lap, ref));
+			km_fence(U10, seq_cst);
+		} else if (!km_cas(U4, seq_cst, relaxed, &cell->word, &word,
+				   km_cell_word(lap, ref))) {
 			continue;
+		}
 		km_store(U5, release, &region->shared->hint, p + 1);
 		*next = p + 1;
 		km_shared_drop_old(region, endpoint, old);
@@ -317,8 +334,8 @@ static inline int km_shared_overtaken(const struct km_region *region, uint64_t w
  * Errors: -EAGAIN it isn't there yet; -EOVERFLOW it was overwritten, ret->newest; -ENODATA it was
  * voided; -EMSGSIZE it is longer than `size` (`ret` is filled in); -ESTALE.
  */
-static inline int km_shared_read(const struct km_region *region, uint64_t position, void *buf,
-	uint64_t size, struct km_shared_seen *ret)
+static km_always_inline int km_shared_read(const struct km_region *region, uint64_t position,
+	void *buf, uint64_t size, struct km_shared_seen *ret)
 {
 	struct km_shared_cell *cell = km_region_cell(region, position);
 	const uint64_t lap = position >> region->cell_shift;

@@ -128,6 +128,8 @@ int ctl_info(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
 		info = &asked;
 	}
 	kickmsg_topic_config_check(&info->config, &sizing);
+	if (info->kind == KICKMSG_BROADCAST)
+		sizing.needed_pool = sizing.needed_pool_broadcast;
 	if (ctl->json)
 		json_add_int(json_info(ctl, info), "needed_pool", sizing.needed_pool);
 	else

@@ -123,10 +123,10 @@ void km_agreement_warn(const struct km_session *session, const struct km_topic *
 	const struct km_msg_attach *request)
 {
 	const struct km_geometry *geometry = &topic->region.geometry;
-	uint64_t needed = km_geometry_needed_pool(geometry);
+	uint64_t needed = km_geometry_needed_pool(geometry, topic->key.kind == KM_KIND_BROADCAST);
 
 	if (request->has_geometry && geometry->pool_size < needed)
-		km_log(LOG_WARNING, session, topic,
+		km_log(LOG_WARNING | KM_EVENT_POOL_TOO_SMALL, session, topic,
 			"pool_size = %u is below the %llu that it takes when all are at their "
 			"limits: "
 			"a send may find no free slot",

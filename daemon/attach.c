@@ -17,6 +17,7 @@
 #include "attach.h"
 #include "cleanup.h"
 #include "keep.h"
+#include "live.h"
 #include "log.h"
 #include "member.h"
 #include "missed.h"
@@ -24,12 +25,10 @@
 #include "quarantine.h"
 #include "recover.h"
 #include "rights.h"
-#include "ring.h"
 #include "segment.h"
 #include "session.h"
 #include "shared.h"
 #include "topic.h"
-#include "waiter.h"
 
 /* Where a shared ring's subscriber begins: with what is to come, or so many messages back. */
 static int find_start(const struct km_topic *topic, uint32_t history, uint64_t *ret)
@@ -47,26 +46,14 @@ static int find_start(const struct km_topic *topic, uint32_t history, uint64_t *
 	return 0;
 }
 
-/* Makes a subscriber's ring ready and lets messages in. Errors: -ESTALE. */
-static int open_ring(struct km_member *member, uint32_t history)
+/* Makes a subscriber's place ready and lets messages in. Errors: -ESTALE. */
+static int open_place(struct km_member *member, uint32_t history)
 {
 	struct km_topic *topic = member->topic;
-	_Atomic uint32_t evicting; /* nobody's: see reconcile.c */
 
 	if (topic->region.shared)
 		return find_start(topic, history, &member->start);
-	km_hazard_clear(&evicting);
-	int r = km_ring_drain(&topic->region, member->ring, &evicting);
-	if (r < 0)
-		return r;
-	struct km_ring *ring = km_region_ring(&topic->region, member->ring);
-	km_waiter_retract(ring); /* its last owner may have died asleep */
-	member->start = km_load(R2, acquire, &ring->head);
-	km_missed_open(ring);
-	topic->live |= UINT64_C(1) << member->ring;
-	topic->live ^= (topic->live ^ (topic->live + KM_LIVE_OPENING)) & KM_LIVE_OPENINGS;
-	km_store(L2, release, &topic->region.header->live, topic->live);
-	return 0;
+	return km_live_open(&topic->region, member->ring, &topic->live, &member->start);
 }
 
 /* Sends the answer with the topic's descriptors: subscribers get the payload read only, those of a
@@ -190,7 +177,7 @@ static void attach(struct km_session *session, struct km_topic *topic, enum km_r
 			role_name, text);
 		return;
 	}
-	r = role == KM_ROLE_SUBSCRIBER ? open_ring(member, request->history) : 0;
+	r = role == KM_ROLE_SUBSCRIBER ? open_place(member, request->history) : 0;
 	if (r < 0) {
 		km_topic_quarantine(topic, "a ring's head and cells contradict each other");
 		km_session_refuse(session, topic, -ENOENT,

@@ -109,7 +109,7 @@ static void raise_descriptor_limit(const struct km_config *config)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
-	km_log(LOG_NOTICE, NULL, NULL,
+	km_log(LOG_NOTICE | KM_EVENT_TOO_FEW_DESCRIPTORS, NULL, NULL,
 		"%llu descriptors may be open; as many topics and clients as are configured may "
 		"take %llu",
 		(unsigned long long)limit.rlim_max, (unsigned long long)needed);
@@ -119,7 +119,7 @@ static void raise_descriptor_limit(const struct km_config *config)
 static void keep_socket(const struct km_config *old, struct km_config *fresh)
 {
 	if (strcmp(old->socket, fresh->socket) != 0 || old->socket_mode != fresh->socket_mode)
-		km_log(LOG_WARNING, NULL, NULL,
+		km_log(LOG_WARNING | KM_EVENT_CONFIG_NEEDS_RESTART, NULL, NULL,
 			"socket and socket_mode are as they were: a change needs a restart");
 	strcpy(fresh->socket, old->socket);
 	fresh->socket_mode = old->socket_mode;
@@ -132,7 +132,8 @@ void km_broker_reload(struct km_broker *broker)
 
 	km_systemd_notify("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)km_clock_ns() / 1000);
 	if (km_config_read(broker->config_source, &fresh, NULL, text, sizeof text) < 0) {
-		km_log(LOG_ERR, NULL, NULL, "the config stays as it was: %s", text);
+		km_log(LOG_ERR | KM_EVENT_CONFIG_REFUSED, NULL, NULL,
+			"the config stays as it was: %s", text);
 	} else {
 		struct timeval interval = health_interval(&fresh);
 
@@ -143,7 +144,7 @@ void km_broker_reload(struct km_broker *broker)
 		km_log_init(fresh.log_level);
 		event_add(broker->tick_event, &interval);
 		raise_descriptor_limit(&fresh);
-		km_log(LOG_NOTICE, NULL, NULL, "the config was read again");
+		km_log(LOG_NOTICE | KM_EVENT_CONFIG_READ, NULL, NULL, "the config was read again");
 	}
 	km_systemd_notify("READY=1");
 }
@@ -157,7 +158,7 @@ static void on_signal(evutil_socket_t number, short what, void *userdata)
 		return;
 	}
 
-	km_log(LOG_INFO, NULL, NULL, "ending: SIG%s", sigabbrev_np((int)number));
+	km_log(LOG_INFO | KM_EVENT_ENDING, NULL, NULL, "ending: SIG%s", sigabbrev_np((int)number));
 	event_base_loopbreak(broker->base);
 }
 
@@ -197,6 +198,19 @@ static int add_events(struct km_broker *broker)
 	return 0;
 }
 
+static int start_loop(struct km_broker *broker)
+{
+	broker->base = event_base_new();
+	int r = broker->base ? open_reconcile_lock(broker) : -ENOMEM;
+	if (r == 0)
+		r = add_events(broker);
+	if (r == 0)
+		r = km_systemd_watch(broker);
+	if (r < 0)
+		km_log(LOG_ERR | KM_EVENT_CANT_START, NULL, NULL, "can't start: %s", strerror(-r));
+	return r;
+}
+
 int km_broker_init(
 	struct km_broker *broker, const struct km_config_source *source, struct km_config *config)
 {
@@ -212,24 +226,16 @@ int km_broker_init(
 	TAILQ_INIT(&broker->topics);
 	signal(SIGPIPE, SIG_IGN);
 	raise_descriptor_limit(config);
+	/* store and listener say for themselves what is wrong */
 	r = km_store_init(&broker->store);
-	if (r < 0)
-		return r;
-	broker->base = event_base_new();
-	r = broker->base ? open_reconcile_lock(broker) : -ENOMEM;
 	if (r == 0)
-		r = add_events(broker);
-	if (r < 0)
-		km_log(LOG_ERR, NULL, NULL, "can't start: %s", strerror(-r));
-	/* says for itself what is wrong */
+		r = start_loop(broker);
 	if (r == 0)
 		r = km_listener_new(broker, &broker->listener);
 	if (r == 0)
-		r = km_systemd_watch(broker);
-	if (r == 0)
 		km_restore(broker);
 	else
-		km_systemd_notify("STATUS=can't start: %s\nERRNO=%d", strerror(-r), -r);
+		km_systemd_notify("ERRNO=%d\nSTATUS=can't start: %s", -r, strerror(-r));
 	return r;
 }
 

@@ -27,7 +27,7 @@ static void die(struct km_session *session, const char *why)
 	if (session->state == KM_SESSION_READY || session->state == KM_SESSION_DISCONNECTED)
 		km_account_give(session->account, KM_CLIENTS, 1);
 	/* leaving with nothing attached is how clients ordinarily end */
-	km_log(session->member_count ? LOG_INFO : LOG_DEBUG, session, NULL,
+	km_log((session->member_count ? LOG_INFO : LOG_DEBUG) | KM_EVENT_CLIENT_GONE, session, NULL,
 		"client is gone (%s) with %u endpoints", why, session->member_count);
 	session->state = KM_SESSION_DEAD;
 	session->died_ns = km_clock_ns();

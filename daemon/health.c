@@ -35,7 +35,8 @@ static void look_at_sessions(struct km_broker *broker, int64_t now)
 	tick++;
 	LIST_FOREACH (session, &broker->sessions, next) {
 		if (session->state == KM_SESSION_NEW && now - session->since_ns > HELLO_LIMIT_NS) {
-			km_log(LOG_INFO, session, NULL, "sent away: it never said hello");
+			km_log(LOG_INFO | KM_EVENT_CLIENT_SENT_AWAY, session, NULL,
+				"sent away: it never said hello");
 			km_session_disconnect(session);
 		} else if (session->state != KM_SESSION_DEAD &&
 			   session->id % shares == tick % shares) {
@@ -86,6 +87,7 @@ void km_health_on_tick(evutil_socket_t fd, short what, void *userdata)
 	look_at_topics(broker, now);
 	km_broker_sweep(broker);
 	km_systemd_status(broker);
+	km_log_tell_suppressed(now);
 }
 
 static void arm_again(struct km_broker *broker)

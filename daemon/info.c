@@ -126,7 +126,7 @@ void km_info_claim(struct km_session *session, const struct km_msg_claim *reques
 		if (!km_rights_allow_schema(session, topic))
 			return;
 		km_topic_set_schema(topic, &request->schema);
-		km_log(LOG_INFO, session, topic, "schema claimed");
+		km_log(LOG_INFO | KM_EVENT_SCHEMA_CLAIMED, session, topic, "schema claimed");
 	}
 	answer_schema(session, topic, km_schema_diff(&topic->schema, &request->schema) == 0);
 }

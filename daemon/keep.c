@@ -19,7 +19,8 @@ void km_keep_init(struct km_broker *broker)
 		r = km_store_put(&broker->store, KM_STORE_STATE, 0, 0, fd);
 	if (r == 0)
 		return;
-	km_log(LOG_WARNING, NULL, NULL, "clients will not outlive this broker: %s", strerror(-r));
+	km_log(LOG_WARNING | KM_EVENT_NOT_KEPT, NULL, NULL,
+		"clients will not outlive this broker: %s", strerror(-r));
 	km_state_free(broker->state);
 	broker->state = NULL;
 }
@@ -31,7 +32,7 @@ static void put(struct km_broker *broker, enum km_state_table table, uint32_t *p
 	if (!*place)
 		km_state_reserve(broker->state, table, id);
 	if (km_state_put(broker->state, table, place, record, size) < 0)
-		km_log(LOG_WARNING, NULL, NULL,
+		km_log(LOG_WARNING | KM_EVENT_NOT_KEPT, NULL, NULL,
 			"the state is full: the next broker will not know all of today's clients");
 }
 

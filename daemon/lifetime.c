@@ -98,6 +98,6 @@ void km_lifetime_unlink(struct km_session *session, const struct km_msg_topic *r
 	km_topic_forget_name(topic);
 	km_keep_done(session, KM_OP_UNLINK, 0, false);
 	km_lifetime_look(topic);
-	km_log(LOG_INFO, session, topic, "unlinked");
+	km_log(LOG_INFO | KM_EVENT_TOPIC_UNLINKED, session, topic, "unlinked");
 	km_session_answer(session, &answer, sizeof answer, NULL, 0);
 }

@@ -48,18 +48,21 @@ static int default_path(char *ret, size_t size)
 	char dir[KM_SOCKET_PATH_SIZE];
 
 	if (!runtime || !*runtime) {
-		km_log(LOG_ERR, NULL, NULL, "XDG_RUNTIME_DIR is not set; say where with --socket");
+		km_log(LOG_ERR | KM_EVENT_CANT_START, NULL, NULL,
+			"XDG_RUNTIME_DIR is not set; say where with --socket");
 		return -ENOENT;
 	}
 	if ((size_t)snprintf(dir, sizeof dir, "%s/kickmsg", runtime) >= sizeof dir ||
 		(size_t)snprintf(ret, size, "%s/kickmsgd.sock", dir) >= size) {
-		km_log(LOG_ERR, NULL, NULL, "%s is too long for a socket's path", runtime);
+		km_log(LOG_ERR | KM_EVENT_CANT_START, NULL, NULL,
+			"%s is too long for a socket's path", runtime);
 		return -ENAMETOOLONG;
 	}
 	if (mkdir(dir, geteuid() == 0 ? 0755 : 0700) < 0 && errno != EEXIST) {
 		int r = -errno;
 
-		km_log(LOG_ERR, NULL, NULL, "can't make %s: %s", dir, strerror(-r));
+		km_log(LOG_ERR | KM_EVENT_CANT_START, NULL, NULL, "can't make %s: %s", dir,
+			strerror(-r));
 		return r;
 	}
 	return 0;
@@ -76,12 +79,13 @@ static int take_lock(struct km_listener *listener)
 		if (fd < 0) {
 			int r = -errno;
 
-			km_log(LOG_ERR, NULL, NULL, "can't open %s: %s", path, strerror(-r));
+			km_log(LOG_ERR | KM_EVENT_CANT_START, NULL, NULL, "can't open %s: %s", path,
+				strerror(-r));
 			return r;
 		}
 		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-			km_log(LOG_ERR, NULL, NULL, "%s is in use by another broker",
-				listener->path);
+			km_log(LOG_ERR | KM_EVENT_CANT_START, NULL, NULL,
+				"%s is in use by another broker", listener->path);
 			return -EADDRINUSE;
 		}
 		if (fstat(fd, &mine) == 0 && stat(path, &named) == 0 &&
@@ -102,7 +106,8 @@ static int clear_place(const char *path)
 	if (lstat(path, &st) < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(st.st_mode)) {
-		km_log(LOG_ERR, NULL, NULL, "%s exists and is not a socket", path);
+		km_log(LOG_ERR | KM_EVENT_CANT_START, NULL, NULL, "%s exists and is not a socket",
+			path);
 		return -EEXIST;
 	}
 	_cleanup_(km_closep) int fd = socket(
@@ -112,12 +117,14 @@ static int clear_place(const char *path)
 	strcpy(address.sun_path, path);
 	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 ||
 		errno != ECONNREFUSED) {
-		km_log(LOG_ERR, NULL, NULL, "%s is in use by another program", path);
+		km_log(LOG_ERR | KM_EVENT_CANT_START, NULL, NULL, "%s is in use by another program",
+			path);
 		return -EADDRINUSE;
 	}
 	if (unlink(path) < 0 && errno != ENOENT)
 		return -errno;
-	km_log(LOG_NOTICE, NULL, NULL, "replaced %s of a broker that is gone", path);
+	km_log(LOG_NOTICE | KM_EVENT_SOCKET_REPLACED, NULL, NULL,
+		"replaced %s of a broker that is gone", path);
 	return 0;
 }
 
@@ -167,9 +174,11 @@ static int open_socket(struct km_listener *listener, const struct km_config *con
 	if (r == 0)
 		r = bind_and_listen(listener, config->socket_mode);
 	if (r < 0)
-		km_log(LOG_ERR, NULL, NULL, "can't listen at %s: %s", listener->path, strerror(-r));
+		km_log(LOG_ERR | KM_EVENT_CANT_START, NULL, NULL, "can't listen at %s: %s",
+			listener->path, strerror(-r));
 	else
-		km_log(LOG_INFO, NULL, NULL, "listening at %s", listener->path);
+		km_log(LOG_INFO | KM_EVENT_LISTENING, NULL, NULL, "listening at %s",
+			listener->path);
 	return r;
 }
 
@@ -178,7 +187,8 @@ static void pause_accepting(struct km_listener *listener, int error)
 	unsigned ms = listener->pause_ms;
 	struct timeval wait = { ms / 1000, ms % 1000 * 1000 };
 
-	km_log(LOG_WARNING, NULL, NULL, "accept: %s; trying again in %u ms", strerror(-error), ms);
+	km_log(LOG_WARNING | KM_EVENT_CANT_ACCEPT, NULL, NULL, "accept: %s; trying again in %u ms",
+		strerror(-error), ms);
 	listener->pause_ms = 2 * ms < PAUSE_MAX_MS ? 2 * ms : PAUSE_MAX_MS;
 	if (evtimer_add(listener->resume_event, &wait) == 0)
 		event_del(listener->accept_event);

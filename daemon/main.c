@@ -28,6 +28,7 @@ int main(int argc, char **argv)
 	if (r == 0)
 		r = km_broker_run(&broker);
 	km_broker_deinit(&broker);
+	km_log_deinit();
 	km_config_deinit(&config);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The command line: see options.h. What it says goes over what the config file says. */
+#include <errno.h>
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "log.h"
 #include "options.h"
+#include "systemd.h"
 
 static const char usage[] =
 	"Usage: kickmsgd [OPTION]...\n"
@@ -89,6 +92,18 @@ static enum km_options_result parse(
 	return KM_OPTIONS_RUN;
 }
 
+/* To who asked on the command line, or to who starts brokers. */
+static void complain(bool check, const char *text)
+{
+	if (check) {
+		fprintf(stderr, "kickmsgd: %s\n", text);
+		return;
+	}
+	km_log_init(LOG_INFO);
+	km_log(LOG_ERR | KM_EVENT_CONFIG_REFUSED, NULL, NULL, "%s", text);
+	km_systemd_notify("ERRNO=%d\nSTATUS=can't start: %s", EINVAL, text);
+}
+
 enum km_options_result km_options_parse(
 	int argc, char **argv, struct km_config_source *ret_source, struct km_config *ret)
 {
@@ -99,7 +114,7 @@ enum km_options_result km_options_parse(
 	if (result != KM_OPTIONS_RUN)
 		return result;
 	if (km_config_read(ret_source, ret, check ? print_file : NULL, text, sizeof text) < 0) {
-		fprintf(stderr, "kickmsgd: %s\n", text);
+		complain(check, text);
 		return KM_OPTIONS_BAD_CONFIG;
 	}
 	if (check) {

@@ -29,6 +29,7 @@
 #include "health.h"
 #include "keep.h"
 #include "lifetime.h"
+#include "live.h"
 #include "log.h"
 #include "member.h"
 #include "quarantine.h"
@@ -98,11 +99,24 @@ static void log_repairs(const struct km_topic *topic, const struct km_recovery *
 	const struct km_reconcile_result *result = &recovery->result;
 
 	if (result->bits_cleared || result->slots_reclaimed || result->rings_drained)
-		km_log(LOG_INFO, NULL, topic,
+		km_log(LOG_INFO | KM_EVENT_REPAIRED, NULL, topic,
 			"repaired: %u stale references dropped, %u slots of the dead reclaimed,"
 			" %u rings reset (%u messages), %u endpoints freed",
 			result->bits_cleared, result->slots_reclaimed, result->rings_drained,
 			result->messages_drained, recovery->settled);
+}
+
+/* Is header->live what the broker wrote? A client that was hung up on, and got a fresh region for a
+ * name that this one doesn't have any more, has left it behind: it says so there, and closes its
+ * rings. */
+static bool live_is_mine(const struct km_topic *topic)
+{
+	uint64_t live = km_load(L1, acquire, &topic->region.header->live), differs;
+
+	if (!(live & KM_LIVE_LEFT))
+		return live == topic->live;
+	differs = (live & ~KM_LIVE_LEFT) ^ topic->live;
+	return !(differs & ~KM_LIVE_RINGS) && !(live & differs);
 }
 
 static int pass(struct km_topic *topic, struct km_recovery *recovery)
@@ -114,7 +128,7 @@ static int pass(struct km_topic *topic, struct km_recovery *recovery)
 
 	if (!parties)
 		return -ENOMEM;
-	if (km_load(L1, acquire, &topic->region.header->live) != topic->live) {
+	if (!live_is_mine(topic)) {
 		km_topic_quarantine(topic, "the word of live rings is not what the broker wrote");
 		return -ESTALE;
 	}
@@ -205,12 +219,13 @@ void km_topic_tend(struct km_topic *topic)
 	/* A publisher may have died between its commit and its wake. That is nothing to keep for the
 	 * operator: the subscriber would sleep on beside its message. */
 	if (!may_repair)
-		km_topic_wake_sleepers(topic);
+		km_live_wake_all(&topic->region);
 	int r = km_topic_recover(topic, &recovery);
 	if (recovery.settled > 0)
 		km_health_look_again(topic);
 	if (r < 0 && r != -ESTALE) {
 		topic->dirty = true;
-		km_log(LOG_WARNING, NULL, topic, "can't reconcile now: %s", strerror(-r));
+		km_log(LOG_WARNING | KM_EVENT_CANT_RECONCILE, NULL, topic,
+			"can't reconcile now: %s", strerror(-r));
 	}
 }

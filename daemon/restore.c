@@ -25,7 +25,13 @@
 #include "restore.h"
 #include "segment.h"
 #include "session.h"
+#include "systemd.h"
 #include "topic.h"
+
+/* In so many steps the manager is told that the start goes on, and given so much more time: a step
+ * is a descriptor to map, or a pass over a region, of at most some 50 ms. */
+#define STEPS_TOLD 64
+#define STEPS_USEC 30000000u
 
 static bool is_text(const char *text, size_t size)
 {
@@ -109,7 +115,8 @@ static struct km_session *restore_session(
 		broker->sweep = true; /* in case that it has nothing and is gone */
 		return session;
 	}
-	km_log(LOG_ERR, session, NULL, "can't be taken back, it has to connect anew: %s",
+	km_log(LOG_ERR | KM_EVENT_NOT_TAKEN_BACK, session, NULL,
+		"can't be taken back, it has to connect anew: %s",
 		r == -ENOENT ? "the service manager kept too little (FileDescriptorStoreMax=)"
 			     : strerror(-r));
 	for (uint32_t i = 0; session && i < kept->segment_count; i++)
@@ -174,7 +181,19 @@ static void *find(const struct table *table, uint64_t id)
 	return found ? found->object : NULL;
 }
 
-static int restore_all(struct km_broker *broker)
+/* Tells the manager, each few steps, that the start goes on. */
+struct progress {
+	size_t done, all;
+};
+
+static void go_on(struct progress *progress)
+{
+	if (progress->done++ % STEPS_TOLD == 0)
+		km_systemd_notify("EXTEND_TIMEOUT_USEC=%u\nSTATUS=taking back: %zu of %zu",
+			STEPS_USEC, progress->done - 1, progress->all);
+}
+
+static int restore_all(struct km_broker *broker, struct progress *progress)
 {
 	struct km_state *state = broker->state;
 	struct table sessions = { 0 }, topics = { 0 }, members = { 0 };
@@ -184,15 +203,22 @@ static int restore_all(struct km_broker *broker)
 		r = list(state, KM_STATE_TOPICS, &topics);
 	if (r == 0)
 		r = list(state, KM_STATE_MEMBERS, &members);
-	for (size_t i = 0; r == 0 && i < sessions.count; i++)
+	/* and a look at each topic in the end */
+	progress->all = sessions.count + 2 * topics.count + members.count;
+	for (size_t i = 0; r == 0 && i < sessions.count; i++) {
+		go_on(progress);
 		sessions.found[i].object = restore_session(
 			broker, sessions.found[i].place, sessions.found[i].record);
-	for (size_t i = 0; r == 0 && i < topics.count; i++)
+	}
+	for (size_t i = 0; r == 0 && i < topics.count; i++) {
+		go_on(progress);
 		topics.found[i].object = km_restore_topic(
 			broker, topics.found[i].place, topics.found[i].record);
+	}
 	for (size_t i = 0; r == 0 && i < members.count; i++) {
 		const struct km_kept_member *kept = members.found[i].record;
 
+		go_on(progress);
 		km_restore_member(broker, find(&sessions, kept->session_id),
 			find(&topics, kept->topic_id), members.found[i].place, kept);
 	}
@@ -212,7 +238,7 @@ static void restore_live(struct km_topic *topic)
 }
 
 /* The regions' words, and what has ended while nobody looked. */
-static void catch_up(struct km_broker *broker)
+static void catch_up(struct km_broker *broker, struct progress *progress)
 {
 	struct km_session *session;
 	struct km_topic *topic;
@@ -233,9 +259,11 @@ static void catch_up(struct km_broker *broker)
 			km_death_check(session);
 	}
 	/* the broker before may have been in the middle of a pass, or before one */
-	TAILQ_FOREACH (topic, &broker->topics, in_all)
+	TAILQ_FOREACH (topic, &broker->topics, in_all) {
+		go_on(progress);
 		if (topic->dead + topic->leaving > 0)
 			km_topic_tend(topic);
+	}
 	/* whoever waits for a topic asks again */
 	LIST_FOREACH (session, &broker->sessions, next)
 		km_session_tell(session);
@@ -246,7 +274,7 @@ static void start_anew(struct km_broker *broker)
 	size_t count = km_store_drop_rest(&broker->store);
 
 	if (count > 0)
-		km_log(LOG_WARNING, NULL, NULL,
+		km_log(LOG_WARNING | KM_EVENT_NOT_TAKEN_BACK, NULL, NULL,
 			"%zu descriptors of the broker before are closed: its clients have to "
 			"connect anew",
 			count);
@@ -256,6 +284,7 @@ static void start_anew(struct km_broker *broker)
 void km_restore(struct km_broker *broker)
 {
 	int fd = km_store_take(&broker->store, KM_STORE_STATE, 0, 0);
+	struct progress progress = { 0 };
 	const char *reason;
 
 	if (fd < 0) {
@@ -264,7 +293,7 @@ void km_restore(struct km_broker *broker)
 	}
 	int r = km_state_open(fd, &broker->state, &reason);
 	if (r < 0) {
-		km_log(LOG_ERR, NULL, NULL,
+		km_log(LOG_ERR | KM_EVENT_STATE_REFUSED, NULL, NULL,
 			"the state of the broker before is refused: %s. Its topics are given up",
 			reason);
 		km_close(fd);
@@ -276,12 +305,13 @@ void km_restore(struct km_broker *broker)
 	broker->next_session = km_state_reserved(broker->state, KM_STATE_SESSIONS);
 	broker->next_topic = km_state_reserved(broker->state, KM_STATE_TOPICS);
 	broker->next_member = km_state_reserved(broker->state, KM_STATE_MEMBERS);
-	if (restore_all(broker) < 0)
-		km_log(LOG_ERR, NULL, NULL, "no memory to take back what the broker before left");
+	if (restore_all(broker, &progress) < 0)
+		km_log(LOG_ERR | KM_EVENT_NOT_TAKEN_BACK, NULL, NULL,
+			"no memory to take back what the broker before left");
 	size_t rest = km_store_drop_rest(&broker->store);
-	catch_up(broker);
+	catch_up(broker, &progress);
 	km_broker_sweep(broker);
-	km_log(LOG_NOTICE, NULL, NULL,
+	km_log(LOG_NOTICE | KM_EVENT_TAKEN_BACK, NULL, NULL,
 		"taken back: %llu topics, %llu clients; %zu descriptors belonged to nobody",
 		(unsigned long long)broker->used[KM_TOPICS],
 		(unsigned long long)broker->used[KM_CLIENTS], rest);

@@ -131,8 +131,8 @@ struct km_topic *km_restore_topic(
 		km_topic_insert(topic);
 		return topic;
 	}
-	km_log(LOG_ERR, NULL, NULL, "topic '%.*s' can't be taken back: %s", KM_NAME_SIZE - 1,
-		kept->key.name,
+	km_log(LOG_ERR | KM_EVENT_NOT_TAKEN_BACK, NULL, NULL,
+		"topic '%.*s' can't be taken back: %s", KM_NAME_SIZE - 1, kept->key.name,
 		r == -ENOENT ? "the service manager kept too little (FileDescriptorStoreMax=)"
 			     : strerror(-r));
 	km_state_drop(broker->state, KM_STATE_TOPICS, &place);

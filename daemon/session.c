@@ -43,9 +43,11 @@ int km_session_answer(
 		session->broker); /* what is answered counts, whatever happens to this broker */
 	int r = km_wire_send(session->socket, message, size, fds, fd_count);
 	if (r == -EAGAIN)
-		km_log(LOG_WARNING, session, NULL, "doesn't read its answers: disconnected");
+		km_log(LOG_WARNING | KM_EVENT_CLIENT_SENT_AWAY, session, NULL,
+			"doesn't read its answers: disconnected");
 	else if (r < 0 && r != -ENOTCONN)
-		km_log(LOG_WARNING, session, NULL, "can't answer: %s", strerror(-r));
+		km_log(LOG_WARNING | KM_EVENT_CLIENT_SENT_AWAY, session, NULL, "can't answer: %s",
+			strerror(-r));
 	session->doomed |= r < 0;
 	return r;
 }
@@ -63,8 +65,8 @@ int km_session_refuse(struct km_session *session, const struct km_topic *topic, 
 	vsnprintf(answer.text, sizeof answer.text, format, args);
 	va_end(args);
 	/* waiting for a topic by asking again and again is ordinary */
-	km_log(error == -ENOENT ? LOG_DEBUG : LOG_INFO, session, topic, "refused: %s (%s)",
-		answer.text, strerror(-error));
+	km_log((error == -ENOENT ? LOG_DEBUG : LOG_INFO) | KM_EVENT_REFUSED, session, topic,
+		"refused: %s (%s)", answer.text, strerror(-error));
 	return km_session_answer(session, &answer, sizeof answer, NULL, 0);
 }
 
@@ -260,7 +262,7 @@ static int count_connection(struct km_session *session)
 	km_account_take(session->account, KM_CONNECTIONS, 1);
 	if (!over)
 		return 0;
-	km_log(LOG_WARNING, session, NULL,
+	km_log(LOG_WARNING | KM_EVENT_CANT_ACCEPT, session, NULL,
 		"not taken in: too many connections for %llu clients (%s)",
 		(unsigned long long)over->value, km_origin_text(&over->origin, where));
 	return -EDQUOT;
@@ -271,7 +273,7 @@ void km_session_accept(struct km_broker *broker, int socket)
 	struct km_session *session = calloc(1, sizeof *session);
 
 	if (!session) {
-		km_log(LOG_ERR, NULL, NULL, "no memory for a connection");
+		km_log(LOG_ERR | KM_EVENT_CANT_ACCEPT, NULL, NULL, "no memory for a connection");
 		close(socket);
 		return;
 	}
@@ -290,8 +292,9 @@ void km_session_accept(struct km_broker *broker, int socket)
 	if (r == 0)
 		r = km_session_watch(session);
 	if (r < 0) {
-		km_log(r == -ESRCH || r == -EDQUOT ? LOG_DEBUG : LOG_WARNING, session, NULL,
-			"not taken in: %s", strerror(-r));
+		km_log((r == -ESRCH || r == -EDQUOT ? LOG_DEBUG : LOG_WARNING) |
+				KM_EVENT_CANT_ACCEPT,
+			session, NULL, "not taken in: %s", strerror(-r));
 		km_session_free(session);
 	}
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The memory that outlives a broker: see state.h. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -9,7 +10,9 @@
 
 #include "atomic.h"
 #include "cleanup.h"
+#include "layout.h"
 #include "state.h"
+#include "wire.h"
 
 #define STATE_MAGIC UINT64_C(0x45544154534d4b43) /* "CKMSTATE" in memory order */
 #define LOG_OFFSET  4096
@@ -21,6 +24,8 @@ struct header {
 	uint32_t record_sizes;     /* of all tables, mixed: another build's differ */
 	_Atomic uint64_t log_size; /* bytes that are valid; 0: all is in its place */
 	uint64_t reserved_ids[KM_STATE_TABLES];
+	uint32_t layout_version; /* of the regions and client segments that it speaks of */
+	uint32_t wire_version;   /* that its clients speak */
 };
 
 /* What stands before each record. */
@@ -143,7 +148,11 @@ int km_state_new(struct km_state **ret, int *ret_fd)
 	if (r < 0)
 		return r;
 	*header_of(*ret) = (struct header){
-		.magic = STATE_MAGIC, .version = KM_STATE_VERSION, .record_sizes = record_sizes()
+		.magic = STATE_MAGIC,
+		.version = KM_STATE_VERSION,
+		.record_sizes = record_sizes(),
+		.layout_version = KM_LAYOUT_VERSION,
+		.wire_version = KM_WIRE_VERSION,
 	};
 	*ret_fd = km_steal_fd(fd);
 	return 0;
@@ -323,6 +332,28 @@ static const char *scan(struct km_state *state, unsigned table)
 	return NULL;
 }
 
+/* Is it of this broker's time, and all that it speaks of too? Null, or what isn't. */
+static const char *check_versions(const struct header *header)
+{
+	static char text[96];
+	const struct {
+		const char *what;
+		uint32_t is, wanted;
+	} versions[] = {
+		{ "it is", header->version, KM_STATE_VERSION },
+		{ "its regions are", header->layout_version, KM_LAYOUT_VERSION },
+		{ "the messages of its clients are", header->wire_version, KM_WIRE_VERSION },
+	};
+
+	for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++)
+		if (versions[i].is != versions[i].wanted) {
+			snprintf(text, sizeof text, "%s of version %u, this broker's of %u",
+				versions[i].what, versions[i].is, versions[i].wanted);
+			return text;
+		}
+	return header->record_sizes == record_sizes() ? NULL : "its records are of another size";
+}
+
 static const char *read_all(struct km_state *state)
 {
 	struct header *header = header_of(state);
@@ -330,8 +361,9 @@ static const char *read_all(struct km_state *state)
 
 	if (header->magic != STATE_MAGIC)
 		return "it is not a state of kickmsgd";
-	if (header->version != KM_STATE_VERSION || header->record_sizes != record_sizes())
-		return "it is of another version";
+	reason = check_versions(header);
+	if (reason)
+		return reason;
 	uint64_t log_size = km_load(T1, acquire, &header->log_size);
 	if (log_size > LOG_SIZE || !apply(state, log_size))
 		return "its log is spoilt";
@@ -349,7 +381,7 @@ int km_state_open(int fd, struct km_state **ret, const char **ret_reason)
 	*ret_reason = "it is not a state of kickmsgd";
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size < LOG_OFFSET)
 		return -EPROTO;
-	*ret_reason = "it is of another version";
+	*ret_reason = "it is of another size";
 	if ((uint64_t)st.st_size != memory_size())
 		return -EPROTO;
 	*ret_reason = "there is no memory for it";

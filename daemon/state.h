@@ -43,8 +43,8 @@ int km_state_new(struct km_state **ret, int *ret_fd);
 
 /*
  * Takes over what an earlier broker left. On success the descriptor is its. `*ret_reason` says what
- * is wrong with memory that is refused. Errors: -EPROTO not a state, of another version, or spoilt;
- * -ENOMEM.
+ * is wrong with memory that is refused; it is good until the next call. Errors: -EPROTO not a state,
+ * of another version, of another version's regions or clients, or spoilt; -ENOMEM.
  */
 int km_state_open(int fd, struct km_state **ret, const char **ret_reason);
 

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "cleanup.h"
+#include "libsystemd.h"
 #include "log.h"
 #include "store.h"
 
@@ -68,38 +69,32 @@ static bool read_name(const char *name, struct km_stored *ret)
 	return strcmp(name, again) == 0;
 }
 
-#ifdef HAVE_LIBSYSTEMD
-#include <dlfcn.h>
-#include <systemd/sd-daemon.h>
+/* SD_LISTEN_FDS_START of sd-daemon.h */
+#define FIRST_FD 3
 
 static int load(struct km_store *store)
 {
 	if (!getenv("NOTIFY_SOCKET") && !getenv("LISTEN_FDS"))
 		return 0;
-	store->library = dlopen("libsystemd.so.0", RTLD_LAZY | RTLD_LOCAL);
-	if (!store->library) {
-		km_log(LOG_ERR, NULL, NULL, "started by a service manager, but %s", dlerror());
-		return -EINVAL;
-	}
-	__typeof__(&sd_pid_notify_with_fds) notify = (__typeof__(notify))dlsym(
-		store->library, "sd_pid_notify_with_fds");
-	store->notify = notify;
-	store->active = notify && getenv("NOTIFY_SOCKET");
-	return 0;
+	store->notify = km_libsystemd_function("sd_pid_notify_with_fds");
+	if (!store->notify)
+		return getenv("LISTEN_FDS") ? -EINVAL : 0;
+	store->active = getenv("NOTIFY_SOCKET");
+	return 1;
 }
 
-static int list_fds(struct km_store *store, char ***ret_names)
+static int list_fds(char ***ret_names)
 {
-	__typeof__(&sd_listen_fds_with_names) list = (__typeof__(list))dlsym(
-		store->library, "sd_listen_fds_with_names");
+	int (*list)(int unset, char ***ret_names) = km_libsystemd_function(
+		"sd_listen_fds_with_names");
 
 	return list ? list(1, ret_names) : 0;
 }
 
-static bool is_listening(struct km_store *store, int fd)
+static bool is_listening(int fd)
 {
-	__typeof__(&sd_is_socket) is_socket = (__typeof__(is_socket))dlsym(
-		store->library, "sd_is_socket");
+	int (*is_socket)(int fd, int family, int type, int listening) = km_libsystemd_function(
+		"sd_is_socket");
 
 	return is_socket && is_socket(fd, AF_UNIX, SOCK_SEQPACKET, 1) > 0;
 }
@@ -109,9 +104,9 @@ static int sort_in(struct km_store *store, int fd, const char *name)
 {
 	struct km_stored stored;
 
-	if (is_listening(store, fd)) {
+	if (is_listening(fd)) {
 		if (store->listen_fd >= 0) {
-			km_log(LOG_ERR, NULL, NULL,
+			km_log(LOG_ERR | KM_EVENT_CANT_START, NULL, NULL,
 				"the service manager gave two listening sockets; one is used: let "
 				"kickmsgd.socket have one ListenSequentialPacket=");
 			return -EINVAL;
@@ -128,13 +123,13 @@ static int sort_in(struct km_store *store, int fd, const char *name)
 		return 0;
 	}
 	if (!store->active) {
-		km_log(LOG_ERR, NULL, NULL,
+		km_log(LOG_ERR | KM_EVENT_CANT_START, NULL, NULL,
 			"descriptor %d ('%s') from the service manager is no listening "
 			"SOCK_SEQPACKET socket",
 			fd, name);
 		return -EINVAL;
 	}
-	km_log(LOG_WARNING, NULL, NULL,
+	km_log(LOG_WARNING | KM_EVENT_FOREIGN_DESCRIPTOR, NULL, NULL,
 		"descriptor %d ('%s') from the service manager means nothing here: closed", fd,
 		name);
 	close(fd);
@@ -149,21 +144,24 @@ int km_store_init(struct km_store *store)
 	memset(store, 0, sizeof *store);
 	store->listen_fd = -1;
 	r = load(store);
-	if (r < 0 || !store->library)
+	if (r <= 0)
 		return r;
-	int count = list_fds(store, &names);
-	if (count < 0)
+	int count = list_fds(&names);
+	if (count < 0) {
+		km_log(LOG_ERR | KM_EVENT_CANT_START, NULL, NULL,
+			"can't take the service manager's descriptors: %s", strerror(-count));
 		return count;
+	}
 	store->stored = calloc((size_t)count + 1, sizeof *store->stored);
 	r = store->stored ? 0 : -ENOMEM;
 	for (int i = 0; i < count; i++) {
 		if (r == 0)
-			r = sort_in(store, SD_LISTEN_FDS_START + i, names[i]);
+			r = sort_in(store, FIRST_FD + i, names[i]);
 		free(names[i]);
 	}
 	free(names);
 	if (r == 0 && count > 0 && store->listen_fd < 0) {
-		km_log(LOG_ERR, NULL, NULL,
+		km_log(LOG_ERR | KM_EVENT_CANT_START, NULL, NULL,
 			"the service manager gave %d descriptors and no listening SOCK_SEQPACKET "
 			"socket among them",
 			count);
@@ -172,14 +170,6 @@ int km_store_init(struct km_store *store)
 	qsort(store->stored, store->stored_count, sizeof *store->stored, compare);
 	return r;
 }
-#else
-int km_store_init(struct km_store *store)
-{
-	memset(store, 0, sizeof *store);
-	store->listen_fd = -1;
-	return 0;
-}
-#endif
 
 void km_store_deinit(struct km_store *store)
 {
@@ -204,7 +194,7 @@ int km_store_put(struct km_store *store, char kind, uint64_t id, uint32_t part, 
 	int r = store->notify(0, 0, text, &fd, 1);
 	if (r > 0)
 		return 0;
-	km_log(LOG_ERR, NULL, NULL,
+	km_log(LOG_ERR | KM_EVENT_NOT_KEPT, NULL, NULL,
 		"the service manager doesn't take descriptors (%s): the next broker will not know "
 		"today's clients",
 		r < 0 ? strerror(-r) : "NOTIFY_SOCKET is not set");

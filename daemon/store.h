@@ -39,7 +39,6 @@ struct km_stored {
 struct km_store {
 	bool active;   /* there is a manager */
 	int listen_fd; /* from the manager, or -1 */
-	void *library; /* libsystemd */
 	int (*notify)(int pid, int unset, const char *state, const int *fds, unsigned count);
 	struct km_stored *stored; /* what came with the start, sorted */
 	size_t stored_count;
@@ -49,8 +48,8 @@ struct km_store {
 
 /*
  * Takes what the manager handed over. Without a manager everything here does nothing. Descriptors
- * that nobody can have meant are closed and logged. Errors: -EINVAL no usable listening socket
- * (logged); -ENOMEM.
+ * that nobody can have meant are closed and logged. Errors, which are logged: -EINVAL no usable
+ * listening socket; -EBADF there aren't as many as it says; -ENOMEM.
  */
 int km_store_init(struct km_store *store);
 void km_store_deinit(struct km_store *store);

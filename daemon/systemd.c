@@ -1,65 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The service manager: see systemd.h. Built without libsystemd there never is one. */
+/* The service manager: see systemd.h. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "log.h"
+#include "libsystemd.h"
 #include "systemd.h"
-
-#ifdef HAVE_LIBSYSTEMD
-#include <dlfcn.h>
-#include <systemd/sd-daemon.h>
-
-/* A function of libsystemd; null: there is no manager, or (said once) no library. */
-static void *function(const char *name)
-{
-	static void *library;
-	static bool tried;
-
-	if (!getenv("NOTIFY_SOCKET"))
-		return NULL;
-	if (!tried) {
-		tried = true;
-		library = dlopen("libsystemd.so.0", RTLD_LAZY | RTLD_LOCAL);
-		if (!library)
-			km_log(LOG_WARNING, NULL, NULL, "started by a service manager, but %s",
-				dlerror());
-	}
-	return library ? dlsym(library, name) : NULL;
-}
 
 static void notify(const char *state)
 {
-	__typeof__(&sd_notify) say = (__typeof__(say))function("sd_notify");
+	int (*say)(int unset, const char *state) = NULL;
 
+	if (getenv("NOTIFY_SOCKET"))
+		say = km_libsystemd_function("sd_notify");
 	if (say)
 		say(0, state);
 }
 
 static uint64_t watchdog_usec(void)
 {
-	__typeof__(&sd_watchdog_enabled) ask = (__typeof__(ask))function("sd_watchdog_enabled");
+	int (*ask)(int unset, uint64_t *ret_usec) = NULL;
 	uint64_t usec = 0;
 
+	if (getenv("NOTIFY_SOCKET"))
+		ask = km_libsystemd_function("sd_watchdog_enabled");
 	return ask && ask(0, &usec) > 0 ? usec : 0;
 }
-#else
-static void notify(const char *state)
-{
-}
-
-static uint64_t watchdog_usec(void)
-{
-	return 0;
-}
-#endif
 
 void km_systemd_notify(const char *format, ...)
 {
-	char state[512];
+	char state[1024];
 	va_list args;
 
 	va_start(args, format);

@@ -18,7 +18,6 @@
 #include "session.h"
 #include "topic.h"
 #include "wait.h"
-#include "waiter.h"
 
 static uint32_t hash_text(uint32_t hash, const char *text)
 {
@@ -244,17 +243,10 @@ int km_topic_create(struct km_session *session, const struct km_topic_key *key,
 		km_store_put(&broker->store, KM_STORE_BELL, (*ret)->id, 0, (*ret)->bell_fd);
 	km_topic_insert(*ret);
 	km_keep_topic(*ret);
-	km_log(LOG_INFO, session, *ret, "topic made, %llu bytes", (unsigned long long)size);
+	km_log(LOG_INFO | KM_EVENT_TOPIC_MADE, session, *ret, "topic made, %llu bytes",
+		(unsigned long long)size);
 	km_wait_tell(*ret);
 	return 0;
-}
-
-void km_topic_wake_sleepers(struct km_topic *topic)
-{
-	if (topic->region.shared)
-		km_bell_ring_anyway(topic->region.bell);
-	for (uint32_t i = 0; i < topic->region.ring_count; i++)
-		km_waiter_wake_anyway(km_region_ring(&topic->region, i));
 }
 
 void km_topic_forget_name(struct km_topic *topic)
@@ -269,7 +261,7 @@ void km_topic_free(struct km_topic *topic)
 {
 	struct km_broker *broker = topic->broker;
 
-	km_log(LOG_INFO, NULL, topic, "topic freed");
+	km_log(LOG_INFO | KM_EVENT_TOPIC_FREED, NULL, topic, "topic freed");
 	if (broker->health_next == topic)
 		broker->health_next = TAILQ_NEXT(topic, in_all);
 	if (broker->list_next == topic)

@@ -37,9 +37,6 @@ uint64_t km_topic_size(const struct km_geometry *geometry);
 /* Maps the bell of a shared ring, whose descriptor the topic has. */
 int km_topic_map_bell(struct km_topic *topic);
 
-/* Wakes every subscriber of the topic that sleeps. */
-void km_topic_wake_sleepers(struct km_topic *topic);
-
 /* Gives the name free for a new topic; takes part in no lookup from then on. */
 void km_topic_forget_name(struct km_topic *topic);
 

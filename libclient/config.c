@@ -25,7 +25,7 @@ KM_EXPORT void kickmsg_topic_config_init(struct kickmsg_topic_config *config)
 
 /* AUTO: a copy of a message costs less than a slot for it up to here (ARCHITECTURE.md, section 10);
  * and only a shared ring takes so many subscribers. */
-#define AUTO_MAX_PAYLOAD 1024
+#define AUTO_MAX_PAYLOAD 16384
 
 static uint32_t transport_of(const struct kickmsg_topic_config *config)
 {
@@ -126,7 +126,8 @@ KM_EXPORT int kickmsg_topic_config_check(
 	ret->payload_bytes = km_geometry_payload_size(&geometry);
 	ret->total_bytes = whole_pages(ret->control_bytes) + whole_pages(ret->payload_bytes) +
 			   km_geometry_bell_size(&geometry);
-	ret->needed_pool = km_geometry_needed_pool(&geometry);
+	ret->needed_pool = km_geometry_needed_pool(&geometry, false);
+	ret->needed_pool_broadcast = km_geometry_needed_pool(&geometry, true);
 	ret->config_hash = km_config_hash(&geometry, config->linger_ns, config->persistent);
 	return geometry.pool_size < ret->needed_pool;
 }

@@ -26,9 +26,8 @@
 #include "slotcache.h"
 #include "wire.h"
 
-#define km_noinline      __attribute__((noinline))
-#define km_always_inline inline __attribute__((always_inline))
-#define KM_EXPORT        __attribute__((visibility("default")))
+#define km_noinline __attribute__((noinline))
+#define KM_EXPORT   __attribute__((visibility("default")))
 
 /* A client segment: endpoint records of this process. */
 struct km_client_segment {

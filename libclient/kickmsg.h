@@ -162,7 +162,7 @@ void kickmsg_schema_set_layout(struct kickmsg_schema *schema, const void *data, 
  * publisher sends without a slot; others, and loans, use one. History and observers are possible
  * (struct kickmsg_subscribe_options). For small messages and many subscribers.
  *
- * AUTO: SHARED when max_payload_size is at most 1024 or max_subscribers is above 48, else RINGS.
+ * AUTO: SHARED when max_payload_size is at most 16384 or max_subscribers is above 48, else RINGS.
  */
 enum kickmsg_transport {
 	KICKMSG_TRANSPORT_RINGS = 0,
@@ -207,7 +207,9 @@ struct kickmsg_topic_sizing {
 				   one, whoever is stopped where: rings + borrows + loans */
 	uint64_t config_hash;   /* of all fields but schema: kickmsg_topic_info's */
 	const char *bad_field;  /* the field that is out of range, static; null: all are good */
-	uint64_t reserved[4];
+	uint64_t needed_pool_broadcast; /* needed_pool of a broadcast channel: its members may skip
+					   their own messages, so their rings keep others */
+	uint64_t reserved[3];
 };
 
 /*

@@ -52,6 +52,12 @@ static bool pass_over_own(
 	return true;
 }
 
+static inline int nothing(const struct km_region *region)
+{
+	return km_load(L1, acquire, &region->header->live) & KM_LIVE_QUARANTINED ? -ESTALE
+										 : -EAGAIN;
+}
+
 /* After a look that didn't simply bring a message: goes on until there is something to say. */
 static km_noinline int look_on(struct kickmsg_subscriber *subscriber, int r, uint32_t own_id,
 	void *buf, size_t size, struct km_shared_seen *seen)
@@ -66,9 +72,7 @@ static km_noinline int look_on(struct kickmsg_subscriber *subscriber, int r, uin
 		} else if (r == -ENODATA) {
 			lose(subscriber, 1);
 		} else if (r == -EAGAIN) {
-			return km_load(L1, acquire, &region->header->live) & KM_LIVE_QUARANTINED
-				       ? -ESTALE
-				       : -EAGAIN;
+			return nothing(region);
 		} else if (r == -ESTALE || !own_id || !pass_over_own(subscriber, seen, own_id)) {
 			return r;
 		}
@@ -81,6 +85,8 @@ static km_always_inline int take(
 	uint32_t own_id = km_load(P2, relaxed, &subscriber->own.id);
 	int r = km_shared_read(&subscriber->attachment.region, subscriber->next, buf, size, seen);
 
+	if (r == -EAGAIN)
+		return nothing(&subscriber->attachment.region);
 	if (__builtin_expect(r != 0 || own_id != 0, 0)) {
 		struct km_shared_seen copy = *seen;
 

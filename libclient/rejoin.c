@@ -84,7 +84,7 @@ static void fill_request(const struct km_attachment *attachment, struct km_msg_a
 		memcpy(&ret->schema, header->schema, sizeof ret->schema);
 }
 
-/* A publisher that leaves out a subscriber's ring has to know it. */
+/* Those of shared rings stay where they are. A publisher that leaves out a subscriber's ring has to know it. */
 static bool is_to_be_asked(
 	const struct kickmsg_client *client, const struct km_attachment *attachment)
 {

@@ -65,7 +65,7 @@ void km_request_warn(struct kickmsg_client *client, const struct km_msg_attach *
 		return;
 	if (request->kind == KM_KIND_MAILBOX)
 		geometry.max_subscribers = 1;
-	uint64_t needed = km_geometry_needed_pool(&geometry);
+	uint64_t needed = km_geometry_needed_pool(&geometry, request->kind == KM_KIND_BROADCAST);
 	if (geometry.pool_size < needed)
 		km_client_fail(client, 0,
 			"warning: topic %s: pool_size = %u is below the %" PRIu64

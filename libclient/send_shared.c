@@ -42,7 +42,11 @@ int km_shared_publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t
 {
 	const struct km_region *region = &publisher->attachment.region;
 	struct km_endpoint *endpoint = publisher->endpoint;
-	struct km_shared_message message = { .len = len, .publisher_id = publisher->id };
+	struct km_shared_message message = {
+		.data = km_region_payload(region, slot),
+		.len = len,
+		.publisher_id = publisher->id,
+	};
 
 	if (is_given_up(region)) {
 		km_slot_drop(&region->slots[slot], KM_SLOT_ID_MASK);

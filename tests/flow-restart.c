@@ -207,14 +207,36 @@ static void expect_new_beginning(const char *log)
 	ck_assert(test_wait_until(test_manager_stored(&manager, 0) == 2, 10000));
 }
 
+/* Where the state's header has its version, the layout's, and the messages'. */
+static const struct {
+	off_t offset;
+	const char *says;
+} versions[] = {
+	{ 8, "it is of version 99, this broker's of " },
+	{ 48, "its regions are of version 99, this broker's of " },
+	{ 52, "the messages of its clients are of version 99, this broker's of " },
+};
+
+/* Regions of another time are neither read nor written: their participants go on among themselves,
+ * and the topic is made anew. */
 START_TEST(restart_state_of_another_version_is_refused)
 {
+	unsigned char before[4096], after[4096];
+
 	setup();
+	pass_messages(3);
 	test_manager_kill(&manager, SIGKILL);
 	uint32_t version = 99;
-	ck_assert_int_eq(pwrite(test_manager_find(&manager, "S"), &version, 4, 8), 4);
+	ck_assert_int_eq(
+		pwrite(test_manager_find(&manager, "S"), &version, 4, versions[_i].offset), 4);
+	int region = dup(test_manager_find(&manager, "c1"));
+	ck_assert_int_eq(pread(region, before, sizeof before, 0), sizeof before);
 	test_manager_resume(&manager);
-	expect_new_beginning("it is of another version");
+	ck_assert_int_eq(pread(region, after, sizeof after, 0), sizeof after);
+	ck_assert_mem_eq(before, after, sizeof before);
+	close(region);
+	pass_messages(3);
+	expect_new_beginning(versions[_i].says);
 	teardown();
 }
 END_TEST
@@ -319,6 +341,8 @@ START_TEST(manager_is_told)
 	ck_assert(test_wait_until(status_is("1 clients, 1 topics, 2 endpoints, "), 10000));
 	unsigned before = manager.watchdogs;
 	ck_assert(test_wait_until(manager.watchdogs > before + 3, 10000));
+	/* it is the loop that says so: there is no other thread */
+	ck_assert_uint_eq(test_thread_count(manager.pid), 1);
 	kill(manager.pid, SIGSTOP);
 	ck_assert_int_eq(waitpid(manager.pid, &status, WUNTRACED), manager.pid);
 	test_manager_hear(&manager);
@@ -343,7 +367,8 @@ int main(void)
 	tcase_add_test(tcase, restart_nobody_notices);
 	tcase_add_test(tcase, restart_the_dead_are_reconciled);
 	tcase_add_test(tcase, restart_who_waits_is_told);
-	tcase_add_test(tcase, restart_state_of_another_version_is_refused);
+	tcase_add_loop_test(tcase, restart_state_of_another_version_is_refused, 0,
+		(int)(sizeof versions / sizeof versions[0]));
 	tcase_add_test(tcase, restart_state_spoilt_anywhere_never_crashes);
 	tcase_add_test(tcase, restart_missing_descriptors_cost_only_their_own);
 	tcase_add_test(tcase, manager_is_told);

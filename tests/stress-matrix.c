@@ -26,6 +26,11 @@ static const struct stress_case cases[] = {
 	MANNERS("processes", .threads = false),
 	MANNERS("threads", .threads = true),
 	MANNERS("bare", .threads = true, .bare = true),
+	MANNERS("shared processes", .shared = true, .threads = false),
+	MANNERS("shared threads", .shared = true, .threads = true),
+#ifndef __SANITIZE_THREAD__ /* who was overtaken reads a loan that is being written, and forgets it */
+	MANNERS("shared bare", .shared = true, .threads = true, .bare = true),
+#endif
 };
 
 int main(int argc, char **argv)

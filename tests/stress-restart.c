@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The broker is killed at random, again and again, while 8 publishers and 8 subscribers run and
- * clients come and go. No client sees an error, every subscriber's count is exact, and no
- * descriptor is left in the end. usage: stress-restart [KILLS [SEED]]
+ * The broker ends at random, again and again, while 8 publishers and 8 subscribers run and clients
+ * come and go: by SIGKILL, by `systemctl restart`, by the watchdog's kill, by an upgrade of its
+ * program. No client sees an error, no sleeper is forgotten, every subscriber's count is exact, and
+ * no descriptor and no memfd is left in the end. usage: stress-restart [ENDS [SEED]]
  */
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -11,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,16 +28,23 @@
 #define VISITORS    2
 #define WORKERS     (PUBLISHERS + SUBSCRIBERS + VISITORS)
 #define MAX_CALLS   (1 << 20)
+#define LAST        UINT64_MAX /* the last message of all */
+/* Messages come all the time: who waits so long has not been woken. */
+#define FORGOTTEN_NS INT64_C(30000000000)
 
 /* What all processes share. */
 struct board {
 	_Atomic unsigned attached; /* workers that have begun */
-	_Atomic bool publishers_stop, subscribers_stop;
+	_Atomic bool publishers_stop, visitors_gone;
 	_Atomic unsigned publishers_done;
-	_Atomic uint64_t sent, calls;
+	_Atomic uint64_t sent, calls, visits;
 	uint64_t received[SUBSCRIBERS], lost[SUBSCRIBERS];
 	uint32_t call_us[MAX_CALLS]; /* how long control calls took */
 };
+
+/* How a broker ends, and how often each. */
+enum way { KILL, RESTART, WATCHDOG, UPGRADE, WAYS };
+static unsigned counts[WAYS];
 
 static struct board *board;
 static struct test_manager manager;
@@ -74,7 +85,17 @@ static void config_fill(struct kickmsg_topic_config *config)
 	config->pool_size = 2048;
 }
 
-static void publish_all_along(void)
+static void send_one(struct kickmsg_publisher *publisher, uint64_t value)
+{
+	ssize_t r = kickmsg_send(publisher, &value, sizeof value);
+
+	if (r != sizeof value) {
+		fprintf(stderr, "send: %s\n", kickmsg_strerror((int)r));
+		_exit(1);
+	}
+}
+
+static void publish_all_along(unsigned index)
 {
 	struct kickmsg_topic_config config;
 	struct kickmsg_client *client;
@@ -88,12 +109,16 @@ static void publish_all_along(void)
 	while (board->attached < PUBLISHERS + SUBSCRIBERS)
 		test_nap();
 	while (!board->publishers_stop) {
-		for (int i = 0; i < 50; i++, sent++)
-			if (kickmsg_send(publisher, &sent, sizeof sent) != sizeof sent) {
-				fprintf(stderr, "send failed\n");
-				_exit(1);
-			}
+		for (int i = 0; i < 50; i++)
+			send_one(publisher, sent++);
 		test_nap();
+	}
+	/* the others are through: nothing pushes it out */
+	if (index == 0) {
+		while (board->publishers_done < PUBLISHERS - 1 || !board->visitors_gone)
+			test_nap();
+		send_one(publisher, LAST);
+		sent++;
 	}
 	board->sent += sent;
 	board->publishers_done++;
@@ -105,24 +130,20 @@ static void receive_all(unsigned index)
 	struct kickmsg_topic_config config;
 	struct kickmsg_client *client;
 	struct kickmsg_subscriber *subscriber;
-	uint64_t value;
-	ssize_t r;
+	uint64_t value = 0;
 
 	config_fill(&config);
 	MUST(kickmsg_client_new(NULL, &client));
 	MUST(kickmsg_subscribe_or_create(client, "busy", &config, NULL, &subscriber));
 	board->attached++;
-	for (;;) {
-		bool last = board->subscribers_stop;
+	while (value != LAST) {
+		ssize_t r = kickmsg_receive_copy(subscriber, &value, sizeof value, FORGOTTEN_NS);
 
-		r = kickmsg_receive_copy(subscriber, &value, sizeof value, 50000000);
-		if (r == sizeof value)
-			board->received[index]++;
-		else if (r != -ETIMEDOUT) {
+		if (r != sizeof value) {
 			fprintf(stderr, "receive: %s\n", kickmsg_strerror((int)r));
 			_exit(1);
-		} else if (last)
-			break;
+		}
+		board->received[index]++;
 	}
 	board->lost[index] = kickmsg_subscriber_lost(subscriber);
 	kickmsg_client_free(client);
@@ -156,18 +177,22 @@ static void visit(unsigned seed)
 		int status;
 		if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
 			_exit(1);
+		board->visits++;
 		seed = seed * 1103515245 + 12345;
 	}
 }
 
 static pid_t start_worker(unsigned index)
 {
-	pid_t pid = fork();
+	pid_t parent = getpid(), pid = fork();
 
 	if (pid != 0)
 		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
 	if (index < PUBLISHERS)
-		publish_all_along();
+		publish_all_along(index);
 	else if (index < PUBLISHERS + SUBSCRIBERS)
 		receive_all(index - PUBLISHERS);
 	else
@@ -182,8 +207,61 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+struct memfds {
+	uint64_t inodes[1024];
+	size_t count;
+};
+
+static void add_memfd(struct memfds *memfds, uint64_t inode)
+{
+	for (size_t i = 0; i < memfds->count; i++)
+		if (memfds->inodes[i] == inode)
+			return;
+	if (memfds->count < sizeof memfds->inodes / sizeof memfds->inodes[0])
+		memfds->inodes[memfds->count++] = inode;
+}
+
+/* What a process has open and mapped. */
+static void add_memfds_of(struct memfds *memfds, pid_t pid)
+{
+	char path[384], link[64], line[512];
+	struct dirent *entry;
+	struct stat st;
+
+	snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+	DIR *dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		snprintf(path, sizeof path, "/proc/%d/fd/%s", (int)pid, entry->d_name);
+		ssize_t n = readlink(path, link, sizeof link);
+		if (n > 7 && memcmp(link, "/memfd:", 7) == 0 && stat(path, &st) == 0)
+			add_memfd(memfds, st.st_ino);
+	}
+	if (dir)
+		closedir(dir);
+	snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+	FILE *file = fopen(path, "re");
+	while (file && fgets(line, sizeof line, file)) {
+		unsigned long long inode;
+
+		if (strstr(line, "/memfd:") && sscanf(line, "%*s %*s %*s %*s %llu", &inode) == 1)
+			add_memfd(memfds, inode);
+	}
+	if (file)
+		fclose(file);
+}
+
+/* Each memfd that the manager (this process) or the broker has, once. */
+static size_t count_memfds(void)
+{
+	struct memfds memfds = { .count = 0 };
+
+	add_memfds_of(&memfds, getpid());
+	add_memfds_of(&memfds, manager.pid);
+	return memfds.count;
+}
+
 /* Are all books even? Prints what was measured. */
-static bool judge(unsigned kills)
+static bool judge(unsigned ends, size_t most_memfds)
 {
 	uint64_t calls = board->calls < MAX_CALLS ? board->calls : MAX_CALLS, received = 0;
 	bool good = true;
@@ -203,20 +281,54 @@ static bool judge(unsigned kills)
 		printf("%zu descriptors are left\n", test_manager_stored(&manager, 0));
 		good = false;
 	}
+	if (!test_wait_until(count_memfds() == 2, 20000)) {
+		printf("%zu memfds are left, not the state and the lock alone\n", count_memfds());
+		good = false;
+	}
+	printf("memfds: %zu while all were there, %zu in the end, 2 of them the broker's own\n",
+		most_memfds, count_memfds());
 	qsort(board->call_us, calls, sizeof board->call_us[0], compare);
-	printf("%u kills; %llu sent, %llu received; %llu control calls took %u us at the median, "
-	       "%u at p99, %u at most\n",
-		kills, (unsigned long long)board->sent, (unsigned long long)received,
-		(unsigned long long)board->calls, board->call_us[calls / 2],
-		board->call_us[calls * 99 / 100], board->call_us[calls - 1]);
-	return good && received > 0;
+	printf("%u ends (%u by SIGKILL, %u restarts, %u by the watchdog, %u upgrades); %llu "
+	       "visits; "
+	       "%llu sent, %llu received; %llu control calls took %u us at the median, %u at p99, "
+	       "%u at most\n",
+		ends, counts[KILL], counts[RESTART], counts[WATCHDOG], counts[UPGRADE],
+		(unsigned long long)board->visits, (unsigned long long)board->sent,
+		(unsigned long long)received, (unsigned long long)board->calls,
+		board->call_us[calls / 2], board->call_us[calls * 99 / 100],
+		board->call_us[calls - 1]);
+	return good && received > 0 && board->visits > 0 && most_memfds > 2;
+}
+
+/* Ends the broker, and starts the next one. */
+static bool end_broker(enum way way)
+{
+	counts[way]++;
+	switch (way) {
+	case KILL:
+	case RESTART:
+		test_manager_kill(&manager, way == KILL ? SIGKILL : SIGTERM);
+		break;
+	case WATCHDOG:
+		if (!test_manager_watchdog(&manager))
+			return false;
+		break;
+	default:
+		if (!test_manager_upgrade(&manager))
+			return false;
+		test_manager_kill(&manager, SIGTERM);
+		break;
+	}
+	test_manager_resume_unready(&manager);
+	return true;
 }
 
 int main(int argc, char **argv)
 {
-	unsigned kills = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 0) : 200;
+	unsigned ends = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 0) : 200;
 	uint64_t state = argc > 2 ? strtoull(argv[2], NULL, 0) | 1 : 88172645463325252u;
 	pid_t workers[WORKERS];
+	size_t most_memfds = 0;
 	bool good = true;
 
 	board = mmap(
@@ -232,25 +344,29 @@ int main(int argc, char **argv)
 		if (i < PUBLISHERS || i >= PUBLISHERS + SUBSCRIBERS)
 			workers[i] = start_worker(i);
 	good = good && test_wait_until(board->attached == PUBLISHERS + SUBSCRIBERS, 20000);
-	for (unsigned i = 0; good && i < kills; i++) {
+	for (unsigned i = 0; good && i < ends; i++) {
 		state ^= state << 13;
 		state ^= state >> 7;
 		state ^= state << 17;
 		nanosleep(&(struct timespec){ .tv_nsec = (long)(state % 60000000) }, NULL);
-		test_manager_kill(&manager, SIGKILL);
-		test_manager_resume_unready(&manager);
+		most_memfds = i == ends / 2 ? count_memfds() : most_memfds;
+		good = end_broker(i % 8 == 3   ? RESTART
+				  : i % 8 == 5 ? WATCHDOG
+				  : i % 8 == 7 ? UPGRADE
+					       : KILL);
 	}
 	board->publishers_stop = true;
-	good &= test_wait_until(board->publishers_done == PUBLISHERS, 60000);
+	good &= test_wait_until(board->publishers_done == PUBLISHERS - 1, 60000);
+	for (unsigned i = 0; !good && i < WORKERS; i++)
+		kill(workers[i], SIGKILL);
 	/* visitors before subscribers: these keep the topic there that visitors come to */
 	for (unsigned i = WORKERS; i-- > 0;) {
 		int status;
 
-		if (i + 1 == PUBLISHERS + SUBSCRIBERS)
-			board->subscribers_stop = true;
+		board->visitors_gone = i < PUBLISHERS + SUBSCRIBERS;
 		good &= waitpid(workers[i], &status, 0) == workers[i] && status == 0;
 	}
-	good &= judge(kills);
+	good &= judge(ends, most_memfds);
 	good &= test_manager_stop(&manager) == 0;
 	puts(good ? "all is even" : "FAILED");
 	return good ? EXIT_SUCCESS : EXIT_FAILURE;

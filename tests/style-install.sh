@@ -11,9 +11,11 @@ DESTDIR=$work/root meson install -C "$2" --no-rebuild --quiet
 (cd "$work/root" && find . ! -type d | sort) >"$work/list"
 
 wanted='/bin/kickmsgctl$ /(s?bin|libexec|lib)/.*kickmsgd$ /include/kickmsg\.h$ /libkickmsg-client\.a$ /libkickmsg-client\.so$
-	/libkickmsg-client\.so\.0$ /pkgconfig/libkickmsg-client\.pc$'
+	/libkickmsg-client\.so\.0$ /pkgconfig/libkickmsg-client\.pc$ /system/kickmsgd\.service$ /system/kickmsgd\.socket$
+	/user/kickmsgd\.service$ /user/kickmsgd\.socket$ /system-preset/90-kickmsg\.preset$ /sysusers\.d/kickmsg\.conf$
+	/tmpfiles\.d/kickmsg\.conf$ /catalog/kickmsgd\.catalog$ /doc/kickmsg/kickmsgd\.conf$'
 if [ "$3" = true ]; then
-	wanted="$wanted /man8/kickmsgd\.8$ /man1/kickmsgctl\.1$ /man3/libkickmsg-client\.3$ /man7/kickmsg\.7$"
+	wanted="$wanted /man8/kickmsgd\.8$ /man8/kickmsgd\.service\.8$ /man8/kickmsgd\.socket\.8$ /man1/kickmsgctl\.1$ /man3/libkickmsg-client\.3$ /man7/kickmsg\.7$"
 fi
 for pattern in $wanted; do
 	grep -qE "$pattern" "$work/list" || { echo "not installed: $pattern"; bad=1; }

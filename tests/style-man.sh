@@ -78,6 +78,17 @@ check_help() {
 check_help "$2" "$1/man/kickmsgd.8.scd"
 check_help "$3" "$1/man/kickmsgctl.1.scd"
 
+# what the broker takes from the environment
+for variable in $(grep -ohE 'getenv\("[A-Z_]+"\)' "$1"/daemon/*.c | cut -d'"' -f2 | sort -u); do
+	sed 's/\\//g' "$1/man/kickmsgd.8.scd" | grep -q "_${variable}_" || complain "kickmsgd(8): no $variable"
+done
+
+# a page by the name of each unit
+for unit in kickmsgd.service kickmsgd.socket; do
+	grep -qx '\.so man8/kickmsgd\.8' "$1/man/$unit.8" || complain "no page $unit(8)"
+	sed -n '/^# NAME/,/^# SYN/p' "$1/man/kickmsgd.8.scd" | grep -q "$unit" || complain "kickmsgd(8) isn't called $unit"
+done
+
 for page in "$1"/man/*.scd; do
 	scdoc <"$page" >/dev/null || complain "$page: scdoc doesn't like it"
 done

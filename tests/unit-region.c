@@ -122,8 +122,8 @@ START_TEST(geometry_sizes_largest_no_overflow)
 	ck_assert_uint_ge(km_geometry_endpoint_size(&g, KM_ROLE_SUBSCRIBER),
 		sizeof(struct km_endpoint) + (KM_MAX_HOLDS + 1) * 4);
 	ck_assert_uint_eq(km_geometry_endpoint_size(&g, KM_ROLE_PUBLISHER) % KM_CACHE_LINE, 0);
-	ck_assert_uint_ge(
-		km_geometry_needed_pool(&g), (uint64_t)KM_MAX_PUBLISHERS * (KM_MAX_HOLDS + 2));
+	ck_assert_uint_ge(km_geometry_needed_pool(&g, true),
+		(uint64_t)KM_MAX_PUBLISHERS * (KM_MAX_HOLDS + 2));
 }
 END_TEST
 

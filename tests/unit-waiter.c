@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "live.h"
 #include "support/fixture.h"
 #include "waiter.h"
 
@@ -230,8 +231,7 @@ static void dead_then_wake_anyway(void)
 
 static void give_up_and_wake(void)
 {
-	f.region.header->live |= KM_LIVE_QUARANTINED;
-	km_waiter_wake_anyway(ring);
+	km_live_give_up(&f.region, f.region.header->live);
 }
 
 START_TEST(sleep_notify_wakes)

@@ -2,17 +2,20 @@
 /*
  * The measuring harness: what all loads share.
  *
- *   main.c      options, the list of loads
- *   pair.c      two pinned processes that run interleaved rounds of several systems
- *   floor.c     what the hardware and the kernel cost without us: line, ring, futex, buffer
- *   latency.c   kickmsg ping-pongs        throughput.c  flood        fanout.c  cost of one publish
- *   service.c   attach time, the broker's memory
- *   recovery.c  time from a SIGKILL to a region without a trace of the dead
- *   stall.c     what survivors feel meanwhile
- *   report.c    rows, table, JSON
+ *   main.c       options              loads.c   which rows there are, and their goals
+ *   set.c        rows that are measured together       conduct.c  their turns
+ *   stage.c      pinned processes of one system        loops.h    what they do in a round
+ *   message.h    the payload, and its verification
+ *   floor-*.c    what the hardware and the kernel cost without us: line, futex, ring, memcpy
+ *   kick.c       kickmsg                               peers/     other systems
+ *   service.c    attach time           scale.c   a broker with many topics and many clients
+ *   instructions.c  what a call executes
+ *   recovery.c   time from a SIGKILL to a region without a trace of the dead
+ *   stall.c      what survivors feel meanwhile
+ *   report.c     rows, table, JSON
  *
- * A row is (load, system). Rounds are short and interleaved (floor, kickmsg, floor, ...), a row's
- * figure is the median over rounds of the round's own median, and a ratio is the median over rounds of
+ * A row is (load, system). Rounds are short and interleaved (A B C A B C), a row's figure is the
+ * median over rounds of the round's own median, and a ratio is the median over rounds of
  * (this system / floor of the same round): a machine that changes its pace in the middle changes both.
  */
 #pragma once
@@ -23,13 +26,14 @@
 #include <sys/types.h>
 
 #define BENCH_MAX_ROUNDS 64
-#define BENCH_MAX_ROWS   128
-#define BENCH_NOTE_SIZE  160
+#define BENCH_MAX_ROWS   512
+#define BENCH_NOTE_SIZE  200
 
 struct bench_row {
 	char load[32];
 	char system[32];
 	char unit[12];
+	bool known;    /* false: it can't be measured here, and the note says why */
 	double median; /* in `unit`, over rounds */
 	double min;
 	double max;
@@ -37,6 +41,7 @@ struct bench_row {
 	double p999;
 	double p9999;
 	double ratio;          /* to the row's floor; 0: it has none */
+	double tail;           /* p99.9 / median, to the floor's own; 0: unknown */
 	double goal;           /* the ratio (or, without one, the median) to stay below; 0: none */
 	bool goal_is_least;    /* the ratio is to stay above it */
 	bool goal_is_absolute; /* of the median, not of the ratio */
@@ -52,18 +57,20 @@ struct bench_report {
 
 /* How much is measured. */
 struct bench_scale {
+	bool smoke;
 	unsigned rounds;
-	unsigned percent; /* of each load's own iterations */
 	unsigned kills;
 	unsigned attaches;
-	unsigned attempts; /* at a row whose probes differ */
-	double seconds;    /* that an attempt may take */
+	unsigned topics;
+	unsigned clients;
+	unsigned attempts;    /* at rows whose probes differ */
+	double seconds;       /* that an attempt's rounds may take */
+	double round_seconds; /* that one system's round takes */
 };
 
 struct bench {
 	struct bench_scale scale;
 	struct bench_report report;
-	unsigned given_up;    /* rows that took too long */
 	const char *kickmsgd; /* path of the broker's program */
 	const char *socket_path;
 	pid_t broker;
@@ -73,8 +80,13 @@ struct bench {
 /* The clock for short times: ticks of the time stamp counter, or ns where there is none. */
 static inline uint64_t bench_ticks(void);
 double bench_ns_per_tick(void);
+/* Some machines let the counter go in steps of many ticks. */
+double bench_tick_step(void);
 void bench_clock_init(void);
 int64_t bench_now_ns(void);
+
+/* CPUs that this process may run on. */
+unsigned bench_cpus(void);
 
 /* Restricts the calling process to a CPU (modulo what there is). */
 void bench_pin(unsigned cpu);
@@ -115,14 +127,18 @@ void bench_report_table(const struct bench_report *report);
 /* Returns 0 or a negative errno. */
 int bench_report_json(const struct bench_report *report, const char *path);
 
-/* The loads. Each adds its rows, or ends the process when something is wrong. */
-void bench_latency(struct bench *bench, const char *load);
-void bench_throughput(struct bench *bench, const char *load);
-void bench_fanout(struct bench *bench, const char *load);
+/* The loads that aren't sets. Each adds its rows, or ends the process when something is wrong. */
 void bench_attach(struct bench *bench, const char *load);
 void bench_broker_memory(struct bench *bench, const char *load);
+void bench_broker_topics(struct bench *bench, const char *load);
+void bench_broker_clients(struct bench *bench, const char *load);
+void bench_topic_memory(struct bench *bench, const char *load);
+void bench_instructions(struct bench *bench, const char *load);
 void bench_recovery(struct bench *bench, const char *load);
 void bench_stall(struct bench *bench, const char *load);
+
+/* What runs under the instruction counter: see instructions.c. */
+int bench_hot_path(const char *socket_path);
 
 #if defined(__x86_64__)
 static inline uint64_t bench_ticks(void)

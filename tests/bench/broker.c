@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The run's own broker: a private directory, a private socket, gone with us. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #define STOP_SECONDS  5.0
 
 static char socket_path[96];
+static char config_path[96];
 
 /* True when the broker takes connections. */
 static bool broker_ready(void)
@@ -27,6 +29,18 @@ static bool broker_ready(void)
 		return false;
 	kickmsg_client_free(client);
 	return true;
+}
+
+/* The machine's own config stays out of it; limits are beyond all loads. */
+static void write_config(const struct bench *bench)
+{
+	FILE *file;
+
+	snprintf(config_path, sizeof(config_path), "%s/kickmsgd.conf", bench->dir);
+	file = fopen(config_path, "we");
+	if (!file || fputs("[limits]\nclients = 2000\ntopics = 20000\n", file) < 0 ||
+		fclose(file) != 0)
+		bench_die("%s: %s", config_path, strerror(errno));
 }
 
 void bench_broker_start(struct bench *bench)
@@ -43,13 +57,14 @@ void bench_broker_start(struct bench *bench)
 	}
 	snprintf(socket_path, sizeof(socket_path), "%s/broker.sock", bench->dir);
 	bench->socket_path = socket_path;
+	write_config(bench);
 	bench->broker = fork();
 	if (bench->broker < 0)
 		bench_die("fork: %s", strerror(errno));
 	if (bench->broker == 0) {
 		bench_die_with(parent);
-		execl(bench->kickmsgd, bench->kickmsgd, "--socket", socket_path, "--log-level",
-			"warning", (char *)NULL);
+		execl(bench->kickmsgd, bench->kickmsgd, "--config", config_path, "--socket",
+			socket_path, "--log-level", "error", (char *)NULL);
 		fprintf(stderr, "kickmsg-bench: %s: %s\n", bench->kickmsgd, strerror(errno));
 		_exit(127);
 	}
@@ -67,6 +82,19 @@ void bench_broker_start(struct bench *bench)
 	}
 }
 
+/* Our config; what a broker or a peer left that had to be killed. Subfolders are nobody's. */
+static void empty_directory(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		unlinkat(fd, entry->d_name, 0);
+	if (dir)
+		closedir(dir);
+}
+
 void bench_broker_stop(struct bench *bench)
 {
 	if (bench->broker > 0) {
@@ -75,7 +103,7 @@ void bench_broker_stop(struct bench *bench)
 		bench->broker = 0;
 	}
 	if (bench->dir[0]) {
-		unlink(socket_path); /* left only by a broker that had to be killed */
+		empty_directory(bench->dir);
 		if (rmdir(bench->dir) < 0)
 			fprintf(stderr, "kickmsg-bench: %s: %s\n", bench->dir, strerror(errno));
 		bench->dir[0] = 0;
@@ -87,6 +115,7 @@ void bench_broker_abandon(const struct bench *bench)
 	if (bench->broker > 0)
 		kill(bench->broker, SIGKILL);
 	if (bench->dir[0]) {
+		unlink(config_path);
 		unlink(socket_path);
 		rmdir(bench->dir);
 	}

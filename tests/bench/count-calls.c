@@ -35,7 +35,7 @@ static void polling_publisher(struct exchange *exchange)
 	count_be_traced();
 	syscall(SYS_getppid);
 	for (uint64_t i = 0; i < MESSAGES; i++) {
-		pair_message_write(words, sizeof(words), i);
+		message_write(words, sizeof(words), i);
 		if (kickmsg_send(publisher, words, sizeof(words)) < 0)
 			_exit(1);
 		while (i + 1 - atomic_load(&exchange->received) > WINDOW)
@@ -65,7 +65,7 @@ static void polling_subscriber(struct exchange *exchange)
 
 		while ((r = kickmsg_try_receive(subscriber, &sample)) == -EAGAIN)
 			;
-		if (r < 0 || !pair_message_check(sample.data, sample.len, i) ||
+		if (r < 0 || !message_good(sample.data, sample.len, i) ||
 			kickmsg_sample_release(&sample) < 0)
 			_exit(1);
 		atomic_store(&exchange->received, i + 1);

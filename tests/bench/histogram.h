@@ -67,6 +67,24 @@ static inline double histogram_quantile(const struct histogram *histogram, doubl
 	return (double)histogram->max;
 }
 
+/*
+ * The value in the middle, finer than a clock that counts in steps of `step`: those who saw the same
+ * value are taken to be spread evenly over its step.
+ */
+static inline double histogram_middle(const struct histogram *histogram, double step)
+{
+	double half = (double)histogram->count / 2, below = 0;
+
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+		double here = histogram->buckets[i];
+
+		if (here > 0 && below + here >= half)
+			return histogram_value(i) + step * ((half - below) / here - 0.5);
+		below += here;
+	}
+	return 0;
+}
+
 static inline void histogram_merge(struct histogram *into, const struct histogram *from)
 {
 	into->count += from->count;

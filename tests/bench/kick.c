@@ -1,71 +1,211 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Setting up a worker's clients: see kick.h. */
+/*
+ * kickmsg behind the adapter. In place: loan, write, publish; borrow, look, release. Copied: send,
+ * receive_copy; with a shared ring always, since what its subscriber borrows is a copy as well. A
+ * receive that blocks is kickmsg_receive(); a stream is held by the receiver's credit, since kickmsg
+ * pushes out what is old rather than let a publisher wait.
+ */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "kick.h"
+#include "loops.h"
 
-struct kickmsg_client *kick_client(const char *socket_path)
-{
-	struct kickmsg_client_config config = { .socket_path = socket_path };
-	struct kickmsg_client *client;
-	int r = kickmsg_client_new(&config, &client);
-
-	if (r < 0)
-		bench_die("connect to %s: %s", socket_path, kickmsg_strerror(r));
-	return client;
-}
-
-struct kickmsg_publisher *kick_publisher(
-	struct kickmsg_client *client, const char *topic, const struct kickmsg_topic_config *config)
-{
+struct kick_end {
 	struct kickmsg_publisher *publisher;
-	int r = kickmsg_advertise(client, topic, config, &publisher);
-
-	if (r < 0)
-		bench_die("advertise %s: %s (%s)", topic, kickmsg_strerror(r),
-			kickmsg_client_last_error(client));
-	return publisher;
-}
-
-struct kickmsg_subscriber *kick_subscriber(struct kickmsg_client *client, const char *topic)
-{
 	struct kickmsg_subscriber *subscriber;
-	int r = kickmsg_subscribe(client, topic, NULL, &subscriber);
+	struct kickmsg_sample sample;
+	_Alignas(64) unsigned char copy[]; /* of the copying variant */
+};
+
+static struct kickmsg_client *client; /* this process' */
+
+static void topic_config(const struct worker *worker, struct kickmsg_topic_config *config)
+{
+	const struct shape *shape = &worker->shape;
+	unsigned ends = shape->receivers * shape->ends;
+
+	kickmsg_topic_config_init(config);
+	config->max_payload_size = shape->size;
+	config->max_subscribers = shape->places ? shape->places : ends > 16 ? ends : 16;
+	config->max_publishers = shape->senders;
+	if (shape->size > 4096) { /* 256 slots of this would be for nothing */
+		config->max_subscribers = shape->places ? shape->places : ends ? ends : 1;
+		config->max_borrows = 1;
+		config->max_loans = 1;
+		config->ring_capacity = shape->size > 65536 ? 4 : 16;
+		config->pool_size = 4 * config->ring_capacity;
+	}
+	config->transport = worker->adapter->variant;
+}
+
+static struct kick_end *new_end(struct worker *worker, unsigned channel, char *topic, size_t size)
+{
+	size_t bytes = (sizeof(struct kick_end) + worker->shape.size + 63) / 64 * 64;
+	struct kick_end *end = aligned_alloc(64, bytes);
+
+	if (!end)
+		bench_die("no memory");
+	memset(end, 0, bytes);
+	if (!client)
+		client = kick_client(worker->socket_path);
+	snprintf(topic, size, "%s.%u", worker->name, channel);
+	return end;
+}
+
+static void *open_sender(struct worker *worker, unsigned channel)
+{
+	struct kickmsg_topic_config config;
+	char topic[64];
+	struct kick_end *end = new_end(worker, channel, topic, sizeof(topic));
+
+	topic_config(worker, &config);
+	end->publisher = kick_publisher(client, topic, &config);
+	return end;
+}
+
+static void *open_receiver(struct worker *worker, unsigned channel, unsigned index)
+{
+	char topic[64];
+	struct kick_end *end = new_end(worker, channel, topic, sizeof(topic));
+
+	end->subscriber = kick_subscriber(client, topic);
+	return end;
+}
+
+static void send_in_place(void *sender, size_t size, uint64_t key)
+{
+	struct kick_end *end = sender;
+	void *payload;
+	int r = kickmsg_loan(end->publisher, size, &payload);
 
 	if (r < 0)
-		bench_die("subscribe to %s: %s (%s)", topic, kickmsg_strerror(r),
-			kickmsg_client_last_error(client));
-	return subscriber;
+		bench_die("loan: %s", kickmsg_strerror(r));
+	message_write(payload, size, key);
+	r = kickmsg_publish(end->publisher, payload, size);
+	if (r < 0)
+		bench_die("publish: %s", kickmsg_strerror(r));
 }
 
-struct kick_side *kick_open(
-	struct pair_worker *worker, enum kick_ways ways, const struct kickmsg_topic_config *config)
+static void send_copied(void *sender, size_t size, uint64_t key)
 {
-	unsigned count = ways == KICK_FANOUT ? worker->load->subscribers : 1;
-	struct kick_side *side = calloc(1, sizeof(*side));
-	char topic[64];
+	struct kick_end *end = sender;
 
-	if (!side)
-		bench_die("no memory");
-	side->client = kick_client(worker->socket_path);
-	snprintf(topic, sizeof(topic), "%s.%u", worker->load->name, worker->side);
-	if (ways == KICK_BOTH_WAYS || worker->side == 0)
-		side->publisher = kick_publisher(side->client, topic, config);
-	pair_meet(worker);
-	snprintf(topic, sizeof(topic), "%s.%u", worker->load->name, 1 - worker->side);
-	if (ways == KICK_BOTH_WAYS || worker->side == 1)
-		for (unsigned i = 0; i < count; i++)
-			side->subscribers[i] = kick_subscriber(side->client, topic);
-	side->subscriber = side->subscribers[0];
-	pair_meet(worker);
-	return side;
+	message_write(end->copy, size, key);
+	ssize_t r = kickmsg_send(end->publisher, end->copy, size);
+	if (r < 0)
+		bench_die("send: %s", kickmsg_strerror((int)r));
 }
 
-void kick_close(struct pair_worker *worker, void *state)
+static const void *take_in_place(void *receiver, size_t size, bool block)
 {
-	struct kick_side *side = state;
+	struct kick_end *end = receiver;
+	int r = block ? kickmsg_receive(end->subscriber, -1, &end->sample)
+		      : kickmsg_try_receive(end->subscriber, &end->sample);
 
-	kickmsg_client_free(side->client);
-	free(side);
+	if (r == -EAGAIN)
+		return NULL;
+	if (r < 0)
+		bench_die("receive: %s", kickmsg_strerror(r));
+	if (end->sample.len != size)
+		bench_die("receive: %zu bytes where %zu are due", end->sample.len, size);
+	return end->sample.data;
 }
+
+static void release_in_place(void *receiver)
+{
+	struct kick_end *end = receiver;
+
+	kickmsg_sample_release(&end->sample);
+}
+
+static const void *take_copied(void *receiver, size_t size, bool block)
+{
+	struct kick_end *end = receiver;
+	ssize_t r = block ? kickmsg_receive_copy(end->subscriber, end->copy, size, -1)
+			  : kickmsg_try_receive_copy(end->subscriber, end->copy, size);
+
+	if (r == -EAGAIN)
+		return NULL;
+	if (r < 0)
+		bench_die("receive: %s", kickmsg_strerror((int)r));
+	if ((size_t)r != size)
+		bench_die("receive: %zd bytes where %zu are due", r, size);
+	return end->copy;
+}
+
+static void release_copied(void *receiver)
+{
+}
+
+static uint64_t lost(void *receiver)
+{
+	struct kick_end *end = receiver;
+
+	return kickmsg_subscriber_lost(end->subscriber);
+}
+
+static void close_client(struct worker *worker)
+{
+	kickmsg_client_free(client);
+}
+
+LOOPS(shared_round, kick_shared)
+LOOPS(rings_round, kick_rings)
+LOOPS(rings_copy_round, kick_rings_copy)
+
+#define ALL_SHAPES                                                                                 \
+	(1 << SHAPE_PING_PONG | 1 << SHAPE_STREAM | 1 << SHAPE_FLOOD | 1 << SHAPE_BURST |          \
+		1 << SHAPE_WAKE | 1 << SHAPE_PACED)
+
+const struct adapter kick_rings = {
+	.name = "kickmsg-rings",
+	.setting = "in place",
+	.shapes = ALL_SHAPES,
+	.max_size = MESSAGE_MAX,
+	.exact = true,
+	.variant = KICKMSG_TRANSPORT_RINGS,
+	.open_sender = open_sender,
+	.open_receiver = open_receiver,
+	.send = send_in_place,
+	.take = take_in_place,
+	.release = release_in_place,
+	.lost = lost,
+	.close = close_client,
+	.round = rings_round,
+};
+
+const struct adapter kick_rings_copy = {
+	.name = "kickmsg-rings-copy",
+	.setting = "copied in and out",
+	.shapes = ALL_SHAPES,
+	.max_size = MESSAGE_MAX,
+	.exact = true,
+	.variant = KICKMSG_TRANSPORT_RINGS,
+	.open_sender = open_sender,
+	.open_receiver = open_receiver,
+	.send = send_copied,
+	.take = take_copied,
+	.release = release_copied,
+	.lost = lost,
+	.close = close_client,
+	.round = rings_copy_round,
+};
+
+const struct adapter kick_shared = {
+	.name = "kickmsg-shared",
+	.setting = "one ring, copied in and out",
+	.shapes = ALL_SHAPES,
+	.max_size = MESSAGE_MAX,
+	.exact = true,
+	.variant = KICKMSG_TRANSPORT_SHARED,
+	.open_sender = open_sender,
+	.open_receiver = open_receiver,
+	.send = send_copied,
+	.take = take_copied,
+	.release = release_copied,
+	.lost = lost,
+	.close = close_client,
+	.round = shared_round,
+};

@@ -243,7 +243,7 @@ static void report(struct bench *bench, const struct scenario *scenario, struct 
 		bench_row_values(row, figures[i], kills);
 		bench_median(figures[i], kills); /* sorts them */
 		row->p99 = figures[i][kills * 99 / 100];
-		row->noisy = pair_probes_differ(probes[0], probes[1]);
+		row->noisy = stage_probes_differ(probes[0], probes[1]);
 		snprintf(row->note, sizeof(row->note), "%u kills, %u slots, line %.0f/%.0f ns",
 			kills, scenario->pool, probes[0], probes[1]);
 		if (i == 0)
@@ -267,7 +267,7 @@ static void run(struct bench *bench, const struct scenario *scenario)
 	};
 	unsigned kills = scenario->pool > 256 ? bench->scale.kills / 4 + 1 : bench->scale.kills;
 	pid_t parent = getpid(), pid;
-	double probes[2] = { pair_probe() };
+	double probes[2] = { stage_probe(bench) };
 
 	fflush(NULL);
 	pid = fork();
@@ -278,7 +278,7 @@ static void run(struct bench *bench, const struct scenario *scenario)
 	}
 	if (pid < 0 || bench_reap(pid, 60) != 0)
 		bench_die("%s: the observer failed", scenario->load);
-	probes[1] = pair_probe();
+	probes[1] = stage_probe(bench);
 	report(bench, scenario, board, kills, probes);
 	munmap(board, sizeof(*board));
 }

@@ -31,10 +31,28 @@ void bench_row_values(struct bench_row *row, const double *values, unsigned coun
 	if (!copy)
 		bench_die("no memory");
 	memcpy(copy, values, count * sizeof(*copy));
+	row->known = true;
 	row->median = bench_median(copy, count);
 	row->min = count ? copy[0] : 0;
 	row->max = count ? copy[count - 1] : 0;
 	free(copy);
+}
+
+static void report_machine(char *text, size_t size)
+{
+	char line[256], *model = NULL;
+	FILE *info = fopen("/proc/cpuinfo", "re");
+	struct utsname name = { 0 };
+
+	while (info && !model && fgets(line, sizeof(line), info))
+		if (strncmp(line, "model name", 10) == 0 && (model = strchr(line, ':')))
+			model[strcspn(model, "\n")] = 0;
+	if (info)
+		fclose(info);
+	uname(&name);
+	snprintf(text, size, "%s, %ld CPUs, %s %s %s, compiler %s", model ? model + 2 : "?",
+		sysconf(_SC_NPROCESSORS_ONLN), name.sysname, name.release, name.machine,
+		__VERSION__);
 }
 
 /* "-" for what a row doesn't have; three digits that mean something for the rest. */
@@ -43,7 +61,12 @@ static const char *number(char *buffer, size_t size, double value)
 	if (value == 0)
 		snprintf(buffer, size, "-");
 	else
-		snprintf(buffer, size, "%.*f", value < 10 ? 2 : value < 1000 ? 1 : 0, value);
+		snprintf(buffer, size, "%.*f",
+			value < 1      ? 3
+			: value < 10   ? 2
+			: value < 1000 ? 1
+				       : 0,
+			value);
 	return buffer;
 }
 
@@ -62,24 +85,31 @@ static const char *verdict(const struct bench_row *row, char *buffer, size_t siz
 
 void bench_report_table(const struct bench_report *report)
 {
-	char b[9][24];
+	char b[10][24], machine[512];
 
-	printf("\n%-20s %-14s %5s %9s %9s %9s %9s %9s %9s %7s  %-12s %s\n", "load", "system",
-		"unit", "median", "min", "max", "p99", "p99.9", "p99.99", "x floor", "goal", "");
+	report_machine(machine, sizeof(machine));
+	printf("\n%s\n\n%-22s %-18s %5s %8s %8s %8s %8s %8s %8s %7s %5s  %-11s %s\n", machine,
+		"load", "system", "unit", "median", "min", "max", "p99", "p99.9", "p99.99",
+		"x floor", "tail", "goal", "");
 	for (unsigned i = 0; i < report->count; i++) {
 		const struct bench_row *row = &report->rows[i];
 
 		if (i > 0 && strcmp(row->load, report->rows[i - 1].load) != 0)
 			printf("\n");
-		printf("%-20s %-14s %5s %9s %9s %9s %9s %9s %9s %7s  %-12s %s%s\n", row->load,
-			row->system, row->unit, number(b[0], sizeof(b[0]), row->median),
+		printf("%-22s %-18s %5s %8s %8s %8s %8s %8s %8s %7s %5s  %-11s %s%s\n", row->load,
+			row->system, row->unit,
+			!row->known ? "n/a" : number(b[0], sizeof(b[0]), row->median),
 			number(b[1], sizeof(b[1]), row->min), number(b[2], sizeof(b[2]), row->max),
 			number(b[3], sizeof(b[3]), row->p99), number(b[4], sizeof(b[4]), row->p999),
 			number(b[5], sizeof(b[5]), row->p9999),
-			number(b[6], sizeof(b[6]), row->ratio), verdict(row, b[7], sizeof(b[7])),
+			number(b[6], sizeof(b[6]), row->ratio),
+			number(b[7], sizeof(b[7]), row->tail), verdict(row, b[8], sizeof(b[8])),
 			row->note, row->noisy ? " STAYED NOISY" : "");
 	}
-	printf("\n%llu payloads verified\n", (unsigned long long)report->verified);
+	printf("\nratio (x floor): rates ours / floor, times ours / floor, of the load's row "
+	       "\"floor\"; "
+	       "tail: p99.9 / median, to the floor's own.\n%llu payloads verified\n",
+		(unsigned long long)report->verified);
 }
 
 static void json_string(FILE *file, const char *text)
@@ -104,52 +134,30 @@ static void json_number(FILE *file, const char *name, double value, bool known)
 		fprintf(file, ", \"%s\": null", name);
 }
 
-static void json_machine(FILE *file)
-{
-	char line[256], text[512], *model = NULL;
-	FILE *info = fopen("/proc/cpuinfo", "re");
-	struct utsname name = { 0 };
-
-	while (info && !model && fgets(line, sizeof(line), info))
-		if (strncmp(line, "model name", 10) == 0 && (model = strchr(line, ':')))
-			model[strcspn(model, "\n")] = 0;
-	if (info)
-		fclose(info);
-	uname(&name);
-	snprintf(text, sizeof(text), "%s, %ld CPUs, %s %s %s, compiler %s", model ? model + 2 : "?",
-		sysconf(_SC_NPROCESSORS_ONLN), name.sysname, name.release, name.machine,
-		__VERSION__);
-	json_string(file, text);
-}
-
 int bench_report_json(const struct bench_report *report, const char *path)
 {
 	FILE *file = fopen(path, "we");
+	char machine[512];
 	int r = 0;
 
 	if (!file)
 		return -errno;
+	report_machine(machine, sizeof(machine));
 	fprintf(file, "{\"machine\": ");
-	json_machine(file);
-	fprintf(file, ", \"verified\": %llu, \"rows\": [", (unsigned long long)report->verified);
+	json_string(file, machine);
+	fprintf(file, ", \"rows\": [");
 	for (unsigned i = 0; i < report->count; i++) {
 		const struct bench_row *row = &report->rows[i];
-
 		fprintf(file, "%s\n  {\"load\": ", i ? "," : "");
 		json_string(file, row->load);
 		fprintf(file, ", \"system\": ");
 		json_string(file, row->system);
 		fprintf(file, ", \"unit\": ");
 		json_string(file, row->unit);
-		json_number(file, "median", row->median, true);
-		json_number(file, "min", row->min, true);
-		json_number(file, "max", row->max, true);
-		json_number(file, "p99", row->p99, row->p99 > 0);
-		json_number(file, "p99_9", row->p999, row->p999 > 0);
-		json_number(file, "p99_99", row->p9999, row->p9999 > 0);
+		json_number(file, "median", row->median, row->known);
+		json_number(file, "min", row->min, row->known);
+		json_number(file, "max", row->max, row->known);
 		json_number(file, "ratio_to_floor", row->ratio, row->ratio > 0);
-		fprintf(file, ", \"noisy\": %s, \"note\": ", row->noisy ? "true" : "false");
-		json_string(file, row->note);
 		fprintf(file, "}");
 	}
 	fprintf(file, "\n]}\n");

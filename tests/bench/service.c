@@ -19,7 +19,7 @@ static double attach_once(
 	ssize_t sent;
 	int r = 0;
 
-	pair_message_write(words, sizeof(words), start);
+	message_write(words, sizeof(words), start);
 	sent = kickmsg_send(publisher, words, sizeof(words));
 	if (subscriber && sent >= 0)
 		r = kickmsg_try_receive(subscriber, &sample);
@@ -27,7 +27,7 @@ static double attach_once(
 	if (sent < 0 || r < 0)
 		bench_die("first message: %s", kickmsg_strerror(sent < 0 ? (int)sent : r));
 	if (subscriber) {
-		if (!pair_message_check(sample.data, sizeof(words), start))
+		if (!message_good(sample.data, sizeof(words), start))
 			bench_die("the first message is wrong");
 		kickmsg_sample_release(&sample);
 		bench->report.verified++;
@@ -40,14 +40,14 @@ static void attach_row(struct bench *bench, const char *load, const char *system
 	unsigned count, double probe)
 {
 	struct bench_row *row = bench_row_new(&bench->report, load, system, "us");
-	double after = pair_probe();
+	double after = stage_probe(bench);
 
 	bench_row_values(row, values, count);
 	bench_median(values, count); /* sorts them */
 	row->p99 = values[count * 99 / 100];
 	row->goal = 1000;
 	row->goal_is_absolute = true;
-	row->noisy = pair_probes_differ(probe, after);
+	row->noisy = stage_probes_differ(probe, after);
 	snprintf(row->note, sizeof(row->note), "line %.0f/%.0f ns", probe, after);
 }
 
@@ -58,7 +58,7 @@ void bench_attach(struct bench *bench, const char *load)
 	struct kickmsg_client *client = kick_client(bench->socket_path);
 	struct kickmsg_publisher *publisher = kick_publisher(client, "attach.there", NULL);
 	struct kickmsg_subscriber *subscriber = kick_subscriber(client, "attach.there");
-	double probe = pair_probe();
+	double probe = stage_probe(bench);
 
 	for (unsigned i = 0; i < count; i++) {
 		char topic[64];

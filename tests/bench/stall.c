@@ -24,14 +24,14 @@
 enum mode { GRACEFUL, KILLED, MODES };
 
 struct board {
-	_Alignas(PAIR_APART) _Atomic uint32_t phase; /* 1 + round * MODES + mode; 0 not begun */
+	_Alignas(STAGE_APART) _Atomic uint32_t phase; /* 1 + round * MODES + mode; 0 not begun */
 	_Atomic uint32_t end;
 	_Atomic uint32_t stop; /* the victim's turn that is to stop in order */
-	_Alignas(PAIR_APART) _Atomic uint32_t ready;
+	_Alignas(STAGE_APART) _Atomic uint32_t ready;
 	_Atomic uint32_t survivors_ready;
 	/* of each phase, in ticks */
-	_Alignas(PAIR_APART) uint64_t publish[MODES * MAX_ROUNDS];
-	_Alignas(PAIR_APART) uint64_t gap[MODES * MAX_ROUNDS];
+	_Alignas(STAGE_APART) uint64_t publish[MODES * MAX_ROUNDS];
+	_Alignas(STAGE_APART) uint64_t gap[MODES * MAX_ROUNDS];
 	struct histogram publishes[MODES];
 	struct histogram gaps[MODES];
 	uint64_t verified;
@@ -59,7 +59,7 @@ static void survive_publisher(struct board *board, const char *socket_path)
 		uint64_t start = bench_ticks();
 		ssize_t r;
 
-		pair_message_write(words, sizeof(words), sequence++);
+		message_write(words, sizeof(words), sequence++);
 		r = kickmsg_send(publisher, words, sizeof(words));
 		if (r < 0)
 			bench_die("a survivor can't send: %s", kickmsg_strerror((int)r));
@@ -90,7 +90,7 @@ static void survive_subscriber(struct board *board, const char *socket_path)
 			publisher_id = sample.publisher_id;
 			atomic_fetch_add(&board->survivors_ready, 1);
 		}
-		if (!pair_message_check(sample.data, sample.len, sample.publisher_sequence - 1))
+		if (!message_good(sample.data, sample.len, sample.publisher_sequence - 1))
 			bench_die("a survivor got a wrong message");
 		verified++;
 		if (sample.publisher_id == publisher_id) {
@@ -122,7 +122,7 @@ static void victim(struct board *board, const char *socket_path, uint32_t turn)
 		subscriber = kick_subscriber(client, TOPIC);
 	while (atomic_load(&board->stop) != turn) {
 		if (publisher) {
-			pair_message_write(words, sizeof(words), sequence++);
+			message_write(words, sizeof(words), sequence++);
 			kickmsg_send(publisher, words, sizeof(words));
 			usleep(20);
 		} else {
@@ -212,7 +212,7 @@ static void report(struct bench *bench, struct board *board, unsigned rounds, un
 			row->p9999 = histogram_quantile(all, 0.9999) * us;
 			floor = mode == GRACEFUL ? row->median : floor;
 			row->ratio = row->median / floor;
-			row->noisy = pair_probes_differ(probes[0], probes[1]);
+			row->noisy = stage_probes_differ(probes[0], probes[1]);
 			snprintf(row->note, sizeof(row->note),
 				"longest of each round of %u %s; line %.0f/%.0f ns", victims,
 				mode == KILLED ? "kills" : "orderly exits", probes[0], probes[1]);
@@ -226,7 +226,7 @@ void bench_stall(struct bench *bench, const char *load)
 	struct board *board = bench_shared(sizeof(*board));
 	unsigned rounds = bench->scale.rounds < MAX_ROUNDS ? bench->scale.rounds : MAX_ROUNDS;
 	unsigned victims = bench->scale.kills / rounds + 1;
-	double probes[2] = { pair_probe() };
+	double probes[2] = { stage_probe(bench) };
 	pid_t survivors[2];
 	uint32_t turn = 0;
 
@@ -244,7 +244,7 @@ void bench_stall(struct bench *bench, const char *load)
 	for (unsigned i = 0; i < 2; i++)
 		if (bench_reap(survivors[i], 10) != 0)
 			bench_die("stall: a survivor failed");
-	probes[1] = pair_probe();
+	probes[1] = stage_probe(bench);
 	report(bench, board, rounds, victims, probes);
 	munmap(board, sizeof(*board));
 }

@@ -18,8 +18,10 @@
 #include "bench.h"
 
 #define CALIBRATION_NS INT64_C(50000000)
+#define STEP_LOOKS     10000
 
 static double ns_per_tick = 1;
+static double tick_step = 1;
 
 int64_t bench_now_ns(void)
 {
@@ -34,8 +36,30 @@ double bench_ns_per_tick(void)
 	return ns_per_tick;
 }
 
+double bench_tick_step(void)
+{
+	return tick_step;
+}
+
+/* The shortest step that the counter makes. */
+static double find_step(void)
+{
+	uint64_t step = UINT64_MAX;
+
+	for (unsigned i = 0; i < STEP_LOOKS; i++) {
+		uint64_t first = bench_ticks(), next;
+
+		do
+			next = bench_ticks();
+		while (next == first);
+		step = next - first < step ? next - first : step;
+	}
+	return (double)step;
+}
+
 void bench_clock_init(void)
 {
+	tick_step = find_step();
 #if defined(__x86_64__)
 	int64_t start = bench_now_ns(), end;
 	uint64_t ticks = bench_ticks();
@@ -45,6 +69,16 @@ void bench_clock_init(void)
 	while (end - start < CALIBRATION_NS);
 	ns_per_tick = (double)(end - start) / (double)(bench_ticks() - ticks);
 #endif
+}
+
+unsigned bench_cpus(void)
+{
+	static unsigned count; /* before anybody is pinned */
+	cpu_set_t all;
+
+	if (count == 0)
+		count = sched_getaffinity(0, sizeof(all), &all) < 0 ? 1 : (unsigned)CPU_COUNT(&all);
+	return count;
 }
 
 void bench_pin(unsigned cpu)

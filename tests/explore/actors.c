@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Publishers and subscribers: see actors.h. Compiled as one piece with the product's sources,
  * against the explorer's atomics. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cast.h"
+#include "shared.h"
 #include "waiter.h"
 
 /* --- nobody goes to another region here --- */
@@ -43,21 +45,54 @@ int64_t km_subscriber_rest(
 
 /* --- publishers --- */
 
+/* What a message says; a reader of a shared ring may be at it, so it is written as the library
+ * writes it. */
+static void write_words(void *payload, uint64_t message)
+{
+	const uint64_t words[2] = { message, ~message };
+
+	if (world.shape.shared) {
+		km_shared_write(payload, words, world_size());
+		return;
+	}
+	km_plain_write(payload, sizeof words);
+	memcpy(payload, words, sizeof words);
+}
+
 void actor_publish(int index, void *payload)
 {
 	struct world_party *party = actor_publisher(index);
 	struct kickmsg_publisher *publisher = publishers[index];
 	uint32_t sequence = (uint32_t)publisher->sequence + 1;
-	uint64_t *words = payload, message = (uint64_t)index << 32 | sequence;
+	uint64_t message = (uint64_t)index << 32 | sequence;
 
-	km_plain_write(payload, 16);
-	words[0] = message;
-	words[1] = ~message;
+	write_words(payload, message);
 	ex_call(CALL_LIMIT);
 	party->loan = 0;
-	int r = kickmsg_publish(publisher, payload, 16);
+	party->publishing = message;
+	int r = kickmsg_publish(publisher, payload, world_size());
+	if (r == -ESTALE && world.giving_up)
+		return;
 	if (r < 0)
 		ex_fail("kickmsg_publish: %d", r);
+	party->finished = sequence;
+	world_check_sleepers();
+}
+
+void actor_send(int index)
+{
+	struct world_party *party = actor_publisher(index);
+	struct kickmsg_publisher *publisher = publishers[index];
+	uint32_t sequence = (uint32_t)publisher->sequence + 1;
+	uint64_t message = (uint64_t)index << 32 | sequence, words[2] = { message, ~message };
+
+	ex_call(CALL_LIMIT);
+	party->publishing = message;
+	ssize_t r = kickmsg_send(publisher, words, world_size());
+	if (r == -EAGAIN && (world.tight || ex.old_reads > 0))
+		return;
+	if (r < 0)
+		ex_fail("kickmsg_send: %zd", r);
 	party->finished = sequence;
 	world_check_sleepers();
 }
@@ -67,9 +102,10 @@ bool actor_lend(int index, void **ret_payload)
 	struct kickmsg_publisher *publisher = publishers[index];
 
 	ex_call(CALL_LIMIT);
-	int r = kickmsg_loan(publisher, 16, ret_payload);
+	int r = kickmsg_loan(publisher, world_size(), ret_payload);
 	/* a look for a free slot may be old: the pool may seem empty for a while */
-	if (r < 0 && !(r == -EAGAIN && (world.tight || ex.old_reads > 0)))
+	if (r < 0 && !(r == -EAGAIN && (world.tight || ex.old_reads > 0)) &&
+		!(r == -ESTALE && world.giving_up))
 		ex_fail("kickmsg_loan: %d", r);
 	if (r < 0)
 		return false;
@@ -91,6 +127,16 @@ static bool id_is_free(void *argument)
 	return actor_publisher(0)->settled;
 }
 
+static void check_sent(int index)
+{
+	struct kickmsg_publisher_stats stats;
+
+	kickmsg_publisher_get_stats(publishers[index], &stats);
+	if (stats.sent != publishers[index]->sequence || stats.loans > 0)
+		ex_fail("publisher %d says that it sent %lu of %lu, and has %u loans", index,
+			stats.sent, publishers[index]->sequence, stats.loans);
+}
+
 void actor_publisher_body(void *argument)
 {
 	const struct actor *actor = argument;
@@ -102,6 +148,10 @@ void actor_publisher_body(void *argument)
 		actor_publisher(actor->index)->present = true;
 	}
 	for (int i = 0; i < actor->count; i++) {
+		if (world.shape.shared && !(actor->flags & ACTOR_LOANS)) {
+			actor_send(actor->index);
+			continue;
+		}
 		if (!actor_lend(actor->index, &payload))
 			continue;
 		if (actor->flags & ACTOR_TWO_LOANS && i + 1 < actor->count &&
@@ -114,6 +164,7 @@ void actor_publisher_body(void *argument)
 		else
 			actor_publish(actor->index, payload);
 	}
+	check_sent(actor->index);
 }
 
 /* --- subscribers --- */
@@ -121,11 +172,12 @@ void actor_publisher_body(void *argument)
 static void check_content(int index, const struct kickmsg_sample *sample, uint64_t message)
 {
 	const uint64_t *words = sample->data;
+	const uint64_t wanted[2] = { message, ~message };
 
 	km_plain_read(sample->data, 16);
-	if (words[0] != message || words[1] != ~message)
-		ex_fail("torn: subscriber %d reads %lx.%lx at %lu, %lx was published", index,
-			words[0], words[1], sample->ring_pos, message);
+	if (memcmp(words, wanted, world_size()) != 0)
+		ex_fail("torn: subscriber %d reads %lx at %lu, %lx was published", index, words[0],
+			sample->ring_pos, message);
 }
 
 /* Each publisher's messages once and in their order. */
@@ -146,7 +198,7 @@ static void check_order(struct world_party *party, uint64_t message)
 uint64_t actor_check_received(int index, const struct kickmsg_sample *sample)
 {
 	struct world_party *party = actor_subscriber(index);
-	uint64_t message = party->taken;
+	uint64_t message = world.shape.shared ? world_committed(sample->ring_pos) : party->taken;
 	int slot = world_slot_of_payload(sample->data);
 
 	for (int k = 0; k < 4; k++)
@@ -156,7 +208,7 @@ uint64_t actor_check_received(int index, const struct kickmsg_sample *sample)
 		}
 	check_content(index, sample, message);
 	check_order(party, message);
-	if (sample->publisher_sequence != (uint32_t)message || sample->len != 16 ||
+	if (sample->publisher_sequence != (uint32_t)message || sample->len != world_size() ||
 		sample->publisher_id != actor_publisher((int)(message >> 32))->id)
 		ex_fail("torn: subscriber %d got message %lx with header %lu, %lu, %u", index,
 			message, sample->publisher_sequence, sample->len, sample->publisher_id);
@@ -185,9 +237,23 @@ static bool receive(const struct actor *actor, struct kickmsg_sample *ret)
 	ex_call(CALL_LIMIT);
 	int r = actor->flags & ACTOR_SLEEPS ? kickmsg_receive(subscriber, -1, ret)
 					    : kickmsg_try_receive(subscriber, ret);
-	if (r < 0 && r != -EAGAIN)
+	if (r < 0 && r != -EAGAIN && !(r == -ESTALE && world.giving_up))
 		ex_fail("kickmsg_receive: %d", r);
 	return r == 0;
+}
+
+/* While others are at work: no more lost than there were, no more waiting than fit. */
+static void check_numbers(int index)
+{
+	struct world_party *party = actor_subscriber(index);
+	uint32_t ring = world.shape.shared ? 0 : party->ring;
+	struct kickmsg_subscriber_stats stats;
+
+	kickmsg_subscriber_get_stats(subscribers[index], &stats);
+	if (stats.received != party->received || stats.waiting > world.shape.capacity ||
+		stats.received + stats.lost > world.frontier[ring] - party->start)
+		ex_fail("loss count: subscriber %d: %lu received, %lu lost, %lu wait; it took %lu",
+			index, stats.received, stats.lost, stats.waiting, party->received);
 }
 
 static void receive_copy(const struct actor *actor)
@@ -198,10 +264,15 @@ static void receive_copy(const struct actor *actor)
 	ssize_t r = kickmsg_try_receive_copy(subscribers[actor->index], words, sizeof words);
 	if (r == -EAGAIN)
 		return;
-	if (r != 16 || words[1] != ~words[0])
+	uint64_t message = world.shape.shared
+				   ? world_committed(subscribers[actor->index]->next - 1)
+				   : words[0];
+	const uint64_t wanted[2] = { message, ~message };
+	if (r != (int)world_size() || memcmp(words, wanted, world_size()) != 0)
 		ex_fail("torn: subscriber %d copied %lx.%lx, %zd bytes", actor->index, words[0],
 			words[1], r);
 	check_order(actor_subscriber(actor->index), words[0]);
+	check_numbers(actor->index);
 }
 
 static bool is_joined(void *argument)
@@ -228,6 +299,8 @@ void actor_subscriber_body(void *argument)
 		ex_control();
 		km_subscriber_init(
 			subscribers[actor->index], party->record, party->ring, party->start);
+		party->subscriber = subscribers[actor->index];
+		ex_call(CALL_LIMIT);
 	}
 	for (int i = 0; i < actor->count; i++) {
 		if (actor->flags & ACTOR_COPIES) {

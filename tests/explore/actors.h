@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The threads of a scenario. Each is a program of the product's own calls (kickmsg_loan,
- * kickmsg_publish, kickmsg_receive, kickmsg_sample_release, km_reconcile, ...); the broker's part,
- * what daemon/attach.c and daemon/recover.c do with the region, is played here.
+ * kickmsg_publish, kickmsg_receive, kickmsg_sample_release, ...), and of the broker's on the region
+ * (km_reconcile, km_live_open, km_live_give_up). What is played here is the broker's knowledge: who
+ * is dead, which rings have an owner, which ids are free.
  */
 #pragma once
 
@@ -22,19 +23,22 @@ enum actor_flags {
 	ACTOR_TWO_LOANS = 2, /* has two loans before it publishes the first */
 	ACTOR_AFTER_REUSE =
 		4, /* begins when the id of publisher 0, who died, is free again, with that id */
+	ACTOR_LOANS = 32768, /* shared ring: publishes by loans, else sends */
 	/* subscriber */
 	ACTOR_SLEEPS = 8,          /* kickmsg_receive, without end; else tries `count` times */
 	ACTOR_KEEPS = 16,          /* holds a sample while it takes the next */
 	ACTOR_LEAVES = 32,         /* detaches at its end */
 	ACTOR_LEAVES_HOLDING = 64, /* gives its place back with the first sample in its hands */
 	ACTOR_JOINS = 128,         /* is no subscriber before the broker says so */
-	ACTOR_COPIES = 256,        /* kickmsg_try_receive_copy */
+	ACTOR_COPIES = 256,        /* kickmsg_try_receive_copy, and looks at its numbers */
 	/* broker */
 	ACTOR_AFTER_DEATH = 512,   /* begins when somebody died or left */
 	ACTOR_AFTER_BROKER = 1024, /* begins when the broker before it has died */
 	ACTOR_ADMITS =
 		2048, /* after its passes lets the joining subscriber in, if its ring has no owner */
-	ACTOR_LOOKS = 4096, /* repairs nothing */
+	ACTOR_LOOKS = 4096,    /* repairs nothing */
+	ACTOR_GIVES_UP = 8192, /* gives the region up instead */
+	ACTOR_GRANTS = 16384,  /* after its passes passes a dead publisher's privilege on */
 };
 
 struct actor {

@@ -30,6 +30,8 @@ void actor_broker_body(void *argument);
 
 /* A loan by publisher `index`. False: the pool is empty, and may be. */
 bool actor_lend(int index, void **ret_payload);
+/* kickmsg_send() by publisher `index`. */
+void actor_send(int index);
 /* Writes and publishes the loan. */
 void actor_publish(int index, void *payload);
 /* Checks what subscriber `index` got; returns the message. */

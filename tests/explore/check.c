@@ -125,20 +125,37 @@ void world_after_write(
 	case PLACE_WORD:
 		word_written(site, place.index, before, after);
 		break;
+	case PLACE_SHARED_CELL:
+		world_check_shared_cell(place.index, before, after);
+		break;
+	case PLACE_SHARED_BYTES:
+	case PLACE_SLOT_BYTES:
+		if (world.shape.shared)
+			break;
+		return;
 	default:
 		return;
 	}
-	check_windows();
+	if (world.shape.shared)
+		world_check_shared();
+	else
+		check_windows();
 	check_owners();
 }
 
 void world_check_sleepers(void)
 {
+	if (world.shape.shared) {
+		world_check_shared_sleepers();
+		return;
+	}
 	for (int i = 0; i < ex.thread_count; i++) {
 		const struct ex_thread *thread = &ex.threads[i];
 
 		if (thread->state != EX_ASLEEP)
 			continue;
+		if (world.given_up)
+			ex_fail("lost wake-up: %s sleeps, the region was given up", thread->name);
 		uint32_t ring = world_places[world_offset(thread->asleep_on) / 4].index;
 		for (uint64_t p = head_of(ring); p != world.frontier[ring]; p++) {
 			uint64_t message = world.in_cell[ring][p & (world.shape.capacity - 1)];
@@ -184,6 +201,11 @@ static void check_hazards(const char *when)
 
 void world_check_free(const char *when)
 {
+	check_hazards(when);
+	if (world.shape.shared) {
+		world_check_shared_exact(when);
+		return;
+	}
 	for (uint32_t i = 0; i < world.shape.pool; i++)
 		if (world_word(i))
 			ex_fail("leak: %s, slot %u's word is %lx and nobody has it", when, i,
@@ -191,5 +213,4 @@ void world_check_free(const char *when)
 	for (uint32_t r = 0; r < world.shape.rings; r++)
 		if (head_of(r) != world.frontier[r])
 			ex_fail("%s: ring %u isn't empty", when, r);
-	check_hazards(when);
 }

@@ -119,6 +119,8 @@ void ex_memory_tell(int thread);
 void ex_weaken(const char *label, int kind, int order);
 /* The same, by what ex_kind_name() and ex_order_name() say; false when there is no such. */
 bool ex_weaken_by_name(const char *label, const char *kind, const char *order);
+/* Prints which of the product's operations no run has come to. Returns how many. */
+unsigned ex_site_print_unmet(void);
 /* Sites that were met so far. */
 unsigned ex_site_count(void);
 const struct km_site *ex_site(unsigned index);

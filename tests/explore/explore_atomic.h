@@ -16,7 +16,9 @@
 			.kind = site_kind,                                                         \
 			.order = km_explore_##site_order,                                          \
 			.fail_order = km_explore_##site_fail };                                    \
-		&site_;                                                                            \
+		static struct km_site *const listed_                                               \
+			__attribute__((section("km_sites"), used)) = &site_;                       \
+		listed_;                                                                           \
 	})
 /* the type of the value: unary plus drops _Atomic and const */
 #define km_value_(ptr) __typeof__(+*(ptr))

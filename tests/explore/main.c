@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * explore all [SECONDS]          every scenario, all runs within its bounds; the test
- * explore deep SECONDS [SEED]    random runs of all scenarios in turn
+ * explore deep SECONDS [SEED]    half the time wider bounds, then random runs, all scenarios in turn
  * explore run SCENARIO [INTERRUPTIONS [OLD_READS [SECONDS]]]
  * explore orders [SECONDS]       each memory order of the product weakened, one at a time
  * explore weaken LABEL KIND ORDER SCENARIO [INTERRUPTIONS [OLD_READS [SECONDS]]]   one of them, as "run"
- * explore caught [SCENARIO...]   for a build with a fault: 0 when a scenario catches it
+ * explore caught [SCENARIO...]   for a build with a fault: 0 when it is caught, and again by replay
+ * explore litmus                 is the memory C11's? small programs whose outcomes are known
  * explore replay SCENARIO CHOICES
  * explore list
  */
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "litmus.h"
 #include "orders.h"
 #include "scenarios.h"
 
@@ -28,7 +30,7 @@ static double now(void)
 static void print_failure(const struct scenario *scenario, const struct ex_search *search)
 {
 	printf("\n%s: %s\n", scenario->name, search->failure);
-	scenario_replay(scenario, search->replay);
+	scenario_replay(scenario, search->replay, true);
 	printf("  => %s\n  again: explore replay %s '%s'\n", ex.failure, scenario->name,
 		search->replay);
 }
@@ -61,6 +63,7 @@ static bool explore_one(const struct scenario *scenario, struct ex_search *searc
 	return good;
 }
 
+/* seconds: 0 for as long as it takes. All of it, or it has failed. */
 static int explore_all(double seconds)
 {
 	struct ex_search sum = { 0 };
@@ -68,7 +71,7 @@ static int explore_all(double seconds)
 	int bad = 0;
 
 	for (unsigned i = 0; i < scenario_count; i++) {
-		double left = start + seconds - now();
+		double left = seconds > 0 ? start + seconds - now() : 1e9;
 		struct ex_search search = {
 			.interruptions = -1, .old_reads = -1, .max_seconds = left > 0 ? left : 0.1
 		};
@@ -77,15 +80,41 @@ static int explore_all(double seconds)
 		add(&sum, &search);
 	}
 	print_counts("all", &sum, now() - start);
-	return bad > 0;
+	if (sum.cut) {
+		printf("explore all: %.0f s were not enough, NOT all of it was explored\n", seconds);
+		return 1;
+	}
+	return bad + ex_site_print_unmet() > 0;
+}
+
+/* One more interruption than the scenario's own, one old read more. */
+static int explore_wider(double seconds, struct ex_search *sum)
+{
+	double start = now();
+	int bad = 0;
+
+	for (unsigned i = 0; i < scenario_count && !bad; i++) {
+		double share = (start + seconds - now()) / (scenario_count - i);
+		struct ex_search search = { .interruptions = scenarios[i].interruptions + 1,
+			.old_reads = scenarios[i].old_reads + 1,
+			.max_seconds = share };
+
+		if (share <= 0)
+			break;
+		bad = !explore_one(&scenarios[i], &search);
+		add(sum, &search);
+	}
+	return bad;
 }
 
 static int explore_deep(double seconds, uint64_t seed)
 {
-	struct ex_search sum = { 0 };
-	double end = now() + seconds, start = now();
-	double turn = seconds / scenario_count < 2 ? seconds / scenario_count : 2;
-	int bad = 0;
+	struct ex_search sum = { 0 }, wider = { 0 };
+	double start = now(), end = start + seconds;
+	int bad = explore_wider(seconds / 2, &wider);
+	double random_start = now(), turn = (end - random_start) / scenario_count;
+
+	turn = turn < 2 ? turn : 2;
 
 	for (uint64_t round = 0; now() < end && !bad; round++) {
 		const struct scenario *scenario = &scenarios[round % scenario_count];
@@ -97,27 +126,52 @@ static int explore_deep(double seconds, uint64_t seed)
 		}
 		add(&sum, &search);
 	}
-	print_counts("random", &sum, now() - start);
+	print_counts("wider bounds", &wider, random_start - start);
+	print_counts("random", &sum, now() - random_start);
 	return bad;
+}
+
+#define RANDOM_RUNS 60000
+
+/* Does the run that failed fail again, the same way, by its list of choices? */
+static bool fails_again(const struct scenario *scenario, const struct ex_search *search)
+{
+	if (scenario_replay(scenario, search->replay, false) ||
+		strcmp(ex.failure, search->failure) != 0) {
+		printf("%s: \"%s\", but replay %s says \"%s\"\n", scenario->name, search->failure,
+			search->replay, ex.failure);
+		return false;
+	}
+	return true;
+}
+
+static bool is_caught(const struct scenario *scenario)
+{
+	struct ex_search search = { .interruptions = -1, .old_reads = -1, .max_seconds = 30 };
+	struct ex_search random = { .max_runs = RANDOM_RUNS, .max_seconds = 30 };
+
+	if (scenario_explore(scenario, true, &search))
+		return false;
+	printf("caught by %s after %lu runs: %s\n", scenario->name, search.runs, search.failure);
+	if (!fails_again(scenario, &search))
+		return false;
+	bool missed = scenario_wander(scenario, &random, 1);
+	if (missed)
+		printf("by random runs: not in %lu\n", random.runs);
+	else
+		printf("by random runs: after %lu\n", random.runs);
+	return missed || fails_again(scenario, &random);
 }
 
 static int caught(int count, char **names)
 {
-	struct ex_search search;
-
 	for (unsigned i = 0; i < scenario_count; i++) {
 		bool wanted = count == 0;
 
 		for (int k = 0; k < count; k++)
 			wanted |= strcmp(names[k], scenarios[i].name) == 0;
-		search = (struct ex_search){
-			.interruptions = -1, .old_reads = -1, .max_seconds = 10
-		};
-		if (wanted && !scenario_explore(&scenarios[i], true, &search)) {
-			printf("caught by %s after %lu runs: %s\n", scenarios[i].name, search.runs,
-				search.failure);
+		if (wanted && is_caught(&scenarios[i]))
 			return 0;
-		}
 	}
 	printf("NOT caught\n");
 	return 1;
@@ -147,7 +201,7 @@ static int replay(const char *name, const char *choices)
 		fprintf(stderr, "explore: no scenario '%s'\n", name);
 		return 2;
 	}
-	if (scenario_replay(scenario, choices))
+	if (scenario_replay(scenario, choices, true))
 		return 0;
 	printf("  => %s\n", ex.failure);
 	return 1;
@@ -167,7 +221,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < EX_MAX_CRASHES; i++)
 		ex.crashes[i].thread = -1;
 	if (strcmp(verb, "all") == 0)
-		return explore_all(argc > 2 ? atof(argv[2]) : 60);
+		return explore_all(argc > 2 ? atof(argv[2]) : 0);
 	if (strcmp(verb, "deep") == 0 && argc > 2)
 		return explore_deep(atof(argv[2]), argc > 3 ? strtoull(argv[3], NULL, 0) : 1);
 	if (strcmp(verb, "run") == 0 && argc > 2)
@@ -185,10 +239,13 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(verb, "replay") == 0 && argc > 3)
 		return replay(argv[2], argv[3]);
+	if (strcmp(verb, "litmus") == 0)
+		return explore_litmus();
 	if (strcmp(verb, "list") == 0)
 		return list();
 	fprintf(stderr,
-		"usage: explore all [SECONDS] | deep SECONDS [SEED] | orders [SECONDS] | list |\n"
+		"usage: explore all [SECONDS] | deep SECONDS [SEED] | orders [SECONDS] | litmus | "
+		"list |\n"
 		"       weaken LABEL KIND ORDER SCENARIO [INTERRUPTIONS [OLD_READS [SECONDS]]] |\n"
 		"       run SCENARIO [INTERRUPTIONS [OLD_READS [SECONDS]]] | caught [SCENARIO...] "
 		"|\n"

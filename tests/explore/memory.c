@@ -117,8 +117,9 @@ static void put(volatile void *memory, unsigned size, uint64_t value)
 }
 
 /* True when the operation is nobody's business: setup, end, private memory, statistics. */
-static bool is_direct(const struct km_site *site, const volatile void *memory)
+static bool is_direct(struct km_site *site, const volatile void *memory)
 {
+	site->reached = true;
 	return ex.current < 0 || !world_is_shared(memory) ||
 	       (site->label[0] == 'H' && site->label[1] == '2');
 }
@@ -336,6 +337,7 @@ void km_explore_fence(struct km_site *site)
 {
 	if (ex.current < 0)
 		return;
+	site->reached = true;
 	ex_site_meet(site);
 	struct ex_knowledge *me = &knows[ex.current];
 	if (acquires(site->used_order))

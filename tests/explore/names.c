@@ -2,6 +2,7 @@
 /* Locations and values as a trace prints them. */
 #include <stdio.h>
 
+#include "bell.h"
 #include "places.h"
 #include "waiter.h"
 
@@ -17,6 +18,36 @@ static void name_hazard(struct world_place place, char *ret, unsigned long size)
 		snprintf(ret, size, "%s%u.held[%u]", who, index, place.cell - 2u);
 }
 
+static void name_shared(struct world_place place, char *ret, unsigned long size)
+{
+	static const char *const heads[] = { "sequence", "about" };
+
+	switch (place.kind) {
+	case PLACE_SHARED_CELL:
+		snprintf(ret, size, "cell%u", place.index);
+		break;
+	case PLACE_SHARED_BYTES:
+		if (place.cell < 4)
+			snprintf(ret, size, "cell%u.%s[%u]", place.index, heads[place.cell & 1],
+				place.cell / 2u);
+		else
+			snprintf(ret, size, "cell%u.word%u[%u]", place.index, place.cell / 2u - 2,
+				place.cell & 1u);
+		break;
+	case PLACE_SLOT_BYTES:
+		if (place.cell < 2)
+			snprintf(ret, size, "slot%u.%s", place.index, heads[place.cell]);
+		else
+			snprintf(ret, size, "slot%u.word%u", place.index, place.cell - 2u);
+		break;
+	default:
+		snprintf(ret, size, "%s",
+			place.kind == PLACE_BELL          ? "bell"
+			: place.kind == PLACE_SHARED_HINT ? "hint"
+							  : "privileged");
+	}
+}
+
 void world_name_of(const volatile void *memory, char *ret, unsigned long size)
 {
 	struct world_place place = world_places[world_offset(memory) / 4];
@@ -25,6 +56,10 @@ void world_name_of(const volatile void *memory, char *ret, unsigned long size)
 	static const char *const fields[] = { "?", "word", "generation", "head", "hint", "waiting",
 		"cell", "live" };
 
+	if (place.kind >= PLACE_SHARED_HINT) {
+		name_shared(place, ret, size);
+		return;
+	}
 	if (place.kind == PLACE_HAZARD)
 		name_hazard(place, ret, size);
 	else if (place.kind == PLACE_CELL)
@@ -39,6 +74,17 @@ void world_value_of(const volatile void *memory, uint64_t value, char *ret, unsi
 	case PLACE_CELL:
 		snprintf(ret, size, "[lap %lu|slot %u]", value >> KM_CELL_SLOT_BITS,
 			km_cell_slot(value));
+		break;
+	case PLACE_SHARED_CELL:
+		if (km_cell_slot(value) >= KM_SHARED_VOID)
+			snprintf(ret, size, "[lap %lu|%s]", value >> KM_CELL_SLOT_BITS,
+				km_cell_slot(value) == KM_SHARED_VOID ? "VOID" : "INLINE");
+		else
+			snprintf(ret, size, "[lap %lu|slot %u]", value >> KM_CELL_SLOT_BITS,
+				km_cell_slot(value));
+		break;
+	case PLACE_BELL:
+		snprintf(ret, size, "[%lu%s]", value >> 1, value & KM_BELL_WOKEN ? " WOKEN" : "");
 		break;
 	case PLACE_WORD:
 		if (value == 0)

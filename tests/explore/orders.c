@@ -44,6 +44,18 @@ static const struct {
 	{ "W2", "cas", "acq_rel", "sleep_wake" },
 	{ "W3", "load", "acquire", "sleep_wake" },
 	{ "C5", "load", "relaxed", "old_looks" },
+	{ "U1", "load", "relaxed", "sh_inline" },
+	{ "U2", "fence", "relaxed", "sh_inline" },
+	{ "U3", "fence", "relaxed", "sh_inline" },
+	{ "U4", "cas", "acq_rel", "sh_sleep" },
+	{ "U5", "load", "relaxed", "sh_slots" },
+	{ "U5", "store", "relaxed", "sh_slots" },
+	{ "U9", "store", "relaxed", "sh_inline_2" },
+	{ "B1", "load", "acquire", "sh_sleep" },
+	{ "B2", "cas", "acq_rel", "sh_sleep" },
+	{ "B3", "load", "acquire", "sh_sleep" },
+	{ "L3", "load", "acquire", "given_up" },
+	{ "L3", "store", "release", "given_up" },
 };
 
 static struct variant variants[MAX_VARIANTS];

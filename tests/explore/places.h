@@ -15,6 +15,12 @@ enum place_kind {
 	PLACE_CELL,
 	PLACE_LIVE,
 	PLACE_HAZARD,
+	PLACE_SHARED_HINT,
+	PLACE_SHARED_CELL,
+	PLACE_SHARED_BYTES, /* cell: 0, 1 sequence and about of even laps, 2, 3 of odd ones, 4 on payload */
+	PLACE_SLOT_BYTES, /* cell: 0, 1 sequence and about, 2 on payload */
+	PLACE_PRIVILEGED,
+	PLACE_BELL,
 };
 
 struct world_place {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A scenario as a program: its memory, its threads, what must hold at its end. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cast.h"
+#include "shared.h"
 #include "waiter.h"
 
 #define FINAL_PASSES 4
@@ -49,18 +51,21 @@ static void set_up_subscriber(int index)
 	struct world_party *party = actor_subscriber(index);
 	struct kickmsg_subscriber *subscriber = world_private(sizeof *subscriber);
 	bool joins = flags_of(ACTOR_SUBSCRIBER, index) & ACTOR_JOINS;
-	uint64_t live = world_live();
 
 	subscriber->attachment.region = *world.region;
 	km_endpoint_format(party->record, KM_ROLE_SUBSCRIBER, party->id, party->ring,
-		world.region->geometry.max_borrows + 1);
+		km_geometry_held_count(&world.region->geometry));
 	party->start = world.shape.capacity;
 	party->present = party->joined = !joins;
 	subscribers[index] = subscriber;
 	if (joins)
 		return;
 	km_subscriber_init(subscriber, party->record, party->ring, party->start);
-	km_store(L2, release, &world.region->header->live, live | UINT64_C(1) << party->ring);
+	party->subscriber = subscriber;
+	if (world.shape.shared)
+		return;
+	world.live |= UINT64_C(1) << party->ring;
+	km_store(L2, release, &world.region->header->live, world.live);
 }
 
 /* Publishes without an onlooker, so the onlooker is told. */
@@ -69,6 +74,11 @@ static void publish_before(void)
 	for (int i = 0; i < actors_scenario->prefill; i++) {
 		void *payload;
 
+		if (world.shape.shared) {
+			actor_send(0);
+			world_note_commit(actor_publisher(0)->publishing);
+			continue;
+		}
 		if (!actor_lend(0, &payload))
 			ex_fail("explorer: no room to prefill");
 		actor_publish(0, payload);
@@ -101,9 +111,16 @@ static void begin_run(void)
 		actor_subscriber_body, actor_broker_body };
 
 	world_restore();
-	for (int i = 0; i < EX_MAX_THREADS && actors_scenario->actors[i].kind; i++)
+	for (int i = 0; i < EX_MAX_THREADS && actors_scenario->actors[i].kind; i++) {
+		const struct actor *actor = &actors_scenario->actors[i];
+
+		if (actor->kind == ACTOR_PUBLISHER)
+			actor_publisher(actor->index)->thread = i;
+		if (actor->kind == ACTOR_SUBSCRIBER)
+			actor_subscriber(actor->index)->thread = i;
 		ex_thread_add(actor_names[i], bodies[actors_scenario->actors[i].kind],
 			(void *)&actors_scenario->actors[i]);
+	}
 }
 
 static void note_death(int thread)
@@ -133,9 +150,12 @@ static void finish_subscriber(int index)
 		if (party->holds[k])
 			ex_fail("explorer: a subscriber ended with a sample");
 	for (uint32_t i = 0; i <= world.shape.capacity; i++) {
-		uint64_t head = *(volatile uint64_t *)&subscribers[index]->ring->head;
+		if (!world.shape.shared) {
+			uint64_t head = *(volatile uint64_t *)&subscribers[index]->ring->head;
 
-		party->taken = world.in_cell[party->ring][head & (world.shape.capacity - 1)];
+			party->taken =
+				world.in_cell[party->ring][head & (world.shape.capacity - 1)];
+		}
 		r = kickmsg_try_receive(subscribers[index], &sample);
 		if (r < 0)
 			break;
@@ -144,9 +164,36 @@ static void finish_subscriber(int index)
 	if (r != -EAGAIN)
 		ex_fail("end: kickmsg_try_receive: %d", r);
 	uint64_t lost = kickmsg_subscriber_lost(subscribers[index]);
-	if (party->received + lost != world.frontier[party->ring] - party->start)
+	uint32_t ring = world.shape.shared ? 0 : party->ring;
+	if (party->received + lost != world.frontier[ring] - party->start)
 		ex_fail("loss count: subscriber %d received %lu and lost %lu of %lu", index,
-			party->received, lost, world.frontier[party->ring] - party->start);
+			party->received, lost, world.frontier[ring] - party->start);
+}
+
+/* Nobody sends or receives there any more. */
+static void check_given_up(void)
+{
+	struct kickmsg_sample sample;
+	void *payload;
+
+	for (uint32_t i = 0; i < world.shape.publishers; i++)
+		if (!actor_publisher((int)i)->dead &&
+			kickmsg_loan(publishers[i], 16, &payload) == 0 &&
+			kickmsg_publish(publishers[i], payload, 16) != -ESTALE)
+			ex_fail("publisher %u publishes to a region that was given up", i);
+	for (uint32_t i = 0; i < world.shape.subscribers; i++) {
+		int r = 0;
+
+		if (!actor_subscriber((int)i)->joined || actor_subscriber((int)i)->dead)
+			continue;
+		for (uint32_t k = 0; r == 0 && k <= world.shape.capacity; k++) {
+			r = kickmsg_try_receive(subscribers[i], &sample);
+			if (r == 0)
+				kickmsg_sample_release(&sample);
+		}
+		if (r != -ESTALE)
+			ex_fail("subscriber %u doesn't see that the region was given up", i);
+	}
 }
 
 static void end_run(void)
@@ -154,6 +201,10 @@ static void end_run(void)
 	struct km_reconcile_result result = { 0 };
 
 	world_check_sleepers();
+	if (world.given_up) {
+		check_given_up();
+		return;
+	}
 	for (uint32_t i = 0; i < world.shape.subscribers; i++)
 		finish_subscriber((int)i);
 	if (world.deaths == 0 && world.leaves == 0)

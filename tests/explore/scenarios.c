@@ -23,6 +23,18 @@
 		.rings = r, .capacity = c, .pool = p, .publishers = pubs, .subscribers = subs      \
 	}
 
+#define SHARED(c, p, pubs, subs, who)                                                              \
+	{                                                                                          \
+		.rings = subs, .capacity = c, .pool = p, .publishers = pubs, .subscribers = subs,  \
+		.shared = true, .privileged = who                                                  \
+	}
+/* One publisher, but there may be another: it commits by a CAS. */
+#define ROOM_FOR_TWO(c, p, subs, who)                                                              \
+	{                                                                                          \
+		.rings = subs, .capacity = c, .pool = p, .publishers = 1, .subscribers = subs,     \
+		.shared = true, .privileged = who, .places = 2                                     \
+	}
+
 /* clang-format off */
 const struct scenario scenarios[] = {
 	{ .name = "evict_take", .about = "eviction against take, ring of 1",
@@ -66,16 +78,21 @@ const struct scenario scenarios[] = {
 	  .shape = SHAPE(2, 1, 6, 2, 2), .prefill = 1,
 	  .actors = { PUB(0, 1, 0), PUB(1, 1, 0), BROKER(0, 1, 0) },
 	  .victims = 3, .interruptions = 2, .old_reads = 0, .death_interruptions = 1 },
+	{ .name = "join_leave", .about = "one joins and one leaves, a publisher has old targets",
+	  .shape = SHAPE(2, 1, 4, 1, 2), .prefill = 1,
+	  .actors = { PUB(0, 2, 0), SUB(0, 1, ACTOR_LEAVES),
+		      BROKER(0, 1, ACTOR_AFTER_DEATH | ACTOR_ADMITS), SUB(1, 1, ACTOR_JOINS) },
+	  .victims = 11, .interruptions = 2, .old_reads = 0, .death_interruptions = 1 },
 	{ .name = "ring_reuse", .about = "a subscriber leaves or dies, another gets its ring",
 	  .shape = SHAPE(1, 1, 3, 1, 2), .prefill = 1,
 	  .actors = { PUB(0, 2, 0), SUB(0, 1, ACTOR_LEAVES),
 		      BROKER(0, 1, ACTOR_AFTER_DEATH | ACTOR_ADMITS), SUB(1, 2, ACTOR_JOINS) },
-	  .victims = 2, .interruptions = 2, .old_reads = 1, .death_interruptions = 2 },
+	  .victims = 11, .interruptions = 2, .old_reads = 1, .death_interruptions = 1 },
 	{ .name = "detach_holding", .about = "a subscriber gives its place back with a sample in its hands",
 	  .shape = SHAPE(1, 1, 3, 1, 2), .prefill = 1,
 	  .actors = { PUB(0, 2, 0), SUB(0, 1, ACTOR_LEAVES_HOLDING),
 		      BROKER(0, 1, ACTOR_AFTER_DEATH | ACTOR_ADMITS), SUB(1, 1, ACTOR_JOINS) },
-	  .victims = 2, .interruptions = 2, .old_reads = 1, .death_interruptions = 2 },
+	  .victims = 11, .interruptions = 2, .old_reads = 1, .death_interruptions = 1 },
 	{ .name = "id_reuse", .about = "a publisher dies, another gets its id",
 	  .shape = SHAPE(1, 1, 4, 2, 1), .prefill = 1,
 	  .actors = { PUB(0, 1, 0), BROKER(0, 1, ACTOR_AFTER_DEATH),
@@ -99,11 +116,11 @@ const struct scenario scenarios[] = {
 	{ .name = "generations", .about = "reconcile against slots that go round and round",
 	  .shape = SHAPE(1, 1, 2, 1, 1), .prefill = 1, .tight = true,
 	  .actors = { BROKER(0, 1, 0), PUB(0, 2, 0), SUB(0, 1, 0) },
-	  .victims = 0, .interruptions = 3, .old_reads = 0, .death_interruptions = 3 },
+	  .victims = 6, .interruptions = 3, .old_reads = 0, .death_interruptions = 2 },
 	{ .name = "old_looks", .about = "the same, and the reconciler may see old values many times",
 	  .shape = SHAPE(1, 1, 2, 1, 1), .prefill = 1, .tight = true,
 	  .actors = { BROKER(0, 1, 0), PUB(0, 2, 0), SUB(0, 1, 0) },
-	  .victims = 0, .interruptions = 2, .old_reads = 4, .death_interruptions = 2 },
+	  .victims = 6, .interruptions = 2, .old_reads = 4, .death_interruptions = 1 },
 	{ .name = "id_shield", .about = "a dead publisher's loan that an old hazard names",
 	  .shape = SHAPE(1, 1, 2, 1, 1), .prefill = 1, .tight = true,
 	  .actors = { PUB(0, 2, 0), SUB(0, 1, 0), BROKER(0, 1, ACTOR_AFTER_DEATH) },
@@ -112,6 +129,78 @@ const struct scenario scenarios[] = {
 	  .shape = SHAPE(1, 1, 3, 1, 1),
 	  .actors = { PUB(0, 1, 0), SUB(0, 1, ACTOR_SLEEPS), BROKER(0, 1, ACTOR_AFTER_DEATH) },
 	  .victims = 3, .interruptions = 3, .old_reads = 2, .death_interruptions = 2 },
+	{ .name = "sh_inline", .about = "shared ring of 1: the privileged publisher against a slow reader, two laps",
+	  .shape = ROOM_FOR_TWO(1, 2, 1, 1),
+	  .actors = { PUB(0, 3, 0), SUB(0, 2, 0), BROKER(0, 1, ACTOR_AFTER_DEATH) },
+	  .victims = 3, .interruptions = 3, .old_reads = 2, .death_interruptions = 1 },
+	{ .name = "sh_inline_2", .about = "the same, ring of 2, the only publisher there can be, 13 bytes in buffers of their own",
+	  .shape = { .rings = 1, .capacity = 2, .pool = 2, .publishers = 1, .subscribers = 1,
+		     .shared = true, .privileged = 1, .words = 2, .short_by = 3 },
+	  .prefill = 2,
+	  .actors = { PUB(0, 3, 0), SUB(0, 2, ACTOR_COPIES), BROKER(0, 1, ACTOR_AFTER_DEATH) },
+	  .victims = 3, .interruptions = 2, .old_reads = 1, .death_interruptions = 1 },
+	{ .name = "sh_mixed", .about = "the privileged publisher against one with slots, ring of 1",
+	  .shape = SHARED(1, 3, 2, 1, 1),
+	  .actors = { PUB(0, 2, 0), PUB(1, 1, 0), SUB(0, 2, 0), BROKER(0, 1, ACTOR_AFTER_DEATH) },
+	  .victims = 7, .interruptions = 2, .old_reads = 1, .death_interruptions = 1 },
+	{ .name = "sh_slots", .about = "two publishers with slots, one with a loan, ring of 2",
+	  .shape = SHARED(2, 6, 2, 1, 0),
+	  .actors = { PUB(0, 2, 0), PUB(1, 1, ACTOR_LOANS), SUB(0, 2, 0),
+		      BROKER(0, 1, ACTOR_AFTER_DEATH) },
+	  .victims = 7, .interruptions = 2, .old_reads = 1, .death_interruptions = 1 },
+	{ .name = "sh_reuse", .about = "a slot that goes round, pool of 2, against a reader",
+	  .shape = ROOM_FOR_TWO(1, 2, 1, 0), .prefill = 1,
+	  .actors = { PUB(0, 2, 0), SUB(0, 2, 0), BROKER(0, 1, ACTOR_AFTER_DEATH) },
+	  .victims = 3, .interruptions = 2, .old_reads = 2, .death_interruptions = 2 },
+	{ .name = "sh_reuse_3", .about = "the same of two publishers, pool of 3",
+	  .shape = SHARED(1, 3, 2, 1, 0), .prefill = 1, .tight = true,
+	  .actors = { PUB(0, 2, 0), PUB(1, 1, 0), SUB(0, 2, 0), BROKER(0, 1, ACTOR_AFTER_DEATH) },
+	  .victims = 7, .interruptions = 2, .old_reads = 1, .death_interruptions = 1 },
+	{ .name = "sh_void", .about = "void against commit and reader, pool of 2, ring of 2",
+	  .shape = SHARED(2, 2, 2, 1, 0), .prefill = 2, .tight = true,
+	  .actors = { PUB(0, 1, 0), PUB(1, 1, 0), SUB(0, 2, 0), BROKER(0, 1, ACTOR_AFTER_DEATH) },
+	  .victims = 7, .interruptions = 2, .old_reads = 1, .death_interruptions = 1 },
+	{ .name = "sh_sleep", .about = "a sleeper against two publishers (bell)",
+	  .shape = SHARED(2, 4, 2, 1, 1),
+	  .actors = { PUB(0, 1, 0), PUB(1, 1, 0), SUB(0, 2, ACTOR_SLEEPS),
+		      BROKER(0, 1, ACTOR_AFTER_DEATH) },
+	  .victims = 7, .interruptions = 3, .old_reads = 1, .death_interruptions = 1 },
+	{ .name = "sh_sleep_2", .about = "two sleepers against two publishers (bell)",
+	  .shape = SHARED(2, 4, 2, 2, 1),
+	  .actors = { PUB(0, 1, 0), PUB(1, 1, 0), SUB(0, 2, ACTOR_SLEEPS), SUB(1, 2, ACTOR_SLEEPS),
+		      BROKER(0, 1, ACTOR_AFTER_DEATH) },
+	  .victims = 5, .interruptions = 2, .old_reads = 0, .death_interruptions = 0 },
+	{ .name = "sh_death", .about = "a publisher dies before it rings, nobody else publishes",
+	  .shape = SHARED(1, 2, 1, 2, 1),
+	  .actors = { PUB(0, 1, 0), SUB(0, 1, ACTOR_SLEEPS), SUB(1, 1, ACTOR_SLEEPS),
+		      BROKER(0, 1, ACTOR_AFTER_DEATH) },
+	  .victims = 7, .interruptions = 2, .old_reads = 1, .death_interruptions = 2 },
+	{ .name = "sh_privilege", .about = "privilege passes on after its holder's death, and not before",
+	  .shape = SHARED(1, 2, 2, 1, 1),
+	  .actors = { PUB(0, 2, 0), BROKER(0, 1, ACTOR_GRANTS), PUB(1, 2, 0), SUB(0, 2, 0) },
+	  .victims = 1, .interruptions = 2, .old_reads = 0, .death_interruptions = 2 },
+	{ .name = "sh_join", .about = "a subscriber joins with one message of history",
+	  .shape = SHARED(2, 3, 2, 1, 1), .prefill = 1,
+	  .actors = { PUB(0, 2, 0), PUB(1, 1, 0), BROKER(0, 0, ACTOR_ADMITS), SUB(0, 2, ACTOR_JOINS) },
+	  .victims = 3, .interruptions = 2, .old_reads = 1, .death_interruptions = 1 },
+	{ .name = "sh_health", .about = "reconcile against slots that go round at a shared ring",
+	  .shape = SHARED(1, 3, 2, 1, 0), .prefill = 1, .tight = true,
+	  .actors = { BROKER(0, 1, 0), PUB(0, 2, 0), PUB(1, 1, 0) },
+	  .victims = 6, .interruptions = 2, .old_reads = 1, .death_interruptions = 1 },
+	{ .name = "sh_old_looks", .about = "the same, and the reconciler may see old values many times",
+	  .shape = SHARED(1, 2, 1, 1, 0), .prefill = 1, .tight = true,
+	  .actors = { BROKER(0, 1, 0), PUB(0, 2, 0) },
+	  .victims = 0, .interruptions = 2, .old_reads = 4, .death_interruptions = 2 },
+	{ .name = "sh_reconcilers", .about = "the broker dies in its pass over a shared ring, another begins again",
+	  .shape = SHARED(1, 2, 1, 1, 0), .prefill = 1,
+	  .actors = { PUB(0, 1, 0), SUB(0, 1, 0), BROKER(0, 1, ACTOR_AFTER_DEATH),
+		      BROKER(1, 1, ACTOR_AFTER_BROKER), BROKER(2, 1, ACTOR_LOOKS | ACTOR_AFTER_DEATH) },
+	  .victims = 3, .two_deaths = true, .interruptions = 1, .old_reads = 0, .death_interruptions = 1 },
+	{ .name = "given_up", .about = "the region is given up, a subscriber sleeps",
+	  .shape = SHAPE(1, 2, 4, 1, 1),
+	  .actors = { PUB(0, 1, 0), SUB(0, 2, ACTOR_SLEEPS), BROKER(0, 1, ACTOR_GIVES_UP),
+		      BROKER(1, 1, ACTOR_GIVES_UP | ACTOR_AFTER_BROKER) },
+	  .victims = 7, .interruptions = 3, .old_reads = 2, .death_interruptions = 2 },
 	{ .name = "crowd", .about = "two publishers, two rings of 2, a sleeper, a broker at work",
 	  .shape = { .rings = 2, .capacity = 2, .pool = 7, .publishers = 2, .subscribers = 2, .max_borrows = 2 },
 	  .actors = { PUB(0, 3, 0), PUB(1, 3, ACTOR_DISCARDS), SUB(0, 3, ACTOR_SLEEPS),
@@ -229,12 +318,12 @@ bool scenario_wander(const struct scenario *scenario, struct ex_search *search, 
 	return ex_search_random(program, search, seed, vary);
 }
 
-bool scenario_replay(const struct scenario *scenario, const char *replay)
+bool scenario_replay(const struct scenario *scenario, const char *replay, bool print)
 {
 	const struct ex_program *program;
 
 	begin(scenario, &program);
-	ex.tracing = true;
+	ex.tracing = print;
 	bool good = ex_search_replay(program, replay);
 	ex.tracing = false;
 	return good;

@@ -20,5 +20,5 @@ bool scenario_explore(const struct scenario *scenario, bool deaths, struct ex_se
 /* Random runs with random deaths. */
 bool scenario_wander(const struct scenario *scenario, struct ex_search *search, uint64_t seed);
 
-/* Prints one run. False when it fails, as it should. */
-bool scenario_replay(const struct scenario *scenario, const char *replay);
+/* One run again, printed as a trace if `print`. False when it fails, as it should: ex.failure. */
+bool scenario_replay(const struct scenario *scenario, const char *replay, bool print);

@@ -203,8 +203,7 @@ bool ex_run(const struct ex_program *program)
 	if (ex.failure[0])
 		return false;
 
-	/* the first turn is given as if thread 0 had just stopped */
-	ex.current = 0;
+	/* nobody gives the first turn: a state of its own, not that of a thread before its first step */
 	int list[EX_MAX_THREADS];
 	unsigned count = 0;
 	for (int i = 0; i < ex.thread_count; i++)

@@ -258,7 +258,9 @@ bool ex_search_random(const struct ex_program *program, struct ex_search *with, 
 		for (int i = 0; i < MAX_FALLS; i++)
 			falls[i] = next_random() % usual_steps;
 		path_length = 0;
-		if (!one_run(program)) {
+		bool good = one_run(program);
+		with->deaths += ex.crashed[0];
+		if (!good) {
 			describe();
 			return false;
 		}

@@ -36,6 +36,7 @@ struct km_site {
 	unsigned char used_order; /* as it is used, after weakening */
 	unsigned char used_fail_order;
 	unsigned char stamp; /* of the weakening that used_order comes from; 0: of none */
+	bool reached;        /* by any run, also where it is no scheduling point */
 };
 
 uint64_t km_explore_load(struct km_site *site, const volatile void *memory, unsigned size);

@@ -5,7 +5,7 @@
 
 #include "memory.h"
 
-static struct km_site *sites[128];
+static struct km_site *sites[256];
 static unsigned site_count;
 static struct {
 	char label[8];
@@ -52,6 +52,26 @@ bool ex_weaken_by_name(const char *label, const char *kind, const char *order)
 				return true;
 			}
 	return false;
+}
+
+/* all of the program: the linker's */
+extern struct km_site *const __start_km_sites[], *const __stop_km_sites[];
+
+unsigned ex_site_print_unmet(void)
+{
+	unsigned all = 0, unmet = 0;
+
+	for (struct km_site *const *site = __start_km_sites; site < __stop_km_sites; site++) {
+		if ((*site)->label[0] == 'M') /* litmus.c's own */
+			continue;
+		all++;
+		unmet += !(*site)->reached;
+		if (!(*site)->reached)
+			printf("no run comes to %s %s, %s:%d\n", (*site)->label,
+				ex_kind_name((*site)->kind), (*site)->file, (*site)->line);
+	}
+	printf("atomic operations in the sources: %u, reached by some run: %u\n", all, all - unmet);
+	return unmet;
 }
 
 unsigned ex_site_count(void)

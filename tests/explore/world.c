@@ -9,6 +9,7 @@
 #include "engine.h"
 #include "internal.h"
 #include "places.h"
+#include "shared.h"
 #include "waiter.h"
 
 struct world world;
@@ -67,17 +68,49 @@ static void mark(const volatile void *memory, enum place_kind kind, uint32_t ind
 		(uint8_t)cell };
 }
 
+static void mark_shared(void)
+{
+	const struct km_region *region = world.region;
+
+	mark(&region->header->privileged, PLACE_PRIVILEGED, 0, 0);
+	mark(&region->shared->hint, PLACE_SHARED_HINT, 0, 0);
+	mark(&region->bell->word, PLACE_BELL, 0, 0);
+	for (uint32_t i = 0; i < world.shape.capacity; i++) {
+		struct km_shared_cell *cell = km_region_cell(region, i);
+
+		mark(&cell->word, PLACE_SHARED_CELL, i, 0);
+		for (uint32_t lap = 0; lap < 2; lap++) {
+			mark(&cell->heads[lap].sequence, PLACE_SHARED_BYTES, i, 2 * lap);
+			mark(&cell->heads[lap].about, PLACE_SHARED_BYTES, i, 2 * lap + 1);
+			for (uint32_t word = 0; word < world_words(); word++)
+				mark(km_shared_buffer(region, cell, lap, world_size()) + word,
+					PLACE_SHARED_BYTES, i, 4 + 2 * word + lap);
+		}
+	}
+	for (uint32_t i = 0; i < world.shape.pool; i++) {
+		struct km_shared_head *head = km_shared_slot_head(region, i);
+
+		mark(&head->sequence, PLACE_SLOT_BYTES, i, 0);
+		mark(&head->about, PLACE_SLOT_BYTES, i, 1);
+		for (uint32_t word = 0; word < world_words(); word++)
+			mark(km_region_payload(region, i) + 8 * word, PLACE_SLOT_BYTES, i,
+				2 + word);
+	}
+}
+
 static void mark_places(void)
 {
 	struct km_region *region = world.region;
 
 	memset(world_places, 0, sizeof world_places);
 	mark(&region->header->live, PLACE_LIVE, 0, 0);
+	if (region->shared)
+		mark_shared();
 	for (uint32_t i = 0; i < world.shape.pool; i++) {
 		mark(&region->slots[i].word, PLACE_WORD, i, 0);
 		mark(&region->slots[i].generation, PLACE_GENERATION, i, 0);
 	}
-	for (uint32_t i = 0; i < world.shape.rings; i++) {
+	for (uint32_t i = 0; i < region->ring_count; i++) {
 		struct km_ring *ring = km_region_ring(region, i);
 
 		mark(&ring->head, PLACE_HEAD, i, 0);
@@ -113,31 +146,48 @@ static unsigned char *make_records(const struct km_geometry *geometry, unsigned 
 
 void world_make(const struct world_shape *shape)
 {
+	memset(&memory_, 0, sizeof memory_);
+	memset(&world, 0, sizeof world);
+	world.shape = *shape;
 	struct km_geometry geometry = {
 		.max_subscribers = shape->rings,
 		.ring_capacity = shape->capacity,
 		.pool_size = shape->pool,
-		.max_publishers = shape->publishers,
-		.max_payload_size = 64,
+		.max_publishers = shape->places ? shape->places : shape->publishers,
+		.max_payload_size = shape->shared ? world_size() : 64,
 		.max_loans = 2,
 		.max_borrows = shape->max_borrows ? shape->max_borrows : 1,
+		.transport = shape->shared ? KM_TRANSPORT_SHARED : KM_TRANSPORT_RINGS,
 	};
 	unsigned char *control = memory_.shared, *payload, *end;
 
-	memset(&memory_, 0, sizeof memory_);
-	memset(&world, 0, sizeof world);
-	world.shape = *shape;
 	world.region = world_private(sizeof *world.region);
 	payload = control + km_geometry_control_size(&geometry);
 	end = make_records(&geometry, payload + km_geometry_payload_size(&geometry));
+	struct km_bell *bell = (struct km_bell *)end;
+	end += shape->shared ? sizeof *bell : 0;
 	if (end > memory_.shared + WORLD_SIZE)
 		ex_fail("explorer: WORLD_SIZE is too small");
 	km_region_format(control, &geometry, "/explore", "explore", 0);
 	if (km_region_attach(world.region, control, km_geometry_control_size(&geometry), payload,
 		    km_geometry_payload_size(&geometry)) < 0)
 		ex_fail("explorer: this shape is refused");
+	world.region->bell = shape->shared ? bell : NULL;
+	world.region->header->privileged = shape->privileged;
 	for (uint32_t i = 0; i < shape->rings; i++)
 		world.frontier[i] = shape->capacity;
+	for (uint32_t i = 0; i < WORLD_MAX_PARTIES; i++)
+		world.parties[i].thread = -1;
+}
+
+uint64_t *world_spot(uint32_t index)
+{
+	return (uint64_t *)&world.region->slots[index].word;
+}
+
+void *world_payload(uint32_t index)
+{
+	return km_region_payload(world.region, index);
 }
 
 void world_save(void)
@@ -162,6 +212,16 @@ uint64_t world_word(uint32_t slot)
 uint64_t world_live(void)
 {
 	return peek(&world.region->header->live);
+}
+
+uint32_t world_words(void)
+{
+	return world.shape.shared ? world.shape.words ? world.shape.words : 1 : 2;
+}
+
+uint32_t world_size(void)
+{
+	return 8 * world_words() - world.shape.short_by;
 }
 
 uint64_t world_message(uint32_t slot)

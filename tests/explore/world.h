@@ -11,9 +11,16 @@
  *   double free     a drop of what wasn't there; a word that lost what a living owner has
  *   eviction        from a ring that isn't full and whose subscriber lives
  *   torn, order     a sample that isn't what was published; one twice, or out of its publisher's order
- *   lost wake-up    a subscriber asleep with an unread message of a finished publish
+ *   lost wake-up    a subscriber asleep with an unread message of a finished publish, or on a region that was given up
  *   loss count      received + lost isn't what was committed to the ring since it joined
  *   leak            at the end, after reconcile, a slot that isn't free, a hazard that still stands
+ *
+ * With a shared ring (check_shared.c)
+ *   hole            as above
+ *   double free     a cell names a slot whose word lacks RING, or that was overwritten
+ *   torn, foreign   what was read at a position isn't what was committed there
+ *   hazard          a cell forgot a slot that its publisher's `evicting` didn't name
+ *   exact           at the end, after reconcile, RING at a slot that no cell names, or the other way round
  */
 #pragma once
 
@@ -26,14 +33,21 @@
 #define WORLD_MAX_RINGS    4
 #define WORLD_MAX_CAPACITY 4
 #define WORLD_MAX_PARTIES  8
+#define WORLD_MAX_COMMITS  32 /* to a shared ring */
 
 struct km_region;
 struct km_endpoint;
 struct kickmsg_sample;
+struct kickmsg_subscriber;
 
 struct world_shape {
 	uint32_t rings, capacity, pool, publishers, subscribers;
 	uint32_t max_borrows; /* 0: 1 */
+	bool shared;
+	uint32_t privileged; /* shared: who is at first, by id */
+	uint32_t words;      /* shared: of a payload, 0: 1 (in the cell's line) */
+	uint32_t short_by;   /* shared: bytes that its last word lacks */
+	uint32_t places;     /* max_publishers; 0: publishers */
 };
 
 /* What the broker knows of an endpoint, and what the onlooker does. Publishers come first. */
@@ -44,11 +58,14 @@ struct world_party {
 	bool dead;
 	bool settled; /* a complete pass that began after its death */
 	uint32_t role, id, ring;
+	int thread;
 
 	/* publisher */
-	int loan;          /* slot + 1 */
-	uint32_t finished; /* sequence of its last finished publish */
+	int loan;            /* slot + 1 */
+	uint32_t finished;   /* sequence of its last finished publish */
+	uint64_t publishing; /* the message that its call is to commit */
 	/* subscriber */
+	const struct kickmsg_subscriber *subscriber;
 	bool joined;
 	int holds[4]; /* slot + 1 */
 	uint64_t start, received;
@@ -64,8 +81,15 @@ struct world {
 	uint64_t frontier[WORLD_MAX_RINGS];
 	uint64_t in_cell[WORLD_MAX_RINGS][WORLD_MAX_CAPACITY];
 	uint64_t opened[WORLD_MAX_RINGS]; /* its head when its live bit was set */
+	struct {
+		uint64_t message;
+		bool voided;
+	} commits[WORLD_MAX_COMMITS]; /* shared: by position, from the first */
 	unsigned deaths, leaves, passes;
-	bool tight; /* an empty pool is no fault */
+	uint64_t live;  /* what the broker knows of rings that are live */
+	bool giving_up; /* the broker has begun to give the region up; */
+	bool given_up;  /* ended */
+	bool tight;     /* an empty pool is no fault */
 };
 
 extern struct world world;
@@ -75,6 +99,11 @@ extern struct world world;
 void world_make(const struct world_shape *shape);
 void world_save(void);
 void world_restore(void);
+
+/* For programs that know of no topic (litmus.c): a shared word that is 0 after world_make(), and
+ * payload, both of slot `index`. */
+uint64_t *world_spot(uint32_t index);
+void *world_payload(uint32_t index);
 
 /* Zeroed memory that is restored with the rest. */
 void *world_private(uint64_t size);
@@ -90,6 +119,9 @@ int world_slot_of_payload(const volatile void *memory);
 uint64_t world_word(uint32_t slot);
 uint64_t world_live(void);
 uint64_t world_message(uint32_t slot);
+/* A payload, in words and in bytes. */
+uint32_t world_words(void);
+uint32_t world_size(void);
 
 /* For struct ex_program. */
 struct km_site;
@@ -101,5 +133,12 @@ void world_value_of(const volatile void *memory, uint64_t value, char *ret, unsi
 void world_check_sleepers(void);
 /* After a pass that began when that party was dead: nothing of it is left, nobody waits for it. */
 void world_check_settled(int party);
+/* check_shared.c: the same for a shared ring. */
+void world_note_commit(uint64_t message);
+uint64_t world_committed(uint64_t position);
+void world_check_shared_cell(uint32_t cell, uint64_t before, uint64_t after);
+void world_check_shared(void);
+void world_check_shared_sleepers(void);
+void world_check_shared_exact(const char *when);
 /* All words free, all hazards of the living clear, rings without an owner empty. */
 void world_check_free(const char *when);

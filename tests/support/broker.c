@@ -247,12 +247,12 @@ bool test_broker_logged(const struct test_broker *broker, const char *text)
 	return found;
 }
 
-size_t test_fd_count(pid_t pid)
+static size_t count_in_proc(pid_t pid, const char *folder)
 {
 	char path[64];
 	size_t count = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, folder);
 	DIR *dir = opendir(path);
 
 	for (struct dirent *entry; dir && (entry = readdir(dir));)
@@ -260,6 +260,16 @@ size_t test_fd_count(pid_t pid)
 	if (dir)
 		closedir(dir);
 	return count;
+}
+
+size_t test_thread_count(pid_t pid)
+{
+	return count_in_proc(pid, "task");
+}
+
+size_t test_fd_count(pid_t pid)
+{
+	return count_in_proc(pid, "fd");
 }
 
 size_t test_map_count(pid_t pid, const char *part_of_name)

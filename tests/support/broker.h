@@ -46,7 +46,8 @@ bool test_broker_alive(const struct test_broker *broker);
 /* Does the broker's log have this text? */
 bool test_broker_logged(const struct test_broker *broker, const char *text);
 
-/* Open descriptors, mappings and resident bytes of a process. */
+/* Threads, open descriptors, mappings and resident bytes of a process. */
+size_t test_thread_count(pid_t pid);
 size_t test_fd_count(pid_t pid);
 size_t test_map_count(pid_t pid, const char *part_of_name);
 size_t test_rss(pid_t pid);

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +20,7 @@
 
 #define READY_LIMIT_MS 20000
 #define FIRST_FD       3
+#define WATCHDOG_MS    40
 
 static void must(bool good, const char *what)
 {
@@ -68,7 +71,7 @@ static void keep(struct test_manager *manager, const char *name, int fd)
 /* One message. False: there is none. */
 static bool take_message(struct test_manager *manager)
 {
-	char text[512] = "", name[64] = "stored";
+	char text[2048] = "", name[64] = "stored";
 	union {
 		char bytes[CMSG_SPACE(8 * sizeof(int))];
 		struct cmsghdr align;
@@ -88,6 +91,11 @@ static bool take_message(struct test_manager *manager)
 		return false;
 	}
 	text[n] = '\0';
+	if (manager->said_size + (size_t)n + 2 < sizeof manager->said) {
+		memcpy(manager->said + manager->said_size, text, (size_t)n + 1);
+		manager->said_size += (size_t)n;
+		strcpy(manager->said + manager->said_size++, "\n");
+	}
 	const char *named = strstr(text, "FDNAME=");
 	if (named)
 		sscanf(named, "FDNAME=%63[^\n]", name);
@@ -123,6 +131,13 @@ static void *listen_to_broker(void *userdata)
 	return NULL;
 }
 
+static const char *built_program(void)
+{
+	const char *program = getenv("KICKMSGD");
+
+	return program && *program ? program : TEST_KICKMSGD;
+}
+
 /* In the child: the descriptors to 3, 4, ..., and their names into the environment. */
 static void hand_over(struct test_manager *manager)
 {
@@ -145,25 +160,28 @@ static void hand_over(struct test_manager *manager)
 		must(dup2(fds[i], FIRST_FD + (int)i) >= 0, "dup2");
 	for (size_t i = 0; i < count; i++)
 		close(fds[i]);
-	snprintf(number, sizeof number, "%zu", count);
+	snprintf(number, sizeof number, "%zu", count + manager->more_fds);
 	setenv("LISTEN_FDS", number, 1);
 	snprintf(number, sizeof number, "%d", (int)getpid());
-	setenv("LISTEN_PID", number, 1);
 	setenv("WATCHDOG_PID", number, 1);
-	setenv("WATCHDOG_USEC", "40000", 1);
+	if (manager->listen_pid)
+		snprintf(number, sizeof number, "%d", (int)manager->listen_pid);
+	setenv("LISTEN_PID", number, 1);
+	snprintf(number, sizeof number, "%d", WATCHDOG_MS * 1000);
+	setenv("WATCHDOG_USEC", number, 1);
 	setenv("LISTEN_FDNAMES", names, 1);
 	setenv("NOTIFY_SOCKET", manager->notify, 1);
 }
 
 void test_manager_resume_unready(struct test_manager *manager)
 {
-	const char *program = getenv("KICKMSGD");
+	const char *program = *manager->program ? manager->program : built_program();
 	pid_t parent = getpid();
 
-	if (!program || !*program)
-		program = TEST_KICKMSGD;
 	pthread_mutex_lock(&manager->lock);
 	manager->starts++;
+	manager->said_size = 0;
+	manager->said[0] = '\0';
 	manager->pid = fork();
 	must(manager->pid >= 0, "fork");
 	if (manager->pid > 0) {
@@ -173,6 +191,7 @@ void test_manager_resume_unready(struct test_manager *manager)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(99);
+	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 }); /* a watchdog's kill leaves no file */
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -182,6 +201,19 @@ void test_manager_resume_unready(struct test_manager *manager)
 	hand_over(manager);
 	execl(program, program, "--config", manager->config, (char *)NULL);
 	_exit(98);
+}
+
+int test_manager_fail(struct test_manager *manager)
+{
+	int status = -1;
+
+	test_manager_resume_unready(manager);
+	must(test_wait_until(
+		     waitpid(manager->pid, &status, WNOHANG) == manager->pid, READY_LIMIT_MS),
+		"the broker doesn't end");
+	manager->pid = 0;
+	test_manager_hear(manager);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 void test_manager_resume(struct test_manager *manager)
@@ -226,10 +258,72 @@ void test_manager_kill(struct test_manager *manager, int signal)
 	test_manager_hear(manager);
 }
 
+bool test_manager_watchdog(struct test_manager *manager)
+{
+	int status;
+
+	kill(manager->pid, SIGSTOP);
+	must(waitpid(manager->pid, &status, WUNTRACED) == manager->pid, "waitpid");
+	test_manager_hear(manager);
+	unsigned heard = manager->watchdogs;
+	poll(NULL, 0, 2 * WATCHDOG_MS); /* the manager's own clock: what it waits for is silence */
+	test_manager_hear(manager);
+	bool silent = manager->watchdogs == heard;
+	kill(manager->pid, SIGABRT);
+	kill(manager->pid, SIGCONT);
+	must(waitpid(manager->pid, &status, 0) == manager->pid, "waitpid");
+	manager->pid = 0;
+	return silent && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+/* As a package does it: the new file is written beside the old one, and takes its name. */
+bool test_manager_upgrade(struct test_manager *manager)
+{
+	char fresh[112], running[32], link[160] = "";
+	const bool first = !*manager->program;
+	struct stat before, after;
+
+	snprintf(manager->program, sizeof manager->program, "%s/kickmsgd", manager->dir);
+	snprintf(fresh, sizeof fresh, "%s.new", manager->program);
+	int from = open(built_program(), O_RDONLY | O_CLOEXEC);
+	int to = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
+	bool good = from >= 0 && to >= 0 && fstat(from, &before) == 0 &&
+		    copy_file_range(from, NULL, to, NULL, (size_t)before.st_size, 0) ==
+			    before.st_size &&
+		    fstat(to, &after) == 0 && after.st_ino != before.st_ino;
+	close(from);
+	close(to);
+	good = good && rename(fresh, manager->program) == 0;
+	/* and the one that runs has none any more */
+	snprintf(running, sizeof running, "/proc/%d/exe", (int)manager->pid);
+	good = good && (first || (readlink(running, link, sizeof link - 1) > 0 &&
+					 strstr(link, " (deleted)")));
+	return good;
+}
+
 void test_manager_hear(struct test_manager *manager)
 {
 	while (take_message(manager))
 		;
+}
+
+long test_manager_said(struct test_manager *manager, const char *text)
+{
+	pthread_mutex_lock(&manager->lock);
+	const char *found = strstr(manager->said, text);
+	pthread_mutex_unlock(&manager->lock);
+	return found ? found - manager->said : -1;
+}
+
+long test_manager_said_last(struct test_manager *manager, const char *text)
+{
+	const char *found, *last = NULL;
+
+	pthread_mutex_lock(&manager->lock);
+	for (found = manager->said; (found = strstr(found, text)); found++)
+		last = found;
+	pthread_mutex_unlock(&manager->lock);
+	return last ? last - manager->said : -1;
 }
 
 size_t test_manager_stored(struct test_manager *manager, char kind)

@@ -12,7 +12,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define MANAGER_MAX_FDS 4096
+#define MANAGER_MAX_FDS   4096
+#define MANAGER_SAID_SIZE (1 << 18)
 
 struct manager_fd {
 	int fd;
@@ -25,6 +26,7 @@ struct test_manager {
 	char notify[96];
 	char log[96];
 	char config[96];
+	char program[96]; /* where upgrades put it; "": none yet */
 	int listen_fd, notify_fd;
 	pid_t pid, janitor;
 	pthread_t thread; /* takes what the broker says, as PID 1 does all the time */
@@ -32,10 +34,14 @@ struct test_manager {
 	_Atomic bool ending;
 	_Atomic unsigned ready; /* READY=1 messages */
 	_Atomic unsigned starts;
-	_Atomic unsigned watchdogs;                /* WATCHDOG=1 messages */
-	char status[128];                          /* the last STATUS=, under the lock */
+	_Atomic unsigned watchdogs;   /* WATCHDOG=1 messages */
+	char status[128];             /* the last STATUS=, under the lock */
+	char said[MANAGER_SAID_SIZE]; /* all of this broker's messages, likewise */
+	size_t said_size;
 	struct manager_fd stored[MANAGER_MAX_FDS]; /* under the lock */
 	size_t stored_count;
+	unsigned more_fds; /* that it says it hands over, and doesn't */
+	pid_t listen_pid;  /* whom it says they are for; 0: the broker */
 };
 
 /* Makes the directory and the sockets and starts the first broker; returns once it is ready. Also
@@ -45,12 +51,27 @@ void test_manager_start(struct test_manager *manager, const char *config_text);
 /* Ends the broker by a signal and waits for it; what it said before is heard. */
 void test_manager_kill(struct test_manager *manager, int signal);
 
+/* Stops the broker's process and ends it as a watchdog does, once nothing has been heard for the time
+ * that was said. False: something was. */
+bool test_manager_watchdog(struct test_manager *manager);
+
+/* The brokers from now on are of a program whose file is new, in the place of the one that runs. */
+bool test_manager_upgrade(struct test_manager *manager);
+
 /* Starts the next one with what is stored; returns once it is ready, or at once. */
 void test_manager_resume(struct test_manager *manager);
 void test_manager_resume_unready(struct test_manager *manager);
 
 /* Takes all that the broker has said until now. */
 void test_manager_hear(struct test_manager *manager);
+
+/* Where the last broker said this, counted in bytes from its start; -1: it didn't. The same of the
+ * last time that it did. */
+long test_manager_said(struct test_manager *manager, const char *text);
+long test_manager_said_last(struct test_manager *manager, const char *text);
+
+/* Starts one that will not do; returns its exit status once it has ended. */
+int test_manager_fail(struct test_manager *manager);
 
 /* How many descriptors are stored, and how many of them begin with this letter. */
 size_t test_manager_stored(struct test_manager *manager, char kind);

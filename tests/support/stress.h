@@ -44,6 +44,7 @@ struct stress_case {
 	bool bare;     /* threads on one piece of memory, without a broker: what TSan can see */
 	bool copying;  /* send and receive_copy, else loan and borrow */
 	bool blocking; /* subscribers sleep when there is nothing */
+	bool shared;   /* one ring for all */
 	bool lockstep; /* a publisher waits until everybody has its message */
 	bool paced; /* after each ring full it waits until half of them have all, by turns: whoever
 			  is slow, each gets every second ring full */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared.h"
 #include "stress_region.h"
 
 static struct km_endpoint *new_record(
@@ -15,7 +16,7 @@ static struct km_endpoint *new_record(
 	if (record != NULL) {
 		memset(record, 0, size);
 		km_endpoint_format(record, role, id, ring,
-			role == KM_ROLE_SUBSCRIBER ? region->geometry.max_borrows + 1 : 0);
+			role == KM_ROLE_SUBSCRIBER ? km_geometry_held_count(&region->geometry) : 0);
 	}
 	return record;
 }
@@ -35,6 +36,8 @@ int stress_bare_advertise(struct stress_region *region, struct kickmsg_publisher
 	publisher->attachment.region = region->region;
 	int r = km_publisher_init(publisher, record, id);
 
+	if (id == 1)
+		km_store(U8, release, &region->region.header->privileged, id);
 	if (r == 0)
 		*ret = publisher;
 	return r;
@@ -63,10 +66,14 @@ int stress_bare_subscribe(struct stress_region *region, struct kickmsg_subscribe
 	}
 	subscriber->attachment.role = KM_ROLE_SUBSCRIBER;
 	subscriber->attachment.region = region->region;
-	int r = km_subscriber_init(subscriber, record, ring,
-		km_load(R2, acquire, &km_region_ring(&region->region, ring)->head));
+	uint64_t start = region->region.geometry.ring_capacity; /* nobody has sent yet */
+	if (!region->region.shared)
+		start = km_load(R2, acquire, &km_region_ring(&region->region, ring)->head);
+	int r = km_subscriber_init(subscriber, record, ring, start);
 
-	if (r == 0) {
+	if (r == 0 && region->region.shared) {
+		*ret = subscriber;
+	} else if (r == 0) {
 		atomic_fetch_or_explicit(
 			&region->region.header->live, UINT64_C(1) << ring, memory_order_release);
 		*ret = subscriber;
@@ -78,8 +85,11 @@ void stress_bare_unsubscribe(struct kickmsg_subscriber *subscriber)
 {
 	const struct km_region *region = &subscriber->attachment.region;
 
-	km_and(L2, release, &region->header->live, ~(UINT64_C(1) << subscriber->ring_index));
-	km_ring_drain(region, subscriber->ring_index, &subscriber->endpoint->evicting);
+	if (!region->shared) {
+		km_and(L2, release, &region->header->live,
+			~(UINT64_C(1) << subscriber->ring_index));
+		km_ring_drain(region, subscriber->ring_index, &subscriber->endpoint->evicting);
+	}
 	km_subscriber_deinit(subscriber);
 	free(subscriber->endpoint);
 	free(subscriber);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "control.h"
+#include "shared.h"
 #include "stress_region.h"
 #include "waiter.h"
 
@@ -17,7 +18,9 @@
 static void fill_config(const struct stress_case *what, struct kickmsg_topic_config *ret)
 {
 	kickmsg_topic_config_init(ret);
-	ret->max_subscribers = what->subscribers + what->churners + what->spare;
+	ret->transport = what->shared ? KICKMSG_TRANSPORT_SHARED : KICKMSG_TRANSPORT_RINGS;
+	ret->max_subscribers = what->subscribers + what->churners + what->spare +
+			       (what->shared ? 1 : 0);
 	ret->ring_capacity = what->ring;
 	ret->pool_size = what->pool;
 	ret->max_payload_size = what->max_payload;
@@ -36,18 +39,23 @@ static int open_bare(struct stress_run *run, struct stress_region *region)
 	geometry.pool_size = what->pool;
 	geometry.max_payload_size = what->max_payload;
 	geometry.max_borrows = STRESS_HOLD_MAX;
+	geometry.transport = what->shared ? KM_TRANSPORT_SHARED : KM_TRANSPORT_RINGS;
 	uint64_t control_size = km_geometry_control_size(&geometry);
 	uint64_t payload_size = km_geometry_payload_size(&geometry);
 
 	region->control = aligned_alloc(4096, (control_size + 4095) & ~UINT64_C(4095));
 	region->payload = aligned_alloc(4096, (payload_size + 4095) & ~UINT64_C(4095));
-	if (region->control == NULL || region->payload == NULL)
+	region->bell = aligned_alloc(KM_CACHE_LINE, sizeof(struct km_bell));
+	if (region->control == NULL || region->payload == NULL || region->bell == NULL)
 		return -ENOMEM;
+	memset(region->bell, 0, sizeof(struct km_bell));
 	memset(region->control, 0, control_size);
 	memset(region->payload, 0, payload_size);
 	km_region_format(region->control, &geometry, "/stress_bare", run->topic, 0);
-	return km_region_attach(
+	int r = km_region_attach(
 		&region->region, region->control, control_size, region->payload, payload_size);
+	region->region.bell = what->shared ? region->bell : NULL;
+	return r;
 }
 
 static int open_brokered(struct stress_run *run, struct stress_region *region)
@@ -63,12 +71,17 @@ static int open_brokered(struct stress_run *run, struct stress_region *region)
 	if (r < 0)
 		return r;
 	fill_config(run->what, &config);
-	r = kickmsg_advertise(region->client, run->topic, &config, &region->publisher);
+	if (run->what->shared)
+		r = kickmsg_subscribe_or_create(
+			region->client, run->topic, &config, NULL, &region->subscriber);
+	else
+		r = kickmsg_advertise(region->client, run->topic, &config, &region->publisher);
 	if (r < 0) {
 		fprintf(stderr, "advertise: %s\n", kickmsg_client_last_error(region->client));
 		return r;
 	}
-	region->region = region->publisher->attachment.region;
+	region->region = run->what->shared ? region->subscriber->attachment.region
+					   : region->publisher->attachment.region;
 	return 0;
 }
 
@@ -94,7 +107,26 @@ void stress_region_close(struct stress_region *region)
 	kickmsg_client_free(region->client);
 	free(region->control);
 	free(region->payload);
+	free(region->bell);
 	free(region);
+}
+
+/* With a shared ring a slot is in use as long as a cell names it: how many cells do? */
+static uint32_t cells_that_name(const struct km_region *region, uint32_t slot)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i <= region->cell_mask; i++)
+		count += km_cell_slot(km_load(U1, acquire, &km_region_cell(region, i)->word)) ==
+			 slot;
+	return count;
+}
+
+static bool is_in_use(const struct km_region *region, uint32_t slot, uint64_t word)
+{
+	if (!region->shared)
+		return word != 0;
+	return word != (cells_that_name(region, slot) == 1 ? KM_SLOT_RING : 0);
 }
 
 /* What is still in use, in words; false if nothing is. */
@@ -106,12 +138,12 @@ static bool describe_rest(const struct km_region *region, char *text, size_t siz
 	for (uint32_t i = 0; i < region->geometry.pool_size; i++) {
 		uint64_t w = km_load(S5, acquire, &region->slots[i].word);
 
-		if (w != 0 && busy++ == 0) {
+		if (is_in_use(region, i, w) && busy++ == 0) {
 			first = i;
 			word = w;
 		}
 	}
-	for (uint32_t i = 0; i < region->geometry.max_subscribers; i++) {
+	for (uint32_t i = 0; i < region->ring_count; i++) {
 		struct km_ring *r = km_region_ring(region, i);
 		uint64_t head = km_load(R2, acquire, &r->head);
 		uint64_t cell = km_load(R1, acquire, &r->cells[head & region->cell_mask]);
@@ -168,9 +200,12 @@ int stress_region_diagnose(
 		if (r < 0)
 			return stress_fail(
 				run->board, "%s: DIAGNOSE: %s", when, kickmsg_strerror(r));
-		/* the observer is a publisher, too */
-		if (h.slots_free == run->what->pool && h.stale_bits == 0 && h.endpoints_dead == 0 &&
-			h.publishers == publishers + 1 && h.subscribers == subscribers)
+		/* the observer is a publisher, or a subscriber, too */
+		bool shared = run->what->shared;
+		if (h.slots_free + (shared ? h.slots_in_flight : 0) == run->what->pool &&
+			h.stale_bits == 0 && h.endpoints_dead == 0 &&
+			h.publishers == publishers + !shared &&
+			h.subscribers == subscribers + shared)
 			return 0;
 		if (km_clock_ns() > end_ns)
 			return stress_fail(run->board,

@@ -7,11 +7,13 @@
 
 struct stress_region {
 	struct km_region region;
-	/* with a broker: a publisher that never publishes */
+	/* with a broker: a publisher that never publishes, or, so that one of the workers is the
+	 * privileged one, a subscriber that never receives */
 	struct kickmsg_client *client;
 	struct kickmsg_publisher *publisher;
+	struct kickmsg_subscriber *subscriber;
 	/* bare */
-	void *control, *payload;
+	void *control, *payload, *bell;
 	_Atomic uint32_t publisher_ids, ring_indexes; /* next; never given twice */
 };
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The installed service under a real systemd: activation, who may connect, no privileges, restart, kill and watchdog under
-# traffic, stop. usage: service.sh SOURCE_ROOT TRAFFIC_PROGRAM
+# The installed service under a real systemd: activation, who may connect, no privileges, the journal, restart, kill, watchdog,
+# upgrade and a typo under traffic, reload, stop, the wrong socket, a user's own broker. usage: service.sh SOURCE_ROOT TRAFFIC_PROGRAM
 set -eu
 source=$1
 traffic=$2
@@ -51,7 +51,7 @@ mkdir "$root/run/source"
 for part in meson.build meson_options.txt common libclient daemon ctl examples systemd man; do
 	cp -r "$source/$part" "$root/run/source/"
 done
-machine useradd member
+machine useradd -m member
 machine useradd stranger
 awk '/run as it stands: tests\/systemd/ { found = 1; next }
 	found && /^```sh/ { inside = 1; next }
@@ -81,6 +81,48 @@ machine setpriv --reuid=member --regid=member --init-groups /run/traffic once ||
 machine setpriv --reuid=stranger --regid=stranger --init-groups /run/traffic once 2>/dev/null &&
 	fail "a stranger can connect"
 
+echo "== the journal has fields"
+# entries KIND FIELD: that field of the entries of a kind of daemon/log_event.h
+entries() {
+	machine journalctl --sync
+	machine journalctl --output cat --output-fields="$2" \
+		"MESSAGE_ID=$(sed -nE "s/^\tX\($1, \"([0-9a-f]+)\"\).*/\1/p" "$source/daemon/log_event.h")"
+}
+member=$(machine id -u member)
+entries TOPIC_MADE KICKMSG_TOPIC | grep -q '^traffic[0-9]*$' || fail "no KICKMSG_TOPIC"
+entries TOPIC_MADE KICKMSG_REGION | grep -q '^/kickmsg_traffic[0-9]*$' || fail "no KICKMSG_REGION"
+entries TOPIC_MADE KICKMSG_CLIENT | grep -q '^traffic' || fail "no KICKMSG_CLIENT"
+entries TOPIC_MADE KICKMSG_PID | grep -q '^[0-9]*$' || fail "no KICKMSG_PID"
+entries TOPIC_MADE KICKMSG_UID | grep -qx "$member" || fail "no KICKMSG_UID"
+entries TOPIC_MADE PRIORITY | grep -qx 6 || fail "no PRIORITY"
+entries TOPIC_MADE CODE_FILE | grep -q 'daemon/topic\.c$' || fail "no CODE_FILE"
+entries TOPIC_MADE MESSAGE | grep -q '^topic made' || fail "no MESSAGE"
+entries TOPIC_MADE SYSLOG_IDENTIFIER | grep -qx kickmsgd || fail "no SYSLOG_IDENTIFIER"
+entries TOPIC_MADE _SYSTEMD_UNIT | grep -qx kickmsgd.service || fail "not the service's"
+machine journalctl -x -u kickmsgd.service --no-pager >"$machine_dir.catalog"
+grep -q 'Subject: A kickmsg topic was made' "$machine_dir.catalog" || fail "no entry of the catalog"
+grep -q 'What to do: ' "$machine_dir.catalog" || fail "the catalog says nothing of what to do"
+rm "$machine_dir.catalog"
+
+echo "== without a journal a line has its level"
+mkdir -p "$root/run/systemd/system/kickmsgd.service.d"
+printf '[Service]\nStandardError=file:/run/kickmsgd.log\n' >"$root/run/systemd/system/kickmsgd.service.d/log.conf"
+machine systemctl daemon-reload
+machine systemctl restart kickmsgd.service
+machine /run/traffic once || fail "no broker that logs to a file"
+machine grep -qE '^<6>topic made, .* pid=[0-9]+ uid=0 client=traffic topic=/kickmsg_traffic[0-9]+$' /run/kickmsgd.log ||
+	fail "no line with a level: $(machine cat /run/kickmsgd.log)"
+rm "$root/run/systemd/system/kickmsgd.service.d/log.conf"
+machine systemctl daemon-reload
+machine systemctl restart kickmsgd.service
+
+echo "== who nags doesn't flood it"
+machine setpriv --reuid=member --regid=member --init-groups /run/traffic refused 5000
+refused=$(entries REFUSED MESSAGE | wc -l)
+echo "5000 refusals are $refused entries"
+[ "$refused" -le 50 ] || fail "5000 refusals are $refused entries"
+[ "$refused" -gt 0 ] || fail "a refusal isn't logged"
+
 echo "== traffic through restarts, kills and the watchdog"
 machine /run/traffic >"$machine_dir.traffic" 2>&1 &
 client=$!
@@ -95,6 +137,28 @@ for round in 1 2 3; do
 	machine systemctl kill -s KILL --kill-who=main kickmsgd.service
 	until_it "not begun anew after a kill" is_new "$pid"
 done
+# an upgrade: another file in the program's place
+before=$(machine stat -Lc %i "/proc/$(property MainPID)/exe")
+machine cp /usr/bin/kickmsgd /usr/bin/kickmsgd.new
+machine mv /usr/bin/kickmsgd.new /usr/bin/kickmsgd
+pid=$(property MainPID)
+machine systemctl restart kickmsgd.service
+until_it "not restarted" is_new "$pid"
+[ "$(machine stat -Lc %i "/proc/$(property MainPID)/exe")" != "$before" ] || fail "the old program runs"
+# a typo, and a restart: refused, said, and tried again until it is mended
+mkdir -p "$root/etc/kickmsg/kickmsgd.conf.d"
+printf '[limits]\ntopicz = 7\n' >"$root/etc/kickmsg/kickmsgd.conf.d/40-typo.conf"
+machine systemctl restart kickmsgd.service 2>/dev/null && fail "it starts with a typo"
+tried_again() {
+	[ "$(property NRestarts)" -ge 3 ]
+}
+until_it "it isn't tried again" tried_again
+[ "$(property NFileDescriptorStore)" -gt 2 ] || fail "the clients' descriptors are gone"
+until_it "the manager knows of no ERRNO" is StatusErrno 22
+entries CONFIG_REFUSED MESSAGE | grep -q '^/etc/kickmsg/kickmsgd.conf.d/40-typo.conf:2: ' || fail "the typo isn't said"
+rm "$root/etc/kickmsg/kickmsgd.conf.d/40-typo.conf"
+until_it "it doesn't begin when it could" is ActiveState active
+entries REFUSED KICKMSG_SUPPRESSED | grep -qx "$((5000 - refused))" || fail "what wasn't logged wasn't counted"
 pid=$(property MainPID)
 mkdir -p "$root/run/systemd/system/kickmsgd.service.d"
 printf '[Service]\nWatchdogSec=500ms\n' >"$root/run/systemd/system/kickmsgd.service.d/watchdog.conf"
@@ -150,4 +214,47 @@ echo "== stop"
 machine systemctl stop kickmsgd.socket kickmsgd.service
 is ActiveState inactive || fail "it isn't stopped"
 is NFileDescriptorStore 0 || fail "descriptors are kept"
+
+echo "== a socket of the wrong type"
+mkdir -p "$root/run/systemd/system/kickmsgd.socket.d"
+printf '[Socket]\nListenSequentialPacket=\nListenStream=/run/kickmsg/kickmsgd.sock\n' >"$root/run/systemd/system/kickmsgd.socket.d/stream.conf"
+machine systemctl daemon-reload
+machine systemctl start kickmsgd.socket
+machine systemctl start kickmsgd.service 2>/dev/null && fail "it starts with a stream socket"
+entries CANT_START MESSAGE | grep -q 'no listening SOCK_SEQPACKET socket' || fail "the wrong socket isn't said"
+machine systemctl stop kickmsgd.service kickmsgd.socket
+rm -r "$root/run/systemd/system/kickmsgd.socket.d"
+machine systemctl daemon-reload
+
+echo "== a user's own broker"
+as_member() {
+	machine setpriv --reuid=member --regid=member --init-groups \
+		env XDG_RUNTIME_DIR="/run/user/$member" "$@"
+}
+machine loginctl enable-linger member
+until_it "the user has no manager" as_member systemctl --user is-system-running
+as_member systemctl --user enable --now kickmsgd.socket || fail "no socket for the user"
+as_member /run/traffic once || fail "the user's broker doesn't serve"
+user_pid() {
+	as_member systemctl --user show --value -p MainPID kickmsgd.service
+}
+pid=$(user_pid)
+[ "$(machine stat -c %U "/proc/$pid")" = member ] || fail "the user's broker is somebody else's"
+[ "$(machine stat -c '%a %U' "/run/user/$member/kickmsg/kickmsgd.sock")" = "600 member" ] || fail "the user's socket's rights"
+as_member /run/traffic >"$machine_dir.traffic" 2>&1 &
+client=$!
+until_it "the user's client isn't ready" grep -q ready "$machine_dir.traffic"
+machine kill -KILL "$pid"
+user_is_new() {
+	[ "$(user_pid)" != 0 ] && [ "$(user_pid)" != "$pid" ] && as_member systemctl --user is-active kickmsgd.service
+}
+until_it "the user's broker isn't begun anew" user_is_new
+machine pkill -TERM -x traffic
+wait "$client" || fail "the user's client saw an error: $(cat "$machine_dir.traffic")"
+rm -f "$machine_dir.traffic"
+
+echo "== the preset"
+machine systemctl disable kickmsgd.socket kickmsgd.service 2>/dev/null
+machine systemctl preset kickmsgd.socket 2>/dev/null
+[ "$(machine systemctl is-enabled kickmsgd.socket)" = enabled ] || fail "the preset doesn't enable the socket"
 echo "all as it should be"

@@ -4,6 +4,7 @@
  * until SIGTERM. Any error ends it with status 1 and a word.
  *
  *   traffic [once]
+ *   traffic refused COUNT     asks so often for what there can't be
  */
 #include <errno.h>
 #include <signal.h>
@@ -30,6 +31,25 @@ static void must(int r, const char *what)
 	exit(EXIT_FAILURE);
 }
 
+/* A topic of a shape that can't be. */
+static void be_refused(unsigned long count)
+{
+	struct kickmsg_topic_config config;
+	struct kickmsg_publisher *publisher;
+	struct kickmsg_client *client;
+
+	kickmsg_topic_config_init(&config);
+	must(kickmsg_client_new(NULL, &client), "connect");
+	must(kickmsg_advertise(client, "nag", NULL, &publisher), "advertise");
+	config.pool_size *= 2;
+	while (count-- > 0) {
+		struct kickmsg_publisher *other;
+
+		must(kickmsg_advertise(client, "nag", &config, &other) < 0 ? 0 : -EPROTO, "refuse");
+	}
+	kickmsg_client_free(client);
+}
+
 int main(int argc, char **argv)
 {
 	char name[32]; /* its own: what it gets is what it sent */
@@ -41,6 +61,10 @@ int main(int argc, char **argv)
 	unsigned long messages = 0, calls = 0;
 	int64_t longest_ns = 0;
 
+	if (argc > 2 && strcmp(argv[1], "refused") == 0) {
+		be_refused(strtoul(argv[2], NULL, 10));
+		return EXIT_SUCCESS;
+	}
 	snprintf(name, sizeof name, "traffic%d", (int)getpid());
 	signal(SIGTERM, on_signal);
 	must(kickmsg_client_new(NULL, &client), "connect");

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The conductor's view of a stage that plays. */
+#pragma once
+
+#include "stage.h"
+
+#define PROBE_DIFFERENCE 0.15
+
+struct playing {
+	const struct adapter *adapter;
+	struct shape shape;
+	struct stage *stage; /* null: it has ended */
+	pid_t pids[STAGE_MAX_WORKERS];
+	unsigned count; /* messages a turn */
+	double value;   /* of the last turn: ns, millions a second, or GB/s, as the shape has it */
+	double arrived; /* of the last turn: millions a second that receivers got */
+	uint64_t verified;
+	char failure[128];
+};
+
+/* Forks it and waits until all ends are open. False: it can't, .failure says why, nothing is left. */
+bool playing_begin(struct playing *playing, const struct bench *bench,
+	const struct adapter *adapter, const struct shape *shape, const char *name);
+
+/* A round. False: it failed and has ended. */
+bool playing_turn(struct playing *playing, unsigned count);
+
+/* Finds the count that takes so long. */
+bool playing_calibrate(struct playing *playing, double seconds);
+
+void playing_end(struct playing *playing);
+
+/* The line that is asked before and after. */
+void playing_begin_line(struct playing *line, const struct bench *bench);
+double playing_probe(struct playing *line);

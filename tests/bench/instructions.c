@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Instructions of the calls of the hot path, 64 bytes to one subscriber, as valgrind's callgrind counts
+ * them: the program runs itself under it, once for each call, and nothing but that call is counted. The
+ * figures don't depend on the machine's mood, so a test guards them (instructions.py).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kick.h"
+
+#define TURNS   1000
+#define SECONDS 60.0
+
+static const struct {
+	const char *what;
+	const char *function;
+	unsigned a_turn; /* calls in each */
+} calls[] = {
+	{ "send", "kickmsg_send", 2 },
+	{ "loan", "kickmsg_loan", 1 },
+	{ "publish", "kickmsg_publish", 1 },
+	{ "receive", "kickmsg_try_receive", 2 },
+	{ "release", "kickmsg_sample_release", 2 },
+	{ "receive-copy", "kickmsg_try_receive_copy", 1 },
+};
+
+static void take(struct kickmsg_subscriber *subscriber, uint64_t key)
+{
+	struct kickmsg_sample sample;
+	int r = kickmsg_try_receive(subscriber, &sample);
+
+	if (r < 0 || !message_good(sample.data, 64, key))
+		bench_die("receive: %s", kickmsg_strerror(r));
+	kickmsg_sample_release(&sample);
+}
+
+int bench_hot_path(const char *socket_path)
+{
+	struct kickmsg_client *client = kick_client(socket_path);
+	struct kickmsg_publisher *publisher = kick_publisher(client, "hot-path", NULL);
+	struct kickmsg_subscriber *subscriber = kick_subscriber(client, "hot-path");
+	uint64_t words[8];
+	void *payload;
+
+	for (unsigned i = 0; i < TURNS; i++) {
+		message_write(words, sizeof(words), i);
+		if (kickmsg_send(publisher, words, sizeof(words)) < 0)
+			bench_die("send failed");
+		take(subscriber, i);
+		if (kickmsg_loan(publisher, sizeof(words), &payload) < 0)
+			bench_die("loan failed");
+		message_write(payload, sizeof(words), i);
+		if (kickmsg_publish(publisher, payload, sizeof(words)) < 0)
+			bench_die("publish failed");
+		take(subscriber, i);
+		if (kickmsg_send(publisher, words, sizeof(words)) < 0 ||
+			kickmsg_try_receive_copy(subscriber, words, sizeof(words)) < 0)
+			bench_die("send failed");
+	}
+	kickmsg_client_free(client);
+	return 0;
+}
+
+/* Runs ourselves under callgrind. False when there is no valgrind. */
+static bool run_counted(const struct bench *bench, const char *function, const char *out)
+{
+	char out_option[128], toggle[64], self[256];
+	pid_t parent = getpid(), pid;
+	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	int status;
+
+	if (length < 0)
+		bench_die("/proc/self/exe: %s", strerror(errno));
+	self[length] = 0;
+	snprintf(out_option, sizeof(out_option), "--callgrind-out-file=%s", out);
+	snprintf(toggle, sizeof(toggle), "--toggle-collect=%s", function);
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0)
+		bench_die("fork: %s", strerror(errno));
+	if (pid == 0) {
+		bench_die_with(parent);
+		int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+		dup2(null, STDOUT_FILENO);
+		execlp("valgrind", "valgrind", "-q", "--tool=callgrind", out_option, toggle, self,
+			"--hot-path", bench->socket_path, (char *)NULL);
+		_exit(errno == ENOENT ? 127 : 126);
+	}
+	status = bench_reap(pid, SECONDS);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+		return false;
+	if (status != 0)
+		bench_die("valgrind ended with status %#x", (unsigned)status);
+	return true;
+}
+
+/* The sum that callgrind wrote. */
+static double total_of(const char *out)
+{
+	FILE *file = fopen(out, "re");
+	unsigned long long total = 0;
+	char line[256];
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "totals: %llu", &total) == 1)
+			break;
+	if (file)
+		fclose(file);
+	unlink(out);
+	if (total == 0)
+		bench_die("%s has no totals", out);
+	return (double)total;
+}
+
+void bench_instructions(struct bench *bench, const char *load)
+{
+	char out[96];
+
+	snprintf(out, sizeof(out), "%s/callgrind.out", bench->dir);
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		bool there = run_counted(bench, calls[i].function, out);
+		struct bench_row *row = bench_row_new(&bench->report, load, calls[i].what, "instr");
+		double each;
+
+		if (!there) {
+			snprintf(row->note, sizeof(row->note), "no valgrind here");
+			continue;
+		}
+		each = total_of(out) / TURNS / calls[i].a_turn;
+		bench_row_values(row, &each, 1);
+		snprintf(row->note, sizeof(row->note), "%s(), 64 bytes, one subscriber",
+			calls[i].function);
+	}
+}

@@ -1,0 +1,34 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Guards the number of instructions of the hot path's calls. Skipped (77) without valgrind.
+
+    instructions.py KICKMSG-BENCH
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+# Half as many again as gcc 12 makes of them on x86-64; who needs more has a reason to say.
+AT_MOST = {"send": 470, "loan": 160, "publish": 330, "receive": 165, "release": 60, "receive-copy": 250}
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="kickmsg-count-") as directory:
+        path = os.path.join(directory, "rows.json")
+        subprocess.run([sys.argv[1], "--smoke", "--rows", "instructions", "--json", path],
+                       check=True, timeout=110)
+        with open(path, encoding="utf-8") as file:
+            rows = json.load(file)["rows"]
+    counts = {row["system"]: row["median"] for row in rows}
+    assert counts.keys() == AT_MOST.keys(), counts
+    if all(count is None for count in counts.values()):
+        return 77
+    over = [f"{name}: {counts[name]} instructions, at most {most}"
+            for name, most in AT_MOST.items() if not 5 < counts[name] <= most]
+    print("\n".join(over))
+    return 1 if over else 0
+
+
+sys.exit(main())

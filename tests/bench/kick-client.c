@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Clients, publishers and subscribers that are there or end the process: see kick.h. */
+#include "kick.h"
+
+struct kickmsg_client *kick_client(const char *socket_path)
+{
+	struct kickmsg_client_config config = { .socket_path = socket_path };
+	struct kickmsg_client *client;
+	int r = kickmsg_client_new(&config, &client);
+
+	if (r < 0)
+		bench_die("connect to %s: %s", socket_path, kickmsg_strerror(r));
+	return client;
+}
+
+struct kickmsg_publisher *kick_publisher(
+	struct kickmsg_client *client, const char *topic, const struct kickmsg_topic_config *config)
+{
+	struct kickmsg_publisher *publisher;
+	int r = kickmsg_advertise(client, topic, config, &publisher);
+
+	if (r < 0)
+		bench_die("advertise %s: %s (%s)", topic, kickmsg_strerror(r),
+			kickmsg_client_last_error(client));
+	return publisher;
+}
+
+struct kickmsg_subscriber *kick_subscriber(struct kickmsg_client *client, const char *topic)
+{
+	struct kickmsg_subscriber *subscriber;
+	int r = kickmsg_subscribe(client, topic, NULL, &subscriber);
+
+	if (r < 0)
+		bench_die("subscribe to %s: %s (%s)", topic, kickmsg_strerror(r),
+			kickmsg_client_last_error(client));
+	return subscriber;
+}

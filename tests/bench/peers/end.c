@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What all peers' ends are made with. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "peers.h"
+
+void *peer_end_new(const struct worker *worker, size_t size)
+{
+	size_t bytes = (size + 64 + worker->shape.size + 63) / 64 * 64;
+	void *end = aligned_alloc(64, bytes);
+
+	if (!end)
+		bench_die("no memory");
+	memset(end, 0, bytes);
+	return end;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which peers were built. */
+#include "peers.h"
+
+const struct adapter *const peers[] = {
+#ifdef PEER_ZEROMQ
+	&peer_zeromq,
+#endif
+#ifdef PEER_NNG
+	&peer_nng,
+#endif
+#ifdef PEER_SOCKET
+	&peer_seqpacket,
+	&peer_mq,
+#endif
+#ifdef PEER_FASTDDS
+	&peer_fastdds,
+#endif
+#ifdef PEER_CYCLONE
+	&peer_cyclone,
+#endif
+#ifdef PEER_LCM
+	&peer_lcm,
+#endif
+#ifdef PEER_DBUS
+	&peer_dbus,
+#endif
+	NULL,
+};

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Other systems, each behind one adapter, built with -Dpeers=enabled. Each is set as its own
+ * documentation says is fastest on one host; the file's head says how. The same payloads are written and
+ * looked at.
+ */
+#pragma once
+
+#include "stage.h"
+
+/* Those that were built, a null pointer behind the last. */
+extern const struct adapter *const peers[];
+
+extern const struct adapter peer_zeromq, peer_nng, peer_seqpacket, peer_mq, peer_fastdds,
+	peer_cyclone, peer_lcm, peer_dbus;
+
+/* All shapes but the copy in one process. */
+#define PEER_ALL_SHAPES                                                                            \
+	(1 << SHAPE_PING_PONG | 1 << SHAPE_STREAM | 1 << SHAPE_FLOOD | 1 << SHAPE_BURST |          \
+		1 << SHAPE_WAKE | 1 << SHAPE_PACED)
+
+/* Of `size` and the worker's message behind it, zeroed, aligned to 64 bytes; never null. */
+void *peer_end_new(const struct worker *worker, size_t size);

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Processes on a stage.
+ *
+ *   conductor (the parent)                     a stage: one system in one shape
+ *   ---------------------                      ---------------------------------------------
+ *   forks all stages of a set, waits           pinned processes open their ends, meet, and
+ *   until all are open; then                   sleep in a futex until it is their turn
+ *     probe - [ A B C ... ] x rounds - probe   run a round of `count` messages, tell, sleep again
+ *
+ * So while one system is measured all others sleep, and each has processes of its own: a library's
+ * threads disturb nobody but itself. The conductor sleeps while a round runs, and ends all of them when
+ * the time is up or one of them fails. (stage.c is what happens in the processes, conduct.c the
+ * conductor.)
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "bench.h"
+#include "histogram.h"
+#include "message.h"
+
+#define STAGE_MAX_WORKERS 64
+#define STAGE_MAX_ENDS    48
+#define STAGE_APART       128 /* bytes: adjacent lines are fetched in twos */
+
+enum shape_kind {
+	SHAPE_PING_PONG, /* worker 0 asks, worker 1 answers with as much; one way is half of it */
+	SHAPE_STREAM,    /* every message arrives; what the receiver gets in a second */
+	SHAPE_FLOOD,     /* senders never wait; what they send, what arrives */
+	SHAPE_BURST, /* a send while nobody takes: bursts of SHAPE_BURST_SIZE, taken afterwards */
+	SHAPE_WAKE,  /* a send while all receivers sleep in the system's receive call */
+	SHAPE_PACED, /* a send each SHAPE_PACE_NS while all receivers poll */
+	SHAPE_COPY,  /* not messages: memcpy in one process */
+};
+
+#define SHAPE_BURST_SIZE 32
+#define SHAPE_PACE_NS    3000
+
+struct shape {
+	enum shape_kind kind;
+	size_t size;
+	unsigned senders; /* processes; a ping-pong has one and one */
+	unsigned receivers;
+	unsigned ends;   /* of each receiver process */
+	unsigned places; /* kickmsg: max_subscribers; 0: 16, or more if there are more ends */
+	bool block;      /* receivers sleep where nothing is there; else they poll */
+};
+
+/* What one process did in a round. Times are ticks. */
+struct seat {
+	_Alignas(STAGE_APART) uint64_t start;
+	uint64_t end;
+	uint64_t messages; /* that it sent, or received through all its ends */
+};
+
+struct stage {
+	_Atomic uint32_t turn; /* futex: the conductor moves it */
+	_Atomic uint32_t finished;
+	_Atomic uint32_t over;
+	_Atomic uint32_t helper; /* a peer's daemon is there, which worker 0 starts */
+	uint32_t count;          /* messages of this turn */
+	uint32_t workers;
+	size_t arena_size;
+	char reason[128]; /* why this system can't */
+	_Alignas(STAGE_APART) _Atomic uint32_t arrived;
+	_Alignas(STAGE_APART) _Atomic uint32_t generation;
+	_Alignas(STAGE_APART) _Atomic uint64_t credit; /* how far the receiver of a stream is */
+	_Alignas(STAGE_APART) _Atomic uint32_t senders_done;
+	_Atomic uint32_t receivers_done; /* in settling: ends that have had something */
+	_Atomic uint32_t taken;          /* messages of one send, by all ends */
+	_Alignas(STAGE_APART) _Atomic uint32_t pids[STAGE_MAX_WORKERS];
+	struct seat seats[STAGE_MAX_WORKERS];
+	uint64_t verified[STAGE_MAX_WORKERS];
+	struct histogram times;               /* of this round */
+	_Alignas(4096) unsigned char arena[]; /* the floors' own memory */
+};
+
+struct adapter;
+
+/* A process of a stage. */
+struct worker {
+	const struct adapter *adapter;
+	struct stage *stage;
+	struct shape shape;
+	const char *socket_path; /* of kickmsgd */
+	const char *dir;         /* for sockets of peers */
+	char name[48];           /* of the channel, unique in this run */
+	unsigned index;          /* senders come first */
+	unsigned patience;       /* spins before it lets others run */
+	void *sender;
+	void *receivers[STAGE_MAX_ENDS];
+	uint64_t sent;
+	uint64_t expected[STAGE_MAX_ENDS];
+	uint64_t verified;
+	uint64_t credit_seen;
+	struct histogram times;
+};
+
+/*
+ * A system, behind these calls. They never return failure: stage_refuse() or bench_die() end the
+ * process. A channel goes one way; a ping-pong has channel 0 from worker 0 and channel 1 back. All
+ * workers open their senders, meet, open their receivers, meet, then senders settle and all meet.
+ */
+struct adapter {
+	const char *name;    /* the row's system */
+	const char *setting; /* shown beside the row */
+	unsigned shapes;     /* bits of enum shape_kind */
+	size_t max_size;
+	bool lossless; /* send waits for room; else a stream waits for the receiver's credit */
+	bool exact;    /* a receiver that finds nothing after the senders' end has had all */
+	bool needs_settling; /* its first messages may get lost: send until they arrive */
+	bool sleeps;         /* its receive call sleeps at its best: it isn't polled, nor pinned */
+	bool peer;           /* not ours and no floor: its failure is its row's alone */
+	unsigned variant;
+	size_t (*arena_size)(const struct shape *shape);
+	void *(*open_sender)(struct worker *worker, unsigned channel);
+	void *(*open_receiver)(struct worker *worker, unsigned channel, unsigned end);
+	/* Writes the message with this key and sends it. */
+	void (*send)(void *sender, size_t size, uint64_t key);
+	/* The oldest message; null: none is there (if `block`: for now). Valid until release. */
+	const void *(*take)(void *receiver, size_t size, bool block);
+	void (*release)(void *receiver);
+	uint64_t (*lost)(void *receiver); /* may be null */
+	void (*close)(struct worker *worker);
+	/* Runs a round: LOOPS() in loops.h makes it. */
+	void (*round)(struct worker *worker, unsigned count);
+};
+
+/* Everybody of the stage comes here before anybody goes on. */
+void stage_meet(struct worker *worker);
+
+/* Ends the process in order if the conductor has given it up. */
+void stage_look_for_end(struct worker *worker);
+
+/* Ends the process: this system can't do this load here, and why. */
+__attribute__((format(printf, 2, 3), noreturn)) void stage_refuse(
+	struct worker *worker, const char *format, ...);
+
+/* Ends the process and the run: a message wasn't what was sent. */
+__attribute__((noreturn)) void stage_wrong(struct worker *worker, const void *data, uint64_t key);
+
+/* Gives the answering side of a ping-pong that blocks the time to fall asleep: else both may meet each
+ * other awake for ever, and no sleep is measured. Returns the time when it is over, in ticks. */
+uint64_t stage_let_sleep(void);
+
+/* Waits until all receivers sleep, as the kernel says. */
+void stage_wait_asleep(struct worker *worker);
+
+/* The life of one process. */
+__attribute__((noreturn)) void stage_worker(struct worker *worker);
+
+void stage_futex_wake(_Atomic uint32_t *word);
+/* Until the word isn't `value` any more; for at most timeout_ms, -1: for ever. */
+void stage_futex_wait(_Atomic uint32_t *word, uint32_t value, int timeout_ms);
+
+/* --- the conductor ---------------------------------------------------------------------------------- */
+
+#define SET_MAX_ENTRIES 64
+
+/* A row to be measured. */
+struct entry {
+	char load[32];
+	const char *system;
+	const struct adapter *adapter;
+	struct shape shape;
+	int floor;         /* index in the set that the ratio is taken to; -1: none */
+	int arrivals_of;   /* not measured: the received rate of that entry; -1 */
+	double goal;       /* of the ratio; 0: none */
+	int per_ring_from; /* the same without any receiver: what each one costs is noted; -1 */
+	const char *note;  /* may be null */
+};
+
+/* Rows that are measured together, in interleaved rounds. */
+struct set {
+	struct entry entries[SET_MAX_ENTRIES];
+	unsigned count;
+};
+
+struct entry *set_add(struct set *set, const char *load, const char *system,
+	const struct adapter *adapter, const struct shape *shape, int floor);
+
+/* Measures, again while the line's probes differ, and adds the rows. */
+void set_run(struct bench *bench, const struct set *set);
+
+/* The line ping-pong alone: ns, one way. For loads that aren't sets. */
+double stage_probe(const struct bench *bench);
+bool stage_probes_differ(double a, double b);
