@@ -58,7 +58,7 @@ void km_waiter_leave_behind(const struct km_region *region)
 	while (!(live & KM_LIVE_LEFT) &&
 		!km_cas(L3, seq_cst, relaxed, word, &live, live | KM_LIVE_LEFT))
 		;
-	for (uint32_t i = 0; i < region->geometry.max_subscribers; i++)
+	for (uint32_t i = 0; i < region->ring_count; i++)
 		km_waiter_wake_anyway(km_region_ring(region, i));
 }
 

@@ -252,6 +252,7 @@ KM_EXPORT uint64_t kickmsg_subscriber_lost(const struct kickmsg_subscriber *subs
 	}
 	/* nobody but the subscriber takes, so what lies before head and wasn't taken was pushed out
 	 */
-	lost = subscriber->lost + (km_load(R2, acquire, &subscriber->ring->head) - subscriber->next);
+	lost = subscriber->lost +
+	       (km_load(R2, acquire, &subscriber->ring->head) - subscriber->next);
 	return subscriber->rejoined ? lost + km_subscriber_lost_past(subscriber) : lost;
 }

@@ -118,7 +118,8 @@ START_TEST(sleep_message_there_returns)
 {
 	setup();
 	commit();
-	ck_assert_int_eq(km_bell_sleep(&f.region, CAPACITY, KM_WAIT_FOREVER), 0);
+	ck_assert_int_eq(
+		km_bell_sleep(&f.region, CAPACITY, KM_WAIT_FOREVER), KM_LIVE_QUARANTINED, 0);
 	teardown();
 }
 END_TEST
@@ -127,7 +128,8 @@ START_TEST(sleep_quarantined_region_returns)
 {
 	setup();
 	f.region.header->live = KM_LIVE_QUARANTINED;
-	ck_assert_int_eq(km_bell_sleep(&f.region, CAPACITY, KM_WAIT_FOREVER), 0);
+	ck_assert_int_eq(
+		km_bell_sleep(&f.region, CAPACITY, KM_WAIT_FOREVER), KM_LIVE_QUARANTINED, 0);
 	teardown();
 }
 END_TEST
@@ -135,7 +137,7 @@ END_TEST
 START_TEST(sleep_deadline_passed_etimedout)
 {
 	setup();
-	ck_assert_int_eq(km_bell_sleep(&f.region, CAPACITY, 1), -ETIMEDOUT);
+	ck_assert_int_eq(km_bell_sleep(&f.region, CAPACITY, 1), KM_LIVE_QUARANTINED, -ETIMEDOUT);
 	teardown();
 }
 END_TEST
@@ -155,7 +157,10 @@ static void must_wake(void (*wake)(void))
 		ck_assert_int_ge(pids[i], 0);
 		if (pids[i] == 0) {
 			alarm(20);
-			_exit(km_bell_sleep(&f.region, CAPACITY, KM_WAIT_FOREVER) == 0 ? 0 : 1);
+			_exit(km_bell_sleep(&f.region, CAPACITY, KM_LIVE_QUARANTINED,
+				      KM_WAIT_FOREVER) == 0
+					? 0
+					: 1);
 		}
 		asleep = fixture_wait_futex(pids[i]) && asleep;
 	}
