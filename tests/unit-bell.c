@@ -119,7 +119,7 @@ START_TEST(sleep_message_there_returns)
 	setup();
 	commit();
 	ck_assert_int_eq(
-		km_bell_sleep(&f.region, CAPACITY, KM_WAIT_FOREVER), KM_LIVE_QUARANTINED, 0);
+		km_bell_sleep(&f.region, CAPACITY, KM_LIVE_QUARANTINED, KM_WAIT_FOREVER), 0);
 	teardown();
 }
 END_TEST
@@ -129,7 +129,7 @@ START_TEST(sleep_quarantined_region_returns)
 	setup();
 	f.region.header->live = KM_LIVE_QUARANTINED;
 	ck_assert_int_eq(
-		km_bell_sleep(&f.region, CAPACITY, KM_WAIT_FOREVER), KM_LIVE_QUARANTINED, 0);
+		km_bell_sleep(&f.region, CAPACITY, KM_LIVE_QUARANTINED, KM_WAIT_FOREVER), 0);
 	teardown();
 }
 END_TEST
@@ -137,7 +137,7 @@ END_TEST
 START_TEST(sleep_deadline_passed_etimedout)
 {
 	setup();
-	ck_assert_int_eq(km_bell_sleep(&f.region, CAPACITY, 1), KM_LIVE_QUARANTINED, -ETIMEDOUT);
+	ck_assert_int_eq(km_bell_sleep(&f.region, CAPACITY, KM_LIVE_QUARANTINED, 1), -ETIMEDOUT);
 	teardown();
 }
 END_TEST

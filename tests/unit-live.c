@@ -32,7 +32,7 @@ START_TEST(open_leftovers_drained_start_behind_them)
 	ck_assert_int_eq(km_live_open(&f.region, RING, &live, &start), 0);
 	ck_assert_uint_eq(start, 103);
 	ck_assert_uint_eq(fixture_head(&f, RING), 103);
-	ck_assert_uint_eq(live, 1 | 1 << RING);
+	ck_assert_uint_eq(live, KM_LIVE_OPENING | 1 | 1 << RING);
 	ck_assert_uint_eq(f.region.header->live, live);
 	for (uint64_t p = 100; p < 103; p++)
 		ck_assert_uint_eq(fixture_word(&f, fixture_slot_at(&f, p)), p == 101);
@@ -49,7 +49,7 @@ START_TEST(open_header_spoilt_writes_what_the_broker_knows)
 	setup();
 	f.region.header->live = UINT64_MAX;
 	ck_assert_int_eq(km_live_open(&f.region, RING, &live, &start), 0);
-	ck_assert_uint_eq(f.region.header->live, 1 | 1 << RING);
+	ck_assert_uint_eq(f.region.header->live, KM_LIVE_OPENING | 1 | 1 << RING);
 	fixture_region_deinit(&f);
 }
 END_TEST
