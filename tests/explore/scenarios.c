@@ -133,7 +133,7 @@ const struct scenario scenarios[] = {
 	  .shape = ROOM_FOR_TWO(1, 2, 1, 1),
 	  .actors = { PUB(0, 3, 0), SUB(0, 2, 0), BROKER(0, 1, ACTOR_AFTER_DEATH) },
 	  .victims = 3, .interruptions = 3, .old_reads = 2, .death_interruptions = 1 },
-	{ .name = "sh_inline_2", .about = "the same, ring of 2, the only publisher there can be, 13 bytes in buffers of their own",
+	{ .name = "sh_inline_2", .about = "the only publisher that may be, ring of 2, 13 bytes in buffers",
 	  .shape = { .rings = 1, .capacity = 2, .pool = 2, .publishers = 1, .subscribers = 1,
 		     .shared = true, .privileged = 1, .words = 2, .short_by = 3 },
 	  .prefill = 2,
