@@ -43,8 +43,9 @@
  *   U7 word, second look         relaxed             behind U3
  *   U8 privileged load / store   acquire / release   pairs with itself: the holder before is through
  *
- * None of U1 to U5, and U9 can be weaker (`explore orders` has the trace: U1, U2, U3 in scenario
- * sh_inline, U2 of slots in sh_reuse, U4 in sh_sleep, U5 in sh_slots, U9 in sh_inline_2). U6 and U7 are relaxed. No scenario has the case of U10 yet. Behind U10 a sole publisher needs no U2; it costs nothing.
+ * None of U1 to U5, U9 and U10 can be weaker (`explore orders` has the trace: U1, U2, U3 in scenario
+ * sh_inline, U2 of slots in sh_reuse, U4 in sh_sleep, U5 in sh_slots, U9 in sh_inline_2, U10 in
+ * sh_sole_sleep). U6 and U7 are relaxed. Behind U10 a sole publisher needs no U2; it costs nothing.
  * U8 isn't shown to be needed: the explorer knows no modification order but that of execution, and
  * the broker learns of a death by a system call; it stays.
  *

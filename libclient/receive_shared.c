@@ -4,9 +4,9 @@
  * written but statistics, so nobody else is ever touched by how it reads or that it dies.
  *
  * A message that was overwritten before it was read is found by its cell: the subscriber goes on at
- * the oldest that is left, and the positions between are its loss. When a message was overwritten
- * while it was being copied, publishers are as fast as the reader; it then leaves a quarter of the
- * ring between them and itself, so that it isn't overtaken again at once.
+ * the oldest that is left, and the positions between are its loss. When that is overwritten as well
+ * before it is copied, publishers are as fast as the reader; it then leaves a quarter of the ring
+ * between them and itself, so that it isn't overtaken again at once.
  */
 #include <errno.h>
 #include <time.h>
@@ -26,14 +26,19 @@ static void lose(struct kickmsg_subscriber *subscriber, uint64_t count)
 		subscriber->lost - subscriber->own.overwritten);
 }
 
-/* Something at `newest` lies where the next message lay. */
-static void catch_up(struct kickmsg_subscriber *subscriber, uint64_t newest, bool in_copy)
+/* Something at `newest` lies where the next message lay. Errors: -ESTALE. */
+static int catch_up(struct kickmsg_subscriber *subscriber, uint64_t newest, bool again)
 {
-	uint64_t kept = (uint64_t)subscriber->attachment.region.cell_mask + 1;
+	const struct km_region *region = &subscriber->attachment.region;
+	uint64_t kept = (uint64_t)region->cell_mask + 1, frontier;
+	int r = km_shared_frontier(region, newest, &frontier);
 
-	if (in_copy)
+	if (r < 0)
+		return r;
+	if (again)
 		kept -= kept / 4;
-	lose(subscriber, newest - kept + 1 - subscriber->next);
+	lose(subscriber, frontier - kept - subscriber->next);
+	return 0;
 }
 
 /* Is this what the subscriber's own publisher said? It is passed over then. What it said before and
@@ -63,12 +68,13 @@ static km_noinline int look_on(struct kickmsg_subscriber *subscriber, int r, uin
 	void *buf, size_t size, struct km_shared_seen *seen)
 {
 	const struct km_region *region = &subscriber->attachment.region;
-	bool in_copy = false;
+	bool again = false;
 
 	for (;; r = km_shared_read(region, subscriber->next, buf, size, seen)) {
 		if (r == -EOVERFLOW) {
-			catch_up(subscriber, seen->newest, in_copy);
-			in_copy = true;
+			if (catch_up(subscriber, seen->newest, again) < 0)
+				return -ESTALE;
+			again = true;
 		} else if (r == -ENODATA) {
 			lose(subscriber, 1);
 		} else if (r == -EAGAIN) {

@@ -264,9 +264,8 @@ static void receive_copy(const struct actor *actor)
 	ssize_t r = kickmsg_try_receive_copy(subscribers[actor->index], words, sizeof words);
 	if (r == -EAGAIN)
 		return;
-	uint64_t message = world.shape.shared
-				   ? world_committed(subscribers[actor->index]->next - 1)
-				   : words[0];
+	uint64_t message = world.shape.shared ? world_committed(subscribers[actor->index]->next - 1)
+					      : words[0];
 	const uint64_t wanted[2] = { message, ~message };
 	if (r != (int)world_size() || memcmp(words, wanted, world_size()) != 0)
 		ex_fail("torn: subscriber %d copied %lx.%lx, %zd bytes", actor->index, words[0],

@@ -60,6 +60,10 @@ THREAD(sb_x_fence, STORE(relaxed, X, 1) FENCE(seq_cst) LOAD(relaxed, Y, 0))
 THREAD(sb_y_fence, STORE(relaxed, Y, 1) FENCE(seq_cst) LOAD(relaxed, X, 1))
 THREAD(sb_x_add, ADD(seq_cst, X, 2) LOAD(seq_cst, Y, 0))
 THREAD(sb_y_add, ADD(seq_cst, Y, 3) LOAD(seq_cst, X, 1))
+/* a fence on one side only: what it stands behind is seen by seq_cst loads alone */
+THREAD(sb_x_fence_seq_cst, STORE(release, X, 1) FENCE(seq_cst) LOAD(seq_cst, Y, 0))
+THREAD(sb_x_fence_acq_rel, STORE(release, X, 1) FENCE(acq_rel) LOAD(seq_cst, Y, 0))
+THREAD(sb_y_add_acquire, ADD(seq_cst, Y, 3) LOAD(acquire, X, 1))
 
 /* coherence of one location */
 THREAD(one_then_two, STORE(relaxed, X, 1) STORE(relaxed, X, 2))
@@ -121,6 +125,11 @@ static const struct litmus {
 	{ "SB one seq_cst", { sb_x_seq_cst, sb_y_release }, 2, "00 01 10 11" },
 	{ "SB fences", { sb_x_fence, sb_y_fence }, 2, "01 10 11" },
 	{ "SB RMWs", { sb_x_add, sb_y_add }, 2, "01 10 11" },
+	{ "SB fence, seq_cst", { sb_x_fence, sb_y_seq_cst }, 2, "01 10 11" },
+	{ "SB fence, RMW", { sb_x_fence_seq_cst, sb_y_add }, 2, "01 10 11" },
+	{ "SB fence, RMW and acquire", { sb_x_fence_seq_cst, sb_y_add_acquire }, 2, "00 01 10 11" },
+	{ "SB acq_rel fence, RMW", { sb_x_fence_acq_rel, sb_y_add }, 2, "00 01 10 11" },
+	{ "SB fence, release", { sb_x_fence, sb_y_release }, 2, "00 01 10 11" },
 	{ "CoRR", { one_then_two, look_twice }, 2, "00 01 02 11 12 22" },
 	{ "CoWR", { own_store }, 1, "1" },
 	{ "two adds", { add_0, add_1 }, 2, "01 10" },

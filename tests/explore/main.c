@@ -81,7 +81,8 @@ static int explore_all(double seconds)
 	}
 	print_counts("all", &sum, now() - start);
 	if (sum.cut) {
-		printf("explore all: %.0f s were not enough, NOT all of it was explored\n", seconds);
+		printf("explore all: %.0f s were not enough, NOT all of it was explored\n",
+			seconds);
 		return 1;
 	}
 	return bad + ex_site_print_unmet() > 0;

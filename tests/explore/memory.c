@@ -13,7 +13,10 @@
  *   seq_cst   accesses are totally ordered by execution: such a load sees no store older than the
  *             location's last seq_cst store. (No clock is joined: C11 gives no more than that, and
  *             store -> load needs no more.)
- *             A seq_cst fence joins a global view both ways.
+ *             Of a seq_cst fence, what its thread knew of stores before is the oldest that a later
+ *             seq_cst load sees, and that any load behind a later seq_cst fence sees; behind it
+ *             no load sees a store older than a seq_cst one before it. (C++20's rules, but for
+ *             seq_cst loads that order what they saw.) No clock is joined.
  *   plain     a read races with a write that isn't in the view, a write with both
  *
  * Not explored: modification orders that differ from execution order (two plain stores by different
@@ -188,9 +191,13 @@ static const struct store *see(struct location *location, unsigned which, int or
 
 static unsigned oldest(const struct location *location, int order)
 {
-	unsigned first = knows[ex.current].now.oldest[index_of(location)];
+	unsigned index = index_of(location), first = knows[ex.current].now.oldest[index];
 
-	return order == km_explore_seq_cst && location->last_sc > first ? location->last_sc : first;
+	if (order != km_explore_seq_cst)
+		return first;
+	if (location->last_sc > first)
+		first = location->last_sc;
+	return fences.view.oldest[index] > first ? fences.view.oldest[index] : first;
 }
 
 static void append(struct km_site *site, struct location *location, uint64_t value, int order,
@@ -333,6 +340,23 @@ uint64_t km_explore_add(struct km_site *site, volatile void *memory, unsigned si
 	return modify(site, memory, size, UINT64_MAX, value);
 }
 
+/* What the running thread knows of stores, all that come after must know; what they knew at their
+ * fences, and seq_cst stores, it knows. Nothing happens before anything by that: no clocks. */
+static void join_fences(int thread)
+{
+	struct ex_view *me = &knows[thread].now;
+	uint8_t clock[EX_MAX_THREADS];
+
+	for (unsigned i = 0; i < location_count; i++)
+		if (locations[i].count > 0 && locations[i].last_sc > me->oldest[i]) {
+			me->oldest[i] = (uint8_t)locations[i].last_sc;
+			pass_on(&ex.threads[thread].chain, i << 16 | locations[i].last_sc);
+		}
+	memcpy(clock, me->clock, sizeof clock);
+	synchronise(&fences, thread);
+	memcpy(me->clock, clock, sizeof clock);
+}
+
 void km_explore_fence(struct km_site *site)
 {
 	if (ex.current < 0)
@@ -344,7 +368,7 @@ void km_explore_fence(struct km_site *site)
 		join(&me->now, &me->acquired);
 	if (site->used_order == km_explore_seq_cst) {
 		ex_step();
-		synchronise(&fences, ex.current);
+		join_fences(ex.current);
 	}
 	if (releases(site->used_order))
 		me->released = me->now;

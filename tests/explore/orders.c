@@ -51,6 +51,7 @@ static const struct {
 	{ "U5", "load", "relaxed", "sh_slots" },
 	{ "U5", "store", "relaxed", "sh_slots" },
 	{ "U9", "store", "relaxed", "sh_inline_2" },
+	{ "U10", "fence", "acq_rel", "sh_sole_sleep" },
 	{ "B1", "load", "acquire", "sh_sleep" },
 	{ "B2", "cas", "acq_rel", "sh_sleep" },
 	{ "B3", "load", "acquire", "sh_sleep" },
