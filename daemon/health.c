@@ -23,8 +23,10 @@
 #define AGAIN_LAST_MS     64
 #define SESSIONS_PER_TICK 256
 #define HELLO_LIMIT_NS    INT64_C(10000000000)
-/* Slots and cells that a tick looks at; the last topic may go over it. */
-#define WORK_PER_TICK (1u << 17)
+/* Slots and cells that a tick looks at; the last topic may go over it. A topic's turn alone costs as
+ * much as that many: ten thousand small ones are not for one tick. */
+#define WORK_PER_TICK  (1u << 17)
+#define WORK_PER_TOPIC 128
 
 static void look_at_sessions(struct km_broker *broker, int64_t now)
 {
@@ -54,7 +56,7 @@ static uint64_t look_at_topic(struct km_topic *topic, int64_t now)
 	km_topic_tend(topic);
 	uint64_t rings = topic->region.shared ? 1 : topic->region.ring_count;
 
-	return geometry->pool_size + rings * geometry->ring_capacity;
+	return WORK_PER_TOPIC + geometry->pool_size + rings * geometry->ring_capacity;
 }
 
 static void look_at_topics(struct km_broker *broker, int64_t now)

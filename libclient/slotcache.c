@@ -7,9 +7,20 @@
 
 #define AT(cache, index) ((cache)->slots[(index) % KM_SLOT_CACHE_SIZE])
 
+static uint32_t least_for(const struct km_region *region)
+{
+	if (region->geometry.max_payload_size < KM_SLOT_CACHE_LARGE)
+		return KM_SLOT_CACHE_MIN;
+	uint64_t least = KM_SLOT_CACHE_BYTES / region->geometry.max_payload_size;
+	if (least > region->geometry.pool_size / 4)
+		least = region->geometry.pool_size / 4;
+	return least > KM_SLOT_CACHE_MIN ? (uint32_t)least : KM_SLOT_CACHE_MIN;
+}
+
 void km_slot_cache_init(struct km_slot_cache *cache, const struct km_region *region, uint32_t id)
 {
 	cache->front = cache->back = 0;
+	cache->least = least_for(region);
 	cache->cursor = (uint32_t)(id * UINT64_C(2654435761) % region->geometry.pool_size);
 }
 
@@ -23,9 +34,9 @@ static bool claim_front(struct km_slot_cache *cache, const struct km_region *reg
 {
 	uint32_t count = cache->back - cache->front;
 
-	if (count < KM_SLOT_CACHE_MIN || !looks_free(region, AT(cache, cache->front)))
+	if (count < cache->least || !looks_free(region, AT(cache, cache->front)))
 		return false;
-	if (count > KM_SLOT_CACHE_MIN && looks_free(region, AT(cache, cache->front + 1)))
+	if (count > cache->least && looks_free(region, AT(cache, cache->front + 1)))
 		cache->front++;
 	uint32_t slot = AT(cache, cache->front);
 	if (!km_slot_claim(&region->slots[slot], id))

@@ -117,6 +117,37 @@ START_TEST(slot_cache_idle_subscriber_few_slots_alternate)
 }
 END_TEST
 
+START_TEST(slot_cache_large_payloads_take_turns_through_a_mib)
+{
+	static const struct {
+		uint64_t payload;
+		uint32_t pool;
+		int slots;
+	} cases[] = {
+		{ KM_SLOT_CACHE_LARGE - 1, 64, 2 },
+		{ 65536, 64, 16 },
+		{ 65536, 40, 10 }, /* never more than a quarter of the pool */
+		{ 65536, 4, 2 },
+		{ 1 << 20, 64, 2 },
+	};
+
+	for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+		struct km_geometry g = fixture_geometry(4, cases[c].pool);
+		uint64_t used = 0;
+
+		g.max_payload_size = cases[c].payload;
+		fixture_region_init(&f, &g);
+		km_slot_cache_init(&cache, &f.region, 1);
+		for (int i = 0; i < 100; i++)
+			use();
+		for (int i = 0; i < 1000; i++)
+			used |= UINT64_C(1) << use();
+		ck_assert_int_eq(__builtin_popcountll(used), cases[c].slots);
+		fixture_region_deinit(&f);
+	}
+}
+END_TEST
+
 START_TEST(slot_cache_any_id_starts_inside_pool)
 {
 	for (uint32_t pool = 2; pool < 40; pool += 7) {
@@ -163,6 +194,7 @@ int main(void)
 	tcase_add_test(tc, to_geometry_each_bad_field_named_with_value);
 	tcase_add_test(tc, strerror_either_sign_same_words);
 	tcase_add_test(tc, slot_cache_idle_subscriber_few_slots_alternate);
+	tcase_add_test(tc, slot_cache_large_payloads_take_turns_through_a_mib);
 	tcase_add_test(tc, slot_cache_any_id_starts_inside_pool);
 	tcase_add_test(tc, slot_cache_all_remembered_taken_finds_last_free);
 	return fixture_run("config", tc);

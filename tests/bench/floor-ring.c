@@ -42,13 +42,17 @@ struct end {
 	_Alignas(64) unsigned char copy[]; /* where a copying end has its message */
 };
 
-/* Two large cells stay in the caches where a walk through many would not. */
+/*
+ * As many as stay in the caches: 1 MiB of them. Not fewer, since a cell that the reader has just had must be
+ * taken out of its cache: 64 KiB go one way in 6.3 us through 16 cells and in 9.6 us through 2. Of 1 MiB each,
+ * 2 are the fastest, and a stream needs 4.
+ */
 static uint64_t cells_for(const struct shape *shape)
 {
 	uint64_t cells = MAX_CELLS;
 	uint64_t least = shape->kind == SHAPE_PING_PONG ? 2 : 4;
 
-	while (cells > least && cells * shape->size > ARENA_BYTES / (least == 2 ? 8 : 1))
+	while (cells > least && cells * shape->size > ARENA_BYTES)
 		cells /= 2;
 	return cells;
 }

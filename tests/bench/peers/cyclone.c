@@ -197,7 +197,7 @@ static const void *adapter_take(void *receiver, size_t size, bool block)
 			return end->sample;
 		if (r == 1)
 			dds_return_loan(end->endpoint, &end->sample, 1);
-		if (!block || dds_waitset_wait(end->waitset, &triggered, 1, DDS_MSECS(100)) <= 0)
+		if (!block || dds_waitset_wait(end->waitset, &triggered, 1, DDS_MSECS(1)) <= 0)
 			return NULL;
 	}
 }

@@ -23,7 +23,7 @@ struct nng_end {
 
 static bool fans_out(const struct worker *worker)
 {
-	return worker->shape.receivers * worker->shape.ends > 1;
+	return worker->shape.receivers * worker->shape.ends != 1;
 }
 
 static void *open_end(

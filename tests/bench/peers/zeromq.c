@@ -23,7 +23,7 @@ static void *context; /* this process' */
 
 static bool fans_out(const struct worker *worker)
 {
-	return worker->shape.receivers * worker->shape.ends > 1;
+	return worker->shape.receivers * worker->shape.ends != 1;
 }
 
 static void *open_end(struct worker *worker, unsigned channel, int type, bool bound)
