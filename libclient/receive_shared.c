@@ -29,8 +29,12 @@ static void lose(struct kickmsg_subscriber *subscriber, uint64_t count)
 /* Something at `newest` lies where the next message lay. */
 static void catch_up(struct kickmsg_subscriber *subscriber, uint64_t newest, bool in_copy)
 {
-	uint64_t kept = (uint64_t)subscriber->attachment.region.cell_mask + 1;
+	const struct km_region *region = &subscriber->attachment.region;
+	uint64_t kept = (uint64_t)region->cell_mask + 1, frontier;
 
+	/* more may lie behind it by now: what is overwritten is passed over in one step */
+	if (km_shared_frontier(region, newest + 1, &frontier) == 0)
+		newest = frontier - 1;
 	if (in_copy)
 		kept -= kept / 4;
 	lose(subscriber, newest - kept + 1 - subscriber->next);
