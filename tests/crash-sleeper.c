@@ -3,7 +3,10 @@
  * Kills, and stops, a publisher at every instruction of a send that has to wake a subscriber: which
  * is another process, really asleep in the kernel.
  *
- *   crash-sleeper kill|freeze
+ *   crash-sleeper kill|freeze [shared|shared-other]
+ *
+ * shared: at the bell of a shared ring, whose privileged publisher the victim is; shared-other: it
+ * is another one.
  *
  * A sleeper can't be put back like memory, so each point has a walker and a sleeper of its own.
  * kill: after reconcile the sleeper has the message if it was committed, and hears the next ones.
@@ -17,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bell.h"
 #include "support/crash_states.h"
 #include "support/crash_step.h"
 #include "waiter.h"
@@ -54,12 +58,20 @@ static int sleeper_main(struct crash_world *world)
 	}
 }
 
+static bool has_announced(const struct km_region *region)
+{
+	if (region->shared)
+		return !(region->bell->word & KM_BELL_WOKEN);
+	uint32_t waiting = km_region_ring(region, SLEEPER)->waiting;
+
+	return (waiting & (KM_WAITING_ASLEEP | KM_WAITING_WOKEN)) == KM_WAITING_ASLEEP;
+}
+
 static bool is_asleep(const struct crash_world *world, pid_t pid)
 {
-	struct km_ring *ring = km_region_ring(&world->region, SLEEPER);
 	char path[64], line[256] = "";
 
-	if ((ring->waiting & (KM_WAITING_ASLEEP | KM_WAITING_WOKEN)) != KM_WAITING_ASLEEP)
+	if (!has_announced(&world->region))
 		return false;
 	/* it is about to wait, or does so; only then does the kernel say S */
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
@@ -153,8 +165,11 @@ static bool judge_killed(struct crash_world *world, pid_t *sleeper)
 	world->publisher_state[0] = KM_PARTY_DEAD;
 	uint64_t committed = crash_frontier(world, SLEEPER) - world->frontier[SLEEPER];
 
-	if (!reconcile_beside_sleeper(world) || !until_received(world, committed) ||
-		!wake_by_others(world, *sleeper, committed) || !dismiss(world, sleeper))
+	if (!reconcile_beside_sleeper(world))
+		return false;
+	crash_pass_privilege_on(world);
+	if (!until_received(world, committed) || !wake_by_others(world, *sleeper, committed) ||
+		!dismiss(world, sleeper))
 		return false;
 	return crash_reconcile_all(world) && crash_settle(world, KM_ROLE_NONE) &&
 	       crash_audit(world, KM_ROLE_NONE) && crash_balance(world, KM_ROLE_NONE, 0, 1) &&
@@ -255,14 +270,17 @@ int main(int argc, char **argv)
 	const char *why = crash_cannot_step();
 	uint64_t points = 0;
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: crash-sleeper kill|freeze\n");
+	if (argc != 2 && argc != 3) {
+		fprintf(stderr, "usage: crash-sleeper kill|freeze [shared|shared-other]\n");
 		return 2;
 	}
 	if (why) {
 		printf("skipped: %s\n", why);
 		return 77;
 	}
+	if (argc > 2)
+		crash_transport = strcmp(argv[2], "shared") == 0 ? CRASH_SHARED
+								 : CRASH_SHARED_OTHER;
 	for (int i = 0; i < 4; i++) {
 		struct crash_world *world = crash_world_new();
 		const char *state = i % 2 ? "other rings full" : "alone";

@@ -4,7 +4,10 @@
  * operation in each state of the region, a walker is led through the operation (crash_step.h), and
  * after each instruction a copy of it is the victim.
  *
- *   crash-walk kill|freeze publisher|subscriber [OPERATION [STATE]]
+ *   crash-walk kill|freeze publisher|subscriber|shared-publisher|shared-other|shared-subscriber
+ *              [OPERATION [STATE]]
+ *
+ * shared-publisher: of a shared ring, the one that is privileged; shared-other: one that isn't.
  *
  * kill: the victim is dead; the region is reconciled and counted, survivors and a successor go on.
  * freeze: 10 000 messages flow among the others while the victim stands still, the repairer passes
@@ -100,8 +103,8 @@ static void walk_through(const struct crash_state *state, const struct crash_op 
 {
 	struct crash_world *world = crash_build(state);
 	void *saved = crash_world_save(world, NULL), *before = crash_world_save(world, NULL);
-	uint64_t undisturbed = kill || world->region.header->live == 0 ? 0
-								       : count_instructions(world);
+	bool somebody_listens = world->readers[1].state == KM_PARTY_LIVE;
+	uint64_t undisturbed = kill || !somebody_listens ? 0 : count_instructions(world);
 	struct crash_walk walk;
 
 	crash_walk_begin(&walk, op->prepare, op->run, world);
@@ -135,7 +138,8 @@ int main(int argc, char **argv)
 
 	if (argc < 3) {
 		fprintf(stderr,
-			"usage: crash-walk kill|freeze publisher|subscriber [OPERATION [STATE]]\n");
+			"usage: crash-walk kill|freeze [shared-]publisher|[shared-]subscriber|"
+			"shared-other [OPERATION [STATE]]\n");
 		return 2;
 	}
 	if (why) {
@@ -143,8 +147,10 @@ int main(int argc, char **argv)
 		return 77;
 	}
 	bool kill = strcmp(argv[1], "kill") == 0;
-	enum km_role role = strcmp(argv[2], "publisher") == 0 ? KM_ROLE_PUBLISHER
-							      : KM_ROLE_SUBSCRIBER;
+	enum km_role role = strstr(argv[2], "subscriber") ? KM_ROLE_SUBSCRIBER : KM_ROLE_PUBLISHER;
+	if (strncmp(argv[2], "shared", 6) == 0)
+		crash_transport = strcmp(argv[2], "shared-publisher") == 0 ? CRASH_SHARED
+									   : CRASH_SHARED_OTHER;
 	for (size_t i = 0; i < crash_operation_count; i++)
 		for (size_t k = 0; k < crash_state_count; k++) {
 			const struct crash_op *op = &crash_operations[i];

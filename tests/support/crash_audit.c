@@ -8,8 +8,18 @@
 uint64_t crash_frontier(const struct crash_world *world, uint32_t index)
 {
 	const struct km_region *region = &world->region;
+	uint64_t p = CRASH_CAPACITY;
+
+	if (region->shared) {
+		int64_t ahead;
+
+		while ((ahead = km_cell_laps_ahead(
+				km_region_cell(region, p)->word, p, region->cell_shift)) >= 0)
+			p += (uint64_t)ahead * CRASH_CAPACITY + 1;
+		return p;
+	}
 	struct km_ring *ring = km_region_ring(region, index);
-	uint64_t p = ring->head;
+	p = ring->head;
 
 	while (km_cell_laps_ahead(ring->cells[p & region->cell_mask], p, region->cell_shift) == 0)
 		p++;
@@ -35,7 +45,7 @@ size_t crash_parties(
 				.state = world->readers[i].state,
 				.role = KM_ROLE_SUBSCRIBER,
 				.ring = i,
-				.held_count = CRASH_BORROWS + 1,
+				.held_count = km_geometry_held_count(&world->region.geometry),
 			};
 	return count;
 }
@@ -76,12 +86,38 @@ bool crash_reconcile_all(struct crash_world *world)
 	return true;
 }
 
+/* A shared ring: each slot that a cell names is named by it alone and carries RING. */
+static bool explain_cells(const struct crash_world *world, uint64_t explained[CRASH_POOL])
+{
+	const struct km_region *region = &world->region;
+	uint64_t frontier = crash_frontier(world, 0);
+
+	for (uint64_t p = frontier - CRASH_CAPACITY; p != frontier; p++) {
+		uint64_t word = km_region_cell(region, p)->word;
+		uint32_t slot = (uint32_t)(word & 0xffffff);
+
+		if (word >> 24 != p / CRASH_CAPACITY)
+			return crash_fail("the cell of %lu carries lap %lu", p, word >> 24);
+		if (slot == KM_SHARED_INLINE || slot == KM_SHARED_VOID)
+			continue;
+		if (slot >= CRASH_POOL || explained[slot])
+			return crash_fail("the cell of %lu names slot %u", p, slot);
+		explained[slot] = 1;
+		if (region->slots[slot].word != 1)
+			return crash_fail("slot %u of the cell of %lu has the word %#lx", slot, p,
+				region->slots[slot].word);
+	}
+	return true;
+}
+
 /* Bits that rings' windows and survivors' samples explain; false if one of these has lost its slot.
  * */
 static bool explain(struct crash_world *world, enum km_role frozen, uint64_t explained[CRASH_POOL])
 {
 	const struct km_region *region = &world->region;
 
+	if (region->shared)
+		return explain_cells(world, explained);
 	for (uint32_t r = 0; r < CRASH_SUBSCRIBERS; r++) {
 		struct km_ring *ring = km_region_ring(region, r);
 		bool mine = world->readers[r].state == KM_PARTY_LIVE;
@@ -122,7 +158,7 @@ static bool shown_by_hazard(const struct crash_world *world, enum km_role frozen
 
 	if (frozen == KM_ROLE_PUBLISHER)
 		return publisher->delivering == slot || publisher->evicting == slot;
-	for (uint32_t k = 0; k <= CRASH_BORROWS && frozen == KM_ROLE_SUBSCRIBER; k++)
+	for (uint32_t k = 0; k < subscriber->held_count && frozen == KM_ROLE_SUBSCRIBER; k++)
 		if (subscriber->held[k] == slot)
 			return true;
 	return false;
@@ -152,7 +188,8 @@ static bool audit_hazards(const struct crash_world *world, enum km_role frozen)
 			return crash_fail("publisher %u left a hazard", i);
 	}
 	for (uint32_t i = frozen == KM_ROLE_SUBSCRIBER; i < CRASH_SUBSCRIBERS; i++)
-		for (uint32_t k = 0; k <= CRASH_BORROWS && world->readers[i].state == KM_PARTY_LIVE;
+		for (uint32_t k = 0; k < world->subscribers[i].endpoint->held_count &&
+				     world->readers[i].state == KM_PARTY_LIVE;
 			k++) {
 			uint32_t entry = world->subscribers[i].endpoint->held[k];
 

@@ -50,7 +50,8 @@ bool crash_balance(
 	return true;
 }
 
-/* What the victim has cost others so far: at most the message that each of its own pushed out. */
+/* What the victim has cost others so far: at most the message that each of its own pushed out; and the
+ * one whose slot it took. */
 static bool judge_loss(struct crash_world *world, const struct crash_op *op)
 {
 	for (uint32_t i = 0; i < CRASH_SUBSCRIBERS; i++) {
@@ -58,7 +59,7 @@ static bool judge_loss(struct crash_world *world, const struct crash_op *op)
 			continue;
 		uint64_t lost = kickmsg_subscriber_lost(&world->subscribers[i]);
 
-		if (lost > op->sends)
+		if (lost > op->sends + world->must_void)
 			return crash_fail("subscriber %u lost %lu messages", i, lost);
 	}
 	return true;
@@ -68,10 +69,12 @@ static bool judge_loss(struct crash_world *world, const struct crash_op *op)
  * by the repair. (Without a futex here: crash-sleeper has a real sleeper.) */
 static bool judge_wake(const struct crash_world *world)
 {
-	const struct km_ring *ring = km_region_ring(&world->region, 1);
+	const struct km_region *region = &world->region;
+	uint32_t word = region->shared ? region->bell->word : km_region_ring(region, 1)->waiting;
+	uint64_t next = region->shared ? world->subscribers[1].next
+				       : km_region_ring(region, 1)->head;
 
-	if (world->announced && crash_frontier(world, 1) != ring->head &&
-		ring->waiting == world->announced)
+	if (world->announced && crash_frontier(world, 1) != next && word == world->announced)
 		return crash_fail("a message waits beside a subscriber that nobody woke");
 	return true;
 }
@@ -138,6 +141,8 @@ bool crash_judge_killed(struct crash_world *world, const struct crash_op *op)
 		world->readers[0].state = KM_PARTY_DEAD;
 	if (!crash_reconcile_all(world) || !crash_audit(world, KM_ROLE_NONE) || !judge_wake(world))
 		return false;
+	if (publisher)
+		crash_pass_privilege_on(world);
 	if (world->region.header->live & !publisher)
 		return crash_fail("the dead subscriber's ring is still live");
 	if (!crash_settle(world, op->role) || !crash_balance(world, op->role, 0, op->sends) ||
@@ -183,10 +188,11 @@ static uint32_t visibly_held(const struct crash_world *world, const struct crash
 		if (op->role == KM_ROLE_PUBLISHER)
 			held[i] = km_slot_id(word) == 1 || publisher->delivering == i ||
 				  publisher->evicting == i;
-		for (uint32_t k = 0; k <= CRASH_BORROWS && op->role == KM_ROLE_SUBSCRIBER; k++)
+		for (uint32_t k = 0; k < subscriber->held_count && op->role == KM_ROLE_SUBSCRIBER;
+			k++)
 			held[i] |= subscriber->held[k] == i;
 	}
-	if (op->role == KM_ROLE_SUBSCRIBER)
+	if (op->role == KM_ROLE_SUBSCRIBER && !region->shared)
 		for (uint64_t p = km_region_ring(region, 0)->head; p != crash_frontier(world, 0);
 			p++)
 			held[km_cell_slot(km_region_ring(region, 0)->cells[p % CRASH_CAPACITY])] =

@@ -113,6 +113,8 @@ static void prepare_subscriber_detach(void *arg)
 	void *holds = malloc(sizeof world->holds[0]);
 
 	world->subscribers[0].holds = memcpy(holds, world->holds[0], sizeof world->holds[0]);
+	if (world->region.shared)
+		world->subscribers[0].copies_memory = malloc(64);
 }
 
 /* --- what it must have got, when it was spared --- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The states in which victims begin: see crash_states.h. */
 #include "crash_states.h"
+#include "bell.h"
 #include "waiter.h"
 
 static void attach(struct crash_world *world, uint32_t count)
@@ -94,7 +95,56 @@ static void set_sleeping(struct crash_world *world)
 {
 	set_plain(world);
 	drain(world, 1);
-	world->announced = km_waiter_announce(km_region_ring(&world->region, 1));
+	world->announced = world->region.shared
+				   ? km_bell_announce(world->region.bell)
+				   : km_waiter_announce(km_region_ring(&world->region, 1));
+}
+
+static uint32_t count_free(const struct crash_world *world)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < CRASH_POOL; i++)
+		count += world->region.slots[i].word == 0;
+	return count;
+}
+
+/* Takes loans until so many slots are free. */
+static void lend_all_but(struct crash_world *world, uint32_t left)
+{
+	crash_lend(world, 1, count_free(world) - left);
+}
+
+/* A shared ring that is full, and one slot is free. */
+static void set_shared_last_slot(struct crash_world *world)
+{
+	set_full(world);
+	lend_all_but(world, 1);
+}
+
+/* Full as well, and the oldest message, which is overwritten next, lies in a slot whoever is
+ * privileged. */
+static void set_shared_full(struct crash_world *world)
+{
+	attach(world, 2);
+	send(world, CRASH_CAPACITY);
+	crash_settle(world, KM_ROLE_NONE);
+	for (uint32_t i = 0; i < CRASH_CAPACITY; i++)
+		crash_send(world, 2 - i % 2);
+}
+
+/* No slot is free but those that messages lie in: who needs one takes the oldest message out. */
+static void set_shared_no_slot(struct crash_world *world)
+{
+	set_full(world);
+	lend_all_but(world, 0);
+}
+
+static void set_shared_no_slot_half_full(struct crash_world *world)
+{
+	attach(world, 2);
+	send(world, 2);
+	lend_all_but(world, 0);
 }
 
 static void set_nobody(struct crash_world *world)
@@ -110,16 +160,21 @@ static void set_empty(struct crash_world *world)
 }
 
 const struct crash_state crash_states[] = {
-	{ "plain", set_plain, true, true, true },
-	{ "ring full", set_full, true, true, false, "send" },
-	{ "last slot", set_last_slot, true, true, false },
+	{ "plain", set_plain, true, true, true, CRASH_BOTH },
+	{ "ring full", set_full, true, true, false, CRASH_BOTH, "send" },
+	{ "ring full of slots", set_shared_full, true, true, false, CRASH_SHARED_ONLY },
+	{ "last slot", set_last_slot, true, true, false, CRASH_RINGS_ONLY },
+	{ "last slot", set_shared_last_slot, true, false, false, CRASH_SHARED_ONLY },
+	{ "no slot free", set_shared_no_slot, true, false, false, CRASH_SHARED_ONLY },
+	{ "no slot free, room in the ring", set_shared_no_slot_half_full, true, false, false,
+		CRASH_SHARED_ONLY },
 	{ "last slots in the ring of one who is gone", set_gone, true, true, false,
-		"loan+discard" },
-	{ "several subscribers", set_several, true, true, false },
-	{ "last reference", set_last_reference, true, true, false },
-	{ "sleeping subscriber", set_sleeping, true, true, true },
-	{ "nobody listens", set_nobody, true, false, false },
-	{ "empty ring", set_empty, false, false, true },
+		CRASH_RINGS_ONLY, "loan+discard" },
+	{ "several subscribers", set_several, true, true, false, CRASH_BOTH },
+	{ "last reference", set_last_reference, true, true, false, CRASH_BOTH },
+	{ "sleeping subscriber", set_sleeping, true, true, true, CRASH_BOTH },
+	{ "nobody listens", set_nobody, true, false, false, CRASH_BOTH },
+	{ "empty ring", set_empty, false, false, true, CRASH_BOTH },
 };
 
 const size_t crash_state_count = sizeof crash_states / sizeof *crash_states;
@@ -130,11 +185,16 @@ struct crash_world *crash_build(const struct crash_state *state)
 
 	state->set_up(world);
 	world->message = crash_message(world, 0);
+	world->must_void = world->region.shared != NULL && count_free(world) == 0;
 	return world;
 }
 
 bool crash_applies(const struct crash_state *state, const struct crash_op *op)
 {
+	bool shared = crash_transport != CRASH_RINGS;
+
+	if (state->transport == (shared ? CRASH_RINGS_ONLY : CRASH_SHARED_ONLY))
+		return false;
 	if (op->waits)
 		return state->wait;
 	return op->role == KM_ROLE_PUBLISHER ? state->publisher : state->subscriber;

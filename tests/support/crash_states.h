@@ -9,6 +9,7 @@ struct crash_state {
 	const char *name;
 	void (*set_up)(struct crash_world *world);
 	bool publisher, subscriber, wait; /* which operations it is for */
+	enum { CRASH_BOTH, CRASH_RINGS_ONLY, CRASH_SHARED_ONLY } transport;
 	const char *
 		repair; /* damage for crash-repairer: a dead publisher in this operation; or null */
 };

@@ -13,6 +13,7 @@
 
 char crash_where[256];
 unsigned crash_failures;
+enum crash_transport crash_transport;
 
 bool crash_fail(const char *format, ...)
 {
@@ -64,12 +65,15 @@ struct crash_world *crash_world_new(void)
 		.max_payload_size = sizeof(struct crash_message),
 		.max_loans = CRASH_LOANS,
 		.max_borrows = CRASH_BORROWS,
+		.transport = crash_transport == CRASH_RINGS ? KM_TRANSPORT_RINGS
+							    : KM_TRANSPORT_SHARED,
 	};
 	size_t control = align(sizeof(struct crash_world));
 	size_t payload = control + align(km_geometry_control_size(&geometry));
 	size_t records = payload + align(km_geometry_payload_size(&geometry));
 	size_t record = align(km_geometry_endpoint_size(&geometry, KM_ROLE_SUBSCRIBER));
-	size_t size = records + (CRASH_PUBLISHERS + CRASH_SUBSCRIBERS) * record;
+	size_t bell = records + (CRASH_PUBLISHERS + CRASH_SUBSCRIBERS) * record;
+	size_t size = bell + align(km_geometry_bell_size(&geometry));
 	unsigned char *base = mmap(
 		NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct crash_world *world = (void *)base;
@@ -81,6 +85,10 @@ struct crash_world *crash_world_new(void)
 	if (km_region_attach(&world->region, base + control, km_geometry_control_size(&geometry),
 		    base + payload, km_geometry_payload_size(&geometry)) < 0)
 		abort();
+	if (world->region.shared) {
+		world->region.bell = (void *)(base + bell);
+		world->region.header->privileged = crash_transport == CRASH_SHARED ? 1 : 2;
+	}
 	for (uint32_t i = 0; i < CRASH_PUBLISHERS; i++) {
 		world->publishers[i].endpoint = (void *)(base + records + i * record);
 		crash_attach_publisher(world, i);
@@ -130,20 +138,35 @@ void crash_attach_subscriber(struct crash_world *world, uint32_t index)
 {
 	struct kickmsg_subscriber *subscriber = &world->subscribers[index];
 	struct km_endpoint *endpoint = subscriber->endpoint;
-	struct km_ring *ring = km_region_ring(&world->region, index);
-	uint64_t start = km_load(R2, acquire, &ring->head);
+	bool shared = world->region.shared != NULL;
+	uint64_t start = shared ? crash_frontier(world, index)
+				: km_load(R2, acquire,
+					  &km_region_ring(&world->region, index)->head);
 
 	memset(subscriber, 0, sizeof *subscriber);
 	subscriber->attachment.role = KM_ROLE_SUBSCRIBER;
 	subscriber->attachment.region = world->region;
-	km_endpoint_format(endpoint, KM_ROLE_SUBSCRIBER, 0, index, CRASH_BORROWS + 1);
+	km_endpoint_format(endpoint, KM_ROLE_SUBSCRIBER, 0, index,
+		km_geometry_held_count(&world->region.geometry));
 	if (km_subscriber_init(subscriber, endpoint, index, start) < 0)
 		abort();
 	free(subscriber->holds);
 	subscriber->holds = memset(world->holds[index], 0, sizeof world->holds[index]);
+	if (shared) { /* where everybody sees it */
+		free(subscriber->copies_memory);
+		subscriber->copies_memory = NULL;
+		subscriber->copies = (unsigned char *)world->copies[index];
+	}
 	world->readers[index] = (struct crash_reader){ .state = KM_PARTY_LIVE, .start = start };
 	world->frontier[index] = start;
-	atomic_fetch_or(&world->region.header->live, UINT64_C(1) << index);
+	if (!shared)
+		atomic_fetch_or(&world->region.header->live, UINT64_C(1) << index);
+}
+
+void crash_pass_privilege_on(struct crash_world *world)
+{
+	if (world->region.header->privileged == 1)
+		world->region.header->privileged = 2;
 }
 
 static uint64_t message_sum(const struct crash_message *message)
@@ -170,7 +193,7 @@ struct crash_message crash_message(struct crash_world *world, uint32_t publisher
 bool crash_send(struct crash_world *world, uint32_t publisher)
 {
 	struct crash_message message = crash_message(world, publisher);
-	uint64_t live = world->region.header->live;
+	uint64_t live = world->region.shared ? UINT64_MAX : world->region.header->live;
 	ssize_t r = kickmsg_send(&world->publishers[publisher], &message, sizeof message);
 
 	if (r != (ssize_t)sizeof message)

@@ -55,6 +55,8 @@ struct crash_world {
 	struct kickmsg_subscriber subscribers[CRASH_SUBSCRIBERS];
 	struct km_loan loans[CRASH_PUBLISHERS][CRASH_LOANS];
 	struct km_hold holds[CRASH_SUBSCRIBERS][CRASH_BORROWS + 1];
+	/* of a shared ring: what subscribers have borrowed */
+	_Alignas(64) struct crash_message copies[CRASH_SUBSCRIBERS][CRASH_BORROWS + 1];
 	enum km_party_state publisher_state[CRASH_PUBLISHERS];
 	struct crash_reader readers[CRASH_SUBSCRIBERS];
 	uint64_t sent[CRASH_PUBLISHERS]; /* sequences used up */
@@ -64,6 +66,8 @@ struct crash_world {
 	uint32_t kept_count[CRASH_SUBSCRIBERS];
 	void *lent[CRASH_PUBLISHERS][CRASH_LOANS];
 	uint32_t lent_count[CRASH_PUBLISHERS];
+
+	uint32_t must_void; /* of a shared ring: 1 when the victim finds no slot free */
 
 	uint64_t last_sequence; /* of publisher 1: after it a sleeper goes home */
 	uint32_t announced; /* subscriber 1 sleeps beside its empty ring, with this word; or 0 */
@@ -75,6 +79,14 @@ struct crash_world {
 	struct kickmsg_sample sample;
 	struct crash_message copy;
 };
+
+/* Which transport new worlds have, and who is privileged in them. */
+enum crash_transport {
+	CRASH_RINGS,
+	CRASH_SHARED,       /* the victim publisher is privileged */
+	CRASH_SHARED_OTHER, /* publisher 1 is; the victim sends by slots */
+};
+extern enum crash_transport crash_transport;
 
 /* Where we are, for failures; and how many there were. */
 extern char crash_where[256];
@@ -98,6 +110,10 @@ void crash_world_restore(struct crash_world *world, const void *saved);
 void crash_attach_subscriber(struct crash_world *world, uint32_t index);
 void crash_attach_publisher(struct crash_world *world, uint32_t index);
 
+/* Publisher 0 is dead, and a pass is complete: if it was privileged, publisher 1 is from now on, as the
+ * broker does it (daemon/privilege.c). */
+void crash_pass_privilege_on(struct crash_world *world);
+
 /* A publisher's next message. */
 struct crash_message crash_message(struct crash_world *world, uint32_t publisher);
 
@@ -118,7 +134,7 @@ void crash_lend(struct crash_world *world, uint32_t publisher, uint32_t count);
 void crash_give_back(struct crash_world *world, uint32_t publisher);
 void crash_release(struct crash_world *world, uint32_t subscriber);
 
-/* Positions committed in a ring so far, counted in its cells. */
+/* Positions committed in a ring (the shared one: any `ring`) so far, counted in its cells. */
 uint64_t crash_frontier(const struct crash_world *world, uint32_t ring);
 
 /* What the broker would know: who is attached, and who is dead. Returns how many. */
