@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * explore all [SECONDS]          every scenario, all runs within its bounds; the test
- * explore deep SECONDS [SEED]    half the time wider bounds, then random runs, all scenarios in turn
+ * explore deep SECONDS [SEED]    half the time wider bounds, then random runs, of all scenarios
  * explore run SCENARIO [INTERRUPTIONS [OLD_READS [SECONDS]]]
  * explore orders [SECONDS]       each memory order of the product weakened, one at a time
  * explore weaken LABEL KIND ORDER SCENARIO [INTERRUPTIONS [OLD_READS [SECONDS]]]   one of them, as "run"
