@@ -97,7 +97,7 @@ static int explore_wider(double seconds, struct ex_search *sum)
 		double share = (start + seconds - now()) / (scenario_count - i);
 		struct ex_search search = { .interruptions = scenarios[i].interruptions + 1,
 			.old_reads = scenarios[i].old_reads + 1,
-			.max_seconds = share };
+			.max_seconds = share / 4 }; /* its deaths take their time as well */
 
 		if (share <= 0)
 			break;
