@@ -65,6 +65,7 @@ void actor_publish(int index, void *payload)
 	struct kickmsg_publisher *publisher = publishers[index];
 	uint32_t sequence = (uint32_t)publisher->sequence + 1;
 	uint64_t message = (uint64_t)index << 32 | sequence;
+	struct kickmsg_publisher_stats stats;
 
 	write_words(payload, message);
 	ex_call(CALL_LIMIT);
@@ -76,6 +77,10 @@ void actor_publish(int index, void *payload)
 	if (r < 0)
 		ex_fail("kickmsg_publish: %d", r);
 	party->finished = sequence;
+	kickmsg_publisher_get_stats(publisher, &stats);
+	if (stats.sent != sequence)
+		ex_fail("numbers: publisher %d sent %u, its statistics say %lu", index, sequence,
+			stats.sent);
 	world_check_sleepers();
 }
 

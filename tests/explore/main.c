@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * explore all [SECONDS]          every scenario, all runs within its bounds; the test
- * explore deep SECONDS [SEED]    half the time wider bounds, then random runs, all scenarios in turn
+ * explore deep SECONDS [SEED]    half the time wider bounds, then random runs, of all scenarios
  * explore run SCENARIO [INTERRUPTIONS [OLD_READS [SECONDS]]]
  * explore orders [SECONDS]       each memory order of the product weakened, one at a time
  * explore weaken LABEL KIND ORDER SCENARIO [INTERRUPTIONS [OLD_READS [SECONDS]]]   one of them, as "run"
@@ -98,7 +98,7 @@ static int explore_wider(double seconds, struct ex_search *sum)
 		double share = (start + seconds - now()) / (scenario_count - i);
 		struct ex_search search = { .interruptions = scenarios[i].interruptions + 1,
 			.old_reads = scenarios[i].old_reads + 1,
-			.max_seconds = share };
+			.max_seconds = share / 4 }; /* its deaths take their time as well */
 
 		if (share <= 0)
 			break;
