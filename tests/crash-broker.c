@@ -94,7 +94,7 @@ static void be_victim(int ready)
 	struct km_region *region = &pub->attachment.region;
 	uint32_t slot = pub->loans[LOANS - 1].slot;
 	atomic_store(&pub->endpoint->delivering, slot);
-	atomic_store(&region->slots[slot].word, atomic_load(&region->header->live));
+	atomic_store(&region->slots[slot].word, atomic_load(&region->header->live) & KM_LIVE_RINGS);
 	if (write(ready, "", 1) != 1)
 		_exit(5);
 	for (;;)

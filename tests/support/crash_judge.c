@@ -211,6 +211,32 @@ static bool repair_beside(struct crash_world *world, const struct crash_op *op)
 	       crash_reconcile(world, KM_REPAIR_ALL, &result) && crash_audit(world, op->role);
 }
 
+static bool ring_names(const struct crash_world *world, uint32_t slot)
+{
+	for (uint64_t p = 0; p < CRASH_CAPACITY; p++)
+		if (km_cell_slot(km_region_cell(&world->region, p)->word) == slot)
+			return true;
+	return false;
+}
+
+/* Likewise with a shared ring: a slot that the victim may be about to drop has a message of somebody
+ * else's, if it can be had at all. */
+static bool occupy_shared(struct crash_world *world)
+{
+	uint32_t *lent = &world->lent_count[1];
+
+	for (uint32_t i = 0; i < CRASH_CAPACITY ||
+			     (i < 4 * CRASH_POOL && !ring_names(world, world->oldest_slot));
+		i++)
+		if (!crash_send(world, 2))
+			return false;
+	for (uint32_t i = 0; i < CRASH_POOL; i++)
+		if (world->region.slots[i].word == 0 &&
+			kickmsg_loan(&world->publishers[1], 1, &world->lent[1][(*lent)++]) < 0)
+			return crash_fail("a free slot can't be had");
+	return true;
+}
+
 /*
  * Survivors have every slot in use when the victim goes on, rings full of messages and the rest on
  * loan: whatever it drops that isn't its own any more is somebody's. Not while a publisher still
@@ -218,6 +244,8 @@ static bool repair_beside(struct crash_world *world, const struct crash_op *op)
  */
 static bool occupy(struct crash_world *world, const struct crash_op *op)
 {
+	if (world->region.shared)
+		return occupy_shared(world);
 	bool wants_slot = op->role == KM_ROLE_PUBLISHER &&
 			  world->publishers[0].endpoint->delivering == KM_HAZARD_NONE;
 	uint32_t victims = 0;

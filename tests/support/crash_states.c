@@ -127,8 +127,9 @@ static void set_shared_last_slot(struct crash_world *world)
 static void set_shared_full(struct crash_world *world)
 {
 	attach(world, 2);
-	send(world, CRASH_CAPACITY);
-	crash_settle(world, KM_ROLE_NONE);
+	send(world, 1);
+	crash_borrow(world, 0, 1);
+	crash_borrow(world, 1, 1);
 	for (uint32_t i = 0; i < CRASH_CAPACITY; i++)
 		crash_send(world, 2 - i % 2);
 }
@@ -179,12 +180,21 @@ const struct crash_state crash_states[] = {
 
 const size_t crash_state_count = sizeof crash_states / sizeof *crash_states;
 
+/* The slot that the next commit makes its cell forget. */
+static uint32_t oldest_slot(const struct crash_world *world)
+{
+	if (!world->region.shared)
+		return KM_HAZARD_NONE;
+	return km_cell_slot(km_region_cell(&world->region, crash_frontier(world, 0))->word);
+}
+
 struct crash_world *crash_build(const struct crash_state *state)
 {
 	struct crash_world *world = crash_world_new();
 
 	state->set_up(world);
 	world->message = crash_message(world, 0);
+	world->oldest_slot = oldest_slot(world);
 	world->must_void = world->region.shared != NULL && count_free(world) == 0;
 	return world;
 }

@@ -69,6 +69,8 @@ struct crash_world {
 
 	uint32_t must_void; /* of a shared ring: 1 when the victim finds no slot free */
 
+	uint32_t oldest_slot; /* of a shared ring: whose cell the victim's message overwrites */
+
 	uint64_t last_sequence; /* of publisher 1: after it a sleeper goes home */
 	uint32_t announced; /* subscriber 1 sleeps beside its empty ring, with this word; or 0 */
 
