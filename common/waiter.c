@@ -50,18 +50,6 @@ void km_waiter_wake_anyway(struct km_ring *ring)
 	km_futex_wake(&ring->waiting);
 }
 
-void km_waiter_leave_behind(const struct km_region *region)
-{
-	_Atomic uint64_t *word = &region->header->live;
-	uint64_t live = km_load(L3, seq_cst, word);
-
-	while (!(live & KM_LIVE_LEFT) &&
-		!km_cas(L3, seq_cst, relaxed, word, &live, live | KM_LIVE_LEFT))
-		;
-	for (uint32_t i = 0; i < region->ring_count; i++)
-		km_waiter_wake_anyway(km_region_ring(region, i));
-}
-
 int km_waiter_sleep(
 	const struct km_region *region, struct km_ring *ring, uint64_t ends, int64_t deadline_ns)
 {

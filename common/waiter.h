@@ -72,9 +72,6 @@ void km_waiter_wake_anyway(struct km_ring *ring);
 int km_waiter_sleep(
 	const struct km_region *region, struct km_ring *ring, uint64_t ends, int64_t deadline_ns);
 
-/* Says that a region is left behind for a fresh one, and wakes all who sleep there. */
-void km_waiter_leave_behind(const struct km_region *region);
-
 /* futex.c: the two system calls, on words that processes share. Wait returns 0 when woken or when
  * the word differs, -ETIMEDOUT, or -EINTR. */
 int km_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns);

@@ -75,6 +75,7 @@ struct kickmsg_client {
 	int64_t attempt_ns;    /* DOWN: when to try; HELLO: when to give up */
 	int64_t backoff_ns; /* between attempts; 0 once the broker has answered more than hello */
 	int64_t look_ns;    /* a look on behalf of the data path: not before */
+	int64_t poked_ns;   /* the last one */
 	int64_t armed_ns;   /* what timer_fd is set to; 0: nothing */
 	uint64_t random;    /* of the jitter */
 	struct sockaddr_un address;

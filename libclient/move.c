@@ -82,6 +82,18 @@ void km_move_leave(struct km_attachment *place)
 	}
 }
 
+void km_move_leave_behind(const struct km_region *region)
+{
+	_Atomic uint64_t *word = &region->header->live;
+	uint64_t live = km_load(L3, seq_cst, word);
+
+	while (!(live & KM_LIVE_LEFT) &&
+		!km_cas(L3, seq_cst, relaxed, word, &live, live | KM_LIVE_LEFT))
+		;
+	for (uint32_t i = 0; i < region->ring_count; i++)
+		km_waiter_wake_anyway(km_region_ring(region, i));
+}
+
 /* --- publishers ----------------------------------------------------------------------------------- */
 
 /* The ring that is left out, of a subscriber that goes the same way. */

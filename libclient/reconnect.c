@@ -179,8 +179,10 @@ void km_reconnect_poke(struct kickmsg_client *client, bool hurry)
 	int64_t now = km_clock_ns();
 	int handled = 0;
 
-	if (now < client->look_ns)
+	/* who sees that others have left doesn't wait for the look that is due while all is well */
+	if (now < (hurry ? client->poked_ns + ANSWER_NS : client->look_ns))
 		return;
+	client->poked_ns = now;
 	for (int i = 0; i < MAX_STEPS; i++) {
 		bool up = client->link == KM_LINK_UP;
 

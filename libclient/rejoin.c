@@ -214,11 +214,11 @@ static void park(struct kickmsg_client *client, struct km_attachment *attachment
 	struct km_attachment *fresh)
 {
 	if (attachment->fresh) {
-		km_waiter_leave_behind(&attachment->fresh->region);
+		km_move_leave_behind(&attachment->fresh->region);
 		km_move_skip(attachment->fresh, fresh);
 	}
 	attachment->fresh = fresh;
-	km_waiter_leave_behind(&attachment->region);
+	km_move_leave_behind(&attachment->region);
 	tell(client, &attachment->event, KICKMSG_EVENT_REJOINED, 0, "");
 }
 

@@ -10,6 +10,7 @@
 
 #include "internal.h"
 #include "missed.h"
+#include "move.h"
 #include "support/fixture.h"
 #include "waiter.h"
 
@@ -338,7 +339,7 @@ START_TEST(send_left_region_delivers_and_counts_strays)
 	struct km_ring *ring = km_region_ring(&f.region, 1);
 	km_missed_open(ring);
 	ck_assert_int_eq(send_u32(1), 4);
-	km_waiter_leave_behind(&f.region);
+	km_move_leave_behind(&f.region);
 	ck_assert_int_eq(send_u32(2), 4);
 	ck_assert_uint_eq(km_missed_strays(ring), 0);
 	f.region.header->live &= ~BIT(1);

@@ -143,8 +143,8 @@ static void wait_clean(struct observer *observer)
 			atomic_load_explicit(&region->slots[slot].word, memory_order_acquire) == 0)
 			slot++;
 		if (slot == region->geometry.pool_size &&
-			atomic_load_explicit(&region->header->live, memory_order_acquire) ==
-				observer->own_rings)
+			(atomic_load_explicit(&region->header->live, memory_order_acquire) &
+				KM_LIVE_RINGS) == observer->own_rings)
 			return;
 		if (++looks % 1024 == 0 && bench_now_ns() > end)
 			bench_die("the broker hasn't reconciled after %d s: slot %u is %#llx, live "
@@ -219,7 +219,8 @@ static void observer_main(
 	observer->publisher = kick_publisher(observer->client, TOPIC, &config);
 	for (unsigned i = 0; i < SUBSCRIBERS; i++)
 		observer->subscribers[i] = kick_subscriber(observer->client, TOPIC);
-	observer->own_rings = atomic_load(&observer->publisher->attachment.region.header->live);
+	observer->own_rings = atomic_load(&observer->publisher->attachment.region.header->live) &
+			      KM_LIVE_RINGS;
 	for (unsigned i = 0; i < kills; i++)
 		one_kill(observer, i);
 	kickmsg_client_free(observer->client);

@@ -62,7 +62,8 @@ unsigned ex_site_print_unmet(void)
 	unsigned all = 0, unmet = 0;
 
 	for (struct km_site *const *site = __start_km_sites; site < __stop_km_sites; site++) {
-		if ((*site)->label[0] == 'M') /* litmus.c's own */
+		/* litmus.c's own; and missed.h's: going over to a fresh region isn't modelled */
+		if ((*site)->label[0] == 'M' || (*site)->label[0] == 'G')
 			continue;
 		all++;
 		unmet += !(*site)->reached;
