@@ -15,7 +15,7 @@
 #include "rejoin.h"
 #include "waiter.h"
 
-#define HELLO_TRIES    4
+#define HELLO_TRIES    16
 #define BACKOFF_MIN_NS INT64_C(10000000)
 #define BACKOFF_MAX_NS INT64_C(1000000000)
 #define ANSWER_NS      INT64_C(1000000) /* an answer is on its way: look so often */
