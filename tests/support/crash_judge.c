@@ -211,29 +211,34 @@ static bool repair_beside(struct crash_world *world, const struct crash_op *op)
 	       crash_reconcile(world, KM_REPAIR_ALL, &result) && crash_audit(world, op->role);
 }
 
-static bool ring_names(const struct crash_world *world, uint32_t slot)
-{
-	for (uint64_t p = 0; p < CRASH_CAPACITY; p++)
-		if (km_cell_slot(km_region_cell(&world->region, p)->word) == slot)
-			return true;
-	return false;
-}
-
-/* Likewise with a shared ring: a slot that the victim may be about to drop has a message of somebody
- * else's, if it can be had at all. */
+/*
+ * Likewise with a shared ring: the slot that the victim may be about to drop has a message of
+ * somebody else's, if it can be had, and much of the rest is on loan.
+ */
 static bool occupy_shared(struct crash_world *world)
 {
+	struct kickmsg_publisher *publisher = &world->publishers[1];
+	struct crash_message message;
 	uint32_t *lent = &world->lent_count[1];
+	void **loans = world->lent[1];
 
-	for (uint32_t i = 0; i < CRASH_CAPACITY ||
-			     (i < 4 * CRASH_POOL && !ring_names(world, world->oldest_slot));
-		i++)
-		if (!crash_send(world, 2))
-			return false;
-	for (uint32_t i = 0; i < CRASH_POOL; i++)
-		if (world->region.slots[i].word == 0 &&
-			kickmsg_loan(&world->publishers[1], 1, &world->lent[1][(*lent)++]) < 0)
-			return crash_fail("a free slot can't be had");
+	while (*lent < CRASH_LOANS && kickmsg_loan(publisher, sizeof message, &loans[*lent]) == 0)
+		++*lent;
+	for (uint32_t i = 0; i < *lent && world->oldest_slot < CRASH_POOL; i++) {
+		if (loans[i] != km_region_payload(&world->region, world->oldest_slot))
+			continue;
+		message = crash_message(world, 1);
+		memcpy(loans[i], &message, sizeof message);
+		if (kickmsg_publish(publisher, loans[i], sizeof message) < 0)
+			return crash_fail("a loan can't be published");
+		for (uint32_t k = 0; k < CRASH_SUBSCRIBERS; k++)
+			world->frontier[k]++;
+		loans[i] = loans[--*lent];
+	}
+	/* something for the victim that still looks for a slot */
+	while (*lent > CRASH_POOL / 2)
+		if (kickmsg_discard(publisher, loans[--*lent]) < 0)
+			return crash_fail("a loan can't be discarded");
 	return true;
 }
 
