@@ -5,7 +5,7 @@
  * for those before it. Sums at each closing of the gate, a count of the pool every so many kills,
  * and in the end a full pool. How: support/stress_storm.h.
  *
- *   stress-storm [--seed N] SECONDS
+ *   stress-storm [--seed N] [--shared] SECONDS        --shared: on a topic with a shared ring
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -129,13 +129,14 @@ static void report(struct director *d, double seconds)
 	storm_recovery_print(d);
 }
 
-static int run_storm(struct director *d, double seconds)
+static int run_storm(struct director *d, double seconds, bool shared)
 {
 	struct storm *storm = &d->storm;
 	int64_t began_ns = km_clock_ns();
 
 	storm->what = (struct stress_case){
 		.name = "storm",
+		.shared = shared,
 		.publishers = STORM_PUBLISHERS,
 		.subscribers = STORM_SUBSCRIBERS,
 		.churners = 4, /* spare places; nobody of that kind here */
@@ -168,7 +169,7 @@ static int run_storm(struct director *d, double seconds)
 	return r;
 }
 
-static int run(struct director *d, double seconds)
+static int run(struct director *d, double seconds, bool shared)
 {
 	test_broker_start(&d->broker, NULL);
 	/* short naps are short; children inherit it */
@@ -176,7 +177,7 @@ static int run(struct director *d, double seconds)
 	/* if it may, the director goes before the crowd: it keeps the pace and takes the time */
 	if (setpriority(PRIO_PROCESS, 0, DIRECTOR_NICE) < 0)
 		printf("as everybody's equal: setpriority: %s\n", strerror(errno));
-	int r = run_storm(d, seconds);
+	int r = run_storm(d, seconds, shared);
 
 	if (atomic_load(&d->storm.run.board->failed) != 0 || r < 0) {
 		fprintf(stderr, "storm: FAILED (seed %" PRIu64 "): %s\n", d->storm.run.seed,
@@ -194,6 +195,7 @@ int main(int argc, char **argv)
 {
 	struct director *d = calloc(1, sizeof(*d));
 	struct timespec now;
+	bool shared = false;
 	int at = 1;
 
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -202,10 +204,14 @@ int main(int argc, char **argv)
 		seed = strtoull(argv[2], NULL, 0);
 		at = 3;
 	}
+	if (at < argc && strcmp(argv[at], "--shared") == 0) {
+		shared = true;
+		at++;
+	}
 	double seconds = at + 1 == argc ? atof(argv[at]) : 0;
 
 	if (seconds <= 0) {
-		fprintf(stderr, "usage: %s [--seed N] SECONDS\n", argv[0]);
+		fprintf(stderr, "usage: %s [--seed N] [--shared] SECONDS\n", argv[0]);
 		free(d);
 		return 2;
 	}
@@ -218,7 +224,7 @@ int main(int argc, char **argv)
 	d->rng.state = seed;
 	printf("seed %" PRIu64 "\n", seed);
 	fflush(stdout);
-	int r = run(d, seconds);
+	int r = run(d, seconds, shared);
 
 	stress_board_free(d->storm.run.board);
 	munmap(memory, sizeof(struct storm_board));

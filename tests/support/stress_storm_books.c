@@ -32,14 +32,17 @@ void storm_books_forget(struct director *d, uint32_t subscriber)
 	d->books[subscriber] = (struct storm_book){ 0 };
 }
 
-/* The first position that is not committed; exact while nobody publishes. */
+/* The first position that is not committed, of a ring or of the shared one; exact while nobody
+ * publishes. */
 static uint64_t frontier(const struct km_region *region, uint32_t index)
 {
-	struct km_ring *ring = km_region_ring(region, index);
-	uint64_t p = km_load(R2, acquire, &ring->head);
+	struct km_ring *ring = region->shared ? NULL : km_region_ring(region, index);
+	uint64_t p = ring ? km_load(R2, acquire, &ring->head) : region->geometry.ring_capacity;
 
 	for (;;) {
-		uint64_t word = km_load(R1, acquire, &ring->cells[p & region->cell_mask]);
+		_Atomic uint64_t *cell = ring ? &ring->cells[p & region->cell_mask]
+					      : &km_region_cell(region, p)->word;
+		uint64_t word = km_load(R1, acquire, cell);
 		int64_t ahead = km_cell_laps_ahead(word, p, region->cell_shift);
 
 		if (ahead < 0)
@@ -116,7 +119,8 @@ static int64_t check_sum(struct director *d, uint32_t subscriber, uint64_t sent,
 	return more;
 }
 
-/* Everybody stands still. One who died in mid-send has delivered in the order of the rings. */
+/* Everybody stands still. One who died in mid-send has delivered in the order of the rings; and what
+ * is in a shared ring is there for everybody. */
 static int make_sums(struct director *d)
 {
 	const uint64_t sent = storm_books_sent(&d->storm);
@@ -140,9 +144,18 @@ static int make_sums(struct director *d)
 			return -1;
 		was_there[ring] = true;
 	}
-	for (uint32_t ring = 0; doubts == 1 && ring < KM_MAX_RINGS; ring++) {
+	bool shared = d->storm.what.shared, first = true;
+	for (uint32_t ring = 0; (doubts == 1 || shared) && ring < KM_MAX_RINGS; ring++) {
 		if (!was_there[ring])
 			continue;
+		if (shared && !first && decided[ring] != before)
+			return storm_fail(d, "a shared ring has more for one than for another, as",
+				decided[ring]);
+		if (shared) {
+			before = decided[ring];
+			first = false;
+			continue;
+		}
 		if (decided[ring] > before)
 			return storm_fail(d,
 				"a message of a dead publisher passed over a ring, before ring",
