@@ -97,8 +97,16 @@ static int vandalise(const char *topic, bool publishing)
 		return 2;
 	attachment = publishing ? &publisher->attachment : &subscriber->attachment;
 	wait_for_the_others();
+	/* with a shared ring a subscriber has the bell alone to write to */
+	bool may_write = publishing || !attachment->bell;
 	for (int round = 0; round < 20; round++) {
-		scribble(attachment->control, attachment->control_size, SCRIBBLES / 20);
+		if (may_write)
+			scribble(attachment->control, attachment->control_size, SCRIBBLES / 20);
+		else if (mprotect(attachment->control, attachment->control_size,
+				 PROT_READ | PROT_WRITE) == 0)
+			return 4;
+		if (attachment->bell)
+			scribble(attachment->bell, attachment->bell_size, SCRIBBLES / 20);
 		scribble(client->memory->segments[0].memory, client->memory->segments[0].size, 100);
 		if (publishing)
 			scribble(attachment->payload, attachment->payload_size, SCRIBBLES / 20);
@@ -107,6 +115,19 @@ static int vandalise(const char *topic, bool publishing)
 			return 3; /* a subscriber that may write payloads */
 	}
 	return 0; /* and goes without a word */
+}
+
+/* Rings the bell of a shared ring, or has it forget sleepers, until it is killed. */
+static int ring_the_bell(const char *topic)
+{
+	struct kickmsg_client *client = new_client();
+	struct kickmsg_subscriber *subscriber;
+
+	if (!client || kickmsg_subscribe(client, topic, NULL, &subscriber) < 0)
+		return 1;
+	atomic_store(inside, 1);
+	for (;;)
+		scribble(subscriber->attachment.bell, sizeof(uint64_t), 1000);
 }
 
 /* A well-meaning process on the topic that is vandalised: any result will do, a crash or a hang
@@ -155,6 +176,10 @@ static int prosper(const char *topic)
 			kickmsg_try_receive_copy(subscriber, &seen, sizeof seen) != sizeof seen ||
 			seen != i)
 			return 2;
+		/* nothing is there: it sleeps, and is up again in time */
+		if (i % 1000 == 0 &&
+			kickmsg_receive_copy(subscriber, &seen, sizeof seen, 1000) != -ETIMEDOUT)
+			return 4;
 	}
 	if (kickmsg_subscriber_lost(subscriber) != 0)
 		return 3;
@@ -162,7 +187,7 @@ static int prosper(const char *topic)
 	return 0;
 }
 
-enum part { VANDAL_PUBLISHER, VANDAL_SUBSCRIBER, SUFFERER, PROSPERER };
+enum part { VANDAL_PUBLISHER, VANDAL_SUBSCRIBER, BELL_RINGER, SUFFERER, PROSPERER };
 
 static pid_t begin(enum part part)
 {
@@ -179,6 +204,8 @@ static pid_t begin(enum part part)
 		_exit(vandalise("spoilt", true));
 	case VANDAL_SUBSCRIBER:
 		_exit(vandalise("spoilt", false));
+	case BELL_RINGER:
+		_exit(ring_the_bell("other"));
 	case SUFFERER:
 		_exit(suffer("spoilt"));
 	default:
@@ -195,18 +222,34 @@ static void expect_exit_0(pid_t pid, const char *who)
 		WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s: wait status %#x", who, status);
 }
 
+static void make_topic(struct kickmsg_client *client, const char *topic, uint32_t transport,
+	struct kickmsg_publisher **ret)
+{
+	struct kickmsg_topic_config config;
+
+	kickmsg_topic_config_init(&config);
+	config.transport = transport;
+	ck_assert_int_eq(kickmsg_advertise(client, topic, &config, ret), 0);
+}
+
+static void make_inside(void)
+{
+	inside = mmap(
+		NULL, sizeof *inside, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert(inside != MAP_FAILED);
+}
+
+/* The index is the transport of the topic that is spoilt. */
 START_TEST(participant_scribbles_everywhere_spoils_only_its_topic)
 {
 	struct test_broker broker;
 	struct kickmsg_client *client;
 	struct kickmsg_publisher *publisher;
 
-	inside = mmap(
-		NULL, sizeof *inside, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	ck_assert(inside != MAP_FAILED);
+	make_inside();
 	test_broker_start(&broker, "[recovery]\ninterval = 20\n");
 	ck_assert_int_eq(kickmsg_client_new(NULL, &client), 0);
-	ck_assert_int_eq(kickmsg_advertise(client, "spoilt", NULL, &publisher), 0);
+	make_topic(client, "spoilt", (uint32_t)_i, &publisher);
 
 	pid_t prosperer = begin(PROSPERER);
 	pid_t sufferer = begin(SUFFERER);
@@ -222,11 +265,34 @@ START_TEST(participant_scribbles_everywhere_spoils_only_its_topic)
 	kickmsg_publisher_free(publisher);
 	struct kickmsg_subscriber *subscriber;
 	char c = 0;
-	ck_assert_int_eq(kickmsg_advertise(client, "spoilt", NULL, &publisher), 0);
+	make_topic(client, "spoilt", (uint32_t)_i, &publisher);
 	ck_assert_int_eq(kickmsg_subscribe(client, "spoilt", NULL, &subscriber), 0);
 	ck_assert_int_eq(kickmsg_send(publisher, "x", 1), 1);
 	ck_assert_int_eq(kickmsg_try_receive_copy(subscriber, &c, 1), 1);
 	ck_assert_int_eq(c, 'x');
+	kickmsg_client_free(client);
+	ck_assert_int_eq(test_broker_stop(&broker), 0);
+}
+END_TEST
+
+START_TEST(bell_scribbled_over_costs_wakes_only)
+{
+	struct test_broker broker;
+	struct kickmsg_client *client;
+	struct kickmsg_publisher *publisher;
+	int status;
+
+	make_inside();
+	test_broker_start(&broker, "[recovery]\ninterval = 20\n");
+	ck_assert_int_eq(kickmsg_client_new(NULL, &client), 0);
+	make_topic(client, "other", KICKMSG_TRANSPORT_SHARED, &publisher);
+	pid_t ringer = begin(BELL_RINGER);
+	ck_assert(test_wait_until(atomic_load(inside) == 1, 10000));
+	expect_exit_0(begin(PROSPERER), "participant of a topic whose bell is scribbled over");
+	ck_assert_int_eq(kill(ringer, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(ringer, &status, 0), ringer);
+	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	ck_assert_int_eq(kickmsg_send(publisher, "x", 1), 1);
 	kickmsg_client_free(client);
 	ck_assert_int_eq(test_broker_stop(&broker), 0);
 }
@@ -238,7 +304,9 @@ int main(void)
 	TCase *tcase = tcase_create("hostile-participant");
 
 	tcase_set_timeout(tcase, 120);
-	tcase_add_test(tcase, participant_scribbles_everywhere_spoils_only_its_topic);
+	tcase_add_loop_test(tcase, participant_scribbles_everywhere_spoils_only_its_topic,
+		KICKMSG_TRANSPORT_RINGS, KICKMSG_TRANSPORT_SHARED + 1);
+	tcase_add_test(tcase, bell_scribbled_over_costs_wakes_only);
 	suite_add_tcase(suite, tcase);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
