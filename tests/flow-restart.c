@@ -5,6 +5,7 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@
 #include <unistd.h>
 
 #include "broker.h"
-#include "kickmsg.h"
+#include "internal.h"
 #include "manager.h"
 #include "peer.h"
 
@@ -25,12 +26,21 @@ static struct kickmsg_client *client;
 static struct kickmsg_publisher *publisher;
 static struct kickmsg_subscriber *subscriber;
 
-static void setup(void)
+static void setup_with(uint32_t transport)
 {
+	struct kickmsg_topic_config config;
+
+	kickmsg_topic_config_init(&config);
+	config.transport = transport;
 	test_manager_start(&manager, NULL);
 	ck_assert_int_eq(kickmsg_client_new(NULL, &client), 0);
-	ck_assert_int_eq(kickmsg_advertise(client, "topic", NULL, &publisher), 0);
+	ck_assert_int_eq(kickmsg_advertise(client, "topic", &config, &publisher), 0);
 	ck_assert_int_eq(kickmsg_subscribe(client, "topic", NULL, &subscriber), 0);
+}
+
+static void setup(void)
+{
+	setup_with(KICKMSG_TRANSPORT_RINGS);
 }
 
 /* Everything is given back: the manager keeps the state and the lock, nothing else. */
@@ -71,7 +81,8 @@ static struct kickmsg_topic_stats stats_of(const char *name)
 	return stats;
 }
 
-/* SIGTERM, SIGKILL: traffic goes on without a broker and with the next one, and all is as it was. */
+/* The index is the topic's transport. SIGTERM, SIGKILL: traffic goes on without a broker and with
+ * the next one, and all is as it was. */
 START_TEST(restart_nobody_notices)
 {
 	static const int signals[] = { SIGTERM, SIGKILL, SIGABRT };
@@ -80,7 +91,7 @@ START_TEST(restart_nobody_notices)
 	struct kickmsg_topic_ref ref = { .name = "topic" };
 	char text[16];
 
-	setup();
+	setup_with((uint32_t)_i);
 	ck_assert_int_eq(kickmsg_claim_schema(client, &ref, &schema, &kept), 0);
 	pass_messages(10);
 	/* what the gone have done counts on */
@@ -110,6 +121,77 @@ START_TEST(restart_nobody_notices)
 	kickmsg_publisher_free(other);
 	kickmsg_publisher_free(publisher);
 	kickmsg_subscriber_free(subscriber);
+	teardown();
+}
+END_TEST
+
+/* Receives one message after the other, asleep in between, until the one that says 0. */
+static void *sleep_for_messages(void *unused)
+{
+	struct kickmsg_client *mine;
+	struct kickmsg_subscriber *sleeper;
+	uintptr_t sum = 0;
+	unsigned value = 1;
+
+	ck_assert_int_eq(kickmsg_client_new(NULL, &mine), 0);
+	ck_assert_int_eq(kickmsg_subscribe(mine, "topic", NULL, &sleeper), 0);
+	while (value != 0) {
+		ck_assert_int_eq(
+			kickmsg_receive_copy(sleeper, &value, sizeof value, -1), sizeof value);
+		sum += value;
+	}
+	kickmsg_client_free(mine);
+	return (void *)sum;
+}
+
+static size_t subscribers_of(const char *name)
+{
+	return info_of(name).subscribers;
+}
+
+/* The bell, the ring's history and the privilege outlive the broker; and who had the privilege and
+ * died meanwhile has an heir. */
+START_TEST(restart_shared_ring_goes_on)
+{
+	struct kickmsg_subscribe_options options = { .history = 3 };
+	struct kickmsg_subscriber *late;
+	struct kickmsg_publisher *heir;
+	struct kickmsg_client *other;
+	pthread_t thread;
+	void *sum;
+
+	setup_with(KICKMSG_TRANSPORT_SHARED);
+	ck_assert_int_eq(test_manager_stored(&manager, 'b'), 1);
+	ck_assert_int_eq(kickmsg_client_new(NULL, &other), 0);
+	ck_assert_int_eq(kickmsg_advertise(other, "topic", NULL, &heir), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, sleep_for_messages, NULL), 0);
+	ck_assert(test_wait_until(subscribers_of("topic") == 2, 10000));
+	const _Atomic uint32_t *privileged = &heir->attachment.region.header->privileged;
+	ck_assert_uint_eq(*privileged, publisher->id);
+	for (unsigned i = 1; i <= 6; i++) {
+		if (i % 3 == 0)
+			test_manager_kill(&manager, SIGKILL);
+		ck_assert_int_eq(kickmsg_send(i % 2 ? publisher : heir, &i, sizeof i), sizeof i);
+		if (i % 3 == 0)
+			test_manager_resume(&manager);
+	}
+	ck_assert_uint_eq(*privileged, publisher->id);
+	ck_assert_int_eq(kickmsg_subscribe(other, "topic", &options, &late), 0);
+	for (unsigned i = 4, value; i <= 6; i++) {
+		ck_assert_int_eq(
+			kickmsg_try_receive_copy(late, &value, sizeof value), sizeof value);
+		ck_assert_uint_eq(value, i);
+	}
+	/* gone while there is no broker */
+	test_manager_kill(&manager, SIGKILL);
+	kickmsg_client_free(client);
+	test_manager_resume(&manager);
+	ck_assert(test_wait_until(*privileged == heir->id, 10000));
+	unsigned last = 0;
+	ck_assert_int_eq(kickmsg_send(heir, &last, sizeof last), sizeof last);
+	ck_assert_int_eq(pthread_join(thread, &sum), 0);
+	ck_assert_uint_eq((uintptr_t)sum, 1 + 2 + 3 + 4 + 5 + 6);
+	client = other;
 	teardown();
 }
 END_TEST
@@ -278,13 +360,13 @@ END_TEST
 
 START_TEST(restart_missing_descriptors_cost_only_their_own)
 {
-	static const char *const lost[] = { "c1", "p1", "m1.0", "s1", "d1" };
+	static const char *const lost[] = { "c1", "p1", "m1.0", "s1", "d1", "b1" };
 
 	for (size_t i = 0; i < sizeof lost / sizeof lost[0]; i++) {
 		struct kickmsg_client *other;
 		struct kickmsg_publisher *theirs;
 
-		setup();
+		setup_with(lost[i][0] == 'b' ? KICKMSG_TRANSPORT_SHARED : KICKMSG_TRANSPORT_RINGS);
 		ck_assert_int_eq(kickmsg_client_new(NULL, &other), 0);
 		ck_assert_int_eq(kickmsg_advertise(other, "theirs", NULL, &theirs), 0);
 		test_manager_kill(&manager, SIGKILL);
@@ -364,7 +446,9 @@ int main(void)
 	TCase *tcase = tcase_create("flow-restart");
 
 	tcase_set_timeout(tcase, 60);
-	tcase_add_test(tcase, restart_nobody_notices);
+	tcase_add_loop_test(tcase, restart_nobody_notices, KICKMSG_TRANSPORT_RINGS,
+		KICKMSG_TRANSPORT_SHARED + 1);
+	tcase_add_test(tcase, restart_shared_ring_goes_on);
 	tcase_add_test(tcase, restart_the_dead_are_reconciled);
 	tcase_add_test(tcase, restart_who_waits_is_told);
 	tcase_add_loop_test(tcase, restart_state_of_another_version_is_refused, 0,

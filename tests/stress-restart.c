@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The broker ends at random, again and again, while 8 publishers and 8 subscribers run and clients
- * come and go: by SIGKILL, by `systemctl restart`, by the watchdog's kill, by an upgrade of its
- * program. No client sees an error, no sleeper is forgotten, every subscriber's count is exact, and
- * no descriptor and no memfd is left in the end. usage: stress-restart [ENDS [SEED]]
+ * The broker ends at random, again and again, while 8 publishers and 8 subscribers run, half of them
+ * on a topic with a shared ring, and clients come and go: by SIGKILL, by `systemctl restart`, by the
+ * watchdog's kill, by an upgrade of its program. No client sees an error, no sleeper is forgotten,
+ * every subscriber's count is exact, and no descriptor and no memfd is left in the end.
+ * usage: stress-restart [ENDS [SEED]]
  */
 #include <dirent.h>
 #include <errno.h>
@@ -26,6 +27,7 @@
 #define PUBLISHERS  8
 #define SUBSCRIBERS 8
 #define VISITORS    2
+#define TOPICS      2 /* one on rings, one with a shared ring */
 #define WORKERS     (PUBLISHERS + SUBSCRIBERS + VISITORS)
 #define MAX_CALLS   (1 << 20)
 #define LAST        UINT64_MAX /* the last message of all */
@@ -37,7 +39,8 @@ struct board {
 	_Atomic unsigned attached; /* workers that have begun */
 	_Atomic bool publishers_stop, visitors_gone;
 	_Atomic unsigned publishers_done;
-	_Atomic uint64_t sent, calls, visits;
+	_Atomic uint64_t sent[TOPICS];
+	_Atomic uint64_t calls, visits;
 	uint64_t received[SUBSCRIBERS], lost[SUBSCRIBERS];
 	uint32_t call_us[MAX_CALLS]; /* how long control calls took */
 };
@@ -78,9 +81,16 @@ static void note_call(int64_t started_ns)
 		note_call(started_);                                                               \
 	} while (0)
 
-static void config_fill(struct kickmsg_topic_config *config)
+/* Every other one is on a topic with a shared ring. */
+static const char *topic_of(unsigned index)
+{
+	return index % TOPICS ? "busy-shared" : "busy";
+}
+
+static void config_fill(struct kickmsg_topic_config *config, unsigned index)
 {
 	kickmsg_topic_config_init(config);
+	config->transport = index % TOPICS ? KICKMSG_TRANSPORT_SHARED : KICKMSG_TRANSPORT_RINGS;
 	config->max_subscribers = SUBSCRIBERS + VISITORS;
 	config->pool_size = 2048;
 }
@@ -102,9 +112,9 @@ static void publish_all_along(unsigned index)
 	struct kickmsg_publisher *publisher;
 	uint64_t sent = 0;
 
-	config_fill(&config);
+	config_fill(&config, index);
 	MUST(kickmsg_client_new(NULL, &client));
-	MUST(kickmsg_advertise(client, "busy", &config, &publisher));
+	MUST(kickmsg_advertise(client, topic_of(index), &config, &publisher));
 	board->attached++;
 	while (board->attached < PUBLISHERS + SUBSCRIBERS)
 		test_nap();
@@ -113,14 +123,14 @@ static void publish_all_along(unsigned index)
 			send_one(publisher, sent++);
 		test_nap();
 	}
-	/* the others are through: nothing pushes it out */
-	if (index == 0) {
-		while (board->publishers_done < PUBLISHERS - 1 || !board->visitors_gone)
+	/* the others are through: nothing pushes out the last one of each topic */
+	if (index < TOPICS) {
+		while (board->publishers_done < PUBLISHERS - TOPICS || !board->visitors_gone)
 			test_nap();
 		send_one(publisher, LAST);
 		sent++;
 	}
-	board->sent += sent;
+	board->sent[index % TOPICS] += sent;
 	board->publishers_done++;
 	kickmsg_client_free(client);
 }
@@ -132,9 +142,9 @@ static void receive_all(unsigned index)
 	struct kickmsg_subscriber *subscriber;
 	uint64_t value = 0;
 
-	config_fill(&config);
+	config_fill(&config, index);
 	MUST(kickmsg_client_new(NULL, &client));
-	MUST(kickmsg_subscribe_or_create(client, "busy", &config, NULL, &subscriber));
+	MUST(kickmsg_subscribe_or_create(client, topic_of(index), &config, NULL, &subscriber));
 	board->attached++;
 	while (value != LAST) {
 		ssize_t r = kickmsg_receive_copy(subscriber, &value, sizeof value, FORGOTTEN_NS);
@@ -156,17 +166,15 @@ static void visit(unsigned seed)
 		pid_t pid = fork();
 
 		if (pid == 0) {
-			struct kickmsg_topic_config config;
 			struct kickmsg_client *client;
 			struct kickmsg_publisher *own;
 			struct kickmsg_subscriber *subscriber;
 			char name[32];
 
-			config_fill(&config);
 			snprintf(name, sizeof name, "visit%u", seed % 5);
 			MUST(kickmsg_client_new(NULL, &client));
 			MUST(kickmsg_advertise_or_join(client, name, NULL, &own));
-			MUST(kickmsg_subscribe(client, "busy", NULL, &subscriber));
+			MUST(kickmsg_subscribe(client, topic_of(seed / 8), NULL, &subscriber));
 			MUST(kickmsg_send(own, "x", 1));
 			if (seed % 3 == 0)
 				_exit(0);
@@ -268,11 +276,11 @@ static bool judge(unsigned ends, size_t most_memfds)
 
 	for (unsigned i = 0; i < SUBSCRIBERS; i++) {
 		received += board->received[i];
-		if (board->received[i] + board->lost[i] != board->sent) {
+		if (board->received[i] + board->lost[i] != board->sent[i % TOPICS]) {
 			printf("subscriber %u: %llu received + %llu lost are not %llu sent\n", i,
 				(unsigned long long)board->received[i],
 				(unsigned long long)board->lost[i],
-				(unsigned long long)board->sent);
+				(unsigned long long)board->sent[i % TOPICS]);
 			good = false;
 		}
 	}
@@ -293,10 +301,10 @@ static bool judge(unsigned ends, size_t most_memfds)
 	       "%llu sent, %llu received; %llu control calls took %u us at the median, %u at p99, "
 	       "%u at most\n",
 		ends, counts[KILL], counts[RESTART], counts[WATCHDOG], counts[UPGRADE],
-		(unsigned long long)board->visits, (unsigned long long)board->sent,
-		(unsigned long long)received, (unsigned long long)board->calls,
-		board->call_us[calls / 2], board->call_us[calls * 99 / 100],
-		board->call_us[calls - 1]);
+		(unsigned long long)board->visits,
+		(unsigned long long)(board->sent[0] + board->sent[1]), (unsigned long long)received,
+		(unsigned long long)board->calls, board->call_us[calls / 2],
+		board->call_us[calls * 99 / 100], board->call_us[calls - 1]);
 	return good && received > 0 && board->visits > 0 && most_memfds > 2;
 }
 
@@ -356,7 +364,7 @@ int main(int argc, char **argv)
 					       : KILL);
 	}
 	board->publishers_stop = true;
-	good &= test_wait_until(board->publishers_done == PUBLISHERS - 1, 60000);
+	good &= test_wait_until(board->publishers_done == PUBLISHERS - TOPICS, 60000);
 	for (unsigned i = 0; !good && i < WORKERS; i++)
 		kill(workers[i], SIGKILL);
 	/* visitors before subscribers: these keep the topic there that visitors come to */
