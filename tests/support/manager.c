@@ -277,9 +277,20 @@ bool test_manager_watchdog(struct test_manager *manager)
 }
 
 /* As a package does it: the new file is written beside the old one, and takes its name. */
+/* Which program a process runs; false: none. */
+static bool read_program(pid_t pid, char *ret, size_t size)
+{
+	char path[32];
+
+	snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+	ssize_t n = readlink(path, ret, size - 1);
+	ret[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
 bool test_manager_upgrade(struct test_manager *manager)
 {
-	char fresh[112], running[32], link[160] = "";
+	char fresh[112], link[160] = "", own[160] = "";
 	const bool first = !*manager->program;
 	struct stat before, after;
 
@@ -293,11 +304,17 @@ bool test_manager_upgrade(struct test_manager *manager)
 		    fstat(to, &after) == 0 && after.st_ino != before.st_ino;
 	close(from);
 	close(to);
+	/* one that was only just forked would come to run the fresh one */
+	good = good && read_program(getpid(), own, sizeof own) &&
+	       test_wait_until(
+		       read_program(manager->pid, link, sizeof link) && strcmp(link, own) != 0,
+		       READY_LIMIT_MS);
 	good = good && rename(fresh, manager->program) == 0;
 	/* and the one that runs has none any more */
-	snprintf(running, sizeof running, "/proc/%d/exe", (int)manager->pid);
-	good = good && (first || (readlink(running, link, sizeof link - 1) > 0 &&
+	good = good && (first || (read_program(manager->pid, link, sizeof link) &&
 					 strstr(link, " (deleted)")));
+	if (!good)
+		fprintf(stderr, "the broker's program can't be replaced: it runs '%s'\n", link);
 	return good;
 }
 
