@@ -58,15 +58,14 @@ static inline void km_pause(void)
 }
 #endif
 
+#if defined(__x86_64__) && !defined(KM_EXPLORE)
+#define KM_MOVES_LINES
 /*
- * Moves eight words, `to` or `from` or both shared with writers and readers that may be at them:
- * each word is moved whole, in no order (relaxed; the caller has the fences). On x86-64 in pieces of
- * 16 bytes, of which the halves are whole: 0.8 x the time of eight moves, where lines come from
- * another CPU.
+ * Moves a cache line's bytes, `to` or `from` shared with others that may be at them: as eight relaxed
+ * moves of words would, for the halves of these 16 bytes are whole. At 1 KiB 0.93 x their time.
  */
 static inline void km_move_line(void *to, const void *from)
 {
-#if defined(__x86_64__) && !defined(KM_EXPLORE)
 	__asm__ volatile("movups (%1), %%xmm0\n\t"
 			 "movups 16(%1), %%xmm1\n\t"
 			 "movups 32(%1), %%xmm2\n\t"
@@ -78,14 +77,8 @@ static inline void km_move_line(void *to, const void *from)
 			 :
 			 : "r"(to), "r"(from)
 			 : "xmm0", "xmm1", "xmm2", "xmm3", "memory");
-#else
-	for (int i = 0; i < 8; i++) {
-		uint64_t word = ((const volatile uint64_t *)from)[i];
-
-		((volatile uint64_t *)to)[i] = word;
-	}
-#endif
 }
+#endif
 
 /* What a hot path is made of; the compiler knows then what its constant arguments decide. */
 #define km_always_inline inline __attribute__((always_inline))

@@ -125,6 +125,7 @@ static inline void km_shared_write(_Atomic uint64_t *to, const void *from, uint6
 
 	for (uint64_t i = KM_CACHE_LINE; i < size && i < KM_SHARED_AHEAD; i += KM_CACHE_LINE)
 		km_prefetch_own((const unsigned char *)to + i);
+#ifdef KM_MOVES_LINES
 	for (; size >= KM_CACHE_LINE; size -= KM_CACHE_LINE) {
 		if (size > KM_SHARED_AHEAD)
 			km_prefetch_own((const unsigned char *)to + KM_SHARED_AHEAD);
@@ -132,6 +133,7 @@ static inline void km_shared_write(_Atomic uint64_t *to, const void *from, uint6
 		to += 8;
 		bytes += KM_CACHE_LINE;
 	}
+#endif
 	for (; size >= 8; size -= 8, bytes += 8)
 		km_store(U6, relaxed, to++, km_shared_load_word(bytes));
 	if (size > 0) {
@@ -148,6 +150,7 @@ static inline void km_shared_copy(void *to, const _Atomic uint64_t *from, uint64
 
 	for (uint64_t i = KM_CACHE_LINE; i < size && i < KM_SHARED_AHEAD; i += KM_CACHE_LINE)
 		km_prefetch_read((const unsigned char *)from + i);
+#ifdef KM_MOVES_LINES
 	for (; size >= KM_CACHE_LINE; size -= KM_CACHE_LINE) {
 		if (size > KM_SHARED_AHEAD)
 			km_prefetch_read((const unsigned char *)from + KM_SHARED_AHEAD);
@@ -155,6 +158,7 @@ static inline void km_shared_copy(void *to, const _Atomic uint64_t *from, uint64
 		from += 8;
 		bytes += KM_CACHE_LINE;
 	}
+#endif
 	for (; size >= 8; size -= 8, bytes += 8)
 		km_shared_store_word(bytes, km_load(U6, relaxed, from++));
 	if (size > 0) {
