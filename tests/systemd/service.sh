@@ -1,10 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The installed service under a real systemd: activation, who may connect, no privileges, the journal, restart, kill, watchdog,
-# upgrade and a typo under traffic, reload, stop, the wrong socket, a user's own broker. usage: service.sh SOURCE_ROOT TRAFFIC_PROGRAM
+# upgrade and a typo under traffic, a slow start and one that hangs, reload, stop, the wrong socket, a user's own broker.
+# usage: service.sh SOURCE_ROOT TRAFFIC_PROGRAM SLOW_LIBRARY
 set -eu
 source=$1
 traffic=$2
+slow=$3
 . "$(dirname "$0")/machine.sh"
 
 fail() {
@@ -34,6 +36,12 @@ is() {
 	[ "$(property "$1")" = "$2" ]
 }
 
+# said TEXT: by the service, or by the manager about it
+said() {
+	machine journalctl --sync
+	machine journalctl -u kickmsgd.service --no-pager | grep -q "$1"
+}
+
 is_new() {
 	local pid
 
@@ -45,6 +53,7 @@ trap machine_stop EXIT
 machine_boot
 root=/proc/$machine_init/root
 cp "$traffic" "$root/run/traffic"
+cp "$slow" "$root/run/slow.so"
 
 echo "== install, as the README says"
 mkdir "$root/run/source"
@@ -179,15 +188,46 @@ cat "$machine_dir.traffic" "$machine_dir.traffic2"
 until_it "descriptors of the gone are kept" is NFileDescriptorStore 2
 rm -f "$machine_dir.traffic" "$machine_dir.traffic2"
 
+echo "== a start that takes longer than it may asks for more, one that hangs is ended"
+rm "$root/run/systemd/system/kickmsgd.service.d/watchdog.conf"
+# slow_start TIMEOUT USEC: what a start may take, and each mapping takes
+slow_start() {
+	printf '[Service]\nTimeoutStartSec=%s\nEnvironment=LD_PRELOAD=/run/slow.so SLOW_USEC=%s\n' "$1" "$2" \
+		>"$root/run/systemd/system/kickmsgd.service.d/slow.conf"
+	machine systemctl daemon-reload
+}
+machine /run/traffic topics 200 >"$machine_dir.traffic" 2>&1 &
+client=$!
+until_it "the client isn't ready" grep -q ready "$machine_dir.traffic"
+slow_start 2s 20000
+machine systemctl reset-failed kickmsgd.service
+machine systemctl restart kickmsgd.service || fail "a slow start was ended"
+took=$((($(property ActiveEnterTimestampMonotonic) - $(property ExecMainStartTimestampMonotonic)) / 1000))
+echo "a start that may take 2000 ms took $took ms"
+[ "$took" -gt 3000 ] || fail "the slow start was too fast to show anything"
+is NRestarts 0 || fail "a slow start was begun anew"
+slow_start 1s 600000000
+machine systemctl restart kickmsgd.service 2>/dev/null && fail "a start that hangs succeeds"
+ended_twice() {
+	[ "$(property NRestarts)" -ge 2 ]
+}
+until_it "a start that hangs isn't ended and begun anew" ended_twice
+said "start operation timed out" || fail "a start that hangs wasn't ended for that"
+slow_start 1s 0
+until_it "it doesn't begin when it could" is ActiveState active
+rm "$root/run/systemd/system/kickmsgd.service.d/slow.conf"
+machine systemctl daemon-reload
+[ "$(property NFileDescriptorStore)" -gt 400 ] || fail "the topics' descriptors are gone"
+machine pkill -TERM -x traffic
+wait "$client" || fail "a client saw an error: $(cat "$machine_dir.traffic")"
+cat "$machine_dir.traffic"
+rm "$machine_dir.traffic"
+
 echo "== reload"
 pid=$(property MainPID)
 mkdir -p "$root/etc/kickmsg/kickmsgd.conf.d"
 printf '[limits]\ntopics = 7\n' >"$root/etc/kickmsg/kickmsgd.conf.d/50-test.conf"
 machine systemctl reload kickmsgd.service || fail "no reload"
-said() {
-	machine journalctl --sync
-	machine journalctl -u kickmsgd.service --no-pager | grep -q "$1"
-}
 until_it "the config wasn't read again" said "the config was read again"
 printf '[limits]\ntopicz = 7\n' >"$root/etc/kickmsg/kickmsgd.conf.d/50-test.conf"
 machine systemctl reload kickmsgd.service || fail "no reload"

@@ -4,10 +4,12 @@
  * until SIGTERM. Any error ends it with status 1 and a word.
  *
  *   traffic [once]
+ *   traffic topics COUNT      holds so many more topics meanwhile
  *   traffic refused COUNT     asks so often for what there can't be
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,8 +52,21 @@ static void be_refused(unsigned long count)
 	kickmsg_client_free(client);
 }
 
+/* Topics that there are for as long as the client. */
+static void hold(struct kickmsg_client *client, unsigned long count)
+{
+	struct kickmsg_publisher *publisher;
+	char name[32];
+
+	while (count-- > 0) {
+		snprintf(name, sizeof name, "held%d.%lu", (int)getpid(), count);
+		must(kickmsg_advertise(client, name, NULL, &publisher), "hold");
+	}
+}
+
 int main(int argc, char **argv)
 {
+	bool once = argc > 1 && strcmp(argv[1], "once") == 0;
 	char name[32]; /* its own: what it gets is what it sent */
 	struct kickmsg_topic_ref ref = { .name = name };
 	struct kickmsg_topic_info info;
@@ -70,6 +85,8 @@ int main(int argc, char **argv)
 	must(kickmsg_client_new(NULL, &client), "connect");
 	must(kickmsg_advertise_or_join(client, name, NULL, &publisher), "advertise");
 	must(kickmsg_subscribe(client, name, NULL, &subscriber), "subscribe");
+	if (argc > 2)
+		hold(client, strtoul(argv[2], NULL, 10));
 	puts("ready");
 	fflush(stdout);
 	do {
@@ -91,7 +108,7 @@ int main(int argc, char **argv)
 			     before.tv_nsec;
 		longest_ns = ns > longest_ns ? ns : longest_ns;
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-	} while (!ending && argc < 2);
+	} while (!ending && !once);
 	printf("%lu messages, %lu calls, the longest took %.1f ms, lost %llu\n", messages, calls,
 		(double)longest_ns / 1e6, (unsigned long long)kickmsg_subscriber_lost(subscriber));
 	must(kickmsg_subscriber_lost(subscriber) == 0 ? 0 : -EPROTO, "lost");
