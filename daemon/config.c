@@ -2,12 +2,15 @@
 /* The config file: see config.h for what may be in it. A key that isn't known is an error, so that
  * a misspelt limit isn't taken for one. */
 #include <errno.h>
+#include <fcntl.h>
 #include <ini.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <syslog.h>
 
 #include "cleanup.h"
@@ -291,23 +294,26 @@ static void begin_line(struct parser *parser, char *line)
 	*end = ']';
 }
 
-/* Counts lines as inih reads them, so that an error has its line. */
+/* Counts lines as inih reads them, so that an error has its line. A 0 would hide what stands behind it:
+ * a file that a crash of the machine left full of them says nothing else. */
 static char *read_line(char *ret, int size, void *userdata)
 {
 	struct parser *parser = userdata;
+	int len = 0, c;
 
-	if (!fgets(ret, size, parser->file))
-		return NULL;
 	parser->line++;
-	size_t len = strlen(ret);
-	if (len + 1 == (size_t)size && ret[len - 1] != '\n') {
-		int c;
-
-		wrong(parser, "longer than %d bytes", size - 2);
-		do
-			c = getc(parser->file);
-		while (c != EOF && c != '\n');
+	while ((c = getc(parser->file)) != EOF && c != '\n') {
+		if (c == 0)
+			wrong(parser, "has a byte 0");
+		else if (len < size - 2)
+			ret[len++] = (char)c;
+		else
+			wrong(parser, "longer than %d bytes", size - 2);
 	}
+	if (c == EOF && len == 0)
+		return NULL;
+	ret[len++] = '\n';
+	ret[len] = '\0';
 	begin_line(parser, ret);
 	return ret;
 }
@@ -318,16 +324,43 @@ static void close_file(FILE **file)
 		fclose(*file);
 }
 
+/* A pipe would be waited for, and some devices never end. */
+static int open_file(const char *path, FILE **ret, char *ret_text, size_t size)
+{
+	_cleanup_(km_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+	int r = 0;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		r = -errno;
+	else if (S_ISDIR(st.st_mode))
+		r = -EISDIR;
+	if (r == 0 && !S_ISREG(st.st_mode) &&
+		!(S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))) {
+		snprintf(ret_text, size, "%s: neither a file nor /dev/null", path);
+		return -EINVAL;
+	}
+	*ret = r == 0 ? fdopen(fd, "r") : NULL;
+	if (*ret)
+		km_steal_fd(fd);
+	else if (r == 0)
+		r = -errno;
+	if (r < 0)
+		snprintf(ret_text, size, "%s: %s", path, strerror(-r));
+	return r;
+}
+
 int km_config_load(struct km_config *config, const char *path, char *ret_text, size_t size)
 {
-	_cleanup_(close_file) FILE *file = fopen(path, "re");
-	struct km_config_file *known = file ? malloc(sizeof *known + strlen(path) + 1) : NULL;
+	_cleanup_(close_file) FILE *file = NULL;
+	int r = open_file(path, &file, ret_text, size);
 
-	if (!known) {
-		int r = file ? -ENOMEM : -errno;
-
-		snprintf(ret_text, size, "%s: %s", path, strerror(-r));
+	if (r < 0)
 		return r;
+	struct km_config_file *known = malloc(sizeof *known + strlen(path) + 1);
+	if (!known) {
+		snprintf(ret_text, size, "%s: %s", path, strerror(ENOMEM));
+		return -ENOMEM;
 	}
 	known->next = config->files;
 	config->files = known;
@@ -336,8 +369,7 @@ int km_config_load(struct km_config *config, const char *path, char *ret_text, s
 	errno = 0;
 	int first = ini_parse_stream(read_line, &parser, on_pair, &parser);
 	if (ferror(file)) {
-		int r = errno ? -errno : -EIO;
-
+		r = errno ? -errno : -EIO;
 		snprintf(ret_text, size, "%s: %s", path, strerror(-r));
 		return r;
 	}

@@ -119,6 +119,10 @@ static int load_folders(struct km_config *config, const char *root,
 {
 	_cleanup_(free_drop_ins) struct drop_ins *drop_ins = calloc(1, sizeof *drop_ins);
 	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s/.", root);
+	if (*root && access(path, F_OK) < 0)
+		return fail(ret_text, size, root, -errno);
 	int r = drop_ins ? load_main(config, root, on_file, ret_text, size)
 			 : fail(ret_text, size, "config", -ENOMEM);
 

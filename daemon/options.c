@@ -85,6 +85,8 @@ static enum km_options_result parse(
 	}
 	if (optind < argc)
 		return wrong("unexpected argument: ", argv[optind]);
+	if (ret->file && !*ret->file)
+		return wrong("--config: an empty path", "");
 	if (ret->socket && !*ret->socket)
 		return wrong("--socket: an empty path", "");
 	if (ret->socket && strlen(ret->socket) >= KM_SOCKET_PATH_SIZE)

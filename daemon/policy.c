@@ -119,6 +119,14 @@ int km_policy_add(struct km_policy *policy, const char *pattern, char *ret_text,
 		return -ENOMEM;
 	}
 	policy->rules = rules;
+	/* only a mailbox has a ':', and behind its prefix */
+	size_t colon = strcspn(pattern, ":/");
+	if (pattern[colon] == ':') {
+		snprintf(ret_text, size,
+			"[topic PATTERN]: '%.*s:' is not topic:, channel: or mailbox:",
+			(int)(colon < 100 ? colon : 100), pattern);
+		return -EINVAL;
+	}
 	if (copy_pattern(&rule, pattern) < 0) {
 		snprintf(ret_text, size,
 			"[topic PATTERN]: '%.100s' is not * or PREFIX/NAME of letters, digits, "

@@ -122,6 +122,55 @@ START_TEST(check_names_file_and_line)
 }
 END_TEST
 
+/* What can't be a config's file, or was one before the machine crashed. The check ends. */
+START_TEST(what_is_no_file_is_refused_and_not_waited_for)
+{
+	const char *argv[] = { program(), "--config", root, "--check-config", NULL };
+	char path[256];
+
+	write_file("/etc/kickmsg/kickmsgd.conf.d/10-a.conf", "[limits]\n");
+	snprintf(path, sizeof path, "%s/etc/kickmsg/kickmsgd.conf.d/20-b.conf", root);
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	ck_assert_int_eq(check_config(), 1);
+	ck_assert_msg(place_of("20-b.conf: neither a file nor /dev/null") >= 0, "%s", output);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(symlink("/dev/zero", path), 0);
+	ck_assert_int_eq(check_config(), 1);
+	ck_assert_msg(place_of("20-b.conf: neither a file nor /dev/null") >= 0, "%s", output);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	ck_assert_int_eq(check_config(), 1);
+	ck_assert_msg(place_of("20-b.conf: Is a directory") >= 0, "%s", output);
+	ck_assert_int_eq(rmdir(path), 0);
+	write_file("/etc/kickmsg/kickmsgd.conf.d/20-b.conf", "[limits]\nclients = 7");
+	ck_assert_int_eq(truncate(path, 40), 0); /* the rest is 0 */
+	ck_assert_int_eq(check_config(), 1);
+	ck_assert_msg(place_of("20-b.conf:2: has a byte 0") >= 0, "%s", output);
+	/* the folder itself */
+	ck_assert_int_eq(test_run(argv, output, sizeof output), 1);
+	ck_assert_msg(place_of(": Is a directory") >= 0, "%s", output);
+	argv[1] = "--config-root";
+	argv[2] = path;
+	ck_assert_int_eq(test_run(argv, output, sizeof output), 1);
+	ck_assert_msg(place_of("20-b.conf: Not a directory") >= 0, "%s", output);
+}
+END_TEST
+
+START_TEST(lines_are_whole_or_refused)
+{
+	char text[512] = "[limits]\nclients = 7 ;";
+	size_t line = strlen("[limits]\n");
+
+	memset(text + strlen(text), 'x', 198 - (strlen(text) - line));
+	write_file("/etc/kickmsg/kickmsgd.conf", text); /* the longest, and no newline */
+	ck_assert_msg(check_config() == 0, "%s", output);
+	strcat(text, "x\n");
+	write_file("/etc/kickmsg/kickmsgd.conf", text);
+	ck_assert_int_eq(check_config(), 1);
+	ck_assert_msg(place_of("kickmsgd.conf:2: longer than 198 bytes") >= 0, "%s", output);
+}
+END_TEST
+
 static void rewrite_config(const char *text)
 {
 	FILE *file = fopen(broker.config, "we");
@@ -164,6 +213,7 @@ int main(void)
 	const TTest *tests[] = { no_file_at_all_is_fine,
 		drop_ins_are_read_by_name_and_etc_goes_over_run_over_lib,
 		null_link_and_empty_file_mask, check_names_file_and_line,
+		what_is_no_file_is_refused_and_not_waited_for, lines_are_whole_or_refused,
 		reload_counts_whole_or_not_at_all };
 
 	/* each with a folder that this process removes, whatever becomes of the test's */

@@ -170,6 +170,7 @@ static const struct {
 	{ "surplus", NULL, 2, "surplus" },
 	{ "--socket", NULL, 2, "socket" },
 	{ "--socket", "", 2, "empty" },
+	{ "--config", "", 2, "empty" },
 	{ "--config-root", NULL, 2, "config-root" },
 	{ "--socket",
 		"/tmp/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"

@@ -80,6 +80,8 @@ static const struct {
 	{ "[topic a/b{c}]\n", 1, "'a/b{c}' is not" },
 	{ "[topic a/[bc]\n", 1, "'a/[bc' is not" },
 	{ "[topic a/\xc3\xa9]\n", 1, "is not" },
+	{ "[topic chanel:a/b]\npublish = none\n", 1, "'chanel:' is not topic:, channel: or" },
+	{ "[topic :a/b]\npublish = none\n", 1, "':' is not topic:, channel: or" },
 	{ "[topics a/b]\npublish = none\n", 1, "no section [topics a/b]" },
 	{ "[limitz]\n", 1, "no section [limitz]" },
 	{ "[topic a/b] publish = none\n", 1, "behind the section" },
