@@ -73,6 +73,8 @@ void km_lifetime_sweep(struct km_broker *broker)
 			continue;
 		/* who observes it learns that it has ended; nobody else has it any more */
 		km_store(L3, seq_cst, &topic->region.header->live, KM_LIVE_QUARANTINED);
+		/* not said at the broker's end: the next one may have it still */
+		km_log(LOG_INFO | KM_EVENT_TOPIC_FREED, NULL, topic, "topic freed");
 		km_topic_free(topic);
 	}
 }

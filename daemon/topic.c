@@ -261,7 +261,6 @@ void km_topic_free(struct km_topic *topic)
 {
 	struct km_broker *broker = topic->broker;
 
-	km_log(LOG_INFO | KM_EVENT_TOPIC_FREED, NULL, topic, "topic freed");
 	if (broker->health_next == topic)
 		broker->health_next = TAILQ_NEXT(topic, in_all);
 	if (broker->list_next == topic)

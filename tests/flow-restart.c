@@ -118,7 +118,11 @@ START_TEST(restart_nobody_notices)
 	}
 	ck_assert_int_eq(kickmsg_advertise(client, "another", NULL, &other), 0);
 	ck_assert_uint_gt(info_of("another").id, before.id);
+	/* a topic is said to be gone when it is */
+	ck_assert(!test_manager_logged(&manager, "topic freed"));
 	kickmsg_publisher_free(other);
+	ck_assert(test_wait_until(
+		test_manager_logged(&manager, "topic freed topic=/kickmsg_another"), 10000));
 	kickmsg_publisher_free(publisher);
 	kickmsg_subscriber_free(subscriber);
 	teardown();
