@@ -83,7 +83,7 @@ int km_segment_reopen(int fd, int flags, int *ret_fd)
 	return 0;
 }
 
-int km_segment_map(int fd, uint64_t size, int prot, void **ret)
+int km_segment_check(int fd, uint64_t size)
 {
 	struct stat st;
 
@@ -94,13 +94,20 @@ int km_segment_map(int fd, uint64_t size, int prot, void **ret)
 	if (size == 0 || st.st_size < 0 || (uint64_t)st.st_size < size || seals < 0 ||
 		!(seals & F_SEAL_SHRINK))
 		return -EPROTO;
+	return 0;
+}
 
+int km_segment_map(int fd, uint64_t size, int prot, void **ret)
+{
+	int r = km_segment_check(fd, size);
+
+	if (r < 0)
+		return r;
 	void *memory = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
 	if (memory == MAP_FAILED)
 		return -errno;
 	if (madvise(memory, size, MADV_DONTFORK) < 0) {
-		int r = -errno;
-
+		r = -errno;
 		munmap(memory, size);
 		return r;
 	}

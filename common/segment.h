@@ -23,8 +23,10 @@ int km_segment_create(const char *name, uint64_t size, int *ret_fd);
  * those of open(2). */
 int km_segment_reopen(int fd, int flags, int *ret_fd);
 
-/* Checks that `fd` is a memfd of at least `size` bytes that can't shrink, and maps it. `prot` as
- * mmap(2). Errors: -EPROTO not such a segment; -ENOMEM; -EACCES. */
+/* Is `fd` a memfd of at least `size` bytes that can't shrink? Errors: -EPROTO no. */
+int km_segment_check(int fd, uint64_t size);
+
+/* The same check, and maps it. `prot` as mmap(2). Errors: -EPROTO as above; -ENOMEM; -EACCES. */
 int km_segment_map(int fd, uint64_t size, int prot, void **ret);
 
 /* Takes a null pointer. */

@@ -91,11 +91,11 @@ static struct timeval health_interval(const struct km_config *config)
 	return (struct timeval){ ms / 1000, ms % 1000 * 1000 };
 }
 
-/* A topic takes two descriptors, a client three and one for each 16 KiB of records. More than the
+/* A topic takes two descriptors or three, a client three and one for each 16 KiB of records. More than the
  * hard limit only the privileged get. */
 static void raise_descriptor_limit(const struct km_config *config)
 {
-	uint64_t needed = 2 * config->total[KM_TOPICS].value + 4 * config->total[KM_CLIENTS].value +
+	uint64_t needed = 3 * config->total[KM_TOPICS].value + 4 * config->total[KM_CLIENTS].value +
 			  64;
 	struct rlimit limit, wanted;
 
@@ -170,6 +170,14 @@ static int open_reconcile_lock(struct km_broker *broker)
 
 	/* that of the broker before this one, should it still run, half dead */
 	broker->reconcile_memfd = km_store_take(&broker->store, KM_STORE_LOCK, 0, 0);
+	if (broker->reconcile_memfd >= 0 && km_segment_check(broker->reconcile_memfd, 1) < 0) {
+		km_log(LOG_WARNING | KM_EVENT_FOREIGN_DESCRIPTOR, NULL, NULL,
+			"descriptor '%c' from the service manager is no memory of a broker: closed",
+			KM_STORE_LOCK);
+		broker->reconcile_memfd = km_close(broker->reconcile_memfd);
+		km_store_remove(&broker->store, KM_STORE_LOCK, 0, 0);
+		km_store_flush(&broker->store);
+	}
 	if (broker->reconcile_memfd < 0) {
 		r = km_segment_create("kickmsgd-reconcile", 4096, &broker->reconcile_memfd);
 		if (r == 0)

@@ -11,6 +11,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "atomic.h"
 #include "cleanup.h"
@@ -47,6 +50,28 @@ static bool session_is_good(const struct km_kept_session *kept)
 	       is_text(kept->raw_prefix, sizeof kept->raw_prefix);
 }
 
+const char *km_restore_reason(int error)
+{
+	if (error == -ENOENT)
+		return "the service manager kept too little (FileDescriptorStoreMax=)";
+	if (error == -EPROTO)
+		return "its record or a descriptor of it is not what it should be";
+	return strerror(-error);
+}
+
+/* What else becomes readable isn't a death. */
+static bool is_pidfd(int fd)
+{
+	return syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0) == 0 || errno != EBADF;
+}
+
+static bool is_socket(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
 /* Its descriptors. Errors: -ENOENT one is missing; -EPROTO, -ENOMEM. */
 static int take_session_fds(struct km_session *session, const struct km_kept_session *kept)
 {
@@ -61,6 +86,9 @@ static int take_session_fds(struct km_session *session, const struct km_kept_ses
 		return -ENOENT;
 	if (kept->state != KM_SESSION_DEAD && session->pidfd < 0)
 		return -ENOENT;
+	if ((session->socket >= 0 && !is_socket(session->socket)) ||
+		(session->pidfd >= 0 && !is_pidfd(session->pidfd)))
+		return -EPROTO;
 	for (uint32_t i = 0; i < kept->segment_count; i++) {
 		int fd = km_store_take(store, KM_STORE_SEGMENT, kept->id, i);
 		int r = fd < 0 ? -ENOENT : km_session_restore_memory(session, fd);
@@ -116,9 +144,7 @@ static struct km_session *restore_session(
 		return session;
 	}
 	km_log(LOG_ERR | KM_EVENT_NOT_TAKEN_BACK, session, NULL,
-		"can't be taken back, it has to connect anew: %s",
-		r == -ENOENT ? "the service manager kept too little (FileDescriptorStoreMax=)"
-			     : strerror(-r));
+		"can't be taken back, it has to connect anew: %s", km_restore_reason(r));
 	for (uint32_t i = 0; session && i < kept->segment_count; i++)
 		km_store_remove(&broker->store, KM_STORE_SEGMENT, kept->id, i);
 	if (session)

@@ -11,6 +11,9 @@
  */
 void km_restore(struct km_broker *broker);
 
+/* Why something can't be taken back, in words. */
+const char *km_restore_reason(int error);
+
 /* restore_topic.c: one record each, at its place in the state. What can't be taken back is dropped
  * from the state and logged; a member's loss is its topic's. */
 struct km_topic *km_restore_topic(

@@ -76,6 +76,10 @@ static int take_topic(struct km_topic *topic, const struct km_kept_topic *kept)
 	bool has_bell = km_geometry_bell_size(&kept->geometry) > 0;
 	if (topic->control_fd < 0 || topic->payload_fd < 0 || has_bell != (topic->bell_fd >= 0))
 		return -ENOENT;
+	/* mapped by clients alone */
+	r = km_segment_check(topic->payload_fd, km_geometry_payload_size(&kept->geometry));
+	if (r < 0)
+		return r;
 	r = km_name_region_of(key->kind, key->prefix, key->owner, key->name, topic->region_name,
 		sizeof topic->region_name);
 	if (r < 0)
@@ -133,8 +137,7 @@ struct km_topic *km_restore_topic(
 	}
 	km_log(LOG_ERR | KM_EVENT_NOT_TAKEN_BACK, NULL, NULL,
 		"topic '%.*s' can't be taken back: %s", KM_NAME_SIZE - 1, kept->key.name,
-		r == -ENOENT ? "the service manager kept too little (FileDescriptorStoreMax=)"
-			     : strerror(-r));
+		km_restore_reason(r));
 	km_state_drop(broker->state, KM_STATE_TOPICS, &place);
 	km_store_remove(&broker->store, KM_STORE_CONTROL, kept->id, 0);
 	km_store_remove(&broker->store, KM_STORE_PAYLOAD, kept->id, 0);

@@ -5,11 +5,13 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -410,6 +412,81 @@ START_TEST(restart_foreign_and_double_descriptors_are_closed)
 }
 END_TEST
 
+#define WRONG_KINDS 7
+#define SOCKET_KIND 5
+
+/* A descriptor that isn't what its name says. */
+static int wrong_descriptor(int kind)
+{
+	int pair[2] = { -1, -1 };
+
+	switch (kind) {
+	case 0:
+		pair[0] = memfd_create("empty", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		break;
+	case 1:
+		pair[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
+		break;
+	case 2:
+		pair[0] = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		break;
+	case 3:
+		pair[0] = epoll_create1(EPOLL_CLOEXEC);
+		break;
+	case 4:
+		ck_assert_int_eq(pipe2(pair, O_CLOEXEC), 0);
+		break;
+	case SOCKET_KIND:
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+		break;
+	default: /* as large as any, and it could shrink under who maps it */
+		pair[0] = memfd_create("large", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		ck_assert_int_eq(ftruncate(pair[0], 1 << 30), 0);
+	}
+	close(pair[1]); /* a pipe that has ended, as who has died looks */
+	ck_assert_int_ge(pair[0], 0);
+	return pair[0];
+}
+
+/* The index is the kind. Whatever is wrong with one of them, a broker starts and serves the rest. */
+START_TEST(restart_descriptors_of_the_wrong_kind_cost_only_their_own)
+{
+	static const char *const names[] = { "S", "R", "c1", "p1", "b1", "m1.0", "s1", "d1" };
+	static const char topic[] = "topic 'topic' can't be taken back: its record or a descriptor";
+	static const char session[] = "can't be taken back, it has to connect anew: its record or";
+	static const char *const says[] = { "the state of the broker before is refused: it is ",
+		"descriptor 'R' from the service manager is no memory of a broker", topic, topic,
+		topic, session, session, session };
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		struct kickmsg_client *other;
+		struct kickmsg_publisher *theirs;
+
+		/* a socket in a socket's place is a connection that is broken */
+		if (names[i][0] == 's' && _i == SOCKET_KIND)
+			continue;
+		setup_with(names[i][0] == 'b' ? KICKMSG_TRANSPORT_SHARED : KICKMSG_TRANSPORT_RINGS);
+		ck_assert_int_eq(kickmsg_client_new(NULL, &other), 0);
+		ck_assert_int_eq(kickmsg_advertise(other, "theirs", NULL, &theirs), 0);
+		test_manager_kill(&manager, SIGKILL);
+		test_manager_forget(&manager, names[i]);
+		test_manager_keep(&manager, names[i], wrong_descriptor(_i));
+		test_manager_resume(&manager);
+		/* nothing of libevent's or the library's own, without a level */
+		ck_assert_msg(!test_manager_logged(&manager, "\n["), "%s of kind %d", names[i], _i);
+		ck_assert_msg(test_manager_logged(&manager, says[i]), "%s of kind %d: no '%s'",
+			names[i], _i, says[i]);
+		/* at the latest when it comes back by itself */
+		ck_assert(test_wait_until(kickmsg_send(theirs, "x", 1) == 1, 10000));
+		kickmsg_publisher_free(theirs);
+		ck_assert_int_eq(kickmsg_advertise(other, "theirs", NULL, &theirs), 0);
+		ck_assert_int_eq(kickmsg_send(theirs, "x", 1), 1);
+		kickmsg_client_free(other);
+		teardown();
+	}
+}
+END_TEST
+
 static bool status_is(const char *text)
 {
 	pthread_mutex_lock(&manager.lock);
@@ -459,6 +536,8 @@ int main(void)
 		(int)(sizeof versions / sizeof versions[0]));
 	tcase_add_test(tcase, restart_state_spoilt_anywhere_never_crashes);
 	tcase_add_test(tcase, restart_missing_descriptors_cost_only_their_own);
+	tcase_add_loop_test(
+		tcase, restart_descriptors_of_the_wrong_kind_cost_only_their_own, 0, WRONG_KINDS);
 	tcase_add_test(tcase, manager_is_told);
 	tcase_add_test(tcase, restart_foreign_and_double_descriptors_are_closed);
 	suite_add_tcase(suite, tcase);
