@@ -28,16 +28,21 @@ static struct kickmsg_client *client;
 static struct kickmsg_publisher *publisher;
 static struct kickmsg_subscriber *subscriber;
 
-static void setup_with(uint32_t transport)
+static void start(const char *broker_config, uint32_t transport)
 {
 	struct kickmsg_topic_config config;
 
 	kickmsg_topic_config_init(&config);
 	config.transport = transport;
-	test_manager_start(&manager, NULL);
+	test_manager_start(&manager, broker_config);
 	ck_assert_int_eq(kickmsg_client_new(NULL, &client), 0);
 	ck_assert_int_eq(kickmsg_advertise(client, "topic", &config, &publisher), 0);
 	ck_assert_int_eq(kickmsg_subscribe(client, "topic", NULL, &subscriber), 0);
+}
+
+static void setup_with(uint32_t transport)
+{
+	start(NULL, transport);
 }
 
 static void setup(void)
@@ -364,6 +369,83 @@ START_TEST(restart_state_spoilt_anywhere_never_crashes)
 }
 END_TEST
 
+/* The state's records from `at` on, wherever there are some: its head (state.c), and its content. */
+struct state_record {
+	uint32_t used, size;
+	uint64_t checksum;
+	unsigned char content[];
+};
+
+#define RECORD_USED   UINT32_C(0x44455355)
+#define TABLES_OFFSET (4096 + (16 << 20))
+
+/* Changes a byte or a word of a record, whose checksum is right for that. */
+static void change_record(struct state_record *record, uint64_t random)
+{
+	static const uint64_t values[] = { 0, 1, 2, 255, UINT16_MAX, UINT32_MAX, UINT64_MAX,
+		INT64_MAX };
+	uint64_t value = values[random >> 8 & 7];
+	size_t size = (size_t)1 << (random >> 16 & 3), at = (random >> 24) % record->size;
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	at -= at % size;
+	if (at + size > record->size)
+		return;
+	memcpy(record->content + at, &value, size);
+	for (size_t i = 0; i < record->size; i++)
+		hash = (hash ^ record->content[i]) * UINT64_C(0x100000001b3);
+	record->checksum = hash;
+}
+
+/* A state as nobody can have written it, and no checksum tells. The next broker serves, whatever it
+ * makes of that, and so does the one after it. */
+START_TEST(restart_state_that_cant_be_never_crashes)
+{
+	uint64_t random = 88172645463325252u * (uint64_t)(_i + 1);
+	unsigned changed = 0;
+
+	start("[recovery]\ninterval = 1\n", (uint32_t)_i);
+	for (int round = 0; round < 60; round++) {
+		struct kickmsg_topic_ref ref = { .name = "topic" };
+		struct kickmsg_topic_stats stats;
+		struct kickmsg_client *fresh;
+		struct kickmsg_publisher *anew;
+		struct stat st;
+
+		ck_assert_int_eq(kickmsg_client_new(NULL, &fresh), 0);
+		kickmsg_topic_stats(fresh, &ref, &stats); /* if that is there still */
+		ck_assert_int_eq(kickmsg_advertise_or_join(fresh, "fresh", NULL, &anew), 0);
+		test_manager_kill(&manager, SIGKILL);
+		int fd = test_manager_find(&manager, "S");
+		ck_assert_int_eq(fstat(fd, &st), 0);
+		unsigned char *memory = mmap(
+			NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		ck_assert_ptr_ne(memory, MAP_FAILED);
+		for (off_t at = lseek(fd, TABLES_OFFSET, SEEK_DATA), end; at >= 0;
+			at = lseek(fd, end, SEEK_DATA)) {
+			end = lseek(fd, at, SEEK_HOLE);
+			for (; at < end; at += 8) {
+				struct state_record *record = (void *)(memory + at);
+
+				if (record->used != RECORD_USED || record->size > 4096)
+					continue;
+				random = random * 6364136223846793005u + 1442695040888963407u;
+				if (random >> 60 > 3)
+					continue;
+				change_record(record, random >> 8);
+				changed++;
+			}
+		}
+		munmap(memory, (size_t)st.st_size);
+		test_manager_resume(&manager);
+		kickmsg_client_free(fresh);
+	}
+	ck_assert_uint_gt(changed, 30);
+	kickmsg_client_free(client);
+	ck_assert_int_eq(test_manager_stop(&manager), 0);
+}
+END_TEST
+
 START_TEST(restart_missing_descriptors_cost_only_their_own)
 {
 	static const char *const lost[] = { "c1", "p1", "m1.0", "s1", "d1", "b1" };
@@ -535,6 +617,8 @@ int main(void)
 	tcase_add_loop_test(tcase, restart_state_of_another_version_is_refused, 0,
 		(int)(sizeof versions / sizeof versions[0]));
 	tcase_add_test(tcase, restart_state_spoilt_anywhere_never_crashes);
+	tcase_add_loop_test(tcase, restart_state_that_cant_be_never_crashes,
+		KICKMSG_TRANSPORT_RINGS, KICKMSG_TRANSPORT_SHARED + 1);
 	tcase_add_test(tcase, restart_missing_descriptors_cost_only_their_own);
 	tcase_add_loop_test(
 		tcase, restart_descriptors_of_the_wrong_kind_cost_only_their_own, 0, WRONG_KINDS);
