@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ctl.h"
 #include "name.h"
@@ -104,17 +105,33 @@ static int run(struct ctl *ctl, const struct command *command)
 	return ctl_watch(ctl, topic);
 }
 
-/* Says where no broker could be reached: a path that somebody gave may be the wrong one. */
+#define SYSTEM_SOCKET "/run/kickmsg/kickmsgd.sock"
+
+/* Says where no broker could be reached, and what to do: a path may be the wrong one. */
 static void print_unreachable(struct ctl *ctl, const char *socket, int error)
 {
-	bool absent = error == -ENOENT || error == -ECONNREFUSED;
-	char text[256];
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	char path[128] = SYSTEM_SOCKET, text[256];
 
 	if (!socket)
 		socket = getenv("KICKMSG_SOCKET");
-	snprintf(text, sizeof text, "%s %s",
-		absent ? "there is no broker at" : "can't connect to the broker at",
-		socket ? socket : "its default socket");
+	if (!socket && geteuid() != 0 && runtime)
+		snprintf(path, sizeof path, "%s/kickmsg/kickmsgd.sock", runtime);
+	if (!socket)
+		socket = path;
+	bool other = strcmp(socket, SYSTEM_SOCKET) != 0 && access(SYSTEM_SOCKET, F_OK) == 0;
+	if (error == -ENOENT || error == -ECONNREFUSED)
+		snprintf(text, sizeof text, "there is no broker at %s; %s", socket,
+			other ? "the system's is at " SYSTEM_SOCKET " (--socket, KICKMSG_SOCKET)"
+			      : "start kickmsgd, or say where it is (--socket, KICKMSG_SOCKET)");
+	else if (error == -EACCES || error == -EPERM)
+		snprintf(text, sizeof text,
+			"may not connect to the broker at %s: its socket's group may (kickmsg, for "
+			"who has logged in as a member of it)",
+			socket);
+	else
+		snprintf(text, sizeof text, "can't connect to the broker at %s: %s", socket,
+			kickmsg_strerror(error));
 	print_error(ctl, NULL, error, text);
 }
 

@@ -137,8 +137,8 @@ void print_error(
 		km_name_printable(topic->name, name, sizeof name);
 	if (text)
 		km_name_printable(text, why, sizeof why);
-	fprintf(stderr, "kickmsgctl: %s%s%s%s%s\n", name, topic ? ": " : "", why, *why ? ": " : "",
-		kickmsg_strerror(error));
+	fprintf(stderr, "kickmsgctl: %s%s%s\n", name, topic ? ": " : "",
+		*why ? why : kickmsg_strerror(error));
 	if (!ctl->json)
 		return;
 	struct json_object *object = json_new_entry(ctl, topic);

@@ -312,7 +312,7 @@ START_TEST(unlink_takes_the_name_and_leaves_the_traffic)
 	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
 		expect(0, verbs[i], NULL);
 	expect(1, "unlink", "t", NULL);
-	says("no such");
+	says("there is no topic");
 
 	ck_assert_int_eq(kickmsg_send(publisher, "y", 1), 1);
 	ck_assert_int_eq(kickmsg_try_receive(subscriber, &sample), 0);

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What kickmsgctl says where there is nothing to see, and to those who use it wrongly. */
+#include <grp.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
 #include "support/ctl.h"
 
 START_TEST(watch_of_nothing_is_still_a_document)
@@ -9,7 +13,7 @@ START_TEST(watch_of_nothing_is_still_a_document)
 	json_object_put(json(0, "list", NULL));
 	json_object_put(json(0, "stats", NULL));
 	expect(1, "watch", "-i", "0.01", "-n", "1", "t", NULL);
-	says("no such");
+	says("there is no topic '");
 	json_object_put(json(1, "watch", "-i", "0.01", "-n", "1", "t", NULL));
 	stop();
 }
@@ -24,7 +28,7 @@ START_TEST(a_topic_that_is_not_there_is_a_clear_error)
 	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
 		expect(1, verbs[i], "nowhere", NULL);
 		says("kickmsgctl: nowhere: ");
-		says("no such");
+		says("there is no topic '");
 		struct json_object *root = json(1, verbs[i], "nowhere", NULL);
 		struct json_object *topic = at(root, "topics", 0);
 
@@ -130,9 +134,53 @@ START_TEST(without_a_broker_every_verb_says_so)
 		expect(1, verbs[i], named ? "t" : NULL, NULL);
 		says("there is no broker at ");
 		says(broker.socket);
+		says("; ");
+		says("(--socket, KICKMSG_SOCKET)\n");
 		json_object_put(json(1, verbs[i], named ? "t" : NULL, NULL));
 	}
 	test_broker_resume(&broker);
+	stop();
+}
+END_TEST
+
+/* The default's path is named as well; who may not connect is told who may. */
+START_TEST(broker_that_cant_be_reached_is_named)
+{
+	char folder[] = "/tmp/kickmsg-ctl-XXXXXX";
+	const char *program = getenv("KICKMSGCTL") ? getenv("KICKMSGCTL") : TEST_KICKMSGCTL;
+	const char *argv[] = { program, "list", NULL };
+
+	test_broker_start(&broker, NULL);
+	ck_assert(mkdtemp(folder) && chmod(folder, 0711) == 0);
+	if (geteuid() == 0) {
+		pid_t pid = fork();
+		int status;
+
+		ck_assert_int_eq(chmod(broker.dir, 0711), 0);
+		ck_assert_int_eq(chmod(broker.socket, 0600), 0);
+		if (pid == 0) { /* not a user that the machine knows */
+			setenv("XDG_RUNTIME_DIR", folder, 1);
+			if (setgroups(0, NULL) || setgid(54321) || setuid(54321))
+				_exit(9);
+			expect(1, "list", NULL);
+			says("may not connect to the broker at ");
+			says(broker.socket);
+			says("kickmsg");
+			unsetenv("KICKMSG_SOCKET");
+			ck_assert_int_eq(test_run(argv, output, sizeof output), 1);
+			says("there is no broker at /tmp/kickmsg-ctl-");
+			says("/kickmsg/kickmsgd.sock; ");
+			_exit(0);
+		}
+		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+		ck_assert_int_eq(status, 0);
+	} else {
+		setenv("XDG_RUNTIME_DIR", folder, 1);
+		unsetenv("KICKMSG_SOCKET");
+		ck_assert_int_eq(test_run(argv, output, sizeof output), 1);
+		says("there is no broker at /tmp/kickmsg-ctl-");
+	}
+	ck_assert_int_eq(rmdir(folder), 0);
 	stop();
 }
 END_TEST
@@ -148,6 +196,7 @@ int main(void)
 	tcase_add_test(tc, wrong_use_is_status_2_and_says_where_help_is);
 	tcase_add_test(tc, help_names_every_option_and_verb);
 	tcase_add_test(tc, without_a_broker_every_verb_says_so);
+	tcase_add_test(tc, broker_that_cant_be_reached_is_named);
 	suite_add_tcase(suite, tc);
 	return flow_main(suite);
 }
