@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <kickmsg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct member {
@@ -53,6 +54,7 @@ static int listen(struct member *member)
 
 int main(void)
 {
+	const char *socket = getenv("KICKMSG_SOCKET");
 	struct member members[] = {
 		{ .name = "anna", .hears = "anna! ben! cleo! " },
 		{ .name = "ben", .hears = "anna! ben! cleo! " },
@@ -73,6 +75,7 @@ int main(void)
 	for (int i = 0; i < 3; i++)
 		kickmsg_client_free(members[i].client); /* with its publisher and subscriber */
 	if (r < 0)
-		fprintf(stderr, "hello_broadcast: %s\n", kickmsg_strerror(r));
+		fprintf(stderr, "hello_broadcast: %s (broker at %s)\n", kickmsg_strerror(r),
+			socket ? socket : "its default socket");
 	return r < 0;
 }

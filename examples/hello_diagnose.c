@@ -7,6 +7,7 @@
 #include <kickmsg.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -115,6 +116,7 @@ static int start_victim(pid_t *ret)
 
 int main(void)
 {
+	const char *socket = getenv("KICKMSG_SOCKET");
 	struct kickmsg_client *client = NULL;
 	struct kickmsg_publisher *pub;
 	pid_t child = -1;
@@ -127,7 +129,8 @@ int main(void)
 	if (r == 0)
 		r = diagnose(client, child);
 	if (r < 0)
-		fprintf(stderr, "hello_diagnose: %s\n", kickmsg_strerror(r));
+		fprintf(stderr, "hello_diagnose: %s (broker at %s)\n", kickmsg_strerror(r),
+			socket ? socket : "its default socket");
 	kickmsg_client_free(client);
 	return r < 0;
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <kickmsg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int expect(int holds, const char *what)
@@ -77,6 +78,7 @@ static int receive(struct kickmsg_publisher *pub, struct kickmsg_subscriber *sub
 
 int main(void)
 {
+	const char *socket = getenv("KICKMSG_SOCKET");
 	struct kickmsg_client *client;
 	struct kickmsg_publisher *pub;
 	struct kickmsg_subscriber *sub;
@@ -95,6 +97,7 @@ int main(void)
 		kickmsg_client_free(client); /* and what it still has */
 	}
 	if (r < 0)
-		fprintf(stderr, "hello_lowlevel: %s\n", kickmsg_strerror(r));
+		fprintf(stderr, "hello_lowlevel: %s (broker at %s)\n", kickmsg_strerror(r),
+			socket ? socket : "its default socket");
 	return r < 0;
 }

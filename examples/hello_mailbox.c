@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <kickmsg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SECOND INT64_C(1000000000)
@@ -94,6 +95,7 @@ static int converse(struct kickmsg_client *calculator, struct kickmsg_client *as
 
 int main(void)
 {
+	const char *socket = getenv("KICKMSG_SOCKET");
 	struct kickmsg_client *calculator = NULL, *asker = NULL;
 	int r = new_client("calculator", &calculator);
 
@@ -104,6 +106,7 @@ int main(void)
 	kickmsg_client_free(asker);
 	kickmsg_client_free(calculator);
 	if (r < 0)
-		fprintf(stderr, "hello_mailbox: %s\n", kickmsg_strerror(r));
+		fprintf(stderr, "hello_mailbox: %s (broker at %s)\n", kickmsg_strerror(r),
+			socket ? socket : "its default socket");
 	return r < 0;
 }

@@ -46,6 +46,7 @@ static int subscribe_side(struct kickmsg_client *client, long count)
 
 int main(int argc, char **argv)
 {
+	const char *socket = getenv("KICKMSG_SOCKET");
 	int publish = argc > 1 && strcmp(argv[1], "pub") == 0;
 	long count = argc > 2 ? strtol(argv[2], NULL, 10) : -1;
 	struct kickmsg_client *client;
@@ -62,6 +63,7 @@ int main(int argc, char **argv)
 		kickmsg_client_free(client);
 	}
 	if (r < 0)
-		fprintf(stderr, "hello_pubsub: %s\n", kickmsg_strerror(r));
+		fprintf(stderr, "hello_pubsub: %s (broker at %s)\n", kickmsg_strerror(r),
+			socket ? socket : "its default socket");
 	return r < 0;
 }

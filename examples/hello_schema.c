@@ -8,6 +8,7 @@
 #include <kickmsg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct position { /* what this example's messages are */
@@ -74,6 +75,7 @@ static int publish_and_subscribe(struct kickmsg_client *client)
 
 int main(void)
 {
+	const char *socket = getenv("KICKMSG_SOCKET");
 	struct kickmsg_client *client;
 	int r = kickmsg_client_new(NULL, &client);
 
@@ -84,6 +86,7 @@ int main(void)
 		kickmsg_client_free(client);
 	}
 	if (r < 0)
-		fprintf(stderr, "hello_schema: %s\n", kickmsg_strerror(r));
+		fprintf(stderr, "hello_schema: %s (broker at %s)\n", kickmsg_strerror(r),
+			socket ? socket : "its default socket");
 	return r < 0;
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <kickmsg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct kickmsg_topic_ref topic = { .name = "temperature" };
@@ -68,6 +69,7 @@ static int publisher_too_late(struct kickmsg_client *client)
 
 int main(void)
 {
+	const char *socket = getenv("KICKMSG_SOCKET");
 	struct kickmsg_client *client;
 	struct kickmsg_subscriber *sub;
 	struct kickmsg_publisher *pub;
@@ -93,6 +95,7 @@ int main(void)
 		kickmsg_client_free(client);
 	}
 	if (r < 0)
-		fprintf(stderr, "hello_schema_late_publisher: %s\n", kickmsg_strerror(r));
+		fprintf(stderr, "hello_schema_late_publisher: %s (broker at %s)\n",
+			kickmsg_strerror(r), socket ? socket : "its default socket");
 	return r < 0;
 }

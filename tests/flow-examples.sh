@@ -47,6 +47,14 @@ if "$examples/hello_sub" 2>"$work/nobody.log"; then
 	fail "hello_sub of a topic that isn't there says nothing"
 fi
 grep -qi 'no such' "$work/nobody.log" || fail "hello_sub: not a clear error"
+# and no broker: each says where it looked
+for example in broadcast diagnose lowlevel mailbox pub "pubsub sub" schema schema_late_publisher sub "zerocopy sub"; do
+	read -r name side <<<"$example"
+	if KICKMSG_SOCKET=$work/nobody "$examples/hello_$name" $side </dev/null >"$work/nobody.log" 2>&1; then
+		fail "hello_$name without a broker says nothing"
+	fi
+	grep -q "^hello_$name: .*(broker at $work/nobody)$" "$work/nobody.log" || fail "hello_$name doesn't name its broker"
+done
 
 # A child that kept our end of a pipe would keep its reader from seeing the end: hence 3>&- and 4>&-.
 
