@@ -138,7 +138,7 @@ static int sort_in(struct km_store *store, int fd, const char *name)
 
 int km_store_init(struct km_store *store)
 {
-	char **names = NULL;
+	char **names = NULL, said[24];
 	int r;
 
 	memset(store, 0, sizeof *store);
@@ -146,10 +146,14 @@ int km_store_init(struct km_store *store)
 	r = load(store);
 	if (r <= 0)
 		return r;
+	const char *fds = getenv("LISTEN_FDS");
+	snprintf(said, sizeof said, "%s", fds ? fds : ""); /* it is unset there */
 	int count = list_fds(&names);
 	if (count < 0) {
 		km_log(LOG_ERR | KM_EVENT_CANT_START, NULL, NULL,
-			"can't take the service manager's descriptors: %s", strerror(-count));
+			"can't take the service manager's descriptors (LISTEN_FDS=%s, LISTEN_PID, "
+			"LISTEN_FDNAMES): %s",
+			said, strerror(-count));
 		return count;
 	}
 	store->stored = calloc((size_t)count + 1, sizeof *store->stored);
