@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which topics are meant: see ctl.h. */
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cleanup.h"
@@ -12,7 +14,15 @@ int ctl_failed(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
 {
 	if (r == -ENOENT && info)
 		return CTL_HEALTHY;
-	print_error(ctl, topic, r, kickmsg_client_last_error(ctl->client));
+	const char *why = kickmsg_client_last_error(ctl->client);
+	char text[512];
+
+	/* what `list` shows is PREFIX/NAME, and a name may have a '/' too */
+	if (r == -ENOENT && topic && strchr(topic->name, '/')) {
+		snprintf(text, sizeof text, "%s (PREFIX/NAME is --prefix PREFIX NAME)", why);
+		why = text;
+	}
+	print_error(ctl, topic, r, why);
 	return CTL_DAMAGED;
 }
 

@@ -44,6 +44,10 @@ START_TEST(a_topic_that_is_not_there_is_a_clear_error)
 	expect(1, "schema-diff", "nowhere", "t", NULL);
 	says("kickmsgctl: nowhere: ");
 	expect(1, "--prefix", "elsewhere", "info", "t", NULL);
+	expect(1, "info", "kickmsg/t", NULL); /* as list shows it */
+	says("there is no topic 'kickmsg.t' with prefix 'kickmsg' (PREFIX/NAME is --prefix PREFIX "
+	     "NAME)");
+	expect(0, "--prefix", "kickmsg", "info", "t", NULL);
 	stop();
 }
 END_TEST

@@ -67,10 +67,19 @@ awk '/run as it stands: tests\/systemd/ { found = 1; next }
 	inside && /^```/ { exit }
 	inside' "$source/README.md" >"$root/run/install"
 [ "$(wc -l <"$root/run/install")" -eq 5 ] || fail "the README's five lines aren't five"
+# whoever has followed it until there has a build/ for another place
+machine sh -c 'cd /run/source && meson setup build -Dtests=false' >"$machine_dir.install" 2>&1 || {
+	tail -n 20 "$machine_dir.install"
+	fail "it can't be configured"
+}
 machine env USER=member bash -e -c 'cd /run/source && . /run/install' >"$machine_dir.install" 2>&1 || {
 	tail -n 20 "$machine_dir.install"
 	fail "the README's lines don't work"
 }
+case $(property FragmentPath) in
+/lib/* | /usr/lib/*) ;;
+*) fail "the unit is at '$(property FragmentPath)'" ;;
+esac
 echo "== the socket starts the service at the first client"
 is ActiveState inactive || fail "the service runs before anybody came"
 machine kickmsgctl list >/dev/null || fail "root can't list"
