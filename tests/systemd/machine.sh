@@ -63,6 +63,16 @@ exec env -i container=kickmsg-test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 	/lib/systemd/systemd --system --unit=multi-user.target --show-status=no
 '
 
+# What is left when the machine's processes are gone: its cgroups and its directory.
+machine_sweep='
+for tries in $(seq 100); do
+	find /sys/fs/cgroup/*/"$1" -depth -type d -exec rmdir {} + 2>/dev/null
+	ls -d /sys/fs/cgroup/*/"$1" >/dev/null 2>&1 || break
+	sleep 0.02
+done
+[ -n "$2" ] && rm -rf "$2" "$2".*
+'
+
 machine_boot() {
 	local hierarchy state tries
 
@@ -74,11 +84,14 @@ machine_boot() {
 			machine_missing "no cgroup can be made in $hierarchy"
 	done
 	machine_dir=$(mktemp -d /tmp/kickmsg-machine-XXXXXX)
+	# should this shell be killed: the machine goes with it (--pdeathsig), and then nobody writes here any more
+	exec {machine_alive}> >(exec setsid bash -c "trap '' TERM INT HUP; cat; $machine_sweep" janitor \
+		"$machine_cgroup" "$machine_dir" >/dev/null 2>&1)
 	sh -c '
 		for hierarchy in unified systemd pids; do
 			echo $$ >"/sys/fs/cgroup/$hierarchy/$1/cgroup.procs"
 		done
-		exec setsid unshare --mount --pid --uts --ipc --net --cgroup --fork --kill-child \
+		exec setpriv --pdeathsig KILL setsid unshare --mount --pid --uts --ipc --net --cgroup --fork --kill-child \
 			bash -c "$2" machine "$3"' boot \
 		"$machine_cgroup" "$machine_inner" "$machine_dir" </dev/null >"$machine_dir.log" 2>&1 &
 	machine_outer=$!
@@ -114,10 +127,5 @@ machine_stop() {
 		kill -9 "$machine_outer" 2>/dev/null # --kill-child ends the rest
 		wait "$machine_outer" 2>/dev/null
 	fi
-	for tries in $(seq 100); do
-		find /sys/fs/cgroup/*/"$machine_cgroup" -depth -type d -exec rmdir {} + 2>/dev/null
-		ls -d /sys/fs/cgroup/*/"$machine_cgroup" >/dev/null 2>&1 || break
-		sleep 0.02
-	done
-	[ -n "$machine_dir" ] && rm -rf "$machine_dir" "$machine_dir".*
+	bash -c "$machine_sweep" sweep "$machine_cgroup" "$machine_dir"
 }
