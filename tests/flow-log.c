@@ -88,12 +88,13 @@ START_TEST(log_that_nobody_takes_doesnt_stop_the_broker)
 			"--log-level", "debug", (char *)NULL);
 		_exit(97);
 	}
-	ck_assert(test_wait_until(access(socket, F_OK) == 0, FLOW_WAIT_MS));
+	struct kickmsg_client_config config = { .socket_path = socket };
+	struct kickmsg_client *client = NULL;
+	/* the socket is there a moment before anybody listens */
+	ck_assert(test_wait_until(kickmsg_client_new(&config, &client) == 0, FLOW_WAIT_MS));
+	kickmsg_client_free(client);
 	/* each says hello and goes: more than the pipe has room for */
 	for (int i = 0; i < 200; i++) {
-		struct kickmsg_client_config config = { .socket_path = socket };
-		struct kickmsg_client *client = NULL;
-
 		ck_assert_int_eq(kickmsg_client_new(&config, &client), 0);
 		kickmsg_client_free(client);
 	}

@@ -73,11 +73,27 @@ struct flow_stock {
 	size_t fds, maps;
 };
 
+/* Has the broker nothing to do? */
+static inline bool flow_sleeps(void)
+{
+	char path[64], state = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)broker.pid);
+	FILE *file = fopen(path, "re");
+	if (file && fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+		state = 0;
+	if (file)
+		fclose(file);
+	return state == 'S';
+}
+
 static inline void flow_take_stock(struct flow_stock *ret)
 {
 	/* the first of everything may allocate what stays */
 	kickmsg_client_free(flow_client("first"));
 	ck_assert(test_wait_until(test_map_count(broker.pid, "memfd:") == 0, FLOW_WAIT_MS));
+	/* it unmaps first, and closes then */
+	ck_assert(test_wait_until(flow_sleeps(), FLOW_WAIT_MS));
 	ret->fds = test_fd_count(broker.pid);
 	ret->maps = test_map_count(broker.pid, "memfd:");
 }
