@@ -38,10 +38,16 @@
 /* Wakes everybody who waits for the bell, whose word was seen as `seen` (not WOKEN). */
 void km_bell_ring(struct km_bell *bell, uint32_t seen);
 
-/* For publishers, after each commit. No system call unless somebody has announced a sleep. */
+/* For publishers, after each commit: what to ring for, unless it is WOKEN. */
+static inline uint32_t km_bell_listen(const struct km_bell *bell)
+{
+	return km_load(B1, seq_cst, &bell->word);
+}
+
+/* The same in one. No system call unless somebody has announced a sleep. */
 static inline void km_bell_notify(struct km_bell *bell)
 {
-	uint32_t seen = km_load(B1, seq_cst, &bell->word);
+	uint32_t seen = km_bell_listen(bell);
 
 	if (__builtin_expect(!(seen & KM_BELL_WOKEN), 0))
 		km_bell_ring(bell, seen);

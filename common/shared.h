@@ -102,6 +102,9 @@ static inline _Atomic uint64_t *km_shared_buffer(
 	return (_Atomic uint64_t *)((unsigned char *)(cell + 1) + (lap & 1) * region->buffer_size);
 }
 
+/* How far in front of a publisher its lines are asked for: it has them when it comes there. */
+#define KM_SHARED_CELLS_AHEAD 4
+
 /* Lines that are asked for before the first of them is needed. */
 #define KM_SHARED_AHEAD (16 * KM_CACHE_LINE)
 
@@ -126,7 +129,7 @@ static inline void km_shared_write(_Atomic uint64_t *to, const void *from, uint6
 	for (uint64_t i = KM_CACHE_LINE; i < size && i < KM_SHARED_AHEAD; i += KM_CACHE_LINE)
 		km_prefetch_own((const unsigned char *)to + i);
 #ifdef KM_MOVES_LINES
-	for (; size >= KM_CACHE_LINE; size -= KM_CACHE_LINE) {
+	for (; size > KM_CACHE_LINE; size -= KM_CACHE_LINE) {
 		if (size > KM_SHARED_AHEAD)
 			km_prefetch_own((const unsigned char *)to + KM_SHARED_AHEAD);
 		km_move_line(to, bytes);
@@ -139,7 +142,8 @@ static inline void km_shared_write(_Atomic uint64_t *to, const void *from, uint6
 	if (size > 0) {
 		uint64_t last = 0;
 
-		memcpy(&last, bytes, size);
+		for (; size > 0; size--) /* little-endian; memcpy() would go by the stack */
+			last = last << 8 | bytes[size - 1];
 		km_store(U6, relaxed, to, last);
 	}
 }
@@ -215,14 +219,55 @@ static inline void km_shared_drop_old(
 	km_hazard_clear(&endpoint->evicting);
 }
 
+/* Writes the message into the cell, if it isn't in a slot, and commits it in place of `word`. False:
+ * somebody else was faster. */
+static km_always_inline bool km_shared_put(const struct km_region *region,
+	struct km_shared_cell *cell, uint64_t word, uint64_t lap, uint32_t ref,
+	const struct km_shared_message *message)
+{
+	if (ref == KM_SHARED_INLINE) {
+		km_fence(U2, release);
+		km_shared_write_head(&cell->heads[lap & 1], message);
+		km_shared_write(km_shared_buffer(region, cell, lap, message->len), message->data,
+			message->len);
+	}
+	if (!region->sole)
+		return km_cas(U4, seq_cst, relaxed, &cell->word, &word, km_cell_word(lap, ref));
+	/* no CAS: bytes and word leave at once, as they lie in the store buffer */
+	km_store(U9, release, &cell->word, km_cell_word(lap, ref));
+	km_fence(U10, seq_cst);
+	return true;
+}
+
+/*
+ * The usual case of km_shared_commit(), for messages of up to a line: the frontier is at *next, and
+ * there is no slot in its cell to be forgotten. True: the message is in. Few stores, few registers:
+ * while a cell's line is on its way from a reader, the store buffer holds what comes after.
+ */
+static km_always_inline bool km_shared_append(
+	const struct km_region *region, const struct km_shared_message *message, uint64_t *next)
+{
+	uint64_t lap = *next >> region->cell_shift;
+	uint64_t word = km_cell_word(lap - 1, KM_SHARED_INLINE);
+	struct km_shared_cell *cell = km_region_cell(region, *next);
+
+	if (message->len > KM_CACHE_LINE || km_load(U1, acquire, &cell->word) != word)
+		return false;
+	/* behind the last cell it asks for what isn't needed */
+	km_prefetch_own((unsigned char *)cell + KM_SHARED_CELLS_AHEAD * region->cell_stride);
+	if (!km_shared_put(region, cell, word, lap, KM_SHARED_INLINE, message))
+		return false;
+	km_store(U5, release, &region->shared->hint, ++*next);
+	return true;
+}
+
 /*
  * Appends a message: of `ref` INLINE (the caller is the privileged publisher) from message->data, of
  * a slot, whose word carries RING and which `delivering` names, as it lies there. *next is private to
  * the caller: behind what it committed last. Returns 0. Errors: -ESTALE the ring makes no sense.
  */
-static km_always_inline int km_shared_commit(const struct km_region *region,
-	struct km_endpoint *endpoint, uint32_t ref, const struct km_shared_message *message,
-	uint64_t *next)
+static inline int km_shared_commit(const struct km_region *region, struct km_endpoint *endpoint,
+	uint32_t ref, const struct km_shared_message *message, uint64_t *next)
 {
 	const uint32_t shift = region->cell_shift;
 	uint64_t p = km_load(U5, acquire, &region->shared->hint);
@@ -234,7 +279,6 @@ static km_always_inline int km_shared_commit(const struct km_region *region,
 		struct km_shared_cell *cell = km_region_cell(region, p);
 		uint64_t word = km_load(U1, acquire, &cell->word);
 		int64_t ahead = km_cell_laps_ahead(word, p, shift);
-		uint64_t lap = p >> shift;
 		uint32_t old;
 
 		if (ahead >= 0) { /* committed at p or a lap later: go behind what is there */
@@ -244,20 +288,8 @@ static km_always_inline int km_shared_commit(const struct km_region *region,
 		if (ahead != -1 || km_shared_shield_old(region, endpoint, word, &old) < 0)
 			return -ESTALE;
 		shielded |= old != KM_HAZARD_NONE;
-		if (ref == KM_SHARED_INLINE) {
-			km_fence(U2, release);
-			km_shared_write_head(&cell->heads[lap & 1], message);
-			km_shared_write(km_shared_buffer(region, cell, lap, message->len),
-				message->data, message->len);
-		}
-		if (region->sole) {
-			/* no CAS: bytes and word leave at once, as they lie in the store buffer */
-			km_store(U9, release, &cell->word, km_cell_word(lap, ref));
-			km_fence(U10, seq_cst);
-		} else if (!km_cas(U4, seq_cst, relaxed, &cell->word, &word,
-				   km_cell_word(lap, ref))) {
+		if (!km_shared_put(region, cell, word, p >> shift, ref, message))
 			continue;
-		}
 		km_store(U5, release, &region->shared->hint, p + 1);
 		*next = p + 1;
 		km_shared_drop_old(region, endpoint, old);
@@ -369,11 +401,12 @@ static km_always_inline int km_shared_read(const struct km_region *region, uint6
 		r = -ESTALE; /* or torn */
 	else if (ret->len > size)
 		r = -EMSGSIZE;
-	else if (ref == KM_SHARED_INLINE)
-		km_shared_copy(buf, km_shared_buffer(region, cell, lap, ret->len), ret->len);
 	else
-		km_shared_copy(
-			buf, (const _Atomic uint64_t *)km_region_payload(region, ref), ret->len);
+		km_shared_copy(buf,
+			ref == KM_SHARED_INLINE
+				? km_shared_buffer(region, cell, lap, ret->len)
+				: (const _Atomic uint64_t *)km_region_payload(region, ref),
+			ret->len);
 	km_fence(U3, acquire);
 	uint64_t again = km_load(U7, relaxed, &cell->word);
 	return again == word ? r : km_shared_overtaken(region, again, position, ret);

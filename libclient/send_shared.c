@@ -22,8 +22,7 @@ static bool is_given_up(const struct km_region *region)
 	return km_load(L1, acquire, &region->header->live) & KM_LIVE_QUARANTINED;
 }
 
-/* Inlined: half of its work is decided by `ref`. */
-static km_always_inline int commit(
+static int commit(
 	struct kickmsg_publisher *publisher, uint32_t ref, const struct km_shared_message *message)
 {
 	const struct km_region *region = &publisher->attachment.region;
@@ -64,34 +63,62 @@ int km_shared_publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t
 	return r;
 }
 
-static ssize_t send_inline(struct kickmsg_publisher *publisher, const void *data, size_t len)
+/* What km_shared_append() leaves, and what those send that aren't privileged. */
+static km_noinline ssize_t send_anyhow(
+	struct kickmsg_publisher *publisher, const void *data, size_t len, bool is_privileged)
 {
+	const struct km_region *region = &publisher->attachment.region;
 	struct km_shared_message message = {
 		.data = data,
 		.len = len,
 		.publisher_id = publisher->id,
 	};
 
-	if (is_given_up(&publisher->attachment.region))
-		return -ESTALE;
-	message.sequence = ++publisher->sequence;
-	int r = commit(publisher, KM_SHARED_INLINE, &message);
-	return r < 0 ? r : (ssize_t)len;
-}
-
-ssize_t km_shared_send(struct kickmsg_publisher *publisher, const void *data, size_t len)
-{
-	const struct km_region *region = &publisher->attachment.region;
 	uint32_t slot;
+	int r;
 
-	/* once a message: see shared.h */
-	if (len <= region->geometry.max_payload_size &&
-		km_load(U8, acquire, &region->header->privileged) == publisher->id)
-		return send_inline(publisher, data, len);
-	int r = km_publisher_claim(publisher, len, &slot);
+	if (is_privileged) {
+		if (is_given_up(region))
+			return -ESTALE;
+		message.sequence = ++publisher->sequence;
+		r = commit(publisher, KM_SHARED_INLINE, &message);
+		return r < 0 ? r : (ssize_t)len;
+	}
+	r = km_publisher_claim(publisher, len, &slot);
 	if (r < 0)
 		return r;
 	km_shared_write((_Atomic uint64_t *)km_region_payload(region, slot), data, len);
 	r = km_shared_publish(publisher, slot, len);
 	return r < 0 ? r : (ssize_t)len;
+}
+
+static km_noinline ssize_t wake(struct km_bell *bell, uint32_t seen, size_t len)
+{
+	km_bell_ring(bell, seen);
+	return (ssize_t)len;
+}
+
+/* The usual case has no call in it, so that no register is saved. */
+ssize_t km_shared_send(struct kickmsg_publisher *publisher, const void *data, size_t len)
+{
+	const struct km_region *region = &publisher->attachment.region;
+	struct km_shared_message message = {
+		.data = data,
+		.len = len,
+		.sequence = publisher->sequence + 1,
+		.publisher_id = publisher->id,
+	};
+	/* once a message: see shared.h */
+	bool is_privileged = len <= region->geometry.max_payload_size &&
+			     km_load(U8, acquire, &region->header->privileged) == publisher->id;
+
+	if (!is_privileged || is_given_up(region) ||
+		!km_shared_append(region, &message, &publisher->cursors[0].next))
+		return send_anyhow(publisher, data, len, is_privileged);
+	publisher->sequence++;
+	km_endpoint_count(&publisher->endpoint->messages, 1);
+	uint32_t seen = km_bell_listen(region->bell);
+	if (__builtin_expect(!(seen & KM_BELL_WOKEN), 0))
+		return wake(region->bell, seen, len);
+	return (ssize_t)len;
 }
