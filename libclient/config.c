@@ -23,9 +23,9 @@ KM_EXPORT void kickmsg_topic_config_init(struct kickmsg_topic_config *config)
 	};
 }
 
-/* AUTO: a copy of a message costs less than a slot for it up to here (ARCHITECTURE.md, section 10);
+/* AUTO: a copy of a message costs less than a slot for it up to here (ARCHITECTURE.md, section 4);
  * and only a shared ring takes so many subscribers. */
-#define AUTO_MAX_PAYLOAD 16384
+#define AUTO_MAX_PAYLOAD 4096
 
 static uint32_t transport_of(const struct kickmsg_topic_config *config)
 {

@@ -162,7 +162,7 @@ void kickmsg_schema_set_layout(struct kickmsg_schema *schema, const void *data, 
  * publisher sends without a slot; others, and loans, use one. History and observers are possible
  * (struct kickmsg_subscribe_options). For small messages and many subscribers.
  *
- * AUTO: SHARED when max_payload_size is at most 16384 or max_subscribers is above 48, else RINGS.
+ * AUTO: SHARED when max_payload_size is at most 4096 or max_subscribers is above 48, else RINGS.
  */
 enum kickmsg_transport {
 	KICKMSG_TRANSPORT_RINGS = 0,

@@ -133,8 +133,8 @@ START_TEST(auto_goes_by_payload_and_subscribers)
 	static const struct {
 		uint64_t payload;
 		uint32_t subscribers, transport;
-	} cases[] = { { 1, 1, KICKMSG_TRANSPORT_SHARED }, { 16384, 48, KICKMSG_TRANSPORT_SHARED },
-		{ 16385, 48, KICKMSG_TRANSPORT_RINGS }, { 16385, 49, KICKMSG_TRANSPORT_SHARED } };
+	} cases[] = { { 1, 1, KICKMSG_TRANSPORT_SHARED }, { 4096, 48, KICKMSG_TRANSPORT_SHARED },
+		{ 4097, 48, KICKMSG_TRANSPORT_RINGS }, { 4097, 49, KICKMSG_TRANSPORT_SHARED } };
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		struct kickmsg_topic_ref ref = { .name = "auto" };
