@@ -163,10 +163,11 @@ static void set_empty(struct crash_world *world)
 const struct crash_state crash_states[] = {
 	{ "plain", set_plain, true, true, true, CRASH_BOTH },
 	{ "ring full", set_full, true, true, false, CRASH_BOTH, "send" },
-	{ "ring full of slots", set_shared_full, true, true, false, CRASH_SHARED_ONLY },
+	{ "ring full of slots", set_shared_full, true, true, false, CRASH_SHARED_ONLY, "send" },
 	{ "last slot", set_last_slot, true, true, false, CRASH_RINGS_ONLY },
 	{ "last slot", set_shared_last_slot, true, false, false, CRASH_SHARED_ONLY },
-	{ "no slot free", set_shared_no_slot, true, false, false, CRASH_SHARED_ONLY },
+	{ "no slot free", set_shared_no_slot, true, false, false, CRASH_SHARED_ONLY,
+		"loan+discard" },
 	{ "no slot free, room in the ring", set_shared_no_slot_half_full, true, false, false,
 		CRASH_SHARED_ONLY },
 	{ "last slots in the ring of one who is gone", set_gone, true, true, false,
