@@ -306,10 +306,11 @@ static uint64_t confirm(struct pass *pass, uint32_t index, uint64_t suspects, bo
 	suspects &= word;
 	if (!suspects)
 		return 0;
-	if (orphan)
-		report(pass, KM_ANOMALY_ORPHANED_SLOT, index, KM_HAZARD_NONE, km_slot_id(word));
-	else
-		report(pass, KM_ANOMALY_STALE_BIT, index, (uint32_t)__builtin_ctzll(suspects), 0);
+	/* RING is nobody's ring */
+	uint32_t ring = orphan || pass->region->shared ? KM_HAZARD_NONE
+						       : (uint32_t)__builtin_ctzll(suspects);
+	report(pass, orphan ? KM_ANOMALY_ORPHANED_SLOT : KM_ANOMALY_STALE_BIT, index, ring,
+		orphan ? km_slot_id(word) : 0);
 	if (drop)
 		km_and(C9, release, &slot->word, ~suspects);
 	return suspects;

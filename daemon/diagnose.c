@@ -55,6 +55,10 @@ static const struct km_member *find_owner(
 {
 	const struct km_member *member, *found = NULL;
 
+	/* a shared ring's subscriber may be shown by none, so may what belongs to nobody */
+	if (!anomaly->owner_id && anomaly->ring == KM_HAZARD_NONE &&
+		anomaly->kind != KM_ANOMALY_DEAD_ENDPOINT)
+		return NULL;
 	LIST_FOREACH (member, &topic->members, of_topic) {
 		bool its = anomaly->owner_id ? member->role == KM_ROLE_PUBLISHER &&
 						       member->id == anomaly->owner_id

@@ -2,16 +2,21 @@
 /*
  * Kills, and stops, the repairer at every instruction of reconcile.
  *
- *   crash-repairer kill|freeze|interleave [EVERY]      EVERY: each EVERYth damage only; default 1
+ *   crash-repairer kill|freeze|interleave [shared|shared-other] [EVERY]
+ *
+ * shared: of a shared ring, whose privileged publisher the dead one was; shared-other: it wasn't.
+ * EVERY: each EVERYth damage only; default 1.
  *
  * The damage: publisher 0 died at each place of a send that evicts where the region looks different
- * from the place before, and so did subscriber 0, with a sample in its hands and a full ring.
+ * from the place before, and so did subscriber 0, with a sample in its hands and a full ring. Of a
+ * shared ring, whose subscribers leave nothing, it died in a send over a message that lies in a slot,
+ * and when it took one out of the ring for its slot; and somebody is asleep.
  *
  * kill: a repairer is killed; a new one must bring the region to the state that an uninterrupted
- * one brings it to, word for word (but for the count of wake-ups). freeze: the repairer stands
- * still while 300 messages flow and no slot is missing that wasn't missing before; when it goes on,
- * it must not touch what has got new owners meanwhile. interleave: between the instructions of one
- * repair, survivors fill and empty their rings again and again, in many orders.
+ * one brings it to, word for word (but for the count of wake-ups), and has woken who slept. freeze:
+ * the repairer stands still while 300 messages flow and no slot is missing that wasn't missing before;
+ * when it goes on, it must not touch what has got new owners meanwhile. interleave: between the
+ * instructions of one repair, survivors fill and empty their rings again and again, in many orders.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,6 +24,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bell.h"
 #include "segment.h"
 #include "support/crash_states.h"
 #include "support/crash_step.h"
@@ -84,6 +90,8 @@ static size_t collect(struct crash_world *world, const struct crash_state *state
 		struct damage *damage = &damages[count++];
 		world->publisher_state[0] = KM_PARTY_DEAD;
 		world->readers[0].state = KM_PARTY_DEAD;
+		if (world->region.shared)
+			world->announced = km_bell_announce(world->region.bell);
 		damage->saved = crash_world_save(world, NULL);
 		snprintf(damage->name, sizeof damage->name, "%s, %s, dead at %lu", op->name,
 			state->name, walk.points);
@@ -111,7 +119,7 @@ static bool same_end(struct crash_world *world, const void *healed)
 
 	copy = crash_world_save(world, copy);
 	other = copy;
-	for (uint32_t i = 0; i < CRASH_SUBSCRIBERS; i++) {
+	for (uint32_t i = 0; i < world->region.ring_count; i++) {
 		struct km_ring *ring = km_region_ring(&world->region, i);
 		size_t at = (uintptr_t)&ring->waiting - (uintptr_t)world;
 
@@ -120,6 +128,15 @@ static bool same_end(struct crash_world *world, const void *healed)
 	size_t offset = (uintptr_t)world->region.header - (uintptr_t)world;
 	return memcmp((const char *)copy + offset, (const char *)healed + offset,
 		       world->region.control_size) == 0;
+}
+
+/* Word for word, and nobody sleeps on beside what the dead one committed. */
+static void judge_end(struct crash_world *world, const void *healed, const char *what)
+{
+	if (!same_end(world, healed))
+		crash_fail("%s ends in another state", what);
+	if (world->region.shared && world->region.bell->word == world->announced)
+		crash_fail("%s wakes nobody", what);
 }
 
 static uint64_t kill_repairer(struct crash_world *world, const struct damage *damage)
@@ -141,14 +158,12 @@ static uint64_t kill_repairer(struct crash_world *world, const struct damage *da
 		crash_watchdog(20);
 		saved = crash_world_save(world, saved);
 		crash_kill(crash_walk_clone(&walk));
-		if (crash_reconcile_all(world) && crash_audit(world, KM_ROLE_NONE) &&
-			!same_end(world, healed))
-			crash_fail("the second repair ends in another state");
+		if (crash_reconcile_all(world) && crash_audit(world, KM_ROLE_NONE))
+			judge_end(world, healed, "the second repair");
 		crash_world_restore(world, saved);
 	}
 	crash_walk_end(&walk);
-	if (!same_end(world, healed))
-		crash_fail("the walked repair ends in another state");
+	judge_end(world, healed, "the walked repair");
 	free(healed);
 	free(saved);
 	return walk.points;
@@ -233,6 +248,8 @@ static bool act(struct crash_world *world, uint64_t *random)
 	case 0:
 		return crash_settle(world, KM_ROLE_SUBSCRIBER);
 	case 1:
+		if (world->region.shared)
+			return crash_read(world, 1, false) >= 0;
 		return world->kept_count[1] > 0 ||
 		       crash_frontier(world, 1) == km_region_ring(&world->region, 1)->head ||
 		       (crash_borrow(world, 1, 1), true);
@@ -309,15 +326,23 @@ int main(int argc, char **argv)
 	const char *why = crash_cannot_step();
 	uint64_t (*walk)(struct crash_world *, const struct damage *) = NULL;
 	uint64_t points = 0;
-	size_t count = 0, every = argc == 3 ? strtoul(argv[2], NULL, 10) : 1;
+	const char *verb = argc > 1 ? argv[1] : "";
+	size_t count = 0, every = 1;
+	int next = 2;
 
-	if ((argc == 2 || argc == 3) && every > 0)
-		walk = strcmp(argv[1], "kill") == 0         ? kill_repairer
-		       : strcmp(argv[1], "freeze") == 0     ? freeze_repairer
-		       : strcmp(argv[1], "interleave") == 0 ? interleave_repairer
-							    : NULL;
+	if (argc > next)
+		crash_transport = crash_transport_of(argv[next]);
+	next += crash_transport != CRASH_RINGS;
+	if (argc > next)
+		every = strtoul(argv[next++], NULL, 10);
+	if (argc <= next && every > 0 && crash_transport != CRASH_SOLE)
+		walk = strcmp(verb, "kill") == 0         ? kill_repairer
+		       : strcmp(verb, "freeze") == 0     ? freeze_repairer
+		       : strcmp(verb, "interleave") == 0 ? interleave_repairer
+							 : NULL;
 	if (!walk) {
-		fprintf(stderr, "usage: crash-repairer kill|freeze|interleave [EVERY]\n");
+		fprintf(stderr, "usage: crash-repairer kill|freeze|interleave "
+				"[shared|shared-other] [EVERY]\n");
 		return 2;
 	}
 	if (why) {
@@ -327,13 +352,15 @@ int main(int argc, char **argv)
 	try_lock();
 	struct crash_world *world = crash_world_new();
 	for (size_t i = 0; i < crash_state_count; i++)
-		if (crash_states[i].repair)
+		/* of a shared ring the states that are its alone */
+		if (crash_states[i].repair && (crash_states[i].transport == CRASH_SHARED_ONLY) ==
+						      (crash_transport != CRASH_RINGS))
 			count = collect(world, &crash_states[i], find_op(crash_states[i].repair),
 				damages, count);
 	for (size_t i = 0; i < count; i += every) {
 		uint64_t more = walk(world, &damages[i]);
 
-		printf("%-10s %-60s %6lu points\n", argv[1], damages[i].name, more);
+		printf("%-10s %-60s %6lu points\n", verb, damages[i].name, more);
 		fflush(stdout);
 		points += more;
 	}

@@ -3,14 +3,15 @@
  * Kills, and stops, a publisher at every instruction of a send that has to wake a subscriber: which
  * is another process, really asleep in the kernel.
  *
- *   crash-sleeper kill|freeze [shared|shared-other]
+ *   crash-sleeper kill|freeze [shared|shared-other|sole]
  *
  * shared: at the bell of a shared ring, whose privileged publisher the victim is; shared-other: it
- * is another one.
+ * is another one; sole: there can be no other.
  *
  * A sleeper can't be put back like memory, so each point has a walker and a sleeper of its own.
  * kill: after reconcile the sleeper has the message if it was committed, and hears the next ones.
- * freeze: others' messages wake it, again and again, while the victim stands still.
+ * freeze: others' messages wake it, again and again, while the victim stands still; a sole victim's
+ * own one does when it goes on.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -51,7 +52,7 @@ static int sleeper_main(struct crash_world *world)
 			return crash_fail("the sleeper gets %zd", r) + 1;
 		if (!crash_note(world, SLEEPER, &message))
 			return 1;
-		if (message.publisher == 1 &&
+		if (message.publisher == crash_other() &&
 			message.sequence ==
 				__atomic_load_n(&world->last_sequence, __ATOMIC_ACQUIRE))
 			return 0;
@@ -123,7 +124,7 @@ static bool until_received(const struct crash_world *world, uint64_t count)
 static bool wake_by_others(struct crash_world *world, pid_t sleeper, uint64_t base)
 {
 	for (uint64_t i = 1; i <= WAKES; i++)
-		if (!until_asleep(world, sleeper) || !crash_send(world, 1 + i % 2) ||
+		if (!until_asleep(world, sleeper) || !crash_send_in_turn(world, (uint32_t)i) ||
 			!until_received(world, base + i))
 			return false;
 	return true;
@@ -146,10 +147,11 @@ static bool reconcile_beside_sleeper(struct crash_world *world)
 
 static bool dismiss(struct crash_world *world, pid_t *sleeper)
 {
+	const uint32_t by = crash_other();
 	int status;
 
-	__atomic_store_n(&world->last_sequence, world->sent[1] + 1, __ATOMIC_RELEASE);
-	if (!crash_send(world, 1))
+	__atomic_store_n(&world->last_sequence, world->sent[by] + 1, __ATOMIC_RELEASE);
+	if (!crash_send(world, by))
 		return false;
 	for (int64_t end = now_s() + PATIENCE_S; waitpid(*sleeper, &status, WNOHANG) == 0; nap())
 		if (now_s() > end)
@@ -157,6 +159,17 @@ static bool dismiss(struct crash_world *world, pid_t *sleeper)
 	*sleeper = -1;
 	return (WIFEXITED(status) && WEXITSTATUS(status) == 0) ||
 	       crash_fail("the sleeper ended with status %#x", status);
+}
+
+/* The sleeper goes home, and all is counted; at least so many of the victim's messages were sent. */
+static bool judge_end(struct crash_world *world, pid_t *sleeper, uint32_t victims_min)
+{
+	if (!dismiss(world, sleeper))
+		return false;
+	return crash_reconcile_all(world) && crash_settle(world, KM_ROLE_NONE) &&
+	       crash_audit(world, KM_ROLE_NONE) &&
+	       crash_balance(world, KM_ROLE_NONE, victims_min, 1) &&
+	       crash_count_pool(world, CRASH_POOL);
 }
 
 /* The victim is dead. */
@@ -168,12 +181,8 @@ static bool judge_killed(struct crash_world *world, pid_t *sleeper)
 	if (!reconcile_beside_sleeper(world))
 		return false;
 	crash_pass_privilege_on(world);
-	if (!until_received(world, committed) || !wake_by_others(world, *sleeper, committed) ||
-		!dismiss(world, sleeper))
-		return false;
-	return crash_reconcile_all(world) && crash_settle(world, KM_ROLE_NONE) &&
-	       crash_audit(world, KM_ROLE_NONE) && crash_balance(world, KM_ROLE_NONE, 0, 1) &&
-	       crash_count_pool(world, CRASH_POOL);
+	return until_received(world, committed) && wake_by_others(world, *sleeper, committed) &&
+	       judge_end(world, sleeper, 0);
 }
 
 /* The others' messages; the sleeper's ring may overflow when it isn't fast enough. */
@@ -184,6 +193,24 @@ static bool flow_beside_sleeper(struct crash_world *world)
 		    crash_flow(world, KM_ROLE_PUBLISHER, FROZEN_MESSAGES);
 	world->readers[SLEEPER].elsewhere = false;
 	return good;
+}
+
+static bool finish(pid_t *victim)
+{
+	if (!crash_finish(*victim))
+		return crash_fail("the spared victim didn't get to its end");
+	*victim = -1;
+	return true;
+}
+
+/* The victim stands still beside a repair. Only it can wake the sleeper. */
+static bool judge_frozen_sole(struct crash_world *world, pid_t *sleeper, pid_t *victim)
+{
+	struct km_reconcile_result result;
+
+	return crash_reconcile(world, KM_REPAIR_ALL, &result) && finish(victim) &&
+	       until_received(world, 1) && wake_by_others(world, *sleeper, 1) &&
+	       judge_end(world, sleeper, 1);
 }
 
 /* The victim stands still, and then goes on. */
@@ -206,14 +233,7 @@ static bool judge_frozen(struct crash_world *world, pid_t *sleeper, pid_t *victi
 		return crash_fail("the sleeper got %lu, missed %lu of %lu", received(world),
 			kickmsg_subscriber_lost(&world->subscribers[SLEEPER]),
 			messages + committed);
-	if (!crash_finish(*victim))
-		return crash_fail("the spared victim didn't get to its end");
-	*victim = -1;
-	if (!dismiss(world, sleeper))
-		return false;
-	return crash_reconcile_all(world) && crash_settle(world, KM_ROLE_NONE) &&
-	       crash_audit(world, KM_ROLE_NONE) && crash_balance(world, KM_ROLE_NONE, 1, 1) &&
-	       crash_count_pool(world, CRASH_POOL);
+	return finish(victim) && judge_end(world, sleeper, 1);
 }
 
 /* Point `point` of the operation. False: there is no such point. */
@@ -241,6 +261,8 @@ static bool try_point(struct crash_world *world, const struct crash_op *op, cons
 	}
 	if (there && kill_it)
 		judge_killed(world, &sleeper);
+	else if (there && crash_transport == CRASH_SOLE)
+		judge_frozen_sole(world, &sleeper, &victim);
 	else if (there)
 		judge_frozen(world, &sleeper, &victim);
 	if (victim > 0)
@@ -259,7 +281,7 @@ static void set_up(struct crash_world *world, bool several)
 	if (several) {
 		crash_attach_subscriber(world, 2);
 		for (uint32_t i = 0; i < CRASH_CAPACITY; i++)
-			crash_send(world, 1 + i % 2);
+			crash_send_in_turn(world, i);
 	}
 	crash_attach_subscriber(world, SLEEPER);
 	world->message = crash_message(world, 0);
@@ -271,7 +293,7 @@ int main(int argc, char **argv)
 	uint64_t points = 0;
 
 	if (argc != 2 && argc != 3) {
-		fprintf(stderr, "usage: crash-sleeper kill|freeze [shared|shared-other]\n");
+		fprintf(stderr, "usage: crash-sleeper kill|freeze [shared|shared-other|sole]\n");
 		return 2;
 	}
 	if (why) {
@@ -279,9 +301,9 @@ int main(int argc, char **argv)
 		return 77;
 	}
 	if (argc > 2)
-		crash_transport = strcmp(argv[2], "shared") == 0 ? CRASH_SHARED
-								 : CRASH_SHARED_OTHER;
-	for (int i = 0; i < 4; i++) {
+		crash_transport = crash_transport_of(argv[2]);
+	/* a sole publisher has no others to fill rings */
+	for (int i = 0; i < 4; i += crash_transport == CRASH_SOLE ? 2 : 1) {
 		struct crash_world *world = crash_world_new();
 		const char *state = i % 2 ? "other rings full" : "alone";
 		const struct crash_op *op = &crash_operations[i / 2]; /* send, loan+publish */

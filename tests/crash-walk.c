@@ -4,14 +4,15 @@
  * operation in each state of the region, a walker is led through the operation (crash_step.h), and
  * after each instruction a copy of it is the victim.
  *
- *   crash-walk kill|freeze publisher|subscriber|shared-publisher|shared-other|shared-subscriber
- *              [OPERATION [STATE]]
+ *   crash-walk kill|freeze publisher|subscriber|shared-publisher|shared-other|shared-subscriber|
+ *              sole-publisher [OPERATION [STATE]]
  *
- * shared-publisher: of a shared ring, the one that is privileged; shared-other: one that isn't.
+ * shared-publisher: of a shared ring, the one that is privileged; shared-other: one that isn't;
+ * sole-publisher: the only one that there can be.
  *
  * kill: the victim is dead; the region is reconciled and counted, survivors and a successor go on.
- * freeze: 10 000 messages flow among the others while the victim stands still, the repairer passes
- * by, and then the victim goes on to the end and has what it should have.
+ * freeze: 10 000 messages flow among the others (a sole publisher has none), while the victim stands
+ * still, the repairer passes by, and then the victim goes on to the end and has what it should have.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -29,7 +30,9 @@ static CRASH_OP void run_others(void *arg)
 {
 	struct crash_world *world = arg;
 
-	world->result = kickmsg_send(&world->publishers[1], &world->message, sizeof world->message);
+	if (crash_transport != CRASH_SOLE)
+		world->result = kickmsg_send(
+			&world->publishers[1], &world->message, sizeof world->message);
 	kickmsg_try_receive_copy(&world->subscribers[1], &world->copy, sizeof world->copy);
 }
 
@@ -139,7 +142,7 @@ int main(int argc, char **argv)
 	if (argc < 3) {
 		fprintf(stderr,
 			"usage: crash-walk kill|freeze [shared-]publisher|[shared-]subscriber|"
-			"shared-other [OPERATION [STATE]]\n");
+			"shared-other|sole-publisher [OPERATION [STATE]]\n");
 		return 2;
 	}
 	if (why) {
@@ -148,9 +151,9 @@ int main(int argc, char **argv)
 	}
 	bool kill = strcmp(argv[1], "kill") == 0;
 	enum km_role role = strstr(argv[2], "subscriber") ? KM_ROLE_SUBSCRIBER : KM_ROLE_PUBLISHER;
-	if (strncmp(argv[2], "shared", 6) == 0)
-		crash_transport = strcmp(argv[2], "shared-publisher") == 0 ? CRASH_SHARED
-									   : CRASH_SHARED_OTHER;
+	crash_transport = crash_transport_of(argv[2]);
+	if (crash_transport == CRASH_SHARED && role == KM_ROLE_SUBSCRIBER)
+		crash_transport = CRASH_SHARED_OTHER; /* it meets both kinds of message */
 	for (size_t i = 0; i < crash_operation_count; i++)
 		for (size_t k = 0; k < crash_state_count; k++) {
 			const struct crash_op *op = &crash_operations[i];

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Diagnosis, the operator's repairs, and regions that make no sense. */
+/* Diagnosis, the operator's repairs, and regions that make no sense; of both transports, which is what
+ * a test's index is. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "bell.h"
 #include "internal.h"
+#include "shared.h"
 #include "support/flow.h"
 
-static const struct kickmsg_topic_config small = {
+#define ADD_OF_BOTH(test)                                                                          \
+	tcase_add_loop_test(tc, test, KICKMSG_TRANSPORT_RINGS, KICKMSG_TRANSPORT_SHARED + 1)
+
+static struct kickmsg_topic_config small = {
 	.max_subscribers = 4,
 	.ring_capacity = 8,
 	.pool_size = 32,
@@ -23,12 +29,23 @@ static struct kickmsg_publisher *publisher;
 static struct kickmsg_subscriber *subscriber;
 static char output[65536];
 
-static void start(const char *config)
+static void start_with(uint32_t transport, const char *config)
 {
 	test_broker_start(&broker, config);
+	small.transport = transport;
 	client = flow_client("survivor");
 	publisher = flow_advertise(client, "t", &small);
 	subscriber = flow_subscribe(client, "t");
+}
+
+static void start(const char *config)
+{
+	start_with(KICKMSG_TRANSPORT_RINGS, config);
+}
+
+static bool is_shared(void)
+{
+	return small.transport == KICKMSG_TRANSPORT_SHARED;
 }
 
 static void stop(void)
@@ -53,7 +70,16 @@ static void says(const char *text)
 	ck_assert_msg(strstr(output, text), "doesn't say '%s': %s", text, output);
 }
 
-/* Two loans, a held sample, and messages in its ring. */
+/* As if it stood between making a loan a message and the commit: no cell names it. */
+static void stand_before_commit(struct kickmsg_publisher *of)
+{
+	uint32_t slot = of->loans[0].slot;
+
+	km_hazard_set(&of->endpoint->delivering, slot);
+	atomic_store(&of->attachment.region.slots[slot].word, KM_SLOT_RING);
+}
+
+/* Two loans, and a held sample and messages in its ring, or in a shared ring a third loan on its way. */
 static void hold_some(void *unused)
 {
 	struct kickmsg_client *mine = flow_client("victim");
@@ -65,18 +91,31 @@ static void hold_some(void *unused)
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(kickmsg_send(pub, "x", 1), 1);
 	ck_assert_int_eq(kickmsg_try_receive(sub, &sample), 0);
-	for (int i = 0; i < 2; i++)
+	for (int i = is_shared() ? 0 : 1; i < 3; i++)
 		ck_assert_int_eq(kickmsg_loan(pub, 1, &payload), 0);
+	if (is_shared())
+		stand_before_commit(pub);
 	test_child_ready();
 	pause();
 }
 
-/* Returns the pid of the dead one. */
+static bool is_privileged(const struct kickmsg_publisher *one)
+{
+	return one->attachment.region.header->privileged == one->id;
+}
+
+/* Returns the pid of the dead one. Of a shared ring it is the privileged publisher, but not yet when
+ * it sends: what it sent lies in slots. */
 static pid_t make_damage(void)
 {
 	struct kickmsg_sample sample;
 	pid_t victim = test_child_start(hold_some, NULL);
 
+	if (is_shared()) {
+		kickmsg_publisher_free(publisher);
+		publisher = flow_advertise(client, "t", NULL);
+		ck_assert(!is_privileged(publisher));
+	}
 	test_child_end(victim, SIGKILL);
 	ck_assert(test_wait_until(flow_health("t").endpoints_dead == 2, FLOW_WAIT_MS));
 	/* the survivor takes its three, so that what is left is the dead one's alone */
@@ -89,9 +128,10 @@ static pid_t make_damage(void)
 
 START_TEST(without_automatic_repair_the_operator_repairs_kind_by_kind)
 {
+	const uint32_t undrained = _i == KICKMSG_TRANSPORT_RINGS;
 	char owner[64];
 
-	start("[recovery]\nautomatic = no\ninterval = 5\n");
+	start_with((uint32_t)_i, "[recovery]\nautomatic = no\ninterval = 5\n");
 	expect_ctl(0, "diagnose", "t", "healthy");
 	pid_t victim = make_damage();
 	/* ticks go by, and nobody touches it */
@@ -100,7 +140,7 @@ START_TEST(without_automatic_repair_the_operator_repairs_kind_by_kind)
 
 		ck_assert_uint_eq(h.slots_orphaned, 2);
 		ck_assert_uint_eq(h.endpoints_dead, 2);
-		ck_assert_uint_eq(h.rings_undrained, 1);
+		ck_assert_uint_eq(h.rings_undrained, undrained);
 		ck_assert_uint_eq(h.slots_stale, 1);
 		test_nap();
 	}
@@ -110,26 +150,33 @@ START_TEST(without_automatic_repair_the_operator_repairs_kind_by_kind)
 		(int)geteuid());
 	says(owner);
 	says("stale-reference: slot=");
-	says("dead-ring: ring=1");
+	ck_assert(!strstr(output, "owner=survivor"));
+	ck_assert_int_eq(strstr(output, "dead-ring: ring=1") != NULL, undrained);
 	says("dead-endpoint:");
 	expect_ctl(1, "diagnose", NULL, "DAMAGED");
 	expect_ctl(1, "repair", "t", "references_dropped=1 slots_reclaimed=0 rings_reset=0");
-	expect_ctl(1, "reset-rings", "t", "references_dropped=0 slots_reclaimed=0 rings_reset=1");
+	expect_ctl(1, "reset-rings", "t",
+		undrained ? "references_dropped=0 slots_reclaimed=0 rings_reset=1"
+			  : "references_dropped=0 slots_reclaimed=0 rings_reset=0");
+	ck_assert(!is_shared() || !is_privileged(publisher));
 	expect_ctl(0, "reclaim", "t", "slots_reclaimed=2");
 	says("endpoints_freed=2");
 	expect_ctl(0, "diagnose", "t", "healthy");
-	ck_assert_uint_eq(flow_health("t").slots_free, 32);
+	ck_assert_uint_eq(flow_health("t").slots_free, is_shared() ? 32 - 3 : 32);
+	ck_assert(!is_shared() || is_privileged(publisher));
 	stop();
 }
 END_TEST
 
 START_TEST(recover_does_all_of_it)
 {
-	start("[recovery]\nautomatic = no\ninterval = 5\n");
+	start_with((uint32_t)_i, "[recovery]\nautomatic = no\ninterval = 5\n");
 	make_damage();
-	expect_ctl(0, "recover", NULL, "references_dropped=1 slots_reclaimed=2 rings_reset=1");
+	expect_ctl(0, "recover", NULL, "references_dropped=1 slots_reclaimed=2 rings_reset=");
+	says(is_shared() ? "rings_reset=0" : "rings_reset=1");
 	says("endpoints_freed=2");
 	ck_assert(flow_is_healthy("t"));
+	ck_assert(!is_shared() || is_privileged(publisher));
 	ck_assert_int_eq(kickmsg_send(publisher, "x", 1), 1);
 	stop();
 }
@@ -137,7 +184,7 @@ END_TEST
 
 START_TEST(with_automatic_repair_nothing_is_left_for_the_operator)
 {
-	start("[recovery]\ninterval = 5\n");
+	start_with((uint32_t)_i, "[recovery]\ninterval = 5\n");
 	test_child_end(test_child_start(hold_some, NULL), SIGKILL);
 	ck_assert(test_wait_until(flow_is_healthy("t"), FLOW_WAIT_MS));
 	expect_ctl(0, "diagnose", NULL, "healthy");
@@ -148,7 +195,7 @@ END_TEST
 
 START_TEST(leaving_in_good_order_needs_no_operator)
 {
-	start("[recovery]\nautomatic = no\ninterval = 5\n");
+	start_with((uint32_t)_i, "[recovery]\nautomatic = no\ninterval = 5\n");
 	for (int i = 0; i < 20; i++) {
 		struct kickmsg_subscriber *more = flow_subscribe(client, "t");
 		struct kickmsg_publisher *pub = flow_advertise(client, "t", NULL);
@@ -162,11 +209,10 @@ START_TEST(leaving_in_good_order_needs_no_operator)
 }
 END_TEST
 
-START_TEST(what_stands_still_is_named_and_no_damage)
+static void hold_a_sample(void)
 {
 	struct kickmsg_sample sample;
 
-	start("[recovery]\ninterval = 5\n");
 	ck_assert_int_eq(kickmsg_send(publisher, "x", 1), 1);
 	ck_assert_int_eq(kickmsg_try_receive(subscriber, &sample), 0);
 	ck_assert(test_wait_until(flow_ctl(output, sizeof output, "diagnose", "t", NULL) == 0 &&
@@ -178,6 +224,13 @@ START_TEST(what_stands_still_is_named_and_no_damage)
 	ck_assert(test_wait_until(flow_ctl(output, sizeof output, "diagnose", "t", NULL) == 0 &&
 					  !strstr(output, "long-held"),
 		FLOW_WAIT_MS));
+}
+
+START_TEST(what_stands_still_is_named_and_no_damage)
+{
+	start_with((uint32_t)_i, "[recovery]\ninterval = 5\n");
+	if (!is_shared()) /* whose samples are copies */
+		hold_a_sample();
 
 	/* as if it stood in the middle of a send */
 	km_hazard_set(&publisher->endpoint->delivering, 7);
@@ -194,7 +247,7 @@ END_TEST
 
 START_TEST(json_says_the_same)
 {
-	start("[recovery]\nautomatic = no\n");
+	start_with((uint32_t)_i, "[recovery]\nautomatic = no\n");
 	make_damage();
 	ck_assert_int_eq(flow_ctl(output, sizeof output, "--json", "diagnose", "t"), 1);
 	says("\"ok\":false");
@@ -330,10 +383,12 @@ static void sleep_in_receive(void *unused)
 	_exit(kickmsg_receive(sub, -1, &sample) == -ESTALE ? 42 : 1);
 }
 
+enum { CORRUPTIONS = 5 };
+
 /* The ways in which a participant may spoil the memory. */
 static void corrupt(struct km_region *region, int how)
 {
-	struct km_ring *ring = km_region_ring(region, 0);
+	struct km_ring *ring = is_shared() ? NULL : km_region_ring(region, 0);
 
 	switch (how) {
 	case 0: /* a publisher that can't be */
@@ -342,28 +397,49 @@ static void corrupt(struct km_region *region, int how)
 	case 1: /* a ring that isn't there */
 		atomic_store(&region->slots[5].word, UINT64_C(1) << 40);
 		break;
-	case 2: /* a head beyond all that was committed */
-		atomic_store(&ring->head, atomic_load(&ring->head) + 1000);
+	case 2: /* a head beyond all that was committed, or who may write into cells */
+		if (ring)
+			atomic_store(&ring->head, atomic_load(&ring->head) + 1000);
+		else
+			atomic_store(&region->header->privileged, 7);
 		break;
-	case 3: /* a cell that names no slot */
-		atomic_store(&ring->cells[0], km_cell_word(1, 0xffffff));
+	case 3: /* a cell that names no slot: the next one to be read, or any */
+		if (ring)
+			atomic_store(&ring->cells[1], km_cell_word(1, 0xffffff));
+		else
+			atomic_store(
+				&km_region_cell(region, 3)->word, km_cell_word(1, small.pool_size));
 		break;
 	case 4: /* the broker's own word */
-		atomic_store(&region->header->live, 0);
+		atomic_fetch_xor(&region->header->live, 1);
 		break;
 	}
 }
 
+static bool somebody_sleeps(void)
+{
+	const struct km_region *region = &publisher->attachment.region;
+
+	return region->shared ? !(region->bell->word & KM_BELL_WOKEN)
+			      : flow_health("t").rings_sleeping == 1;
+}
+
+/* The index: each corruption of the one transport, then each of the other. */
 START_TEST(corrupt_region_is_quarantined_and_a_fresh_one_can_be_made)
 {
 	struct kickmsg_sample sample;
 	struct kickmsg_subscriber *late = NULL;
 	int status;
 
-	start("[recovery]\ninterval = 20\n");
+	start_with((uint32_t)(_i / CORRUPTIONS), "[recovery]\ninterval = 20\n");
+	/* after it the bell says that nobody sleeps */
+	ck_assert_int_eq(kickmsg_send(publisher, "x", 1), 1);
+	ck_assert_int_eq(kickmsg_try_receive(subscriber, &sample), 0);
+	ck_assert_int_eq(kickmsg_sample_release(&sample), 0);
+	ck_assert(!somebody_sleeps());
 	pid_t sleeper = test_child_start(sleep_in_receive, NULL);
-	ck_assert(test_wait_until(flow_health("t").rings_sleeping == 1, FLOW_WAIT_MS));
-	corrupt(&publisher->attachment.region, _i);
+	ck_assert(test_wait_until(somebody_sleeps(), FLOW_WAIT_MS));
+	corrupt(&publisher->attachment.region, _i % CORRUPTIONS);
 	ck_assert(test_wait_until(flow_health("t").quarantined, FLOW_WAIT_MS));
 	ck_assert(test_broker_logged(&broker, "quarantined: "));
 
@@ -408,17 +484,18 @@ int main(void)
 	TCase *tc = tcase_create("repair");
 
 	tcase_set_timeout(tc, 60);
-	tcase_add_test(tc, without_automatic_repair_the_operator_repairs_kind_by_kind);
-	tcase_add_test(tc, recover_does_all_of_it);
-	tcase_add_test(tc, with_automatic_repair_nothing_is_left_for_the_operator);
-	tcase_add_test(tc, leaving_in_good_order_needs_no_operator);
-	tcase_add_test(tc, what_stands_still_is_named_and_no_damage);
-	tcase_add_test(tc, json_says_the_same);
+	ADD_OF_BOTH(without_automatic_repair_the_operator_repairs_kind_by_kind);
+	ADD_OF_BOTH(recover_does_all_of_it);
+	ADD_OF_BOTH(with_automatic_repair_nothing_is_left_for_the_operator);
+	ADD_OF_BOTH(leaving_in_good_order_needs_no_operator);
+	ADD_OF_BOTH(what_stands_still_is_named_and_no_damage);
+	ADD_OF_BOTH(json_says_the_same);
 	tcase_add_test(tc, usage_errors_end_with_2);
 	tcase_add_test(tc, repair_of_an_unknown_topic_is_an_error);
 	tcase_add_test(tc, repair_without_the_right_is_eperm);
 	tcase_add_test(tc, repair_while_another_runs_is_ebusy_and_changes_nothing);
-	tcase_add_loop_test(tc, corrupt_region_is_quarantined_and_a_fresh_one_can_be_made, 0, 5);
+	tcase_add_loop_test(
+		tc, corrupt_region_is_quarantined_and_a_fresh_one_can_be_made, 0, 2 * CORRUPTIONS);
 	suite_add_tcase(suite, tc);
 	return flow_main(suite);
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Topics with a shared ring through the broker: kinds, history, observers, who is privileged, and
- * what is left of the dead and the hostile. */
+ * what is left of the dead. */
 #include <pthread.h>
 #include <sys/mman.h>
 
 #include "flow.h"
 #include "internal.h"
-#include "shared.h"
 
 static struct kickmsg_client *client, *other;
 static struct kickmsg_topic_config config;
@@ -315,41 +314,6 @@ START_TEST(privilege_passes_on_when_its_holder_is_killed)
 }
 END_TEST
 
-static void expect_quarantine(struct kickmsg_publisher *p, struct kickmsg_subscriber *s)
-{
-	int value = 0;
-
-	ck_assert(test_wait_until(flow_health("t").quarantined, FLOW_WAIT_MS));
-	ck_assert_int_eq(kickmsg_send(p, &value, sizeof value), -ESTALE);
-	ck_assert_int_eq(kickmsg_receive_copy(s, &value, sizeof value, -1), -ESTALE);
-	kickmsg_publisher_free(p);
-	kickmsg_subscriber_free(s);
-	p = flow_advertise(client, "t", &config);
-	s = flow_subscribe(other, "t");
-	flow_send_int(p, 7);
-	ck_assert_int_eq(flow_receive_int(s), 7);
-}
-
-START_TEST(who_names_itself_privileged_is_found_out)
-{
-	struct kickmsg_publisher *p = flow_advertise(client, "t", &config);
-	struct kickmsg_subscriber *s = flow_subscribe(other, "t");
-
-	p->attachment.region.header->privileged = 7;
-	expect_quarantine(p, s);
-}
-END_TEST
-
-START_TEST(cell_that_names_no_slot_is_found_out)
-{
-	struct kickmsg_publisher *p = flow_advertise(client, "t", &config);
-	struct kickmsg_subscriber *s = flow_subscribe(other, "t");
-
-	km_region_cell(&p->attachment.region, 3)->word = km_cell_word(1, config.pool_size);
-	expect_quarantine(p, s);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("flow-shared");
@@ -368,8 +332,6 @@ int main(void)
 	tcase_add_test(tc, mailbox_many_write_one_reads);
 	tcase_add_test(tc, privilege_passes_on_when_its_holder_leaves);
 	tcase_add_test(tc, privilege_passes_on_when_its_holder_is_killed);
-	tcase_add_test(tc, who_names_itself_privileged_is_found_out);
-	tcase_add_test(tc, cell_that_names_no_slot_is_found_out);
 	suite_add_tcase(suite, tc);
 	return flow_main(suite);
 }

@@ -158,6 +158,16 @@ static const struct stress_case cases[] = {
 		.copying = true,
 		.blocking = true,
 		.meanwhile = kill_and_repair },
+	{ .name = "live-repair shared 4x4",
+		.publishers = 4,
+		.subscribers = 4,
+		.spare = 1,
+		.pool = 128,
+		.ring = 16,
+		.messages = 5000,
+		.pause_every = 200,
+		.shared = true,
+		.meanwhile = kill_and_repair },
 };
 
 int main(int argc, char **argv)

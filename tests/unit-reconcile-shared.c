@@ -101,12 +101,14 @@ START_TEST(reconcile_named_by_cell_and_loan_left)
 }
 END_TEST
 
-static uint32_t noted_slot;
+static uint32_t noted_slot, noted_ring;
 
 static void note(void *userdata, const struct km_anomaly *anomaly)
 {
-	if (anomaly->kind == KM_ANOMALY_STALE_BIT || anomaly->kind == KM_ANOMALY_ORPHANED_SLOT)
-		noted_slot = anomaly->slot;
+	if (anomaly->kind != KM_ANOMALY_STALE_BIT && anomaly->kind != KM_ANOMALY_ORPHANED_SLOT)
+		return;
+	noted_slot = anomaly->slot;
+	noted_ring = anomaly->ring;
 }
 
 START_TEST(reconcile_named_by_no_cell_cleared)
@@ -119,6 +121,7 @@ START_TEST(reconcile_named_by_no_cell_cleared)
 	ck_assert_uint_eq(result.health.stale_bits, 1);
 	ck_assert_int_eq(pass_with(KM_REPAIR_ALL, note), 0);
 	ck_assert_uint_eq(noted_slot, 4);
+	ck_assert_uint_eq(noted_ring, KM_HAZARD_NONE);
 	ck_assert_uint_eq(result.bits_cleared, 1);
 	ck_assert_uint_eq(result.health.slots_stale, 1);
 	ck_assert_uint_eq(fixture_word(&f, 4), 0);

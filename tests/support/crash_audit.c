@@ -32,12 +32,13 @@ size_t crash_parties(
 	size_t count = 0;
 
 	for (uint32_t i = 0; i < CRASH_PUBLISHERS; i++)
-		ret[count++] = (struct km_party){
-			.record = world->publishers[i].endpoint,
-			.state = world->publisher_state[i],
-			.role = KM_ROLE_PUBLISHER,
-			.id = i + 1,
-		};
+		if (world->publisher_state[i])
+			ret[count++] = (struct km_party){
+				.record = world->publishers[i].endpoint,
+				.state = world->publisher_state[i],
+				.role = KM_ROLE_PUBLISHER,
+				.id = i + 1,
+			};
 	for (uint32_t i = 0; i < CRASH_SUBSCRIBERS; i++)
 		if (world->readers[i].state)
 			ret[count++] = (struct km_party){

@@ -101,7 +101,7 @@ bool crash_flow(struct crash_world *world, enum km_role victim, uint32_t count)
 		uint32_t burst = 1 + round % (2 * CRASH_CAPACITY);
 
 		for (uint32_t k = 0; k < burst; k++)
-			if (!crash_send(world, 1 + (sent + k) % 2))
+			if (!crash_send_in_turn(world, sent + k))
 				return false;
 		sent += burst;
 		for (uint32_t i = 0; i < CRASH_SUBSCRIBERS; i++)
@@ -114,7 +114,7 @@ bool crash_flow(struct crash_world *world, enum km_role victim, uint32_t count)
 
 bool crash_count_pool(struct crash_world *world, uint32_t expected)
 {
-	struct kickmsg_publisher *publisher = &world->publishers[1];
+	struct kickmsg_publisher *publisher = &world->publishers[crash_other()];
 	void *loans[CRASH_POOL];
 	uint32_t count = 0;
 
@@ -217,22 +217,18 @@ static bool repair_beside(struct crash_world *world, const struct crash_op *op)
  */
 static bool occupy_shared(struct crash_world *world)
 {
+	const size_t size = sizeof(struct crash_message);
 	struct kickmsg_publisher *publisher = &world->publishers[1];
-	struct crash_message message;
 	uint32_t *lent = &world->lent_count[1];
 	void **loans = world->lent[1];
 
-	while (*lent < CRASH_LOANS && kickmsg_loan(publisher, sizeof message, &loans[*lent]) == 0)
+	while (*lent < CRASH_LOANS && kickmsg_loan(publisher, size, &loans[*lent]) == 0)
 		++*lent;
 	for (uint32_t i = 0; i < *lent && world->oldest_slot < CRASH_POOL; i++) {
 		if (loans[i] != km_region_payload(&world->region, world->oldest_slot))
 			continue;
-		message = crash_message(world, 1);
-		memcpy(loans[i], &message, sizeof message);
-		if (kickmsg_publish(publisher, loans[i], sizeof message) < 0)
-			return crash_fail("a loan can't be published");
-		for (uint32_t k = 0; k < CRASH_SUBSCRIBERS; k++)
-			world->frontier[k]++;
+		if (!crash_publish(world, 1, loans[i]))
+			return false;
 		loans[i] = loans[--*lent];
 	}
 	/* something for the victim that still looks for a slot */
@@ -271,9 +267,12 @@ static bool occupy(struct crash_world *world, const struct crash_op *op)
 
 bool crash_judge_frozen(struct crash_world *world, const struct crash_op *op, uint32_t messages)
 {
-	return repair_beside(world, op) && crash_settle(world, op->role) &&
-	       crash_balance(world, op->role, 0, op->sends) && judge_loss(world, op) &&
-	       crash_flow(world, op->role, messages / 2) && repair_beside(world, op) &&
+	if (!repair_beside(world, op) || !crash_settle(world, op->role) ||
+		!crash_balance(world, op->role, 0, op->sends) || !judge_loss(world, op))
+		return false;
+	if (crash_transport == CRASH_SOLE) /* nobody else sends, or wants a slot */
+		return true;
+	return crash_flow(world, op->role, messages / 2) && repair_beside(world, op) &&
 	       crash_flow(world, op->role, messages - messages / 2) && repair_beside(world, op) &&
 	       crash_balance(world, op->role, 0, op->sends) &&
 	       crash_count_pool(world, CRASH_POOL - visibly_held(world, op)) && occupy(world, op);
@@ -294,8 +293,13 @@ bool crash_judge_finished(struct crash_world *world, const struct crash_op *op)
 		return false;
 	enum km_role victim = op->detaches ? op->role : KM_ROLE_NONE;
 	uint32_t sends = op->sends;
-	if (!crash_reconcile_all(world) || !crash_audit(world, KM_ROLE_NONE) ||
-		!crash_settle(world, victim) || !crash_balance(world, victim, sends, sends))
+	if (!crash_reconcile_all(world) || !crash_audit(world, KM_ROLE_NONE))
+		return false;
+	if (op->detaches && crash_transport == CRASH_SOLE) {
+		crash_pass_privilege_on(world);
+		victim = KM_ROLE_NONE;
+	}
+	if (!crash_settle(world, victim) || !crash_balance(world, victim, sends, sends))
 		return false;
 	/* each message of the victim came, exactly once (crash_note sees to that) */
 	for (uint32_t i = 0; i < CRASH_SUBSCRIBERS; i++)

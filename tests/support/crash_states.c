@@ -13,7 +13,7 @@ static void attach(struct crash_world *world, uint32_t count)
 static void send(struct crash_world *world, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
-		crash_send(world, 1 + i % 2);
+		crash_send_in_turn(world, i);
 }
 
 static void drain(struct crash_world *world, uint32_t subscriber)
@@ -112,7 +112,7 @@ static uint32_t count_free(const struct crash_world *world)
 /* Takes loans until so many slots are free. */
 static void lend_all_but(struct crash_world *world, uint32_t left)
 {
-	crash_lend(world, 1, count_free(world) - left);
+	crash_lend(world, crash_other(), count_free(world) - left);
 }
 
 /* A shared ring that is full, and one slot is free. */
@@ -131,7 +131,7 @@ static void set_shared_full(struct crash_world *world)
 	crash_borrow(world, 0, 1);
 	crash_borrow(world, 1, 1);
 	for (uint32_t i = 0; i < CRASH_CAPACITY; i++)
-		crash_send(world, 2 - i % 2);
+		crash_send_in_turn(world, i + 1);
 }
 
 /* No slot is free but those that messages lie in: who needs one takes the oldest message out. */
@@ -163,10 +163,11 @@ static void set_empty(struct crash_world *world)
 const struct crash_state crash_states[] = {
 	{ "plain", set_plain, true, true, true, CRASH_BOTH },
 	{ "ring full", set_full, true, true, false, CRASH_BOTH, "send" },
-	{ "ring full of slots", set_shared_full, true, true, false, CRASH_SHARED_ONLY },
+	{ "ring full of slots", set_shared_full, true, true, false, CRASH_SHARED_ONLY, "send" },
 	{ "last slot", set_last_slot, true, true, false, CRASH_RINGS_ONLY },
 	{ "last slot", set_shared_last_slot, true, false, false, CRASH_SHARED_ONLY },
-	{ "no slot free", set_shared_no_slot, true, false, false, CRASH_SHARED_ONLY },
+	{ "no slot free", set_shared_no_slot, true, false, false, CRASH_SHARED_ONLY,
+		"loan+discard" },
 	{ "no slot free, room in the ring", set_shared_no_slot_half_full, true, false, false,
 		CRASH_SHARED_ONLY },
 	{ "last slots in the ring of one who is gone", set_gone, true, true, false,

@@ -24,7 +24,9 @@
  * children of the test program (CLONE_PARENT): the walker is told nothing of their ends.
  */
 #if defined(__x86_64__)
-#define PC(regs) ((regs).rip)
+#define PC(regs)     ((regs).rip)
+#define SYSCALL_MASK 0xffff
+#define SYSCALL_CODE 0x050f
 __asm__(".pushsection crash_op,\"ax\",@progbits\n"
 	"crash_trap: int3\n ret\n"
 	"crash_fork: syscall\n int3\n"
@@ -39,7 +41,9 @@ static void lead_to_fork(struct user_regs_struct *regs, uint64_t pc)
 	regs->rsi = regs->rdx = regs->r10 = regs->r8 = 0;
 }
 #elif defined(__aarch64__)
-#define PC(regs) ((regs).pc)
+#define PC(regs)     ((regs).pc)
+#define SYSCALL_MASK 0xffffffff
+#define SYSCALL_CODE 0xd4000001
 __asm__(".pushsection crash_op,\"ax\",@progbits\n"
 	"crash_trap: brk #0\n ret\n"
 	"crash_fork: svc #0\n brk #0\n"
@@ -85,6 +89,18 @@ static bool in_library(uint64_t pc)
 {
 	return pc >= text_start && pc < text_end &&
 	       !(pc >= (uintptr_t)__start_crash_op && pc < (uintptr_t)__stop_crash_op);
+}
+
+/* Does a system call come next? The library leaves them to libc. */
+static bool is_before_call(pid_t pid, uint64_t pc)
+{
+	if (in_library(pc))
+		return false;
+	errno = 0;
+	long code = ptrace(PTRACE_PEEKTEXT, pid, pc, 0);
+	if (errno != 0)
+		die("PTRACE_PEEKTEXT");
+	return (code & SYSCALL_MASK) == SYSCALL_CODE;
 }
 
 static void get_regs(pid_t pid, struct user_regs_struct *ret)
@@ -203,6 +219,7 @@ bool crash_walk_step(struct crash_walk *walk)
 		get_regs(walk->pid, &regs);
 		if (PC(regs) == (uintptr_t)crash_trap)
 			return false;
+		walk->calls += is_before_call(walk->pid, PC(regs));
 		step(walk->pid, "stepping");
 		if (in_library(PC(regs))) {
 			walk->points++;

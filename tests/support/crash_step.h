@@ -32,6 +32,7 @@
 struct crash_walk {
 	pid_t pid;
 	uint64_t points; /* instructions of the library executed so far */
+	uint64_t calls;  /* system calls that it made so far */
 	uint64_t pc;     /* of the last one, as an offset into the program's file: for addr2line */
 };
 

@@ -15,6 +15,15 @@ char crash_where[256];
 unsigned crash_failures;
 enum crash_transport crash_transport;
 
+enum crash_transport crash_transport_of(const char *word)
+{
+	if (strncmp(word, "sole", 4) == 0)
+		return CRASH_SOLE;
+	if (strncmp(word, "shared-other", 12) == 0)
+		return CRASH_SHARED_OTHER;
+	return strncmp(word, "shared", 6) == 0 ? CRASH_SHARED : CRASH_RINGS;
+}
+
 bool crash_fail(const char *format, ...)
 {
 	va_list args;
@@ -61,7 +70,7 @@ struct crash_world *crash_world_new(void)
 		.max_subscribers = CRASH_SUBSCRIBERS,
 		.ring_capacity = CRASH_CAPACITY,
 		.pool_size = CRASH_POOL,
-		.max_publishers = CRASH_PUBLISHERS,
+		.max_publishers = crash_transport == CRASH_SOLE ? 1 : CRASH_PUBLISHERS,
 		.max_payload_size = sizeof(struct crash_message),
 		.max_loans = CRASH_LOANS,
 		.max_borrows = CRASH_BORROWS,
@@ -87,11 +96,12 @@ struct crash_world *crash_world_new(void)
 		abort();
 	if (world->region.shared) {
 		world->region.bell = (void *)(base + bell);
-		world->region.header->privileged = crash_transport == CRASH_SHARED ? 1 : 2;
+		world->region.header->privileged = crash_transport == CRASH_SHARED_OTHER ? 2 : 1;
 	}
 	for (uint32_t i = 0; i < CRASH_PUBLISHERS; i++) {
 		world->publishers[i].endpoint = (void *)(base + records + i * record);
-		crash_attach_publisher(world, i);
+		if (i < geometry.max_publishers)
+			crash_attach_publisher(world, i);
 	}
 	for (uint32_t i = 0; i < CRASH_SUBSCRIBERS; i++) {
 		world->subscribers[i].endpoint = (void *)(base + records +
@@ -165,8 +175,12 @@ void crash_attach_subscriber(struct crash_world *world, uint32_t index)
 
 void crash_pass_privilege_on(struct crash_world *world)
 {
-	if (world->region.header->privileged == 1)
+	if (crash_transport == CRASH_SOLE) {
+		crash_attach_publisher(world, 0);
+		world->lent_count[0] = 0;
+	} else if (world->region.header->privileged == 1) {
 		world->region.header->privileged = 2;
+	}
 }
 
 static uint64_t message_sum(const struct crash_message *message)
@@ -201,6 +215,32 @@ bool crash_send(struct crash_world *world, uint32_t publisher)
 	for (uint32_t i = 0; i < CRASH_SUBSCRIBERS; i++)
 		world->frontier[i] += live >> i & 1;
 	return true;
+}
+
+bool crash_publish(struct crash_world *world, uint32_t publisher, void *loan)
+{
+	struct crash_message message = crash_message(world, publisher);
+	uint64_t live = world->region.shared ? UINT64_MAX : world->region.header->live;
+
+	memcpy(loan, &message, sizeof message);
+	int r = kickmsg_publish(&world->publishers[publisher], loan, sizeof message);
+	if (r < 0)
+		return crash_fail("publisher %u can't publish a loan: %d", publisher, r);
+	for (uint32_t i = 0; i < CRASH_SUBSCRIBERS; i++)
+		world->frontier[i] += live >> i & 1;
+	return true;
+}
+
+bool crash_send_in_turn(struct crash_world *world, uint32_t i)
+{
+	void *loan;
+
+	if (crash_transport != CRASH_SOLE || i % 2 == 0)
+		return crash_send(world, crash_transport == CRASH_SOLE ? 0 : 1 + i % 2);
+	int r = kickmsg_loan(&world->publishers[0], sizeof(struct crash_message), &loan);
+	if (r < 0)
+		return crash_fail("the sole publisher gets no loan: %d", r);
+	return crash_publish(world, 0, loan);
 }
 
 bool crash_note(struct crash_world *world, uint32_t subscriber, const struct crash_message *message)

@@ -4,7 +4,8 @@
  * the library's own parts, all in one shared mapping at one address.
  *
  *   publishers 0 1 2, subscribers 0 1 2 3. Publisher 0 or subscriber 0 is the victim, run by a walker
- *   (crash_step.h); all others are survivors, run by the test program. Private halves (handles) are in the
+ *   (crash_step.h); all others are survivors, run by the test program. Where the topic has but one
+ *   publisher (CRASH_SOLE), it is publisher 0. Private halves (handles) are in the
  *   mapping too, so the whole world is saved and put back by one copy, and what a victim that was
  *   spared did to its handle can be gone on with.
  *
@@ -87,8 +88,19 @@ enum crash_transport {
 	CRASH_RINGS,
 	CRASH_SHARED,       /* the victim publisher is privileged */
 	CRASH_SHARED_OTHER, /* publisher 1 is; the victim sends by slots */
+	CRASH_SOLE,         /* the victim is, and the topic has place for no other publisher */
 };
 extern enum crash_transport crash_transport;
+
+/* The transport of a test's argument: shared[-...], shared-other[-...], sole[-...], or rings. */
+enum crash_transport crash_transport_of(const char *word);
+
+/* The publisher that does what takes but one of the survivors. A sole publisher has none beside it:
+ * then it is the victim's place, and the victim or its successor who does it. */
+static inline uint32_t crash_other(void)
+{
+	return crash_transport == CRASH_SOLE ? 0 : 1;
+}
 
 /* Where we are, for failures; and how many there were. */
 extern char crash_where[256];
@@ -113,7 +125,7 @@ void crash_attach_subscriber(struct crash_world *world, uint32_t index);
 void crash_attach_publisher(struct crash_world *world, uint32_t index);
 
 /* Publisher 0 is dead, and a pass is complete: if it was privileged, publisher 1 is from now on, as the
- * broker does it (daemon/privilege.c). */
+ * broker does it (daemon/privilege.c); a sole one's successor takes its place. */
 void crash_pass_privilege_on(struct crash_world *world);
 
 /* A publisher's next message. */
@@ -121,6 +133,12 @@ struct crash_message crash_message(struct crash_world *world, uint32_t publisher
 
 /* Sends a survivor's next message; it must go through. */
 bool crash_send(struct crash_world *world, uint32_t publisher);
+
+/* The same from a loan. */
+bool crash_publish(struct crash_world *world, uint32_t publisher, void *loan);
+
+/* The i-th of many messages: the survivors send by turns; a sole publisher sends and publishes. */
+bool crash_send_in_turn(struct crash_world *world, uint32_t i);
 
 /* Receives one message and checks it; `copy` chooses the call. 1 got one, 0 nothing there, -1
  * wrong. */

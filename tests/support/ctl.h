@@ -10,7 +10,7 @@
 
 #include "flow.h"
 
-static const struct kickmsg_topic_config small = {
+static struct kickmsg_topic_config small = {
 	.max_subscribers = 3,
 	.ring_capacity = 4,
 	.pool_size = 64,
@@ -27,10 +27,11 @@ static char output[262144];
 static int kept;
 
 /* A topic "t" with one of each, 6 messages into a ring of 4, 1 of these received. */
-static inline void start(void)
+static inline void start_with(uint32_t transport)
 {
 	struct kickmsg_sample sample;
 
+	small.transport = transport;
 	test_broker_start(&broker, "[recovery]\ninterval = 5\n");
 	client = flow_client("worker");
 	publisher = flow_advertise(client, "t", &small);
@@ -39,6 +40,11 @@ static inline void start(void)
 		ck_assert_int_eq(kickmsg_send(publisher, "x", 1), 1);
 	ck_assert_int_eq(kickmsg_try_receive(subscriber, &sample), 0);
 	ck_assert_int_eq(kickmsg_sample_release(&sample), 0);
+}
+
+static inline void start(void)
+{
+	start_with(KICKMSG_TRANSPORT_RINGS);
 }
 
 /* Runs kickmsgctl with these words, up to a null pointer; its exit status. */
