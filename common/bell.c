@@ -50,8 +50,10 @@ int km_bell_sleep(
 		!(km_load(L3, seq_cst, &region->header->live) & ends)) {
 		int r = km_futex_wait(&bell->word, word, deadline_ns);
 
-		if (r == -ETIMEDOUT)
-			return r;
+		/* the kernel looks at the word before it looks at the time */
+		if (r == -ETIMEDOUT ||
+			(deadline_ns != KM_WAIT_FOREVER && km_clock_ns() >= deadline_ns))
+			return -ETIMEDOUT;
 		/* the word may be one that a publisher is about to mark WOKEN: to be waited for, it
 		 * must be announced */
 		word = km_bell_announce(bell);

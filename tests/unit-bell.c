@@ -18,6 +18,26 @@
 static struct fixture_region f;
 static struct km_bell *bell;
 
+/* In place of bell.c's: `moves` times, the word is another one than that which was announced, as if
+ * others announced and rang all the time; then there is a message. */
+static unsigned moves, waits;
+
+static void commit(void);
+
+int __real_km_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns);
+int __wrap_km_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns);
+
+int __wrap_km_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns)
+{
+	waits++;
+	if (moves > 0) {
+		*word += GENERATION;
+		if (--moves == 0)
+			commit();
+	}
+	return __real_km_futex_wait(word, expected, deadline_ns);
+}
+
 static void setup(void)
 {
 	struct km_geometry geometry = fixture_geometry(CAPACITY, 16);
@@ -142,6 +162,23 @@ START_TEST(sleep_deadline_passed_etimedout)
 }
 END_TEST
 
+START_TEST(sleep_word_moves_all_the_time_deadline_ends_it)
+{
+	setup();
+	moves = 1000;
+	waits = 0;
+	ck_assert_int_eq(km_bell_sleep(&f.region, CAPACITY, KM_LIVE_QUARANTINED, 1), -ETIMEDOUT);
+	ck_assert_uint_eq(waits, 1);
+	/* without one it goes on */
+	moves = 1000;
+	waits = 0;
+	ck_assert_int_eq(
+		km_bell_sleep(&f.region, CAPACITY, KM_LIVE_QUARANTINED, KM_WAIT_FOREVER), 0);
+	ck_assert_uint_eq(waits, 1000);
+	teardown();
+}
+END_TEST
+
 #define SLEEPERS 3
 
 /* Sleepers without a deadline, in the kernel when `wake` is called; all must end. A lost wake ends
@@ -157,7 +194,7 @@ static void must_wake(void (*wake)(void))
 		ck_assert_int_ge(pids[i], 0);
 		if (pids[i] == 0) {
 			alarm(20);
-			_exit(km_bell_sleep(&f.region, CAPACITY, KM_LIVE_QUARANTINED,
+			_exit(km_bell_sleep(&f.region, CAPACITY, KM_LIVE_QUARANTINED | KM_LIVE_LEFT,
 				      KM_WAIT_FOREVER) == 0
 					? 0
 					: 1);
@@ -206,6 +243,7 @@ int main(void)
 	tcase_add_test(tc, sleep_message_there_returns);
 	tcase_add_test(tc, sleep_quarantined_region_returns);
 	tcase_add_test(tc, sleep_deadline_passed_etimedout);
+	tcase_add_test(tc, sleep_word_moves_all_the_time_deadline_ends_it);
 	tcase_add_test(tc, sleep_notify_wakes_all);
 	tcase_add_test(tc, sleep_ring_anyway_wakes_all);
 	return fixture_run("bell", tc);
