@@ -4,6 +4,7 @@
 
 #include "bell.h"
 #include "cell.h"
+#include "missed.h"
 #include "waiter.h"
 
 uint32_t km_bell_announce(struct km_bell *bell)
@@ -24,14 +25,17 @@ bool km_bell_look(const struct km_region *region, uint64_t position)
 	return km_cell_laps_ahead(word, position, region->cell_shift) != -1;
 }
 
-void km_bell_ring(struct km_bell *bell, uint32_t seen)
+bool km_bell_ring(struct km_bell *bell, uint32_t seen)
 {
 	if (seen & KM_BELL_WOKEN)
-		return;
+		return false;
 	uint32_t word = km_add(B4, seq_cst, &bell->word, KM_BELL_GENERATION) + KM_BELL_GENERATION;
 
 	km_futex_wake(&bell->word);
+	if (km_missed_is_left(bell))
+		return true;
 	km_cas(B4, seq_cst, relaxed, &bell->word, &word, word | KM_BELL_WOKEN);
+	return false;
 }
 
 void km_bell_ring_anyway(struct km_bell *bell)
@@ -40,14 +44,19 @@ void km_bell_ring_anyway(struct km_bell *bell)
 	km_futex_wake(&bell->word);
 }
 
+static bool is_over(const struct km_region *region, uint64_t ends)
+{
+	return km_load(L3, seq_cst, &region->header->live) & ends ||
+	       (ends & KM_LIVE_LEFT && km_missed_is_left(region->bell));
+}
+
 int km_bell_sleep(
 	const struct km_region *region, uint64_t position, uint64_t ends, int64_t deadline_ns)
 {
 	struct km_bell *bell = region->bell;
 	uint32_t word = km_bell_announce(bell);
 
-	while (!km_bell_look(region, position) &&
-		!(km_load(L3, seq_cst, &region->header->live) & ends)) {
+	while (!km_bell_look(region, position) && !is_over(region, ends)) {
 		int r = km_futex_wait(&bell->word, word, deadline_ns);
 
 		/* the kernel looks at the word before it looks at the time */

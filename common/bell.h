@@ -12,6 +12,7 @@
  * - The generation moves before the wake, so a subscriber that is just about to wait does not.
  * - Only a word that its sleeper announced itself is waited for: one that a publisher moved may be
  *   marked WOKEN while it is slept on. Who finds the word moved announces anew, then looks again.
+ * - Once subscribers have left, no word is WOKEN any more: each commit rings.
  * - There is no count of sleepers that the dead could leave too high. Who came back by itself leaves
  *   the word without WOKEN, at the cost of one wake that nobody needs.
  * - A publisher that died between its commit and its wake is made good by the reconciler.
@@ -35,8 +36,9 @@
 #define KM_BELL_WOKEN      1u
 #define KM_BELL_GENERATION 2u
 
-/* Wakes everybody who waits for the bell, whose word was seen as `seen` (not WOKEN). */
-void km_bell_ring(struct km_bell *bell, uint32_t seen);
+/* Wakes everybody who waits for the bell, whose word was seen as `seen` (not WOKEN). Returns whether
+ * subscribers have left for a fresh region (missed.h); WOKEN isn't set then. */
+bool km_bell_ring(struct km_bell *bell, uint32_t seen);
 
 /* For publishers, after each commit: what to ring for, unless it is WOKEN. */
 static inline uint32_t km_bell_listen(const struct km_bell *bell)
@@ -45,12 +47,11 @@ static inline uint32_t km_bell_listen(const struct km_bell *bell)
 }
 
 /* The same in one. No system call unless somebody has announced a sleep. */
-static inline void km_bell_notify(struct km_bell *bell)
+static inline bool km_bell_notify(struct km_bell *bell)
 {
 	uint32_t seen = km_bell_listen(bell);
 
-	if (__builtin_expect(!(seen & KM_BELL_WOKEN), 0))
-		km_bell_ring(bell, seen);
+	return __builtin_expect(!(seen & KM_BELL_WOKEN), 0) && km_bell_ring(bell, seen);
 }
 
 /* For the reconciler, and for the end of a region: wakes all, whatever WOKEN says. */
@@ -63,9 +64,9 @@ uint32_t km_bell_announce(struct km_bell *bell);
 bool km_bell_look(const struct km_region *region, uint64_t position);
 
 /*
- * Sleeps until there is a message at `position`, a bit of `ends` is in header->live, somebody rings,
- * or `deadline_ns` on CLOCK_MONOTONIC (KM_WAIT_FOREVER: none) has passed. Signals don't end it. The
- * caller looks for itself why it returned. Returns 0 or -ETIMEDOUT.
+ * Sleeps until there is a message at `position`, a bit of `ends` is in header->live (KM_LIVE_LEFT:
+ * or subscribers have left), or `deadline_ns` on CLOCK_MONOTONIC (KM_WAIT_FOREVER: none) has passed.
+ * Signals don't end it. The caller looks for itself why it returned. Returns 0 or -ETIMEDOUT.
  */
 int km_bell_sleep(
 	const struct km_region *region, uint64_t position, uint64_t ends, int64_t deadline_ns);

@@ -13,7 +13,8 @@
  *   | sample header | payload, 64-aligned   | sample header | ... |    one fixed stride a slot
  *   +---------------+-----------------------+---------------+-- --+
  *
- *   bell (one a topic with the shared ring; everybody read/write): a futex word
+ *   bell (one a topic with the shared ring; everybody read/write): a futex word, and whether
+ *   subscribers have left
  *
  *   client (one or more a process; its owner read/write, the broker read)
  *   +----------+----------+-- --+
@@ -150,6 +151,7 @@ static_assert(offsetof(struct km_shared_ring, cells) == 64, "shared layout");
 /* All that subscribers of a shared ring may write (bell.h). */
 struct km_bell {
 	_Alignas(KM_CACHE_LINE) _Atomic uint32_t word; /* everybody; a futex */
+	_Atomic uint32_t left; /* subscribers, who can't write KM_LIVE_LEFT (missed.h) */
 };
 #define KM_BELL_SIZE 4096
 

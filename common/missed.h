@@ -20,6 +20,11 @@
  * A subscriber closes its old ring and goes on looking at it until all publishers have departed:
  * what a publisher with old targets still commits there is counted by its position.
  *
+ * With a shared ring all of it is positions: those of the fresh region before the subscriber's start,
+ * those of the old one from where it left until all publishers have departed. But its subscribers
+ * can't write `live`: they say in the bell's page that they have left, and clear WOKEN. From then on
+ * each publisher that commits there rings, finds it said, and looks after its own connection.
+ *
  * Orders
  *   G1 missed, greeted or opened   relaxed   ordered by L2 and L1 for who greets, by R3 and R1 for
  *                                            the subscriber of a message that came after it
@@ -27,11 +32,13 @@
  *   G3 departed, add / load   release / acquire   pairs with itself: who sees that a publisher has
  *                                            gone sees its last commits, and what it counted
  *   G4 publishers, the broker's    relaxed   looked at when the broker is dead
+ *   G5 left, of the bell           relaxed   behind the store comes B2, before the load a
+ *                                            publisher's B4 or a sleeper's B2: RMWs of one word
  */
 #pragma once
 
-#include "atomic.h"
-#include "region.h"
+#include "bell.h"
+#include "waiter.h"
 
 #define KM_MISSED_SHIFT 48
 #define KM_MISSED_COUNT ((UINT64_C(1) << KM_MISSED_SHIFT) - 1)
@@ -71,6 +78,19 @@ static inline void km_missed_stray(struct km_ring *ring)
 static inline uint64_t km_missed_strays(struct km_ring *ring)
 {
 	return km_load(G2, relaxed, &ring->strays);
+}
+
+/* For a subscriber of a shared ring; wakes all who sleep. */
+static inline void km_missed_say_left(struct km_bell *bell)
+{
+	km_store(G5, relaxed, &bell->left, 1);
+	km_bell_announce(bell);
+	km_futex_wake(&bell->word);
+}
+
+static inline bool km_missed_is_left(struct km_bell *bell)
+{
+	return km_load(G5, relaxed, &bell->left) != 0;
 }
 
 /* A publisher will never touch this region again. */

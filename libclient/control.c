@@ -80,7 +80,8 @@ void km_client_give_back(struct kickmsg_client *client, uint64_t endpoint)
 		.endpoint = endpoint,
 	};
 
-	km_wire_send(client->socket, &detach, sizeof detach, NULL, 0);
+	if (endpoint > 0) /* not an observer's */
+		km_wire_send(client->socket, &detach, sizeof detach, NULL, 0);
 }
 
 int km_client_take(
@@ -107,8 +108,7 @@ static void drop_stray(
 	else if (km_rejoin_answer(client, answer, fds))
 		;
 	/* after its restart the broker may answer once more what it had answered before */
-	else if (answer->header.op == KM_OP_ATTACHED && answer->header.serial != client->answered &&
-		 !answer->attached.observes) {
+	else if (answer->header.op == KM_OP_ATTACHED && answer->header.serial != client->answered) {
 		/* later records may lie in the segment that came along, as the last one */
 		if (answer->attached.new_segment_size > 0)
 			km_client_add_segment(

@@ -12,7 +12,10 @@
  * Orders of what two threads of this process may touch
  *   P1 publisher's mask of rings   relaxed   loaded after L1: a ring that is somebody else's by now
  *                                            became live after the mask was widened again
- *   P2 whom a subscriber skips     relaxed   whoever frees the publisher has a message or two heard
+ *   P2 whom a subscriber skips     relaxed   whoever frees the publisher has a message or two heard;
+ *                                            after a move the publisher's new id is stored before
+ *                                            its first message (U4), loaded after it (U1)
+ *   P3 a shared place is prepared  relaxed   only says that the lock is worth a try
  */
 #pragma once
 
@@ -152,7 +155,7 @@ struct km_hold {
 /* What a member of a broadcast channel with a shared ring doesn't hear of itself. */
 struct km_own_messages {
 	_Atomic uint32_t id;    /* of its publisher; 0: it hears everybody */
-	uint64_t last_sequence; /* of it that was met */
+	uint64_t last_sequence; /* of it that was met; UINT64_MAX: of a region with private rings */
 	uint64_t overwritten;   /* among what was skipped: no losses */
 };
 
@@ -168,7 +171,7 @@ struct kickmsg_subscriber {
 	uint64_t next;                   /* position that is expected next */
 	uint64_t offset;                 /* of ring_pos, to the position */
 	struct kickmsg_subscriber *past; /* places with samples, or where messages may still come */
-	uint64_t lost;
+	uint64_t lost;                   /* here */
 	uint64_t spin_ns;
 	struct kickmsg_publisher *deaf_to; /* doesn't publish to it; under the client's lock */
 	struct km_hold *holds;             /* [max_borrows + 1], as the endpoint's held[] */
@@ -179,10 +182,12 @@ struct kickmsg_subscriber {
 	struct km_own_messages own;
 
 	/* rejoin.c */
-	int64_t look_ns;   /* asleep: when to look after the connection */
-	bool rejoined;     /* what was missed in this region counts */
-	bool closed;       /* about to go: nothing more is meant for its ring */
-	uint64_t received; /* in regions before */
+	int64_t look_ns;           /* asleep: when to look after the connection */
+	bool rejoined;             /* what was missed in this region counts */
+	bool closed;               /* about to go: nothing more is meant for its ring */
+	_Atomic uint32_t prepared; /* of a shared ring, whose subscribers can't write LEFT */
+	uint64_t received;         /* in regions before */
+	uint64_t lost_before;      /* the same; and, of a shared ring, what is gone from this one */
 };
 
 /* attachment.region is set. `endpoint` is formatted. Errors: -ENOMEM, -EPROTO. */
@@ -197,18 +202,28 @@ void km_publisher_greet(struct kickmsg_publisher *publisher, uint64_t rings);
 /* `start`: the first position that may be this subscriber's. */
 int km_subscriber_init(struct kickmsg_subscriber *subscriber, struct km_endpoint *endpoint,
 	uint32_t ring_index, uint64_t start);
+/* An observer's numbers are its own. Freed by km_subscriber_deinit(). */
+int km_subscriber_make_record(struct km_endpoint **ret);
 /* Gives back all samples and frees private memory; mappings stay. */
 void km_subscriber_deinit(struct kickmsg_subscriber *subscriber);
 
 /* send.c: a slot for `len` bytes. Errors: as kickmsg_send(). */
 int km_publisher_claim(struct kickmsg_publisher *publisher, size_t len, uint32_t *ret_slot);
 
+/* send.c: to the publisher's present region, whatever it is. `slot` is the caller's loan. */
+int km_publisher_publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t len);
+/* header->live isn't what it was at the last message. `slot`: to be sent, or KM_HAZARD_NONE. Returns
+ * 1: go on here; 0 it has gone to another region, and what was in the slot as well; or an error. */
+int km_publisher_look(
+	struct kickmsg_publisher *publisher, uint64_t live, uint32_t slot, size_t len);
+
 /* send_shared.c: the shared ring's side of send.c; `slot` is the caller's loan. */
 ssize_t km_shared_send(struct kickmsg_publisher *publisher, const void *data, size_t len);
 int km_shared_publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t len);
 
 /* receive_shared.c: the try calls of receive.c for a shared ring. A sample's data is `buf`, of
- * max_payload_size bytes; its hold is the caller's to fill in. */
+ * max_payload_size bytes; its hold is the caller's to fill in. -ERESTART: it has gone to another
+ * region, where there may be something. */
 ssize_t km_shared_take_copy(struct kickmsg_subscriber *subscriber, void *buf, size_t size);
 int km_shared_take(struct kickmsg_subscriber *subscriber, void *buf, struct kickmsg_sample *ret);
 /* Counts what is lost and what waits, as of now. */

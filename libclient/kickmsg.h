@@ -288,7 +288,8 @@ struct kickmsg_subscribe_options {
 			      ring_capacity. For topics with a shared ring */
 	uint32_t observe;    /* 1: read a topic with a shared ring without anybody noticing: no
 			      participant, counted nowhere, keeps the topic from nothing. A receive
-			      that waits looks every ms. -ESTALE once the topic has ended */
+			      that waits looks every ms. -ESTALE once the topic has ended. It
+			      rejoins once others have made the topic */
 	uint32_t reserved32; /* zero */
 	uint64_t reserved[2]; /* zero */
 };

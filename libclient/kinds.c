@@ -1,68 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Broadcast channels, mailboxes, and the end of names.
- *
- * A member of a channel that doesn't want to hear itself isn't sent to: its publisher leaves its
- * subscriber's ring out. So its own messages push nothing out of its ring, its losses stay those
- * of others' messages, and receiving costs nobody anything. With a shared ring, where all see the
- * same messages, it passes over its own (receive_shared.c).
- */
+/* Broadcast channels, mailboxes, and the end of names. */
 #include <errno.h>
 #include <string.h>
 
 #include "control.h"
-
-static uint64_t all_rings(const struct kickmsg_publisher *publisher)
-{
-	return (UINT64_C(1) << publisher->attachment.region.ring_count) - 1;
-}
-
-void km_publisher_skip(struct kickmsg_publisher *publisher, struct kickmsg_subscriber *subscriber)
-{
-	struct kickmsg_client *client = publisher->attachment.client;
-
-	pthread_mutex_lock(&client->lock);
-	publisher->own = subscriber;
-	subscriber->deaf_to = publisher;
-	if (subscriber->ring)
-		km_store(P1, relaxed, &publisher->rings,
-			all_rings(publisher) & ~(UINT64_C(1) << subscriber->ring_index));
-	else
-		km_store(P2, relaxed, &subscriber->own.id, publisher->id);
-	pthread_mutex_unlock(&client->lock);
-}
-
-static void unpair(struct kickmsg_publisher *publisher)
-{
-	publisher->own->deaf_to = NULL;
-	km_store(P2, relaxed, &publisher->own->own.id, 0);
-	publisher->own = NULL;
-	km_store(P1, relaxed, &publisher->rings, all_rings(publisher));
-}
-
-void km_publisher_unpair(struct kickmsg_publisher *publisher)
-{
-	struct kickmsg_client *client = publisher->attachment.client;
-
-	if (!client)
-		return;
-	pthread_mutex_lock(&client->lock);
-	if (publisher->own)
-		unpair(publisher);
-	pthread_mutex_unlock(&client->lock);
-}
-
-void km_subscriber_unpair(struct kickmsg_subscriber *subscriber)
-{
-	struct kickmsg_client *client = subscriber->attachment.client;
-
-	if (!client)
-		return;
-	pthread_mutex_lock(&client->lock);
-	if (subscriber->deaf_to)
-		unpair(subscriber->deaf_to);
-	pthread_mutex_unlock(&client->lock);
-}
 
 KM_EXPORT int kickmsg_join_broadcast(struct kickmsg_client *client, const char *channel,
 	const struct kickmsg_topic_config *config, const struct kickmsg_subscribe_options *options,

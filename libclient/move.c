@@ -6,16 +6,21 @@
  * exchanged between them; what was the fresh one is the past then:
  *
  *   handle [place A] --fresh--> [place B]      =>      handle [place B] --past--> [place A]
+ *
+ * (Long, because both roles do it the same way: who changes one half has the other before his eyes.)
  */
 #include "move.h"
 
 #include <errno.h>
 
 #include "cleanup.h"
+#include "live.h"
 #include "missed.h"
+#include "own.h"
 #include "reconnect.h"
 #include "rejoin.h"
 #include "segment.h"
+#include "shared.h"
 #include "waiter.h"
 
 #define MAX_PASTS 4 /* of a subscriber: regions where a publisher has stayed, or died */
@@ -42,6 +47,8 @@ static void exchange(struct km_attachment *a, struct km_attachment *b)
 	EXCHANGE(a->payload, b->payload);
 	EXCHANGE(a->control_size, b->control_size);
 	EXCHANGE(a->payload_size, b->payload_size);
+	EXCHANGE(a->bell, b->bell);
+	EXCHANGE(a->bell_size, b->bell_size);
 }
 
 void km_move_free(struct km_attachment *place)
@@ -55,8 +62,7 @@ void km_move_free(struct km_attachment *place)
 			km_publisher_deinit(publisher);
 	} else {
 		settle_subscriber(subscriber, true);
-		if (subscriber->holds)
-			km_subscriber_deinit(subscriber);
+		km_subscriber_deinit(subscriber);
 	}
 	km_attachment_unmap(place);
 	free(place);
@@ -77,39 +83,29 @@ void km_move_leave(struct km_attachment *place)
 	if (place->role == KM_ROLE_PUBLISHER) {
 		km_publisher_greet(publisher, km_load(P1, relaxed, &publisher->rings));
 		km_missed_depart(region);
-	} else if (km_load(L1, acquire, &region->header->live) & KM_LIVE_LEFT) {
+	} else if (!region->shared && km_load(L1, acquire, &region->header->live) & KM_LIVE_LEFT) {
 		close_ring((struct kickmsg_subscriber *)place);
 	}
 }
 
-void km_move_leave_behind(const struct km_region *region)
+void km_move_leave_behind(const struct km_attachment *place)
 {
+	const struct km_region *region = &place->region;
 	_Atomic uint64_t *word = &region->header->live;
 	uint64_t live = km_load(L3, seq_cst, word);
 
+	if (region->shared && place->role == KM_ROLE_SUBSCRIBER) {
+		if (region->bell) /* else an observer: nobody is to notice it */
+			km_missed_say_left(region->bell);
+		return;
+	}
 	while (!(live & KM_LIVE_LEFT) &&
 		!km_cas(L3, seq_cst, relaxed, word, &live, live | KM_LIVE_LEFT))
 		;
-	for (uint32_t i = 0; i < region->ring_count; i++)
-		km_waiter_wake_anyway(km_region_ring(region, i));
+	km_live_wake_all(region);
 }
 
 /* --- publishers ----------------------------------------------------------------------------------- */
-
-/* The ring that is left out, of a subscriber that goes the same way. */
-static uint64_t own_ring(const struct kickmsg_publisher *publisher)
-{
-	const struct kickmsg_subscriber *own = publisher->own;
-	const struct km_attachment *place;
-
-	if (!own)
-		return 0;
-	for (place = &own->attachment; place; place = place->fresh)
-		if (place->inode == publisher->attachment.inode)
-			return UINT64_C(1)
-			       << ((const struct kickmsg_subscriber *)place)->ring_index;
-	return 0;
-}
 
 static void move_publisher(struct kickmsg_publisher *publisher)
 {
@@ -131,10 +127,10 @@ static void move_publisher(struct kickmsg_publisher *publisher)
 		publisher->cursors[i] = old->cursors[i];
 		publisher->greeted[i] = 0;
 	}
-	publisher->live = 0;
+	publisher->live = ~UINT64_C(0); /* look, also after the old place */
 	publisher->base = publisher->sequence;
 	km_store(P1, relaxed, &publisher->rings,
-		km_load(P1, relaxed, &old->rings) & ~own_ring(publisher));
+		km_load(P1, relaxed, &old->rings) & ~km_own_ring(publisher));
 	old->past = publisher->past;
 	publisher->past = old;
 }
@@ -152,6 +148,17 @@ bool km_publisher_move(struct kickmsg_publisher *publisher)
 		move_publisher(publisher);
 	pthread_mutex_unlock(&client->lock);
 	return moves;
+}
+
+void km_publisher_hurry(struct kickmsg_publisher *publisher)
+{
+	struct kickmsg_client *client = publisher->attachment.client;
+
+	if (!client || pthread_mutex_trylock(&client->lock) != 0)
+		return;
+	if (!publisher->attachment.fresh)
+		km_reconnect_poke(client, true);
+	pthread_mutex_unlock(&client->lock);
 }
 
 static void settle_publisher(struct kickmsg_publisher *publisher, bool all)
@@ -196,6 +203,12 @@ static uint64_t frontier(const struct kickmsg_subscriber *past)
 
 static uint64_t lost_there(const struct kickmsg_subscriber *past)
 {
+	uint64_t end;
+
+	if (past->attachment.region.shared)
+		return km_shared_frontier(&past->attachment.region, past->next, &end) == 0
+			       ? end - past->next
+			       : 0;
 	return frontier(past) - past->next + km_missed_strays(past->ring) +
 	       (past->rejoined ? km_missed_count(past->ring) : 0);
 }
@@ -203,8 +216,10 @@ static uint64_t lost_there(const struct kickmsg_subscriber *past)
 uint64_t km_subscriber_lost_past(const struct kickmsg_subscriber *subscriber)
 {
 	const struct kickmsg_subscriber *past = subscriber->past;
-	uint64_t lost = subscriber->rejoined ? km_missed_count(subscriber->ring) : 0;
+	uint64_t lost = subscriber->lost_before;
 
+	if (subscriber->ring && subscriber->rejoined)
+		lost += km_missed_count(subscriber->ring);
 	for (; past; past = past->past)
 		lost += lost_there(past);
 	return lost;
@@ -241,9 +256,21 @@ static void move_subscriber(struct kickmsg_subscriber *subscriber)
 	EXCHANGE(subscriber->next, old->next);
 	EXCHANGE(subscriber->holds, old->holds);
 	EXCHANGE(subscriber->rejoined, old->rejoined);
+	EXCHANGE(subscriber->copies, old->copies);
+	EXCHANGE(subscriber->copies_memory, old->copies_memory);
+	EXCHANGE(subscriber->copy_stride, old->copy_stride);
 	subscriber->offset += old->next - subscriber->next;
 	subscriber->closed = false;
-	subscriber->lost += old->lost; /* in places that it never came to */
+	/* the fresh one's: in places that it never came to */
+	subscriber->lost_before += subscriber->lost - subscriber->own.overwritten +
+				   old->lost_before;
+	old->lost_before = 0;
+	subscriber->lost = subscriber->own.overwritten = 0;
+	if (old->ring) /* its own never came there */
+		subscriber->own.last_sequence = UINT64_MAX;
+	km_store(P2, relaxed, &subscriber->own.id,
+		subscriber->deaf_to ? km_load(P2, relaxed, &old->own.id) : 0);
+	km_store(P3, relaxed, &subscriber->prepared, 0);
 	append_past(old, subscriber->past);
 	subscriber->past = old;
 }
@@ -268,7 +295,7 @@ static void settle_subscriber(struct kickmsg_subscriber *subscriber, bool all)
 		}
 		*at = past->past;
 		past->past = NULL;
-		subscriber->lost += lost_there(past);
+		subscriber->lost_before += lost_there(past);
 		km_move_free(&past->attachment);
 	}
 }
@@ -284,7 +311,7 @@ void km_move_skip(struct km_attachment *skipped, struct km_attachment *newer)
 	}
 	append_past(subscriber, (struct kickmsg_subscriber *)skipped);
 	append_past(subscriber, km_steal_ptr(((struct kickmsg_subscriber *)skipped)->past));
-	subscriber->lost += ((struct kickmsg_subscriber *)skipped)->lost;
+	subscriber->lost_before += ((struct kickmsg_subscriber *)skipped)->lost_before;
 	settle_subscriber(subscriber, false);
 }
 
@@ -297,7 +324,7 @@ bool km_subscriber_move(struct kickmsg_subscriber *subscriber, uint64_t live)
 	if (live & KM_LIVE_LEFT && !subscriber->attachment.fresh)
 		km_reconnect_poke(client, true);
 	bool moves = subscriber->attachment.fresh != NULL;
-	if (moves && !subscriber->closed) {
+	if (moves && subscriber->ring && !subscriber->closed) {
 		/* what came until now is still taken */
 		close_ring(subscriber);
 		subscriber->closed = true;
@@ -305,6 +332,7 @@ bool km_subscriber_move(struct kickmsg_subscriber *subscriber, uint64_t live)
 		move_subscriber(subscriber);
 	}
 	settle_subscriber(subscriber, false);
+	km_own_forgive(subscriber);
 	pthread_mutex_unlock(&client->lock);
 	return moves;
 }
@@ -331,9 +359,11 @@ int km_subscriber_release_past(
 			entry->position != position)
 			continue;
 		entry->busy = false;
-		km_slot_drop(&past->attachment.region.slots[entry->slot],
-			UINT64_C(1) << past->ring_index);
-		km_hazard_clear(&past->endpoint->held[hold]);
+		if (past->ring) { /* else a copy */
+			km_slot_drop(&past->attachment.region.slots[entry->slot],
+				UINT64_C(1) << past->ring_index);
+			km_hazard_clear(&past->endpoint->held[hold]);
+		}
 		km_subscriber_settle(subscriber);
 		return 0;
 	}
@@ -344,20 +374,22 @@ int64_t km_subscriber_rest(
 	struct kickmsg_subscriber *subscriber, int64_t deadline_ns, uint64_t *ret_ends)
 {
 	struct kickmsg_client *client = subscriber->attachment.client;
-	uint64_t live = km_load(L1, acquire, &subscriber->attachment.region.header->live);
+	const struct km_region *region = &subscriber->attachment.region;
+	bool left = km_load(L1, acquire, &region->header->live) & KM_LIVE_LEFT ||
+		    (region->bell && km_missed_is_left(region->bell));
 	int64_t now;
 
 	*ret_ends = KM_LIVE_QUARANTINED;
 	if (!client)
 		return deadline_ns;
 	/* of a region that is left already, nobody will say so */
-	if (!(live & KM_LIVE_LEFT))
+	if (!left)
 		*ret_ends |= KM_LIVE_LEFT;
 	now = km_clock_ns();
-	if (now >= subscriber->look_ns || (live & KM_LIVE_LEFT)) {
+	if (now >= subscriber->look_ns || left) {
 		subscriber->look_ns = now + BUSY_NS;
 		if (pthread_mutex_trylock(&client->lock) == 0) {
-			km_reconnect_poke(client, live & KM_LIVE_LEFT);
+			km_reconnect_poke(client, left);
 			settle_subscriber(subscriber, false);
 			/* parked: no sleep at all */
 			subscriber->look_ns = subscriber->attachment.fresh

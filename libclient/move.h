@@ -18,5 +18,5 @@ void km_move_free(struct km_attachment *place);
 /* The end of a handle, before its own: what it has besides its present place. Takes the lock. */
 void km_move_end(struct km_attachment *attachment);
 
-/* Says that a region is left behind for a fresh one, and wakes all who sleep there. */
-void km_move_leave_behind(const struct km_region *region);
+/* Says that a place's region is left behind for a fresh one, and wakes all who sleep there. */
+void km_move_leave_behind(const struct km_attachment *place);

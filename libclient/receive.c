@@ -37,6 +37,8 @@ static void find_spare(struct kickmsg_subscriber *subscriber)
 	subscriber->spare = hold;
 }
 
+static int take_any(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret);
+
 /* Takes the oldest message; it is in the hold *ret->hold until let_go(). Errors: -EAGAIN, -ESTALE.
  */
 static int take(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
@@ -56,7 +58,7 @@ static int take(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *re
 
 		if ((live & KM_LIVE_LEFT || subscriber->past) &&
 			km_subscriber_move(subscriber, live))
-			return take(subscriber, ret);
+			return take_any(subscriber, ret);
 		return live & KM_LIVE_QUARANTINED ? -ESTALE : r;
 	}
 	uint64_t ring_pos = position + subscriber->offset;
@@ -100,7 +102,12 @@ static int take_copy(struct kickmsg_subscriber *subscriber, struct kickmsg_sampl
 			.position = ret->ring_pos };
 		ret->hold = hold;
 	}
-	return r;
+	return r == -ERESTART ? take_any(subscriber, ret) : r;
+}
+
+static int take_any(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
+{
+	return subscriber->ring ? take(subscriber, ret) : take_copy(subscriber, ret);
 }
 
 KM_EXPORT int kickmsg_try_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
@@ -111,7 +118,7 @@ KM_EXPORT int kickmsg_try_receive(struct kickmsg_subscriber *subscriber, struct 
 		*ret = subscriber->pending;
 		subscriber->has_pending = false;
 	} else {
-		int r = subscriber->ring ? take(subscriber, ret) : take_copy(subscriber, ret);
+		int r = take_any(subscriber, ret);
 
 		if (r < 0)
 			return r;
@@ -246,13 +253,15 @@ KM_EXPORT uint64_t kickmsg_subscriber_lost(const struct kickmsg_subscriber *subs
 {
 	uint64_t lost, waiting;
 
-	if (!subscriber->ring) {
+	if (subscriber->ring) {
+		/* nobody but the subscriber takes, so what lies before head and wasn't taken was
+		 * pushed out */
+		lost = subscriber->lost + km_load(R2, acquire, &subscriber->ring->head) -
+		       subscriber->next;
+	} else {
 		km_shared_count(subscriber, &lost, &waiting);
-		return lost;
 	}
-	/* nobody but the subscriber takes, so what lies before head and wasn't taken was pushed out
-	 */
-	lost = subscriber->lost +
-	       (km_load(R2, acquire, &subscriber->ring->head) - subscriber->next);
-	return subscriber->rejoined ? lost + km_subscriber_lost_past(subscriber) : lost;
+	if (subscriber->rejoined)
+		lost += km_subscriber_lost_past(subscriber);
+	return lost;
 }

@@ -13,6 +13,7 @@
 
 #include "bell.h"
 #include "internal.h"
+#include "rejoin.h"
 #include "shared.h"
 #include "waiter.h"
 
@@ -22,8 +23,10 @@ static void lose(struct kickmsg_subscriber *subscriber, uint64_t count)
 {
 	subscriber->next += count;
 	subscriber->lost += count;
+	/* its own messages may have been in a region before: those don't count here */
+	uint64_t own = subscriber->own.overwritten;
 	km_store(H2, relaxed, &subscriber->endpoint->lost,
-		subscriber->lost - subscriber->own.overwritten);
+		subscriber->lost > own ? subscriber->lost - own : 0);
 }
 
 /* Something at `newest` lies where the next message lay. Errors: -ESTALE. */
@@ -43,29 +46,43 @@ static int catch_up(struct kickmsg_subscriber *subscriber, uint64_t newest, bool
 
 /* Is this what the subscriber's own publisher said? It is passed over then. What it said before and
  * was overwritten meanwhile is no loss either. */
-static bool pass_over_own(
-	struct kickmsg_subscriber *subscriber, const struct km_shared_seen *seen, uint32_t own_id)
+static bool pass_over_own(struct kickmsg_subscriber *subscriber, const struct km_shared_seen *seen)
 {
 	struct km_own_messages *own = &subscriber->own;
+	uint32_t own_id = km_load(P2, relaxed, &own->id);
 
-	if (seen->publisher_id != own_id)
+	if (!own_id || seen->publisher_id != own_id)
 		return false;
-	own->overwritten += seen->sequence - own->last_sequence - 1;
+	if (own->last_sequence != UINT64_MAX)
+		own->overwritten += seen->sequence - own->last_sequence - 1;
 	own->last_sequence = seen->sequence;
 	subscriber->next++;
 	lose(subscriber, 0);
 	return true;
 }
 
-static inline int nothing(const struct km_region *region)
+/* No message is there. Is there another region to go to? */
+static km_noinline int look_elsewhere(struct kickmsg_subscriber *subscriber, uint64_t live)
 {
-	return km_load(L1, acquire, &region->header->live) & KM_LIVE_QUARANTINED ? -ESTALE
-										 : -EAGAIN;
+	if (km_subscriber_move(subscriber, live))
+		return -ERESTART;
+	return live & KM_LIVE_QUARANTINED ? -ESTALE : -EAGAIN;
+}
+
+static inline int nothing(struct kickmsg_subscriber *subscriber)
+{
+	uint64_t live = km_load(L1, acquire, &subscriber->attachment.region.header->live);
+
+	if (__builtin_expect(live & (KM_LIVE_QUARANTINED | KM_LIVE_LEFT) || subscriber->past ||
+				     km_load(P3, relaxed, &subscriber->prepared),
+		    0))
+		return look_elsewhere(subscriber, live);
+	return -EAGAIN;
 }
 
 /* After a look that didn't simply bring a message: goes on until there is something to say. */
-static km_noinline int look_on(struct kickmsg_subscriber *subscriber, int r, uint32_t own_id,
-	void *buf, size_t size, struct km_shared_seen *seen)
+static km_noinline int look_on(struct kickmsg_subscriber *subscriber, int r, void *buf, size_t size,
+	struct km_shared_seen *seen)
 {
 	const struct km_region *region = &subscriber->attachment.region;
 	bool again = false;
@@ -78,8 +95,8 @@ static km_noinline int look_on(struct kickmsg_subscriber *subscriber, int r, uin
 		} else if (r == -ENODATA) {
 			lose(subscriber, 1);
 		} else if (r == -EAGAIN) {
-			return nothing(region);
-		} else if (r == -ESTALE || !own_id || !pass_over_own(subscriber, seen, own_id)) {
+			return nothing(subscriber);
+		} else if (r == -ESTALE || !pass_over_own(subscriber, seen)) {
 			return r;
 		}
 	}
@@ -92,11 +109,11 @@ static km_always_inline int take(
 	int r = km_shared_read(&subscriber->attachment.region, subscriber->next, buf, size, seen);
 
 	if (r == -EAGAIN)
-		return nothing(&subscriber->attachment.region);
+		return nothing(subscriber);
 	if (__builtin_expect(r != 0 || own_id != 0, 0)) {
 		struct km_shared_seen copy = *seen;
 
-		r = look_on(subscriber, r, own_id, buf, size, &copy);
+		r = look_on(subscriber, r, buf, size, &copy);
 		*seen = copy;
 	}
 	if (r == 0) {
@@ -111,6 +128,8 @@ ssize_t km_shared_take_copy(struct kickmsg_subscriber *subscriber, void *buf, si
 	struct km_shared_seen seen = { 0 };
 	int r = take(subscriber, buf, size, &seen);
 
+	if (r == -ERESTART)
+		return kickmsg_try_receive_copy(subscriber, buf, size);
 	return r < 0 ? r : (ssize_t)seen.len;
 }
 
@@ -124,7 +143,7 @@ int km_shared_take(struct kickmsg_subscriber *subscriber, void *buf, struct kick
 		*ret = (struct kickmsg_sample){
 			.data = buf,
 			.len = seen.len,
-			.ring_pos = subscriber->next - 1,
+			.ring_pos = subscriber->next - 1 + subscriber->offset,
 			.publisher_sequence = seen.sequence,
 			.publisher_id = seen.publisher_id,
 			.subscriber = subscriber,

@@ -9,6 +9,7 @@
 #include "cleanup.h"
 #include "control.h"
 #include "move.h"
+#include "own.h"
 #include "reconnect.h"
 #include "waiter.h"
 
@@ -71,8 +72,16 @@ static void fill_request(const struct km_attachment *attachment, struct km_msg_a
 
 	*ret = *attachment->request;
 	ret->flags = KM_ATTACH_ANY_CONFIG;
-	if (attachment->role == KM_ROLE_SUBSCRIBER)
+	if (attachment->observes)
+		ret->flags |= KM_ATTACH_OBSERVE;
+	else if (attachment->role == KM_ROLE_SUBSCRIBER)
 		ret->flags |= KM_ATTACH_CREATE;
+	/* it has seen nothing of the fresh region: all that is still there is for it. Unless others
+	 * have made it with private rings: then there is none. */
+	ret->history = 0;
+	if (attachment->role == KM_ROLE_SUBSCRIBER && attachment->region.shared &&
+		attachment->event.error != -EOPNOTSUPP)
+		ret->history = UINT32_MAX;
 	ret->has_geometry = 1;
 	ret->geometry = attachment->region.geometry;
 	/* what others can write is looked at */
@@ -84,12 +93,11 @@ static void fill_request(const struct km_attachment *attachment, struct km_msg_a
 		memcpy(&ret->schema, header->schema, sizeof ret->schema);
 }
 
-/* Those of shared rings stay where they are. A publisher that leaves out a subscriber's ring has to know it. */
+/* A publisher that leaves out a subscriber's ring has to know it. */
 static bool is_to_be_asked(
 	const struct kickmsg_client *client, const struct km_attachment *attachment)
 {
-	if (attachment->latest == client->connection || attachment->asked || attachment->refused ||
-		attachment->region.shared)
+	if (attachment->latest == client->connection || attachment->asked || attachment->refused)
 		return false;
 	if (attachment->role == KM_ROLE_SUBSCRIBER)
 		return true;
@@ -181,6 +189,10 @@ static int init(struct km_attachment *fresh, const struct km_msg_attached *answe
 	if (fresh->role == KM_ROLE_PUBLISHER)
 		return km_publisher_init((struct kickmsg_publisher *)fresh, endpoint, answer->id);
 	subscriber->rejoined = true;
+	if (fresh->region.shared)
+		subscriber->lost_before = answer->start - fresh->region.geometry.ring_capacity;
+	if (fresh->observes && km_subscriber_make_record(&endpoint) < 0)
+		return -ENOMEM;
 	return km_subscriber_init(subscriber, endpoint, answer->ring, answer->start);
 }
 
@@ -188,7 +200,7 @@ static int init(struct km_attachment *fresh, const struct km_msg_attached *answe
 static int prepare(struct kickmsg_client *client, struct km_attachment *attachment,
 	const struct km_msg_attached *answer, const int *fds, struct km_attachment **ret)
 {
-	struct km_endpoint *endpoint;
+	struct km_endpoint *endpoint = NULL;
 	struct km_attachment *fresh = calloc(1, attachment->role == KM_ROLE_PUBLISHER
 							? sizeof(struct kickmsg_publisher)
 							: sizeof(struct kickmsg_subscriber));
@@ -196,6 +208,7 @@ static int prepare(struct kickmsg_client *client, struct km_attachment *attachme
 	if (!fresh)
 		return -ENOMEM;
 	fresh->role = attachment->role;
+	fresh->observes = attachment->observes;
 	int r = km_attachment_map(fresh, client, answer, fds, &endpoint);
 	if (r == 0 &&
 		(is_same_region(fresh, attachment) || is_same_region(fresh, attachment->fresh)))
@@ -213,12 +226,20 @@ static int prepare(struct kickmsg_client *client, struct km_attachment *attachme
 static void park(struct kickmsg_client *client, struct km_attachment *attachment,
 	struct km_attachment *fresh)
 {
+	struct kickmsg_subscriber *subscriber = (struct kickmsg_subscriber *)attachment;
+
 	if (attachment->fresh) {
-		km_move_leave_behind(&attachment->fresh->region);
+		km_move_leave_behind(attachment->fresh);
 		km_move_skip(attachment->fresh, fresh);
 	}
 	attachment->fresh = fresh;
-	km_move_leave_behind(&attachment->region);
+	if (attachment->role == KM_ROLE_SUBSCRIBER)
+		km_store(P3, relaxed, &subscriber->prepared, 1);
+	else
+		subscriber = ((struct kickmsg_publisher *)attachment)->own;
+	if (subscriber)
+		km_own_tell_id(subscriber);
+	km_move_leave_behind(attachment);
 	tell(client, &attachment->event, KICKMSG_EVENT_REJOINED, 0, "");
 }
 

@@ -49,6 +49,9 @@ bool km_publisher_move(struct kickmsg_publisher *publisher);
  * ring is empty. `live` is header->live. */
 bool km_subscriber_move(struct kickmsg_subscriber *subscriber, uint64_t live);
 
+/* After a commit to a shared ring whose subscribers have left: takes steps of the connection. */
+void km_publisher_hurry(struct kickmsg_publisher *publisher);
+
 /* Gives up past places that aren't needed any more. */
 void km_publisher_settle(struct kickmsg_publisher *publisher);
 void km_subscriber_settle(struct kickmsg_subscriber *subscriber);

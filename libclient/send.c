@@ -115,8 +115,6 @@ void km_publisher_greet(struct kickmsg_publisher *publisher, uint64_t rings)
 			publisher->sequence - publisher->base);
 }
 
-static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t len);
-
 /* The topic has a fresh region since `slot` of a past one was claimed: its payload goes over. */
 static int carry_over(struct kickmsg_publisher *publisher, const struct kickmsg_publisher *past,
 	uint32_t slot, size_t len)
@@ -129,33 +127,42 @@ static int carry_over(struct kickmsg_publisher *publisher, const struct kickmsg_
 		memcpy(km_region_payload(&publisher->attachment.region, fresh),
 			km_region_payload(region, slot), len);
 	km_slot_drop(&region->slots[slot], KM_SLOT_ID_MASK);
-	return r < 0 ? r : publish(publisher, fresh, len);
+	return r < 0 ? r : km_publisher_publish(publisher, fresh, len);
 }
 
-/* header->live isn't what it was at the last message. Returns 1: deliver here; or what came of it. */
-static int look(struct kickmsg_publisher *publisher, uint64_t live, uint32_t slot, size_t len)
+static void count_strays(const struct km_region *region, uint64_t rings)
+{
+	uint32_t i;
+
+	km_for_each_bit (i, rings)
+		km_missed_stray(km_region_ring(region, i));
+}
+
+int km_publisher_look(struct kickmsg_publisher *publisher, uint64_t live, uint32_t slot, size_t len)
 {
 	const struct km_region *region = &publisher->attachment.region;
 	uint64_t rings = km_load(P1, relaxed, &publisher->rings);
-	uint32_t i;
 
+	if (publisher->past)
+		km_publisher_settle(publisher);
 	if (live & KM_LIVE_LEFT && km_publisher_move(publisher))
-		return carry_over(publisher, publisher->past, slot, len);
+		return slot == KM_HAZARD_NONE ? 0
+					      : carry_over(publisher, publisher->past, slot, len);
 	if (live & KM_LIVE_QUARANTINED) {
-		km_slot_drop(&region->slots[slot], KM_SLOT_ID_MASK);
+		if (slot != KM_HAZARD_NONE)
+			km_slot_drop(&region->slots[slot], KM_SLOT_ID_MASK);
 		return -ESTALE;
 	}
 	/* before a stray of it is counted, also a ring that is closed already */
 	km_publisher_greet(publisher, live & KM_LIVE_LEFT ? rings : rings & live);
 	if (live & KM_LIVE_LEFT)
-		km_for_each_bit (i, rings & ~live)
-			km_missed_stray(km_region_ring(region, i));
-	else
+		count_strays(region, rings & ~live);
+	else if (!publisher->past)
 		publisher->live = live;
 	return 1;
 }
 
-static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t len)
+int km_publisher_publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t len)
 {
 	const struct km_region *region = &publisher->attachment.region;
 
@@ -168,7 +175,7 @@ static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t le
 	uint64_t failed = 0;
 
 	if (__builtin_expect(live != publisher->live, 0)) {
-		int r = look(publisher, live, slot, len);
+		int r = km_publisher_look(publisher, live, slot, len);
 
 		if (r <= 0)
 			return r;
@@ -197,9 +204,7 @@ KM_EXPORT ssize_t kickmsg_send(struct kickmsg_publisher *publisher, const void *
 		return r;
 	if (len > 0)
 		memcpy(km_region_payload(&publisher->attachment.region, slot), data, len);
-	r = publish(publisher, slot, len);
-	if (publisher->past)
-		km_publisher_settle(publisher);
+	r = km_publisher_publish(publisher, slot, len);
 	return r < 0 ? r : (ssize_t)len;
 }
 
@@ -255,7 +260,7 @@ KM_EXPORT int kickmsg_publish(struct kickmsg_publisher *publisher, void *payload
 		return -EMSGSIZE;
 	loan->busy = false;
 	of->loan_count--;
-	int r = of == publisher ? publish(publisher, loan->slot, len)
+	int r = of == publisher ? km_publisher_publish(publisher, loan->slot, len)
 				: carry_over(publisher, of, loan->slot, len);
 	if (publisher->past)
 		km_publisher_settle(publisher);

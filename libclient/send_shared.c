@@ -15,11 +15,12 @@
 
 #include "bell.h"
 #include "internal.h"
+#include "rejoin.h"
 #include "shared.h"
 
-static bool is_given_up(const struct km_region *region)
+static inline uint64_t load_live(const struct kickmsg_publisher *publisher)
 {
-	return km_load(L1, acquire, &region->header->live) & KM_LIVE_QUARANTINED;
+	return km_load(L1, acquire, &publisher->attachment.region.header->live);
 }
 
 static int commit(
@@ -29,10 +30,10 @@ static int commit(
 	struct km_endpoint *endpoint = publisher->endpoint;
 	int r = km_shared_commit(region, endpoint, ref, message, &publisher->cursors[0].next);
 
-	if (r == 0)
-		km_bell_notify(region->bell);
-	else
+	if (r < 0)
 		km_hazard_clear(&endpoint->evicting);
+	else if (__builtin_expect(km_bell_notify(region->bell), 0))
+		km_publisher_hurry(publisher);
 	km_endpoint_count(&endpoint->messages, 1);
 	return r;
 }
@@ -41,15 +42,18 @@ int km_shared_publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t
 {
 	const struct km_region *region = &publisher->attachment.region;
 	struct km_endpoint *endpoint = publisher->endpoint;
+	uint64_t live = load_live(publisher);
 	struct km_shared_message message = {
 		.data = km_region_payload(region, slot),
 		.len = len,
 		.publisher_id = publisher->id,
 	};
 
-	if (is_given_up(region)) {
-		km_slot_drop(&region->slots[slot], KM_SLOT_ID_MASK);
-		return -ESTALE;
+	if (__builtin_expect(live != publisher->live, 0)) {
+		int look = km_publisher_look(publisher, live, slot, len);
+
+		if (look <= 0)
+			return look;
 	}
 	message.sequence = ++publisher->sequence;
 	km_shared_write_head(km_shared_slot_head(region, slot), &message);
@@ -73,13 +77,17 @@ static km_noinline ssize_t send_anyhow(
 		.len = len,
 		.publisher_id = publisher->id,
 	};
-
 	uint32_t slot;
 	int r;
 
 	if (is_privileged) {
-		if (is_given_up(region))
-			return -ESTALE;
+		uint64_t live = load_live(publisher);
+
+		r = live == publisher->live
+			    ? 1
+			    : km_publisher_look(publisher, live, KM_HAZARD_NONE, len);
+		if (r <= 0)
+			return r < 0 ? r : kickmsg_send(publisher, data, len);
 		message.sequence = ++publisher->sequence;
 		r = commit(publisher, KM_SHARED_INLINE, &message);
 		return r < 0 ? r : (ssize_t)len;
@@ -88,13 +96,16 @@ static km_noinline ssize_t send_anyhow(
 	if (r < 0)
 		return r;
 	km_shared_write((_Atomic uint64_t *)km_region_payload(region, slot), data, len);
-	r = km_shared_publish(publisher, slot, len);
+	/* the claim may have gone to another region, where it is another */
+	r = region->shared ? km_shared_publish(publisher, slot, len)
+			   : km_publisher_publish(publisher, slot, len);
 	return r < 0 ? r : (ssize_t)len;
 }
 
-static km_noinline ssize_t wake(struct km_bell *bell, uint32_t seen, size_t len)
+static km_noinline ssize_t wake(struct kickmsg_publisher *publisher, uint32_t seen, size_t len)
 {
-	km_bell_ring(bell, seen);
+	if (km_bell_ring(publisher->attachment.region.bell, seen))
+		km_publisher_hurry(publisher);
 	return (ssize_t)len;
 }
 
@@ -112,13 +123,13 @@ ssize_t km_shared_send(struct kickmsg_publisher *publisher, const void *data, si
 	bool is_privileged = len <= region->geometry.max_payload_size &&
 			     km_load(U8, acquire, &region->header->privileged) == publisher->id;
 
-	if (!is_privileged || is_given_up(region) ||
+	if (!is_privileged || load_live(publisher) != publisher->live ||
 		!km_shared_append(region, &message, &publisher->cursors[0].next))
 		return send_anyhow(publisher, data, len, is_privileged);
 	publisher->sequence++;
 	km_endpoint_count(&publisher->endpoint->messages, 1);
 	uint32_t seen = km_bell_listen(region->bell);
 	if (__builtin_expect(!(seen & KM_BELL_WOKEN), 0))
-		return wake(region->bell, seen, len);
+		return wake(publisher, seen, len);
 	return (ssize_t)len;
 }

@@ -30,11 +30,11 @@ int km_subscriber_init(struct kickmsg_subscriber *subscriber, struct km_endpoint
 {
 	const struct km_region *region = &subscriber->attachment.region;
 
+	subscriber->endpoint = endpoint;
 	subscriber->holds = calloc(
 		(size_t)region->geometry.max_borrows + 1, sizeof *subscriber->holds);
 	if (!subscriber->holds)
 		return -ENOMEM;
-	subscriber->endpoint = endpoint;
 	subscriber->ring_index = ring_index;
 	subscriber->next = start;
 	if (region->shared)
@@ -73,8 +73,7 @@ static int check_options(
 		client, -EINVAL, "fields of the subscribe options that must be zero are not");
 }
 
-/* An observer's numbers are its own. */
-static int make_record(struct km_endpoint **ret)
+int km_subscriber_make_record(struct km_endpoint **ret)
 {
 	*ret = calloc(1, sizeof **ret);
 	return *ret ? 0 : -ENOMEM;
@@ -109,7 +108,7 @@ int km_subscriber_attach(struct kickmsg_client *client, struct km_msg_attach *re
 	if (r == -EPROTOTYPE && options->ret_schema_diff)
 		*options->ret_schema_diff = answer.error.detail;
 	if (r == 0 && options->observe)
-		r = make_record(&endpoint);
+		r = km_subscriber_make_record(&endpoint);
 	if (r == 0)
 		r = km_subscriber_init(
 			subscriber, endpoint, answer.attached.ring, answer.attached.start);
@@ -183,11 +182,13 @@ KM_EXPORT void kickmsg_subscriber_get_stats(
 		.borrowed = subscriber->borrowed,
 		.ring = subscriber->ring_index,
 	};
+	uint64_t lost;
+
+	ret->lost = kickmsg_subscriber_lost(subscriber);
 	if (!subscriber->ring) {
-		km_shared_count(subscriber, &ret->lost, &ret->waiting);
+		km_shared_count(subscriber, &lost, &ret->waiting);
 		return;
 	}
-	ret->lost = kickmsg_subscriber_lost(subscriber);
 	ret->waiting = count_waiting(subscriber) + subscriber->has_pending;
 	ret->received -= subscriber->has_pending;
 }

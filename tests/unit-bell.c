@@ -8,6 +8,7 @@
 
 #include "bell.h"
 #include "cell.h"
+#include "missed.h"
 #include "support/fixture.h"
 #include "waiter.h"
 
@@ -179,6 +180,40 @@ START_TEST(sleep_word_moves_all_the_time_deadline_ends_it)
 }
 END_TEST
 
+/* Subscribers have left: from then on each commit rings, and its publisher is told. */
+START_TEST(ring_left_is_told_never_woken)
+{
+	setup();
+	bell->word = 8 * GENERATION | WOKEN;
+	ck_assert(!km_bell_notify(bell));
+	km_missed_say_left(bell);
+	ck_assert_uint_eq(bell->word, 9 * GENERATION);
+	for (uint32_t i = 10; i < 13; i++) {
+		ck_assert(km_bell_notify(bell));
+		ck_assert_uint_eq(bell->word, i * GENERATION);
+	}
+	teardown();
+}
+END_TEST
+
+START_TEST(sleep_left_ends_only_who_asks_for_it)
+{
+	setup();
+	km_missed_say_left(bell);
+	ck_assert_int_eq(km_bell_sleep(&f.region, CAPACITY, KM_LIVE_QUARANTINED | KM_LIVE_LEFT,
+				 KM_WAIT_FOREVER),
+		0);
+	ck_assert_int_eq(km_bell_sleep(&f.region, CAPACITY, KM_LIVE_QUARANTINED, 1), -ETIMEDOUT);
+	bell->left = 0;
+	f.region.header->live = KM_LIVE_LEFT;
+	ck_assert_int_eq(km_bell_sleep(&f.region, CAPACITY, KM_LIVE_QUARANTINED | KM_LIVE_LEFT,
+				 KM_WAIT_FOREVER),
+		0);
+	ck_assert_int_eq(km_bell_sleep(&f.region, CAPACITY, KM_LIVE_QUARANTINED, 1), -ETIMEDOUT);
+	teardown();
+}
+END_TEST
+
 #define SLEEPERS 3
 
 /* Sleepers without a deadline, in the kernel when `wake` is called; all must end. A lost wake ends
@@ -220,6 +255,17 @@ static void dead_then_ring_anyway(void)
 	km_bell_ring_anyway(bell);
 }
 
+static void say_left(void)
+{
+	km_missed_say_left(bell);
+}
+
+START_TEST(sleep_say_left_wakes_all)
+{
+	must_wake(say_left);
+}
+END_TEST
+
 START_TEST(sleep_notify_wakes_all)
 {
 	must_wake(commit_and_notify);
@@ -244,6 +290,9 @@ int main(void)
 	tcase_add_test(tc, sleep_quarantined_region_returns);
 	tcase_add_test(tc, sleep_deadline_passed_etimedout);
 	tcase_add_test(tc, sleep_word_moves_all_the_time_deadline_ends_it);
+	tcase_add_test(tc, ring_left_is_told_never_woken);
+	tcase_add_test(tc, sleep_left_ends_only_who_asks_for_it);
+	tcase_add_test(tc, sleep_say_left_wakes_all);
 	tcase_add_test(tc, sleep_notify_wakes_all);
 	tcase_add_test(tc, sleep_ring_anyway_wakes_all);
 	return fixture_run("bell", tc);

@@ -339,7 +339,7 @@ START_TEST(send_left_region_delivers_and_counts_strays)
 	struct km_ring *ring = km_region_ring(&f.region, 1);
 	km_missed_open(ring);
 	ck_assert_int_eq(send_u32(1), 4);
-	km_move_leave_behind(&f.region);
+	km_move_leave_behind(&sub[0].attachment);
 	ck_assert_int_eq(send_u32(2), 4);
 	ck_assert_uint_eq(km_missed_strays(ring), 0);
 	f.region.header->live &= ~BIT(1);

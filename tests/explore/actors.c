@@ -20,6 +20,10 @@ void km_publisher_settle(struct kickmsg_publisher *publisher)
 {
 }
 
+void km_publisher_hurry(struct kickmsg_publisher *publisher)
+{
+}
+
 bool km_subscriber_move(struct kickmsg_subscriber *subscriber, uint64_t live)
 {
 	return false;
