@@ -34,6 +34,7 @@
  *   G4 publishers, the broker's    relaxed   looked at when the broker is dead
  *   G5 left, of the bell           relaxed   behind the store comes B2, before the load a
  *                                            publisher's B4 or a sleeper's B2: RMWs of one word
+ *                                            (`explore`, scenario sh_left)
  */
 #pragma once
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cast.h"
+#include "missed.h"
 #include "shared.h"
 #include "waiter.h"
 
@@ -22,6 +23,8 @@ void km_publisher_settle(struct kickmsg_publisher *publisher)
 
 void km_publisher_hurry(struct kickmsg_publisher *publisher)
 {
+	for (uint32_t i = 0; i < world.shape.publishers; i++)
+		actor_publisher((int)i)->told += publishers[i] == publisher;
 }
 
 bool km_subscriber_move(struct kickmsg_subscriber *subscriber, uint64_t live)
@@ -44,6 +47,15 @@ int64_t km_subscriber_rest(
 	struct kickmsg_subscriber *subscriber, int64_t deadline_ns, uint64_t *ret_ends)
 {
 	*ret_ends = KM_LIVE_QUARANTINED;
+	for (uint32_t i = 0; world.leaving && i < world.shape.subscribers; i++) {
+		struct world_party *party = actor_subscriber((int)i);
+
+		if (subscribers[i] != subscriber)
+			continue;
+		party->knows_left = km_missed_is_left(subscriber->attachment.region.bell);
+		if (!party->knows_left)
+			*ret_ends |= KM_LIVE_LEFT;
+	}
 	return deadline_ns;
 }
 
@@ -94,6 +106,8 @@ void actor_send(int index)
 	struct kickmsg_publisher *publisher = publishers[index];
 	uint32_t sequence = (uint32_t)publisher->sequence + 1;
 	uint64_t message = (uint64_t)index << 32 | sequence, words[2] = { message, ~message };
+	bool said_left = world.said_left;
+	unsigned told = party->told;
 
 	ex_call(CALL_LIMIT);
 	party->publishing = message;
@@ -102,6 +116,8 @@ void actor_send(int index)
 		return;
 	if (r < 0)
 		ex_fail("kickmsg_send: %zd", r);
+	if (said_left && party->told == told)
+		ex_fail("left: publisher %d isn't told that subscribers have left", index);
 	party->finished = sequence;
 	world_check_sleepers();
 }
@@ -335,6 +351,13 @@ void actor_subscriber_body(void *argument)
 	}
 	if (kept.data)
 		actor_give_back(actor->index, &kept, kept_message);
+	if (actor->flags & ACTOR_SAYS_LEFT) {
+		ex_control();
+		ex_call(CALL_LIMIT);
+		km_missed_say_left(world.region->bell);
+		world.said_left = true;
+		world_check_sleepers();
+	}
 	if (actor->flags & ACTOR_LEAVES) {
 		km_subscriber_deinit(subscribers[actor->index]);
 		leave(party);

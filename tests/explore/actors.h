@@ -31,6 +31,8 @@ enum actor_flags {
 	ACTOR_LEAVES_HOLDING = 64, /* gives its place back with the first sample in its hands */
 	ACTOR_JOINS = 128,         /* is no subscriber before the broker says so */
 	ACTOR_COPIES = 256,        /* kickmsg_try_receive_copy, and looks at its numbers */
+	ACTOR_SAYS_LEFT =
+		65536, /* shared ring: at its end says that it has left for a fresh region */
 	/* broker */
 	ACTOR_AFTER_DEATH = 512,   /* begins when somebody died or left */
 	ACTOR_AFTER_BROKER = 1024, /* begins when the broker before it has died */

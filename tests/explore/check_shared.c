@@ -79,6 +79,9 @@ void world_check_shared_sleepers(void)
 
 		if (party->thread < 0 || ex.threads[party->thread].state != EX_ASLEEP)
 			continue;
+		if (world.said_left && !party->knows_left)
+			ex_fail("lost wake-up: %s sleeps, subscribers have left",
+				ex.threads[party->thread].name);
 		for (uint64_t p = party->subscriber->next; p < world.frontier[0]; p++) {
 			uint64_t message = world_committed(p);
 			uint32_t publisher = (uint32_t)(message >> 32);

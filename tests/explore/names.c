@@ -42,7 +42,7 @@ static void name_shared(struct world_place place, char *ret, unsigned long size)
 		break;
 	default:
 		snprintf(ret, size, "%s",
-			place.kind == PLACE_BELL          ? "bell"
+			place.kind == PLACE_BELL          ? (place.cell ? "left" : "bell")
 			: place.kind == PLACE_SHARED_HINT ? "hint"
 							  : "privileged");
 	}

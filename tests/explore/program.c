@@ -97,6 +97,8 @@ static void make(void)
 	ex_memory_forget();
 	world_make(&actors_scenario->shape);
 	world.tight = actors_scenario->tight;
+	for (int i = 0; i < EX_MAX_THREADS; i++)
+		world.leaving |= actors_scenario->actors[i].flags & ACTOR_SAYS_LEFT;
 	for (uint32_t i = 0; i < world.shape.publishers; i++)
 		set_up_publisher((int)i);
 	for (uint32_t i = 0; i < world.shape.subscribers; i++)

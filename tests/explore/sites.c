@@ -62,8 +62,10 @@ unsigned ex_site_print_unmet(void)
 	unsigned all = 0, unmet = 0;
 
 	for (struct km_site *const *site = __start_km_sites; site < __stop_km_sites; site++) {
-		/* litmus.c's own; and missed.h's: going over to a fresh region isn't modelled */
-		if ((*site)->label[0] == 'M' || (*site)->label[0] == 'G')
+		/* litmus.c's own; and missed.h's but for the bell's: going over to a fresh region
+		 * isn't modelled, saying so at a shared ring is */
+		if ((*site)->label[0] == 'M' ||
+			((*site)->label[0] == 'G' && strcmp((*site)->label, "G5") != 0))
 			continue;
 		all++;
 		unmet += !(*site)->reached;

@@ -75,6 +75,7 @@ static void mark_shared(void)
 	mark(&region->header->privileged, PLACE_PRIVILEGED, 0, 0);
 	mark(&region->shared->hint, PLACE_SHARED_HINT, 0, 0);
 	mark(&region->bell->word, PLACE_BELL, 0, 0);
+	mark(&region->bell->left, PLACE_BELL, 0, 1);
 	for (uint32_t i = 0; i < world.shape.capacity; i++) {
 		struct km_shared_cell *cell = km_region_cell(region, i);
 

@@ -64,6 +64,7 @@ struct world_party {
 	int loan;            /* slot + 1 */
 	uint32_t finished;   /* sequence of its last finished publish */
 	uint64_t publishing; /* the message that its call is to commit */
+	unsigned told;       /* how often, that subscribers have left */
 	/* subscriber */
 	const struct kickmsg_subscriber *subscriber;
 	bool joined;
@@ -71,6 +72,7 @@ struct world_party {
 	uint64_t start, received;
 	uint32_t last[WORLD_MAX_PARTIES]; /* by publisher */
 	uint64_t taken;                   /* the message that its ring's last take got */
+	bool knows_left;                  /* it sleeps on although subscribers have left */
 };
 
 struct world {
@@ -90,6 +92,8 @@ struct world {
 	bool giving_up; /* the broker has begun to give the region up; */
 	bool given_up;  /* ended */
 	bool tight;     /* an empty pool is no fault */
+	bool leaving;   /* a subscriber will say that it has left; */
+	bool said_left; /* has said it */
 };
 
 extern struct world world;
