@@ -254,13 +254,19 @@ static int restore_all(struct km_broker *broker, struct progress *progress)
 	return r;
 }
 
-/* The number of the last opening isn't in the records: the next one is to be another than that. */
+/* The number of the last opening isn't in the records: the next one is to be another than that. Who
+ * has left the region for a fresh one said so there, and closed its rings: that stays. */
 static void restore_live(struct km_topic *topic)
 {
 	_Atomic uint64_t *word = &topic->region.header->live;
+	uint64_t live = km_load(L1, acquire, word);
 
-	topic->live |= km_load(L1, acquire, word) & KM_LIVE_OPENINGS;
-	km_store(L2, release, word, topic->live);
+	topic->live |= live & KM_LIVE_OPENINGS;
+	if (live & KM_LIVE_LEFT)
+		live = (topic->live & (live | ~KM_LIVE_RINGS)) | KM_LIVE_LEFT;
+	else
+		live = topic->live;
+	km_store(L2, release, word, live);
 }
 
 /* The regions' words, and what has ended while nobody looked. */

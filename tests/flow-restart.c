@@ -136,6 +136,46 @@ START_TEST(restart_nobody_notices)
 }
 END_TEST
 
+/* A client that was hung up on left its region for a fresh one, since the topic had lost its name: the
+ * mark and its closed ring are kept, so that who is still there goes on counting what it missed. */
+START_TEST(restart_region_that_was_left_stays_left)
+{
+	struct kickmsg_client *leaver;
+	struct kickmsg_publisher *gone;
+	struct kickmsg_subscriber *ears;
+	uint32_t value = 0;
+
+	setup_with((uint32_t)_i);
+	ck_assert_int_eq(kickmsg_client_new(NULL, &leaver), 0);
+	ck_assert_int_eq(kickmsg_advertise(leaver, "topic", NULL, &gone), 0);
+	ck_assert_int_eq(kickmsg_subscribe(leaver, "topic", NULL, &ears), 0);
+	const _Atomic uint64_t *live = &publisher->attachment.region.header->live;
+	ck_assert_int_eq(shutdown(leaver->socket, SHUT_RDWR), 0);
+	ck_assert_int_eq(kickmsg_unlink_topic(client, "topic"), 0);
+	ck_assert(test_wait_until(
+		(kickmsg_client_dispatch(leaver), gone->attachment.fresh && ears->attachment.fresh),
+		10000));
+	ck_assert_int_eq(kickmsg_send(gone, "x", 1), 1);
+	ck_assert_int_eq(kickmsg_try_receive_copy(ears, &value, sizeof value), 1);
+	uint64_t before = *live;
+	ck_assert(before & KM_LIVE_LEFT);
+	for (unsigned i = 0; i < 3; i++) {
+		test_manager_kill(&manager, SIGKILL);
+		test_manager_resume(&manager);
+		pass_messages(10); /* the ring of who left takes none of it */
+		ck_assert_uint_eq(*live, before);
+		ck_assert_int_eq(kickmsg_try_receive_copy(ears, &value, sizeof value), -EAGAIN);
+		ck_assert_uint_eq(kickmsg_subscriber_lost(ears), 10 * (i + 1));
+	}
+	/* a pass over it finds nothing wrong */
+	kickmsg_subscriber_free(subscriber);
+	ck_assert_int_eq(kickmsg_send(publisher, "x", 1), 1);
+	ck_assert(!test_manager_logged(&manager, "quarantined"));
+	kickmsg_client_free(leaver);
+	teardown();
+}
+END_TEST
+
 /* Receives one message after the other, asleep in between, until the one that says 0. */
 static void *sleep_for_messages(void *unused)
 {
@@ -612,6 +652,7 @@ int main(void)
 	tcase_add_loop_test(tcase, restart_nobody_notices, KICKMSG_TRANSPORT_RINGS,
 		KICKMSG_TRANSPORT_SHARED + 1);
 	tcase_add_test(tcase, restart_shared_ring_goes_on);
+	tcase_add_loop_test(tcase, restart_region_that_was_left_stays_left, 0, 2);
 	tcase_add_test(tcase, restart_the_dead_are_reconciled);
 	tcase_add_test(tcase, restart_who_waits_is_told);
 	tcase_add_loop_test(tcase, restart_state_of_another_version_is_refused, 0,
