@@ -89,6 +89,13 @@ static inline void km_missed_say_left(struct km_bell *bell)
 	km_futex_wake(&bell->word);
 }
 
+/* For a publisher whose broker is there and has no fresh region for it: whoever said so was wrong, or
+ * of another mind. It would cost each message a wake. */
+static inline void km_missed_deny_left(struct km_bell *bell)
+{
+	km_store(G5, relaxed, &bell->left, 0);
+}
+
 static inline bool km_missed_is_left(struct km_bell *bell)
 {
 	return km_load(G5, relaxed, &bell->left) != 0;

@@ -144,6 +144,7 @@ struct kickmsg_publisher {
 	uint64_t base;                  /* sequence of the last message before this region */
 	uint16_t greeted[KM_MAX_RINGS]; /* missed.h */
 	uint64_t sent, failed, evicted; /* in regions before */
+	int64_t doubt_ns;               /* since when others say wrongly that they have left */
 };
 
 struct km_hold {

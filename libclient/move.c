@@ -25,6 +25,7 @@
 
 #define MAX_PASTS 4 /* of a subscriber: regions where a publisher has stayed, or died */
 #define BUSY_NS   INT64_C(2000000)
+#define DOUBT_NS  INT64_C(100000000)
 
 #define EXCHANGE(a, b)                                                                             \
 	do {                                                                                       \
@@ -150,6 +151,14 @@ bool km_publisher_move(struct kickmsg_publisher *publisher)
 	return moves;
 }
 
+static bool is_where_it_belongs(const struct km_attachment *attachment)
+{
+	const struct kickmsg_client *client = attachment->client;
+
+	return client->link == KM_LINK_UP && attachment->latest == client->connection &&
+	       !attachment->fresh;
+}
+
 void km_publisher_hurry(struct kickmsg_publisher *publisher)
 {
 	struct kickmsg_client *client = publisher->attachment.client;
@@ -158,6 +167,15 @@ void km_publisher_hurry(struct kickmsg_publisher *publisher)
 		return;
 	if (!publisher->attachment.fresh)
 		km_reconnect_poke(client, true);
+	/* when a broker ends, not all of its connections do at once */
+	if (!is_where_it_belongs(&publisher->attachment)) {
+		publisher->doubt_ns = 0;
+	} else if (publisher->doubt_ns == 0) {
+		publisher->doubt_ns = km_clock_ns();
+	} else if (km_clock_ns() - publisher->doubt_ns > DOUBT_NS) {
+		km_missed_deny_left(publisher->attachment.region.bell);
+		publisher->doubt_ns = 0;
+	}
 	pthread_mutex_unlock(&client->lock);
 }
 

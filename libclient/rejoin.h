@@ -49,7 +49,8 @@ bool km_publisher_move(struct kickmsg_publisher *publisher);
  * ring is empty. `live` is header->live. */
 bool km_subscriber_move(struct kickmsg_subscriber *subscriber, uint64_t live);
 
-/* After a commit to a shared ring whose subscribers have left: takes steps of the connection. */
+/* After a commit to a shared ring whose subscribers say that they have left: takes steps of the
+ * connection. When it stands, for a while, and nothing else is prepared, takes their word back. */
 void km_publisher_hurry(struct kickmsg_publisher *publisher);
 
 /* Gives up past places that aren't needed any more. */

@@ -4,6 +4,8 @@
  * history, observers, members that pass over their own messages, a sole publisher, and subscribers
  * that can't write what says that a region is left. What both transports have is flow-reconnect's.
  */
+#include "internal.h"
+#include "missed.h"
 #include "support/told.h"
 
 #define CAPACITY 64
@@ -316,6 +318,25 @@ START_TEST(sole_publisher_stays_alone)
 END_TEST
 
 /* Others were faster, and wanted it otherwise: from a shared ring to private ones, or back. */
+/* Any subscriber may write it, with a broker that lives as well: it costs each message a system call. */
+START_TEST(false_word_that_subscribers_have_left_is_taken_back)
+{
+	struct kickmsg_client *client = flow_client("here");
+	struct kickmsg_publisher *publisher = flow_advertise(client, TOPIC, &config);
+	struct kickmsg_subscriber *subscriber = flow_subscribe(client, TOPIC);
+	struct km_bell *bell = subscriber->attachment.region.bell;
+
+	for (int again = 0; again < 2; again++) {
+		km_missed_say_left(bell);
+		ck_assert(test_wait_until(
+			(flow_send_int(publisher, 0), !km_missed_is_left(bell)), FLOW_WAIT_MS));
+		flow_send_int(publisher, 1);
+		ck_assert(km_load(B1, seq_cst, &bell->word) & KM_BELL_WOKEN);
+	}
+	kickmsg_client_free(client);
+}
+END_TEST
+
 START_TEST(topic_comes_back_with_another_transport)
 {
 	struct kickmsg_client *client = told_client("client"), *other;
@@ -397,6 +418,7 @@ int main(void)
 	tcase_add_test(tcase, own_message_left_behind_is_no_loss);
 	tcase_add_test(tcase, own_messages_of_long_ago_are_passed_over);
 	tcase_add_test(tcase, sole_publisher_stays_alone);
+	tcase_add_test(tcase, false_word_that_subscribers_have_left_is_taken_back);
 	tcase_add_loop_test(tcase, topic_comes_back_with_another_transport, 0, 2);
 	tcase_add_loop_test(tcase, own_messages_through_both_transports, 0, 2);
 	suite_add_tcase(suite, tcase);
