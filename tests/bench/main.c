@@ -128,7 +128,7 @@ static const struct bench_scale full = {
 };
 
 static const struct bench_scale quick = {
-	.rounds = 7,
+	.rounds = 5,
 	.kills = 40,
 	.attaches = 50,
 	.topics = 1000,
