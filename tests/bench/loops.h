@@ -150,12 +150,13 @@ LOOP void loop_flood_receive(const struct adapter *adapter, struct worker *worke
 				    memory_order_acquire) == worker->shape.senders;
 		unsigned taken = 0;
 
+		/* before the first: who comes late takes all at once */
+		if (received == 0)
+			seat->start = bench_ticks();
 		for (unsigned end = 0; end < worker->shape.ends; end++)
 			taken += loop_flood_take(adapter, worker, end, next[end]);
 		if (taken > 0) {
 			seat->end = bench_ticks();
-			if (received == 0)
-				seat->start = seat->end;
 			received += taken;
 			quiet_since = 0;
 			continue;
