@@ -130,8 +130,8 @@ static void print_unreachable(struct ctl *ctl, const char *socket, int error)
 			"who has logged in as a member of it)",
 			socket);
 	else
-		snprintf(text, sizeof text, "can't connect to the broker at %s: %s", socket,
-			kickmsg_strerror(error));
+		snprintf(text, sizeof text, "can't connect to the broker: %s",
+			kickmsg_client_last_error(NULL));
 	print_error(ctl, NULL, error, text);
 }
 

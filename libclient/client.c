@@ -58,6 +58,18 @@ static int open_poll(struct kickmsg_client *client)
 	return 0;
 }
 
+/* Of a client that couldn't be made, by the calling thread. */
+static _Thread_local char new_error[KM_WIRE_TEXT_SIZE];
+
+static void keep_error(const struct kickmsg_client *client, int error)
+{
+	if (client->error[0] != 0)
+		memcpy(new_error, client->error, sizeof new_error);
+	else
+		snprintf(new_error, sizeof new_error, "%s: %s", client->address.sun_path,
+			kickmsg_strerror(error));
+}
+
 KM_EXPORT int kickmsg_client_new(
 	const struct kickmsg_client_config *config, struct kickmsg_client **ret)
 {
@@ -65,6 +77,7 @@ KM_EXPORT int kickmsg_client_new(
 	struct km_msg_hello hello = { .header.op = KM_OP_HELLO, .version = KM_WIRE_VERSION };
 	struct sockaddr_un address;
 
+	new_error[0] = 0;
 	if (!config)
 		config = &defaults;
 	int r = socket_address(config, &address);
@@ -99,6 +112,7 @@ KM_EXPORT int kickmsg_client_new(
 	if (r == 0)
 		r = km_reconnect_now(client);
 	if (r < 0) {
+		keep_error(client, r);
 		kickmsg_client_free(client);
 		return r;
 	}
@@ -155,5 +169,5 @@ KM_EXPORT int kickmsg_client_dispatch(struct kickmsg_client *client)
 
 KM_EXPORT const char *kickmsg_client_last_error(const struct kickmsg_client *client)
 {
-	return client->error;
+	return client ? client->error : new_error;
 }

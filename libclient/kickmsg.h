@@ -104,7 +104,8 @@ int kickmsg_client_dispatch(struct kickmsg_client *client);
 
 /* What there is to say about the calling thread's last control call on this client: why it failed,
  * or a warning; else "". The string lives until the next control call of any thread on this
- * client. */
+ * client. Of null: why the calling thread's last kickmsg_client_new() failed, with the socket's path or
+ * the broker's words; else "". */
 const char *kickmsg_client_last_error(const struct kickmsg_client *client);
 
 /*

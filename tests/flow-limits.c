@@ -163,9 +163,15 @@ START_TEST(clients_of_a_user_and_in_all)
 	ck_assert(test_wait_until(kickmsg_client_new(NULL, &second) == 0, FLOW_WAIT_MS));
 	test_child_end(child, SIGKILL);
 	ck_assert_int_eq(kickmsg_client_new(NULL, &third), -EDQUOT);
+	ck_assert_msg(flow_said(NULL, where), "%s", kickmsg_client_last_error(NULL));
 	kickmsg_client_free(client);
 	kickmsg_client_free(second);
+	ck_assert(test_wait_until(kickmsg_client_new(NULL, &client) == 0, FLOW_WAIT_MS));
+	ck_assert_str_eq(kickmsg_client_last_error(NULL), "");
+	kickmsg_client_free(client);
 	flow_stop();
+	ck_assert_int_lt(kickmsg_client_new(NULL, &client), 0);
+	ck_assert_msg(flow_said(NULL, broker.socket), "%s", kickmsg_client_last_error(NULL));
 	user_start_broker("[limits]\nclients = 1\nuser_clients = 2\n");
 	client = flow_client("c");
 	socket = test_peer_connect(broker.socket);
