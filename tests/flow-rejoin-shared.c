@@ -50,6 +50,16 @@ static void expect_ints(struct kickmsg_subscriber *subscriber, int from, int cou
 		ck_assert_int_eq(flow_receive_int(subscriber), i);
 }
 
+/* Joins a channel without hearing itself. */
+static void join_deaf(struct kickmsg_client *client, struct kickmsg_publisher **ret_own,
+	struct kickmsg_subscriber **ret_subscriber)
+{
+	struct kickmsg_subscribe_options options = { .skip_own = 1 };
+
+	ck_assert_int_eq(
+		kickmsg_join_broadcast(client, "c", &config, &options, ret_own, ret_subscriber), 0);
+}
+
 static void expect_end(struct kickmsg_subscriber *subscriber, uint64_t received, uint64_t lost)
 {
 	struct kickmsg_subscriber_stats stats;
@@ -190,14 +200,12 @@ END_TEST
 /* Its own messages are never heard and no loss, in whatever region they are and were overwritten. */
 START_TEST(own_messages_are_no_loss)
 {
-	struct kickmsg_subscribe_options options = { .skip_own = 1 };
 	struct kickmsg_client *client = told_client("client"), *other = flow_client("other");
 	struct kickmsg_publisher *own, *theirs;
 	struct kickmsg_subscriber *subscriber, *ears;
 	uint64_t heard = 0;
 
-	ck_assert_int_eq(
-		kickmsg_join_broadcast(client, "c", &config, &options, &own, &subscriber), 0);
+	join_deaf(client, &own, &subscriber);
 	ck_assert_int_eq(kickmsg_join_broadcast(other, "c", &config, NULL, &theirs, &ears), 0);
 	for (unsigned i = 0; i < 6; i++) {
 		struct kickmsg_topic_ref ref = { .name = "c", .kind = KICKMSG_BROADCAST };
@@ -244,13 +252,11 @@ END_TEST
 /* The publisher says something in the old region when its subscriber has left that. */
 START_TEST(own_message_left_behind_is_no_loss)
 {
-	struct kickmsg_subscribe_options options = { .skip_own = 1 };
 	struct kickmsg_client *client = told_client("client");
 	struct kickmsg_publisher *own;
 	struct kickmsg_subscriber *subscriber;
 
-	ck_assert_int_eq(
-		kickmsg_join_broadcast(client, "c", &config, &options, &own, &subscriber), 0);
+	join_deaf(client, &own, &subscriber);
 	for (unsigned i = 0; i < 10; i++) {
 		send_ints(own, 0, 2);
 		restart();
@@ -270,13 +276,11 @@ END_TEST
 /* It has left the region for good and has its place in a third one, when they are passed over. */
 START_TEST(own_messages_of_long_ago_are_passed_over)
 {
-	struct kickmsg_subscribe_options options = { .skip_own = 1 };
 	struct kickmsg_client *client = told_client("client");
 	struct kickmsg_publisher *own;
 	struct kickmsg_subscriber *subscriber;
 
-	ck_assert_int_eq(
-		kickmsg_join_broadcast(client, "c", &config, &options, &own, &subscriber), 0);
+	join_deaf(client, &own, &subscriber);
 	for (unsigned i = 1; i <= 4; i++) {
 		send_ints(own, 0, 5);
 		restart();
@@ -374,14 +378,12 @@ END_TEST
 
 START_TEST(own_messages_through_both_transports)
 {
-	struct kickmsg_subscribe_options options = { .skip_own = 1 };
 	struct kickmsg_client *client = told_client("client"), *other;
 	struct kickmsg_publisher *own, *theirs;
 	struct kickmsg_subscriber *subscriber, *ears;
 
 	config.transport = (uint32_t)_i;
-	ck_assert_int_eq(
-		kickmsg_join_broadcast(client, "c", &config, &options, &own, &subscriber), 0);
+	join_deaf(client, &own, &subscriber);
 	for (int i = 0; i < 4; i++) {
 		unsigned count = told.count;
 
