@@ -93,13 +93,22 @@ static inline bool km_shared_is_slot(uint32_t ref)
 	return ref != KM_SHARED_INLINE && ref != KM_SHARED_VOID;
 }
 
-/* Where the bytes of a message of `len` are in its cell. */
+/* Which of its cell's two buffers and heads a position has: the lap's parity. */
+static inline uint32_t km_shared_parity(const struct km_region *region, uint64_t position)
+{
+	return (uint32_t)(position >> region->cell_shift & 1);
+}
+
+/* Where the bytes of a message of `len` at `position` are. */
 static inline _Atomic uint64_t *km_shared_buffer(
-	const struct km_region *region, struct km_shared_cell *cell, uint64_t lap, uint64_t len)
+	const struct km_region *region, uint64_t position, uint64_t len)
 {
 	if (len <= sizeof(uint64_t))
-		return &cell->small[lap & 1];
-	return (_Atomic uint64_t *)((unsigned char *)(cell + 1) + (lap & 1) * region->buffer_size);
+		return &km_region_cell(region, position)->small[km_shared_parity(region, position)];
+	/* the parity is the bit above the cell's index */
+	return (_Atomic uint64_t *)(region->buffers +
+				    (position & (2 * (uint64_t)region->cell_mask + 1)) *
+					    region->buffer_size);
 }
 
 /* How far in front of a publisher its lines are asked for: it has them when it comes there. */
@@ -148,27 +157,29 @@ static inline void km_shared_write(_Atomic uint64_t *to, const void *from, uint6
 	}
 }
 
+/* Where a word lies doesn't depend on `size`, which may be on its way from a publisher as well: both
+ * lines are asked for at once. */
 static inline void km_shared_copy(void *to, const _Atomic uint64_t *from, uint64_t size)
 {
 	unsigned char *bytes = to;
+	uint64_t i = 0;
 
-	for (uint64_t i = KM_CACHE_LINE; i < size && i < KM_SHARED_AHEAD; i += KM_CACHE_LINE)
-		km_prefetch_read((const unsigned char *)from + i);
+	for (uint64_t ahead = KM_CACHE_LINE; ahead < size && ahead < KM_SHARED_AHEAD;
+		ahead += KM_CACHE_LINE)
+		km_prefetch_read((const unsigned char *)from + ahead);
 #ifdef KM_MOVES_LINES
-	for (; size >= KM_CACHE_LINE; size -= KM_CACHE_LINE) {
-		if (size > KM_SHARED_AHEAD)
-			km_prefetch_read((const unsigned char *)from + KM_SHARED_AHEAD);
-		km_move_line(bytes, from);
-		from += 8;
-		bytes += KM_CACHE_LINE;
+	for (; i + KM_CACHE_LINE <= size; i += KM_CACHE_LINE) {
+		if (size - i > KM_SHARED_AHEAD)
+			km_prefetch_read((const unsigned char *)from + i + KM_SHARED_AHEAD);
+		km_move_line(bytes + i, from + i / 8);
 	}
 #endif
-	for (; size >= 8; size -= 8, bytes += 8)
-		km_shared_store_word(bytes, km_load(U6, relaxed, from++));
-	if (size > 0) {
-		uint64_t last = km_load(U6, relaxed, from);
+	for (; i + 8 <= size; i += 8)
+		km_shared_store_word(bytes + i, km_load(U6, relaxed, from + i / 8));
+	if (i < size) {
+		uint64_t last = km_load(U6, relaxed, from + i / 8);
 
-		memcpy(bytes, &last, size);
+		memcpy(bytes + i, &last, size - i);
 	}
 }
 
@@ -222,19 +233,21 @@ static inline void km_shared_drop_old(
 /* Writes the message into the cell, if it isn't in a slot, and commits it in place of `word`. False:
  * somebody else was faster. */
 static km_always_inline bool km_shared_put(const struct km_region *region,
-	struct km_shared_cell *cell, uint64_t word, uint64_t lap, uint32_t ref,
+	struct km_shared_cell *cell, uint64_t word, uint64_t p, uint32_t ref,
 	const struct km_shared_message *message)
 {
+	const uint64_t committed = km_cell_word(p >> region->cell_shift, ref);
+
 	if (ref == KM_SHARED_INLINE) {
 		km_fence(U2, release);
-		km_shared_write_head(&cell->heads[lap & 1], message);
-		km_shared_write(km_shared_buffer(region, cell, lap, message->len), message->data,
-			message->len);
+		km_shared_write_head(&cell->heads[km_shared_parity(region, p)], message);
+		km_shared_write(
+			km_shared_buffer(region, p, message->len), message->data, message->len);
 	}
 	if (!region->sole)
-		return km_cas(U4, seq_cst, relaxed, &cell->word, &word, km_cell_word(lap, ref));
+		return km_cas(U4, seq_cst, relaxed, &cell->word, &word, committed);
 	/* no CAS: bytes and word leave at once, as they lie in the store buffer */
-	km_store(U9, release, &cell->word, km_cell_word(lap, ref));
+	km_store(U9, release, &cell->word, committed);
 	km_fence(U10, seq_cst);
 	return true;
 }
@@ -247,15 +260,14 @@ static km_always_inline bool km_shared_put(const struct km_region *region,
 static km_always_inline bool km_shared_append(
 	const struct km_region *region, const struct km_shared_message *message, uint64_t *next)
 {
-	uint64_t lap = *next >> region->cell_shift;
-	uint64_t word = km_cell_word(lap - 1, KM_SHARED_INLINE);
+	uint64_t word = km_cell_word((*next >> region->cell_shift) - 1, KM_SHARED_INLINE);
 	struct km_shared_cell *cell = km_region_cell(region, *next);
 
 	if (message->len > KM_CACHE_LINE || km_load(U1, acquire, &cell->word) != word)
 		return false;
 	/* behind the last cell it asks for what isn't needed */
-	km_prefetch_own((unsigned char *)cell + KM_SHARED_CELLS_AHEAD * region->cell_stride);
-	if (!km_shared_put(region, cell, word, lap, KM_SHARED_INLINE, message))
+	km_prefetch_own(cell + KM_SHARED_CELLS_AHEAD);
+	if (!km_shared_put(region, cell, word, *next, KM_SHARED_INLINE, message))
 		return false;
 	km_store(U5, release, &region->shared->hint, ++*next);
 	return true;
@@ -288,7 +300,7 @@ static inline int km_shared_commit(const struct km_region *region, struct km_end
 		if (ahead != -1 || km_shared_shield_old(region, endpoint, word, &old) < 0)
 			return -ESTALE;
 		shielded |= old != KM_HAZARD_NONE;
-		if (!km_shared_put(region, cell, word, p >> shift, ref, message))
+		if (!km_shared_put(region, cell, word, p, ref, message))
 			continue;
 		km_store(U5, release, &region->shared->hint, p + 1);
 		*next = p + 1;
@@ -375,7 +387,6 @@ static km_always_inline int km_shared_read(const struct km_region *region, uint6
 	void *buf, uint64_t size, struct km_shared_seen *ret)
 {
 	struct km_shared_cell *cell = km_region_cell(region, position);
-	const uint64_t lap = position >> region->cell_shift;
 	uint64_t word = km_load(U1, acquire, &cell->word);
 	int64_t ahead = km_cell_laps_ahead(word, position, region->cell_shift);
 	uint32_t ref = km_cell_slot(word);
@@ -385,14 +396,15 @@ static km_always_inline int km_shared_read(const struct km_region *region, uint6
 	if (ahead == -1) {
 		/* who polls has the bytes' line on its way together with the word's */
 		if (region->buffer_size)
-			km_prefetch_read(km_shared_buffer(region, cell, lap, UINT64_MAX));
+			km_prefetch_read(km_shared_buffer(region, position, UINT64_MAX));
 		return -EAGAIN;
 	}
 	if (ahead != 0 || ref == KM_SHARED_VOID)
 		return km_shared_overtaken(region, word, position, ret);
 	if (ref != KM_SHARED_INLINE && ref >= region->geometry.pool_size)
 		return -ESTALE;
-	head = ref == KM_SHARED_INLINE ? &cell->heads[lap & 1] : km_shared_slot_head(region, ref);
+	head = ref == KM_SHARED_INLINE ? &cell->heads[km_shared_parity(region, position)]
+				       : km_shared_slot_head(region, ref);
 	ret->sequence = km_load(U6, relaxed, &head->sequence);
 	uint64_t about = km_load(U6, relaxed, &head->about);
 	ret->len = about >> KM_SHARED_ID_BITS;
@@ -404,7 +416,7 @@ static km_always_inline int km_shared_read(const struct km_region *region, uint6
 	else
 		km_shared_copy(buf,
 			ref == KM_SHARED_INLINE
-				? km_shared_buffer(region, cell, lap, ret->len)
+				? km_shared_buffer(region, position, ret->len)
 				: (const _Atomic uint64_t *)km_region_payload(region, ref),
 			ret->len);
 	km_fence(U3, acquire);
