@@ -115,6 +115,15 @@ int km_segment_map(int fd, uint64_t size, int prot, void **ret)
 	return 0;
 }
 
+int km_segment_map_resident(int fd, uint64_t size, int prot, void **ret)
+{
+	int r = km_segment_map(fd, size, prot, ret);
+
+	if (r == 0) /* a help, no promise: what it can't do, a fault does later */
+		madvise(*ret, size, prot & PROT_WRITE ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+	return r;
+}
+
 void km_segment_unmap(void *memory, uint64_t size)
 {
 	if (memory)

@@ -47,11 +47,11 @@ static int map_region(
 	int read_write = PROT_READ | PROT_WRITE;
 	int access = ret->role == KM_ROLE_PUBLISHER ? read_write : PROT_READ;
 	bool shared = answer->bell_size > 0 || ret->observes;
-	int r = km_segment_map(
+	int r = km_segment_map_resident(
 		fds[0], answer->control_size, shared ? access : read_write, &ret->control);
 
 	if (r == 0)
-		r = km_segment_map(fds[1], answer->payload_size, access, &ret->payload);
+		r = km_segment_map_resident(fds[1], answer->payload_size, access, &ret->payload);
 	if (r == 0)
 		r = km_region_attach(&ret->region, ret->control, answer->control_size, ret->payload,
 			answer->payload_size);
@@ -60,7 +60,8 @@ static int map_region(
 	if (r == 0 && answer->bell_size > 0) {
 		r = answer->bell_size < sizeof(struct km_bell)
 			    ? -EPROTO
-			    : km_segment_map(fds[2], answer->bell_size, read_write, &ret->bell);
+			    : km_segment_map_resident(
+				      fds[2], answer->bell_size, read_write, &ret->bell);
 		ret->region.bell = ret->bell;
 	}
 	return r;

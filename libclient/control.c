@@ -45,7 +45,7 @@ int km_client_add_segment(struct kickmsg_client *client, int fd, uint64_t size)
 	if (!segments)
 		return -ENOMEM;
 	own->segments = segments;
-	int r = km_segment_map(fd, size, PROT_READ | PROT_WRITE, &memory);
+	int r = km_segment_map_resident(fd, size, PROT_READ | PROT_WRITE, &memory);
 	if (r < 0)
 		return r;
 	segments[own->segment_count++] = (struct km_client_segment){ memory, size };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What can be asked about topics: numbers, health, sizing, participants, and a list of ten
  * thousand. */
+#include <inttypes.h>
 #include <sys/resource.h>
 
 #include "flow.h"
@@ -43,6 +44,48 @@ static void teardown(void)
 	kickmsg_client_free(other);
 	flow_stop();
 }
+
+/* Of all segments that this process maps: bytes, and those whose pages are there. */
+static void measure_mappings(uint64_t *ret_size, uint64_t *ret_resident)
+{
+	FILE *file = fopen("/proc/self/smaps", "re");
+	bool segment = false;
+	char line[512], access[5];
+	uint64_t number;
+
+	ck_assert_ptr_nonnull(file);
+	*ret_size = *ret_resident = 0;
+	while (fgets(line, sizeof line, file)) {
+		if (sscanf(line, "%*x-%*x %4s", access) == 1)
+			segment = strstr(line, "memfd:") != NULL;
+		if (segment && sscanf(line, "Size: %" SCNu64 " kB", &number) == 1)
+			*ret_size += number;
+		if (segment && sscanf(line, "Rss: %" SCNu64 " kB", &number) == 1)
+			*ret_resident += number;
+	}
+	fclose(file);
+}
+
+/* Else each first touch of a page were a fault on the hot path. */
+START_TEST(attach_any_all_pages_are_there)
+{
+	uint64_t size, resident;
+
+	for (uint32_t transport = 0; transport < 2; transport++) {
+		struct kickmsg_topic_config config;
+		char name[2] = { (char)('a' + transport), 0 };
+
+		kickmsg_topic_config_init(&config);
+		config.max_payload_size = 20000;
+		config.transport = transport ? KICKMSG_TRANSPORT_SHARED : KICKMSG_TRANSPORT_RINGS;
+		flow_advertise(client, name, &config);
+		flow_subscribe(other, name);
+	}
+	measure_mappings(&size, &resident);
+	ck_assert_uint_ge(size, 4 * 64 * 20000 / 1024);
+	ck_assert_uint_eq(size, resident);
+}
+END_TEST
 
 START_TEST(stats_of_rings_topic_and_handles)
 {
@@ -237,6 +280,7 @@ int main(void)
 	TCase *tc = tcase_create("topics"), *list = tcase_create("many");
 
 	tcase_add_checked_fixture(tc, setup_plain, teardown);
+	tcase_add_test(tc, attach_any_all_pages_are_there);
 	tcase_add_test(tc, stats_of_rings_topic_and_handles);
 	tcase_add_test(tc, config_check_says_cost_and_need);
 	tcase_add_test(tc, participants_more_than_a_page);
