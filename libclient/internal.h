@@ -174,6 +174,7 @@ struct kickmsg_subscriber {
 	struct kickmsg_subscriber *past; /* places with samples, or where messages may still come */
 	uint64_t lost;                   /* here */
 	uint64_t spin_ns;
+	uint32_t spins_in_vain;            /* in a row, without a message; see receive.c */
 	struct kickmsg_publisher *deaf_to; /* doesn't publish to it; under the client's lock */
 	struct km_hold *holds;             /* [max_borrows + 1], as the endpoint's held[] */
 	/* of a shared ring: a borrowed sample is a copy, in copies[hold] */

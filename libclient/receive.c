@@ -184,6 +184,19 @@ static ssize_t try_once(struct kickmsg_subscriber *subscriber, const struct atte
 	return kickmsg_try_receive_copy(subscriber, attempt->buf, attempt->size);
 }
 
+/* Polling ahead of sleep pays while messages come within spin_ns. Where they didn't a few times in a
+ * row it would only heat a CPU: then one wait in many finds out whether it pays again. */
+#define SPINS_IN_VAIN    4
+#define WAITS_TILL_AGAIN 16
+
+static bool is_to_spin(struct kickmsg_subscriber *subscriber)
+{
+	if (subscriber->spin_ns == 0)
+		return false;
+	return subscriber->spins_in_vain < SPINS_IN_VAIN ||
+	       subscriber->spins_in_vain++ % WAITS_TILL_AGAIN == 0;
+}
+
 static ssize_t spin(
 	struct kickmsg_subscriber *subscriber, const struct attempt *attempt, int64_t deadline_ns)
 {
@@ -198,11 +211,15 @@ static ssize_t spin(
 		for (int i = 0; i < 64; i++) {
 			ssize_t r = try_once(subscriber, attempt);
 
-			if (r != -EAGAIN)
+			if (r != -EAGAIN) {
+				subscriber->spins_in_vain = 0;
 				return r;
+			}
 			km_pause();
 		}
 	} while (km_clock_ns() < end_ns);
+	if (end_ns != deadline_ns) /* else it was the caller who had no more time */
+		subscriber->spins_in_vain++;
 	return -EAGAIN;
 }
 
@@ -217,7 +234,7 @@ static ssize_t wait_for(
 		return r;
 	if (timeout_ns > 0 && __builtin_add_overflow(km_clock_ns(), timeout_ns, &deadline_ns))
 		deadline_ns = KM_WAIT_FOREVER;
-	if (subscriber->spin_ns > 0)
+	if (is_to_spin(subscriber))
 		r = spin(subscriber, attempt, deadline_ns);
 	while (r == -EAGAIN) {
 		uint64_t ends;

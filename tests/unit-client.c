@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "internal.h"
 #include "missed.h"
@@ -373,6 +375,39 @@ START_TEST(receive_timeouts_as_documented)
 }
 END_TEST
 
+/* With so long a spin, who sleeps has given up to spin. */
+START_TEST(receive_spins_in_vain_sleeps)
+{
+	struct kickmsg_sample sample;
+
+	setup(CAPACITY, 16);
+	sub[0].spin_ns = 1000;
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(kickmsg_receive(&sub[0], 2000000, &sample), -ETIMEDOUT);
+	sub[0].spin_ns = INT64_MAX;
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(kickmsg_receive_copy(&sub[0], buf, 64, -1) == 4 ? 0 : 1);
+	ck_assert(fixture_wait_futex(pid));
+	ck_assert_int_eq(send_u32(3), 4);
+	ck_assert_int_eq(fixture_reap(pid), 0);
+	/* one that finds something makes all that follow worth while again; it is there before the
+	 * spin where this process is slow */
+	for (int i = 0; i < 100 && sub[0].spins_in_vain > 0; i++) {
+		sub[0].spins_in_vain = 16;
+		pid = fork();
+		if (pid == 0) {
+			nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+			_exit(send_u32(4) == 4 ? 0 : 1);
+		}
+		ck_assert_int_eq(kickmsg_receive_copy(&sub[0], buf, 64, -1), 4);
+		ck_assert_int_eq(fixture_reap(pid), 0);
+	}
+	ck_assert_uint_eq(sub[0].spins_in_vain, 0);
+	teardown();
+}
+END_TEST
+
 START_TEST(send_sleeping_ring_told)
 {
 	setup(CAPACITY, 16);
@@ -459,6 +494,7 @@ int main(void)
 	tcase_add_test(tc, send_ring_opened_meanwhile_missed_is_exact);
 	tcase_add_test(tc, send_left_region_delivers_and_counts_strays);
 	tcase_add_test(tc, receive_timeouts_as_documented);
+	tcase_add_test(tc, receive_spins_in_vain_sleeps);
 	tcase_add_test(tc, send_sleeping_ring_told);
 	tcase_add_test(tc, loan_several_limit_and_shortened_publish);
 	tcase_add_test(tc, deinit_loans_and_samples_out_all_back);
