@@ -138,7 +138,7 @@ void bench_recovery(struct bench *bench, const char *load);
 void bench_stall(struct bench *bench, const char *load);
 
 /* What runs under the instruction counter: see instructions.c. */
-int bench_hot_path(const char *socket_path);
+int bench_hot_path(const char *socket_path, bool shared);
 
 #if defined(__x86_64__)
 static inline uint64_t bench_ticks(void)

@@ -15,8 +15,10 @@
 
 #define MESSAGES 2000
 #define WINDOW   16 /* messages on their way: no loss */
+#define SUFFIX   ".calls"
 
 static const char *count_socket;
+static enum count_way count_way;
 
 struct exchange {
 	_Atomic uint64_t received;
@@ -26,7 +28,7 @@ struct exchange {
 static void polling_publisher(struct exchange *exchange)
 {
 	struct kickmsg_client *client = kick_client(count_socket);
-	struct kickmsg_publisher *publisher = kick_publisher(client, COUNT_TOPIC ".calls", NULL);
+	struct kickmsg_publisher *publisher = count_publisher(client, count_way, SUFFIX);
 	uint64_t words[8];
 
 	atomic_store(&exchange->ready, 1);
@@ -55,7 +57,7 @@ static void polling_subscriber(struct exchange *exchange)
 
 	while (atomic_load(&exchange->ready) != 1)
 		usleep(100);
-	subscriber = kick_subscriber(client, COUNT_TOPIC ".calls");
+	subscriber = count_subscriber(client, count_way, SUFFIX);
 	atomic_store(&exchange->ready, 2);
 	count_be_traced();
 	syscall(SYS_getppid);
@@ -125,7 +127,7 @@ static void trace_calls(struct tracee *tracees)
 	}
 }
 
-int count_calls(const char *socket_path)
+int count_calls(const char *socket_path, enum count_way way)
 {
 	static void (*const sides[])(
 		struct exchange * exchange) = { polling_publisher, polling_subscriber };
@@ -137,6 +139,7 @@ int count_calls(const char *socket_path)
 	int bad = 0;
 
 	count_socket = socket_path;
+	count_way = way;
 	fflush(NULL);
 	for (unsigned i = 0; i < 2; i++) {
 		tracees[i].pid = fork();
@@ -155,11 +158,14 @@ int count_calls(const char *socket_path)
 		ptrace(PTRACE_SYSCALL, tracees[i].pid, NULL, NULL);
 	trace_calls(tracees);
 	for (unsigned i = 0; i < 2; i++) {
+		/* the first commit to a fresh shared ring rings the bell, and marks it (bell.h) */
+		bool may_ring = sides[i] == polling_publisher && way != COUNT_RINGS;
 		bool good = tracees[i].status == 0 && tracees[i].marks == 2 &&
-			    tracees[i].calls == 0;
+			    (tracees[i].calls == 0 || (may_ring && tracees[i].calls == 1 &&
+							      tracees[i].first == SYS_futex));
 
-		printf("polling %s, %d messages: %u system calls", names[i], MESSAGES,
-			tracees[i].calls);
+		printf("%s: polling %s, %d messages: %u system calls", count_way_name(way),
+			names[i], MESSAGES, tracees[i].calls);
 		if (tracees[i].calls > 0)
 			printf(", the first is number %ld", tracees[i].first);
 		printf("%s\n", good ? "" : ": WRONG");

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Locked instructions of a send and of a receive, and the main of both counts: see count.h. */
+/* Locked instructions of a send and of a receive: see count.h. */
 #include <errno.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,72 +11,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bench.h"
 #include "count.h"
 #include "kick.h"
 
-#define COUNT_SKIPPED 77
-#define MAX_LOCKED    2
-#define MAX_STEPS     100000
-#define TOPIC         "count"
-
-static struct bench bench;
-static pid_t main_pid;
-
-void bench_die(const char *format, ...)
-{
-	va_list args;
-
-	fprintf(stderr, "count-locked: ");
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-	exit(1);
-}
-
-static void clean_up(void)
-{
-	if (getpid() == main_pid)
-		bench_broker_stop(&bench);
-}
-
-/* Waits for the tracee's next stop; a signal that isn't a stop of ours is its end. */
-static int next_stop(pid_t pid)
-{
-	int status;
-
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			bench_die("waitpid: %s", strerror(errno));
-	return status;
-}
-
-void count_be_traced(void)
-{
-	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0) {
-		fprintf(stderr, "count-locked: ptrace isn't allowed here: %s\n", strerror(errno));
-		_exit(COUNT_SKIPPED);
-	}
-	raise(SIGSTOP);
-}
-
-bool count_traced(pid_t pid)
-{
-	int status = next_stop(pid);
-
-	if (WIFEXITED(status) && WEXITSTATUS(status) == COUNT_SKIPPED)
-		return false;
-	if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGSTOP)
-		bench_die("the child hasn't begun: status %#x", (unsigned)status);
-	ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD);
-	return true;
-}
-
-/* --- locked instructions --------------------------------------------------------------------------- */
+#define MAX_LOCKED 2
+#define MAX_STEPS  100000
 
 struct hot_path {
-	struct kickmsg_client *client;
 	struct kickmsg_publisher *publisher;
 	struct kickmsg_subscriber *subscriber;
 	struct kickmsg_sample sample;
@@ -118,29 +57,40 @@ static void do_locked(struct hot_path *path)
 
 	atomic_fetch_add(&word, 1);
 	atomic_exchange(&word, path->result);
+	atomic_thread_fence(memory_order_seq_cst);
 }
 
 static void do_fill(struct hot_path *path)
 {
-	for (unsigned i = 0; i < 64; i++)
+	for (unsigned i = 0; i < COUNT_CAPACITY; i++)
 		do_send(path);
 }
 
 static const struct step {
+	enum count_way way;
 	const char *what;
 	void (*before)(struct hot_path *path);
 	void (*counted)(struct hot_path *path);
 	void (*after)(struct hot_path *path);
 	unsigned at_least, at_most;
 } steps[] = {
-	/* the counter itself: both kinds, once each */
-	{ "a locked add and an exchange", NULL, do_locked, NULL, 2, 2 },
-	{ "send to one subscriber", NULL, do_send, do_receive, 1, MAX_LOCKED },
-	{ "loan + publish to one subscriber", NULL, do_publish, do_receive, 1, MAX_LOCKED },
-	{ "receive + release", do_send, do_receive, NULL, 1, MAX_LOCKED },
-	{ "receive_copy", do_send, do_receive_copy, NULL, 1, MAX_LOCKED },
+	/* the counter itself: all kinds, once each */
+	{ COUNT_RINGS, "a locked add, an exchange, a fence", NULL, do_locked, NULL, 3, 3 },
+	{ COUNT_RINGS, "send to one subscriber", NULL, do_send, do_receive, 1, MAX_LOCKED },
+	{ COUNT_RINGS, "loan + publish to one subscriber", NULL, do_publish, do_receive, 1,
+		MAX_LOCKED },
+	{ COUNT_RINGS, "receive + release", do_send, do_receive, NULL, 1, MAX_LOCKED },
+	{ COUNT_RINGS, "receive_copy", do_send, do_receive_copy, NULL, 1, MAX_LOCKED },
 	/* an eviction takes the head and drops a reference on top; said, and bounded by that */
-	{ "send to a full ring", do_fill, do_send, NULL, 1, MAX_LOCKED + 2 },
+	{ COUNT_RINGS, "send to a full ring", do_fill, do_send, NULL, 1, MAX_LOCKED + 2 },
+	{ COUNT_SHARED_SOLE, "send", NULL, do_send, do_receive, 1, 1 },
+	{ COUNT_SHARED_SOLE, "receive + release", do_send, do_receive, NULL, 0, 0 },
+	{ COUNT_SHARED_SOLE, "receive_copy", do_send, do_receive_copy, NULL, 0, 0 },
+	{ COUNT_SHARED_SOLE, "send over what is unread", do_fill, do_send, NULL, 1, 1 },
+	{ COUNT_SHARED, "send, privileged", NULL, do_send, do_receive, 1, 1 },
+	{ COUNT_SHARED, "receive + release", do_send, do_receive, NULL, 0, 0 },
+	{ COUNT_SHARED, "receive_copy", do_send, do_receive_copy, NULL, 0, 0 },
+	{ COUNT_SHARED, "send over what is unread", do_fill, do_send, NULL, 1, 1 },
 };
 
 #define STEP_COUNT (sizeof(steps) / sizeof(steps[0]))
@@ -149,33 +99,46 @@ static const struct step {
 
 #define MARK() __asm__ volatile("int3" ::: "memory")
 
-static void stepped_child(void)
+/* Also binds every symbol. Loans first: a shared ring's cells don't name their slots any more then. */
+static void warm_up(struct hot_path *path)
 {
-	struct hot_path path = { 0 };
+	for (unsigned i = 0; i < 1000; i++) {
+		do_publish(path);
+		do_receive_copy(path);
+	}
+	for (unsigned i = 0; i < 1000; i++) {
+		do_send(path);
+		do_receive(path);
+	}
+}
 
-	bench_die_with(main_pid);
-	path.client = kick_client(bench.socket_path);
-	path.publisher = kick_publisher(path.client, COUNT_TOPIC, NULL);
-	path.subscriber = kick_subscriber(path.client, TOPIC);
-	for (unsigned i = 0; i < 1000; i++) { /* also binds every symbol */
-		do_send(&path);
-		do_receive(&path);
-		do_publish(&path);
-		do_receive_copy(&path);
+static void stepped_child(const char *socket_path, pid_t parent)
+{
+	static struct hot_path paths[COUNT_WAYS];
+	struct kickmsg_client *client;
+
+	bench_die_with(parent);
+	client = kick_client(socket_path);
+	for (unsigned way = 0; way < COUNT_WAYS; way++) {
+		paths[way].publisher = count_publisher(client, way, "");
+		paths[way].subscriber = count_subscriber(client, way, "");
+		warm_up(&paths[way]);
 	}
 	count_be_traced();
 	for (size_t i = 0; i < STEP_COUNT; i++) {
+		struct hot_path *path = &paths[steps[i].way];
+
 		if (steps[i].before)
-			steps[i].before(&path);
+			steps[i].before(path);
 		MARK();
-		steps[i].counted(&path);
+		steps[i].counted(path);
 		MARK();
-		if (path.result < 0)
-			bench_die("%s: %s", steps[i].what, kickmsg_strerror(path.result));
+		if (path->result < 0)
+			bench_die("%s: %s", steps[i].what, kickmsg_strerror(path->result));
 		if (steps[i].after)
-			steps[i].after(&path);
+			steps[i].after(path);
 	}
-	kickmsg_client_free(path.client);
+	kickmsg_client_free(client);
 	exit(0);
 }
 
@@ -191,18 +154,21 @@ static bool is_locked(const unsigned char *code)
 	}
 	if (at < 13 && (code[at] & 0xf0) == 0x40)
 		at++; /* REX */
+	/* a full fence is mfence, or something locked */
+	if (at < 13 && code[at] == 0x0f && code[at + 1] == 0xae && code[at + 2] == 0xf0)
+		return true;
 	/* xchg with memory locks without a prefix */
 	return lock || ((code[at] == 0x86 || code[at] == 0x87) && code[at + 1] < 0xc0);
 }
 
 /* Steps the child from one mark to the next. */
-static unsigned count_locked(pid_t pid, const char *what, unsigned *ret_steps)
+static unsigned steps_locked(pid_t pid, const char *what, unsigned *ret_steps)
 {
 	unsigned locked = 0, count = 0;
 	int status;
 
 	ptrace(PTRACE_CONT, pid, NULL, NULL);
-	status = next_stop(pid);
+	status = count_next_stop(pid);
 	if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGTRAP)
 		bench_die("%s: the child never began: status %#x", what, (unsigned)status);
 	for (;; count++) {
@@ -225,36 +191,37 @@ static unsigned count_locked(pid_t pid, const char *what, unsigned *ret_steps)
 			bench_die("%s: no end after %d instructions", what, MAX_STEPS);
 		if (ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) < 0)
 			bench_die("PTRACE_SINGLESTEP: %s", strerror(errno));
-		status = next_stop(pid);
+		status = count_next_stop(pid);
 		if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGTRAP)
 			bench_die("%s: the child ended: status %#x", what, (unsigned)status);
 	}
 	/* over the mark */
 	ptrace(PTRACE_CONT, pid, NULL, NULL);
-	next_stop(pid);
+	count_next_stop(pid);
 	*ret_steps = count;
 	return locked;
 }
 
-static int check_locked(void)
+int count_locked(const char *socket_path)
 {
-	pid_t pid;
+	pid_t parent = getpid(), pid;
 	int bad = 0;
 
 	fflush(NULL);
 	pid = fork();
 	if (pid == 0)
-		stepped_child();
+		stepped_child(socket_path, parent);
 	if (pid < 0)
 		bench_die("fork: %s", strerror(errno));
 	if (!count_traced(pid))
 		return COUNT_SKIPPED;
 	for (size_t i = 0; i < STEP_COUNT; i++) {
-		unsigned count = 0, locked = count_locked(pid, steps[i].what, &count);
+		unsigned count = 0, locked = steps_locked(pid, steps[i].what, &count);
 		bool good = locked >= steps[i].at_least && locked <= steps[i].at_most;
 
-		printf("%s: %u locked of %u instructions, at most %u%s\n", steps[i].what, locked,
-			count, steps[i].at_most, good ? "" : ": WRONG");
+		printf("%s: %s: %u locked of %u instructions, %u to %u%s\n",
+			count_way_name(steps[i].way), steps[i].what, locked, count,
+			steps[i].at_least, steps[i].at_most, good ? "" : ": WRONG");
 		bad |= !good;
 	}
 	ptrace(PTRACE_CONT, pid, NULL, NULL);
@@ -263,7 +230,7 @@ static int check_locked(void)
 
 #else
 
-static int check_locked(void)
+int count_locked(const char *socket_path)
 {
 	(void)steps;
 	fprintf(stderr, "count-locked: only x86-64 instructions are decoded here\n");
@@ -271,20 +238,3 @@ static int check_locked(void)
 }
 
 #endif
-
-int main(void)
-{
-	int locked, calls;
-
-	main_pid = getpid();
-	bench.kickmsgd = getenv("KICKMSGD") ? getenv("KICKMSGD") : KICKMSGD_PATH;
-	bench_clock_init();
-	atexit(clean_up);
-	alarm(100); /* whatever hangs: our children and the broker die with us */
-	bench_broker_start(&bench);
-	locked = check_locked();
-	calls = count_calls(bench.socket_path);
-	if (locked == 1 || calls == 1)
-		return 1;
-	return locked == COUNT_SKIPPED || calls == COUNT_SKIPPED ? COUNT_SKIPPED : 0;
-}

@@ -3,10 +3,12 @@
  * Counts what a message costs that doesn't depend on the machine's mood, in the code as it was compiled:
  *
  *   locked    instructions with a lock prefix, and xchg with memory, that one call executes: the call is
- *             single-stepped. One send or publish to one live subscriber, one receive with its
- *             release: at most 2 each. (count-locked.c)
+ *             single-stepped; a full fence is one as well, whatever the compiler makes of it. With
+ *             rings one send or publish to one live subscriber, one receive with its release: at
+ *             most 2 each. With a shared ring one send 1, one receive none. (count-locked.c)
  *   calls     system calls that a polling publisher and a polling subscriber, each its own
- *             process, make for 2000 messages after they have attached: none. (count-calls.c)
+ *             process, make for 2000 messages after they have attached: none. The first message of a
+ *             fresh shared ring may wake, once. (count-calls.c)
  *
  * A traced child marks the beginning and the end of what is counted: with int3 for the steps, with a
  * getppid() for the system calls. Exit status 77 (skipped) where steps can't be decoded or ptrace isn't
@@ -17,8 +19,26 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define COUNT_SKIPPED 77
-#define COUNT_TOPIC   "count"
+#include "kickmsg.h"
+
+#define COUNT_SKIPPED  77
+#define COUNT_CAPACITY 64 /* messages that a ring keeps */
+
+/* What is counted, each on a topic of its own. */
+enum count_way {
+	COUNT_RINGS,
+	COUNT_SHARED_SOLE, /* one publisher place: its commit is a store and a fence */
+	COUNT_SHARED,      /* the privileged publisher of several: its commit is a CAS */
+	COUNT_WAYS,
+};
+
+const char *count_way_name(enum count_way way);
+
+/* On a topic that is named for the way, with `suffix`: these, or the end of the process. */
+struct kickmsg_publisher *count_publisher(
+	struct kickmsg_client *client, enum count_way way, const char *suffix);
+struct kickmsg_subscriber *count_subscriber(
+	struct kickmsg_client *client, enum count_way way, const char *suffix);
 
 /* In the child: from here on it is traced, and stopped until its parent lets it go on. */
 void count_be_traced(void);
@@ -26,5 +46,9 @@ void count_be_traced(void);
 /* In the parent: true when the child is stopped there; false when it can't be traced. */
 bool count_traced(pid_t pid);
 
-/* Returns 0, 1 when there were system calls, or COUNT_SKIPPED. */
-int count_calls(const char *socket_path);
+/* Waits for the tracee's next stop, or its end; returns the wait status. */
+int count_next_stop(pid_t pid);
+
+/* Each returns 0, 1 when a count is wrong, or COUNT_SKIPPED. */
+int count_locked(const char *socket_path);
+int count_calls(const char *socket_path, enum count_way way);

@@ -21,13 +21,16 @@ static const struct {
 	const char *what;
 	const char *function;
 	unsigned a_turn; /* calls in each */
+	enum kickmsg_transport transport;
 } calls[] = {
-	{ "send", "kickmsg_send", 2 },
-	{ "loan", "kickmsg_loan", 1 },
-	{ "publish", "kickmsg_publish", 1 },
-	{ "receive", "kickmsg_try_receive", 2 },
-	{ "release", "kickmsg_sample_release", 2 },
-	{ "receive-copy", "kickmsg_try_receive_copy", 1 },
+	{ "send", "kickmsg_send", 2, KICKMSG_TRANSPORT_RINGS },
+	{ "loan", "kickmsg_loan", 1, KICKMSG_TRANSPORT_RINGS },
+	{ "publish", "kickmsg_publish", 1, KICKMSG_TRANSPORT_RINGS },
+	{ "receive", "kickmsg_try_receive", 2, KICKMSG_TRANSPORT_RINGS },
+	{ "release", "kickmsg_sample_release", 2, KICKMSG_TRANSPORT_RINGS },
+	{ "receive-copy", "kickmsg_try_receive_copy", 1, KICKMSG_TRANSPORT_RINGS },
+	{ "send-shared", "kickmsg_send", 1, KICKMSG_TRANSPORT_SHARED },
+	{ "receive-copy-shared", "kickmsg_try_receive_copy", 1, KICKMSG_TRANSPORT_SHARED },
 };
 
 static void take(struct kickmsg_subscriber *subscriber, uint64_t key)
@@ -40,35 +43,63 @@ static void take(struct kickmsg_subscriber *subscriber, uint64_t key)
 	kickmsg_sample_release(&sample);
 }
 
-int bench_hot_path(const char *socket_path)
+static void turn_copied(
+	struct kickmsg_publisher *publisher, struct kickmsg_subscriber *subscriber, uint64_t key)
 {
-	struct kickmsg_client *client = kick_client(socket_path);
-	struct kickmsg_publisher *publisher = kick_publisher(client, "hot-path", NULL);
-	struct kickmsg_subscriber *subscriber = kick_subscriber(client, "hot-path");
+	uint64_t words[8], copy[8];
+
+	message_write(words, sizeof(words), key);
+	if (kickmsg_send(publisher, words, sizeof(words)) < 0)
+		bench_die("send failed");
+	if (kickmsg_try_receive_copy(subscriber, copy, sizeof(copy)) < 0 ||
+		!message_good(copy, sizeof(copy), key))
+		bench_die("receive_copy failed");
+}
+
+static void turn_in_place(
+	struct kickmsg_publisher *publisher, struct kickmsg_subscriber *subscriber, uint64_t key)
+{
 	uint64_t words[8];
 	void *payload;
 
+	message_write(words, sizeof(words), key);
+	if (kickmsg_send(publisher, words, sizeof(words)) < 0)
+		bench_die("send failed");
+	take(subscriber, key);
+	if (kickmsg_loan(publisher, sizeof(words), &payload) < 0)
+		bench_die("loan failed");
+	message_write(payload, sizeof(words), key);
+	if (kickmsg_publish(publisher, payload, sizeof(words)) < 0)
+		bench_die("publish failed");
+	take(subscriber, key);
+}
+
+int bench_hot_path(const char *socket_path, bool shared)
+{
+	struct kickmsg_client *client = kick_client(socket_path);
+	struct kickmsg_publisher *publisher;
+	struct kickmsg_subscriber *subscriber;
+	struct kickmsg_topic_config config;
+
+	kickmsg_topic_config_init(&config);
+	if (shared) {
+		config.transport = KICKMSG_TRANSPORT_SHARED;
+		config.max_publishers = 1;
+	}
+	publisher = kick_publisher(client, "hot-path", &config);
+	subscriber = kick_subscriber(client, "hot-path");
 	for (unsigned i = 0; i < TURNS; i++) {
-		message_write(words, sizeof(words), i);
-		if (kickmsg_send(publisher, words, sizeof(words)) < 0)
-			bench_die("send failed");
-		take(subscriber, i);
-		if (kickmsg_loan(publisher, sizeof(words), &payload) < 0)
-			bench_die("loan failed");
-		message_write(payload, sizeof(words), i);
-		if (kickmsg_publish(publisher, payload, sizeof(words)) < 0)
-			bench_die("publish failed");
-		take(subscriber, i);
-		if (kickmsg_send(publisher, words, sizeof(words)) < 0 ||
-			kickmsg_try_receive_copy(subscriber, words, sizeof(words)) < 0)
-			bench_die("send failed");
+		turn_copied(publisher, subscriber, i);
+		if (!shared) /* there a loan leaves a slot in its cell, which later sends would pay for */
+			turn_in_place(publisher, subscriber, i);
 	}
 	kickmsg_client_free(client);
 	return 0;
 }
 
 /* Runs ourselves under callgrind. False when there is no valgrind. */
-static bool run_counted(const struct bench *bench, const char *function, const char *out)
+static bool run_counted(
+	const struct bench *bench, const char *function, const char *path_option, const char *out)
 {
 	char out_option[128], toggle[64], self[256];
 	pid_t parent = getpid(), pid;
@@ -90,7 +121,7 @@ static bool run_counted(const struct bench *bench, const char *function, const c
 
 		dup2(null, STDOUT_FILENO);
 		execlp("valgrind", "valgrind", "-q", "--tool=callgrind", out_option, toggle, self,
-			"--hot-path", bench->socket_path, (char *)NULL);
+			path_option, bench->socket_path, (char *)NULL);
 		_exit(errno == ENOENT ? 127 : 126);
 	}
 	status = bench_reap(pid, SECONDS);
@@ -125,7 +156,9 @@ void bench_instructions(struct bench *bench, const char *load)
 
 	snprintf(out, sizeof(out), "%s/callgrind.out", bench->dir);
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-		bool there = run_counted(bench, calls[i].function, out);
+		bool shared = calls[i].transport == KICKMSG_TRANSPORT_SHARED;
+		bool there = run_counted(
+			bench, calls[i].function, shared ? "--hot-path-shared" : "--hot-path", out);
 		struct bench_row *row = bench_row_new(&bench->report, load, calls[i].what, "instr");
 		double each;
 
@@ -135,7 +168,7 @@ void bench_instructions(struct bench *bench, const char *load)
 		}
 		each = total_of(out) / TURNS / calls[i].a_turn;
 		bench_row_values(row, &each, 1);
-		snprintf(row->note, sizeof(row->note), "%s(), 64 bytes, one subscriber",
-			calls[i].function);
+		snprintf(row->note, sizeof(row->note), "%s(), 64 bytes, one subscriber%s",
+			calls[i].function, shared ? ", one publisher place" : "");
 	}
 }

@@ -158,7 +158,9 @@ int main(int argc, char **argv)
 		{ "rows", required_argument, NULL, 'r' },
 		{ "json", required_argument, NULL, 'j' },
 		{ "list", no_argument, NULL, 'l' },
-		{ "hot-path", required_argument, NULL, 'p' }, /* our own: see instructions.c */
+		/* our own: see instructions.c */
+		{ "hot-path", required_argument, NULL, 'p' },
+		{ "hot-path-shared", required_argument, NULL, 'P' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -186,7 +188,8 @@ int main(int argc, char **argv)
 			list();
 			return 0;
 		case 'p':
-			return bench_hot_path(optarg);
+		case 'P':
+			return bench_hot_path(optarg, option == 'P');
 		case 'V':
 			printf("kickmsg-bench %s\n", kickmsg_version());
 			return 0;
