@@ -9,6 +9,7 @@
  *   floor-*.c    what the hardware and the kernel cost without us: line, futex, ring, memcpy
  *   kick.c       kickmsg                               peers/     other systems
  *   service.c    attach time           scale.c   a broker with many topics and many clients
+ *   pool.c       a send when almost all slots are held
  *   instructions.c  what a call executes
  *   recovery.c   time from a SIGKILL to a region without a trace of the dead
  *   stall.c      what survivors feel meanwhile
@@ -133,6 +134,7 @@ void bench_broker_memory(struct bench *bench, const char *load);
 void bench_broker_topics(struct bench *bench, const char *load);
 void bench_broker_clients(struct bench *bench, const char *load);
 void bench_topic_memory(struct bench *bench, const char *load);
+void bench_pool(struct bench *bench, const char *load);
 void bench_instructions(struct bench *bench, const char *load);
 void bench_recovery(struct bench *bench, const char *load);
 void bench_stall(struct bench *bench, const char *load);

@@ -24,6 +24,7 @@ static const struct load {
 	{ "topics", bench_broker_topics },
 	{ "clients", bench_broker_clients },
 	{ "topic-memory", bench_topic_memory },
+	{ "pool", bench_pool },
 	{ "recovery-publisher", bench_recovery },
 	{ "recovery-subscriber", bench_recovery },
 	{ "recovery-1024", bench_recovery },

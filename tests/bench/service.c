@@ -9,12 +9,12 @@
 #define MAX_ATTACHES 1000
 
 /* Connect, advertise (a new topic, or `topic` that `subscriber` is on), first message; us. */
-static double attach_once(
-	struct bench *bench, const char *topic, struct kickmsg_subscriber *subscriber)
+static double attach_once(struct bench *bench, const char *topic,
+	const struct kickmsg_topic_config *config, struct kickmsg_subscriber *subscriber)
 {
 	uint64_t words[8], start = bench_ticks(), end;
 	struct kickmsg_client *client = kick_client(bench->socket_path);
-	struct kickmsg_publisher *publisher = kick_publisher(client, topic, NULL);
+	struct kickmsg_publisher *publisher = kick_publisher(client, topic, config);
 	struct kickmsg_sample sample;
 	ssize_t sent;
 	int r = 0;
@@ -53,25 +53,40 @@ static void attach_row(struct bench *bench, const char *load, const char *system
 
 void bench_attach(struct bench *bench, const char *load)
 {
-	static double fresh[MAX_ATTACHES], joined[MAX_ATTACHES];
+	static const struct {
+		uint32_t transport;
+		const char *there, *fresh, *joined;
+	} kinds[] = {
+		{ KICKMSG_TRANSPORT_RINGS, "attach.there", "new-topic", "to-receiver" },
+		{ KICKMSG_TRANSPORT_SHARED, "attach.shared", "new-topic-shared",
+			"to-receiver-shared" },
+	};
+	static double fresh[2][MAX_ATTACHES], joined[2][MAX_ATTACHES];
 	unsigned count = bench->scale.attaches;
 	struct kickmsg_client *client = kick_client(bench->socket_path);
-	struct kickmsg_publisher *publisher = kick_publisher(client, "attach.there", NULL);
-	struct kickmsg_subscriber *subscriber = kick_subscriber(client, "attach.there");
+	struct kickmsg_topic_config configs[2];
+	struct kickmsg_subscriber *subscribers[2];
 	double probe = stage_probe(bench);
 
-	for (unsigned i = 0; i < count; i++) {
+	for (unsigned k = 0; k < 2; k++) {
+		kickmsg_topic_config_init(&configs[k]);
+		configs[k].transport = kinds[k].transport;
+		kick_publisher(client, kinds[k].there, &configs[k]);
+		subscribers[k] = kick_subscriber(client, kinds[k].there);
+	}
+	for (unsigned i = 0; i < 2 * count; i++) {
+		unsigned k = i % 2;
 		char topic[64];
 
 		snprintf(topic, sizeof(topic), "attach.%u", i);
-		fresh[i] = attach_once(bench, topic, NULL);
-		joined[i] = attach_once(bench, "attach.there", subscriber);
+		fresh[k][i / 2] = attach_once(bench, topic, &configs[k], NULL);
+		joined[k][i / 2] = attach_once(bench, kinds[k].there, &configs[k], subscribers[k]);
 	}
-	kickmsg_subscriber_free(subscriber);
-	kickmsg_publisher_free(publisher);
 	kickmsg_client_free(client);
-	attach_row(bench, load, "new-topic", fresh, count, probe);
-	attach_row(bench, load, "to-receiver", joined, count, probe);
+	for (unsigned k = 0; k < 2; k++) {
+		attach_row(bench, load, kinds[k].fresh, fresh[k], count, probe);
+		attach_row(bench, load, kinds[k].joined, joined[k], count, probe);
+	}
 }
 
 void bench_broker_memory(struct bench *bench, const char *load)

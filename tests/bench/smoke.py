@@ -15,8 +15,13 @@ FIELDS = {"load", "system", "unit", "median", "min", "max", "ratio_to_floor"}
 # what others read: each has a floor and ours
 LOADS = ["latency-8", "latency-64", "latency-1k", "latency-64k", "latency-1m", "blocking-64",
          "throughput-8", "throughput-64", "throughput-1k", "throughput-64k",
-         "fanout-1", "fanout-4", "fanout-15", "fanout-48", "flood-4to1"]
+         "fanout-1", "fanout-4", "fanout-15", "fanout-48", "flood-4to1",
+         "topic-memory-default", "topic-memory-64", "topic-memory-1m"]
 SYSTEMS = {"floor", "kickmsg-rings", "kickmsg-shared"}
+FREE = ["floor", "half-free", "8-free", "2-free", "1-free"]
+# what isn't one of ours against a floor of another system
+OTHERS = {"attach": ["new-topic", "to-receiver", "new-topic-shared", "to-receiver-shared"],
+          "pool-hot": FREE, "pool-walk": FREE}
 
 
 def run(*arguments):
@@ -49,6 +54,10 @@ def check_rows(report, table, loads):
             assert (load, system) in rows, f"{load} has no row {system}"
             assert number(rows[load, system]["ratio_to_floor"]), rows[load, system]
         assert rows[load, "floor"]["ratio_to_floor"] == 1, rows[load, "floor"]
+    for load, systems in OTHERS.items():
+        for system in systems:
+            assert (load, system) in rows, f"{load} has no row {system}"
+            assert load == "attach" or number(rows[load, system]["ratio_to_floor"]), rows[load, system]
     for load in loads:
         assert any(name.startswith(load) for name, _ in rows), f"{load} has no row"
 

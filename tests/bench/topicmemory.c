@@ -37,35 +37,46 @@ static double reserved_bytes(const struct bench *bench, const char *topic)
 	return bytes;
 }
 
-static void one_shape(struct bench *bench, const char *load, const char *what,
-	const struct kickmsg_topic_config *config)
+static void one_transport(struct bench *bench, const char *load, const char *system,
+	const struct kickmsg_topic_config *config, double asked)
 {
 	struct kickmsg_client *client = kick_client(bench->socket_path);
-	double asked = (double)config->pool_size * (double)config->max_payload_size / 1024;
 	struct kickmsg_topic_sizing sizing;
 	struct bench_row *row;
-	char name[32];
 	double real;
 
 	if (kickmsg_topic_config_check(config, &sizing) < 0)
-		bench_die("%s: the config is out of range", what);
+		bench_die("%s: the config is out of range", load);
 	kick_publisher(client, "sized-topic", config);
 	real = reserved_bytes(bench, "sized-topic") / 1024;
 	kickmsg_client_free(client);
+	row = bench_row_new(&bench->report, load, system, "KiB");
+	bench_row_values(row, &real, 1);
+	row->ratio = real / asked;
+	snprintf(row->note, sizeof(row->note), "%.0f KiB said by kickmsg_topic_config_check()",
+		(double)sizing.total_bytes / 1024);
+	if ((double)sizing.total_bytes != real * 1024)
+		bench_die("%s, %s: %.0f KiB reserved, but %.0f said", load, system, real,
+			(double)sizing.total_bytes / 1024);
+}
+
+static void one_shape(struct bench *bench, const char *load, const char *what,
+	struct kickmsg_topic_config *config)
+{
+	double asked = (double)config->pool_size * (double)config->max_payload_size / 1024;
+	struct bench_row *row;
+	char name[32];
+
 	snprintf(name, sizeof(name), "%s-%s", load, what);
 	row = bench_row_new(&bench->report, name, "floor", "KiB");
 	bench_row_values(row, &asked, 1);
 	row->ratio = 1;
 	snprintf(row->note, sizeof(row->note), "%u payloads of %llu bytes", config->pool_size,
 		(unsigned long long)config->max_payload_size);
-	row = bench_row_new(&bench->report, name, "kickmsg-rings", "KiB");
-	bench_row_values(row, &real, 1);
-	row->ratio = real / asked;
-	snprintf(row->note, sizeof(row->note), "%.0f KiB said by kickmsg_topic_config_check()",
-		(double)sizing.total_bytes / 1024);
-	if ((double)sizing.total_bytes != real * 1024)
-		bench_die("%s: %.0f KiB reserved, but %.0f said", what, real,
-			(double)sizing.total_bytes / 1024);
+	config->transport = KICKMSG_TRANSPORT_RINGS;
+	one_transport(bench, name, "kickmsg-rings", config, asked);
+	config->transport = KICKMSG_TRANSPORT_SHARED;
+	one_transport(bench, name, "kickmsg-shared", config, asked);
 }
 
 void bench_topic_memory(struct bench *bench, const char *load)
