@@ -109,7 +109,7 @@ static km_noinline ssize_t wake(struct kickmsg_publisher *publisher, uint32_t se
 	return (ssize_t)len;
 }
 
-/* The usual case has no call in it, so that no register is saved. */
+/* The usual case has no call in it, so that few registers are saved. */
 ssize_t km_shared_send(struct kickmsg_publisher *publisher, const void *data, size_t len)
 {
 	const struct km_region *region = &publisher->attachment.region;
