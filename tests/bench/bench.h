@@ -29,6 +29,7 @@
 #define BENCH_MAX_ROUNDS 64
 #define BENCH_MAX_ROWS   512
 #define BENCH_NOTE_SIZE  200
+#define BENCH_MORE_SIZE  64
 
 struct bench_row {
 	char load[32];
@@ -46,7 +47,9 @@ struct bench_row {
 	double goal;           /* the ratio (or, without one, the median) to stay below; 0: none */
 	bool goal_is_least;    /* the ratio is to stay above it */
 	bool goal_is_absolute; /* of the median, not of the ratio */
-	bool noisy;            /* the two line probes differed to the end */
+	double lost; /* share of what was sent that didn't arrive; negative: not counted */
+	bool noisy;  /* the two line probes differed to the end */
+	char more[BENCH_MORE_SIZE]; /* verdicts on goals besides `goal` */
 	char note[BENCH_NOTE_SIZE];
 };
 
@@ -122,6 +125,16 @@ struct bench_row *bench_row_new(
 
 /* Fills median, min, max from one value a round; `values` stays as it is. */
 void bench_row_values(struct bench_row *row, const double *values, unsigned count);
+
+/* Adds to a row's note, with a comma where there is something already. */
+__attribute__((format(printf, 2, 3))) void bench_row_note(
+	struct bench_row *row, const char *format, ...);
+
+/* Adds a verdict to those that the table shows for a row: `what` is to be at most `goal`. */
+void bench_row_judge(struct bench_row *row, const char *what, double value, double goal);
+
+/* The same, where too little was measured for a verdict. */
+void bench_row_judge_not(struct bench_row *row, const char *what, double goal);
 
 void bench_report_table(const struct bench_report *report);
 

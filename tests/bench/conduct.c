@@ -157,6 +157,15 @@ static double rate_of(const struct stage *stage, unsigned first, unsigned last)
 			   : 0;
 }
 
+static uint64_t messages_of(const struct stage *stage, unsigned first, unsigned last)
+{
+	uint64_t messages = 0;
+
+	for (unsigned i = first; i < last; i++)
+		messages += stage->seats[i].messages;
+	return messages;
+}
+
 static void collect(struct playing *playing)
 {
 	const struct stage *stage = playing->stage;
@@ -173,6 +182,9 @@ static void collect(struct playing *playing)
 		break;
 	case SHAPE_FLOOD:
 		playing->value = rate_of(stage, 0, senders);
+		playing->due = messages_of(stage, 0, senders) * playing->shape.receivers *
+			       playing->shape.ends;
+		playing->got = messages_of(stage, senders, stage->workers);
 		break;
 	case SHAPE_COPY:
 		playing->value = rate_of(stage, 0, 1) * (double)playing->shape.size / 1e3;

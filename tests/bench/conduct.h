@@ -14,6 +14,8 @@ struct playing {
 	unsigned count; /* messages a turn */
 	double value;   /* of the last turn: ns, millions a second, or GB/s, as the shape has it */
 	double arrived; /* of the last turn: millions a second that receivers got */
+	uint64_t due;   /* of the last turn, a flood: messages that all ends should have had */
+	uint64_t got;   /* and had */
 	uint64_t verified;
 	char failure[128];
 };

@@ -16,6 +16,12 @@ static const struct adapter *const systems[] = {
 
 #define SYSTEM_COUNT (sizeof(systems) / sizeof(systems[0]))
 
+/* Goals of all loads of a kind; those that differ are in the table of sets. */
+#define TAIL_GOAL   1.5 /* p99.9 / median, to the floor's own */
+#define FLAT_GOAL   1.2 /* a shared ring's 48 subscribers, to 1 */
+#define RING_GOAL   25  /* ns for each live private ring */
+#define PLACES_GOAL 1.1 /* many places, one of them live, to that one alone */
+
 /* Goals, by system: a ratio at most (times) or at least (rates). 0: none. */
 struct goals {
 	double rings;
@@ -29,13 +35,24 @@ static double goal_of(const struct adapter *adapter, const struct goals *goals)
 	return strcmp(adapter->name, "kickmsg-shared") == 0 ? goals->shared : 0;
 }
 
-/* Every system in this shape, against the set's row `floor`. */
+/* Ours in this shape, against the set's row `floor`. */
+static void add_ours(struct set *set, const char *load, const struct shape *shape, int floor,
+	const struct goals *goals)
+{
+	for (size_t i = 0; i < SYSTEM_COUNT; i++) {
+		struct entry *entry = set_add(set, load, NULL, systems[i], shape, floor);
+
+		entry->goal = goal_of(systems[i], goals);
+		if (shape->kind == SHAPE_PING_PONG)
+			entry->tail_goal = TAIL_GOAL;
+	}
+}
+
+/* Every system. */
 static void add_systems(struct set *set, const char *load, const struct shape *shape, int floor,
 	const struct goals *goals)
 {
-	for (size_t i = 0; i < SYSTEM_COUNT; i++)
-		set_add(set, load, NULL, systems[i], shape, floor)->goal = goal_of(
-			systems[i], goals);
+	add_ours(set, load, shape, floor, goals);
 	for (size_t i = 0; peers[i]; i++)
 		set_add(set, load, NULL, peers[i], shape, floor);
 }
@@ -75,10 +92,10 @@ static void fanout(struct set *set, const char *load, size_t size, const struct 
 {
 	static const unsigned live[] = { 1, 4, 15, 48 };
 	struct shape shape = { SHAPE_BURST, size, 1, 1, .ends = 0 };
-	int floor = (int)set->count, none;
+	int floor = (int)set->count, fewer;
 
 	set_add(set, "fanout-0", "floor", &floor_broadcast, &shape, floor);
-	none = (int)set->count;
+	fewer = (int)set->count;
 	add_systems(set, "fanout-0", &shape, floor, &(struct goals){ 0 });
 	for (size_t i = 0; i < sizeof(live) / sizeof(live[0]); i++) {
 		char name[32];
@@ -88,13 +105,25 @@ static void fanout(struct set *set, const char *load, size_t size, const struct 
 		floor = (int)set->count;
 		set_add(set, name, "floor", &floor_broadcast, &shape, floor);
 		add_systems(set, name, &shape, floor, goals);
-		for (size_t s = 0; s < SYSTEM_COUNT; s++)
-			set->entries[floor + 1 + (int)s].per_ring_from = none + (int)s;
+		for (size_t s = 0; s < SYSTEM_COUNT; s++) {
+			struct entry *entry = &set->entries[floor + 1 + (int)s];
+
+			entry->per_ring_from = fewer + (int)s;
+			entry->per_ring_goal = goal_of(
+				systems[s], &(struct goals){ .rings = RING_GOAL });
+			entry->beside_goal = goal_of(
+				systems[s], &(struct goals){ .shared = FLAT_GOAL });
+			if (live[i] == 48 && entry->beside_goal > 0)
+				entry->beside = fewer + (int)s;
+		}
+		if (live[i] == 1)
+			fewer = floor + 1;
 	}
 }
 
 /* The receivers sleep in receive, a process each; or look all the time, from one process. */
-static void attentive(struct set *set, enum shape_kind kind, const char *how, size_t size)
+static void attentive(struct set *set, enum shape_kind kind, const char *how, size_t size,
+	const struct goals *goals)
 {
 	static const unsigned live[] = { 1, 4, 15, 48 };
 	bool wake = kind == SHAPE_WAKE;
@@ -107,19 +136,18 @@ static void attentive(struct set *set, enum shape_kind kind, const char *how, si
 
 		snprintf(name, sizeof(name), "fanout-%u-%s", live[i], how);
 		set_add(set, name, "floor", &floor_broadcast, &shape, floor);
-		for (size_t s = 0; s < SYSTEM_COUNT; s++)
-			set_add(set, name, NULL, systems[s], &shape, floor);
+		add_ours(set, name, &shape, floor, goals);
 	}
 }
 
 static void blocked(struct set *set, const char *load, size_t size, const struct goals *goals)
 {
-	attentive(set, SHAPE_WAKE, "blocked", size);
+	attentive(set, SHAPE_WAKE, "blocked", size, goals);
 }
 
 static void polling(struct set *set, const char *load, size_t size, const struct goals *goals)
 {
-	attentive(set, SHAPE_PACED, "polling", size);
+	attentive(set, SHAPE_PACED, "polling", size, goals);
 }
 
 /* One live subscriber of many places. */
@@ -134,8 +162,15 @@ static void places(struct set *set, const char *load, size_t size, const struct 
 
 		snprintf(name, sizeof(name), "places-%u", many[i]);
 		set_add(set, name, "floor", &floor_broadcast, &shape, floor);
-		for (size_t s = 0; s < SYSTEM_COUNT; s++)
-			set_add(set, name, NULL, systems[s], &shape, floor);
+		add_ours(set, name, &shape, floor, goals);
+		for (size_t s = 0; i > 0 && s < SYSTEM_COUNT; s++) {
+			struct entry *entry = &set->entries[floor + 1 + (int)s];
+
+			entry->beside_goal = goal_of(
+				systems[s], &(struct goals){ .rings = PLACES_GOAL });
+			if (entry->beside_goal > 0)
+				entry->beside = 1 + (int)s;
+		}
 	}
 }
 
@@ -209,8 +244,8 @@ static const struct {
 	{ "throughput-1k", throughput, 1024, { 0, 0.8 } },
 	{ "throughput-64k", throughput, 65536, { 0.95, 0 } },
 	{ "fanout", fanout, 64, { 0, 2 } },
-	{ "fanout-blocked", blocked, 64, { 0 } },
-	{ "fanout-polling", polling, 64, { 0 } },
+	{ "fanout-blocked", blocked, 64, { 0, 2 } },
+	{ "fanout-polling", polling, 64, { 0, 2 } },
 	{ "places", places, 64, { 0 } },
 	{ "flood", flood, 64, { 0 } },
 	{ "memcpy", bandwidth, 0, { 0 } },

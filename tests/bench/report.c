@@ -2,6 +2,7 @@
 /* Rows, the table for people and the JSON for programs. */
 #include <errno.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@ struct bench_row *bench_row_new(
 	snprintf(row->load, sizeof(row->load), "%s", load);
 	snprintf(row->system, sizeof(row->system), "%s", system);
 	snprintf(row->unit, sizeof(row->unit), "%s", unit);
+	row->lost = -1;
 	return row;
 }
 
@@ -36,6 +38,51 @@ void bench_row_values(struct bench_row *row, const double *values, unsigned coun
 	row->min = count ? copy[0] : 0;
 	row->max = count ? copy[count - 1] : 0;
 	free(copy);
+}
+
+__attribute__((format(printf, 3, 0))) static void add(
+	char *text, size_t size, const char *format, va_list args)
+{
+	size_t used = strlen(text);
+
+	if (used > 0)
+		used += (size_t)snprintf(text + used, size - used, ", ");
+	if (used < size)
+		vsnprintf(text + used, size - used, format, args);
+}
+
+void bench_row_note(struct bench_row *row, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	add(row->note, sizeof(row->note), format, args);
+	va_end(args);
+}
+
+__attribute__((format(printf, 2, 3))) static void add_verdict(
+	struct bench_row *row, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	add(row->more, sizeof(row->more), format, args);
+	va_end(args);
+}
+
+static const char *met(bool met)
+{
+	return met ? "met" : "MISSED";
+}
+
+void bench_row_judge(struct bench_row *row, const char *what, double value, double goal)
+{
+	add_verdict(row, "%s <=%g %s", what, goal, met(value <= goal));
+}
+
+void bench_row_judge_not(struct bench_row *row, const char *what, double goal)
+{
+	add_verdict(row, "%s <=%g few", what, goal);
 }
 
 static void report_machine(char *text, size_t size)
@@ -70,25 +117,25 @@ static const char *number(char *buffer, size_t size, double value)
 	return buffer;
 }
 
-static const char *verdict(const struct bench_row *row, char *buffer, size_t size)
+static const char *verdicts(const struct bench_row *row, char *buffer, size_t size)
 {
 	double judged = row->goal_is_absolute ? row->median : row->ratio;
-	bool met = row->goal_is_least ? judged >= row->goal : judged <= row->goal;
+	bool reached = row->goal_is_least ? judged >= row->goal : judged <= row->goal;
 
 	if (row->goal == 0)
-		snprintf(buffer, size, "-");
+		snprintf(buffer, size, "%s", row->more[0] ? row->more : "-");
 	else
-		snprintf(buffer, size, "%s%g %s", row->goal_is_least ? ">=" : "<=", row->goal,
-			met ? "met" : "MISSED");
+		snprintf(buffer, size, "%s%g %s%s%s", row->goal_is_least ? ">=" : "<=", row->goal,
+			met(reached), row->more[0] ? ", " : "", row->more);
 	return buffer;
 }
 
 void bench_report_table(const struct bench_report *report)
 {
-	char b[10][24], machine[512];
+	char b[8][24], goals[BENCH_MORE_SIZE + 32], machine[512];
 
 	report_machine(machine, sizeof(machine));
-	printf("\n%s\n\n%-22s %-18s %5s %8s %8s %8s %8s %8s %8s %7s %5s  %-11s %s\n", machine,
+	printf("\n%s\n\n%-22s %-18s %5s %8s %8s %8s %8s %8s %8s %7s %5s  %-33s %s\n", machine,
 		"load", "system", "unit", "median", "min", "max", "p99", "p99.9", "p99.99",
 		"x floor", "tail", "goal", "");
 	for (unsigned i = 0; i < report->count; i++) {
@@ -96,19 +143,24 @@ void bench_report_table(const struct bench_report *report)
 
 		if (i > 0 && strcmp(row->load, report->rows[i - 1].load) != 0)
 			printf("\n");
-		printf("%-22s %-18s %5s %8s %8s %8s %8s %8s %8s %7s %5s  %-11s %s%s\n", row->load,
+		printf("%-22s %-18s %5s %8s %8s %8s %8s %8s %8s %7s %5s  %-33s %s%s\n", row->load,
 			row->system, row->unit,
 			!row->known ? "n/a" : number(b[0], sizeof(b[0]), row->median),
 			number(b[1], sizeof(b[1]), row->min), number(b[2], sizeof(b[2]), row->max),
 			number(b[3], sizeof(b[3]), row->p99), number(b[4], sizeof(b[4]), row->p999),
 			number(b[5], sizeof(b[5]), row->p9999),
 			number(b[6], sizeof(b[6]), row->ratio),
-			number(b[7], sizeof(b[7]), row->tail), verdict(row, b[8], sizeof(b[8])),
+			number(b[7], sizeof(b[7]), row->tail), verdicts(row, goals, sizeof(goals)),
 			row->note, row->noisy ? " STAYED NOISY" : "");
 	}
-	printf("\nratio (x floor): rates ours / floor, times ours / floor, of the load's row "
-	       "\"floor\"; "
-	       "tail: p99.9 / median, to the floor's own.\n%llu payloads verified\n",
+	printf("\nx floor (JSON: ratio_to_floor): rates ours / floor, times ours / floor, of the "
+	       "load's row \"floor\";\n"
+	       "of flood rows: to one publisher of the same system alone, for -read to what one "
+	       "reader can read.\n"
+	       "lost: of all messages to all subscribers.\n"
+	       "tail: p99.9 / median, to the floor's own; few: under 1000 samples, not judged.\n"
+	       "x LOAD: to the same system's row LOAD. ns/ring: for the first, or each further.\n"
+	       "%llu payloads verified\n",
 		(unsigned long long)report->verified);
 }
 
@@ -158,6 +210,7 @@ int bench_report_json(const struct bench_report *report, const char *path)
 		json_number(file, "min", row->min, row->known);
 		json_number(file, "max", row->max, row->known);
 		json_number(file, "ratio_to_floor", row->ratio, row->ratio > 0);
+		json_number(file, "lost", row->lost, row->known && row->lost >= 0);
 		fprintf(file, "}");
 	}
 	fprintf(file, "\n]}\n");

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A set of rows, measured together in interleaved rounds: see stage.h. */
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,10 +8,13 @@
 #include "conduct.h"
 
 #define LEAST_ROUNDS 3
+#define TAIL_SAMPLES 1000 /* with fewer the largest of all would be p99.9 */
 
 struct figures {
 	double values[BENCH_MAX_ROUNDS];
 	double arrived[BENCH_MAX_ROUNDS];
+	uint64_t due; /* of floods, over all rounds: see struct playing */
+	uint64_t got;
 	struct histogram times;
 };
 
@@ -38,6 +40,7 @@ struct entry *set_add(struct set *set, const char *load, const char *system,
 		.shape = *shape,
 		.floor = floor,
 		.arrivals_of = -1,
+		.beside = -1,
 		.per_ring_from = -1,
 	};
 	snprintf(entry->load, sizeof(entry->load), "%s", load);
@@ -98,6 +101,8 @@ static void play_round(struct attempt *attempt, const struct set *set, struct pl
 		}
 		figures->values[attempt->rounds] = playing[i].value;
 		figures->arrived[attempt->rounds] = playing[i].arrived;
+		figures->due += playing[i].due;
+		figures->got += playing[i].got;
 		histogram_merge(&figures->times, &playing[i].stage->times);
 	}
 	attempt->rounds++;
@@ -150,20 +155,18 @@ static const char *unit_of(const struct entry *entry)
 	}
 }
 
-/* Adds to a row's note, with a comma where there is something already. */
-__attribute__((format(printf, 2, 3))) static void note(
-	struct bench_row *row, const char *format, ...)
+/* One row to another of the set, both of the same round. */
+static double ratio_of(
+	const struct attempt *attempt, const struct set *set, unsigned index, unsigned other)
 {
-	size_t used = strlen(row->note);
-	va_list args;
+	double ratios[BENCH_MAX_ROUNDS];
+	unsigned source;
+	const double *values = values_of(attempt, set, index, &source);
+	const double *others = values_of(attempt, set, other, &source);
 
-	if (used > 0)
-		used += (size_t)snprintf(row->note + used, sizeof(row->note) - used, ", ");
-	if (used >= sizeof(row->note))
-		return;
-	va_start(args, format);
-	vsnprintf(row->note + used, sizeof(row->note) - used, format, args);
-	va_end(args);
+	for (unsigned r = 0; r < attempt->rounds; r++)
+		ratios[r] = values[r] / others[r];
+	return bench_median(ratios, attempt->rounds);
 }
 
 static void fill_tail(struct bench_row *row, const struct histogram *times, bool ping_pong)
@@ -182,9 +185,8 @@ static void fill(struct bench_row *row, const struct attempt *attempt, const str
 {
 	const struct entry *entry = &set->entries[index];
 	bool rate = strcmp(row->unit, "ns") != 0;
-	double ratios[BENCH_MAX_ROUNDS];
-	unsigned source, floor_source;
-	const double *values = values_of(attempt, set, index, &source), *floors;
+	unsigned source;
+	const double *values = values_of(attempt, set, index, &source);
 
 	bench_row_values(row, values, attempt->rounds);
 	if (!rate)
@@ -192,14 +194,62 @@ static void fill(struct bench_row *row, const struct attempt *attempt, const str
 			row, &attempt->figures[source].times, entry->shape.kind == SHAPE_PING_PONG);
 	if (entry->floor < 0)
 		return;
-	floors = values_of(attempt, set, (unsigned)entry->floor, &floor_source);
-	for (unsigned r = 0; r < attempt->rounds; r++)
-		ratios[r] = values[r] / floors[r];
-	row->ratio = bench_median(ratios, attempt->rounds);
+	row->ratio = ratio_of(attempt, set, index, (unsigned)entry->floor);
 	row->goal = entry->goal;
 	row->goal_is_least = rate;
 	if (floor_row && floor_row->p999 > 0 && row != floor_row && row->p999 > 0)
 		row->tail = row->p999 / row->median / (floor_row->p999 / floor_row->median);
+}
+
+static void judge_tail(struct bench_row *row, const struct attempt *attempt, unsigned index,
+	const struct entry *entry)
+{
+	if (entry->tail_goal == 0)
+		return;
+	if (attempt->figures[index].times.count < TAIL_SAMPLES ||
+		attempt->figures[entry->floor].times.count < TAIL_SAMPLES)
+		bench_row_judge_not(row, "tail", entry->tail_goal);
+	else
+		bench_row_judge(row, "tail", row->tail, entry->tail_goal);
+}
+
+/* What arrived of a flood, and what didn't. */
+static void note_arrivals(struct bench_row *row, const struct figures *figures, unsigned rounds)
+{
+	double arrived[BENCH_MAX_ROUNDS];
+
+	memcpy(arrived, figures->arrived, sizeof(arrived));
+	/* what a peer brings too late for one round is in the next one's */
+	row->lost = figures->got < figures->due ? 1 - (double)figures->got / (double)figures->due
+						: 0;
+	bench_row_note(row, "arrived %.3g M/s, lost %.3g %%", bench_median(arrived, rounds),
+		100 * row->lost);
+}
+
+/* What the row is beside other rows of its own system. */
+static void compare(struct bench_row *row, const struct attempt *attempt, const struct set *set,
+	unsigned index, struct bench_row *const *rows)
+{
+	const struct entry *entry = &set->entries[index];
+
+	if (entry->beside >= 0) {
+		double ratio = ratio_of(attempt, set, index, (unsigned)entry->beside);
+		char what[40];
+
+		snprintf(what, sizeof(what), "x %s", set->entries[entry->beside].load);
+		bench_row_note(row, "%.2f %s", ratio, what);
+		bench_row_judge(row, what, ratio, entry->beside_goal);
+	}
+	if (entry->per_ring_from >= 0) {
+		const struct shape *fewer = &set->entries[entry->per_ring_from].shape;
+		unsigned less = fewer->receivers * fewer->ends;
+		double each = (row->median - rows[entry->per_ring_from]->median) /
+			      (entry->shape.receivers * entry->shape.ends - less);
+
+		bench_row_note(row, "%.1f ns for %s", each, less ? "each further" : "the first");
+		if (entry->per_ring_goal > 0)
+			bench_row_judge(row, "ns/ring", each, entry->per_ring_goal);
+	}
 }
 
 static void report(struct bench *bench, const struct set *set, const struct attempt *attempt,
@@ -216,27 +266,22 @@ static void report(struct bench *bench, const struct set *set, const struct atte
 		rows[i] = row;
 		values_of(attempt, set, i, &source);
 		if (attempt->failures[source][0]) {
-			note(row, "%s", attempt->failures[source]);
+			bench_row_note(row, "%s", attempt->failures[source]);
 			continue;
 		}
 		if (i == 0)
-			note(row, "line %.0f/%.0f ns", attempt->probes[0], attempt->probes[1]);
+			bench_row_note(
+				row, "line %.0f/%.0f ns", attempt->probes[0], attempt->probes[1]);
 		if (i == 0 && attempts > 1)
-			note(row, "attempt %u", attempts);
+			bench_row_note(row, "attempt %u", attempts);
 		if (i == 0 && attempt->rounds < bench->scale.rounds)
-			note(row, "%u rounds", attempt->rounds);
+			bench_row_note(row, "%u rounds", attempt->rounds);
 		fill(row, attempt, set, i, entry->floor < 0 ? NULL : rows[entry->floor]);
-		note(row, "%s", entry->note ? entry->note : entry->adapter->setting);
-		if (entry->shape.kind == SHAPE_FLOOD && entry->arrivals_of < 0) {
-			double arrived[BENCH_MAX_ROUNDS];
-
-			memcpy(arrived, attempt->figures[i].arrived, sizeof(arrived));
-			note(row, "arrived %.3g M/s", bench_median(arrived, attempt->rounds));
-		}
-		if (entry->per_ring_from >= 0)
-			note(row, "%.1f ns for each",
-				(row->median - rows[entry->per_ring_from]->median) /
-					(entry->shape.receivers * entry->shape.ends));
+		bench_row_note(row, "%s", entry->note ? entry->note : entry->adapter->setting);
+		if (entry->shape.kind == SHAPE_FLOOD && entry->arrivals_of < 0)
+			note_arrivals(row, &attempt->figures[i], attempt->rounds);
+		judge_tail(row, attempt, i, entry);
+		compare(row, attempt, set, i, rows);
 		row->noisy = stage_probes_differ(attempt->probes[0], attempt->probes[1]);
 	}
 	bench->report.verified += attempt->verified;

@@ -7,16 +7,25 @@
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tempfile
 
-FIELDS = {"load", "system", "unit", "median", "min", "max", "ratio_to_floor"}
+FIELDS = {"load", "system", "unit", "median", "min", "max", "ratio_to_floor", "lost"}
 # what others read: each has a floor and ours
 LOADS = ["latency-8", "latency-64", "latency-1k", "latency-64k", "latency-1m", "blocking-64",
          "throughput-8", "throughput-64", "throughput-1k", "throughput-64k",
          "fanout-1", "fanout-4", "fanout-15", "fanout-48", "flood-4to1",
          "topic-memory-default", "topic-memory-64", "topic-memory-1m"]
+# of these it is counted what got lost
+FLOODS = {"flood-1to1", "flood-4to1", "flood-1to8", "flood-4to8"}
+# goals that the table judges besides those of ratio_to_floor
+JUDGED = {("latency-8", "kickmsg-shared"): "tail <=1.5", ("latency-1m", "kickmsg-rings"): "tail <=1.5",
+          ("blocking-64", "kickmsg-rings"): "tail <=1.5",
+          ("fanout-48", "kickmsg-shared"): "x fanout-1 <=1.2", ("fanout-48", "kickmsg-rings"): "ns/ring <=25",
+          ("fanout-48-blocked", "kickmsg-shared"): "<=2", ("fanout-48-polling", "kickmsg-shared"): "<=2",
+          ("places-16", "kickmsg-rings"): "x places-1 <=1.1", ("places-48", "kickmsg-rings"): "x places-1 <=1.1"}
 SYSTEMS = {"floor", "kickmsg-rings", "kickmsg-shared"}
 FREE = ["floor", "half-free", "8-free", "2-free", "1-free"]
 # what isn't one of ours against a floor of another system
@@ -41,6 +50,17 @@ def check_row(row, table, instructions):
     assert all(number(row[name]) for name in ("median", "max")), row
     assert 0 <= row["min"] <= row["median"] <= row["max"], row
     assert row["ratio_to_floor"] is None or number(row["ratio_to_floor"]), row
+    lost = row["lost"]
+    assert (lost is not None) == (row["load"] in FLOODS), f"{row}: lost"
+    assert lost is None or 0 <= lost < 1, row
+
+
+def check_goals(text):
+    for (load, system), goal in JUDGED.items():
+        lines = [line for line in text.splitlines() if line.split()[:2] == [load, system]]
+        assert len(lines) == 1 and re.search(re.escape(goal) + " (met|MISSED|few)\\b", lines[0]), f"{goal}: {lines}"
+    lost = [line for line in text.splitlines() if line.split()[:1] == ["flood-4to8"]]
+    assert lost and all(re.search(r" lost [0-9.e+-]+ %", line) for line in lost), lost
 
 
 def check_rows(report, table, loads):
@@ -88,6 +108,7 @@ def main():
     assert report.keys() == {"machine", "rows"}, report.keys()
     assert isinstance(report["machine"], str) and report["machine"]
     check_rows(report, [line.split() for line in done.stdout.splitlines()], loads)
+    check_goals(done.stdout)
     verified = [int(line.split()[0]) for line in done.stdout.splitlines() if "payloads verified" in line]
     assert verified and verified[0] > 1000, verified
     print(f"{len(report['rows'])} rows")

@@ -165,11 +165,15 @@ struct entry {
 	const char *system;
 	const struct adapter *adapter;
 	struct shape shape;
-	int floor;         /* index in the set that the ratio is taken to; -1: none */
-	int arrivals_of;   /* not measured: the received rate of that entry; -1 */
-	double goal;       /* of the ratio; 0: none */
-	int per_ring_from; /* the same without any receiver: what each one costs is noted; -1 */
-	const char *note;  /* may be null */
+	int floor;        /* index in the set that the ratio is taken to; -1: none */
+	int arrivals_of;  /* not measured: the received rate of that entry; -1 */
+	double goal;      /* of the ratio; 0: none */
+	double tail_goal; /* of p99.9 / median, to the floor's own; 0: none */
+	int beside;       /* the ratio to that entry is noted and judged as well; -1: none */
+	double beside_goal;
+	int per_ring_from; /* the same with fewer receivers: what each further costs is noted; -1 */
+	double per_ring_goal; /* in ns; 0: none */
+	const char *note;     /* may be null */
 };
 
 /* Rows that are measured together, in interleaved rounds. */
