@@ -6,7 +6,7 @@
  *   +--------+------+---------------------+--------+--------+-- --+
  *   | header | live | slot lines [pool]   | ring 0 | ring 1 | ... |    each ring: head | hint |
  *   +--------+------+---------------------+--------+--------+-- --+               waiting | cells
- *                                         or: the shared ring: hint | cells | buffers, two a cell
+ *                                         or: the shared ring: hint | cells with two buffers each
  *
  *   payload (one a topic; publishers read/write, subscribers read only)
  *   +---------------+-----------------------+---------------+-- --+
@@ -33,7 +33,7 @@
 
 #define KM_CACHE_LINE       64
 #define KM_LAYOUT_MAGIC     UINT64_C(0x31304447534d4b43) /* "CKMSGD01" in memory order */
-#define KM_LAYOUT_VERSION   3
+#define KM_LAYOUT_VERSION   2
 
 #define KM_MAX_RINGS        48    /* bits of a slot word that name rings */
 #define KM_MAX_SUBSCRIBERS  65535 /* of a shared ring */
@@ -133,7 +133,8 @@ struct km_shared_head {
 	_Atomic uint64_t about;    /* [len : 48 | publisher id : 16] */
 };
 
-/* A cell of the shared ring (shared.h). */
+/* A cell of the shared ring (shared.h). Behind it, where payloads may be longer than 8 bytes, the
+ * two buffers, whole lines each: of even laps and of odd ones. */
 struct km_shared_cell {
 	_Alignas(KM_CACHE_LINE) _Atomic uint64_t word; /* publishers; [lap:40 | ref:24] */
 	struct km_shared_head heads[2];                /* the privileged publisher: these two */
@@ -143,9 +144,7 @@ static_assert(sizeof(struct km_shared_cell) == KM_CACHE_LINE, "shared layout");
 
 struct km_shared_ring {
 	_Alignas(KM_CACHE_LINE) _Atomic uint64_t hint; /* publishers */
-	struct km_shared_cell cells[];                 /* [capacity] */
-	/* where payloads may be longer than 8 bytes: a buffer for each cell and even laps, then one
-	 * for each and odd laps; whole lines, so that line follows line through a lap */
+	_Alignas(KM_CACHE_LINE) unsigned char cells[]; /* capacity times a stride */
 };
 static_assert(offsetof(struct km_shared_ring, cells) == 64, "shared layout");
 

@@ -158,11 +158,14 @@ static uint64_t size_of_buffer(const struct km_geometry *geometry)
 		       : round_up(geometry->max_payload_size, KM_CACHE_LINE);
 }
 
+static uint64_t size_of_cell(const struct km_geometry *geometry)
+{
+	return sizeof(struct km_shared_cell) + 2 * size_of_buffer(geometry);
+}
+
 static uint64_t size_of_shared_ring(const struct km_geometry *geometry)
 {
-	return sizeof(struct km_shared_ring) +
-	       geometry->ring_capacity *
-		       (sizeof(struct km_shared_cell) + 2 * size_of_buffer(geometry));
+	return sizeof(struct km_shared_ring) + geometry->ring_capacity * size_of_cell(geometry);
 }
 
 uint64_t km_geometry_control_size(const struct km_geometry *geometry)
@@ -240,6 +243,7 @@ static void lay_out(struct km_region *ret, void *control, const struct km_geomet
 		.header = control,
 		.slots = (struct km_slot *)(base + sizeof(struct km_control_header)),
 		.ring_stride = ring_stride(geometry),
+		.cell_stride = size_of_cell(geometry),
 		.buffer_size = size_of_buffer(geometry),
 		.payload_stride = payload_stride(geometry),
 		.control_size = km_geometry_control_size(geometry),
@@ -251,7 +255,6 @@ static void lay_out(struct km_region *ret, void *control, const struct km_geomet
 	if (is_shared(geometry)) {
 		ret->sole = geometry->max_publishers == 1;
 		ret->shared = behind;
-		ret->buffers = (unsigned char *)&ret->shared->cells[geometry->ring_capacity];
 	} else {
 		ret->rings = behind;
 		ret->ring_count = geometry->max_subscribers;

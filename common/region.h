@@ -28,9 +28,9 @@ struct km_region {
 	struct km_bell *bell;          /* of a shared ring; who maps it sets it */
 	unsigned char *payload; /* [geometry.pool_size], payload_stride bytes each; may be null */
 	uint64_t ring_stride;
-	bool sole;              /* a shared ring whose publisher can have no rival */
-	unsigned char *buffers; /* of the shared ring: [2 * capacity], buffer_size bytes each */
-	uint64_t buffer_size;   /* 0: there are none */
+	bool sole;            /* a shared ring whose publisher can have no rival */
+	uint64_t cell_stride; /* of the shared ring */
+	uint64_t buffer_size; /* of each of a shared cell's two buffers; 0: there are none */
 	uint64_t payload_stride;
 	uint64_t control_size;
 	uint64_t payload_size;
@@ -105,7 +105,8 @@ static inline struct km_ring *km_region_ring(const struct km_region *region, uin
 static inline struct km_shared_cell *km_region_cell(
 	const struct km_region *region, uint64_t position)
 {
-	return &region->shared->cells[position & region->cell_mask];
+	return (struct km_shared_cell *)(region->shared->cells +
+					 (position & region->cell_mask) * region->cell_stride);
 }
 
 static inline struct km_sample_header *km_region_sample(

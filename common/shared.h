@@ -103,12 +103,12 @@ static inline uint32_t km_shared_parity(const struct km_region *region, uint64_t
 static inline _Atomic uint64_t *km_shared_buffer(
 	const struct km_region *region, uint64_t position, uint64_t len)
 {
+	struct km_shared_cell *cell = km_region_cell(region, position);
+	uint32_t parity = km_shared_parity(region, position);
+
 	if (len <= sizeof(uint64_t))
-		return &km_region_cell(region, position)->small[km_shared_parity(region, position)];
-	/* the parity is the bit above the cell's index */
-	return (_Atomic uint64_t *)(region->buffers +
-				    (position & (2 * (uint64_t)region->cell_mask + 1)) *
-					    region->buffer_size);
+		return &cell->small[parity];
+	return (_Atomic uint64_t *)((unsigned char *)(cell + 1) + parity * region->buffer_size);
 }
 
 /* How far in front of a publisher its lines are asked for: it has them when it comes there. */
@@ -266,7 +266,7 @@ static km_always_inline bool km_shared_append(
 	if (message->len > KM_CACHE_LINE || km_load(U1, acquire, &cell->word) != word)
 		return false;
 	/* behind the last cell it asks for what isn't needed */
-	km_prefetch_own(cell + KM_SHARED_CELLS_AHEAD);
+	km_prefetch_own((unsigned char *)cell + KM_SHARED_CELLS_AHEAD * region->cell_stride);
 	if (!km_shared_put(region, cell, word, *next, KM_SHARED_INLINE, message))
 		return false;
 	km_store(U5, release, &region->shared->hint, ++*next);
