@@ -119,7 +119,8 @@ int km_segment_map_resident(int fd, uint64_t size, int prot, void **ret)
 {
 	int r = km_segment_map(fd, size, prot, ret);
 
-	if (r == 0) /* a help, no promise: what it can't do, a fault does later */
+	/* a help, no promise: what it can't do, a fault does later */
+	if (r == 0 && size <= KM_SEGMENT_RESIDENT)
 		madvise(*ret, size, prot & PROT_WRITE ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
 	return r;
 }
