@@ -298,7 +298,8 @@ struct kickmsg_subscribe_options {
 
 /*
  * Becomes a subscriber of a topic that exists, or, with options->wait_ns, comes to exist in that
- * time: it gets what is published from now on. *ret is owned by the caller:
+ * time: it gets what is published from now on. Now is some moment of the call, for which nobody
+ * stops publishing; what comes from then on waits in its ring. *ret is owned by the caller:
  * kickmsg_subscriber_free(). Blocks for the broker's answer and for wait_ns; other threads may use
  * the client meanwhile.
  * Errors: -ENOENT no such topic; -ETIMEDOUT there came none in wait_ns; -ENOSPC all

@@ -87,6 +87,24 @@ START_TEST(attach_any_all_pages_are_there)
 }
 END_TEST
 
+/* So large a topic is joined without a wait for all of it: others may be publishing meanwhile. */
+START_TEST(attach_large_pages_come_by_themselves)
+{
+	struct kickmsg_topic_config config;
+	uint64_t size, resident, payloads;
+
+	kickmsg_topic_config_init(&config);
+	config.max_payload_size = 1 << 20;
+	config.pool_size = 16;
+	flow_advertise(client, "t", &config);
+	flow_subscribe(other, "t");
+	payloads = 2 * (uint64_t)config.pool_size * config.max_payload_size / 1024; /* both ends */
+	measure_mappings(&size, &resident);
+	ck_assert_uint_gt(size, payloads);
+	ck_assert_uint_le(resident, size - payloads);
+}
+END_TEST
+
 START_TEST(stats_of_rings_topic_and_handles)
 {
 	struct kickmsg_topic_config config;
@@ -281,6 +299,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup_plain, teardown);
 	tcase_add_test(tc, attach_any_all_pages_are_there);
+	tcase_add_test(tc, attach_large_pages_come_by_themselves);
 	tcase_add_test(tc, stats_of_rings_topic_and_handles);
 	tcase_add_test(tc, config_check_says_cost_and_need);
 	tcase_add_test(tc, participants_more_than_a_page);

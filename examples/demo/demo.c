@@ -122,6 +122,29 @@ static int kill_one(struct demo *demo, const char *what, pid_t *pid)
 	return show_health(demo);
 }
 
+/* Waits until whoever is there has had a message, or sent one: how soon isn't what is judged. */
+static int wait_traffic(const struct demo *demo)
+{
+	int64_t deadline = demo_now_ns() + READY_SECONDS * INT64_C(1000000000);
+	const struct demo_shared *shared = demo->shared;
+
+	for (;;) {
+		int idle = 0;
+
+		for (int s = 0; s < DEMO_SOURCES; s++)
+			idle += atomic_load(&shared->source[s].state) == DEMO_READY &&
+				atomic_load(&shared->source[s].done) == 0;
+		for (int i = 0; i < DEMO_ROWS; i++)
+			idle += atomic_load(&shared->row[i].state) == DEMO_READY &&
+				demo_row_tally(&shared->row[i])->received == 0;
+		if (idle == 0)
+			return 0;
+		if (interrupted || demo_now_ns() > deadline)
+			return complain("no messages", interrupted ? -EINTR : -ETIMEDOUT);
+		demo_nap_ns(1000000);
+	}
+}
+
 static int run(struct demo *demo, struct children *children)
 {
 	int64_t begin = demo_now_ns(), second = INT64_C(1000000000);
@@ -135,6 +158,8 @@ static int run(struct demo *demo, struct children *children)
 		if (left > 0)
 			demo_nap_ns(left);
 		demo_progress(demo, (double)(demo_now_ns() - begin) / 1e9);
+		if (wait_traffic(demo))
+			return -1;
 		if (!publisher_killed && next * 3 >= length) {
 			publisher_killed = true;
 			if (kill_one(demo, "the extra publisher",
@@ -150,7 +175,7 @@ static int run(struct demo *demo, struct children *children)
 				return -1;
 		}
 	}
-	return interrupted ? complain("interrupted", -EINTR) : 0;
+	return interrupted ? complain("interrupted", -EINTR) : wait_traffic(demo);
 }
 
 /* Waits for children that are about to end. Returns how many didn't, or not well. */

@@ -12,10 +12,10 @@
  * one page that the parent shares with its children (struct demo_shared, not a kickmsg segment).
  *
  * How "sent" is known: each source counts its messages before (begun) and after (done) each
- * publish. The first subscribers join before any message; the replacement joins again until no
- * publish fell into its join, so what was sent before it is known exactly. Of a killed source at
- * most one message is begun and not done: it is in for a subscriber, or it isn't, and either is
- * right.
+ * publish. The first subscribers join before any message. What is published while the replacement
+ * joins is in for it or isn't, and either is right: what was done before isn't, what begins
+ * afterwards is. Of a killed source at most one message is begun and not done, for which the same
+ * holds.
  */
 #pragma once
 
@@ -78,10 +78,10 @@ struct demo_row {
 	_Atomic uint32_t state;
 	_Atomic uint32_t current; /* which tally is whole, also after a SIGKILL */
 	struct demo_tally tally[2];
-	_Atomic uint64_t lost;       /* what the library says */
-	uint64_t base[DEMO_SOURCES]; /* messages sent before it joined */
+	_Atomic uint64_t lost;         /* what the library says */
+	uint64_t before[DEMO_SOURCES]; /* messages done when it began to join ... */
+	uint64_t after[DEMO_SOURCES];  /* ... and begun when it had joined */
 	uint64_t latency[DEMO_BUCKETS];
-	uint64_t tries; /* joins until none had a publish in it */
 	char error[160];
 };
 
@@ -128,6 +128,7 @@ void demo_nap_ns(int64_t ns);
 const char *demo_row_name(enum demo_row_id id);
 const char *demo_source_name(enum demo_source_id id);
 enum demo_topic demo_row_topic(enum demo_row_id id);
+const struct demo_tally *demo_row_tally(const struct demo_row *row);
 uint32_t demo_bucket(int64_t ns);
 void demo_progress(const struct demo *demo, double seconds);
 /* Prints the table; returns the number of things that aren't as they must be. */

@@ -90,7 +90,7 @@ static struct latency row_latency(const struct demo_row *row)
 	return latency;
 }
 
-static const struct demo_tally *row_tally(const struct demo_row *row)
+const struct demo_tally *demo_row_tally(const struct demo_row *row)
 {
 	return &row->tally[atomic_load(&row->current)];
 }
@@ -106,8 +106,8 @@ void demo_progress(const struct demo *demo, double seconds)
 			atomic_load(&shared->source[DEMO_SOURCE_REPLACEMENT].done),
 		atomic_load(&shared->source[DEMO_SOURCE_FILE].done) * DEMO_FRAME_SIZE >> 20);
 	for (int i = 0; i < DEMO_ROW_VICTIM; i += 2) {
-		uint64_t received = row_tally(&shared->row[i])->received +
-				    row_tally(&shared->row[i + 1])->received;
+		uint64_t received = demo_row_tally(&shared->row[i])->received +
+				    demo_row_tally(&shared->row[i + 1])->received;
 		uint64_t lost = atomic_load(&shared->row[i].lost) +
 				atomic_load(&shared->row[i + 1].lost);
 
@@ -117,57 +117,63 @@ void demo_progress(const struct demo *demo, double seconds)
 	fflush(stdout);
 }
 
-/*
- * What was sent to this subscriber, from the sources' own counts. A killed source may have begun
- * one more than it has done: whether that message is in for this subscriber, it decides itself when
- * it saw it; otherwise both are right, and what it received and lost says which.
- */
-static uint64_t row_sent(const struct demo *demo, enum demo_row_id id)
+/* What was sent to a subscriber, by the sources' own counts: at least and at most (demo.h). A message
+ * that it has seen was, and so were all of that source's after its first. */
+static void row_sent(
+	const struct demo *demo, enum demo_row_id id, uint64_t *ret_least, uint64_t *ret_most)
 {
 	const struct demo_row *row = &demo->shared->row[id];
-	const struct demo_tally *tally = row_tally(row);
-	uint64_t sent = 0, open = 0;
+	const struct demo_tally *tally = demo_row_tally(row);
 
+	*ret_least = *ret_most = 0;
 	for (int s = 0; s < DEMO_SOURCES; s++) {
 		const struct demo_source *source = &demo->shared->source[s];
-		uint64_t begun = atomic_load(&source->begun), done = atomic_load(&source->done);
+		uint64_t from = row->after[s], to = atomic_load(&source->done);
 
 		if (source_topic(s) != demo_row_topic(id))
 			continue;
-		sent += done - row->base[s];
-		if (begun == done)
-			continue;
-		if (tally->last[s] == begun)
-			sent++;
-		else
-			open++;
+		if (tally->first[s] > 0 && tally->first[s] <= from)
+			from = tally->first[s] - 1;
+		if (tally->last[s] > to)
+			to = tally->last[s];
+		*ret_least += to > from ? to - from : 0;
+		*ret_most += atomic_load(&source->begun) - row->before[s];
 	}
-	return open == 1 && tally->received + atomic_load(&row->lost) == sent + 1 ? sent + 1 : sent;
+}
+
+/* The file has one source, so from the first message on there is nothing to be in doubt of. */
+static bool file_adds_up(const struct demo *demo, const struct demo_tally *tally, bool killed)
+{
+	uint64_t first = tally->first[DEMO_SOURCE_FILE], last = tally->last[DEMO_SOURCE_FILE];
+
+	return tally->received + tally->gaps == last - first + 1 &&
+	       (killed || last == atomic_load(&demo->shared->source[DEMO_SOURCE_FILE].done));
 }
 
 static int report_row(const struct demo *demo, enum demo_row_id id)
 {
 	const struct demo_row *row = &demo->shared->row[id];
-	const struct demo_tally *tally = row_tally(row);
-	uint64_t received = tally->received, lost = atomic_load(&row->lost), sent;
-	bool killed = id == DEMO_ROW_VICTIM;
+	const struct demo_tally *tally = demo_row_tally(row);
+	uint64_t received = tally->received, lost = atomic_load(&row->lost), sent, least, most;
+	bool killed = id == DEMO_ROW_VICTIM, is_file = demo_row_topic(id) == DEMO_FILE;
 	struct latency latency = row_latency(row);
 	double span = (double)(tally->last_ns - tally->first_ns) / 1e9;
-	bool good;
 
+	row_sent(demo, id, &least, &most);
 	if (killed) { /* what lies between its first and its last message */
 		lost = tally->gaps;
-		sent = received ? tally->last[DEMO_SOURCE_FILE] - tally->first[DEMO_SOURCE_FILE] + 1
-				: 0;
-	} else {
-		sent = row_sent(demo, id);
+		least = most = received + lost;
 	}
-	good = received > 0 && received + lost == sent &&
-	       (killed || atomic_load(&row->state) == DEMO_FINISHED);
+	sent = received + lost;
+	if (sent < least || sent > most)
+		sent = sent < least ? least : most;
+	bool good = received > 0 && received + lost == sent &&
+		    (!is_file || file_adds_up(demo, tally, killed)) &&
+		    (killed || atomic_load(&row->state) == DEMO_FINISHED);
 	printf("  %-14s %-14s %9" PRIu64 " %9" PRIu64 " %9" PRIu64 "  %-5s %9s %9s %9.1f %8.0f\n",
 		killed ? "victim, killed" : demo_row_name(id),
-		demo_row_topic(id) == DEMO_FILE ? DEMO_FILE_TOPIC : DEMO_TELEMETRY_TOPIC, sent,
-		received, lost, good ? "yes" : "NO", latency.text[0], latency.text[1],
+		is_file ? DEMO_FILE_TOPIC : DEMO_TELEMETRY_TOPIC, sent, received, lost,
+		good ? "yes" : "NO", latency.text[0], latency.text[1],
 		span > 0 ? (double)tally->bytes / span / (1 << 20) : 0.0,
 		span > 0 ? (double)received / span : 0.0);
 	if (row->error[0])

@@ -12,7 +12,6 @@
 
 #define SLEEP_NS    INT64_C(100000000) /* how often a sleeper looks whether the demo is over */
 #define SLOW_NAP_NS INT64_C(5000000)
-#define JOIN_TRIES  1000
 /* Not sched_yield(): Linux 6.18 takes a slice of time from the caller at each call, so that who
  * yields in a loop doesn't run again for long, not even to die, while others are busy. */
 #define IDLE_NAP_NS INT64_C(20000)
@@ -168,39 +167,21 @@ static void poll_loop(struct stream *streams, int64_t nap_ns)
 }
 
 /*
- * Subscribes so that what was sent before is known: again, until no publish of any of the topic's
- * sources was begun and not done, or began, while it happened. `begun` is seq_cst: a source that a
- * subscriber hasn't seen begin can't have looked for subscribers before this one was there.
+ * Subscribes, and keeps what had been sent before and what at the latest then: nobody stops
+ * publishing for this. `begun` is seq_cst: a source that a subscriber hasn't seen begin can't have
+ * looked for subscribers before this one was there.
  */
 static int join(struct kickmsg_client *client, struct stream *stream, enum demo_row_id id)
 {
-	struct demo_source *source = stream->demo->shared->source;
-	bool is_file = demo_row_topic(id) == DEMO_FILE;
-	int r = -EBUSY;
+	const struct demo_source *source = stream->demo->shared->source;
+	const char *topic = demo_row_topic(id) == DEMO_FILE ? DEMO_FILE_TOPIC
+							    : DEMO_TELEMETRY_TOPIC;
 
-	for (uint64_t i = 1; i <= JOIN_TRIES; i++) {
-		bool quiet = true;
-		uint64_t before[DEMO_SOURCES];
-
-		for (int s = 0; s < DEMO_SOURCES; s++)
-			before[s] = atomic_load(&source[s].done);
-		r = kickmsg_subscribe(client, is_file ? DEMO_FILE_TOPIC : DEMO_TELEMETRY_TOPIC,
-			NULL, &stream->subscriber);
-		if (r < 0)
-			return r;
-		for (int s = 0; s < DEMO_SOURCES; s++) {
-			bool mine = (s == DEMO_SOURCE_FILE) == is_file;
-
-			stream->row->base[s] = mine ? before[s] : 0;
-			quiet = quiet && (!mine || atomic_load(&source[s].begun) == before[s]);
-		}
-		stream->row->tries = i;
-		if (quiet)
-			return 0;
-		kickmsg_subscriber_free(stream->subscriber);
-		stream->subscriber = NULL;
-		r = -EBUSY;
-	}
+	for (int s = 0; s < DEMO_SOURCES; s++)
+		stream->row->before[s] = atomic_load(&source[s].done);
+	int r = kickmsg_subscribe(client, topic, NULL, &stream->subscriber);
+	for (int s = 0; s < DEMO_SOURCES; s++)
+		stream->row->after[s] = atomic_load(&source[s].begun);
 	return r;
 }
 
