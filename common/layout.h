@@ -94,18 +94,23 @@ struct km_control_header {
 	uint32_t persistent;
 
 	/* written by the broker (KM_LIVE_LEFT, and then their own rings' bits, by participants), read
-	 * by publishers at each message */
+	 * by publishers at each message: one line for both words, which changes when somebody comes or
+	 * goes whom a message concerns */
 	_Alignas(KM_CACHE_LINE) _Atomic uint64_t live;
 	_Atomic uint32_t privileged; /* shared ring: who writes into cells' buffers; 0: nobody */
+	/* read in a left region alone */
 	_Alignas(KM_CACHE_LINE) _Atomic uint32_t publishers; /* the broker: present ones */
 	_Atomic uint32_t departed; /* publishers that left for a fresh region (missed.h) */
 };
 static_assert(offsetof(struct km_control_header, geometry) == 16, "shared layout");
 static_assert(offsetof(struct km_control_header, live) == 1024, "shared layout");
+static_assert(offsetof(struct km_control_header, privileged) == 1032, "in live's line");
+static_assert(offsetof(struct km_control_header, publishers) == 1088, "not in live's line");
 static_assert(sizeof(struct km_control_header) == 1152, "shared layout");
 
 /* Who has a slot (slot.h). A line of its own: two publishers, or a publisher and a subscriber, that
- * are at neighbouring slots don't touch each other's line. */
+ * are at neighbouring slots don't touch each other's line. The generation is in it since who claims
+ * has just got the line. */
 struct km_slot {
 	_Alignas(KM_CACHE_LINE) _Atomic uint64_t word; /* everybody */
 	_Atomic uint64_t generation;                   /* whoever claims the slot */
@@ -113,7 +118,10 @@ struct km_slot {
 static_assert(sizeof(struct km_slot) == KM_CACHE_LINE, "shared layout");
 static_assert(offsetof(struct km_slot, generation) == 8, "shared layout");
 
-/* One for each subscriber place (ring.h, waiter.h). */
+/* One for each subscriber place (ring.h, waiter.h). Its subscriber writes head at each message and
+ * publishers the hint, so each has a line of its own; publishers look at waiting behind each commit,
+ * and what is in its line with it changes only when somebody comes, goes or has left. Cells are
+ * packed: publishers write and the subscriber reads them in turn. */
 struct km_ring {
 	_Alignas(KM_CACHE_LINE) _Atomic uint64_t
 		head; /* its subscriber (take), publishers (evict) */
@@ -123,8 +131,11 @@ struct km_ring {
 	_Atomic uint64_t strays; /* the broker, publishers (missed.h) */
 	_Alignas(KM_CACHE_LINE) _Atomic uint64_t cells[]; /* publishers; [lap:40 | slot:24] */
 };
+static_assert(offsetof(struct km_ring, head) == 0, "shared layout");
 static_assert(offsetof(struct km_ring, hint) == 64, "shared layout");
 static_assert(offsetof(struct km_ring, waiting) == 128, "shared layout");
+static_assert(offsetof(struct km_ring, missed) == 136, "in waiting's line");
+static_assert(offsetof(struct km_ring, strays) == 144, "in waiting's line");
 static_assert(offsetof(struct km_ring, cells) == 192, "shared layout");
 
 /* What is said of a message besides its bytes, where readers may look while it is overwritten. */
@@ -140,20 +151,28 @@ struct km_shared_cell {
 	struct km_shared_head heads[2];                /* the privileged publisher: these two */
 	_Atomic uint64_t small[2];                     /* payloads of up to 8 bytes */
 };
-static_assert(sizeof(struct km_shared_cell) == KM_CACHE_LINE, "shared layout");
+static_assert(offsetof(struct km_shared_cell, heads) == 8, "shared layout");
+static_assert(offsetof(struct km_shared_cell, small) == 40, "shared layout");
+static_assert(sizeof(struct km_shared_cell) == KM_CACHE_LINE, "one transfer for all of it");
 
 struct km_shared_ring {
 	_Alignas(KM_CACHE_LINE) _Atomic uint64_t hint; /* publishers */
 	_Alignas(KM_CACHE_LINE) unsigned char cells[]; /* capacity times a stride */
 };
+static_assert(offsetof(struct km_shared_ring, hint) == 0, "shared layout");
 static_assert(offsetof(struct km_shared_ring, cells) == 64, "shared layout");
 
 /* All that subscribers of a shared ring may write (bell.h). */
 struct km_bell {
 	_Alignas(KM_CACHE_LINE) _Atomic uint32_t word; /* everybody; a futex */
-	_Atomic uint32_t left; /* subscribers, who can't write KM_LIVE_LEFT (missed.h) */
+	/* subscribers, who can't write KM_LIVE_LEFT (missed.h). Once for each that leaves; in the
+	 * word's line, for who looks at it has just written that. */
+	_Atomic uint32_t left;
 };
 #define KM_BELL_SIZE 4096
+static_assert(offsetof(struct km_bell, word) == 0, "shared layout");
+static_assert(offsetof(struct km_bell, left) == 4, "shared layout");
+static_assert(sizeof(struct km_bell) == KM_CACHE_LINE, "shared layout");
 
 /* What stands before each payload. Its publisher writes it before the message is committed. */
 struct km_sample_header {
@@ -163,7 +182,8 @@ struct km_sample_header {
 };
 static_assert(sizeof(struct km_sample_header) == KM_CACHE_LINE, "shared layout");
 
-/* One attached publisher or subscriber. Never moves while it is attached (endpoint.h). */
+/* One attached publisher or subscriber. Never moves while it is attached (endpoint.h). Records, of
+ * threads of one process perhaps, are whole pairs of lines (km_geometry_endpoint_size). */
 enum km_role { KM_ROLE_NONE = 0, KM_ROLE_PUBLISHER = 1, KM_ROLE_SUBSCRIBER = 2 };
 
 #define KM_HAZARD_NONE UINT32_MAX
@@ -186,7 +206,10 @@ struct km_endpoint {
 	_Alignas(KM_CACHE_LINE) _Atomic uint32_t held[];
 };
 static_assert(offsetof(struct km_endpoint, delivering) == 64, "shared layout");
+static_assert(offsetof(struct km_endpoint, evicting) == 68, "in delivering's line");
+static_assert(offsetof(struct km_endpoint, lost) == 96, "in delivering's line");
 static_assert(offsetof(struct km_endpoint, held) == 128, "shared layout");
+static_assert(sizeof(struct km_endpoint) == 2 * KM_CACHE_LINE, "neighbours don't meet");
 
 static_assert(
 	ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "atomics must be lock-free");

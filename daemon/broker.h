@@ -39,6 +39,7 @@
 #define KM_CLIENT_SEGMENT_SIZE 16384
 #define KM_RECORD_UNIT         128
 #define KM_RECORD_UNITS        (KM_CLIENT_SEGMENT_SIZE / KM_RECORD_UNIT)
+static_assert(KM_RECORD_UNIT == sizeof(struct km_endpoint), "a publisher's record is one");
 
 struct km_broker;
 struct km_session;

@@ -25,6 +25,9 @@ static const struct {
 };
 #define FIELDS (sizeof fields / sizeof fields[0])
 
+/* What one participant writes and what its neighbour does are in different ones. */
+#define LINE_PAIR UINT64_C(128)
+
 static struct km_geometry with(size_t field, uint64_t value)
 {
 	struct km_geometry geometry;
@@ -121,7 +124,8 @@ START_TEST(geometry_sizes_largest_no_overflow)
 	ck_assert_uint_lt(control, INT64_MAX);
 	ck_assert_uint_ge(km_geometry_endpoint_size(&g, KM_ROLE_SUBSCRIBER),
 		sizeof(struct km_endpoint) + (KM_MAX_HOLDS + 1) * 4);
-	ck_assert_uint_eq(km_geometry_endpoint_size(&g, KM_ROLE_PUBLISHER) % KM_CACHE_LINE, 0);
+	for (enum km_role role = KM_ROLE_PUBLISHER; role <= KM_ROLE_SUBSCRIBER; role++)
+		ck_assert_uint_eq(km_geometry_endpoint_size(&g, role) % LINE_PAIR, 0);
 	ck_assert_uint_ge(km_geometry_needed_pool(&g, true),
 		(uint64_t)KM_MAX_PUBLISHERS * (KM_MAX_HOLDS + 2));
 }
@@ -141,6 +145,8 @@ START_TEST(format_attach_any_geometry_parts_are_disjoint)
 			unsigned char *at = (unsigned char *)f.control +
 					    sizeof(struct km_control_header);
 
+			ck_assert_uint_eq(r->ring_stride % LINE_PAIR, 0);
+			ck_assert_uint_eq(r->payload_stride % LINE_PAIR, 0);
 			ck_assert_ptr_eq(r->slots, at);
 			ck_assert(r->rings >= at + pool * sizeof(struct km_slot));
 			for (uint32_t i = 0; i < g.max_subscribers; i++) {
