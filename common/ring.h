@@ -109,6 +109,27 @@ static inline void km_ring_prefetch(
 }
 
 /*
+ * The usual case of km_ring_commit(): the frontier is where this publisher left it, and there is room
+ * as far as it knows. True: the message is in.
+ */
+static km_always_inline bool km_ring_append(const struct km_region *region, struct km_ring *ring,
+	uint32_t slot, struct km_ring_cursor *cursor)
+{
+	const uint64_t p = cursor->next, lap = p >> region->cell_shift;
+	_Atomic uint64_t *cell = &ring->cells[p & region->cell_mask];
+
+	if (p - cursor->head > region->cell_mask)
+		return false;
+	uint64_t word = km_load(R1, acquire, cell);
+	if (word >> KM_CELL_SLOT_BITS != ((lap - 1) & KM_CELL_LAP_MASK) ||
+		!km_cas(R3, seq_cst, relaxed, cell, &word, km_cell_word(lap, slot)))
+		return false;
+	km_store(R5, release, &ring->hint, p + 1);
+	cursor->next = p + 1;
+	return true;
+}
+
+/*
  * Appends `slot`, whose word carries the ring's bit, pushing out the oldest message of a full ring.
  * `endpoint` is the caller's; its `delivering` names the slot. Errors: -ESTALE the ring makes no
  * sense.

@@ -51,13 +51,20 @@ void km_waiter_retract(struct km_ring *ring);
 /* Wakes a ring whose waiting word was seen as `seen` (ASLEEP, not WOKEN). */
 void km_waiter_wake(struct km_ring *ring, uint32_t seen);
 
-/* For publishers, after each commit: wakes the subscriber if it sleeps. No system call if not. */
-static inline void km_waiter_notify(struct km_ring *ring)
+/* For publishers, after each commit: the word to wake the subscriber by, or 0: there is no need. */
+static inline uint32_t km_waiter_listen(const struct km_ring *ring)
 {
 	uint32_t seen = km_load(W1, seq_cst, &ring->waiting);
 
-	if (__builtin_expect(
-		    (seen & (KM_WAITING_ASLEEP | KM_WAITING_WOKEN)) == KM_WAITING_ASLEEP, 0))
+	return (seen & (KM_WAITING_ASLEEP | KM_WAITING_WOKEN)) == KM_WAITING_ASLEEP ? seen : 0;
+}
+
+/* The same in one. No system call unless the subscriber sleeps. */
+static inline void km_waiter_notify(struct km_ring *ring)
+{
+	uint32_t seen = km_waiter_listen(ring);
+
+	if (__builtin_expect(seen != 0, 0))
 		km_waiter_wake(ring, seen);
 }
 

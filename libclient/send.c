@@ -48,6 +48,31 @@ static int claim_from_shared(struct kickmsg_publisher *publisher, uint32_t *ret_
 	return -EAGAIN;
 }
 
+/*
+ * The header's first store comes before the first of the payload: its line is then asked for from the
+ * last reader beside the payload's instead of behind it.
+ */
+static km_always_inline void begin_slot(const struct kickmsg_publisher *publisher, uint32_t slot)
+{
+	struct km_sample_header *sample = km_region_sample(&publisher->attachment.region, slot);
+
+	km_plain_write(sample, sizeof *sample);
+	sample->publisher_id = publisher->id;
+}
+
+/* The usual case of km_publisher_claim(), with private rings. */
+static km_always_inline bool claim_hot(
+	struct kickmsg_publisher *publisher, size_t len, uint32_t *ret_slot)
+{
+	const struct km_region *region = &publisher->attachment.region;
+
+	if (region->shared || len > region->geometry.max_payload_size ||
+		!km_slot_cache_claim_front(&publisher->cache, region, publisher->id, ret_slot))
+		return false;
+	begin_slot(publisher, *ret_slot);
+	return true;
+}
+
 int km_publisher_claim(struct kickmsg_publisher *publisher, size_t len, uint32_t *ret_slot)
 {
 	const struct km_region *region = &publisher->attachment.region;
@@ -64,6 +89,8 @@ int km_publisher_claim(struct kickmsg_publisher *publisher, size_t len, uint32_t
 	}
 	if (r == 0 && region->shared)
 		km_shared_begin_slot();
+	else if (r == 0)
+		begin_slot(publisher, *ret_slot);
 	if (r == -EAGAIN) {
 		uint64_t live = km_load(L1, acquire, &region->header->live);
 
@@ -76,8 +103,12 @@ int km_publisher_claim(struct kickmsg_publisher *publisher, size_t len, uint32_t
 	return r;
 }
 
-/* Commits `slot` to the rings `targets`. Returns the bits of those that made no sense. */
-static uint64_t deliver(struct kickmsg_publisher *publisher, uint32_t slot, uint64_t targets)
+/*
+ * A delivery from where it isn't the usual case: commits `slot` to the rings `left`, and wakes those
+ * and the `sleeper`. Returns the bits of rings that made no sense; they are dropped.
+ */
+static km_noinline uint64_t deliver_rest(
+	struct kickmsg_publisher *publisher, uint32_t slot, uint64_t left, uint64_t sleeper)
 {
 	const struct km_region *region = &publisher->attachment.region;
 	struct km_endpoint *endpoint = publisher->endpoint;
@@ -85,23 +116,46 @@ static uint64_t deliver(struct kickmsg_publisher *publisher, uint32_t slot, uint
 	uint64_t failed = 0;
 	uint32_t i;
 
-	km_for_each_bit (i, targets & (targets - 1))
-		km_ring_prefetch(region, i, &publisher->cursors[i]);
-	km_hazard_set(&endpoint->delivering, slot);
-	km_slot_send(&region->slots[slot], targets);
-	km_for_each_bit (i, targets)
+	km_for_each_bit (i, left)
 		if (km_ring_commit(region, i, slot, endpoint, &publisher->cursors[i], &result) < 0)
 			failed |= UINT64_C(1) << i;
 	km_ring_drop_evicted(region, &result.drops);
-	km_for_each_bit (i, targets)
+	km_for_each_bit (i, left | sleeper)
 		km_waiter_notify(km_region_ring(region, i));
 	if (failed)
 		km_slot_drop(&region->slots[slot], failed);
-	km_hazard_clear(&endpoint->delivering);
 	km_hazard_clear(
 		&endpoint->evicting); /* also after an eviction that somebody else was faster at */
 	if (result.evictions)
 		km_endpoint_count(&endpoint->evicted, result.evictions);
+	return failed;
+}
+
+/* Commits `slot` to the rings `targets`. Returns the bits of those that made no sense. */
+static km_always_inline uint64_t deliver(
+	struct kickmsg_publisher *publisher, uint32_t slot, uint64_t targets)
+{
+	const struct km_region *region = &publisher->attachment.region;
+	struct km_endpoint *endpoint = publisher->endpoint;
+	uint64_t left, sleeper = 0, failed = 0;
+	uint32_t i;
+
+	km_for_each_bit (i, targets & (targets - 1))
+		km_ring_prefetch(region, i, &publisher->cursors[i]);
+	km_hazard_set(&endpoint->delivering, slot);
+	km_slot_send(&region->slots[slot], targets);
+	for (left = targets; left && !sleeper; left &= left - 1) {
+		i = (uint32_t)__builtin_ctzll(left);
+		struct km_ring *ring = km_region_ring(region, i);
+
+		if (!km_ring_append(region, ring, slot, &publisher->cursors[i]))
+			break;
+		if (__builtin_expect(km_waiter_listen(ring) != 0, 0))
+			sleeper = left & -left;
+	}
+	if (__builtin_expect((left | sleeper) != 0, 0))
+		failed = deliver_rest(publisher, slot, left, sleeper);
+	km_hazard_clear(&endpoint->delivering);
 	return failed;
 }
 
@@ -162,28 +216,17 @@ int km_publisher_look(struct kickmsg_publisher *publisher, uint64_t live, uint32
 	return 1;
 }
 
-int km_publisher_publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t len)
+static km_always_inline int publish_seeing(
+	struct kickmsg_publisher *publisher, uint64_t live, uint32_t slot, size_t len)
 {
 	const struct km_region *region = &publisher->attachment.region;
-
-	if (region->shared)
-		return km_shared_publish(publisher, slot, len);
-
 	struct km_sample_header *sample = km_region_sample(region, slot);
-	uint64_t live = km_load(L1, acquire, &region->header->live);
 	uint64_t targets = live & km_load(P1, relaxed, &publisher->rings);
 	uint64_t failed = 0;
 
-	if (__builtin_expect(live != publisher->live, 0)) {
-		int r = km_publisher_look(publisher, live, slot, len);
-
-		if (r <= 0)
-			return r;
-	}
 	km_plain_write(sample, sizeof *sample);
 	sample->sequence = ++publisher->sequence;
 	sample->len = len;
-	sample->publisher_id = publisher->id;
 	if (targets)
 		failed = deliver(publisher, slot, targets);
 	else
@@ -193,18 +236,60 @@ int km_publisher_publish(struct kickmsg_publisher *publisher, uint32_t slot, siz
 	return failed ? -ESTALE : 0;
 }
 
-KM_EXPORT ssize_t kickmsg_send(struct kickmsg_publisher *publisher, const void *data, size_t len)
+static km_noinline int publish_looking(
+	struct kickmsg_publisher *publisher, uint64_t live, uint32_t slot, size_t len)
+{
+	int r = km_publisher_look(publisher, live, slot, len);
+
+	if (r > 0)
+		r = publish_seeing(publisher, live, slot, len);
+	if (publisher->past)
+		km_publisher_settle(publisher);
+	return r;
+}
+
+/* With private rings; what isn't usual is out of line, so that few registers are saved. */
+static km_always_inline int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t len)
+{
+	uint64_t live = km_load(L1, acquire, &publisher->attachment.region.header->live);
+
+	if (__builtin_expect(live != publisher->live, 0))
+		return publish_looking(publisher, live, slot, len);
+	return publish_seeing(publisher, live, slot, len);
+}
+
+int km_publisher_publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t len)
+{
+	if (publisher->attachment.region.shared)
+		return km_shared_publish(publisher, slot, len);
+	return publish(publisher, slot, len);
+}
+
+static km_noinline ssize_t send_anyhow(
+	struct kickmsg_publisher *publisher, const void *data, size_t len)
 {
 	uint32_t slot;
 
-	if (publisher->attachment.region.shared)
-		return km_shared_send(publisher, data, len);
 	int r = km_publisher_claim(publisher, len, &slot);
 	if (r < 0)
 		return r;
 	if (len > 0)
 		memcpy(km_region_payload(&publisher->attachment.region, slot), data, len);
 	r = km_publisher_publish(publisher, slot, len);
+	return r < 0 ? r : (ssize_t)len;
+}
+
+KM_EXPORT ssize_t kickmsg_send(struct kickmsg_publisher *publisher, const void *data, size_t len)
+{
+	uint32_t slot;
+
+	if (publisher->attachment.region.shared)
+		return km_shared_send(publisher, data, len);
+	if (!claim_hot(publisher, len, &slot))
+		return send_anyhow(publisher, data, len);
+	if (len > 0)
+		memcpy(km_region_payload(&publisher->attachment.region, slot), data, len);
+	int r = publish(publisher, slot, len);
 	return r < 0 ? r : (ssize_t)len;
 }
 
@@ -215,9 +300,12 @@ KM_EXPORT int kickmsg_loan(struct kickmsg_publisher *publisher, size_t len, void
 
 	if (publisher->loan_count == region->geometry.max_loans)
 		return len > region->geometry.max_payload_size ? -EMSGSIZE : -EDQUOT;
-	int r = km_publisher_claim(publisher, len, &slot);
-	if (r < 0)
-		return r;
+	if (!claim_hot(publisher, len, &slot)) {
+		int r = km_publisher_claim(publisher, len, &slot);
+
+		if (r < 0)
+			return r;
+	}
 	struct km_loan *loan = publisher->loans;
 	while (loan->busy)
 		loan++;
@@ -227,13 +315,17 @@ KM_EXPORT int kickmsg_loan(struct kickmsg_publisher *publisher, size_t len, void
 	return 0;
 }
 
+static km_always_inline bool is_loan_of(
+	const struct kickmsg_publisher *publisher, const struct km_loan *loan, const void *payload)
+{
+	return loan->busy &&
+	       km_region_payload(&publisher->attachment.region, loan->slot) == payload;
+}
+
 static struct km_loan *find_loan(const struct kickmsg_publisher *publisher, const void *payload)
 {
-	const struct km_region *region = &publisher->attachment.region;
-
-	for (uint32_t i = 0; i < region->geometry.max_loans; i++)
-		if (publisher->loans[i].busy &&
-			km_region_payload(region, publisher->loans[i].slot) == payload)
+	for (uint32_t i = 0; i < publisher->attachment.region.geometry.max_loans; i++)
+		if (is_loan_of(publisher, &publisher->loans[i], payload))
 			return &publisher->loans[i];
 	return NULL;
 }
@@ -249,7 +341,8 @@ static struct km_loan *find_lender(
 	return loan;
 }
 
-KM_EXPORT int kickmsg_publish(struct kickmsg_publisher *publisher, void *payload, size_t len)
+static km_noinline int publish_anyhow(
+	struct kickmsg_publisher *publisher, const void *payload, size_t len)
 {
 	struct kickmsg_publisher *of;
 	struct km_loan *loan = find_lender(publisher, payload, &of);
@@ -265,6 +358,19 @@ KM_EXPORT int kickmsg_publish(struct kickmsg_publisher *publisher, void *payload
 	if (publisher->past)
 		km_publisher_settle(publisher);
 	return r;
+}
+
+KM_EXPORT int kickmsg_publish(struct kickmsg_publisher *publisher, void *payload, size_t len)
+{
+	struct km_loan *loan = publisher->loans;
+
+	/* usually the only one, of a publisher that has one place */
+	if (publisher->past || publisher->attachment.region.shared ||
+		!is_loan_of(publisher, loan, payload) || len > loan->len)
+		return publish_anyhow(publisher, payload, len);
+	loan->busy = false;
+	publisher->loan_count--;
+	return publish(publisher, loan->slot, len);
 }
 
 KM_EXPORT int kickmsg_discard(struct kickmsg_publisher *publisher, void *payload)

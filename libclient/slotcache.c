@@ -2,10 +2,7 @@
 /* Finding a free slot: see slotcache.h. */
 #include <errno.h>
 
-#include "slot.h"
 #include "slotcache.h"
-
-#define AT(cache, index) ((cache)->slots[(index) % KM_SLOT_CACHE_SIZE])
 
 static uint32_t least_for(const struct km_region *region)
 {
@@ -29,21 +26,11 @@ static bool looks_free(const struct km_region *region, uint32_t slot)
 	return km_slot_looks_free(&region->slots[slot]);
 }
 
-static bool claim_front(struct km_slot_cache *cache, const struct km_region *region, uint32_t id,
-	uint32_t *ret_slot)
+void km_slot_cache_shrink(struct km_slot_cache *cache, const struct km_region *region)
 {
-	uint32_t count = cache->back - cache->front;
-
-	if (count < cache->least || !looks_free(region, AT(cache, cache->front)))
-		return false;
-	if (count > cache->least && looks_free(region, AT(cache, cache->front + 1)))
+	if (looks_free(region, *km_slot_cache_at(cache, cache->front)) &&
+		looks_free(region, *km_slot_cache_at(cache, cache->front + 1)))
 		cache->front++;
-	uint32_t slot = AT(cache, cache->front);
-	if (!km_slot_claim(&region->slots[slot], id))
-		return false;
-	cache->front++;
-	*ret_slot = slot;
-	return true;
 }
 
 int km_slot_cache_claim(struct km_slot_cache *cache, const struct km_region *region, uint32_t id,
@@ -51,7 +38,7 @@ int km_slot_cache_claim(struct km_slot_cache *cache, const struct km_region *reg
 {
 	const uint32_t pool_size = region->geometry.pool_size;
 
-	if (claim_front(cache, region, id, ret_slot))
+	if (km_slot_cache_claim_front(cache, region, id, ret_slot))
 		return 0;
 	for (uint32_t looked = 0; looked < pool_size; looked++) {
 		uint32_t slot = cache->cursor;
@@ -63,17 +50,4 @@ int km_slot_cache_claim(struct km_slot_cache *cache, const struct km_region *reg
 		}
 	}
 	return -EAGAIN;
-}
-
-void km_slot_cache_remember(
-	struct km_slot_cache *cache, const struct km_region *region, uint32_t slot)
-{
-	if (cache->back - cache->front == KM_SLOT_CACHE_SIZE)
-		cache->front++;
-	AT(cache, cache->back++) = slot;
-	/* the next one to be tried: its word and the head of its payload come while others work */
-	uint32_t next = AT(cache, cache->front);
-	km_prefetch_write(&region->slots[next].word);
-	km_prefetch_write(km_region_sample(region, next));
-	km_prefetch_write(km_region_payload(region, next));
 }
