@@ -167,6 +167,7 @@ struct kickmsg_subscriber {
 	uint32_t ring_index;
 	uint32_t borrowed; /* samples that the user has */
 	uint32_t spare;    /* an entry of holds[] that is not busy */
+	uint32_t likely;   /* the slot that the next message may well be in */
 	bool has_pending;  /* taken, but too long for the buffer that it was meant for */
 	struct kickmsg_sample pending;
 	uint64_t next;                   /* position that is expected next */

@@ -15,7 +15,7 @@
 #include "waiter.h"
 
 /* Ends what held[hold] covers: the slot may be somebody else's from here on. */
-static void let_go(struct kickmsg_subscriber *subscriber, uint32_t hold)
+static km_always_inline void let_go(struct kickmsg_subscriber *subscriber, uint32_t hold)
 {
 	const struct km_region *region = &subscriber->attachment.region;
 	struct km_hold *entry = &subscriber->holds[hold];
@@ -28,7 +28,7 @@ static void let_go(struct kickmsg_subscriber *subscriber, uint32_t hold)
 	km_hazard_clear(&subscriber->endpoint->held[hold]);
 }
 
-static void find_spare(struct kickmsg_subscriber *subscriber)
+static km_noinline void find_spare(struct kickmsg_subscriber *subscriber)
 {
 	uint32_t hold = subscriber->spare;
 
@@ -39,9 +39,30 @@ static void find_spare(struct kickmsg_subscriber *subscriber)
 
 static int take_any(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret);
 
+/* There was no message to take, or `r` says that the ring makes no sense. */
+static km_noinline int nothing(
+	struct kickmsg_subscriber *subscriber, int r, struct kickmsg_sample *ret)
+{
+	const struct km_region *region = &subscriber->attachment.region;
+	uint64_t live = r == -EAGAIN ? km_load(L1, acquire, &region->header->live) : 0;
+
+	/* who polls has the next message's lines on their way together with its cell's */
+	km_prefetch_read(km_region_sample(region, subscriber->likely));
+	km_prefetch_read(km_region_payload(region, subscriber->likely));
+	if ((live & KM_LIVE_LEFT || subscriber->past) && km_subscriber_move(subscriber, live))
+		return take_any(subscriber, ret);
+	return live & KM_LIVE_QUARANTINED ? -ESTALE : r;
+}
+
+static km_noinline int senseless(struct kickmsg_subscriber *subscriber, uint32_t hold)
+{
+	let_go(subscriber, hold);
+	return -ESTALE;
+}
+
 /* Takes the oldest message; it is in the hold *ret->hold until let_go(). Errors: -EAGAIN, -ESTALE.
  */
-static int take(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
+static km_always_inline int take(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
 {
 	const struct km_region *region = &subscriber->attachment.region;
 	struct km_endpoint *endpoint = subscriber->endpoint;
@@ -53,15 +74,11 @@ static int take(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *re
 		find_spare(subscriber);
 	uint32_t hold = subscriber->spare;
 	int r = km_ring_take(region, subscriber->ring, &endpoint->held[hold], &position, &slot);
-	if (r < 0) {
-		uint64_t live = r == -EAGAIN ? km_load(L1, acquire, &region->header->live) : 0;
-
-		if ((live & KM_LIVE_LEFT || subscriber->past) &&
-			km_subscriber_move(subscriber, live))
-			return take_any(subscriber, ret);
-		return live & KM_LIVE_QUARANTINED ? -ESTALE : r;
-	}
+	if (r < 0)
+		return nothing(subscriber, r, ret);
 	uint64_t ring_pos = position + subscriber->offset;
+	/* of a publisher that is waited for two slots alternate, so it is that of the last message */
+	subscriber->likely = subscriber->holds[hold].slot;
 	subscriber->holds[hold] = (struct km_hold){ slot, true, ring_pos };
 	if (position != subscriber->next) {
 		subscriber->lost += position - subscriber->next;
@@ -73,10 +90,8 @@ static int take(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *re
 	const struct km_sample_header *sample = km_region_sample(region, slot);
 	km_plain_read(sample, sizeof *sample);
 	uint64_t len = sample->len;
-	if (len > region->geometry.max_payload_size) {
-		let_go(subscriber, hold);
-		return -ESTALE;
-	}
+	if (len > region->geometry.max_payload_size)
+		return senseless(subscriber, hold);
 	*ret = (struct kickmsg_sample){
 		.data = km_region_payload(region, slot),
 		.len = len,
@@ -105,7 +120,7 @@ static int take_copy(struct kickmsg_subscriber *subscriber, struct kickmsg_sampl
 	return r == -ERESTART ? take_any(subscriber, ret) : r;
 }
 
-static int take_any(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
+static km_noinline int take_any(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
 {
 	return subscriber->ring ? take(subscriber, ret) : take_copy(subscriber, ret);
 }
@@ -118,7 +133,7 @@ KM_EXPORT int kickmsg_try_receive(struct kickmsg_subscriber *subscriber, struct 
 		*ret = subscriber->pending;
 		subscriber->has_pending = false;
 	} else {
-		int r = take_any(subscriber, ret);
+		int r = subscriber->ring ? take(subscriber, ret) : take_any(subscriber, ret);
 
 		if (r < 0)
 			return r;
@@ -151,8 +166,10 @@ KM_EXPORT ssize_t kickmsg_try_receive_copy(
 	if (!subscriber->ring)
 		return km_shared_take_copy(subscriber, buf, size);
 
-	struct kickmsg_sample sample = subscriber->pending;
-	if (!subscriber->has_pending) {
+	struct kickmsg_sample sample;
+	if (subscriber->has_pending) {
+		sample = subscriber->pending;
+	} else {
 		int r = take(subscriber, &sample);
 
 		if (r < 0)
