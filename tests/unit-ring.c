@@ -89,6 +89,39 @@ START_TEST(cell_word_largest_slot_keeps_both)
 }
 END_TEST
 
+/* As send does it; `cursor.next` is where the test says. */
+static bool append(uint32_t slot)
+{
+	return km_ring_append(&f.region, km_region_ring(&f.region, RING), slot, &cursor);
+}
+
+START_TEST(append_anything_unusual_leaves_all_to_commit)
+{
+	struct km_ring_cursor other = { .head = CAPACITY };
+	struct km_ring *ring;
+
+	setup(CAPACITY, POOL);
+	ring = km_region_ring(&f.region, RING);
+	cursor = (struct km_ring_cursor){ .head = CAPACITY }; /* as a new publisher's */
+	ck_assert(!append(1));
+	ck_assert_int_eq(commit(1), 0);
+	ck_assert(append(2));
+	ck_assert_uint_eq(cursor.next, CAPACITY + 2);
+	ck_assert_uint_eq(ring->hint, CAPACITY + 2);
+	ck_assert_uint_eq(ring->cells[1], km_cell_word(1, 2));
+	/* another was there */
+	ck_assert_int_eq(km_ring_commit(&f.region, RING, 3, me, &other, &result), 0);
+	ck_assert(!append(4));
+	ck_assert_uint_eq(ring->cells[2], km_cell_word(1, 3));
+	/* full, as far as it knows */
+	ck_assert_int_eq(commit(4), 0);
+	ck_assert(!append(5));
+	ck_assert_uint_eq(ring->cells[0], km_cell_word(1, 1));
+	ck_assert_uint_eq(cursor.next, 2 * CAPACITY);
+	teardown();
+}
+END_TEST
+
 START_TEST(commit_new_ring_first_position)
 {
 	setup(CAPACITY, POOL);
@@ -364,6 +397,7 @@ int main(void)
 
 	tcase_add_test(tc, cell_laps_ahead_any_signed_modulo);
 	tcase_add_test(tc, cell_word_largest_slot_keeps_both);
+	tcase_add_test(tc, append_anything_unusual_leaves_all_to_commit);
 	tcase_add_test(tc, commit_new_ring_first_position);
 	tcase_add_test(tc, commit_full_ring_evicts_oldest_only);
 	tcase_add_test(tc, commit_one_short_of_full_evicts_nothing);
