@@ -3,6 +3,7 @@
  * The measuring harness: what all loads share.
  *
  *   main.c       options              loads.c   which rows there are, and their goals
+ *   loads-many.c the sets with many ends               set-rows.c rows of figures
  *   set.c        rows that are measured together       conduct.c  their turns
  *   stage.c      pinned processes of one system        loops.h    what they do in a round
  *   message.h    the payload, and its verification
@@ -47,8 +48,11 @@ struct bench_row {
 	double goal;           /* the ratio (or, without one, the median) to stay below; 0: none */
 	bool goal_is_least;    /* the ratio is to stay above it */
 	bool goal_is_absolute; /* of the median, not of the ratio */
-	double lost; /* share of what was sent that didn't arrive; negative: not counted */
-	bool noisy;  /* the two line probes differed to the end */
+	bool is_flood;         /* these are counted: */
+	uint64_t sent;         /* what was due at all subscribers */
+	uint64_t received;     /* by all of them */
+	double lost;           /* share of what was sent, by the subscribers' own counts */
+	bool noisy;            /* the line's two probes differed to the end */
 	char more[BENCH_MORE_SIZE]; /* verdicts on goals besides `goal` */
 	char note[BENCH_NOTE_SIZE];
 };
@@ -67,8 +71,8 @@ struct bench_scale {
 	unsigned attaches;
 	unsigned topics;
 	unsigned clients;
-	unsigned attempts;    /* at rows whose probes differ */
-	double seconds;       /* that an attempt's rounds may take */
+	unsigned attempts;    /* at a turn whose probes differ */
+	double seconds;       /* that a set's rounds may take */
 	double round_seconds; /* that one system's round takes */
 };
 

@@ -12,14 +12,15 @@
 #include "conduct.h"
 #include "floor.h"
 
-#define PROBE_ROUNDS      9
-#define PROBE_ITERATIONS  2000
+#define PROBE_ROUNDS      3
+#define PROBE_ITERATIONS  1000
 #define OPEN_SECONDS      20.0
 #define TURN_SECONDS      10.0
 #define PEER_OPEN_SECONDS 6.0
 #define PEER_TURN_SECONDS 2.0
 #define LOOK_MS           100
 #define LEAST_COUNT       16
+#define LEAST_FLOOD       4096 /* far more than a ring of ours keeps: what doesn't overflow is no flood */
 #define MOST_COUNT        2000000
 
 static unsigned workers_of(const struct shape *shape)
@@ -166,6 +167,18 @@ static uint64_t messages_of(const struct stage *stage, unsigned first, unsigned 
 	return messages;
 }
 
+/* What a peer brings too late for one turn is in the next one's. */
+static uint64_t lost_of(const struct playing *playing)
+{
+	uint64_t lost = 0;
+
+	if (!playing->adapter->lost)
+		return playing->got < playing->due ? playing->due - playing->got : 0;
+	for (unsigned i = playing->shape.senders; i < playing->stage->workers; i++)
+		lost += playing->stage->seats[i].lost;
+	return lost;
+}
+
 static void collect(struct playing *playing)
 {
 	const struct stage *stage = playing->stage;
@@ -185,6 +198,7 @@ static void collect(struct playing *playing)
 		playing->due = messages_of(stage, 0, senders) * playing->shape.receivers *
 			       playing->shape.ends;
 		playing->got = messages_of(stage, senders, stage->workers);
+		playing->lost = lost_of(playing);
 		break;
 	case SHAPE_COPY:
 		playing->value = rate_of(stage, 0, 1) * (double)playing->shape.size / 1e3;
@@ -231,9 +245,11 @@ bool playing_calibrate(struct playing *playing, double seconds)
 	count = (uint64_t)((double)count * seconds / took) + 1;
 	if (count > most)
 		count = most;
-	playing->count = count < LEAST_COUNT && playing->shape.kind != SHAPE_PING_PONG
-				 ? LEAST_COUNT
-				 : (unsigned)count;
+	if (count < LEAST_COUNT && playing->shape.kind != SHAPE_PING_PONG)
+		count = LEAST_COUNT;
+	if (count < LEAST_FLOOD && playing->shape.kind == SHAPE_FLOOD && !playing->adapter->peer)
+		count = LEAST_FLOOD;
+	playing->count = (unsigned)count;
 	return true;
 }
 

@@ -16,6 +16,7 @@ struct playing {
 	double arrived; /* of the last turn: millions a second that receivers got */
 	uint64_t due;   /* of the last turn, a flood: messages that all ends should have had */
 	uint64_t got;   /* and had */
+	uint64_t lost;  /* and missed: as they counted it, where they do */
 	uint64_t verified;
 	char failure[128];
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which rows there are. */
+/* Which rows there are (loads.c), those with many ends from loads-many.c. */
 #pragma once
 
-#include "bench.h"
+#include "set.h"
 
 /* Runs the sets that have a load which begins with one of `rows` (comma-separated; null: all). Returns
  * how many there were. */
@@ -13,3 +13,30 @@ bool loads_chosen(const char *load, const char *rows);
 
 /* Prints the loads of all sets, one a line. */
 void loads_list_sets(void);
+
+/* Goals, by system: a ratio at most (times) or at least (rates). 0: none. */
+struct goals {
+	double rings;
+	double shared;
+};
+
+double loads_goal_of(const struct adapter *adapter, const struct goals *goals);
+
+#define LOADS_OURS 3
+
+extern const struct adapter *const loads_ours[LOADS_OURS];
+
+/* Ours in this shape, against the set's row `floor`. */
+void loads_add_ours(struct set *set, const char *load, const struct shape *shape, int floor,
+	const struct goals *goals);
+
+/* Every system. */
+void loads_add_systems(struct set *set, const char *load, const struct shape *shape, int floor,
+	const struct goals *goals);
+
+/* Each makes a set of rows that are compared with each other. */
+void loads_fanout(struct set *set, const char *load, size_t size, const struct goals *goals);
+void loads_blocked(struct set *set, const char *load, size_t size, const struct goals *goals);
+void loads_polling(struct set *set, const char *load, size_t size, const struct goals *goals);
+void loads_places(struct set *set, const char *load, size_t size, const struct goals *goals);
+void loads_flood(struct set *set, const char *load, size_t size, const struct goals *goals);

@@ -175,6 +175,8 @@ LOOP void loop_flood_receive(const struct adapter *adapter, struct worker *worke
 	worker->verified += received;
 	worker->sent += (uint64_t)count * worker->shape.senders * worker->shape.ends;
 	seat->messages = received;
+	seat->lost = lost - worker->lost;
+	worker->lost = lost;
 	if (adapter->exact && adapter->lost && worker->verified + lost != worker->sent)
 		bench_die("%s: received %llu + lost %llu != sent %llu", adapter->name,
 			(unsigned long long)worker->verified, (unsigned long long)lost,

@@ -22,7 +22,6 @@ struct bench_row *bench_row_new(
 	snprintf(row->load, sizeof(row->load), "%s", load);
 	snprintf(row->system, sizeof(row->system), "%s", system);
 	snprintf(row->unit, sizeof(row->unit), "%s", unit);
-	row->lost = -1;
 	return row;
 }
 
@@ -159,7 +158,12 @@ void bench_report_table(const struct bench_report *report)
 	       "reader can read.\n"
 	       "lost: of all messages to all subscribers.\n"
 	       "tail: p99.9 / median, to the floor's own; few: under 1000 samples, not judged.\n"
-	       "x LOAD: to the same system's row LOAD. ns/ring: for the first, or each further.\n"
+	       "x LOAD: to the same system's row LOAD. x SYSTEM: to that system's row of the "
+	       "load.\n"
+	       "line: the bare line, median before and after the row's turns; a turn is taken "
+	       "again "
+	       "if they differ.\n"
+	       "ns/ring: for the first, or each further.\n"
 	       "%llu payloads verified\n",
 		(unsigned long long)report->verified);
 }
@@ -182,6 +186,14 @@ static void json_number(FILE *file, const char *name, double value, bool known)
 {
 	if (known && isfinite(value))
 		fprintf(file, ", \"%s\": %.6g", name, value);
+	else
+		fprintf(file, ", \"%s\": null", name);
+}
+
+static void json_count(FILE *file, const char *name, uint64_t value, bool known)
+{
+	if (known)
+		fprintf(file, ", \"%s\": %llu", name, (unsigned long long)value);
 	else
 		fprintf(file, ", \"%s\": null", name);
 }
@@ -210,7 +222,9 @@ int bench_report_json(const struct bench_report *report, const char *path)
 		json_number(file, "min", row->min, row->known);
 		json_number(file, "max", row->max, row->known);
 		json_number(file, "ratio_to_floor", row->ratio, row->ratio > 0);
-		json_number(file, "lost", row->lost, row->known && row->lost >= 0);
+		json_count(file, "sent", row->sent, row->is_flood);
+		json_count(file, "received", row->received, row->is_flood);
+		json_number(file, "lost", row->lost, row->is_flood);
 		fprintf(file, "}");
 	}
 	fprintf(file, "\n]}\n");

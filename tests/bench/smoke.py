@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-FIELDS = {"load", "system", "unit", "median", "min", "max", "ratio_to_floor", "lost"}
+FIELDS = {"load", "system", "unit", "median", "min", "max", "ratio_to_floor", "sent", "received", "lost"}
 # what others read: each has a floor and ours
 LOADS = ["latency-8", "latency-64", "latency-1k", "latency-64k", "latency-1m", "blocking-64",
          "throughput-8", "throughput-64", "throughput-1k", "throughput-64k",
@@ -20,6 +20,7 @@ LOADS = ["latency-8", "latency-64", "latency-1k", "latency-64k", "latency-1m", "
          "topic-memory-default", "topic-memory-64", "topic-memory-1m"]
 # of these it is counted what got lost
 FLOODS = {"flood-1to1", "flood-4to1", "flood-1to8", "flood-4to8"}
+SETS = {"latency", "blocking", "throughput", "fanout", "places", "flood", "memcpy"}
 # goals that the table judges besides those of ratio_to_floor
 JUDGED = {("latency-8", "kickmsg-shared"): "tail <=1.5", ("latency-1m", "kickmsg-rings"): "tail <=1.5",
           ("blocking-64", "kickmsg-rings"): "tail <=1.5",
@@ -50,9 +51,29 @@ def check_row(row, table, instructions):
     assert all(number(row[name]) for name in ("median", "max")), row
     assert 0 <= row["min"] <= row["median"] <= row["max"], row
     assert row["ratio_to_floor"] is None or number(row["ratio_to_floor"]), row
-    lost = row["lost"]
-    assert (lost is not None) == (row["load"] in FLOODS), f"{row}: lost"
-    assert lost is None or 0 <= lost < 1, row
+    for name in ("sent", "received", "lost"):
+        assert (row[name] is not None) == (row["load"] in FLOODS), f"{row}: {name}"
+
+
+def check_floods(rows):
+    """`lost` is what subscribers say that they missed, of ours; the other two are counted beside."""
+    for row in rows:
+        if row["load"] not in FLOODS or row["median"] is None:
+            continue
+        assert row["received"] > 0 and 0 <= row["lost"] < 1, row
+        if row["system"] in SYSTEMS:
+            assert row["sent"] >= row["received"], row
+            assert math.isclose(row["lost"], 1 - row["received"] / row["sent"], rel_tol=1e-5, abs_tol=1e-9), row
+    # 4 that don't wait send 64 times as much as is kept; else the figures above would say nothing
+    assert any(row["lost"] for row in rows if row["load"] == "flood-4to8"), "no flood lost anything"
+
+
+def check_lines(text, rows):
+    """Each row of a set says how the line was around its turns."""
+    for row in rows:
+        if row["load"].split("-")[0] in SETS and row["median"] is not None:
+            lines = [line for line in text.splitlines() if line.split()[:2] == [row["load"], row["system"]]]
+            assert len(lines) == 1 and re.search(r"line [1-9]\d*/[1-9]\d* ns", lines[0]), f"line: {lines}"
 
 
 def check_goals(text):
@@ -108,6 +129,8 @@ def main():
     assert report.keys() == {"machine", "rows"}, report.keys()
     assert isinstance(report["machine"], str) and report["machine"]
     check_rows(report, [line.split() for line in done.stdout.splitlines()], loads)
+    check_floods(report["rows"])
+    check_lines(done.stdout, report["rows"])
     check_goals(done.stdout)
     verified = [int(line.split()[0]) for line in done.stdout.splitlines() if "payloads verified" in line]
     assert verified and verified[0] > 1000, verified

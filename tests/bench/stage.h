@@ -53,6 +53,7 @@ struct seat {
 	_Alignas(STAGE_APART) uint64_t start;
 	uint64_t end;
 	uint64_t messages; /* that it sent, or received through all its ends */
+	uint64_t lost;     /* that its ends say they missed of a flood */
 };
 
 struct stage {
@@ -95,6 +96,7 @@ struct worker {
 	uint64_t expected[STAGE_MAX_ENDS];
 	uint64_t verified;
 	uint64_t credit_seen;
+	uint64_t lost;
 	struct histogram times;
 };
 
@@ -154,39 +156,6 @@ __attribute__((noreturn)) void stage_worker(struct worker *worker);
 void stage_futex_wake(_Atomic uint32_t *word);
 /* Until the word isn't `value` any more; for at most timeout_ms, -1: for ever. */
 void stage_futex_wait(_Atomic uint32_t *word, uint32_t value, int timeout_ms);
-
-/* --- the conductor ---------------------------------------------------------------------------------- */
-
-#define SET_MAX_ENTRIES 64
-
-/* A row to be measured. */
-struct entry {
-	char load[32];
-	const char *system;
-	const struct adapter *adapter;
-	struct shape shape;
-	int floor;        /* index in the set that the ratio is taken to; -1: none */
-	int arrivals_of;  /* not measured: the received rate of that entry; -1 */
-	double goal;      /* of the ratio; 0: none */
-	double tail_goal; /* of p99.9 / median, to the floor's own; 0: none */
-	int beside;       /* the ratio to that entry is noted and judged as well; -1: none */
-	double beside_goal;
-	int per_ring_from; /* the same with fewer receivers: what each further costs is noted; -1 */
-	double per_ring_goal; /* in ns; 0: none */
-	const char *note;     /* may be null */
-};
-
-/* Rows that are measured together, in interleaved rounds. */
-struct set {
-	struct entry entries[SET_MAX_ENTRIES];
-	unsigned count;
-};
-
-struct entry *set_add(struct set *set, const char *load, const char *system,
-	const struct adapter *adapter, const struct shape *shape, int floor);
-
-/* Measures, again while the line's probes differ, and adds the rows. */
-void set_run(struct bench *bench, const struct set *set);
 
 /* The line ping-pong alone: ns, one way. For loads that aren't sets. */
 double stage_probe(const struct bench *bench);
