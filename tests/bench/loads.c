@@ -26,6 +26,7 @@ double loads_goal_of(const struct adapter *adapter, const struct goals *goals)
 void loads_add_ours(struct set *set, const char *load, const struct shape *shape, int floor,
 	const struct goals *goals)
 {
+	int first = (int)set->count;
 
 	for (int i = 0; i < LOADS_OURS; i++) {
 		struct entry *entry = set_add(set, load, NULL, loads_ours[i], shape, floor);
@@ -33,6 +34,8 @@ void loads_add_ours(struct set *set, const char *load, const struct shape *shape
 		entry->goal = loads_goal_of(loads_ours[i], goals);
 		if (shape->kind == SHAPE_PING_PONG)
 			entry->tail_goal = TAIL_GOAL;
+		if (shape->kind == SHAPE_PING_PONG && loads_ours[i] == &kick_shared)
+			entry->beside = first + i + 1; /* rings: which transport is faster */
 	}
 }
 
@@ -94,6 +97,9 @@ static const struct {
 	{ "latency-8", latency, 8, { 0, 1.35 } },
 	{ "latency-64", latency, 64, { 2.2, 1.35 } },
 	{ "latency-1k", latency, 1024, { 0, 1.5 } },
+	{ "latency-4k", latency, 4096, { 0 } },
+	{ "latency-8k", latency, 8192, { 0 } },
+	{ "latency-16k", latency, 16384, { 0 } },
 	{ "latency-64k", latency, 65536, { 1.05, 0 } },
 	{ "latency-1m", latency, MESSAGE_MAX, { 1.05, 0 } },
 	{ "blocking-64", blocking, 64, { 1.05, 1.05 } },

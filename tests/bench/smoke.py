@@ -14,7 +14,8 @@ import tempfile
 
 FIELDS = {"load", "system", "unit", "median", "min", "max", "ratio_to_floor", "sent", "received", "lost"}
 # what others read: each has a floor and ours
-LOADS = ["latency-8", "latency-64", "latency-1k", "latency-64k", "latency-1m", "blocking-64",
+LOADS = ["latency-8", "latency-64", "latency-1k", "latency-4k", "latency-8k", "latency-16k", "latency-64k",
+         "latency-1m", "blocking-64",
          "throughput-8", "throughput-64", "throughput-1k", "throughput-64k",
          "fanout-1", "fanout-4", "fanout-15", "fanout-48", "flood-4to1",
          "topic-memory-default", "topic-memory-64", "topic-memory-1m"]
@@ -80,6 +81,10 @@ def check_goals(text):
     for (load, system), goal in JUDGED.items():
         lines = [line for line in text.splitlines() if line.split()[:2] == [load, system]]
         assert len(lines) == 1 and re.search(re.escape(goal) + " (met|MISSED|few)\\b", lines[0]), f"{goal}: {lines}"
+    # which transport is faster
+    for load in ("latency-4k", "latency-16k"):
+        lines = [line for line in text.splitlines() if line.split()[:2] == [load, "kickmsg-shared"]]
+        assert len(lines) == 1 and re.search(r"[0-9.]+ x kickmsg-rings\b", lines[0]), lines
     lost = [line for line in text.splitlines() if line.split()[:1] == ["flood-4to8"]]
     assert lost and all(re.search(r" lost [0-9.e+-]+ %", line) for line in lost), lost
 
