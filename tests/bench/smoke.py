@@ -31,7 +31,11 @@ JUDGED = {("latency-8", "kickmsg-shared"): "tail <=1.5", ("latency-1m", "kickmsg
 SYSTEMS = {"floor", "kickmsg-rings", "kickmsg-shared"}
 FREE = ["floor", "half-free", "8-free", "2-free", "1-free"]
 # what isn't one of ours against a floor of another system
-OTHERS = {"attach": ["new-topic", "to-receiver", "new-topic-shared", "to-receiver-shared"],
+RECOVERY = ["floor", "kickmsg-rings", "kickmsg-shared"]
+STALL = ["floor", "kickmsg-rings", "floor-shared", "kickmsg-shared"]
+OTHERS = {"recovery-publisher": RECOVERY, "recovery-1024": RECOVERY, "recovery-65536": RECOVERY,
+          "recovery-subscriber": ["floor", "kickmsg-rings"], "stall-publish": STALL, "stall-gap": STALL,
+          "attach": ["new-topic", "to-receiver", "new-topic-shared", "to-receiver-shared"],
           "pool-hot": FREE, "pool-walk": FREE}
 
 

@@ -3,7 +3,7 @@
  * What survivors feel while others die. A publisher (CPU 0) sends every 20 us, a subscriber (CPU 1) polls;
  * each notes its longest publish and its longest gap in each round. Meanwhile others come and go: in one round
  * they free what they have and exit, in the next one they are killed in the middle of it. The first is
- * the floor: the same processes, the same noise of the scheduler.
+ * the floor: the same processes, the same noise of the scheduler. So each transport has its own.
  */
 #include <errno.h>
 #include <signal.h>
@@ -16,14 +16,24 @@
 
 #include "kick.h"
 
-#define TOPIC      "stall"
 #define PERIOD_NS  20000
 #define MAX_ROUNDS 10
 #define WAIT_NS    INT64_C(10000000000)
 
 enum mode { GRACEFUL, KILLED, MODES };
 
+static const struct side {
+	const char *topic;
+	const char *floor;
+	const char *system;
+	enum kickmsg_transport transport;
+} sides[] = {
+	{ "stall", "floor", "kickmsg-rings", KICKMSG_TRANSPORT_RINGS },
+	{ "stall-shared", "floor-shared", "kickmsg-shared", KICKMSG_TRANSPORT_SHARED },
+};
+
 struct board {
+	const struct side *side;
 	_Alignas(STAGE_APART) _Atomic uint32_t phase; /* 1 + round * MODES + mode; 0 not begun */
 	_Atomic uint32_t end;
 	_Atomic uint32_t stop; /* the victim's turn that is to stop in order */
@@ -50,9 +60,13 @@ static void note(struct board *board, uint32_t phase, uint64_t ticks, uint64_t *
 static void survive_publisher(struct board *board, const char *socket_path)
 {
 	struct kickmsg_client *client = kick_client(socket_path);
-	struct kickmsg_publisher *publisher = kick_publisher(client, TOPIC, NULL);
+	struct kickmsg_publisher *publisher;
+	struct kickmsg_topic_config config;
 	uint64_t period = (uint64_t)(PERIOD_NS / bench_ns_per_tick()), words[8], sequence = 0;
 
+	kickmsg_topic_config_init(&config);
+	config.transport = board->side->transport;
+	publisher = kick_publisher(client, board->side->topic, &config);
 	atomic_fetch_add(&board->survivors_ready, 1);
 	while (!atomic_load(&board->end)) {
 		uint32_t phase = atomic_load(&board->phase);
@@ -73,7 +87,7 @@ static void survive_publisher(struct board *board, const char *socket_path)
 static void survive_subscriber(struct board *board, const char *socket_path)
 {
 	struct kickmsg_client *client = kick_client(socket_path);
-	struct kickmsg_subscriber *subscriber = kick_subscriber(client, TOPIC);
+	struct kickmsg_subscriber *subscriber = kick_subscriber(client, board->side->topic);
 	uint64_t last = 0, verified = 0;
 	uint32_t publisher_id = 0;
 
@@ -117,9 +131,9 @@ static void victim(struct board *board, const char *socket_path, uint32_t turn)
 	bool ready = false;
 
 	if (turn % 2)
-		publisher = kick_publisher(client, TOPIC, NULL);
+		publisher = kick_publisher(client, board->side->topic, NULL);
 	else
-		subscriber = kick_subscriber(client, TOPIC);
+		subscriber = kick_subscriber(client, board->side->topic);
 	while (atomic_load(&board->stop) != turn) {
 		if (publisher) {
 			message_write(words, sizeof(words), sequence++);
@@ -201,7 +215,7 @@ static void report(struct bench *bench, struct board *board, unsigned rounds, un
 		for (unsigned mode = 0; mode < MODES; mode++) {
 			const struct histogram *all = &histograms[load][mode];
 			struct bench_row *row = bench_row_new(&bench->report, loads[load],
-				mode == KILLED ? "kickmsg-rings" : "floor", "us");
+				mode == KILLED ? board->side->system : board->side->floor, "us");
 			double values[MAX_ROUNDS];
 
 			for (unsigned i = 0; i < rounds; i++)
@@ -221,7 +235,7 @@ static void report(struct bench *bench, struct board *board, unsigned rounds, un
 	bench->report.verified += board->verified;
 }
 
-void bench_stall(struct bench *bench, const char *load)
+static void run(struct bench *bench, const struct side *side)
 {
 	struct board *board = bench_shared(sizeof(*board));
 	unsigned rounds = bench->scale.rounds < MAX_ROUNDS ? bench->scale.rounds : MAX_ROUNDS;
@@ -230,6 +244,7 @@ void bench_stall(struct bench *bench, const char *load)
 	pid_t survivors[2];
 	uint32_t turn = 0;
 
+	board->side = side;
 	survivors[0] = start(board, bench, 0, 0, survive_publisher);
 	wait_for(&board->survivors_ready, 1);
 	survivors[1] = start(board, bench, 1, 0, survive_subscriber);
@@ -247,4 +262,10 @@ void bench_stall(struct bench *bench, const char *load)
 	probes[1] = stage_probe(bench);
 	report(bench, board, rounds, victims, probes);
 	munmap(board, sizeof(*board));
+}
+
+void bench_stall(struct bench *bench, const char *load)
+{
+	for (size_t i = 0; i < sizeof(sides) / sizeof(sides[0]); i++)
+		run(bench, &sides[i]);
 }
