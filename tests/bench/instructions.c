@@ -14,8 +14,10 @@
 
 #include "kick.h"
 
-#define TURNS   1000
-#define SECONDS 60.0
+#define TURNS       1000
+#define SECONDS     60.0
+
+#define NO_VALGRIND 127 /* exit status */
 
 static const struct {
 	const char *what;
@@ -97,19 +99,20 @@ int bench_hot_path(const char *socket_path, bool shared)
 	return 0;
 }
 
-/* Runs ourselves under callgrind. False when there is no valgrind. */
-static bool run_counted(
-	const struct bench *bench, const char *function, const char *path_option, const char *out)
+/* Runs ourselves under callgrind, which writes its sums to `out` and what it says to `log`. Returns the wait
+ * status. */
+static int run(const char *function, const char *out, const char *log, const char *option,
+	const char *value)
 {
-	char out_option[128], toggle[64], self[256];
+	char out_option[128], log_option[128], toggle[64], self[256];
 	pid_t parent = getpid(), pid;
 	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	int status;
 
 	if (length < 0)
 		bench_die("/proc/self/exe: %s", strerror(errno));
 	self[length] = 0;
 	snprintf(out_option, sizeof(out_option), "--callgrind-out-file=%s", out);
+	snprintf(log_option, sizeof(log_option), "--log-file=%s", log);
 	snprintf(toggle, sizeof(toggle), "--toggle-collect=%s", function);
 	fflush(NULL);
 	pid = fork();
@@ -120,16 +123,51 @@ static bool run_counted(
 		int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
 		dup2(null, STDOUT_FILENO);
-		execlp("valgrind", "valgrind", "-q", "--tool=callgrind", out_option, toggle, self,
-			path_option, bench->socket_path, (char *)NULL);
-		_exit(errno == ENOENT ? 127 : 126);
+		execlp("valgrind", "valgrind", "-q", "--tool=callgrind", out_option, log_option,
+			toggle, self, option, value, (char *)NULL);
+		_exit(errno == ENOENT ? NO_VALGRIND : 126);
 	}
-	status = bench_reap(pid, SECONDS);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-		return false;
+	return bench_reap(pid, SECONDS);
+}
+
+/* What valgrind said first: "==PID== Valgrind: ...". */
+static void first_words(const char *log, char *words, size_t size)
+{
+	FILE *file = fopen(log, "re");
+	char line[256], *at = NULL;
+
+	while (file && !at && fgets(line, sizeof(line), file))
+		at = strstr(line, "Valgrind: ");
+	if (file)
+		fclose(file);
+	snprintf(words, size, "%s", at ? at + strlen("Valgrind: ") : "it doesn't say why");
+	words[strcspn(words, "\n")] = 0;
+	if (*words && words[strlen(words) - 1] == ':')
+		words[strlen(words) - 1] = 0;
+}
+
+/* False: there is no valgrind, or it can't run this program at all, whatever its arguments (it may not
+ * know a compiler's debug information). Any other failure is ours. */
+static bool count(const struct bench *bench, const char *function, const char *option,
+	const char *out, char *reason, size_t size)
+{
+	char log[96], words[80];
+	int status;
+
+	snprintf(log, sizeof(log), "%s/valgrind.log", bench->dir);
+	status = run(function, out, log, option, bench->socket_path);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == NO_VALGRIND) {
+		snprintf(reason, size, "no valgrind here");
+	} else if (status != 0) {
+		first_words(log, words, sizeof(words));
+		if (run(function, out, log, "--version", NULL) == 0)
+			bench_die("valgrind ended with status %#x: %s", (unsigned)status, words);
+		snprintf(reason, size, "valgrind can't run this build: %s", words);
+	}
+	unlink(log);
 	if (status != 0)
-		bench_die("valgrind ended with status %#x", (unsigned)status);
-	return true;
+		unlink(out);
+	return status == 0;
 }
 
 /* The sum that callgrind wrote. */
@@ -152,23 +190,23 @@ static double total_of(const char *out)
 
 void bench_instructions(struct bench *bench, const char *load)
 {
-	char out[96];
+	char out[96], reason[BENCH_NOTE_SIZE] = "";
 
 	snprintf(out, sizeof(out), "%s/callgrind.out", bench->dir);
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
 		bool shared = calls[i].transport == KICKMSG_TRANSPORT_SHARED;
-		bool there = run_counted(
-			bench, calls[i].function, shared ? "--hot-path-shared" : "--hot-path", out);
 		struct bench_row *row = bench_row_new(&bench->report, load, calls[i].what, "instr");
 		double each;
 
-		if (!there) {
-			snprintf(row->note, sizeof(row->note), "no valgrind here");
+		if (reason[0] || !count(bench, calls[i].function,
+					 shared ? "--hot-path-shared" : "--hot-path", out, reason,
+					 sizeof(reason))) {
+			bench_row_note(row, "%s", reason);
 			continue;
 		}
 		each = total_of(out) / TURNS / calls[i].a_turn;
 		bench_row_values(row, &each, 1);
-		snprintf(row->note, sizeof(row->note), "%s(), 64 bytes, one subscriber%s",
-			calls[i].function, shared ? ", one publisher place" : "");
+		bench_row_note(row, "%s(), 64 bytes, one subscriber%s", calls[i].function,
+			shared ? ", one publisher place" : "");
 	}
 }
