@@ -8,6 +8,7 @@
 #include <dds/ddsc/dds_loan_api.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,6 +48,12 @@ static const dds_topic_descriptor_t *type_of(size_t size)
 		return &Bench_Bytes64_desc;
 	case 1024:
 		return &Bench_Bytes1024_desc;
+	case 4096:
+		return &Bench_Bytes4096_desc;
+	case 8192:
+		return &Bench_Bytes8192_desc;
+	case 16384:
+		return &Bench_Bytes16384_desc;
 	case 65536:
 		return &Bench_Bytes65536_desc;
 	default:
@@ -209,11 +216,26 @@ static void adapter_release(void *receiver)
 	dds_return_loan(end->endpoint, &end->sample, 1);
 }
 
+/* A RouDi that ends sends SIGTERM to who is still there, which then leaves its socket and a lock behind. */
+static void remove_socket(void)
+{
+	char pattern[64];
+	glob_t found;
+
+	snprintf(pattern, sizeof(pattern), "/tmp/iceoryx_rt_%d_*", (int)getpid());
+	if (glob(pattern, 0, NULL, &found) != 0)
+		return;
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		unlink(found.gl_pathv[i]);
+	globfree(&found);
+}
+
 static void adapter_close(struct worker *worker)
 {
 	if (participant > 0)
 		dds_delete(participant);
 	if (roudi > 0) {
+		remove_socket();
 		kill(roudi, SIGTERM);
 		waitpid(roudi, NULL, 0);
 	}
