@@ -33,7 +33,7 @@
 
 #define KM_CACHE_LINE       64
 #define KM_LAYOUT_MAGIC     UINT64_C(0x31304447534d4b43) /* "CKMSGD01" in memory order */
-#define KM_LAYOUT_VERSION   2
+#define KM_LAYOUT_VERSION   3
 
 #define KM_MAX_RINGS        48    /* bits of a slot word that name rings */
 #define KM_MAX_SUBSCRIBERS  65535 /* of a shared ring */
@@ -145,7 +145,8 @@ struct km_shared_head {
 };
 
 /* A cell of the shared ring (shared.h). Behind it, where payloads may be longer than 8 bytes, the
- * two buffers, whole lines each: of even laps and of odd ones. */
+ * two buffers, whole lines each: of even laps and, from the next pair of lines on, of odd ones. A
+ * cell is whole pairs of lines: what fetches lines in pairs takes none that a publisher is at. */
 struct km_shared_cell {
 	_Alignas(KM_CACHE_LINE) _Atomic uint64_t word; /* publishers; [lap:40 | ref:24] */
 	struct km_shared_head heads[2];                /* the privileged publisher: these two */
@@ -156,11 +157,11 @@ static_assert(offsetof(struct km_shared_cell, small) == 40, "shared layout");
 static_assert(sizeof(struct km_shared_cell) == KM_CACHE_LINE, "one transfer for all of it");
 
 struct km_shared_ring {
-	_Alignas(KM_CACHE_LINE) _Atomic uint64_t hint; /* publishers */
-	_Alignas(KM_CACHE_LINE) unsigned char cells[]; /* capacity times a stride */
+	_Alignas(2 * KM_CACHE_LINE) _Atomic uint64_t hint; /* publishers */
+	_Alignas(2 * KM_CACHE_LINE) unsigned char cells[]; /* capacity times a stride */
 };
 static_assert(offsetof(struct km_shared_ring, hint) == 0, "shared layout");
-static_assert(offsetof(struct km_shared_ring, cells) == 64, "shared layout");
+static_assert(offsetof(struct km_shared_ring, cells) == 128, "shared layout");
 
 /* All that subscribers of a shared ring may write (bell.h). */
 struct km_bell {

@@ -158,9 +158,21 @@ static uint64_t size_of_buffer(const struct km_geometry *geometry)
 		       : round_up(geometry->max_payload_size, KM_CACHE_LINE);
 }
 
+/* From a cell's one buffer to its other, which begins with a pair of lines. */
+static uint64_t step_of_buffer(const struct km_geometry *geometry)
+{
+	uint64_t size = size_of_buffer(geometry);
+
+	return size ? round_up(sizeof(struct km_shared_cell) + size, 2 * KM_CACHE_LINE) -
+			       sizeof(struct km_shared_cell)
+		    : 0;
+}
+
 static uint64_t size_of_cell(const struct km_geometry *geometry)
 {
-	return sizeof(struct km_shared_cell) + 2 * size_of_buffer(geometry);
+	return round_up(
+		sizeof(struct km_shared_cell) + step_of_buffer(geometry) + size_of_buffer(geometry),
+		2 * KM_CACHE_LINE);
 }
 
 static uint64_t size_of_shared_ring(const struct km_geometry *geometry)
@@ -168,9 +180,17 @@ static uint64_t size_of_shared_ring(const struct km_geometry *geometry)
 	return sizeof(struct km_shared_ring) + geometry->ring_capacity * size_of_cell(geometry);
 }
 
+/* Where the rings begin, with a pair of lines. */
+static uint64_t rings_offset(const struct km_geometry *geometry)
+{
+	return round_up(
+		sizeof(struct km_control_header) + geometry->pool_size * sizeof(struct km_slot),
+		2 * KM_CACHE_LINE);
+}
+
 uint64_t km_geometry_control_size(const struct km_geometry *geometry)
 {
-	return sizeof(struct km_control_header) + geometry->pool_size * sizeof(struct km_slot) +
+	return rings_offset(geometry) +
 	       (is_shared(geometry) ? size_of_shared_ring(geometry)
 				    : geometry->max_subscribers * ring_stride(geometry));
 }
@@ -236,15 +256,14 @@ static void format_shared(const struct km_region *region)
 static void lay_out(struct km_region *ret, void *control, const struct km_geometry *geometry)
 {
 	unsigned char *base = control;
-	void *behind = base + sizeof(struct km_control_header) +
-		       geometry->pool_size * sizeof(struct km_slot);
+	void *behind = base + rings_offset(geometry);
 
 	*ret = (struct km_region){
 		.header = control,
 		.slots = (struct km_slot *)(base + sizeof(struct km_control_header)),
 		.ring_stride = ring_stride(geometry),
 		.cell_stride = size_of_cell(geometry),
-		.buffer_size = size_of_buffer(geometry),
+		.buffer_step = step_of_buffer(geometry),
 		.payload_stride = payload_stride(geometry),
 		.control_size = km_geometry_control_size(geometry),
 		.payload_size = km_geometry_payload_size(geometry),

@@ -30,7 +30,7 @@ struct km_region {
 	uint64_t ring_stride;
 	bool sole;            /* a shared ring whose publisher can have no rival */
 	uint64_t cell_stride; /* of the shared ring */
-	uint64_t buffer_size; /* of each of a shared cell's two buffers; 0: there are none */
+	uint64_t buffer_step; /* from a shared cell's one buffer to its other; 0: there are none */
 	uint64_t payload_stride;
 	uint64_t control_size;
 	uint64_t payload_size;

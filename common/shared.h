@@ -93,26 +93,17 @@ static inline bool km_shared_is_slot(uint32_t ref)
 	return ref != KM_SHARED_INLINE && ref != KM_SHARED_VOID;
 }
 
-/* Which of its cell's two buffers and heads a position has: the lap's parity. */
-static inline uint32_t km_shared_parity(const struct km_region *region, uint64_t position)
-{
-	return (uint32_t)(position >> region->cell_shift & 1);
-}
-
-/* Where the bytes of a message of `len` at `position` are. */
+/* Where the bytes of a message of `len` are that `cell` has for `lap`. */
 static inline _Atomic uint64_t *km_shared_buffer(
-	const struct km_region *region, uint64_t position, uint64_t len)
+	const struct km_region *region, struct km_shared_cell *cell, uint64_t lap, uint64_t len)
 {
-	struct km_shared_cell *cell = km_region_cell(region, position);
-	uint32_t parity = km_shared_parity(region, position);
-
 	if (len <= sizeof(uint64_t))
-		return &cell->small[parity];
-	return (_Atomic uint64_t *)((unsigned char *)(cell + 1) + parity * region->buffer_size);
+		return &cell->small[lap & 1];
+	return (_Atomic uint64_t *)((unsigned char *)(cell + 1) + (lap & 1) * region->buffer_step);
 }
 
 /* How far in front of a publisher its lines are asked for: it has them when it comes there. */
-#define KM_SHARED_CELLS_AHEAD 4
+#define KM_SHARED_CELLS_AHEAD 8
 
 /* Lines that are asked for before the first of them is needed. */
 #define KM_SHARED_AHEAD (16 * KM_CACHE_LINE)
@@ -233,23 +224,36 @@ static inline void km_shared_drop_old(
 /* Writes the message into the cell, if it isn't in a slot, and commits it in place of `word`. False:
  * somebody else was faster. */
 static km_always_inline bool km_shared_put(const struct km_region *region,
-	struct km_shared_cell *cell, uint64_t word, uint64_t p, uint32_t ref,
+	struct km_shared_cell *cell, uint64_t word, uint64_t lap, uint32_t ref,
 	const struct km_shared_message *message)
 {
-	const uint64_t committed = km_cell_word(p >> region->cell_shift, ref);
+	const bool sole = region->sole; /* loaded before a fence, like all that is used behind it */
 
 	if (ref == KM_SHARED_INLINE) {
+		_Atomic uint64_t *buffer = km_shared_buffer(region, cell, lap, message->len);
+
 		km_fence(U2, release);
-		km_shared_write_head(&cell->heads[km_shared_parity(region, p)], message);
-		km_shared_write(
-			km_shared_buffer(region, p, message->len), message->data, message->len);
+		km_shared_write_head(&cell->heads[lap & 1], message);
+		km_shared_write(buffer, message->data, message->len);
 	}
-	if (!region->sole)
-		return km_cas(U4, seq_cst, relaxed, &cell->word, &word, committed);
+	if (!sole)
+		return km_cas(U4, seq_cst, relaxed, &cell->word, &word, km_cell_word(lap, ref));
 	/* no CAS: bytes and word leave at once, as they lie in the store buffer */
-	km_store(U9, release, &cell->word, committed);
+	km_store(U9, release, &cell->word, km_cell_word(lap, ref));
 	km_fence(U10, seq_cst);
 	return true;
+}
+
+/* Asks for the lines that a message of `len`, up to a line, at `position` is written to. */
+static km_always_inline void km_shared_prefetch(
+	const struct km_region *region, uint64_t position, uint64_t len)
+{
+	struct km_shared_cell *cell = km_region_cell(region, position);
+
+	km_prefetch_own(cell);
+	if (len > sizeof(uint64_t))
+		km_prefetch_own(
+			km_shared_buffer(region, cell, position >> region->cell_shift, len));
 }
 
 /*
@@ -260,16 +264,18 @@ static km_always_inline bool km_shared_put(const struct km_region *region,
 static km_always_inline bool km_shared_append(
 	const struct km_region *region, const struct km_shared_message *message, uint64_t *next)
 {
-	uint64_t word = km_cell_word((*next >> region->cell_shift) - 1, KM_SHARED_INLINE);
-	struct km_shared_cell *cell = km_region_cell(region, *next);
+	const uint64_t p = *next, lap = p >> region->cell_shift;
+	struct km_shared_ring *ring = region->shared;
+	struct km_shared_cell *cell = km_region_cell(region, p);
+	uint64_t word = km_cell_word(lap - 1, KM_SHARED_INLINE);
 
 	if (message->len > KM_CACHE_LINE || km_load(U1, acquire, &cell->word) != word)
 		return false;
-	/* behind the last cell it asks for what isn't needed */
-	km_prefetch_own((unsigned char *)cell + KM_SHARED_CELLS_AHEAD * region->cell_stride);
-	if (!km_shared_put(region, cell, word, *next, KM_SHARED_INLINE, message))
+	km_shared_prefetch(region, p + KM_SHARED_CELLS_AHEAD, message->len);
+	if (!km_shared_put(region, cell, word, lap, KM_SHARED_INLINE, message))
 		return false;
-	km_store(U5, release, &region->shared->hint, ++*next);
+	*next = p + 1;
+	km_store(U5, release, &ring->hint, p + 1);
 	return true;
 }
 
@@ -300,7 +306,7 @@ static inline int km_shared_commit(const struct km_region *region, struct km_end
 		if (ahead != -1 || km_shared_shield_old(region, endpoint, word, &old) < 0)
 			return -ESTALE;
 		shielded |= old != KM_HAZARD_NONE;
-		if (!km_shared_put(region, cell, word, p, ref, message))
+		if (!km_shared_put(region, cell, word, p >> shift, ref, message))
 			continue;
 		km_store(U5, release, &region->shared->hint, p + 1);
 		*next = p + 1;
@@ -386,6 +392,7 @@ static inline int km_shared_overtaken(const struct km_region *region, uint64_t w
 static km_always_inline int km_shared_read(const struct km_region *region, uint64_t position,
 	void *buf, uint64_t size, struct km_shared_seen *ret)
 {
+	const uint64_t lap = position >> region->cell_shift;
 	struct km_shared_cell *cell = km_region_cell(region, position);
 	uint64_t word = km_load(U1, acquire, &cell->word);
 	int64_t ahead = km_cell_laps_ahead(word, position, region->cell_shift);
@@ -395,16 +402,15 @@ static km_always_inline int km_shared_read(const struct km_region *region, uint6
 
 	if (ahead == -1) {
 		/* who polls has the bytes' line on its way together with the word's */
-		if (region->buffer_size)
-			km_prefetch_read(km_shared_buffer(region, position, UINT64_MAX));
+		if (region->buffer_step)
+			km_prefetch_read(km_shared_buffer(region, cell, lap, UINT64_MAX));
 		return -EAGAIN;
 	}
 	if (ahead != 0 || ref == KM_SHARED_VOID)
 		return km_shared_overtaken(region, word, position, ret);
 	if (ref != KM_SHARED_INLINE && ref >= region->geometry.pool_size)
 		return -ESTALE;
-	head = ref == KM_SHARED_INLINE ? &cell->heads[km_shared_parity(region, position)]
-				       : km_shared_slot_head(region, ref);
+	head = ref == KM_SHARED_INLINE ? &cell->heads[lap & 1] : km_shared_slot_head(region, ref);
 	ret->sequence = km_load(U6, relaxed, &head->sequence);
 	uint64_t about = km_load(U6, relaxed, &head->about);
 	ret->len = about >> KM_SHARED_ID_BITS;
@@ -416,7 +422,7 @@ static km_always_inline int km_shared_read(const struct km_region *region, uint6
 	else
 		km_shared_copy(buf,
 			ref == KM_SHARED_INLINE
-				? km_shared_buffer(region, position, ret->len)
+				? km_shared_buffer(region, cell, lap, ret->len)
 				: (const _Atomic uint64_t *)km_region_payload(region, ref),
 			ret->len);
 	km_fence(U3, acquire);

@@ -96,10 +96,12 @@ static bool request_is_good(const union km_msg *m)
 		       ENDED(m->hello.raw_prefix) && m->hello.reserved == 0;
 	case KM_OP_ADVERTISE:
 		return attach_is_good(&m->advertise) && m->advertise.history == 0 &&
-		       !(m->advertise.flags & (KM_ATTACH_CREATE | KM_ATTACH_OBSERVE));
+		       !(m->advertise.flags &
+			       (KM_ATTACH_CREATE | KM_ATTACH_OBSERVE | KM_ATTACH_WRITABLE));
 	case KM_OP_SUBSCRIBE:
 		return attach_is_good(&m->subscribe) &&
-		       !(m->subscribe.flags & KM_ATTACH_MUST_EXIST);
+		       !(m->subscribe.flags & KM_ATTACH_MUST_EXIST) &&
+		       (~m->subscribe.flags & (KM_ATTACH_OBSERVE | KM_ATTACH_WRITABLE)) != 0;
 	case KM_OP_INFO:
 	case KM_OP_STATS:
 	case KM_OP_PEOPLE:

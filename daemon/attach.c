@@ -57,9 +57,9 @@ static int open_place(struct km_member *member, uint32_t history)
 }
 
 /* Sends the answer with the topic's descriptors: subscribers get the payload read only, those of a
- * shared ring the control segment as well. */
+ * shared ring the control segment as well, unless it is to be `writable`. */
 static int send_region(struct km_session *session, const struct km_topic *topic,
-	struct km_msg_attached *answer, int segment_fd)
+	struct km_msg_attached *answer, bool writable, int segment_fd)
 {
 	_cleanup_(km_closep) int payload = -1, control = -1;
 	int fds[KM_WIRE_MAX_FDS] = { topic->control_fd, topic->payload_fd };
@@ -70,7 +70,7 @@ static int send_region(struct km_session *session, const struct km_topic *topic,
 		r = km_segment_reopen(topic->payload_fd, O_RDONLY, &payload);
 		fds[1] = payload;
 	}
-	if (r == 0 && answer->role == KM_ROLE_SUBSCRIBER && topic->region.shared) {
+	if (r == 0 && answer->role == KM_ROLE_SUBSCRIBER && topic->region.shared && !writable) {
 		r = km_segment_reopen(topic->control_fd, O_RDONLY, &control);
 		fds[0] = control;
 	}
@@ -86,7 +86,8 @@ static int send_region(struct km_session *session, const struct km_topic *topic,
 	return km_session_answer(session, answer, sizeof *answer, fds, count);
 }
 
-static int send_attached(struct km_member *member, int segment_fd)
+static int send_attached(
+	struct km_member *member, const struct km_msg_attach *request, int segment_fd)
 {
 	struct km_topic *topic = member->topic;
 	const struct km_region *region = &topic->region;
@@ -105,7 +106,8 @@ static int send_attached(struct km_member *member, int segment_fd)
 		.bell_size = km_geometry_bell_size(&region->geometry),
 	};
 
-	return send_region(member->session, topic, &answer, segment_fd);
+	return send_region(
+		member->session, topic, &answer, request->flags & KM_ATTACH_WRITABLE, segment_fd);
 }
 
 /* Who only looks isn't a member: it gets the memory read only, and nobody remembers it. */
@@ -128,7 +130,7 @@ static void observe(
 			topic->key.name);
 		return;
 	}
-	if (send_region(session, topic, &answer, -1) == 0)
+	if (send_region(session, topic, &answer, false, -1) == 0)
 		km_log(LOG_DEBUG, session, topic, "observes");
 }
 
@@ -188,7 +190,7 @@ static void attach(struct km_session *session, struct km_topic *topic, enum km_r
 			km_topic_set_schema(topic, &request->schema);
 		km_keep_member(member);
 		km_keep_done(session, request->header.op, member->handle, segment_fd >= 0);
-		r = send_attached(member, segment_fd);
+		r = send_attached(member, request, segment_fd);
 	}
 	if (r == 0) {
 		km_log(LOG_DEBUG, session, topic, "attached as %s", role_name);
@@ -200,7 +202,15 @@ static void attach(struct km_session *session, struct km_topic *topic, enum km_r
 	km_topic_tend(topic);
 }
 
-void km_attach_answer_again(struct km_session *session)
+/* Who may write into the topic's memory may publish: in whose name is no secret of that memory. */
+static bool may_write(struct km_session *session, const struct km_topic *topic,
+	const struct km_topic_key *key, const struct km_msg_attach *request)
+{
+	return !(request->flags & KM_ATTACH_WRITABLE) ||
+	       km_rights_allow(session, key, topic, KM_RIGHT_PUBLISH, "have writable");
+}
+
+void km_attach_answer_again(struct km_session *session, const struct km_msg_attach *request)
 {
 	_cleanup_(km_closep) int segment_fd = -1;
 	struct km_member *member;
@@ -214,8 +224,8 @@ void km_attach_answer_again(struct km_session *session)
 	if (!member || r < 0) /* its topic was given up meanwhile */
 		km_session_refuse(session, NULL, -ESTALE,
 			"the broker has begun anew and can't find what it had given: try again");
-	else
-		send_attached(member, segment_fd);
+	else if (may_write(session, member->topic, &member->topic->key, request))
+		send_attached(member, request, segment_fd);
 }
 
 /* The topic, with a place for the role if that can be had by looking after it. */
@@ -264,7 +274,8 @@ static void serve(struct km_session *session, const struct km_msg_attach *reques
 		no_such_topic(session, key);
 		return;
 	}
-	if (!km_rights_allow_role(session, key, topic, role))
+	if (!km_rights_allow_role(session, key, topic, role) ||
+		!may_write(session, topic, key, request))
 		return;
 	if (request->has_geometry && !km_agreement_is_possible(session, key, request))
 		return;

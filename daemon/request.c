@@ -82,8 +82,9 @@ static void serve_hello(struct km_session *session, const struct km_msg_hello *r
 }
 
 /* Did the broker before this one do it already? Then only its answer is sent, once more perhaps. */
-static bool was_done(struct km_session *session, const struct km_msg_header *header)
+static bool was_done(struct km_session *session, const union km_msg *message)
 {
+	const struct km_msg_header *header = &message->header;
 	struct km_msg_ok answer = { .header.op = KM_OP_OK };
 	bool again = session->again && session->done.op == header->op &&
 		     session->done.serial == header->serial;
@@ -94,7 +95,7 @@ static bool was_done(struct km_session *session, const struct km_msg_header *hea
 		return false;
 	km_log(LOG_DEBUG, session, NULL, "answered again: %s", km_wire_name(header->op));
 	if (header->op == KM_OP_ADVERTISE || header->op == KM_OP_SUBSCRIBE)
-		km_attach_answer_again(session);
+		km_attach_answer_again(session, &message->subscribe);
 	else if (header->op != KM_OP_HELLO)
 		km_session_answer(session, &answer, sizeof answer, NULL, 0);
 	else if (km_session_hand_memory(session, 0, &fd) == 0)
@@ -109,7 +110,7 @@ void km_request_serve(struct km_session *session, const union km_msg *message)
 	uint32_t op = message->header.op;
 
 	session->serial = message->header.serial;
-	if (was_done(session, &message->header))
+	if (was_done(session, message))
 		return;
 	if ((op == KM_OP_HELLO) != (session->state == KM_SESSION_NEW)) {
 		km_session_refuse(session, NULL, -EPROTO,

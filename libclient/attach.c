@@ -47,8 +47,8 @@ static int map_region(
 	int read_write = PROT_READ | PROT_WRITE;
 	int access = ret->role == KM_ROLE_PUBLISHER ? read_write : PROT_READ;
 	bool shared = answer->bell_size > 0 || ret->observes;
-	int r = km_segment_map_resident(
-		fds[0], answer->control_size, shared ? access : read_write, &ret->control);
+	int r = km_segment_map_resident(fds[0], answer->control_size,
+		shared && !ret->writable ? access : read_write, &ret->control);
 
 	if (r == 0)
 		r = km_segment_map_resident(fds[1], answer->payload_size, access, &ret->payload);

@@ -110,6 +110,7 @@ struct km_attachment {
 	void *control, *payload, *bell; /* mappings; null without a broker */
 	uint64_t control_size, payload_size, bell_size;
 	bool observes; /* the broker knows of no endpoint */
+	bool writable; /* a subscriber of a shared ring: mapped as its publishers map it */
 
 	/* rejoin.c; under the client's lock */
 	struct km_msg_attach *request; /* how it came, and comes again */

@@ -292,7 +292,13 @@ struct kickmsg_subscribe_options {
 			      participant, counted nowhere, keeps the topic from nothing. A receive
 			      that waits looks every ms. -ESTALE once the topic has ended. It
 			      rejoins once others have made the topic */
-	uint32_t reserved32; /* zero */
+	uint32_t writable;   /* 1: map a shared ring writable, as its publishers do, though nothing is
+			      written. Processors that take a line from its reader by what the
+			      reader might do with it (AMD Zen 4) then send small messages at up to
+			      twice the rate, if no other subscriber has it read only. Against it:
+			      a stray write of this process can spoil the topic. For who may publish
+			      as well, else -EACCES; not with observe. No difference with private
+			      rings */
 	uint64_t reserved[2]; /* zero */
 };
 

@@ -76,6 +76,8 @@ static void fill_request(const struct km_attachment *attachment, struct km_msg_a
 		ret->flags |= KM_ATTACH_OBSERVE;
 	else if (attachment->role == KM_ROLE_SUBSCRIBER)
 		ret->flags |= KM_ATTACH_CREATE;
+	if (attachment->writable)
+		ret->flags |= KM_ATTACH_WRITABLE;
 	/* it has seen nothing of the fresh region: all that is still there is for it. Unless others
 	 * have made it with private rings: then there is none. */
 	ret->history = 0;
@@ -209,6 +211,7 @@ static int prepare(struct kickmsg_client *client, struct km_attachment *attachme
 		return -ENOMEM;
 	fresh->role = attachment->role;
 	fresh->observes = attachment->observes;
+	fresh->writable = attachment->writable;
 	int r = km_attachment_map(fresh, client, answer, fds, &endpoint);
 	if (r == 0 &&
 		(is_same_region(fresh, attachment) || is_same_region(fresh, attachment->fresh)))

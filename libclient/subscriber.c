@@ -66,7 +66,7 @@ static int check_options(
 {
 	static const struct kickmsg_subscribe_options zero;
 
-	if (options->skip_own <= 1 && options->observe <= 1 && options->reserved32 == 0 &&
+	if (options->skip_own <= 1 && options->observe <= 1 && options->writable <= 1 &&
 		memcmp(options->reserved, zero.reserved, sizeof zero.reserved) == 0)
 		return 0;
 	return km_client_fail(
@@ -91,6 +91,10 @@ int km_subscriber_attach(struct kickmsg_client *client, struct km_msg_attach *re
 	int r = check_options(client, options);
 	if (r < 0)
 		return r;
+	if (options->observe && options->writable)
+		return km_client_fail(client, -EINVAL,
+			"an observer can't have the topic's memory writable: nobody would know of "
+			"it");
 	if (options->schema) {
 		request->has_wanted = 1;
 		memcpy(&request->wanted, options->schema, sizeof request->wanted);
@@ -98,10 +102,13 @@ int km_subscriber_attach(struct kickmsg_client *client, struct km_msg_attach *re
 	request->history = options->history;
 	if (options->observe)
 		request->flags |= KM_ATTACH_OBSERVE;
+	if (options->writable)
+		request->flags |= KM_ATTACH_WRITABLE;
 	struct kickmsg_subscriber *subscriber = calloc(1, sizeof *subscriber);
 	if (!subscriber)
 		return -ENOMEM;
 	subscriber->attachment.observes = options->observe;
+	subscriber->attachment.writable = options->writable;
 	subscriber->attachment.role = KM_ROLE_SUBSCRIBER;
 	subscriber->spin_ns = options->spin_ns;
 	r = km_attachment_ask(&subscriber->attachment, client, request, &answer, &endpoint);

@@ -17,6 +17,7 @@ enum action {
 	MAKE,
 	PUBLISH,
 	SUBSCRIBE,
+	SUBSCRIBE_WRITABLE,
 	MAKE_AS_SUBSCRIBER,
 	JOIN_WITH_SCHEMA,
 	CLAIM,
@@ -37,6 +38,7 @@ static int act(struct kickmsg_client *mine, enum action action, const char *topi
 {
 	struct kickmsg_topic_ref ref = { .name = topic };
 	static const struct kickmsg_schema schema = { .version = 1 };
+	static const struct kickmsg_subscribe_options writable = { .writable = 1 };
 	struct kickmsg_topic_config config;
 	struct kickmsg_topic_diagnosis health;
 	struct kickmsg_publisher *p;
@@ -52,6 +54,8 @@ static int act(struct kickmsg_client *mine, enum action action, const char *topi
 		return kickmsg_advertise_or_join(mine, topic, NULL, &p);
 	case SUBSCRIBE:
 		return kickmsg_subscribe(mine, topic, NULL, &s);
+	case SUBSCRIBE_WRITABLE:
+		return kickmsg_subscribe(mine, topic, &writable, &s);
 	case MAKE_AS_SUBSCRIBER:
 		return kickmsg_subscribe_or_create(mine, topic, NULL, NULL, &s);
 	case JOIN_WITH_SCHEMA:
@@ -176,6 +180,10 @@ START_TEST(each_right_is_for_whom_its_rule_names)
 	may(USER_B, 0, SUBSCRIBE, "t");
 	may(USER_A, USER_B, SUBSCRIBE, "t");
 	may_not(USER_A, 0, SUBSCRIBE, "t", -EACCES, 6);
+	/* both rights at once */
+	may(USER_A, USER_B, SUBSCRIBE_WRITABLE, "t");
+	may_not(USER_B, 0, SUBSCRIBE_WRITABLE, "t", -EACCES, 5);
+	may_not(USER_A, 0, SUBSCRIBE_WRITABLE, "t", -EACCES, 6);
 	may_not(USER_A, GROUP, SUBSCRIBE, "t", -EACCES, 6);
 	for (int action = UNLINK; action <= REPAIR; action++) {
 		may_not(USER_A, 0, (enum action)action, "t", -EPERM, 7); /* its owner */

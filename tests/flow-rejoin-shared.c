@@ -4,6 +4,8 @@
  * history, observers, members that pass over their own messages, a sole publisher, and subscribers
  * that can't write what says that a region is left. What both transports have is flow-reconnect's.
  */
+#include <sys/mman.h>
+
 #include "internal.h"
 #include "missed.h"
 #include "support/told.h"
@@ -98,6 +100,28 @@ START_TEST(late_subscriber_gets_what_the_ring_keeps)
 	ck_assert_str_eq(told.text, "drJdrJ");
 	kickmsg_client_free(fast);
 	kickmsg_client_free(late);
+}
+END_TEST
+
+START_TEST(writable_comes_back_writable)
+{
+	struct kickmsg_subscribe_options options = { .writable = 1 };
+	struct kickmsg_client *maker = flow_client("maker"), *client = told_client("writable");
+	struct kickmsg_publisher *publisher = flow_advertise(maker, TOPIC, &config);
+	struct kickmsg_subscriber *subscriber;
+
+	ck_assert_int_eq(kickmsg_subscribe(client, TOPIC, &options, &subscriber), 0);
+	void *before = subscriber->attachment.control;
+	restart();
+	come_back(maker, 1, 0);
+	send_ints(publisher, 0, 3);
+	dispatch_until(client, 3);
+	expect_ints(subscriber, 0, 3);
+	ck_assert_ptr_ne(subscriber->attachment.control, before);
+	ck_assert_int_eq(
+		mprotect(subscriber->attachment.control, 4096, PROT_READ | PROT_WRITE), 0);
+	kickmsg_client_free(maker);
+	kickmsg_client_free(client);
 }
 END_TEST
 
@@ -416,6 +440,7 @@ int main(void)
 	tcase_add_test(tcase, region_never_seen_is_counted);
 	tcase_add_test(tcase, publisher_that_stays_is_counted);
 	tcase_add_test(tcase, observer_follows);
+	tcase_add_test(tcase, writable_comes_back_writable);
 	tcase_add_test(tcase, own_messages_are_no_loss);
 	tcase_add_test(tcase, own_message_left_behind_is_no_loss);
 	tcase_add_test(tcase, own_messages_of_long_ago_are_passed_over);

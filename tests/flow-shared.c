@@ -150,6 +150,11 @@ START_TEST(auto_goes_by_payload_and_subscribers)
 }
 END_TEST
 
+static bool can_write(void *memory)
+{
+	return mprotect(memory, 4096, PROT_READ | PROT_WRITE) == 0;
+}
+
 START_TEST(observer_is_noticed_by_nobody)
 {
 	struct kickmsg_subscribe_options options = { .observe = 1, .history = 1 };
@@ -166,12 +171,35 @@ START_TEST(observer_is_noticed_by_nobody)
 	ck_assert_int_eq(kickmsg_topic_participants(client, &ref, &cursor, people, 4), 1);
 	ck_assert_uint_eq(flow_health("t").subscribers, 0);
 	/* it has the memory read only, and keeps nothing alive */
-	ck_assert_int_eq(mprotect(s->attachment.control, 4096, PROT_READ | PROT_WRITE), -1);
+	ck_assert(!can_write(s->attachment.control));
 	int value = 0;
 	ck_assert_int_eq(kickmsg_receive_copy(s, &value, sizeof value, 3000000), -ETIMEDOUT);
 	kickmsg_publisher_free(p);
 	ck_assert_int_eq(kickmsg_receive_copy(s, &value, sizeof value, -1), -ESTALE);
 	kickmsg_subscriber_free(s);
+}
+END_TEST
+
+START_TEST(who_asks_for_it_has_the_ring_writable)
+{
+	struct kickmsg_subscribe_options options = { .writable = 1 };
+	struct kickmsg_publisher *p = flow_advertise(client, "t", &config);
+	struct kickmsg_subscriber *usual = subscribe_with(NULL), *none = NULL;
+	struct kickmsg_subscriber *s = subscribe_with(&options);
+
+	ck_assert(!can_write(usual->attachment.control));
+	ck_assert(can_write(s->attachment.control));
+	/* but never a pooled payload */
+	ck_assert(!can_write(s->attachment.payload));
+	flow_send_int(p, 1);
+	ck_assert_int_eq(flow_receive_int(s), 1);
+	ck_assert_int_eq(flow_receive_int(usual), 1);
+	options.observe = 1;
+	ck_assert_int_eq(kickmsg_subscribe(other, "t", &options, &none), -EINVAL);
+	ck_assert(flow_said(other, "an observer can't have the topic's memory writable"));
+	options = (struct kickmsg_subscribe_options){ .writable = 2 };
+	ck_assert_int_eq(kickmsg_subscribe(other, "t", &options, &none), -EINVAL);
+	ck_assert_uint_eq(flow_health("t").subscribers, 2);
 }
 END_TEST
 
@@ -327,6 +355,7 @@ int main(void)
 	tcase_add_test(tc, rings_have_neither_history_nor_observers);
 	tcase_add_test(tc, auto_goes_by_payload_and_subscribers);
 	tcase_add_test(tc, observer_is_noticed_by_nobody);
+	tcase_add_test(tc, who_asks_for_it_has_the_ring_writable);
 	tcase_add_test(tc, sleepers_are_all_woken_by_one_message);
 	tcase_add_test(tc, channel_with_and_without_oneself);
 	tcase_add_test(tc, mailbox_many_write_one_reads);

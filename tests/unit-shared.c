@@ -118,7 +118,7 @@ START_TEST(commit_lap_parity_leaves_other_buffer)
 		ck_assert_int_eq(commit(text, sizeof text, i + 1, &next), 0);
 		ck_assert_uint_eq(cell->heads[lap & 1].sequence, i + 1);
 		ck_assert_uint_eq(cell->heads[~lap & 1].sequence, before);
-		ck_assert_int_eq(*(char *)km_shared_buffer(&f.region, next - 1, 16), 'A' + (int)i);
+		ck_assert_int_eq(*(char *)km_shared_buffer(&f.region, cell, lap, 16), 'A' + (int)i);
 	}
 	teardown();
 }

@@ -207,6 +207,8 @@ static const struct {
 	WRONG(KM_OP_ADVERTISE, attach, has_wanted, 2),
 	WRONG(KM_OP_ADVERTISE, attach, reserved2, 1),
 	WRONG(KM_OP_SUBSCRIBE, attach, flags, KM_ATTACH_MUST_EXIST),
+	WRONG(KM_OP_SUBSCRIBE, attach, flags, KM_ATTACH_OBSERVE | KM_ATTACH_WRITABLE),
+	WRONG(KM_OP_ADVERTISE, attach, flags, KM_ATTACH_WRITABLE),
 	WRONG(KM_OP_SUBSCRIBE, attach, has_wanted, 2),
 	WRONG(KM_OP_INFO, topic, topic, 'x'),
 	WRONG(KM_OP_INFO, topic, raw, 'x'),

@@ -7,11 +7,15 @@
  *              the cells that it knows to be free are used up.
  *   broadcast  one writer, any number of readers, which say nothing and keep their place to themselves.
  *              Nothing tells a reader that it was lapped: the loads take care that none is.
+ *   -ro        the same with the cells mapped read only where they are read, as a shared ring's usual
+ *              subscriber has them: what the processor makes of that
  *
  * Nothing here survives a death, a second writer, a reader that is too slow.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "floor.h"
 #include "loops.h"
@@ -28,7 +32,7 @@ struct cell {
 struct ring {
 	_Alignas(STAGE_APART) _Atomic uint64_t head; /* reader: how many it has taken */
 	_Alignas(STAGE_APART) _Atomic uint32_t bell; /* broadcast: the readers' futex */
-	_Alignas(STAGE_APART) unsigned char cells[];
+	_Alignas(4096) unsigned char cells[];        /* pages of their own: see open_reader() */
 };
 
 struct end {
@@ -90,6 +94,16 @@ static void *open_end(struct worker *worker, unsigned channel)
 static void *open_receiver(struct worker *worker, unsigned channel, unsigned index)
 {
 	return open_end(worker, channel);
+}
+
+static void *open_reader(struct worker *worker, unsigned channel, unsigned index)
+{
+	struct end *end = open_end(worker, channel);
+	size_t size = ring_bytes(&worker->shape) - sizeof(struct ring);
+
+	if (mprotect(end->ring->cells, size, PROT_READ) < 0)
+		bench_die("the cells can't be made read only: %s", strerror(errno));
+	return end;
 }
 
 static inline struct cell *cell_at(const struct end *end)
@@ -202,6 +216,8 @@ static void broadcast_release(void *receiver)
 LOOPS(in_place_round, floor_ring)
 LOOPS(copy_round, floor_ring_copy)
 LOOPS(broadcast_round, floor_broadcast)
+LOOPS(read_only_round, floor_ring_ro)
+LOOPS(broadcast_read_only_round, floor_broadcast_ro)
 
 const struct adapter floor_ring = {
 	.name = "floor-ring",
@@ -245,4 +261,33 @@ const struct adapter floor_broadcast = {
 	.take = broadcast_take,
 	.release = broadcast_release,
 	.round = broadcast_round,
+};
+
+const struct adapter floor_ring_ro = {
+	.name = "floor-ring-ro",
+	.setting = "minimal ring, in place, read only where it is read",
+	.shapes = 1 << SHAPE_PING_PONG | 1 << SHAPE_STREAM,
+	.max_size = MESSAGE_MAX,
+	.lossless = true,
+	.arena_size = ring_arena,
+	.open_sender = open_end,
+	.open_receiver = open_reader,
+	.send = ring_send,
+	.take = ring_take,
+	.release = ring_release,
+	.round = read_only_round,
+};
+
+const struct adapter floor_broadcast_ro = {
+	.name = "floor-broadcast-ro",
+	.setting = "minimal broadcast ring, read only where it is read",
+	.shapes = 1 << SHAPE_BURST | 1 << SHAPE_PACED,
+	.max_size = MESSAGE_MAX,
+	.arena_size = ring_arena,
+	.open_sender = open_end,
+	.open_receiver = open_reader,
+	.send = broadcast_send,
+	.take = broadcast_take,
+	.release = broadcast_release,
+	.round = broadcast_read_only_round,
 };

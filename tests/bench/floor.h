@@ -10,3 +10,6 @@ extern const struct adapter floor_memcpy;    /* bytes moved */
 extern const struct adapter floor_ring;      /* minimal ring, written and read in place */
 extern const struct adapter floor_ring_copy; /* the same, copied in and out */
 extern const struct adapter floor_broadcast; /* one writer, any number of readers */
+/* Mapped read only where they are read. */
+extern const struct adapter floor_ring_ro;
+extern const struct adapter floor_broadcast_ro;

@@ -27,8 +27,14 @@ struct kickmsg_publisher *kick_publisher(
 
 struct kickmsg_subscriber *kick_subscriber(struct kickmsg_client *client, const char *topic)
 {
+	return kick_subscriber_with(client, topic, NULL);
+}
+
+struct kickmsg_subscriber *kick_subscriber_with(struct kickmsg_client *client, const char *topic,
+	const struct kickmsg_subscribe_options *options)
+{
 	struct kickmsg_subscriber *subscriber;
-	int r = kickmsg_subscribe(client, topic, NULL, &subscriber);
+	int r = kickmsg_subscribe(client, topic, options, &subscriber);
 
 	if (r < 0)
 		bench_die("subscribe to %s: %s (%s)", topic, kickmsg_strerror(r),

@@ -74,6 +74,16 @@ static void *open_receiver(struct worker *worker, unsigned channel, unsigned ind
 	return end;
 }
 
+static void *open_writable_receiver(struct worker *worker, unsigned channel, unsigned index)
+{
+	static const struct kickmsg_subscribe_options writable = { .writable = 1 };
+	char topic[64];
+	struct kick_end *end = new_end(worker, channel, topic, sizeof(topic));
+
+	end->subscriber = kick_subscriber_with(client, topic, &writable);
+	return end;
+}
+
 static void send_in_place(void *sender, size_t size, uint64_t key)
 {
 	struct kick_end *end = sender;
@@ -152,6 +162,7 @@ static void close_client(struct worker *worker)
 }
 
 LOOPS(shared_round, kick_shared)
+LOOPS(shared_rw_round, kick_shared_rw)
 LOOPS(rings_round, kick_rings)
 LOOPS(rings_copy_round, kick_rings_copy)
 
@@ -208,4 +219,21 @@ const struct adapter kick_shared = {
 	.lost = lost,
 	.close = close_client,
 	.round = shared_round,
+};
+
+const struct adapter kick_shared_rw = {
+	.name = "kickmsg-shared-rw",
+	.setting = "the same, mapped writable where it is read",
+	.shapes = ALL_SHAPES,
+	.max_size = MESSAGE_MAX,
+	.exact = true,
+	.variant = KICKMSG_TRANSPORT_SHARED,
+	.open_sender = open_sender,
+	.open_receiver = open_writable_receiver,
+	.send = send_copied,
+	.take = take_copied,
+	.release = release_copied,
+	.lost = lost,
+	.close = close_client,
+	.round = shared_rw_round,
 };

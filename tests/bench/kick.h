@@ -6,6 +6,7 @@
 #include "stage.h"
 
 extern const struct adapter kick_shared;     /* one ring for all: send and receive_copy */
+extern const struct adapter kick_shared_rw;  /* the same, mapped writable where it is read */
 extern const struct adapter kick_rings;      /* a ring each: loans and borrowed samples */
 extern const struct adapter kick_rings_copy; /* a ring each: send and receive_copy */
 
@@ -14,3 +15,5 @@ struct kickmsg_client *kick_client(const char *socket_path);
 struct kickmsg_publisher *kick_publisher(struct kickmsg_client *client, const char *topic,
 	const struct kickmsg_topic_config *config);
 struct kickmsg_subscriber *kick_subscriber(struct kickmsg_client *client, const char *topic);
+struct kickmsg_subscriber *kick_subscriber_with(struct kickmsg_client *client, const char *topic,
+	const struct kickmsg_subscribe_options *options);

@@ -29,9 +29,10 @@ void loads_fanout(struct set *set, const char *load, size_t size, const struct g
 		shape.ends = live[i];
 		floor = set->count;
 		set_add(set, name, "floor", &floor_broadcast, &shape, floor);
+		set_add(set, name, NULL, &floor_broadcast_ro, &shape, floor);
 		loads_add_systems(set, name, &shape, floor, goals);
 		for (int s = 0; s < LOADS_OURS; s++) {
-			struct entry *entry = &set->entries[floor + 1 + s];
+			struct entry *entry = &set->entries[floor + 2 + s];
 
 			entry->per_ring_from = fewer + s;
 			entry->per_ring_goal = loads_goal_of(
@@ -42,7 +43,7 @@ void loads_fanout(struct set *set, const char *load, size_t size, const struct g
 				entry->beside = fewer + s;
 		}
 		if (live[i] == 1)
-			fewer = floor + 1;
+			fewer = floor + 2;
 	}
 }
 

@@ -14,13 +14,14 @@ const struct adapter *const loads_ours[LOADS_OURS] = {
 	&kick_shared,
 	&kick_rings,
 	&kick_rings_copy,
+	&kick_shared_rw,
 };
 
 double loads_goal_of(const struct adapter *adapter, const struct goals *goals)
 {
-	if (strcmp(adapter->name, "kickmsg-rings") == 0)
+	if (adapter == &kick_rings)
 		return goals->rings;
-	return strcmp(adapter->name, "kickmsg-shared") == 0 ? goals->shared : 0;
+	return adapter == &kick_shared || adapter == &kick_shared_rw ? goals->shared : 0;
 }
 
 void loads_add_ours(struct set *set, const char *load, const struct shape *shape, int floor,
@@ -56,6 +57,7 @@ static void latency(struct set *set, const char *load, size_t size, const struct
 	set_add(set, load, "floor", small ? &floor_line : &floor_ring, &shape, 0);
 	set_add(set, load, NULL, small ? &floor_ring : &floor_line, &shape, 0);
 	set_add(set, load, NULL, &floor_ring_copy, &shape, 0);
+	set_add(set, load, NULL, &floor_ring_ro, &shape, 0);
 	loads_add_systems(set, load, &shape, 0, goals);
 }
 
@@ -73,6 +75,7 @@ static void throughput(struct set *set, const char *load, size_t size, const str
 
 	set_add(set, load, "floor", &floor_ring, &shape, 0);
 	set_add(set, load, NULL, &floor_ring_copy, &shape, 0);
+	set_add(set, load, NULL, &floor_ring_ro, &shape, 0);
 	loads_add_systems(set, load, &shape, 0, goals);
 }
 

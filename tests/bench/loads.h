@@ -22,7 +22,7 @@ struct goals {
 
 double loads_goal_of(const struct adapter *adapter, const struct goals *goals);
 
-#define LOADS_OURS 3
+#define LOADS_OURS 4
 
 extern const struct adapter *const loads_ours[LOADS_OURS];
 

@@ -12,7 +12,7 @@
 
 #include "stage.h"
 
-#define SET_MAX_ENTRIES 64
+#define SET_MAX_ENTRIES 96
 
 /* A row to be measured. */
 struct entry {

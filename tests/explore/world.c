@@ -84,9 +84,7 @@ static void mark_shared(void)
 			mark(&cell->heads[lap].sequence, PLACE_SHARED_BYTES, i, 2 * lap);
 			mark(&cell->heads[lap].about, PLACE_SHARED_BYTES, i, 2 * lap + 1);
 			for (uint32_t word = 0; word < world_words(); word++)
-				mark(km_shared_buffer(region, (lap << region->cell_shift) + i,
-					     world_size()) +
-						word,
+				mark(km_shared_buffer(region, cell, lap, world_size()) + word,
 					PLACE_SHARED_BYTES, i, 4 + 2 * word + lap);
 		}
 	}
