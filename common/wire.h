@@ -103,7 +103,7 @@ enum km_attach_flag {
 	KM_ATTACH_MUST_EXIST = 2, /* ADVERTISE that doesn't create */
 	KM_ATTACH_CREATE = 4,     /* SUBSCRIBE that does */
 	KM_ATTACH_OBSERVE = 8,    /* SUBSCRIBE to a shared ring without becoming a member */
-	KM_ATTACH_WRITABLE = 16,  /* SUBSCRIBE to a shared ring, its memory mapped as a publisher's */
+	KM_ATTACH_WRITABLE = 16,  /* SUBSCRIBE to a shared ring, mapped as by its publishers */
 	KM_ATTACH_FLAGS = 31,
 };
 

@@ -283,16 +283,16 @@ struct kickmsg_subscribe_options {
 	uint32_t *ret_schema_diff;           /* set when it is refused for that: bits of enum
 				      kickmsg_schema_diff_bit; against none, those of a schema of
 				      zeros; may be null */
-	uint32_t skip_own;   /* kickmsg_join_broadcast(): 1: don't hear what one publishes oneself.
+	uint32_t skip_own; /* kickmsg_join_broadcast(): 1: don't hear what one publishes oneself.
 			      With a shared ring kickmsg_subscriber_lost() is exact as of the
 			      last message of one's own that was passed over */
-	uint32_t history;    /* begin so many messages back, as far as they are still there: at most
+	uint32_t history;  /* begin so many messages back, as far as they are still there: at most
 			      ring_capacity. For topics with a shared ring */
-	uint32_t observe;    /* 1: read a topic with a shared ring without anybody noticing: no
+	uint32_t observe;  /* 1: read a topic with a shared ring without anybody noticing: no
 			      participant, counted nowhere, keeps the topic from nothing. A receive
 			      that waits looks every ms. -ESTALE once the topic has ended. It
 			      rejoins once others have made the topic */
-	uint32_t writable;   /* 1: map a shared ring writable, as its publishers do, though nothing is
+	uint32_t writable; /* 1: map a shared ring writable, as its publishers do, though nothing is
 			      written. Processors that take a line from its reader by what the
 			      reader might do with it (AMD Zen 4) then send small messages at up to
 			      twice the rate, if no other subscriber has it read only. Against it:

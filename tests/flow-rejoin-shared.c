@@ -118,8 +118,7 @@ START_TEST(writable_comes_back_writable)
 	dispatch_until(client, 3);
 	expect_ints(subscriber, 0, 3);
 	ck_assert_ptr_ne(subscriber->attachment.control, before);
-	ck_assert_int_eq(
-		mprotect(subscriber->attachment.control, 4096, PROT_READ | PROT_WRITE), 0);
+	ck_assert_int_eq(mprotect(subscriber->attachment.control, 4096, PROT_READ | PROT_WRITE), 0);
 	kickmsg_client_free(maker);
 	kickmsg_client_free(client);
 }
