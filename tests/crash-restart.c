@@ -113,7 +113,8 @@ static void expect_int(struct kickmsg_subscriber *subscriber, int value)
  * was there as well does from then on. */
 static void run_shared_sequence(void)
 {
-	struct kickmsg_subscribe_options back = { .history = 2 };
+	/* writable: what is answered again must still let it be mapped so */
+	struct kickmsg_subscribe_options back = { .history = 2, .writable = 1 };
 	struct kickmsg_topic_config config;
 	struct kickmsg_client *client;
 	struct kickmsg_publisher *first, *heir;
