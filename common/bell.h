@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How the subscribers of a shared ring sleep and are woken: one futex word for all of them,
- * [generation : 31 | WOKEN], in a page of its own, the only one that they may write.
+ * [generation : 31 | WOKEN], in a page of its own, the only one that they need to write.
  *
  *   subscriber: announce (one RMW: generation + 1, not WOKEN) - look again - FUTEX_WAIT
  *   publisher:  commit - load; if not WOKEN: generation + 1 - FUTEX_WAKE (all) - mark WOKEN

@@ -2,7 +2,8 @@
 /*
  * What lies in shared memory, byte by byte. Kinds of segment, a memfd each (segment.h):
  *
- *   control (one a topic; everybody read/write; with the shared ring subscribers read only)
+ *   control (one a topic; everybody read/write; with the shared ring subscribers read only, unless
+ *   they may publish and asked)
  *   +--------+------+---------------------+--------+--------+-- --+
  *   | header | live | slot lines [pool]   | ring 0 | ring 1 | ... |    each ring: head | hint |
  *   +--------+------+---------------------+--------+--------+-- --+               waiting | cells
@@ -163,7 +164,7 @@ struct km_shared_ring {
 static_assert(offsetof(struct km_shared_ring, hint) == 0, "shared layout");
 static_assert(offsetof(struct km_shared_ring, cells) == 128, "shared layout");
 
-/* All that subscribers of a shared ring may write (bell.h). */
+/* All that the usual subscribers of a shared ring may write (bell.h). */
 struct km_bell {
 	_Alignas(KM_CACHE_LINE) _Atomic uint32_t word; /* everybody; a futex */
 	/* subscribers, who can't write KM_LIVE_LEFT (missed.h). Once for each that leaves; in the

@@ -21,7 +21,8 @@
  *   REPAIR    topic, what           -> REPAIR_OK     0
  *   any                             -> ERROR errno   0
  *
- * A bell comes where the topic has a shared ring (and its subscribers get control read only), a
+ * A bell comes where the topic has a shared ring (and its subscribers get control read only, but
+ * for those that ask for it WRITABLE and may publish), a
  * client segment where the ones before have no room.
  *
  * An EVENT is what the broker says without being asked; its serial is 0.
@@ -39,7 +40,7 @@
 #include "name.h"
 #include "schema.h"
 
-#define KM_WIRE_VERSION      2
+#define KM_WIRE_VERSION      3
 #define KM_WIRE_TEXT_SIZE    256
 #define KM_WIRE_MAX_FDS      4
 #define KM_WIRE_LIST_PAGE    24

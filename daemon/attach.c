@@ -152,6 +152,17 @@ static bool has_room(struct km_session *session, const struct km_topic *topic)
 	return false;
 }
 
+/* Its client was refused what it has, or what came with it. */
+static void give_up(struct km_member *member, bool with_segment)
+{
+	struct km_topic *topic = member->topic;
+
+	/* a segment that the client doesn't know of would keep its count of them wrong for good */
+	member->session->doomed |= with_segment;
+	km_member_die(member);
+	km_topic_tend(topic);
+}
+
 static void attach(struct km_session *session, struct km_topic *topic, enum km_role role,
 	const struct km_msg_attach *request)
 {
@@ -196,13 +207,10 @@ static void attach(struct km_session *session, struct km_topic *topic, enum km_r
 		km_log(LOG_DEBUG, session, topic, "attached as %s", role_name);
 		return;
 	}
-	/* a segment that the client doesn't know of would keep its count of them wrong for good */
-	session->doomed |= session->segment_count != segments;
-	km_member_die(member);
-	km_topic_tend(topic);
+	give_up(member, session->segment_count != segments);
 }
 
-/* Who may write into the topic's memory may publish: in whose name is no secret of that memory. */
+/* Who may write into the topic's memory could publish in anybody's name, so needs the right to. */
 static bool may_write(struct km_session *session, const struct km_topic *topic,
 	const struct km_topic_key *key, const struct km_msg_attach *request)
 {
@@ -221,11 +229,19 @@ void km_attach_answer_again(struct km_session *session, const struct km_msg_atta
 			break;
 	if (member && session->done.with_segment)
 		r = km_session_hand_memory(session, member->segment, &segment_fd);
-	if (!member || r < 0) /* its topic was given up meanwhile */
+	if (!member || r < 0) { /* its topic was given up meanwhile */
 		km_session_refuse(session, NULL, -ESTALE,
 			"the broker has begun anew and can't find what it had given: try again");
-	else if (may_write(session, member->topic, &member->topic->key, request))
-		send_attached(member, request, segment_fd);
+		r = -ESTALE;
+	} else if (!may_write(session, member->topic, &member->topic->key, request)) {
+		r = -EACCES;
+	} else {
+		r = send_attached(member, request, segment_fd);
+	}
+	if (r < 0 && member)
+		give_up(member, session->done.with_segment);
+	else if (r < 0)
+		session->doomed |= session->done.with_segment;
 }
 
 /* The topic, with a place for the role if that can be had by looking after it. */

@@ -297,8 +297,8 @@ struct kickmsg_subscribe_options {
 			      reader might do with it (AMD Zen 4) then send small messages at up to
 			      twice the rate, if no other subscriber has it read only. Against it:
 			      a stray write of this process can spoil the topic. For who may publish
-			      as well, else -EACCES; not with observe. No difference with private
-			      rings */
+			      as well, else -EACCES; not with observe. With private rings it
+			      makes no difference, but takes the same right */
 	uint64_t reserved[2]; /* zero */
 };
 
