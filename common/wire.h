@@ -21,9 +21,8 @@
  *   REPAIR    topic, what           -> REPAIR_OK     0
  *   any                             -> ERROR errno   0
  *
- * A bell comes where the topic has a shared ring (and its subscribers get control read only, but
- * for those that ask for it WRITABLE and may publish), a
- * client segment where the ones before have no room.
+ * A bell comes where the topic has a shared ring (whose subscribers get control read only, unless
+ * they ask for it WRITABLE and may publish), a client segment where the ones before have no room.
  *
  * An EVENT is what the broker says without being asked; its serial is 0.
  *

@@ -152,13 +152,14 @@ static bool has_room(struct km_session *session, const struct km_topic *topic)
 	return false;
 }
 
-/* Its client was refused what it has, or what came with it. */
-static void give_up(struct km_member *member, bool with_segment)
+/* The client was refused what it has: a member (or null, if that is gone), a segment that came along. */
+static void give_up(struct km_session *session, struct km_member *member, bool with_segment)
 {
-	struct km_topic *topic = member->topic;
-
 	/* a segment that the client doesn't know of would keep its count of them wrong for good */
-	member->session->doomed |= with_segment;
+	session->doomed |= with_segment;
+	if (!member)
+		return;
+	struct km_topic *topic = member->topic;
 	km_member_die(member);
 	km_topic_tend(topic);
 }
@@ -207,7 +208,7 @@ static void attach(struct km_session *session, struct km_topic *topic, enum km_r
 		km_log(LOG_DEBUG, session, topic, "attached as %s", role_name);
 		return;
 	}
-	give_up(member, session->segment_count != segments);
+	give_up(session, member, session->segment_count != segments);
 }
 
 /* Who may write into the topic's memory could publish in anybody's name, so needs the right to. */
@@ -238,10 +239,8 @@ void km_attach_answer_again(struct km_session *session, const struct km_msg_atta
 	} else {
 		r = send_attached(member, request, segment_fd);
 	}
-	if (r < 0 && member)
-		give_up(member, session->done.with_segment);
-	else if (r < 0)
-		session->doomed |= session->done.with_segment;
+	if (r < 0)
+		give_up(session, member, session->done.with_segment);
 }
 
 /* The topic, with a place for the role if that can be had by looking after it. */

@@ -67,20 +67,13 @@ static void *open_sender(struct worker *worker, unsigned channel)
 
 static void *open_receiver(struct worker *worker, unsigned channel, unsigned index)
 {
+	const struct kickmsg_subscribe_options options = {
+		.writable = worker->adapter == &kick_shared_rw,
+	};
 	char topic[64];
 	struct kick_end *end = new_end(worker, channel, topic, sizeof(topic));
 
-	end->subscriber = kick_subscriber(client, topic);
-	return end;
-}
-
-static void *open_writable_receiver(struct worker *worker, unsigned channel, unsigned index)
-{
-	static const struct kickmsg_subscribe_options writable = { .writable = 1 };
-	char topic[64];
-	struct kick_end *end = new_end(worker, channel, topic, sizeof(topic));
-
-	end->subscriber = kick_subscriber_with(client, topic, &writable);
+	end->subscriber = kick_subscriber_with(client, topic, &options);
 	return end;
 }
 
@@ -229,7 +222,7 @@ const struct adapter kick_shared_rw = {
 	.exact = true,
 	.variant = KICKMSG_TRANSPORT_SHARED,
 	.open_sender = open_sender,
-	.open_receiver = open_writable_receiver,
+	.open_receiver = open_receiver,
 	.send = send_copied,
 	.take = take_copied,
 	.release = release_copied,

@@ -26,7 +26,8 @@ SETS = {"latency", "blocking", "throughput", "fanout", "places", "flood", "memcp
 JUDGED = {("latency-8", "kickmsg-shared"): "tail <=1.5", ("latency-1m", "kickmsg-rings"): "tail <=1.5",
           ("blocking-64", "kickmsg-rings"): "tail <=1.5",
           ("fanout-48", "kickmsg-shared"): "x fanout-1 <=1.2", ("fanout-48", "kickmsg-rings"): "ns/ring <=25",
-          ("fanout-48-blocked", "kickmsg-shared"): "<=2", ("fanout-48-polling", "kickmsg-shared"): "<=2",
+          ("fanout-48-blocked", "kickmsg-shared"): "<=2", ("fanout-48-polling", "kickmsg-shared-rw"): "<=2",
+          ("fanout-48-polling", "kickmsg-shared"): "<=2",
           ("places-16", "kickmsg-rings"): "x places-1 <=1.1", ("places-48", "kickmsg-rings"): "x places-1 <=1.1"}
 SYSTEMS = {"floor", "kickmsg-rings", "kickmsg-shared"}
 FREE = ["floor", "half-free", "8-free", "2-free", "1-free"]
