@@ -3,12 +3,13 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define _cleanup_(f) __attribute__((cleanup(f)))
 
-/* Closes and forgets a descriptor, keeping errno out of it. */
+/* Closes and forgets a descriptor. */
 static inline int km_close(int fd)
 {
 	if (fd >= 0)
@@ -40,3 +41,12 @@ static inline void km_freep(void *p)
 		(p) = NULL;                                                                        \
 		stolen_;                                                                           \
 	})
+
+/* A function that begins with this leaves errno to its caller as it was. */
+#define KM_KEEP_ERRNO                                                                              \
+	_cleanup_(km_put_errno) __attribute__((unused)) const int caller_errno_ = errno
+
+static inline void km_put_errno(const int *errno_before)
+{
+	errno = *errno_before;
+}

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What verbs have in common when they speak: see ctl.h. */
+/* The output that verbs have in common: see ctl.h. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#include "ctl.h"
+#include "ctl/ctl.h"
 
 void print_text(const char *text)
 {
@@ -15,27 +14,16 @@ void print_text(const char *text)
 
 void print_name(const struct kickmsg_topic_ref *topic)
 {
-	print_text(topic->prefix);
-	putchar('/');
-	print_text(topic->name);
-	if (topic->kind == KICKMSG_BROADCAST)
-		printf(" (channel)");
-	if (topic->kind == KICKMSG_MAILBOX) {
-		printf(" (mailbox of ");
-		print_text(topic->owner);
-		putchar(')');
-	}
+	char name[KICKMSG_WHOLE_NAME_SIZE];
+
+	fputs(ctl_write_name(topic, name), stdout);
 }
 
-void print_time(uint64_t realtime_ns)
+void print_part(const char *part)
 {
-	time_t seconds = (time_t)(realtime_ns / 1000000000);
-	char text[32] = "?";
-	struct tm tm;
+	char written[KICKMSG_NAME_SIZE];
 
-	if (gmtime_r(&seconds, &tm))
-		strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	fputs(text, stdout);
+	fputs(ctl_write_part(part, written), stdout);
 }
 
 /* Length of the well-formed UTF-8 character at `text`, or 0. */
@@ -67,7 +55,7 @@ static size_t utf8_length(const unsigned char *text)
 void json_add_text(struct json_object *object, const char *key, const char *value)
 {
 	static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
-	char clean[3 * KM_WIRE_TEXT_SIZE + 1];
+	char clean[3 * CTL_TEXT_SIZE + 1];
 	size_t used = 0;
 
 	while (*value && used + 4 < sizeof clean) {
@@ -82,9 +70,21 @@ void json_add_text(struct json_object *object, const char *key, const char *valu
 	json_object_object_add(object, key, json_object_new_string_len(clean, (int)used));
 }
 
+void json_add_part(struct json_object *object, const char *key, const char *part)
+{
+	char written[KICKMSG_NAME_SIZE];
+
+	json_add_text(object, key, ctl_write_part(part, written));
+}
+
 void json_add_int(struct json_object *object, const char *key, uint64_t value)
 {
 	json_object_object_add(object, key, json_object_new_uint64(value));
+}
+
+void json_add_double(struct json_object *object, const char *key, double value)
+{
+	json_object_object_add(object, key, json_object_new_double(value));
 }
 
 void json_add_bool(struct json_object *object, const char *key, bool value)
@@ -108,18 +108,27 @@ struct json_object *json_add_object(struct json_object *array)
 	return object;
 }
 
-struct json_object *json_new_entry(struct ctl *ctl, const struct kickmsg_topic_ref *topic)
+struct json_object *json_new_named(const struct kickmsg_topic_ref *topic)
 {
-	static const char *const kinds[] = { "topic", "channel", "mailbox" };
-	struct json_object *entry = json_add_object(ctl->out);
+	char name[KICKMSG_WHOLE_NAME_SIZE];
+	struct json_object *entry = json_object_new_object();
 
 	if (!topic)
 		return entry;
-	json_add_text(entry, "topic", topic->name);
-	json_add_text(entry, "prefix", topic->prefix);
-	json_add_text(entry, "kind", topic->kind <= KICKMSG_MAILBOX ? kinds[topic->kind] : "?");
-	if (topic->kind == KICKMSG_MAILBOX)
-		json_add_text(entry, "owner", topic->owner);
+	json_add_text(entry, "name", ctl_write_name(topic, name));
+	json_add_part(entry, "topic", topic->name);
+	json_add_part(entry, "prefix", topic->prefix);
+	json_add_text(entry, "kind", kickmsg_kind_name(topic->kind));
+	if (topic->owner)
+		json_add_part(entry, "owner", topic->owner);
+	return entry;
+}
+
+struct json_object *json_new_entry(struct ctl *ctl, const struct kickmsg_topic_ref *topic)
+{
+	struct json_object *entry = json_new_named(topic);
+
+	json_object_array_add(ctl->out, entry);
 	return entry;
 }
 
@@ -131,16 +140,21 @@ struct json_object *json_last_entry(struct ctl *ctl)
 void print_error(
 	struct ctl *ctl, const struct kickmsg_topic_ref *topic, int error, const char *text)
 {
-	char name[KM_WIRE_TEXT_SIZE] = "", why[KM_WIRE_TEXT_SIZE] = "";
+	char name[KICKMSG_WHOLE_NAME_SIZE] = "", why[CTL_TEXT_SIZE] = "";
 
 	if (topic)
-		km_name_printable(topic->name, name, sizeof name);
+		ctl_write_name(topic, name);
 	if (text)
-		km_name_printable(text, why, sizeof why);
+		snprintf(why, sizeof why, "%s", text);
+	for (char *c = why; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
 	fprintf(stderr, "kickmsgctl: %s%s%s\n", name, topic ? ": " : "",
 		*why ? why : kickmsg_strerror(error));
 	if (!ctl->json)
 		return;
+	if (!ctl->root)
+		print_begin(ctl);
 	struct json_object *object = json_new_entry(ctl, topic);
 
 	json_add_bool(object, "healthy", false);
@@ -153,17 +167,17 @@ void print_begin(struct ctl *ctl)
 	if (!ctl->json)
 		return;
 	ctl->root = json_object_new_object();
-	json_add_text(ctl->root, "verb", ctl->verb);
+	json_add_text(ctl->root, "verb", ctl->verb->name);
 	ctl->out = json_add_array(ctl->root, "topics");
 }
 
 void print_end(struct ctl *ctl, int status)
 {
-	bool is_one_of_many = ctl->interval_s > 0;
+	bool is_one_of_many = ctl_given(ctl, CTL_OPT_WATCH);
 
 	if (!ctl->root)
 		return;
-	json_add_bool(ctl->root, "ok", status == CTL_HEALTHY);
+	json_add_bool(ctl->root, "ok", status == CTL_DONE);
 	puts(json_object_to_json_string_ext(
 		ctl->root, is_one_of_many ? JSON_C_TO_STRING_PLAIN : JSON_C_TO_STRING_PRETTY));
 	fflush(stdout);

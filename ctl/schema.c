@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* schema, schema-diff: see ctl.h. */
+#include <fnmatch.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "ctl.h"
+#include "ctl/listings.h"
 
 static const struct {
 	uint32_t bit;
@@ -71,7 +72,7 @@ static void print_schema(
 	text[128] = '\0';
 	if (!ctl->json) {
 		print_name(topic);
-		printf(":\n  name=\"");
+		printf("\n  name=\"");
 		print_text(text);
 		printf("\" version=%" PRIu32 " flags=%#" PRIx32 "\n", schema->version,
 			schema->flags);
@@ -94,7 +95,7 @@ static void print_schema(
 	json_add_int(inner, "layout_algo", schema->layout_algo);
 }
 
-int ctl_schema(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
+static int schema_of(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
 	const struct kickmsg_topic_info *info)
 {
 	struct kickmsg_schema schema;
@@ -108,9 +109,14 @@ int ctl_schema(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
 		json_object_object_add(json_new_entry(ctl, topic), "schema", NULL);
 	} else {
 		print_name(topic);
-		puts(": no schema");
+		puts(" no schema");
 	}
-	return CTL_HEALTHY;
+	return CTL_DONE;
+}
+
+int ctl_schema(struct ctl *ctl)
+{
+	return ctl_for_each(ctl, schema_of);
 }
 
 static int fetch_schema(
@@ -125,13 +131,13 @@ static int fetch_schema(
 	return r;
 }
 
-int ctl_schema_diff(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
-	const struct kickmsg_topic_ref *other)
+int ctl_schema_diff(struct ctl *ctl)
 {
+	const struct kickmsg_topic_ref *topic = ctl_topic(ctl), *other = &ctl->words[1].topic;
 	struct kickmsg_schema a, b;
 
 	if (fetch_schema(ctl, topic, &a) < 0 || fetch_schema(ctl, other, &b) < 0)
-		return CTL_DAMAGED;
+		return CTL_FOUND;
 	uint32_t mask = kickmsg_schema_diff(&a, &b);
 
 	print_schema(ctl, topic, &a);
@@ -151,5 +157,47 @@ int ctl_schema_diff(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
 				printf(" %s", diff_bits[i].name);
 		putchar('\n');
 	}
-	return mask ? CTL_DAMAGED : CTL_HEALTHY;
+	return mask ? CTL_FOUND : CTL_DONE;
+}
+
+enum { FOUND_NAME, FOUND_SCHEMA, FOUND_VERSION, FOUND_IDENTITY };
+
+static const struct ctl_column found_columns[] = {
+	[FOUND_NAME] = { "NAME", NULL, CTL_TYPE_TEXT, true },
+	[FOUND_SCHEMA] = { "SCHEMA", "schema", CTL_TYPE_TEXT, true },
+	[FOUND_VERSION] = { "VERSION", "version", CTL_TYPE_COUNT, true },
+	[FOUND_IDENTITY] = { "IDENTITY", "identity", CTL_TYPE_TEXT, true },
+};
+const struct ctl_columns ctl_find_columns = CTL_LISTING(found_columns);
+
+int ctl_find(struct ctl *ctl)
+{
+	_cleanup_free_ struct kickmsg_topic_info *topics = NULL;
+	_cleanup_table_ struct ctl_table *table = ctl_table_new(ctl, &ctl_find_columns);
+	char name[KICKMSG_WHOLE_NAME_SIZE], text[129];
+	struct kickmsg_schema schema;
+	size_t count = 0;
+	int r = ctl_fetch_topics(ctl->client, &topics, &count);
+
+	if (r < 0)
+		return ctl_failed(ctl, NULL, NULL, r);
+	for (size_t i = 0; i < count; i++) {
+		struct kickmsg_topic_ref topic = ctl_ref(&topics[i]);
+
+		if (!topics[i].has_schema || topics[i].unlinked || topics[i].quarantined ||
+			kickmsg_topic_schema(ctl->client, &topic, &schema) < 0)
+			continue;
+		memcpy(text, schema.name, sizeof schema.name);
+		text[sizeof schema.name] = '\0';
+		if (fnmatch(ctl->arguments[0], text, 0) != 0)
+			continue;
+		ctl_table_row(table, ctl->json ? json_new_named(&topic) : NULL);
+		ctl_put_text(table, FOUND_NAME, ctl_write_name(&topic, name));
+		ctl_put_text(table, FOUND_SCHEMA, text);
+		ctl_put_count(table, FOUND_VERSION, schema.version);
+		format_bytes(schema.identity, true, text);
+		ctl_put_text(table, FOUND_IDENTITY, text);
+	}
+	ctl_table_print(table, ctl->out, "No topic has such a schema.");
+	return ctl_table_rows(table) ? CTL_DONE : CTL_FOUND;
 }

@@ -1,276 +1,341 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stats, and watch, which takes the difference of two of them: see ctl.h. */
+/* stats; with --watch the difference of two of them: see ctl.h. */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#include "cleanup.h"
-#include "ctl.h"
+#include "ctl/listings.h"
+#include "ctl/terminal.h"
 
-/* A number that only grows while what has it stays the same. */
-struct counter {
-	const char *name;
-	size_t offset;
+enum { NAME, SENT, RECEIVED, LOST, FAILED, FREE, POOL, LIVE, RINGS, ID, SECONDS, REALTIME };
+
+static const struct ctl_column columns[] = {
+	[NAME] = { "NAME", NULL, CTL_TYPE_TEXT, true },
+	[SENT] = { "SENT", "sent", CTL_TYPE_COUNT, true },
+	[RECEIVED] = { "RECEIVED", "received", CTL_TYPE_COUNT, true },
+	[LOST] = { "LOST", "lost", CTL_TYPE_COUNT, true },
+	[FAILED] = { "FAILED", "failed", CTL_TYPE_COUNT, true },
+	[FREE] = { "FREE", "free_slots", CTL_TYPE_COUNT, true },
+	[POOL] = { "POOL", "pool_size", CTL_TYPE_COUNT, true },
+	[LIVE] = { "SUBS", "live_rings", CTL_TYPE_COUNT, true },
+	[RINGS] = { "MAX-SUBS", "ring_count", CTL_TYPE_COUNT, false },
+	[ID] = { "ID", "id", CTL_TYPE_COUNT, false },
+	[SECONDS] = { "SECONDS", "seconds", CTL_TYPE_RATE, false },
+	[REALTIME] = { "LOOKED", "realtime_ns", CTL_TYPE_MOMENT, false },
+};
+const struct ctl_columns ctl_stats_columns = CTL_LISTING(columns);
+
+static const struct ctl_column rate_columns[] = {
+	[NAME] = { "NAME", NULL, CTL_TYPE_TEXT, true },
+	[SENT] = { "SENT", "sent_per_s", CTL_TYPE_RATE, true },
+	[RECEIVED] = { "RECEIVED", "received_per_s", CTL_TYPE_RATE, true },
+	[LOST] = { "LOST", "lost_per_s", CTL_TYPE_RATE, true },
+	[FAILED] = { "FAILED", "failed_per_s", CTL_TYPE_RATE, true },
+	[FREE] = { "FREE", "free_slots", CTL_TYPE_COUNT, true },
+	[POOL] = { "POOL", "pool_size", CTL_TYPE_COUNT, true },
+	[LIVE] = { "SUBS", "live_rings", CTL_TYPE_COUNT, true },
+	[RINGS] = { "MAX-SUBS", "ring_count", CTL_TYPE_COUNT, false },
+	[ID] = { "ID", "id", CTL_TYPE_COUNT, false },
+	[SECONDS] = { "SECONDS", "seconds", CTL_TYPE_RATE, false },
+	[REALTIME] = { "LOOKED", "realtime_ns", CTL_TYPE_MOMENT, false },
+};
+static const struct ctl_columns rates = CTL_LISTING(rate_columns);
+
+enum { RING_ID, RING, RING_PID, WRITTEN, RING_RECEIVED, RING_LOST, WAITING, SLEEPING };
+
+static const struct ctl_column ring_columns[] = {
+	[RING_ID] = { "SUBSCRIBER", "subscriber_id", CTL_TYPE_COUNT, true },
+	[RING] = { "RING", "ring", CTL_TYPE_COUNT, true },
+	[RING_PID] = { "PID", "pid", CTL_TYPE_COUNT, true },
+	[WRITTEN] = { "WRITTEN", "written", CTL_TYPE_COUNT, true },
+	[RING_RECEIVED] = { "RECEIVED", "received", CTL_TYPE_COUNT, true },
+	[RING_LOST] = { "LOST", "lost", CTL_TYPE_COUNT, true },
+	[WAITING] = { "WAITING", "waiting", CTL_TYPE_COUNT, true },
+	[SLEEPING] = { "SLEEPING", "sleeping", CTL_TYPE_BOOL, true },
+};
+static const struct ctl_columns rings = CTL_COLUMNS(ring_columns);
+
+static const struct ctl_column ring_rate_columns[] = {
+	[RING_ID] = { "SUBSCRIBER", "subscriber_id", CTL_TYPE_COUNT, true },
+	[RING] = { "RING", "ring", CTL_TYPE_COUNT, true },
+	[RING_PID] = { "PID", "pid", CTL_TYPE_COUNT, true },
+	[WRITTEN] = { "WRITTEN", "written_per_s", CTL_TYPE_RATE, true },
+	[RING_RECEIVED] = { "RECEIVED", "received_per_s", CTL_TYPE_RATE, true },
+	[RING_LOST] = { "LOST", "lost_per_s", CTL_TYPE_RATE, true },
+	[WAITING] = { "WAITING", "waiting", CTL_TYPE_COUNT, true },
+	[SLEEPING] = { "SLEEPING", "sleeping", CTL_TYPE_BOOL, true },
+};
+static const struct ctl_columns ring_rates = CTL_COLUMNS(ring_rate_columns);
+
+enum { PAGE = 256 };
+
+/* A topic's numbers, and those of all its rings, newest subscriber first. */
+struct numbers {
+	struct kickmsg_topic_stats topic;
+	struct kickmsg_ring_stats *rings; /* to be freed */
+	size_t ring_count;
 };
 
-static const struct counter topic_counters[] = {
-	{ "sent", offsetof(struct kickmsg_topic_stats, sent) },
-	{ "received", offsetof(struct kickmsg_topic_stats, received) },
-	{ "evicted", offsetof(struct kickmsg_topic_stats, evicted) },
-	{ "failed", offsetof(struct kickmsg_topic_stats, failed) },
+/* The numbers of several topics, in the order of creation. */
+struct samples {
+	struct sample {
+		struct kickmsg_topic_info info;
+		struct numbers numbers;
+	} * all;
+	size_t count;
 };
 
-static const struct counter ring_counters[] = {
-	{ "written", offsetof(struct kickmsg_ring_stats, written) },
-	{ "received", offsetof(struct kickmsg_ring_stats, received) },
-	{ "evicted", offsetof(struct kickmsg_ring_stats, evicted) },
-};
+/* With --watch: the last look. */
+static struct samples before;
 
-#define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
+static void free_samples(struct samples *samples)
+{
+	for (size_t i = 0; i < samples->count; i++)
+		free(samples->all[i].numbers.rings);
+	free(samples->all);
+	*samples = (struct samples){ 0 };
+}
 
-struct sample {
-	struct kickmsg_topic_info info;
-	struct kickmsg_topic_stats stats;
-};
+/* Rings are printed of the one topic that was named, and for programs. */
+static bool wants_rings(const struct ctl *ctl)
+{
+	return ctl->json || (ctl->word_count == 1 && !ctl->words[0].pattern);
+}
 
-/* What is printed of a topic: numbers, or with `seconds` the rates since `before`. */
+/* Returns 0 or a negative errno; ret->rings is to be freed in any case. */
+static int fetch_numbers(
+	struct ctl *ctl, const struct kickmsg_topic_ref *topic, struct numbers *ret)
+{
+	uint64_t cursor = 0;
+	ssize_t n = 0;
+	int r = kickmsg_topic_get_stats(ctl->client, topic, &ret->topic);
+
+	for (; r == 0 && wants_rings(ctl); ret->ring_count += (size_t)n) {
+		struct kickmsg_ring_stats *more = reallocarray(
+			ret->rings, ret->ring_count + PAGE, sizeof *more);
+
+		if (!more)
+			return -ENOMEM;
+		ret->rings = more;
+		n = kickmsg_topic_ring_stats(
+			ctl->client, topic, &cursor, more + ret->ring_count, PAGE);
+		if (n <= 0)
+			return (int)n;
+	}
+	return r;
+}
+
+/* A topic's numbers, or, since `before`, rates. */
 struct view {
 	struct ctl *ctl;
-	const struct kickmsg_topic_ref *topic;
-	const struct kickmsg_topic_stats *now, *before;
+	const struct numbers *now, *before;
 	double seconds; /* 0: numbers */
 };
 
-static uint64_t value_of(const void *stats, const struct counter *counter)
+static void put_number(
+	const struct view *view, struct ctl_table *table, size_t column, uint64_t now, uint64_t old)
 {
-	uint64_t value;
-
-	memcpy(&value, (const char *)stats + counter->offset, sizeof value);
-	return value;
+	/* read one after the other under traffic: a number may seem to go back */
+	if (view->seconds > 0)
+		ctl_put_real(table, column, now > old ? (double)(now - old) / view->seconds : 0);
+	else
+		ctl_put_count(table, column, now);
 }
 
-static void print_counters(const struct view *view, struct json_object *object,
-	const struct counter *counters, size_t count, const void *now, const void *before)
+/* The numbers of the same subscriber before; null: it is new. */
+static const struct kickmsg_ring_stats *find_ring(const struct numbers *old, uint64_t id)
 {
-	for (size_t i = 0; i < count; i++) {
-		uint64_t value = value_of(now, &counters[i]);
-		uint64_t old = before ? value_of(before, &counters[i]) : 0;
-		/* read one after the other under traffic: a number may seem to go back */
-		double rate = view->seconds > 0 && value > old
-				      ? (double)(value - old) / view->seconds
-				      : 0;
-		char key[32];
+	size_t low = 0, high = old ? old->ring_count : 0;
 
-		if (!object && view->seconds > 0) {
-			printf(" %s=%.1f/s", counters[i].name, rate);
-		} else if (!object) {
-			printf(" %s=%" PRIu64, counters[i].name, value);
-		} else if (view->seconds > 0) {
-			snprintf(key, sizeof key, "%s_per_s", counters[i].name);
-			json_object_object_add(object, key, json_object_new_double(rate));
-		} else {
-			json_add_int(object, counters[i].name, value);
-		}
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (old->rings[middle].subscriber_id > id)
+			low = middle + 1;
+		else
+			high = middle;
 	}
+	return old && low < old->ring_count && old->rings[low].subscriber_id == id
+		       ? &old->rings[low]
+		       : NULL;
 }
 
-/* A ring's numbers begin anew with each subscriber. */
-static const struct kickmsg_ring_stats *same_ring_before(const struct view *view, uint32_t i)
+static void put_ring(
+	const struct view *view, struct ctl_table *table, const struct kickmsg_ring_stats *now)
 {
-	const struct kickmsg_ring_stats *now = &view->now->rings[i], *before;
+	static const struct kickmsg_ring_stats none;
+	const struct kickmsg_ring_stats *old = find_ring(view->before, now->subscriber_id);
 
-	if (!view->before || i >= view->before->ring_count)
-		return NULL;
-	before = &view->before->rings[i];
-	if (!before->live || before->pid != now->pid || before->written > now->written ||
-		before->received > now->received)
-		return NULL;
-	return before;
+	old = old ? old : &none;
+	ctl_table_row(table, view->ctl->json ? json_object_new_object() : NULL);
+	ctl_put_count(table, RING_ID, now->subscriber_id);
+	if (now->ring != UINT32_MAX)
+		ctl_put_count(table, RING, now->ring);
+	ctl_put_count(table, RING_PID, now->pid);
+	put_number(view, table, WRITTEN, now->written, old->written);
+	put_number(view, table, RING_RECEIVED, now->received, old->received);
+	put_number(view, table, RING_LOST, now->lost, old->lost);
+	if (now->lost > old->lost)
+		ctl_mark_bad(table);
+	ctl_put_count(table, WAITING, now->waiting);
+	ctl_put_bool(table, SLEEPING, now->sleeping != 0);
 }
 
-static void print_ring(const struct view *view, struct json_object *list, uint32_t i)
+static void print_rings(const struct view *view, struct json_object *array)
 {
-	const struct kickmsg_ring_stats *now = &view->now->rings[i];
-	const struct kickmsg_ring_stats *before = same_ring_before(view, i);
-	struct json_object *object = list ? json_add_object(list) : NULL;
+	_cleanup_table_ struct ctl_table *table = ctl_table_new(
+		view->ctl, view->seconds > 0 ? &ring_rates : &rings);
 
-	if (object) {
-		json_add_int(object, "ring", now->ring);
-		json_add_int(object, "pid", now->pid);
-	} else {
-		printf("  ring %" PRIu32 ": pid=%" PRIu32, now->ring, now->pid);
+	for (size_t i = view->now->ring_count; i > 0; i--)
+		put_ring(view, table, &view->now->rings[i - 1]);
+	ctl_table_print(table, array, NULL);
+}
+
+static void put_topic(
+	const struct view *view, struct ctl_table *table, const struct kickmsg_topic_ref *topic)
+{
+	static const struct kickmsg_topic_stats none;
+	const struct kickmsg_topic_stats *now = &view->now->topic;
+	const struct kickmsg_topic_stats *old = view->before ? &view->before->topic : &none;
+	struct json_object *object = view->ctl->json ? json_new_named(topic) : NULL;
+	char name[KICKMSG_WHOLE_NAME_SIZE];
+
+	ctl_table_row(table, object);
+	ctl_put_text(table, NAME, ctl_write_name(topic, name));
+	ctl_put_count(table, ID, now->topic_id);
+	ctl_put_count(table, REALTIME, now->realtime_ns);
+	put_number(view, table, SENT, now->sent, old->sent);
+	put_number(view, table, RECEIVED, now->received, old->received);
+	put_number(view, table, LOST, now->lost, old->lost);
+	if (now->lost > old->lost)
+		ctl_mark_bad(table);
+	put_number(view, table, FAILED, now->failed, old->failed);
+	if (now->failed > old->failed)
+		ctl_mark_bad(table);
+	if (view->seconds > 0)
+		ctl_put_real(table, SECONDS, view->seconds);
+	ctl_put_count(table, FREE, now->free_slots);
+	ctl_put_count(table, POOL, now->pool_size);
+	ctl_put_count(table, LIVE, now->live_rings);
+	ctl_put_count(table, RINGS, now->ring_count);
+	if (object)
+		print_rings(view, json_add_array(object, "rings"));
+}
+
+/* One topic's numbers, at the end of *ret. */
+static int collect_one(struct ctl *ctl, const struct kickmsg_topic_info *info, struct samples *ret)
+{
+	const struct kickmsg_topic_ref topic = ctl_ref(info);
+	struct sample *sample = &ret->all[ret->count];
+	int r;
+
+	/* it can't be asked by name */
+	if (info->unlinked || info->quarantined)
+		return CTL_DONE;
+	*sample = (struct sample){ .info = *info };
+	r = fetch_numbers(ctl, &topic, &sample->numbers);
+	if (r == 0) {
+		ret->count++;
+		return CTL_DONE;
 	}
-	print_counters(view, object, ring_counters, COUNT_OF(ring_counters), now, before);
-	if (object) {
-		json_add_int(object, "waiting", now->waiting);
-		json_add_bool(object, "sleeping", now->sleeping != 0);
-	} else {
-		printf(" waiting=%" PRIu64 "%s\n", now->waiting, now->sleeping ? " sleeping" : "");
-	}
+	free(sample->numbers.rings);
+	return r == -ENOENT || r == -ESTALE ? CTL_DONE : ctl_failed(ctl, &topic, info, r);
 }
 
-static void print_view(const struct view *view)
+/* The numbers of all topics that are meant. *ret is the caller's to free, also after a failure. */
+static int collect(struct ctl *ctl, struct samples *ret)
 {
-	const struct kickmsg_topic_stats *now = view->now;
-	struct json_object *object = NULL, *list = NULL;
+	_cleanup_free_ struct kickmsg_topic_info *infos = NULL;
+	size_t count = 1;
+	int status = CTL_DONE, r;
 
-	if (view->ctl->json) {
-		object = json_new_entry(view->ctl, view->topic);
-		json_add_int(object, "id", now->topic_id);
-		json_add_int(object, "realtime_ns", now->realtime_ns);
-	} else {
-		print_name(view->topic);
-		putchar(':');
-	}
-	print_counters(view, object, topic_counters, COUNT_OF(topic_counters), now, view->before);
-	if (object) {
-		if (view->seconds > 0)
-			json_object_object_add(
-				object, "seconds", json_object_new_double(view->seconds));
-		json_add_int(object, "free_slots", now->free_slots);
-		json_add_int(object, "pool_size", now->pool_size);
-		json_add_int(object, "live_rings", now->live_rings);
-		json_add_int(object, "ring_count", now->ring_count);
-		list = json_add_array(object, "rings");
-	} else {
-		printf(" free_slots=%" PRIu64 "/%" PRIu64 " live_rings=%" PRIu32 "/%" PRIu32 "\n",
-			now->free_slots, now->pool_size, now->live_rings, now->ring_count);
-	}
-	for (uint32_t i = 0; i < now->ring_count && i < KICKMSG_MAX_RINGS; i++)
-		if (now->rings[i].live)
-			print_ring(view, list, i);
-}
-
-int ctl_stats(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
-	const struct kickmsg_topic_info *info)
-{
-	struct kickmsg_topic_stats stats;
-	const struct view view = { .ctl = ctl, .topic = topic, .now = &stats };
-	int r = kickmsg_topic_stats(ctl->client, topic, &stats);
-
-	if (r < 0)
-		return ctl_failed(ctl, topic, info, r);
-	print_view(&view);
-	return CTL_HEALTHY;
-}
-
-/* The numbers of this topic, or of all that can be asked by name. *ret is the caller's to free.
- * Returns an exit status. */
-static int collect(struct ctl *ctl, const struct kickmsg_topic_ref *topic, struct sample **ret,
-	size_t *ret_count)
-{
-	_cleanup_(km_freep) struct kickmsg_topic_info *infos = NULL;
-	size_t count = 1, used = 0;
-	int r = 0;
-
-	if (topic) {
+	if (ctl->word_count == 1 && !ctl->words[0].pattern) {
 		infos = calloc(1, sizeof *infos);
-		r = infos ? kickmsg_topic_info(ctl->client, topic, infos) : -ENOMEM;
+		r = infos ? kickmsg_topic_get_info(ctl->client, ctl_topic(ctl), infos) : -ENOMEM;
+		if (r < 0)
+			return ctl_failed(ctl, ctl_topic(ctl), NULL, r);
 	} else {
-		r = ctl_fetch_topics(ctl, &infos, &count);
+		status = ctl_select_topics(ctl, &infos, &count);
 	}
-	_cleanup_(km_freep) struct sample *samples = r < 0 ? NULL
-							   : calloc(count + 1, sizeof *samples);
-	if (r == 0 && !samples)
-		r = -ENOMEM;
-	if (r < 0)
-		return ctl_failed(ctl, topic, NULL, r);
+	ret->all = calloc(count + 1, sizeof *ret->all);
+	if (!ret->all)
+		return ctl_failed(ctl, NULL, NULL, -ENOMEM);
 	for (size_t i = 0; i < count; i++) {
-		struct kickmsg_topic_ref named = ctl_ref(&infos[i]);
-
-		if (!topic && (infos[i].unlinked || infos[i].quarantined))
-			continue;
-		r = kickmsg_topic_stats(ctl->client, &named, &samples[used].stats);
-		if (r < 0 && (topic || (r != -ENOENT && r != -ESTALE)))
-			return ctl_failed(ctl, &named, NULL, r);
-		if (r == 0)
-			samples[used++].info = infos[i];
+		r = collect_one(ctl, &infos[i], ret);
+		if (r != CTL_DONE)
+			return r;
 	}
-	*ret = km_steal_ptr(samples);
-	*ret_count = used;
-	return CTL_HEALTHY;
+	return status;
 }
 
-static const struct kickmsg_topic_stats *find_before(
-	const struct sample *samples, size_t count, uint64_t topic_id)
+static const struct numbers *find_before(uint64_t topic_id)
 {
-	size_t low = 0, high = count;
+	size_t low = 0, high = before.count;
 
 	/* a listing is in the order of creation, in which ids grow */
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (samples[middle].stats.topic_id < topic_id)
+		if (before.all[middle].numbers.topic.topic_id < topic_id)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low < count && samples[low].stats.topic_id == topic_id ? &samples[low].stats : NULL;
+	return low < before.count && before.all[low].numbers.topic.topic_id == topic_id
+		       ? &before.all[low].numbers
+		       : NULL;
 }
 
-static void print_round(struct ctl *ctl, const struct sample *now, size_t now_count,
-	const struct sample *before, size_t before_count)
+static void print_all(struct ctl *ctl, const struct samples *now, bool as_rates)
 {
-	for (size_t i = 0; i < now_count; i++) {
-		struct kickmsg_topic_ref topic = ctl_ref(&now[i].info);
-		struct view view = {
-			.ctl = ctl,
-			.topic = &topic,
-			.now = &now[i].stats,
-			.before = find_before(before, before_count, now[i].stats.topic_id),
-		};
+	_cleanup_table_ struct ctl_table *table = ctl_table_new(
+		ctl, as_rates ? &rates : &ctl_stats_columns);
+	struct view view = { .ctl = ctl };
 
+	for (size_t i = 0; i < now->count; i++) {
+		struct kickmsg_topic_ref topic = ctl_ref(&now->all[i].info);
+
+		view.now = &now->all[i].numbers;
+		view.before = as_rates ? find_before(view.now->topic.topic_id) : NULL;
 		/* one that is new has no rates before the next round */
-		if (!view.before || view.now->monotonic_ns <= view.before->monotonic_ns)
+		if (as_rates && (!view.before || view.now->topic.monotonic_ns <=
+							 view.before->topic.monotonic_ns))
 			continue;
-		view.seconds = (double)(view.now->monotonic_ns - view.before->monotonic_ns) / 1e9;
-		print_view(&view);
+		if (as_rates)
+			view.seconds = (double)(view.now->topic.monotonic_ns -
+						view.before->topic.monotonic_ns) /
+				       1e9;
+		put_topic(&view, table, &topic);
 	}
-	if (!ctl->json) {
+	bool one = view.now && ctl_table_rows(table) == 1 && wants_rings(ctl) && !ctl->json;
+	ctl_table_print(table, ctl->out, "There is no topic.");
+	if (one && view.now->ring_count) {
 		putchar('\n');
-		fflush(stdout);
+		print_rings(&view, NULL);
 	}
-	print_end(ctl, CTL_HEALTHY);
 }
 
-static void pause_until(struct timespec *when, double more_s)
+int ctl_stats(struct ctl *ctl)
 {
-	when->tv_sec += (time_t)more_s;
-	when->tv_nsec += (long)((more_s - (double)(time_t)more_s) * 1e9);
-	if (when->tv_nsec >= 1000000000) {
-		when->tv_nsec -= 1000000000;
-		when->tv_sec++;
+	const struct ctl_value *interval = &ctl->values[CTL_OPT_INTERVAL];
+	bool as_rates = ctl_given(ctl, CTL_OPT_WATCH);
+	struct samples now = { 0 };
+	int status = CTL_DONE;
+
+	if (as_rates && !before.all) {
+		status = collect(ctl, &before);
+		if (status == CTL_NO_BROKER || (status != CTL_DONE && before.count == 0))
+			return status;
+		ctl_sleep_until(
+			ctl_now_ns() + (int64_t)((interval->given ? interval->seconds : 1) * 1e9));
 	}
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, when, NULL) == EINTR)
-		;
-}
-
-int ctl_watch(struct ctl *ctl, const struct kickmsg_topic_ref *topic)
-{
-	_cleanup_(km_freep) struct sample *before = NULL;
-	size_t before_count = 0;
-	struct timespec when;
-	int status = collect(ctl, topic, &before, &before_count);
-
-	clock_gettime(CLOCK_MONOTONIC, &when);
-	for (unsigned long round = 0; status == CTL_HEALTHY; round++) {
-		struct sample *now = NULL;
-		size_t now_count = 0;
-
-		if (ctl->rounds && round == ctl->rounds)
-			break;
-		pause_until(&when, ctl->interval_s);
-		if (!ctl->root)
-			print_begin(ctl);
-		status = collect(ctl, topic, &now, &now_count);
-		if (status != CTL_HEALTHY)
-			break;
-		print_round(ctl, now, now_count, before, before_count);
-		free(before);
+	status = collect(ctl, &now);
+	if (status == CTL_DONE || now.count)
+		print_all(ctl, &now, as_rates);
+	free_samples(&before);
+	if (as_rates)
 		before = now;
-		before_count = now_count;
-	}
+	else
+		free_samples(&now);
 	return status;
 }

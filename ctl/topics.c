@@ -1,49 +1,76 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which topics are meant: see ctl.h. */
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "ctl.h"
+#include "ctl/ctl.h"
 
 enum { PAGE = 256 };
+
+enum ctl_status ctl_status_of(int error)
+{
+	switch (error) {
+	case -EPERM:
+	case -EACCES:
+		return CTL_NOT_ALLOWED;
+	case -ENOTCONN:
+	case -ECONNREFUSED:
+	case -ETIMEDOUT:
+		return CTL_NO_BROKER;
+	default:
+		return CTL_FOUND;
+	}
+}
 
 int ctl_failed(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
 	const struct kickmsg_topic_info *info, int r)
 {
-	if (r == -ENOENT && info)
-		return CTL_HEALTHY;
-	const char *why = kickmsg_client_last_error(ctl->client);
-	char text[512];
+	char text[CTL_TEXT_SIZE], near[CTL_TEXT_SIZE] = "", path[128] = "?";
 
-	/* what `list` shows is PREFIX/NAME, and a name may have a '/' too */
-	if (r == -ENOENT && topic && strchr(topic->name, '/')) {
-		snprintf(text, sizeof text, "%s (PREFIX/NAME is --prefix PREFIX NAME)", why);
-		why = text;
+	if (r == -ENOENT && info)
+		return CTL_DONE;
+	snprintf(text, sizeof text, "%s", kickmsg_client_last_error(ctl->client));
+	if (r == -ENOTCONN || r == -ETIMEDOUT) {
+		kickmsg_socket_path(ctl->values[CTL_OPT_SOCKET].text, path, sizeof path);
+		snprintf(text, sizeof text, "the broker at %s %s", path,
+			r == -ENOTCONN ? "is gone" : "doesn't answer");
 	}
-	print_error(ctl, topic, r, why);
-	return CTL_DAMAGED;
+	if (r == -ENOENT && topic) {
+		ctl_near_topics(ctl->client, topic, near, sizeof near);
+		/* who takes the part before a '/' for the prefix */
+		if (!*near && strchr(topic->name, '/'))
+			strcpy(near, " (another prefix is written PREFIX:NAME)");
+		size_t used = strlen(text);
+		snprintf(text + used, sizeof text - used, "%s", near);
+	}
+	print_error(ctl, topic, r, text);
+	return ctl_status_of(r);
 }
 
-int ctl_fetch_topics(struct ctl *ctl, struct kickmsg_topic_info **ret, size_t *ret_count)
+int ctl_fetch_topics(
+	struct kickmsg_client *client, struct kickmsg_topic_info **ret, size_t *ret_count)
 {
-	_cleanup_(km_freep) struct kickmsg_topic_info *topics = NULL;
+	_cleanup_free_ struct kickmsg_topic_info *topics = NULL;
+	size_t count = 0, room = 0;
 	uint64_t cursor = 0;
-	size_t count = 0;
 	ssize_t n;
 
 	do {
-		struct kickmsg_topic_info *more = reallocarray(topics, count + PAGE, sizeof *more);
-		if (!more)
-			return -ENOMEM;
-		topics = more;
-		n = kickmsg_topic_list(ctl->client, &cursor, topics + count, PAGE);
+		if (room < count + PAGE) {
+			room = 2 * count + PAGE;
+			struct kickmsg_topic_info *more = reallocarray(topics, room, sizeof *more);
+			if (!more)
+				return -ENOMEM;
+			topics = more;
+		}
+		n = kickmsg_topic_list(client, &cursor, topics + count, PAGE);
 		if (n < 0)
 			return (int)n;
 		count += (size_t)n;
 	} while (n > 0);
-	*ret = km_steal_ptr(topics);
+	*ret = ctl_steal(topics);
 	*ret_count = count;
 	return 0;
 }
@@ -52,10 +79,74 @@ struct kickmsg_topic_ref ctl_ref(const struct kickmsg_topic_info *info)
 {
 	return (struct kickmsg_topic_ref){
 		.name = info->name,
-		.owner = info->kind == KICKMSG_MAILBOX ? info->owner : NULL,
+		.owner = *info->owner ? info->owner : NULL,
 		.prefix = info->prefix,
 		.kind = info->kind,
 	};
+}
+
+static bool is_meant(
+	const struct ctl *ctl, const struct ctl_word *word, const struct kickmsg_topic_info *info)
+{
+	const struct kickmsg_topic_ref topic = ctl_ref(info), *named = &word->topic;
+	char name[KICKMSG_WHOLE_NAME_SIZE];
+
+	if (!word->pattern)
+		return topic.kind == named->kind && strcmp(topic.name, named->name) == 0 &&
+		       strcmp(topic.prefix, named->prefix) == 0 &&
+		       (!topic.owner || strcmp(topic.owner, named->owner) == 0);
+	if (word->is_whole)
+		return fnmatch(word->pattern, ctl_write_name(&topic, name), 0) == 0;
+	return (!ctl->only_prefix || strcmp(topic.prefix, ctl->only_prefix) == 0) &&
+	       fnmatch(word->pattern, ctl_write_part(topic.name, name), 0) == 0;
+}
+
+/* Marks what a word means in `meant`. */
+static int mark_meant(struct ctl *ctl, const struct ctl_word *word,
+	const struct kickmsg_topic_info *topics, size_t count, bool *meant)
+{
+	bool found = false;
+	char text[CTL_TEXT_SIZE], near[CTL_TEXT_SIZE];
+
+	for (size_t i = 0; i < count; i++)
+		if (is_meant(ctl, word, &topics[i]))
+			meant[i] = found = true;
+	if (found)
+		return CTL_DONE;
+	if (word->pattern)
+		snprintf(text, sizeof text, "no topic matches '%s'", word->pattern);
+	else
+		snprintf(text, sizeof text, "there is no such topic%s",
+			ctl_near_topics(ctl->client, &word->topic, near, sizeof near));
+	print_error(ctl, word->pattern ? NULL : &word->topic, -ENOENT, text);
+	return CTL_FOUND;
+}
+
+int ctl_select_topics(struct ctl *ctl, struct kickmsg_topic_info **ret, size_t *ret_count)
+{
+	_cleanup_free_ struct kickmsg_topic_info *topics = NULL;
+	_cleanup_free_ bool *meant = NULL;
+	size_t count = 0, kept = 0;
+	int status = CTL_DONE;
+	int r = ctl_fetch_topics(ctl->client, &topics, &count);
+
+	if (r == 0) {
+		meant = calloc(count + 1, sizeof *meant);
+		r = meant ? 0 : -ENOMEM;
+	}
+	if (r < 0)
+		return ctl_failed(ctl, NULL, NULL, r);
+	for (size_t i = 0; i < count && ctl->word_count == 0; i++)
+		meant[i] = !ctl->only_prefix || strcmp(topics[i].prefix, ctl->only_prefix) == 0;
+	for (size_t i = 0; i < ctl->word_count; i++)
+		if (mark_meant(ctl, &ctl->words[i], topics, count, meant) != CTL_DONE)
+			status = CTL_FOUND;
+	for (size_t i = 0; i < count; i++)
+		if (meant[i])
+			topics[kept++] = topics[i];
+	*ret = ctl_steal(topics);
+	*ret_count = kept;
+	return status;
 }
 
 /* Is there a topic of the same name that may be joined? The broker then means that one. */
@@ -63,8 +154,10 @@ static bool has_fresh_namesake(const struct kickmsg_topic_info *topics, size_t c
 	const struct kickmsg_topic_info *info)
 {
 	for (size_t i = 0; i < count; i++)
-		if (!topics[i].quarantined && !topics[i].unlinked &&
-			strcmp(topics[i].region, info->region) == 0 && topics[i].kind == info->kind)
+		if (!topics[i].quarantined && !topics[i].unlinked && topics[i].kind == info->kind &&
+			strcmp(topics[i].name, info->name) == 0 &&
+			strcmp(topics[i].prefix, info->prefix) == 0 &&
+			strcmp(topics[i].owner, info->owner) == 0)
 			return true;
 	return false;
 }
@@ -77,27 +170,29 @@ static int one_of_all(struct ctl *ctl, const struct kickmsg_topic_info *topics, 
 	if (info->quarantined && has_fresh_namesake(topics, count, info)) {
 		print_error(ctl, &topic, -ESTALE,
 			"an older topic of this name is quarantined and still has participants");
-		return CTL_DAMAGED;
+		return CTL_FOUND;
 	}
 	/* it has no name to ask by; `list` shows it, and it ends with its last participant */
-	if (info->unlinked && one != ctl_info)
-		return CTL_HEALTHY;
+	if (info->unlinked)
+		return CTL_DONE;
 	return one(ctl, &topic, info);
 }
 
-int ctl_for_each(struct ctl *ctl, const struct kickmsg_topic_ref *topic, ctl_one_fn *one)
+int ctl_for_each(struct ctl *ctl, ctl_one_fn *one)
 {
-	_cleanup_(km_freep) struct kickmsg_topic_info *topics = NULL;
+	_cleanup_free_ struct kickmsg_topic_info *topics = NULL;
 	size_t count = 0;
-	int status = CTL_HEALTHY;
 
-	if (topic)
-		return one(ctl, topic, NULL);
-	int r = ctl_fetch_topics(ctl, &topics, &count);
-	if (r < 0)
-		return ctl_failed(ctl, NULL, NULL, r);
-	for (size_t i = 0; i < count; i++)
-		if (one_of_all(ctl, topics, count, &topics[i], one) != CTL_HEALTHY)
-			status = CTL_DAMAGED;
+	if (ctl->word_count == 1 && !ctl->words[0].pattern)
+		return one(ctl, ctl_topic(ctl), NULL);
+	int status = ctl_select_topics(ctl, &topics, &count);
+	for (size_t i = 0; i < count; i++) {
+		int r = one_of_all(ctl, topics, count, &topics[i], one);
+
+		if (r != CTL_DONE && (status == CTL_DONE || r > status))
+			status = r;
+		if (r == CTL_NO_BROKER)
+			break;
+	}
 	return status;
 }

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "output.h"
+
 struct member {
 	const char *name;
 	uint32_t skip_own;
@@ -62,6 +64,7 @@ int main(void)
 	};
 	int r = 0;
 
+	output_begin();
 	for (int i = 0; r == 0 && i < 3; i++)
 		r = join(&members[i]);
 	for (int i = 0; r >= 0 && i < 3; i++) {
@@ -77,5 +80,5 @@ int main(void)
 	if (r < 0)
 		fprintf(stderr, "hello_broadcast: %s (broker at %s)\n", kickmsg_strerror(r),
 			socket ? socket : "its default socket");
-	return r < 0;
+	return output_end("hello_broadcast", r < 0);
 }

@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "output.h"
+
 static const struct kickmsg_topic_ref topic = { .name = "diagnosed" };
 
 /* The child: a client of its own (mappings are not inherited), three loans, and then nothing. */
@@ -46,7 +48,7 @@ static int look(struct kickmsg_client *client, struct kickmsg_topic_diagnosis *r
 		printf("  %s: pid %d, %u publishers, %u subscribers, %s\n", who[i].client_name,
 			who[i].pid, who[i].publishers, who[i].subscribers,
 			who[i].alive ? "alive" : "dead");
-	int r = kickmsg_topic_stats(client, &topic, &stats);
+	int r = kickmsg_topic_get_stats(client, &topic, &stats);
 	if (r == 0)
 		r = kickmsg_topic_diagnose(client, &topic, ret);
 	if (r == 0)
@@ -120,6 +122,8 @@ int main(void)
 	struct kickmsg_client *client = NULL;
 	struct kickmsg_publisher *pub;
 	pid_t child = -1;
+
+	output_begin();
 	int r = kickmsg_client_new(NULL, &client);
 
 	if (r == 0)
@@ -132,5 +136,5 @@ int main(void)
 		fprintf(stderr, "hello_diagnose: %s (broker at %s)\n", kickmsg_strerror(r),
 			socket ? socket : "its default socket");
 	kickmsg_client_free(client);
-	return r < 0;
+	return output_end("hello_diagnose", r < 0);
 }

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the copying calls spare you: several loans at once, published shorter than they were lent
- * and in any order, and several samples borrowed at once, given back in any order. Both sides are
- * in this one process; between two nothing is different.
+ * The calls below the copying ones. Several loans are out at once, and are published shorter than
+ * they were lent and in any order. Several samples are borrowed at once and given back in any
+ * order. Both sides are in this one process; between two processes nothing is different.
  */
 #include <errno.h>
 #include <kickmsg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "output.h"
 
 static int expect(int holds, const char *what)
 {
@@ -34,9 +36,9 @@ static int publish(struct kickmsg_publisher *pub)
 	strcpy(lent[2], "third");
 	strcpy(lent[0], "first");
 	r = kickmsg_publish(pub, lent[2], strlen(lent[2]));
-	if (r == 0)
+	if (r >= 0)
 		r = kickmsg_publish(pub, lent[0], strlen(lent[0]));
-	if (r == 0)
+	if (r >= 0)
 		r = kickmsg_discard(pub, lent[1]);
 	return r;
 }
@@ -82,6 +84,8 @@ int main(void)
 	struct kickmsg_client *client;
 	struct kickmsg_publisher *pub;
 	struct kickmsg_subscriber *sub;
+
+	output_begin();
 	int r = kickmsg_client_new(NULL, &client);
 
 	if (r == 0) {
@@ -99,5 +103,5 @@ int main(void)
 	if (r < 0)
 		fprintf(stderr, "hello_lowlevel: %s (broker at %s)\n", kickmsg_strerror(r),
 			socket ? socket : "its default socket");
-	return r < 0;
+	return output_end("hello_lowlevel", r < 0);
 }

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "output.h"
+
 #define SECOND INT64_C(1000000000)
 
 struct request {
@@ -99,6 +101,7 @@ int main(void)
 	struct kickmsg_client *calculator = NULL, *asker = NULL;
 	int r = new_client("calculator", &calculator);
 
+	output_begin();
 	if (r == 0)
 		r = new_client("asker", &asker);
 	if (r == 0)
@@ -108,5 +111,5 @@ int main(void)
 	if (r < 0)
 		fprintf(stderr, "hello_mailbox: %s (broker at %s)\n", kickmsg_strerror(r),
 			socket ? socket : "its default socket");
-	return r < 0;
+	return output_end("hello_mailbox", r < 0);
 }

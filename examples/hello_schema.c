@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "output.h"
+
 struct position { /* what this example's messages are */
 	double x, y;
 	uint64_t time_ns;
@@ -77,6 +79,8 @@ int main(void)
 {
 	const char *socket = getenv("KICKMSG_SOCKET");
 	struct kickmsg_client *client;
+
+	output_begin();
 	int r = kickmsg_client_new(NULL, &client);
 
 	if (r == 0) {
@@ -88,5 +92,5 @@ int main(void)
 	if (r < 0)
 		fprintf(stderr, "hello_schema: %s (broker at %s)\n", kickmsg_strerror(r),
 			socket ? socket : "its default socket");
-	return r < 0;
+	return output_end("hello_schema", r < 0);
 }

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "output.h"
+
 static const struct kickmsg_topic_ref topic = { .name = "temperature" };
 
 static int expect(int holds, const char *what)
@@ -75,6 +77,8 @@ int main(void)
 	struct kickmsg_publisher *pub;
 	char text[16];
 	ssize_t n = 0;
+
+	output_begin();
 	int r = kickmsg_client_new(NULL, &client);
 
 	if (r == 0) {
@@ -97,5 +101,5 @@ int main(void)
 	if (r < 0)
 		fprintf(stderr, "hello_schema_late_publisher: %s (broker at %s)\n",
 			kickmsg_strerror(r), socket ? socket : "its default socket");
-	return r < 0;
+	return output_end("hello_schema_late_publisher", r < 0);
 }

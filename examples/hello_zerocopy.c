@@ -3,9 +3,12 @@
  * Both sides without a copy: the publisher lets the kernel read its standard input into the lent
  * slot, the subscriber writes to its standard output from there. `hello_zerocopy pub < FILE`, and
  * before that, in another shell, `hello_zerocopy sub COUNT > COPY` for COUNT frames of up to 1 MiB.
+ * SIGTERM ends `sub` in its sleep, and it says what it lost.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <kickmsg.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,12 +25,13 @@ static int publish_side(struct kickmsg_client *client)
 
 	kickmsg_topic_config_init(&config);
 	config.max_payload_size = FRAME_SIZE;
-	config.pool_size = 64;
 	config.ring_capacity = 16;
+	config.max_publishers = 2;
+	config.max_subscribers = 4; /* all of which takes 45 slots */
 	int r = kickmsg_advertise(client, "frames", &config, &pub);
 	if (r < 0)
 		return r;
-	while (r == 0 && len > 0) {
+	while (r >= 0 && len > 0) {
 		r = kickmsg_loan(pub, FRAME_SIZE, &frame);
 		if (r < 0)
 			break;
@@ -41,14 +45,23 @@ static int publish_side(struct kickmsg_client *client)
 	return r;
 }
 
+static struct kickmsg_subscriber *sub;
+
+static void stop(int signal)
+{
+	(void)signal;
+	kickmsg_subscriber_interrupt(sub);
+}
+
 static int subscribe_side(struct kickmsg_client *client, long count)
 {
+	struct sigaction ends = { .sa_handler = stop };
 	struct kickmsg_sample sample;
-	struct kickmsg_subscriber *sub;
 
 	int r = kickmsg_subscribe(client, "frames", NULL, &sub);
 	if (r < 0)
 		return r;
+	sigaction(SIGTERM, &ends, NULL);
 	fprintf(stderr, "subscribed\n");
 	while (r == 0 && count-- != 0) {
 		r = kickmsg_receive(sub, -1, &sample);
@@ -58,8 +71,10 @@ static int subscribe_side(struct kickmsg_client *client, long count)
 			r = -EIO;
 		kickmsg_sample_release(&sample);
 	}
+	fprintf(stderr, "lost: %" PRIu64 "\n", kickmsg_subscriber_lost(sub));
+	signal(SIGTERM, SIG_DFL);
 	kickmsg_subscriber_free(sub);
-	return r;
+	return r == -EINTR ? 0 : r;
 }
 
 int main(int argc, char **argv)

@@ -3,7 +3,8 @@
 """Adds up what `meson test` wrote in several build directories (testlog.json, one test a line).
 
 Before that it shows what the crash tests have counted (kills, points, messages, times): the lines of their
-output that aren't about one walk alone. The last line is "N passed, N failed" and, if there were any,
+output that aren't about one walk alone. A case that was left out within a test says so itself ("skip: ..."), and
+an argument skipped=TEXT names what wasn't run at all. The last line is "N passed, N failed" and, if there were any,
 ", N skipped". Exits 1 when something failed; a log that is missing or empty is a failure too."""
 
 import json
@@ -33,8 +34,11 @@ def counts(test):
 
 
 def main():
-    passed, skipped, failed = 0, [], []
+    passed, skipped, failed, left_out = 0, [], [], []
     for path in sys.argv[1:]:
+        if path.startswith("skipped="):
+            skipped.append(path.removeprefix("skipped="))
+            continue
         tests = read(path)
         if not tests:
             failed.append(f"{path}: no results")
@@ -42,14 +46,19 @@ def main():
             build = os.path.basename(os.path.dirname(os.path.dirname(path)))
             for line in counts(test):
                 print(f"{build}: {test['name']}: {line}")
+            left_out += [f"{build}: {line}" for line in test.get("stdout", "").splitlines()
+                         if line.startswith("skip: ")]
             name = f"{build}: {test['name']} ({test['result'].lower()}, {test['duration']:.1f} s)"
             if test["result"] in PASSED:
                 passed += 1
             elif test["result"] in SKIPPED:
-                skipped.append(name)
+                why = re.search(r"^skipped: (.*)", test.get("stdout", ""), re.MULTILINE)
+                skipped.append(name + (f": {why[1]}" if why else ""))
             else:
                 failed.append(name)
     print()
+    for line in left_out:
+        print(line)
     for name in skipped:
         print(f"skipped  {name}")
     for name in failed:

@@ -2,11 +2,12 @@
 /*
  * `./kickstart demo`: starts everything, kills two on the way, and says what came of it. Exits 0
  * only if every byte was verified and every message accounted for. See demo.h for who talks to
- * whom.
+ * whom. It is one file because it tells one story, from the start of the broker to the last count.
  */
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../output.h"
 #include "demo.h"
 
 #define READY_SECONDS 15
@@ -50,21 +52,36 @@ static int complain(const char *what, int err)
 	return -1;
 }
 
+/* Says how a process ended that should still be there. */
+static int complain_of_end(const char *who, pid_t *pid, int status)
+{
+	char text[96];
+
+	fprintf(stderr, "demo: %s (pid %d) %s\n", who, (int)*pid,
+		demo_end_text(status, text, sizeof(text)));
+	*pid = 0;
+	return -1;
+}
+
 /* Waits until a child says that it is as far as `wanted`. */
-static int wait_state(
-	const char *who, const _Atomic uint32_t *state, uint32_t wanted, const char *error)
+static int wait_state(const char *who, pid_t *pid, const _Atomic uint32_t *state, uint32_t wanted,
+	const char *error)
 {
 	int64_t deadline = demo_now_ns() + READY_SECONDS * INT64_C(1000000000);
 
 	for (;;) {
+		int status;
+		bool ended = *pid > 0 && waitpid(*pid, &status, WNOHANG) == *pid;
 		uint32_t now = atomic_load(state);
 
-		if (now == DEMO_FAILED) {
+		if (now == DEMO_FAILED)
 			fprintf(stderr, "demo: %s: %s\n", who, error);
-			return -1;
-		}
+		else if (ended)
+			return complain_of_end(who, pid, status);
+		if (ended)
+			*pid = 0;
 		if (now >= wanted)
-			return 0;
+			return now == DEMO_FAILED ? -1 : 0;
 		if (interrupted || demo_now_ns() > deadline)
 			return complain(who, interrupted ? -EINTR : -ETIMEDOUT);
 		demo_nap_ns(1000000);
@@ -78,7 +95,8 @@ static int start_source(struct demo *demo, struct children *children, enum demo_
 	children->source[id] = demo_spawn(demo, publish_body, id);
 	if (children->source[id] < 0)
 		return complain("fork", (int)children->source[id]);
-	return wait_state(demo_source_name(id), &source->state, DEMO_READY, source->error);
+	return wait_state(demo_source_name(id), &children->source[id], &source->state, DEMO_READY,
+		source->error);
 }
 
 static int start_row(struct demo *demo, struct children *children, enum demo_row_id first)
@@ -88,10 +106,12 @@ static int start_row(struct demo *demo, struct children *children, enum demo_row
 	children->row[first] = demo_spawn(demo, subscribe_body, first);
 	if (children->row[first] < 0)
 		return complain("fork", (int)children->row[first]);
-	if (wait_state(demo_row_name(first), &row->state, DEMO_READY, row->error))
+	const char *name = demo_row_name(first);
+	pid_t *pid = &children->row[first];
+	if (wait_state(name, pid, &row->state, DEMO_READY, row->error))
 		return -1;
 	return first < DEMO_ROW_VICTIM
-		       ? wait_state(demo_row_name(first), &row[1].state, DEMO_READY, row[1].error)
+		       ? wait_state(name, pid, &row[1].state, DEMO_READY, row[1].error)
 		       : 0;
 }
 
@@ -103,7 +123,7 @@ static int show_health(struct demo *demo)
 
 	while ((r = demo_ctl(demo, "diagnose", false)) == 1 && demo_now_ns() < deadline)
 		demo_nap_ns(1000000);
-	demo_show_log(demo);
+	demo_show_log(demo, false);
 	int shown = demo_ctl(demo, "diagnose", true);
 	if (r == 0)
 		r = shown;
@@ -145,6 +165,38 @@ static int wait_traffic(const struct demo *demo)
 	}
 }
 
+static int complain_of_broker(const struct demo *demo, const char *what)
+{
+	fprintf(stderr, "demo: %s %s\n", what, demo->broker_end);
+	return -1;
+}
+
+static const char *child_name(const struct children *children, const pid_t *pid)
+{
+	ptrdiff_t row = pid - children->row;
+
+	return row >= 0 && row < DEMO_ROWS
+		       ? demo_row_name((enum demo_row_id)row)
+		       : demo_source_name((enum demo_source_id)(pid - children->source));
+}
+
+/* While messages flow nobody may end by itself. */
+static int look_at_children(struct children *children)
+{
+	pid_t *lists[] = { children->source, children->row };
+	const int counts[] = { DEMO_SOURCES, DEMO_ROWS };
+	int status;
+
+	for (int list = 0; list < 2; list++)
+		for (int i = 0; i < counts[list]; i++) {
+			pid_t *pid = &lists[list][i];
+
+			if (*pid > 0 && waitpid(*pid, &status, WNOHANG) == *pid)
+				return complain_of_end(child_name(children, pid), pid, status);
+		}
+	return 0;
+}
+
 static int run(struct demo *demo, struct children *children)
 {
 	int64_t begin = demo_now_ns(), second = INT64_C(1000000000);
@@ -158,7 +210,9 @@ static int run(struct demo *demo, struct children *children)
 		if (left > 0)
 			demo_nap_ns(left);
 		demo_progress(demo, (double)(demo_now_ns() - begin) / 1e9);
-		if (wait_traffic(demo))
+		if (demo_broker_is_gone(demo))
+			return complain_of_broker(demo, "the broker");
+		if (look_at_children(children) || wait_traffic(demo))
 			return -1;
 		if (!publisher_killed && next * 3 >= length) {
 			publisher_killed = true;
@@ -178,8 +232,8 @@ static int run(struct demo *demo, struct children *children)
 	return interrupted ? complain("interrupted", -EINTR) : wait_traffic(demo);
 }
 
-/* Waits for children that are about to end. Returns how many didn't, or not well. */
-static int reap(pid_t *pids, int count)
+/* Waits for children that are about to end. Returns how many didn't, or not well, and says who. */
+static int reap(struct children *children, pid_t *pids, int count)
 {
 	int bad = 0;
 
@@ -188,11 +242,17 @@ static int reap(pid_t *pids, int count)
 
 		if (pids[i] <= 0)
 			continue;
+		const char *who = child_name(children, &pids[i]);
 		if (demo_wait_exit(pids[i], DRAIN_SECONDS, &status)) {
+			fprintf(stderr, "demo: %s hadn't ended after %d s, and was killed\n", who,
+				DRAIN_SECONDS);
 			kill(pids[i], SIGKILL);
 			waitpid(pids[i], &status, 0);
 		}
-		bad += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+			complain_of_end(who, &pids[i], status);
+			bad++;
+		}
 		pids[i] = 0;
 	}
 	return bad;
@@ -214,8 +274,8 @@ static int start_all(struct demo *demo, struct children *children)
 	int r = demo_broker_start(demo);
 
 	if (r < 0) {
-		demo_show_log(demo);
-		return complain("the broker doesn't come up", r);
+		return *demo->broker_end ? complain_of_broker(demo, "the broker didn't come up: it")
+					 : complain("the broker doesn't come up", r);
 	}
 	printf("broker: pid %d, socket %s\nfile:   %s, in frames of 1 MiB\n", (int)demo->broker,
 		demo->socket, demo->file);
@@ -241,15 +301,15 @@ static int finish(struct demo *demo, struct children *children)
 		struct demo_source *source = &demo->shared->source[s];
 
 		if (s != DEMO_SOURCE_VICTIM)
-			bad += wait_state(demo_source_name(s), &source->state, DEMO_FINISHED,
-				       source->error) != 0;
+			bad += wait_state(demo_source_name(s), &children->source[s], &source->state,
+				       DEMO_FINISHED, source->error) != 0;
 	}
 	atomic_store(&demo->shared->finished, 1);
-	bad += reap(children->row, DEMO_ROWS);
+	bad += reap(children, children->row, DEMO_ROWS);
 	printf("\nAt the end, all messages taken, the broker:\n");
 	bad += show_health(demo) != 0;
 	atomic_store(&demo->shared->leave, 1);
-	return bad + reap(children->source, DEMO_SOURCES);
+	return bad + reap(children, children->source, DEMO_SOURCES);
 }
 
 static int demo_main(struct demo *demo)
@@ -267,13 +327,21 @@ static int demo_main(struct demo *demo)
 	kill_all(children.row, DEMO_ROWS);
 	int r = demo_broker_stop(demo);
 	if (r < 0) {
-		complain("the broker doesn't end cleanly", r);
+		if (*demo->broker_end)
+			complain_of_broker(demo, "the broker");
+		else
+			complain("the broker doesn't end cleanly", r);
 		bad++;
 	}
 	if (access(demo->socket, F_OK) == 0) {
 		complain("the broker left its socket behind", 0);
 		unlink(demo->socket);
 		bad++;
+	}
+	if (bad) {
+		printf("\nThe broker's whole log:\n");
+		demo->log_shown = 0;
+		demo_show_log(demo, true);
 	}
 	printf("\n%s\n", bad ? "FAILED: see above."
 			     : "All verified: every byte, every order, every loss counted.");
@@ -314,7 +382,7 @@ static int parse(struct demo *demo, int argc, char **argv)
 	return -1;
 }
 
-int main(int argc, char **argv)
+static int demo_all(int argc, char **argv)
 {
 	struct demo demo = { .seconds = 15, .directory = "/tmp/kickmsg-demo.XXXXXX" };
 	struct sigaction action = { .sa_handler = on_signal };
@@ -336,4 +404,10 @@ int main(int argc, char **argv)
 	unlink(demo.log);
 	rmdir(demo.directory);
 	return status;
+}
+
+int main(int argc, char **argv)
+{
+	output_begin();
+	return output_end("demo", demo_all(argc, argv));
 }

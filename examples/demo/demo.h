@@ -8,14 +8,14 @@
  *   file publisher       -----> "file/frames"    ---- the same three, and an extra subscriber that
  * is killed and replaced
  *
- * All are processes of their own; the broker is a private one. What the processes count goes into
- * one page that the parent shares with its children (struct demo_shared, not a kickmsg segment).
+ * All are processes of their own; the broker is a private one. The processes count into one page
+ * that the parent shares with its children (struct demo_shared, not a kickmsg segment).
  *
- * How "sent" is known: each source counts its messages before (begun) and after (done) each
- * publish. The first subscribers join before any message. What is published while the replacement
- * joins is in for it or isn't, and either is right: what was done before isn't, what begins
- * afterwards is. Of a killed source at most one message is begun and not done, for which the same
- * holds.
+ * The demo knows what was sent: each source counts its messages before (begun) and after (done)
+ * each publish. The first subscribers join before any message. The replacement must not get
+ * messages that were done before it joined, and must get those that begin afterwards. For messages
+ * in between either is right. A killed source has at most one message that is begun and not done,
+ * for which either is right too.
  */
 #pragma once
 
@@ -25,8 +25,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "kickmsg.h"
 #include "message.h"
+#include <kickmsg.h>
 
 #define DEMO_TELEMETRY_TOPIC "host/telemetry"
 #define DEMO_FILE_TOPIC      "file/frames"
@@ -63,12 +63,13 @@ struct demo_source {
 	char error[160];
 };
 
-/* What a subscriber had counted after some message: all of one moment. */
+/* A subscriber's counts after some message, all of one moment. */
 struct demo_tally {
 	uint64_t received;
 	uint64_t bytes;
-	uint64_t gaps;                /* positions skipped between its messages */
-	uint64_t first[DEMO_SOURCES]; /* sequence of the first and the last message that it got */
+	uint64_t gaps; /* positions skipped between its messages */
+	/* Sequence of the first and the last message that it got. */
+	uint64_t first[DEMO_SOURCES];
 	uint64_t last[DEMO_SOURCES];
 	int64_t first_ns;
 	int64_t last_ns;
@@ -105,7 +106,8 @@ struct demo {
 	char socket[PATH_MAX];
 	char log[PATH_MAX];
 	pid_t broker;
-	long log_shown; /* bytes of the broker's log that were printed */
+	char broker_end[96]; /* how it ended, if it wasn't as it should */
+	long log_shown;      /* bytes of the broker's log that were printed */
 };
 
 /* publish.c: the body of a publishing process; returns its exit status. */
@@ -120,8 +122,12 @@ int demo_broker_start(struct demo *demo);
 int demo_broker_stop(struct demo *demo);
 pid_t demo_spawn(struct demo *demo, int (*body)(struct demo *demo, int argument), int argument);
 int demo_wait_exit(pid_t pid, int seconds, int *ret_status);
+/* "ended by signal 9 (Killed)". Returns ret. */
+const char *demo_end_text(int status, char *ret, size_t size);
+/* The broker has ended meanwhile, which it must not: broker_end says how. */
+bool demo_broker_is_gone(struct demo *demo);
 int demo_ctl(const struct demo *demo, const char *verb, bool show);
-void demo_show_log(struct demo *demo);
+void demo_show_log(struct demo *demo, bool all);
 void demo_nap_ns(int64_t ns);
 
 /* report.c */

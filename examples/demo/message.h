@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the demo's publishers send: a header, then the data. The header's check covers both, so that
- * a subscriber which recomputes it has looked at every byte.
+ * The messages of the demo: a header, then the data. The header's check covers both, so that a
+ * subscriber which recomputes it has looked at every byte.
  */
 #pragma once
 
@@ -12,11 +12,12 @@
 
 struct demo_header {
 	uint64_t check;
-	int64_t sent_ns;   /* CLOCK_MONOTONIC, just before the message went out */
-	uint64_t sequence; /* of this source, from 1; must equal the library's publisher_sequence */
-	uint64_t offset;   /* in the file */
-	uint32_t source;   /* enum demo_source_id */
-	uint32_t len;      /* bytes of data */
+	int64_t sent_ns; /* CLOCK_MONOTONIC, just before the message went out */
+	/* Of this source, from 1; must equal the library's publisher_sequence. */
+	uint64_t sequence;
+	uint64_t offset; /* in the file */
+	uint32_t source; /* enum demo_source_id */
+	uint32_t len;    /* bytes of data */
 	uint64_t padding[3];
 };
 _Static_assert(sizeof(struct demo_header) == 64, "the data behind it stays aligned");

@@ -45,6 +45,29 @@ int demo_wait_exit(pid_t pid, int seconds, int *ret_status)
 	}
 }
 
+const char *demo_end_text(int status, char *ret, size_t size)
+{
+	if (WIFSIGNALED(status))
+		snprintf(ret, size, "ended by signal %d (%s)", WTERMSIG(status),
+			strsignal(WTERMSIG(status)));
+	else if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+		snprintf(ret, size, "can't be run");
+	else
+		snprintf(ret, size, "ended with status %d", WEXITSTATUS(status));
+	return ret;
+}
+
+bool demo_broker_is_gone(struct demo *demo)
+{
+	int status;
+
+	if (demo->broker <= 0 || waitpid(demo->broker, &status, WNOHANG) != demo->broker)
+		return false;
+	demo->broker = 0;
+	demo_end_text(status, demo->broker_end, sizeof(demo->broker_end));
+	return true;
+}
+
 /* Forks; the child gets `death_signal` when the parent ends, and default signal handling. */
 static pid_t fork_bound(int death_signal)
 {
@@ -54,7 +77,8 @@ static pid_t fork_bound(int death_signal)
 	pid_t pid = fork();
 	if (pid != 0)
 		return pid < 0 ? -errno : pid;
-	signal(SIGINT, SIG_IGN); /* a terminal's ^C goes to everybody: the parent decides */
+	/* A terminal's ^C goes to everybody: the parent decides. */
+	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_DFL);
 	prctl(PR_SET_PDEATHSIG, death_signal);
 	if (getppid() != parent)
@@ -96,7 +120,7 @@ int demo_broker_start(struct demo *demo)
 	int64_t deadline = demo_now_ns() + BROKER_START_SECONDS * INT64_C(1000000000);
 	const char *arguments[] = { "kickmsgd", "--socket", demo->socket, NULL };
 	int log = open(demo->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	int status, r;
+	int r;
 
 	if (log < 0)
 		return -errno;
@@ -114,10 +138,8 @@ int demo_broker_start(struct demo *demo)
 			kickmsg_client_free(client);
 			return 0;
 		}
-		if (waitpid(demo->broker, &status, WNOHANG) == demo->broker) {
-			demo->broker = 0;
+		if (demo_broker_is_gone(demo))
 			return -ECHILD;
-		}
 		demo_nap_ns(POLL_NS);
 	} while (demo_now_ns() < deadline);
 	return r;
@@ -127,6 +149,8 @@ int demo_broker_stop(struct demo *demo)
 {
 	int status = 0;
 
+	if (demo_broker_is_gone(demo) || *demo->broker_end)
+		return -ECHILD;
 	if (demo->broker <= 0)
 		return 0;
 	kill(demo->broker, SIGTERM);
@@ -134,20 +158,25 @@ int demo_broker_stop(struct demo *demo)
 	if (r == -ETIMEDOUT) {
 		kill(demo->broker, SIGKILL);
 		waitpid(demo->broker, &status, 0);
+		snprintf(demo->broker_end, sizeof(demo->broker_end),
+			"hadn't ended %d s after SIGTERM, and was killed", BROKER_STOP_SECONDS);
 	}
 	demo->broker = 0;
-	if (r == 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
+	if (r == 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0)) {
+		demo_end_text(status, demo->broker_end, sizeof(demo->broker_end));
 		r = -ECHILD;
+	}
 	return r;
 }
 
-/* Prints what comes out of the stream, indented, without the coming and going of the demo's own calls. */
-static void show_stream(FILE *stream)
+/* Prints what comes out of the stream, indented; unless `all`, without the coming and going of the
+ * demo's own calls. */
+static void show_stream(FILE *stream, bool all)
 {
 	char line[512];
 
 	while (fgets(line, sizeof(line), stream)) {
-		if (!strstr(line, "client=kickmsgctl") && !strstr(line, "client=demo"))
+		if (all || (!strstr(line, "client=kickmsgctl") && !strstr(line, "client=demo")))
 			printf("    | %s", line);
 	}
 	fflush(stdout);
@@ -175,20 +204,20 @@ int demo_ctl(const struct demo *demo, const char *verb, bool show)
 		r = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
 		rewind(output);
 		if (show)
-			show_stream(output);
+			show_stream(output, true);
 	}
 	fclose(output);
 	return r;
 }
 
-void demo_show_log(struct demo *demo)
+void demo_show_log(struct demo *demo, bool all)
 {
 	FILE *log = fopen(demo->log, "re");
 
 	if (!log)
 		return;
 	if (fseek(log, demo->log_shown, SEEK_SET) == 0)
-		show_stream(log);
+		show_stream(log, all);
 	demo->log_shown = ftell(log);
 	fclose(log);
 }

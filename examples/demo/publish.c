@@ -127,7 +127,7 @@ static int publish_one(struct source *source, void *payload)
 	header->check = demo_check(header, sum);
 	atomic_store(&source->stats->begun, sequence);
 	int r = kickmsg_publish(source->publisher, payload, sizeof(*header) + (size_t)len);
-	if (r == 0)
+	if (r >= 0)
 		atomic_store(&source->stats->done, sequence);
 	return r;
 }

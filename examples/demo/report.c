@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the demo shows, and the last part of the verification: that the counts add up.
+ * The demo's output, and the last part of the verification: that the counts add up.
  */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "demo.h"
 
-#define SUB_BITS 4 /* buckets of latency: 16 to each power of two, so within 6 % */
+#define SUB_BITS 4 /* of latency, 16 to each power of two: within 6 % */
 
 struct latency {
 	char text[2][24]; /* p50, p99 */
@@ -117,8 +117,9 @@ void demo_progress(const struct demo *demo, double seconds)
 	fflush(stdout);
 }
 
-/* What was sent to a subscriber, by the sources' own counts: at least and at most (demo.h). A message
- * that it has seen was, and so were all of that source's after its first. */
+/* The number of messages that were sent to a subscriber by the sources' own counts, at least and at
+ * most (demo.h). A message that it has seen was sent to it, and so were all of that source's after
+ * its first. */
 static void row_sent(
 	const struct demo *demo, enum demo_row_id id, uint64_t *ret_least, uint64_t *ret_most)
 {

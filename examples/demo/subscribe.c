@@ -12,15 +12,16 @@
 
 #define SLEEP_NS    INT64_C(100000000) /* how often a sleeper looks whether the demo is over */
 #define SLOW_NAP_NS INT64_C(5000000)
-/* Not sched_yield(): Linux 6.18 takes a slice of time from the caller at each call, so that who
- * yields in a loop doesn't run again for long, not even to die, while others are busy. */
+/* Not sched_yield(): Linux 6.18 takes a slice of time from the caller at each call. A process that
+ * yields in a loop then doesn't run again for long, not even to die, while others are busy. */
 #define IDLE_NAP_NS INT64_C(20000)
 
 struct stream {
 	struct demo *demo;
 	struct demo_row *row;
 	struct kickmsg_subscriber *subscriber;
-	struct kickmsg_sample held; /* the extra subscriber keeps each message until the next */
+	/* The extra subscriber keeps each message until the next. */
+	struct kickmsg_sample held;
 	bool keeps;
 	uint64_t last_position;
 	uint32_t publisher_id[DEMO_SOURCES];
@@ -33,7 +34,7 @@ static int fail(struct demo_row *row, const char *what, int err)
 	return 1;
 }
 
-/* What is wrong with a message, or null. */
+/* Says what is wrong with a message, or returns null. */
 static const char *verify(struct stream *stream, const struct kickmsg_sample *sample)
 {
 	const struct demo_header *header = sample->data;

@@ -16,9 +16,9 @@
  *   stall.c      what survivors feel meanwhile
  *   report.c     rows, table, JSON
  *
- * A row is (load, system). Rounds are short and interleaved (A B C A B C), a row's figure is the
- * median over rounds of the round's own median, and a ratio is the median over rounds of
- * (this system / floor of the same round): a machine that changes its pace in the middle changes both.
+ * A row is (load, system). Rounds are short and interleaved (A B C A B C). A row's figure is the
+ * median over rounds of the round's own median. A ratio is the median over rounds of (this system /
+ * floor of the same round): a machine that changes its pace in the middle changes both.
  */
 #pragma once
 
@@ -36,23 +36,27 @@ struct bench_row {
 	char load[32];
 	char system[32];
 	char unit[12];
-	bool known;    /* false: it can't be measured here, and the note says why */
+	/* False: it can't be measured here, and the note says why. */
+	bool known;
 	double median; /* in `unit`, over rounds */
 	double min;
 	double max;
-	double p99; /* in `unit`, over all samples; 0: the load has no histogram */
+	/* In `unit`, over all samples; 0: the load has no histogram. */
+	double p99;
 	double p999;
 	double p9999;
-	double ratio;          /* to the row's floor; 0: it has none */
-	double tail;           /* p99.9 / median, to the floor's own; 0: unknown */
-	double goal;           /* the ratio (or, without one, the median) to stay below; 0: none */
+	double ratio; /* to the row's floor; 0: it has none */
+	double tail;  /* p99.9 / median, to the floor's own; 0: unknown */
+	/* The ratio (or, without one, the median) to stay below; 0: none. */
+	double goal;
 	bool goal_is_least;    /* the ratio is to stay above it */
 	bool goal_is_absolute; /* of the median, not of the ratio */
 	bool is_flood;         /* these are counted: */
 	uint64_t sent;         /* what was due at all subscribers */
 	uint64_t received;     /* by all of them */
-	double lost;           /* share of what was sent, by the subscribers' own counts */
-	bool noisy;            /* the line's two probes differed to the end */
+	/* Share of what was sent, by the subscribers' own counts. */
+	double lost;
+	bool noisy;                 /* the line's two probes differed to the end */
 	char more[BENCH_MORE_SIZE]; /* verdicts on goals besides `goal` */
 	char note[BENCH_NOTE_SIZE];
 };
@@ -111,8 +115,8 @@ __attribute__((format(printf, 1, 2), noreturn)) void bench_die(const char *forma
 /* Sorts `values` and says what is in the middle. */
 double bench_median(double *values, unsigned count);
 
-/* Waits until one of the children has ended, for at most `seconds`; leaves it to bench_reap(). False
- * when none has. */
+/* Waits until one of the children has ended, for at most `seconds`; leaves it to bench_reap().
+ * False when none has. */
 bool bench_wait_any(const pid_t *pids, unsigned count, double seconds);
 
 /* Waits until `pid` ends, for at most `seconds`, and kills it then. Returns its wait status. */
@@ -155,8 +159,9 @@ void bench_pool(struct bench *bench, const char *load);
 void bench_instructions(struct bench *bench, const char *load);
 void bench_recovery(struct bench *bench, const char *load);
 void bench_stall(struct bench *bench, const char *load);
+void bench_wait_cpu(struct bench *bench, const char *load);
 
-/* What runs under the instruction counter: see instructions.c. */
+/* The program that runs under the instruction counter: see instructions.c. */
 int bench_hot_path(const char *socket_path, bool shared);
 
 #if defined(__x86_64__)

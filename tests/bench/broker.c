@@ -10,8 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bench.h"
-#include "kickmsg.h"
+#include "libclient/kickmsg.h"
+#include "tests/bench/bench.h"
 
 #define START_SECONDS 10
 #define STOP_SECONDS  5.0

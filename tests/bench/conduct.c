@@ -9,8 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "conduct.h"
-#include "floor.h"
+#include "tests/bench/conduct.h"
+#include "tests/bench/floor.h"
 
 #define PROBE_ROUNDS      3
 #define PROBE_ITERATIONS  1000
@@ -20,7 +20,7 @@
 #define PEER_TURN_SECONDS 2.0
 #define LOOK_MS           100
 #define LEAST_COUNT       16
-#define LEAST_FLOOD       4096 /* far more than a ring of ours keeps: what doesn't overflow is no flood */
+#define LEAST_FLOOD       4096 /* messages, far more than a ring of ours keeps */
 #define MOST_COUNT        2000000
 
 static unsigned workers_of(const struct shape *shape)
@@ -167,7 +167,7 @@ static uint64_t messages_of(const struct stage *stage, unsigned first, unsigned 
 	return messages;
 }
 
-/* What a peer brings too late for one turn is in the next one's. */
+/* Messages that a peer brings too late for one turn count in the next one. */
 static uint64_t lost_of(const struct playing *playing)
 {
 	uint64_t lost = 0;

@@ -2,7 +2,7 @@
 /* The conductor's view of a stage that plays. */
 #pragma once
 
-#include "stage.h"
+#include "tests/bench/stage.h"
 
 #define PROBE_DIFFERENCE 0.15
 
@@ -12,16 +12,20 @@ struct playing {
 	struct stage *stage; /* null: it has ended */
 	pid_t pids[STAGE_MAX_WORKERS];
 	unsigned count; /* messages a turn */
-	double value;   /* of the last turn: ns, millions a second, or GB/s, as the shape has it */
-	double arrived; /* of the last turn: millions a second that receivers got */
-	uint64_t due;   /* of the last turn, a flood: messages that all ends should have had */
-	uint64_t got;   /* and had */
-	uint64_t lost;  /* and missed: as they counted it, where they do */
+	/* Of the last turn: ns, millions a second, or GB/s, as the shape has it. */
+	double value;
+	/* Of the last turn: millions a second that receivers got. */
+	double arrived;
+	/* Of the last turn, a flood: messages that all ends should have had. */
+	uint64_t due;
+	uint64_t got;  /* and had */
+	uint64_t lost; /* and missed: as they counted it, where they do */
 	uint64_t verified;
 	char failure[128];
 };
 
-/* Forks it and waits until all ends are open. False: it can't, .failure says why, nothing is left. */
+/* Forks it and waits until all ends are open. False: it can't, .failure says why, nothing is left.
+ */
 bool playing_begin(struct playing *playing, const struct bench *bench,
 	const struct adapter *adapter, const struct shape *shape, const char *name);
 

@@ -10,8 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "count.h"
-#include "kick.h"
+#include "tests/bench/count.h"
+#include "tests/bench/kick.h"
 
 #define MESSAGES 2000
 #define WINDOW   16 /* messages on their way: no loss */

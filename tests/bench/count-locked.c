@@ -11,8 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "count.h"
-#include "kick.h"
+#include "tests/bench/count.h"
+#include "tests/bench/kick.h"
 
 #define MAX_LOCKED 2
 #define MAX_STEPS  100000
@@ -97,8 +97,6 @@ static const struct step {
 
 #if defined(__x86_64__)
 
-#define MARK() __asm__ volatile("int3" ::: "memory")
-
 /* Also binds every symbol. Loans first: a shared ring's cells don't name their slots any more then. */
 static void warm_up(struct hot_path *path)
 {
@@ -130,9 +128,9 @@ static void stepped_child(const char *socket_path, pid_t parent)
 
 		if (steps[i].before)
 			steps[i].before(path);
-		MARK();
+		COUNT_MARK();
 		steps[i].counted(path);
-		MARK();
+		COUNT_MARK();
 		if (path->result < 0)
 			bench_die("%s: %s", steps[i].what, kickmsg_strerror(path->result));
 		if (steps[i].after)
@@ -161,17 +159,16 @@ static bool is_locked(const unsigned char *code)
 	return lock || ((code[at] == 0x86 || code[at] == 0x87) && code[at + 1] < 0xc0);
 }
 
-/* Steps the child from one mark to the next. */
-static unsigned steps_locked(pid_t pid, const char *what, unsigned *ret_steps)
+struct count_steps count_steps(pid_t pid, const char *what)
 {
-	unsigned locked = 0, count = 0;
+	struct count_steps counted = { 0 };
 	int status;
 
 	ptrace(PTRACE_CONT, pid, NULL, NULL);
 	status = count_next_stop(pid);
 	if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGTRAP)
 		bench_die("%s: the child never began: status %#x", what, (unsigned)status);
-	for (;; count++) {
+	for (;; counted.instructions++) {
 		struct user_regs_struct registers;
 		unsigned char code[16] = { 0 };
 		struct iovec here = { code, sizeof(code) - 1 }, there = { NULL, sizeof(code) - 1 };
@@ -183,11 +180,9 @@ static unsigned steps_locked(pid_t pid, const char *what, unsigned *ret_steps)
 			bench_die("no code at %#llx: %s", registers.rip, strerror(errno));
 		if (code[0] == 0xcc)
 			break;
-		if (is_locked(code)) {
-			locked++;
-			printf("    locked at %#llx\n", registers.rip);
-		}
-		if (count > MAX_STEPS)
+		counted.locked += is_locked(code);
+		counted.calls += code[0] == 0x0f && code[1] == 0x05;
+		if (counted.instructions > MAX_STEPS)
 			bench_die("%s: no end after %d instructions", what, MAX_STEPS);
 		if (ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) < 0)
 			bench_die("PTRACE_SINGLESTEP: %s", strerror(errno));
@@ -198,8 +193,7 @@ static unsigned steps_locked(pid_t pid, const char *what, unsigned *ret_steps)
 	/* over the mark */
 	ptrace(PTRACE_CONT, pid, NULL, NULL);
 	count_next_stop(pid);
-	*ret_steps = count;
-	return locked;
+	return counted;
 }
 
 int count_locked(const char *socket_path)
@@ -216,11 +210,12 @@ int count_locked(const char *socket_path)
 	if (!count_traced(pid))
 		return COUNT_SKIPPED;
 	for (size_t i = 0; i < STEP_COUNT; i++) {
-		unsigned count = 0, locked = steps_locked(pid, steps[i].what, &count);
+		struct count_steps counted = count_steps(pid, steps[i].what);
+		unsigned locked = counted.locked;
 		bool good = locked >= steps[i].at_least && locked <= steps[i].at_most;
 
 		printf("%s: %s: %u locked of %u instructions, %u to %u%s\n",
-			count_way_name(steps[i].way), steps[i].what, locked, count,
+			count_way_name(steps[i].way), steps[i].what, locked, counted.instructions,
 			steps[i].at_least, steps[i].at_most, good ? "" : ": WRONG");
 		bad |= !good;
 	}
@@ -229,6 +224,11 @@ int count_locked(const char *socket_path)
 }
 
 #else
+
+struct count_steps count_steps(pid_t pid, const char *what)
+{
+	bench_die("%s: only x86-64 instructions are decoded here", what);
+}
 
 int count_locked(const char *socket_path)
 {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "floor.h"
+#include "tests/bench/floor.h"
 
 /* --- a line each way: store, spin on load -------------------------------------------------------- */
 

@@ -17,8 +17,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "floor.h"
-#include "loops.h"
+#include "tests/bench/floor.h"
+#include "tests/bench/loops.h"
 
 #define MAX_CELLS   64
 #define ARENA_BYTES (UINT64_C(1) << 20)

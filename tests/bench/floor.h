@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an exchange costs with nothing of ours in it. */
+/* The cost of an exchange with nothing of ours in it. */
 #pragma once
 
-#include "stage.h"
+#include "tests/bench/stage.h"
 
 extern const struct adapter floor_line;      /* a cache line each way */
 extern const struct adapter floor_futex;     /* a futex each way */
+extern const struct adapter floor_eventfd;   /* an eventfd each way, in an epoll (kick-wait.c) */
 extern const struct adapter floor_memcpy;    /* bytes moved */
 extern const struct adapter floor_ring;      /* minimal ring, written and read in place */
 extern const struct adapter floor_ring_copy; /* the same, copied in and out */

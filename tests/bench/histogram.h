@@ -69,7 +69,7 @@ static inline double histogram_quantile(const struct histogram *histogram, doubl
 
 /*
  * The value in the middle, finer than a clock that counts in steps of `step`: those who saw the same
- * value are taken to be spread evenly over its step.
+ * value are taken to be spread evenly over its step, but not below 0.
  */
 static inline double histogram_middle(const struct histogram *histogram, double step)
 {
@@ -78,8 +78,12 @@ static inline double histogram_middle(const struct histogram *histogram, double 
 	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
 		double here = histogram->buckets[i];
 
-		if (here > 0 && below + here >= half)
-			return histogram_value(i) + step * ((half - below) / here - 0.5);
+		if (here > 0 && below + here >= half) {
+			double value = histogram_value(i);
+			double least = value > step / 2 ? value - step / 2 : 0;
+
+			return least + (value + step / 2 - least) * (half - below) / here;
+		}
 		below += here;
 	}
 	return 0;

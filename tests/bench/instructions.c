@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Instructions of the calls of the hot path, 64 bytes to one subscriber, as valgrind's callgrind counts
- * them: the program runs itself under it, once for each call, and nothing but that call is counted. The
- * figures don't depend on the machine's mood, so a test guards them (instructions.py).
+ * Instructions of the calls of the hot path, 64 bytes to one subscriber, as valgrind's callgrind
+ * counts them: the program runs itself under it, once for each call, and nothing but that call is
+ * counted. The figures don't depend on the machine's mood, so a test guards them (instructions.py).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,9 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kick.h"
+#include "tests/bench/kick.h"
 
-#define TURNS       1000
+#define TURNS       10000
 #define SECONDS     60.0
 
 #define NO_VALGRIND 127 /* exit status */
@@ -92,15 +92,16 @@ int bench_hot_path(const char *socket_path, bool shared)
 	subscriber = kick_subscriber(client, "hot-path");
 	for (unsigned i = 0; i < TURNS; i++) {
 		turn_copied(publisher, subscriber, i);
-		if (!shared) /* there a loan leaves a slot in its cell, which later sends would pay for */
+		/* There a loan leaves a slot in its cell, which later sends would pay for. */
+		if (!shared)
 			turn_in_place(publisher, subscriber, i);
 	}
 	kickmsg_client_free(client);
 	return 0;
 }
 
-/* Runs ourselves under callgrind, which writes its sums to `out` and what it says to `log`. Returns the wait
- * status. */
+/* Runs ourselves under callgrind, which writes its sums to `out` and what it says to `log`. Returns
+ * the wait status. */
 static int run(const char *function, const char *out, const char *log, const char *option,
 	const char *value)
 {
@@ -146,8 +147,8 @@ static void first_words(const char *log, char *words, size_t size)
 		words[strlen(words) - 1] = 0;
 }
 
-/* False: there is no valgrind, or it can't run this program at all, whatever its arguments (it may not
- * know a compiler's debug information). Any other failure is ours. */
+/* False: there is no valgrind, or it can't run this program at all, whatever its arguments (it may
+ * not know a compiler's debug information). Any other failure is ours. */
 static bool count(const struct bench *bench, const char *function, const char *option,
 	const char *out, char *reason, size_t size)
 {

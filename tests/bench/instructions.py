@@ -12,9 +12,9 @@ import subprocess
 import sys
 import tempfile
 
-# Half as many again as gcc 12 makes of them on x86-64; who needs more has a reason to say.
-AT_MOST = {"send": 270, "loan": 90, "publish": 220, "receive": 165, "release": 60, "receive-copy": 225,
-           "send-shared": 245, "receive-copy-shared": 185}
+# A little above what gcc 12 makes of them on x86-64. A change that needs more has a reason to say.
+AT_MOST = {"send": 110, "loan": 45, "publish": 85, "receive": 90, "release": 40, "receive-copy": 135,
+           "send-shared": 95, "receive-copy-shared": 70}
 
 
 def why_not(bench):
@@ -26,19 +26,27 @@ def why_not(bench):
     return f"valgrind can't run this build:\n{done.stderr}" if done.returncode else None
 
 
+def without_debug_information(bench, directory):
+    """A copy for valgrind, which counts by symbols. Valgrind 3.19 stops at split debug information (-gsplit-dwarf)."""
+    copy = os.path.join(directory, "kickmsg-bench")
+    subprocess.run(["objcopy", "--strip-debug", bench, copy], check=True)
+    return copy
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="kickmsg-count-") as directory:
         path = os.path.join(directory, "rows.json")
-        subprocess.run([sys.argv[1], "--smoke", "--rows", "instructions", "--json", path],
+        bench = without_debug_information(sys.argv[1], directory)
+        subprocess.run([bench, "--smoke", "--rows", "instructions", "--json", path],
                        check=True, timeout=110)
         with open(path, encoding="utf-8") as file:
             rows = json.load(file)["rows"]
-    counts = {row["system"]: row["median"] for row in rows}
-    assert counts.keys() == AT_MOST.keys(), counts
-    if all(count is None for count in counts.values()):
-        reason = why_not(sys.argv[1])
-        print(f"not counted: {reason}" if reason else "valgrind can run this build, yet the bench counted nothing")
-        return 77 if reason else 1
+        counts = {row["system"]: row["median"] for row in rows}
+        assert counts.keys() == AT_MOST.keys(), counts
+        if all(count is None for count in counts.values()):
+            reason = why_not(bench)
+            print(f"not counted: {reason}" if reason else "valgrind can run this build, yet the bench counted nothing")
+            return 77 if reason else 1
     over = [f"{name}: {counts[name]} instructions, at most {most}"
             for name, most in AT_MOST.items() if counts[name] is None or not 5 < counts[name] <= most]
     print("\n".join(over))

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "kick.h"
-#include "loops.h"
+#include "tests/bench/kick.h"
+#include "tests/bench/loops.h"
 
 struct kick_end {
 	struct kickmsg_publisher *publisher;
@@ -30,6 +30,7 @@ static void topic_config(const struct worker *worker, struct kickmsg_topic_confi
 	config->max_payload_size = shape->size;
 	config->max_subscribers = shape->places ? shape->places : ends > 16 ? ends : 16;
 	config->max_publishers = shape->senders;
+	config->pool_size = 256;
 	if (shape->size > 4096) { /* 256 slots of this would be for nothing */
 		config->max_subscribers = shape->places ? shape->places : ends ? ends : 1;
 		config->max_borrows = 1;

@@ -2,13 +2,20 @@
 /* kickmsg behind the adapter, and its parts for loads of other kinds. */
 #pragma once
 
-#include "kickmsg.h"
-#include "stage.h"
+#include "libclient/kickmsg.h"
+#include "tests/bench/stage.h"
 
 extern const struct adapter kick_shared;     /* one ring for all: send and receive_copy */
 extern const struct adapter kick_shared_rw;  /* the same, mapped writable where it is read */
 extern const struct adapter kick_rings;      /* a ring each: loans and borrowed samples */
 extern const struct adapter kick_rings_copy; /* a ring each: send and receive_copy */
+
+/* kick-wait.c: a descriptor in an epoll, over io_uring and over the library's thread; a wait set */
+extern const struct adapter kick_epoll_uring;
+extern const struct adapter kick_epoll_thread;
+extern const struct adapter kick_waitset;
+/* Is there an io_uring with FUTEX_WAIT? */
+bool kick_has_uring(void);
 
 /* A client, publisher or subscriber, or the end of the process with the broker's reason. */
 struct kickmsg_client *kick_client(const char *socket_path);

@@ -2,10 +2,10 @@
 /* The sets with many ends: what a publish costs with so many subscribers or places, and floods. */
 #include <stdio.h>
 
-#include "floor.h"
-#include "kick.h"
-#include "loads.h"
-#include "peers/peers.h"
+#include "tests/bench/floor.h"
+#include "tests/bench/kick.h"
+#include "tests/bench/loads.h"
+#include "tests/bench/peers/peers.h"
 
 #define FLAT_GOAL   1.2 /* a shared ring's 48 subscribers, to 1 */
 #define RING_GOAL   25  /* ns for each live private ring */

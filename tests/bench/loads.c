@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "floor.h"
-#include "kick.h"
-#include "loads.h"
-#include "peers/peers.h"
+#include "tests/bench/floor.h"
+#include "tests/bench/kick.h"
+#include "tests/bench/loads.h"
+#include "tests/bench/peers/peers.h"
 
 #define TAIL_GOAL 1.5 /* p99.9 / median, to the floor's own */
 
@@ -69,6 +69,27 @@ static void blocking(struct set *set, const char *load, size_t size, const struc
 	loads_add_systems(set, load, &shape, 0, goals);
 }
 
+/* Blocking, in other ways than by a receive. */
+static void waiting(struct set *set, const char *load, size_t size, const struct goals *goals)
+{
+	struct shape shape = { SHAPE_PING_PONG, size, 1, 1, .ends = 1, .block = true };
+	int event;
+
+	set_add(set, load, "floor", &floor_futex, &shape, 0);
+	event = (int)set->count;
+	set_add(set, load, NULL, &floor_eventfd, &shape, 0);
+	set_add(set, load, NULL, &kick_rings, &shape, 0);
+	if (kick_has_uring()) {
+		struct entry *entry = set_add(set, load, NULL, &kick_epoll_uring, &shape, 0);
+
+		entry->goal = 1.2;
+		entry->beside = event;
+		entry->beside_goal = 1;
+	}
+	set_add(set, load, NULL, &kick_epoll_thread, &shape, 0)->goal = 2.2;
+	set_add(set, load, NULL, &kick_waitset, &shape, 0)->goal = 1.2;
+}
+
 static void throughput(struct set *set, const char *load, size_t size, const struct goals *goals)
 {
 	struct shape shape = { SHAPE_STREAM, size, 1, 1, .ends = 1 };
@@ -106,6 +127,7 @@ static const struct {
 	{ "latency-64k", latency, 65536, { 1.05, 0 } },
 	{ "latency-1m", latency, MESSAGE_MAX, { 1.05, 0 } },
 	{ "blocking-64", blocking, 64, { 1.05, 1.05 } },
+	{ "waiting-64", waiting, 64, { 0 } },
 	{ "throughput-8", throughput, 8, { 0, 0.7 } },
 	{ "throughput-64", throughput, 64, { 0, 0.85 } },
 	{ "throughput-1k", throughput, 1024, { 0, 0.8 } },

@@ -2,7 +2,7 @@
 /* Which rows there are (loads.c), those with many ends from loads-many.c. */
 #pragma once
 
-#include "set.h"
+#include "tests/bench/set.h"
 
 /* Runs the sets that have a load which begins with one of `rows` (comma-separated; null: all). Returns
  * how many there were. */

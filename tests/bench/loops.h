@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The loads, once, for all systems: LOOPS(function, adapter) makes the function that runs a round of any
- * shape, with the adapter's calls inlined where they can be, so that a floor of some nanoseconds isn't
- * measured through pointers. Include it in the file that defines the adapter.
+ * The loads, once, for all systems. LOOPS(function, adapter) makes the function that runs a round
+ * of any shape. The adapter's calls are inlined where they can be, so that a floor of some
+ * nanoseconds isn't measured through pointers. Include it in the file that defines the adapter.
  */
 #pragma once
 
 #include <sched.h>
 #include <unistd.h>
 
-#include "stage.h"
+#include "tests/bench/stage.h"
 
 #define LOOP              static inline __attribute__((always_inline))
-#define LOOP_QUIET_US     20000 /* so long nothing comes: that was all, where nothing says so */
+#define LOOP_QUIET_US     20000 /* after so long a silence nothing comes any more */
 #define LOOP_CREDIT       64    /* messages on their way, where a stream needs credit */
 #define LOOP_CREDIT_BYTES (UINT64_C(1) << 20)
 

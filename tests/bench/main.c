@@ -10,15 +10,17 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "bench.h"
-#include "kickmsg.h"
-#include "loads.h"
+#include "common/output.h"
+#include "libclient/kickmsg.h"
+#include "tests/bench/bench.h"
+#include "tests/bench/loads.h"
 
 static const struct load {
 	const char *name;
 	void (*run)(struct bench *bench, const char *load);
 } others[] = {
 	{ "instructions", bench_instructions },
+	{ "wait-cpu", bench_wait_cpu },
 	{ "attach", bench_attach },
 	{ "broker-memory", bench_broker_memory },
 	{ "topics", bench_broker_topics },
@@ -151,7 +153,7 @@ static const struct bench_scale smoke = {
 	.round_seconds = 0.0002,
 };
 
-int main(int argc, char **argv)
+static int bench_main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "quick", no_argument, NULL, 'q' },
@@ -212,4 +214,10 @@ int main(int argc, char **argv)
 	if (r < 0)
 		bench_die("%s: %s", json, strerror(-r));
 	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	km_output_begin();
+	return km_output_end("kickmsg-bench", bench_main(argc, argv));
 }

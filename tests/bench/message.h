@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The payload, the same for every system: word 0 is the key (sender and sequence), every other word
- * follows from it. All of it is written for each message and all of it is looked at by the receiver,
- * within the measured time, so that no system is faster for a byte that it didn't move.
+ * follows from it. The sender writes all of it for each message and the receiver looks at all of
+ * it, within the measured time. So no system is faster for a byte that it didn't move.
  */
 #pragma once
 

@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a send costs when almost all slots of a pool are somebody's. They are held as loans of other
- * publishers; the sent message is taken at once, so the same number of slots is free at each send.
+ * The cost of a send when almost all slots of a pool are somebody's. They are held as loans of
+ * other publishers; the sent message is taken at once, so the same number of slots is free at each
+ * send.
  *
  *   pool-hot   the same slots are free all the time: the publisher's own, which it tries first
  *   pool-walk  others each time, anywhere in the pool: it must look for them
  *
- * All is in one process, so that no other CPU has the slots' words: what looking at them costs at least.
+ * All is in one process, so that no other CPU has the slots' words: what looking at them costs at
+ * least.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "kick.h"
+#include "tests/bench/kick.h"
 
-#define POOL_MAX 256 /* slots: the default config's */
+#define POOL_MAX 256 /* slots */
+#define HELD_MAX 8   /* loans of a holder */
 #define MESSAGE  64
-#define WARM_UP  512 /* sends, until what the publisher remembers is of this round */
+#define WARM_UP  512 /* sends, to renew the publisher's memory */
 #define SENDS    64  /* at least */
 
 struct pool {
@@ -48,9 +51,9 @@ static void open_pool(struct pool *pool, struct kickmsg_client *client)
 	memset(pool, 0, sizeof(*pool));
 	kickmsg_topic_config_init(&pool->config);
 	pool->config.max_payload_size = MESSAGE;
-	if (pool->config.pool_size != POOL_MAX)
-		bench_die(
-			"the default pool has %u slots, not %u", pool->config.pool_size, POOL_MAX);
+	pool->config.pool_size = POOL_MAX;
+	pool->config.max_loans = HELD_MAX;
+	pool->config.max_publishers = POOL_MAX / HELD_MAX + 1;
 	pool->publisher = kick_publisher(client, "pool", &pool->config);
 	pool->subscriber = kick_subscriber(client, "pool");
 	for (unsigned i = 0; i < POOL_MAX; i++) {

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "recovery.h"
+#include "tests/bench/recovery.h"
 
 void recovery_publisher(
 	_Atomic uint32_t *ready, const char *socket_path, const char *topic, uint32_t turn)

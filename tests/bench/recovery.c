@@ -10,16 +10,18 @@
  *   takes what is left, then looks at each slot word until it is 0, and at `live` until it
  *   holds only the observer's own rings: t2
  *
- * Why that is exact: the observer holds nothing and publishes nothing meanwhile, so with its own rings
- * empty every word that isn't 0 and every bit of `live` that isn't its own is the victim's. The look begins when
- * the victim is dead, and no word becomes other than 0 after that, so one pass is enough.
+ * This is exact: the observer holds nothing and publishes nothing meanwhile, and its own rings are
+ * empty. So every word that isn't 0, and every bit of `live` that isn't its own, is the victim's.
+ * The look begins when the victim is dead, and no word becomes other than 0 after that, so one pass
+ * is enough.
  *
- * With a shared ring the messages stay where they are: RING in the word of a slot that a cell names is
- * none of the victim's, all else is. The observer was there first, so it is the privileged publisher and the
- * victim sends by slots. A subscriber's death isn't measured there: it has written nothing to the region.
+ * With a shared ring the messages stay where they are: RING in the word of a slot that a cell names
+ * is none of the victim's, all else is. The observer was there first, so it is the privileged
+ * publisher and the victim sends by slots. A subscriber's death isn't measured there: it has
+ * written nothing to the region.
  *
- * The floor is t1 - t0: no one can know of a death before the kernel says it. after-death is t2 - t1, what
- * the broker adds. Kills on rings and on a shared ring take turns.
+ * The floor is t1 - t0: no one can know of a death before the kernel says it. after-death is t2 -
+ * t1, what the broker adds. Kills on rings and on a shared ring take turns.
  */
 #include <errno.h>
 #include <poll.h>
@@ -32,9 +34,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "internal.h"
-#include "recovery.h"
-#include "shared.h"
+#include "common/shared/shared.h"
+#include "libclient/handle/handle.h"
+#include "tests/bench/recovery.h"
 
 #define SUBSCRIBERS 15
 #define MAX_KILLS   1000
@@ -121,7 +123,7 @@ static void find_named(const struct km_region *region, bool *named)
 static void wait_clean(struct side *side)
 {
 	static bool named[MAX_POOL];
-	const struct km_region *region = &side->publisher->attachment.region;
+	const struct km_region *region = &side->publisher->handle.place.region;
 	int64_t end = bench_now_ns() + RECOVERY_WAIT_NS;
 	uint32_t slot = 0, looks = 0;
 
@@ -212,7 +214,7 @@ static void open_side(struct observer *observer, enum side_kind kind, uint32_t p
 	side->publisher = kick_publisher(observer->client, side->topic, &config);
 	for (unsigned i = 0; i < SUBSCRIBERS; i++)
 		side->subscribers[i] = kick_subscriber(observer->client, side->topic);
-	side->own_rings = atomic_load(&side->publisher->attachment.region.header->live) &
+	side->own_rings = atomic_load(&side->publisher->handle.place.region.header->live) &
 			  KM_LIVE_RINGS;
 }
 

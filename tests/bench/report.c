@@ -9,7 +9,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "bench.h"
+#include "tests/bench/bench.h"
 
 struct bench_row *bench_row_new(
 	struct bench_report *report, const char *load, const char *system, const char *unit)

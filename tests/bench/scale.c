@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The broker with many topics and with many clients: what each one takes, how fast they come, what
- * they cost when nothing happens, and how long a death goes unnoticed among them. They are held by one
- * other process; a broker of its own, started afresh, has nothing else.
+ * they cost when nothing happens, and how long a death goes unnoticed among them. They are held by
+ * one other process; a broker of its own, started afresh, has nothing else.
  */
 #include <errno.h>
 #include <signal.h>
@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kick.h"
+#include "tests/bench/kick.h"
 
 #define TOPICS_PER_CLIENT 250
 #define MAX_CLIENTS       1000
@@ -85,7 +85,8 @@ static pid_t start_holder(struct bench *bench, struct board *board, unsigned cou
 	if (pid == 0) {
 		bench_die_with(parent);
 		holder(bench, board, count, config);
-		_exit(0); /* the kernel is faster at the end of thousands than one call for each */
+		/* The kernel is faster at the end of thousands than one call for each. */
+		_exit(0);
 	}
 	while (!atomic_load(&board->ready)) {
 		stage_futex_wait(&board->ready, 0, 100);
@@ -207,7 +208,7 @@ void bench_broker_topics(struct bench *bench, const char *load)
 	bench_broker_start(bench);
 	kickmsg_topic_config_init(&config);
 	config.max_payload_size = 64; /* memory for payloads isn't the broker's own */
-	topics_of(bench, "topics", "16 rings of 64, 256 slots", &config);
+	topics_of(bench, "topics", "16 rings of 64, 225 slots", &config);
 	config.max_subscribers = 1;
 	config.max_publishers = 1;
 	config.ring_capacity = 4;
@@ -248,7 +249,7 @@ static double one_death(const struct bench *bench, struct kickmsg_client *client
 	start = bench_now_ns();
 	kill(pid, SIGKILL);
 	do {
-		r = kickmsg_topic_info(client, &topic, &info);
+		r = kickmsg_topic_get_info(client, &topic, &info);
 		now = bench_now_ns();
 		if (r < 0 || now - start > WAIT_NS)
 			bench_die("a death isn't noticed: %s", kickmsg_strerror(r));

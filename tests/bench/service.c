@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kick.h"
+#include "tests/bench/kick.h"
 
 #define MAX_ATTACHES 1000
 

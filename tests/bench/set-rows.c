@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "set.h"
+#include "tests/bench/set.h"
 
 #define TAIL_SAMPLES 1000 /* with fewer the largest of all would be p99.9 */
 
@@ -87,7 +87,7 @@ static void judge_tail(struct bench_row *row, const struct measured *measured, u
 		bench_row_judge(row, "tail", row->tail, entry->tail_goal);
 }
 
-/* What arrived of a flood, and what didn't. */
+/* The rows of a flood: messages that arrived, and messages that didn't. */
 static void note_arrivals(struct bench_row *row, const struct figures *figures, unsigned rounds)
 {
 	double arrived[BENCH_MAX_ROUNDS];
@@ -115,7 +115,7 @@ static void note_line(struct bench_row *row, const struct figures *figures, unsi
 	row->noisy = figures->disturbed > rounds / 4;
 }
 
-/* What the row is beside another of its load, or of its system. */
+/* Compares the row to another of its load, or of its system. */
 static void compare(struct bench_row *row, const struct measured *measured, const struct set *set,
 	unsigned index, struct bench_row *const *rows)
 {

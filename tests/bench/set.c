@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "conduct.h"
-#include "set.h"
+#include "tests/bench/conduct.h"
+#include "tests/bench/set.h"
 
 #define LEAST_ROUNDS 3
 

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sets of rows that are measured together, in interleaved rounds, with the line asked before and after each turn:
+ * Sets of rows that are measured together, in interleaved rounds, with the line asked before and
+ * after each turn:
  *
  *   probe A probe B probe C probe   A probe B probe C probe   ...
  *
- * A turn whose two probes differ is taken again, until they don't or there were enough; so what a row's
- * figures come from was measured on one and the same line, whatever it did between turns.
+ * A turn whose two probes differ is taken again, until they don't or there were enough; so what a
+ * row's figures come from was measured on one and the same line, whatever it did between turns.
  * (loads*.c say which sets there are, set.c measures, set-rows.c makes rows of it.)
  */
 #pragma once
 
-#include "stage.h"
+#include "tests/bench/stage.h"
 
 #define SET_MAX_ENTRIES 96
 
@@ -20,13 +21,15 @@ struct entry {
 	const char *system;
 	const struct adapter *adapter;
 	struct shape shape;
-	int floor;          /* index in the set that the ratio is taken to; -1: none */
+	/* Index in the set that the ratio is taken to; -1: none. */
+	int floor;
 	int arrivals_of;    /* not measured: the received rate of that entry; -1 */
 	double goal;        /* of the ratio; 0: none */
 	double tail_goal;   /* of p99.9 / median, to the floor's own; 0: none */
 	int beside;         /* the ratio to that entry is noted as well; -1: none */
 	double beside_goal; /* and judged; 0: it isn't */
-	int per_ring_from; /* the same with fewer receivers: what each further costs is noted; -1 */
+	/* The same with fewer receivers: what each further costs is noted; -1. */
+	int per_ring_from;
 	double per_ring_goal; /* in ns; 0: none */
 	const char *note;     /* may be null */
 };
@@ -42,7 +45,7 @@ struct entry *set_add(struct set *set, const char *load, const char *system,
 /* Measures and adds the rows. */
 void set_run(struct bench *bench, const struct set *set);
 
-/* What an entry gave. */
+/* The results of an entry. */
 struct figures {
 	char failure[128]; /* "": nothing failed */
 	double values[BENCH_MAX_ROUNDS];

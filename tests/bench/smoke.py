@@ -21,13 +21,14 @@ LOADS = ["latency-8", "latency-64", "latency-1k", "latency-4k", "latency-8k", "l
          "topic-memory-default", "topic-memory-64", "topic-memory-1m"]
 # of these it is counted what got lost
 FLOODS = {"flood-1to1", "flood-4to1", "flood-1to8", "flood-4to8"}
-SETS = {"latency", "blocking", "throughput", "fanout", "places", "flood", "memcpy"}
+SETS = {"latency", "blocking", "waiting", "throughput", "fanout", "places", "flood", "memcpy"}
 # goals that the table judges besides those of ratio_to_floor
 JUDGED = {("latency-8", "kickmsg-shared"): "tail <=1.5", ("latency-1m", "kickmsg-rings"): "tail <=1.5",
           ("blocking-64", "kickmsg-rings"): "tail <=1.5",
           ("fanout-48", "kickmsg-shared"): "x fanout-1 <=1.2", ("fanout-48", "kickmsg-rings"): "ns/ring <=25",
           ("fanout-48-blocked", "kickmsg-shared"): "<=2", ("fanout-48-polling", "kickmsg-shared-rw"): "<=2",
           ("fanout-48-polling", "kickmsg-shared"): "<=2",
+          ("waiting-64", "kickmsg-epoll-thread"): "<=2.2", ("waiting-64", "kickmsg-waitset-32"): "<=1.2",
           ("places-16", "kickmsg-rings"): "x places-1 <=1.1", ("places-48", "kickmsg-rings"): "x places-1 <=1.1"}
 SYSTEMS = {"floor", "kickmsg-rings", "kickmsg-shared"}
 FREE = ["floor", "half-free", "8-free", "2-free", "1-free"]
@@ -37,6 +38,8 @@ STALL = ["floor", "kickmsg-rings", "floor-shared", "kickmsg-shared"]
 OTHERS = {"recovery-publisher": RECOVERY, "recovery-1024": RECOVERY, "recovery-65536": RECOVERY,
           "recovery-subscriber": ["floor", "kickmsg-rings"], "stall-publish": STALL, "stall-gap": STALL,
           "attach": ["new-topic", "to-receiver", "new-topic-shared", "to-receiver-shared"],
+          "waiting-64": ["floor", "floor-eventfd", "kickmsg-rings", "kickmsg-epoll-thread", "kickmsg-waitset-32"],
+          "wait-cpu": ["receive", "epoll-thread", "waitset"],
           "pool-hot": FREE, "pool-walk": FREE}
 
 

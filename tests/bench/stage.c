@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What happens in the processes of a stage: see stage.h. */
+/* The work in the processes of a stage: see stage.h. */
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "stage.h"
+#include "tests/bench/stage.h"
 
 #define FALL_ASLEEP_NS  15000
 #define SETTLE_TRIES    5000
@@ -133,8 +133,8 @@ static bool receives(const struct worker *worker)
 }
 
 /*
- * Systems whose first messages may get lost: one sender after the other sends until each end has had one
- * of its messages, then an end mark, and the ends throw away what comes before the mark.
+ * Systems whose first messages may get lost: one sender after the other sends until each end has
+ * had one of its messages, then an end mark, and the ends throw away what comes before the mark.
  */
 static void settle_send(struct worker *worker, _Atomic uint32_t *settled, uint32_t wanted)
 {

@@ -9,28 +9,32 @@
  *     probe - [ A B C ... ] x rounds - probe   run a round of `count` messages, tell, sleep again
  *
  * So while one system is measured all others sleep, and each has processes of its own: a library's
- * threads disturb nobody but itself. The conductor sleeps while a round runs, and ends all of them when
- * the time is up or one of them fails. (stage.c is what happens in the processes, conduct.c the
- * conductor.)
+ * threads disturb nobody but itself. The conductor sleeps while a round runs, and ends all of them
+ * when the time is up or one of them fails. (stage.c is what happens in the processes, conduct.c
+ * the conductor.)
  */
 #pragma once
 
 #include <stdatomic.h>
 
-#include "bench.h"
-#include "histogram.h"
-#include "message.h"
+#include "tests/bench/bench.h"
+#include "tests/bench/histogram.h"
+#include "tests/bench/message.h"
 
 #define STAGE_MAX_WORKERS 64
 #define STAGE_MAX_ENDS    48
 #define STAGE_APART       128 /* bytes: adjacent lines are fetched in twos */
 
 enum shape_kind {
-	SHAPE_PING_PONG, /* worker 0 asks, worker 1 answers with as much; one way is half of it */
-	SHAPE_STREAM,    /* every message arrives; what the receiver gets in a second */
-	SHAPE_FLOOD,     /* senders never wait; what they send, what arrives */
-	SHAPE_BURST, /* a send while nobody takes: bursts of SHAPE_BURST_SIZE, taken afterwards */
-	SHAPE_WAKE,  /* a send while all receivers sleep in the system's receive call */
+	/* Worker 0 asks, worker 1 answers with as much; one way is half of it. */
+	SHAPE_PING_PONG,
+	/* Every message arrives; what the receiver gets in a second. */
+	SHAPE_STREAM,
+	SHAPE_FLOOD, /* senders never wait; what they send, what arrives */
+	/* A send while nobody takes: bursts of SHAPE_BURST_SIZE, taken afterwards. */
+	SHAPE_BURST,
+	/* A send while all receivers sleep in the system's receive call. */
+	SHAPE_WAKE,
 	SHAPE_PACED, /* a send each SHAPE_PACE_NS while all receivers poll */
 	SHAPE_COPY,  /* not messages: memcpy in one process */
 };
@@ -43,12 +47,14 @@ struct shape {
 	size_t size;
 	unsigned senders; /* processes; a ping-pong has one and one */
 	unsigned receivers;
-	unsigned ends;   /* of each receiver process */
-	unsigned places; /* kickmsg: max_subscribers; 0: 16, or more if there are more ends */
-	bool block;      /* receivers sleep where nothing is there; else they poll */
+	unsigned ends; /* of each receiver process */
+	/* kickmsg: max_subscribers; 0: 16, or more if there are more ends. */
+	unsigned places;
+	/* Receivers sleep where nothing is there; else they poll. */
+	bool block;
 };
 
-/* What one process did in a round. Times are ticks. */
+/* The work of one process in a round. Times are ticks. */
 struct seat {
 	_Alignas(STAGE_APART) uint64_t start;
 	uint64_t end;
@@ -110,11 +116,16 @@ struct adapter {
 	const char *setting; /* shown beside the row */
 	unsigned shapes;     /* bits of enum shape_kind */
 	size_t max_size;
-	bool lossless; /* send waits for room; else a stream waits for the receiver's credit */
-	bool exact;    /* a receiver that finds nothing after the senders' end has had all */
-	bool needs_settling; /* its first messages may get lost: send until they arrive */
-	bool sleeps;         /* its receive call sleeps at its best: it isn't polled, nor pinned */
-	bool peer;           /* not ours and no floor: its failure is its row's alone */
+	/* Send waits for room; else a stream waits for the receiver's credit. */
+	bool lossless;
+	/* A receiver that finds nothing after the senders' end has had all. */
+	bool exact;
+	/* Its first messages may get lost: send until they arrive. */
+	bool needs_settling;
+	/* Its receive call sleeps at its best: it isn't polled, nor pinned. */
+	bool sleeps;
+	/* Not ours and no floor: its failure is its row's alone. */
+	bool peer;
 	unsigned variant;
 	size_t (*arena_size)(const struct shape *shape);
 	void *(*open_sender)(struct worker *worker, unsigned channel);
@@ -143,8 +154,9 @@ __attribute__((format(printf, 2, 3), noreturn)) void stage_refuse(
 /* Ends the process and the run: a message wasn't what was sent. */
 __attribute__((noreturn)) void stage_wrong(struct worker *worker, const void *data, uint64_t key);
 
-/* Gives the answering side of a ping-pong that blocks the time to fall asleep: else both may meet each
- * other awake for ever, and no sleep is measured. Returns the time when it is over, in ticks. */
+/* Gives the answering side of a ping-pong that blocks the time to fall asleep: else both may meet
+ * each other awake for ever, and no sleep is measured. Returns the time when it is over, in ticks.
+ */
 uint64_t stage_let_sleep(void);
 
 /* Waits until all receivers sleep, as the kernel says. */

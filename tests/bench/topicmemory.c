@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kick.h"
+#include "tests/bench/kick.h"
 
 /* Bytes of the memfds in the broker's hands whose names have `topic` in them. */
 static double reserved_bytes(const struct bench *bench, const char *topic)
@@ -63,16 +63,20 @@ static void one_transport(struct bench *bench, const char *load, const char *sys
 static void one_shape(struct bench *bench, const char *load, const char *what,
 	struct kickmsg_topic_config *config)
 {
-	double asked = (double)config->pool_size * (double)config->max_payload_size / 1024;
+	struct kickmsg_topic_sizing sizing;
 	struct bench_row *row;
 	char name[32];
+
+	kickmsg_topic_config_check(config, &sizing);
+	uint64_t pool = config->pool_size > 0 ? config->pool_size : sizing.needed_pool;
+	double asked = (double)pool * (double)config->max_payload_size / 1024;
 
 	snprintf(name, sizeof(name), "%s-%s", load, what);
 	row = bench_row_new(&bench->report, name, "floor", "KiB");
 	bench_row_values(row, &asked, 1);
 	row->ratio = 1;
-	snprintf(row->note, sizeof(row->note), "%u payloads of %llu bytes", config->pool_size,
-		(unsigned long long)config->max_payload_size);
+	snprintf(row->note, sizeof(row->note), "%llu payloads of %llu bytes",
+		(unsigned long long)pool, (unsigned long long)config->max_payload_size);
 	config->transport = KICKMSG_TRANSPORT_RINGS;
 	one_transport(bench, name, "kickmsg-rings", config, asked);
 	config->transport = KICKMSG_TRANSPORT_SHARED;

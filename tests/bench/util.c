@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bench.h"
+#include "tests/bench/bench.h"
 
 #define CALIBRATION_NS INT64_C(50000000)
 #define STEP_LOOKS     10000

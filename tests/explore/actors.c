@@ -5,19 +5,27 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cast.h"
-#include "missed.h"
-#include "shared.h"
-#include "waiter.h"
+#include "common/ring/futex.h"
+#include "common/ring/lost.h"
+#include "common/ring/waiter.h"
+#include "common/shared/bell.h"
+#include "common/shared/shared.h"
+#include "libclient/wait/ready.h"
+#include "tests/explore/cast.h"
 
-/* --- nobody goes to another region here --- */
+/* --- nobody forks, or goes to another region here --- */
+
+bool km_handle_is_inherited(const struct km_handle *handle)
+{
+	return false;
+}
 
 bool km_publisher_move(struct kickmsg_publisher *publisher)
 {
 	return false;
 }
 
-void km_publisher_settle(struct kickmsg_publisher *publisher)
+void km_handle_settle(struct km_handle *handle)
 {
 }
 
@@ -32,15 +40,9 @@ bool km_subscriber_move(struct kickmsg_subscriber *subscriber, uint64_t live)
 	return false;
 }
 
-uint64_t km_subscriber_lost_past(const struct kickmsg_subscriber *subscriber)
+uint64_t km_past_lost(const struct km_place *place)
 {
 	return 0;
-}
-
-int km_subscriber_release_past(
-	struct kickmsg_subscriber *subscriber, uint32_t hold, uint64_t position)
-{
-	return -EINVAL;
 }
 
 int64_t km_subscriber_rest(
@@ -48,21 +50,59 @@ int64_t km_subscriber_rest(
 {
 	*ret_ends = KM_LIVE_QUARANTINED;
 	for (uint32_t i = 0; world.leaving && i < world.shape.subscribers; i++) {
-		struct world_party *party = actor_subscriber((int)i);
+		struct world_endpoint *endpoint = actor_subscriber((int)i);
 
 		if (subscribers[i] != subscriber)
 			continue;
-		party->knows_left = km_missed_is_left(subscriber->attachment.region.bell);
-		if (!party->knows_left)
+		endpoint->knows_left = km_bell_is_left(subscriber->handle.place.region.bell);
+		if (!endpoint->knows_left)
 			*ret_ends |= KM_LIVE_LEFT;
 	}
 	return deadline_ns;
 }
 
+bool km_client_trylock(struct kickmsg_client *client)
+{
+	return false;
+}
+
+void km_client_unlock(struct kickmsg_client *client)
+{
+}
+
+void km_reconnect_poke(struct kickmsg_client *client, bool left)
+{
+}
+
+int kickmsg_client_get_fd(const struct kickmsg_client *client)
+{
+	return -EOPNOTSUPP;
+}
+
+int kickmsg_subscriber_get_fd(struct kickmsg_subscriber *subscriber)
+{
+	return -EOPNOTSUPP;
+}
+
+static int poll_and_receive(int index, struct kickmsg_sample *ret)
+{
+	struct world_endpoint *endpoint = actor_subscriber(index);
+	struct kickmsg_subscriber *subscriber = subscribers[index];
+	int r;
+
+	while ((r = kickmsg_try_receive(subscriber, ret)) == -EAGAIN) {
+		endpoint->polls = true;
+		world_poll(subscriber->ready->watched.fd);
+		endpoint->polls = false;
+		ex_call(CALL_LIMIT);
+	}
+	return r;
+}
+
 /* --- publishers --- */
 
-/* What a message says; a reader of a shared ring may be at it, so it is written as the library
- * writes it. */
+/* Writes a message. A reader of a shared ring may be at it, so it is written as the library writes
+ * it. */
 static void write_words(void *payload, uint64_t message)
 {
 	const uint64_t words[2] = { message, ~message };
@@ -77,7 +117,7 @@ static void write_words(void *payload, uint64_t message)
 
 void actor_publish(int index, void *payload)
 {
-	struct world_party *party = actor_publisher(index);
+	struct world_endpoint *endpoint = actor_publisher(index);
 	struct kickmsg_publisher *publisher = publishers[index];
 	uint32_t sequence = (uint32_t)publisher->sequence + 1;
 	uint64_t message = (uint64_t)index << 32 | sequence;
@@ -85,14 +125,14 @@ void actor_publish(int index, void *payload)
 
 	write_words(payload, message);
 	ex_call(CALL_LIMIT);
-	party->loan = 0;
-	party->publishing = message;
+	endpoint->loan = 0;
+	endpoint->publishing = message;
 	int r = kickmsg_publish(publisher, payload, world_size());
 	if (r == -ESTALE && world.giving_up)
 		return;
 	if (r < 0)
 		ex_fail("kickmsg_publish: %d", r);
-	party->finished = sequence;
+	endpoint->finished = sequence;
 	kickmsg_publisher_get_stats(publisher, &stats);
 	if (stats.sent != sequence)
 		ex_fail("numbers: publisher %d sent %u, its statistics say %lu", index, sequence,
@@ -102,23 +142,23 @@ void actor_publish(int index, void *payload)
 
 void actor_send(int index)
 {
-	struct world_party *party = actor_publisher(index);
+	struct world_endpoint *endpoint = actor_publisher(index);
 	struct kickmsg_publisher *publisher = publishers[index];
 	uint32_t sequence = (uint32_t)publisher->sequence + 1;
 	uint64_t message = (uint64_t)index << 32 | sequence, words[2] = { message, ~message };
 	bool said_left = world.said_left;
-	unsigned told = party->told;
+	unsigned told = endpoint->told;
 
 	ex_call(CALL_LIMIT);
-	party->publishing = message;
+	endpoint->publishing = message;
 	ssize_t r = kickmsg_send(publisher, words, world_size());
 	if (r == -EAGAIN && (world.tight || ex.old_reads > 0))
 		return;
 	if (r < 0)
 		ex_fail("kickmsg_send: %zd", r);
-	if (said_left && party->told == told)
+	if (said_left && endpoint->told == told)
 		ex_fail("left: publisher %d isn't told that subscribers have left", index);
-	party->finished = sequence;
+	endpoint->finished = sequence;
 	world_check_sleepers();
 }
 
@@ -162,13 +202,32 @@ static void check_sent(int index)
 			stats.sent, publishers[index]->sequence, stats.loans);
 }
 
+static void wait_for_peers(const struct actor *actor)
+{
+	int r = kickmsg_publisher_wait_matched(
+		publishers[actor->index], (uint32_t)actor->count, -1);
+
+	if (r != 0)
+		ex_fail("kickmsg_publisher_wait_matched: %d", r);
+	world.matched = true;
+}
+
 void actor_publisher_body(void *argument)
 {
 	const struct actor *actor = argument;
 	void *payload, *other;
 
+	if (actor->flags & ACTOR_MATCHES) {
+		wait_for_peers(actor);
+		return;
+	}
+
 	if (actor->flags & ACTOR_AFTER_REUSE) {
 		ex_wait(id_is_free, NULL);
+		ex_control();
+		actor_publisher(actor->index)->present = true;
+	}
+	if (actor->flags & ACTOR_COMES) {
 		ex_control();
 		actor_publisher(actor->index)->present = true;
 	}
@@ -206,33 +265,33 @@ static void check_content(int index, const struct kickmsg_sample *sample, uint64
 }
 
 /* Each publisher's messages once and in their order. */
-static void check_order(struct world_party *party, uint64_t message)
+static void check_order(struct world_endpoint *endpoint, uint64_t message)
 {
 	uint32_t publisher = (uint32_t)(message >> 32), sequence = (uint32_t)message;
 
 	if (publisher >= world.shape.publishers)
-		ex_fail("torn: ring %u's subscriber got %lx, which nobody published", party->ring,
-			message);
-	if (sequence <= party->last[publisher])
-		ex_fail("order: ring %u's subscriber got %u.%u after %u.%u", party->ring, publisher,
-			sequence, publisher, party->last[publisher]);
-	party->last[publisher] = sequence;
-	party->received++;
+		ex_fail("torn: ring %u's subscriber got %lx, which nobody published",
+			endpoint->ring, message);
+	if (sequence <= endpoint->last[publisher])
+		ex_fail("order: ring %u's subscriber got %u.%u after %u.%u", endpoint->ring,
+			publisher, sequence, publisher, endpoint->last[publisher]);
+	endpoint->last[publisher] = sequence;
+	endpoint->received++;
 }
 
 uint64_t actor_check_received(int index, const struct kickmsg_sample *sample)
 {
-	struct world_party *party = actor_subscriber(index);
-	uint64_t message = world.shape.shared ? world_committed(sample->ring_pos) : party->taken;
+	struct world_endpoint *endpoint = actor_subscriber(index);
+	uint64_t message = world.shape.shared ? world_committed(sample->ring_pos) : endpoint->taken;
 	int slot = world_slot_of_payload(sample->data);
 
 	for (int k = 0; k < 4; k++)
-		if (party->holds[k] == 0) {
-			party->holds[k] = slot + 1;
+		if (endpoint->holds[k] == 0) {
+			endpoint->holds[k] = slot + 1;
 			break;
 		}
 	check_content(index, sample, message);
-	check_order(party, message);
+	check_order(endpoint, message);
 	if (sample->publisher_sequence != (uint32_t)message || sample->len != world_size() ||
 		sample->publisher_id != actor_publisher((int)(message >> 32))->id)
 		ex_fail("torn: subscriber %d got message %lx with header %lu, %lu, %u", index,
@@ -242,17 +301,24 @@ uint64_t actor_check_received(int index, const struct kickmsg_sample *sample)
 
 void actor_give_back(int index, struct kickmsg_sample *sample, uint64_t message)
 {
-	struct world_party *party = actor_subscriber(index);
+	struct world_endpoint *endpoint = actor_subscriber(index);
 	int slot = world_slot_of_payload(sample->data);
 
 	check_content(index, sample, message);
 	for (int k = 0; k < 4; k++)
-		if (party->holds[k] == slot + 1)
-			party->holds[k] = 0;
+		if (endpoint->holds[k] == slot + 1)
+			endpoint->holds[k] = 0;
 	ex_call(CALL_LIMIT);
 	int r = kickmsg_sample_release(sample);
 	if (r < 0)
 		ex_fail("kickmsg_sample_release: %d", r);
+}
+
+static void note_interruption(struct world_endpoint *endpoint)
+{
+	if (++endpoint->interrupted > endpoint->asked)
+		ex_fail("interruption: a wait ends the %u. time, it was asked to %u times",
+			endpoint->interrupted, endpoint->asked);
 }
 
 static bool receive(const struct actor *actor, struct kickmsg_sample *ret)
@@ -260,8 +326,13 @@ static bool receive(const struct actor *actor, struct kickmsg_sample *ret)
 	struct kickmsg_subscriber *subscriber = subscribers[actor->index];
 
 	ex_call(CALL_LIMIT);
-	int r = actor->flags & ACTOR_SLEEPS ? kickmsg_receive(subscriber, -1, ret)
-					    : kickmsg_try_receive(subscriber, ret);
+	int r = actor->flags & ACTOR_SLEEPS  ? kickmsg_receive(subscriber, -1, ret)
+		: actor->flags & ACTOR_POLLS ? poll_and_receive(actor->index, ret)
+					     : kickmsg_try_receive(subscriber, ret);
+	if (r == -EINTR && actor->flags & ACTOR_INTERRUPTED) {
+		note_interruption(actor_subscriber(actor->index));
+		return false;
+	}
 	if (r < 0 && r != -EAGAIN && !(r == -ESTALE && world.giving_up))
 		ex_fail("kickmsg_receive: %d", r);
 	return r == 0;
@@ -270,15 +341,15 @@ static bool receive(const struct actor *actor, struct kickmsg_sample *ret)
 /* While others are at work: no more lost than there were, no more waiting than fit. */
 static void check_numbers(int index)
 {
-	struct world_party *party = actor_subscriber(index);
-	uint32_t ring = world.shape.shared ? 0 : party->ring;
+	struct world_endpoint *endpoint = actor_subscriber(index);
+	uint32_t ring = world.shape.shared ? 0 : endpoint->ring;
 	struct kickmsg_subscriber_stats stats;
 
 	kickmsg_subscriber_get_stats(subscribers[index], &stats);
-	if (stats.received != party->received || stats.waiting > world.shape.capacity ||
-		stats.received + stats.lost > world.frontier[ring] - party->start)
+	if (stats.received != endpoint->received || stats.waiting > world.shape.capacity ||
+		stats.received + stats.lost > world.frontier[ring] - endpoint->start)
 		ex_fail("loss count: subscriber %d: %lu received, %lu lost, %lu wait; it took %lu",
-			index, stats.received, stats.lost, stats.waiting, party->received);
+			index, stats.received, stats.lost, stats.waiting, endpoint->received);
 }
 
 static void receive_copy(const struct actor *actor)
@@ -289,8 +360,10 @@ static void receive_copy(const struct actor *actor)
 	ssize_t r = kickmsg_try_receive_copy(subscribers[actor->index], words, sizeof words);
 	if (r == -EAGAIN)
 		return;
-	uint64_t message = world.shape.shared ? world_committed(subscribers[actor->index]->next - 1)
-					      : words[0];
+	uint64_t message = world.shape.shared
+				   ? world_committed(
+					     subscribers[actor->index]->handle.place.next - 1)
+				   : words[0];
 	const uint64_t wanted[2] = { message, ~message };
 	if (r != (int)world_size() || memcmp(words, wanted, world_size()) != 0)
 		ex_fail("torn: subscriber %d copied %lx.%lx, %zd bytes", actor->index, words[0],
@@ -301,29 +374,71 @@ static void receive_copy(const struct actor *actor)
 
 static bool is_joined(void *argument)
 {
-	return ((struct world_party *)argument)->joined;
+	return ((struct world_endpoint *)argument)->joined;
 }
 
-static void leave(struct world_party *party)
+static void leave(struct world_endpoint *endpoint)
 {
 	ex_control();
-	party->left = true;
+	endpoint->left = true;
 	world.leaves++;
+}
+
+/* `count` times: a message, or an interruption. */
+static void wait_for_all(const struct actor *actor)
+{
+	struct kickmsg_sample sample;
+	void *ready[WORLD_MAX_RINGS];
+
+	for (int done = 0; done < actor->count;) {
+		ex_call(2 * CALL_LIMIT);
+		int r = kickmsg_waitset_wait(actor_set, -1, ready, WORLD_MAX_RINGS);
+
+		if (r == -EINTR) {
+			note_interruption(actor_subscriber(0));
+			done++;
+			continue;
+		}
+		if (r <= 0)
+			ex_fail("kickmsg_waitset_wait: %d", r);
+		for (int i = 0; i < r; i++) {
+			int index = (int)((struct kickmsg_subscriber **)ready[i] - subscribers);
+
+			ex_call(CALL_LIMIT);
+			int got = kickmsg_try_receive(subscribers[index], &sample);
+			if (got == -EAGAIN && ex.old_reads > 0)
+				continue;
+			if (got < 0)
+				ex_fail("wait set: subscriber %d is ready, its receive says %d",
+					index, got);
+			actor_give_back(index, &sample, actor_check_received(index, &sample));
+			done++;
+		}
+	}
 }
 
 void actor_subscriber_body(void *argument)
 {
 	const struct actor *actor = argument;
-	struct world_party *party = actor_subscriber(actor->index);
+
+	if (actor->flags & ACTOR_SETS) {
+		wait_for_all(actor);
+		return;
+	}
+	struct world_endpoint *endpoint = actor_subscriber(actor->index);
 	struct kickmsg_sample sample, kept = { 0 };
 	uint64_t message, kept_message = 0;
 
-	if (actor->flags & ACTOR_JOINS) {
-		ex_wait(is_joined, party);
+	if (actor->flags & ACTOR_ASKS) {
 		ex_control();
-		km_subscriber_init(
-			subscribers[actor->index], party->record, party->ring, party->start);
-		party->subscriber = subscribers[actor->index];
+		endpoint->asks = true;
+	}
+	if (actor->flags & ACTOR_JOINS) {
+		ex_wait(is_joined, endpoint);
+		ex_control();
+		km_place_subscribe(&subscribers[actor->index]->handle.place, endpoint->record,
+			endpoint->ring, endpoint->start);
+		endpoint->subscriber = subscribers[actor->index];
 		ex_call(CALL_LIMIT);
 	}
 	for (int i = 0; i < actor->count; i++) {
@@ -335,7 +450,7 @@ void actor_subscriber_body(void *argument)
 			continue;
 		message = actor_check_received(actor->index, &sample);
 		if (actor->flags & ACTOR_LEAVES_HOLDING) {
-			leave(party);
+			leave(endpoint);
 			actor_give_back(actor->index, &sample, message);
 			return;
 		}
@@ -351,15 +466,41 @@ void actor_subscriber_body(void *argument)
 	}
 	if (kept.data)
 		actor_give_back(actor->index, &kept, kept_message);
+	/* as libclient/rejoin/move.c: what was left may be unmapped now */
+	if (actor->flags & ACTOR_INTERRUPTED &&
+		!km_interrupt_is_busy(&subscribers[actor->index]->interrupt))
+		world.unmapped = true;
 	if (actor->flags & ACTOR_SAYS_LEFT) {
 		ex_control();
 		ex_call(CALL_LIMIT);
-		km_missed_say_left(world.region->bell);
+		km_bell_say_left(world.region->bell);
 		world.said_left = true;
 		world_check_sleepers();
 	}
 	if (actor->flags & ACTOR_LEAVES) {
-		km_subscriber_deinit(subscribers[actor->index]);
-		leave(party);
+		km_place_end(&subscribers[actor->index]->handle.place);
+		leave(endpoint);
+	}
+}
+
+/* --- those beside them --- */
+
+void actor_watcher_body(void *argument)
+{
+	ex_call(4 * CALL_LIMIT);
+	world.thread(world.thread_argument);
+}
+
+void actor_interrupter_body(void *argument)
+{
+	const struct actor *actor = argument;
+
+	for (int i = 0; i < actor->count; i++) {
+		ex_call(CALL_LIMIT);
+		actor_subscriber(actor->index)->asked++;
+		if (actor->flags & ACTOR_SETS)
+			kickmsg_waitset_interrupt(actor_set);
+		else
+			kickmsg_subscriber_interrupt(subscribers[actor->index]);
 	}
 }

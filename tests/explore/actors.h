@@ -2,45 +2,61 @@
 /*
  * The threads of a scenario. Each is a program of the product's own calls (kickmsg_loan,
  * kickmsg_publish, kickmsg_receive, kickmsg_sample_release, ...), and of the broker's on the region
- * (km_reconcile, km_live_open, km_live_give_up). What is played here is the broker's knowledge: who
- * is dead, which rings have an owner, which ids are free.
+ * (km_pass_step, km_live_open, km_live_give_up). Only the broker's knowledge is played here: who is
+ * dead, which rings have an owner, which ids are free.
  */
 #pragma once
 
-#include "engine.h"
-#include "world.h"
+#include "tests/explore/engine.h"
+#include "tests/explore/world.h"
 
 enum actor_kind {
 	ACTOR_NONE,
 	ACTOR_PUBLISHER,
 	ACTOR_SUBSCRIBER,
 	ACTOR_BROKER,
+	ACTOR_WATCHER,     /* the library's thread */
+	ACTOR_INTERRUPTER, /* of subscriber `index` */
 };
 
 enum actor_flags {
 	/* publisher */
 	ACTOR_DISCARDS = 1,  /* gives every other loan back */
 	ACTOR_TWO_LOANS = 2, /* has two loans before it publishes the first */
-	ACTOR_AFTER_REUSE =
-		4, /* begins when the id of publisher 0, who died, is free again, with that id */
+	/* Begins when the id of publisher 0, who died, is free again, with that id. */
+	ACTOR_AFTER_REUSE = 4,
 	ACTOR_LOANS = 32768, /* shared ring: publishes by loans, else sends */
+	/* Attaches when it begins, whatever the others are at. */
+	ACTOR_COMES = 131072,
 	/* subscriber */
-	ACTOR_SLEEPS = 8,          /* kickmsg_receive, without end; else tries `count` times */
-	ACTOR_KEEPS = 16,          /* holds a sample while it takes the next */
-	ACTOR_LEAVES = 32,         /* detaches at its end */
-	ACTOR_LEAVES_HOLDING = 64, /* gives its place back with the first sample in its hands */
-	ACTOR_JOINS = 128,         /* is no subscriber before the broker says so */
-	ACTOR_COPIES = 256,        /* kickmsg_try_receive_copy, and looks at its numbers */
-	ACTOR_SAYS_LEFT =
-		65536, /* shared ring: at its end says that it has left for a fresh region */
+	ACTOR_ASKS = 262144, /* with JOINS: is let in between two pieces of a pass */
+	/* kickmsg_receive, without end; else tries `count` times. */
+	ACTOR_SLEEPS = 8,
+	/* Has a descriptor, and sleeps once it isn't readable. */
+	ACTOR_POLLS = 524288,
+	ACTOR_BY_THREAD = 1048576,   /* with POLLS: the library's thread sleeps for it */
+	ACTOR_INTERRUPTED = 2097152, /* with SLEEPS: another thread ends its sleep */
+	ACTOR_SETS = 4194304,        /* has all subscribers in a wait set */
+	ACTOR_KEEPS = 16,            /* holds a sample while it takes the next */
+	ACTOR_LEAVES = 32,           /* detaches at its end */
+	/* Gives its place back with the first sample in its hands. */
+	ACTOR_LEAVES_HOLDING = 64,
+	ACTOR_JOINS = 128,  /* is no subscriber before the broker says so */
+	ACTOR_COPIES = 256, /* kickmsg_try_receive_copy, and looks at its numbers */
+	/* Shared ring: at its end says that it has left for a fresh region. */
+	ACTOR_SAYS_LEFT = 65536,
+	/* publisher: waits for `count` subscribers, and publishes nothing */
+	ACTOR_MATCHES = 8388608,
 	/* broker */
+	ACTOR_TELLS = 16777216,    /* lets `count` subscribers in, and says so */
 	ACTOR_AFTER_DEATH = 512,   /* begins when somebody died or left */
 	ACTOR_AFTER_BROKER = 1024, /* begins when the broker before it has died */
-	ACTOR_ADMITS =
-		2048, /* after its passes lets the joining subscriber in, if its ring has no owner */
+	/* After its passes lets the joining subscriber in, if its ring has no owner. */
+	ACTOR_ADMITS = 2048,
 	ACTOR_LOOKS = 4096,    /* repairs nothing */
 	ACTOR_GIVES_UP = 8192, /* gives the region up instead */
-	ACTOR_GRANTS = 16384,  /* after its passes passes a dead publisher's privilege on */
+	/* After its passes passes a dead publisher's privilege on. */
+	ACTOR_GRANTS = 16384,
 };
 
 struct actor {

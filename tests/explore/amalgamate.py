@@ -12,8 +12,6 @@ import os
 import re
 import sys
 
-SEARCH = ['common', 'libclient', 'tests/explore']
-
 
 def read_faults(path):
     """[(name, about, [(file, old, new)], by)]"""
@@ -64,10 +62,7 @@ class Maker:
         return text
 
     def find(self, name):
-        for folder in SEARCH:
-            if os.path.exists(os.path.join(self.root, folder, name)):
-                return f'{folder}/{name}'
-        return None
+        return next((p for p in (name, 'tests/explore/' + name) if os.path.exists(os.path.join(self.root, p))), None)
 
     def emit(self, path):
         text = self.text(path)
@@ -98,8 +93,12 @@ def make(root, hunks, sources):
     maker = Maker(root, hunks)
     maker.out = ['#define KM_EXPLORE 1', '#include <stdint.h>', '#include <stdlib.h>',
                  'void *world_calloc(uint64_t count, uint64_t size);',
-                 'void world_free(void *memory);',
-                 '#define calloc world_calloc', '#define free world_free']
+                 'void world_free(void *memory);', 'char *world_getenv(const char *name);',
+                 '#define calloc world_calloc', '#define free world_free',
+                 # kernel.c
+                 '#define eventfd world_eventfd', '#define read world_read', '#define write world_write',
+                 '#define syscall world_syscall', '#define pthread_create world_thread_create',
+                 '#define pthread_join world_thread_join', '#define secure_getenv world_getenv']
     for source in sources:
         maker.emit(source)
     for file, _, _ in hunks:

@@ -3,67 +3,87 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cast.h"
-#include "live.h"
-#include "shared.h"
+#include "common/repair/live.h"
+#include "common/shared/shared.h"
+#include "tests/explore/cast.h"
 
-/* *ret_owned: rings of those who live and stay. */
-static size_t list_parties(struct km_party *ret, uint64_t *ret_owned)
+/* A walk meets those that were there when it began, as one through the broker's list does: who
+ * comes is put in front. */
+struct walk {
+	bool met[WORLD_MAX_ENDPOINTS];
+	uint32_t at;
+	bool begun;
+	unsigned gone; /* deaths and leaves that the broker has heard of */
+};
+
+/* The broker hears of who has died or left from the kernel or through a socket, so it knows all
+ * that these did before. */
+static void hear_of_the_gone(struct walk *walk)
 {
-	size_t count = 0;
+	unsigned gone = world.deaths + world.leaves;
 
-	*ret_owned = 0;
-	for (uint32_t i = 0; i < world.shape.publishers + world.shape.subscribers; i++) {
-		const struct world_party *party = &world.parties[i];
-
-		if (!party->present || party->settled)
-			continue;
-		ret[count++] = (struct km_party){
-			.record = party->record,
-			.state = party->dead   ? KM_PARTY_DEAD
-				 : party->left ? KM_PARTY_LEAVING
-					       : KM_PARTY_LIVE,
-			.role = party->role,
-			.id = party->id,
-			.ring = party->ring,
-			.held_count = party->role == KM_ROLE_SUBSCRIBER ? party->record->held_count
-									: 0,
-		};
-		if (party->role == KM_ROLE_SUBSCRIBER && !party->dead && !party->left)
-			*ret_owned |= UINT64_C(1) << party->ring;
-	}
-	return count;
+	if (walk->gone == gone || ex.current < 0)
+		return;
+	walk->gone = gone;
+	ex_memory_tell(ex.current);
 }
 
-void actor_reconcile(unsigned what, struct km_reconcile_result *ret)
+static void rewind_endpoints(void *userdata)
 {
-	struct km_party parties[WORLD_MAX_PARTIES];
-	bool was_dead[WORLD_MAX_PARTIES];
-	const char *reason = "";
-	uint64_t owned;
+	struct walk *walk = userdata;
 
-	for (int i = 0; i < WORLD_MAX_PARTIES; i++)
-		was_dead[i] = world.parties[i].dead;
-	size_t count = list_parties(parties, &owned);
-	ex_call(RECONCILE_LIMIT);
-	if (km_reconcile(world.region, parties, count, what, NULL, NULL, ret, &reason) < 0)
-		ex_fail("reconcile gives the region up: %s", reason);
-	if (what != KM_REPAIR_ALL)
-		return;
-	/* as daemon/recover.c: rings without an owner are closed, the dead are settled, also when bits
-	 * were left */
-	world.live &= owned;
-	for (int i = 0; i < WORLD_MAX_PARTIES; i++)
-		if (was_dead[i])
-			world_check_settled(i);
-	for (int i = 0; i < WORLD_MAX_PARTIES; i++)
-		world.parties[i].settled |= was_dead[i];
+	if (world.comers)
+		ex_control();
+	walk->at = 0;
+	for (int i = 0; i < WORLD_MAX_ENDPOINTS; i++)
+		walk->met[i] = world.endpoints[i].present && !world.endpoints[i].settled;
+	walk->begun = true;
+}
+
+static bool next_endpoint(void *userdata, struct km_known_endpoint *ret)
+{
+	const uint32_t count = world.shape.publishers + world.shape.subscribers;
+	struct walk *walk = userdata;
+
+	hear_of_the_gone(walk);
+	while (walk->at < count && !walk->met[walk->at])
+		walk->at++;
+	if (walk->at == count)
+		return false;
+	const struct world_endpoint *endpoint = &world.endpoints[walk->at++];
+	*ret = (struct km_known_endpoint){
+		.record = endpoint->record,
+		.state = endpoint->dead   ? KM_ENDPOINT_DEAD
+			 : endpoint->left ? KM_ENDPOINT_LEAVING
+					  : KM_ENDPOINT_LIVE,
+		.role = endpoint->role,
+		.id = endpoint->id,
+		.ring = endpoint->ring,
+		.held_count = endpoint->role == KM_ROLE_SUBSCRIBER ? endpoint->record->held_count
+								   : 0,
+	};
+	return true;
+}
+
+/* Rings of those who live and stay. */
+static uint64_t owned_rings(void *userdata)
+{
+	uint64_t owned = 0;
+
+	hear_of_the_gone(userdata);
+	for (uint32_t i = world.shape.publishers; i < WORLD_MAX_ENDPOINTS; i++) {
+		const struct world_endpoint *endpoint = &world.endpoints[i];
+
+		if (endpoint->present && !endpoint->settled && !endpoint->dead && !endpoint->left)
+			owned |= UINT64_C(1) << endpoint->ring;
+	}
+	return owned;
 }
 
 #define HISTORY 1
 
-/* As find_start() of daemon/attach.c. */
-static void admit_to_shared(struct world_party *party)
+/* As find_start() of daemon/serve/attach.c. */
+static void admit_to_shared(struct world_endpoint *endpoint)
 {
 	const uint64_t capacity = world.shape.capacity, least = world.frontier[0];
 	uint64_t frontier = 0;
@@ -75,12 +95,12 @@ static void admit_to_shared(struct world_party *party)
 		ex_fail("frontier: %lu was found, it was %lu to %lu", frontier, least,
 			world.frontier[0]);
 	uint64_t back = frontier - capacity < HISTORY ? frontier - capacity : HISTORY;
-	party->start = frontier - back;
+	endpoint->start = frontier - back;
 	ex_control();
-	party->present = party->joined = true;
+	endpoint->present = endpoint->joined = true;
 }
 
-/* As km_privilege_pass_on() of daemon/privilege.c. */
+/* As km_privilege_pass_on() of daemon/topic/privilege.c. */
 static void pass_privilege_on(void)
 {
 	_Atomic uint32_t *privileged = &world.region->header->privileged;
@@ -88,36 +108,91 @@ static void pass_privilege_on(void)
 
 	ex_control();
 	for (uint32_t i = world.shape.publishers; i-- > 0;)
-		if (!world.parties[i].dead)
-			heir = world.parties[i].id;
+		if (!world.endpoints[i].dead)
+			heir = world.endpoints[i].id;
 	if (!actor_publisher(0)->dead)
 		return;
 	km_store(U8, release, privileged, heir);
 }
 
-/* A ring is given away once a pass has closed it. (The product waits for the leaver's hazards as well;
- * that the algorithm doesn't need.) */
-static void admit(struct world_party *party)
+/* A ring is given away once a pass has closed it. (The product waits for the leaver's hazards as
+ * well; that the algorithm doesn't need.) */
+static void admit(struct world_endpoint *endpoint)
 {
 	if (world.shape.shared) {
-		if (!party->joined)
-			admit_to_shared(party);
+		if (!endpoint->joined)
+			admit_to_shared(endpoint);
 		return;
 	}
-	if (party->joined || world.live >> party->ring & 1)
+	if (endpoint->joined || world.live >> endpoint->ring & 1)
 		return;
-	if (km_live_open(world.region, party->ring, &world.live, &party->start) < 0)
+	if (km_live_open(world.region, endpoint->ring, &world.live, &endpoint->start) < 0)
 		ex_fail("km_live_open gives the ring up");
-	party->present = party->joined = true;
-	if (party->start > world.opened[party->ring])
+	endpoint->present = endpoint->joined = true;
+	if (endpoint->start > world.opened[endpoint->ring])
 		ex_fail("loss count: a subscriber begins at %lu, its ring took messages from %lu "
 			"on",
-			party->start, world.opened[party->ring]);
+			endpoint->start, world.opened[endpoint->ring]);
 	ex_control();
 }
 
-/* What daemon/quarantine.c does with memory that makes no sense; here it does, so all that was right
- * before stays right. */
+static void admit_those_who_ask(void)
+{
+	for (uint32_t i = 0; i < world.shape.subscribers; i++)
+		if (actor_subscriber((int)i)->asks)
+			admit(actor_subscriber((int)i));
+}
+
+/* In pieces; between two of them subscribers that ask are let in. */
+static void run_pass(unsigned what, uint64_t work, struct km_reconcile_result *ret)
+{
+	struct km_pass *pass = world_private(sizeof *pass);
+	struct walk *walk = world_private(sizeof *walk);
+	int r;
+
+	*pass = (struct km_pass){
+		.region = world.region,
+		.endpoints = { rewind_endpoints, next_endpoint, owned_rings, walk },
+		.what = what,
+	};
+	if (km_pass_init(pass) < 0)
+		ex_fail("explorer: no memory for a pass");
+	do {
+		uint64_t known = pass->unowned;
+
+		ex_call(RECONCILE_LIMIT);
+		r = km_pass_step(pass, work);
+		/* as daemon/repair/recover.c: these are closed just now */
+		if (what & KM_REPAIR_RINGS)
+			world.live &= ~(pass->unowned & ~known);
+		if (r > 0 && world.comers && ex.current >= 0)
+			admit_those_who_ask();
+	} while (r > 0);
+	if (r < 0)
+		ex_fail("reconcile gives the region up: %s", pass->reason);
+	*ret = pass->result;
+	km_pass_deinit(pass);
+}
+
+void actor_reconcile(unsigned what, struct km_reconcile_result *ret)
+{
+	bool was_dead[WORLD_MAX_ENDPOINTS];
+
+	for (int i = 0; i < WORLD_MAX_ENDPOINTS; i++)
+		was_dead[i] = world.endpoints[i].dead;
+	run_pass(what, world.shape.work ? world.shape.work : UINT64_MAX, ret);
+	if (what != KM_REPAIR_ALL)
+		return;
+	/* as daemon/repair/recover.c: the dead are settled, also when bits were left */
+	for (int i = 0; i < WORLD_MAX_ENDPOINTS; i++)
+		if (was_dead[i])
+			world_check_settled(i);
+	for (int i = 0; i < WORLD_MAX_ENDPOINTS; i++)
+		world.endpoints[i].settled |= was_dead[i];
+}
+
+/* Gives the region up, as daemon/topic/quarantine.c does with memory that makes no sense. Here the
+ * memory makes sense, so all that was right before stays right. */
 static void give_up(void)
 {
 	world.giving_up = true;
@@ -140,6 +215,16 @@ static bool broker_is_gone(void *argument)
 	return false;
 }
 
+/* As daemon/topic/join.c and daemon/serve/notice.c. */
+static void let_in(int count)
+{
+	struct km_control_header *header = world.region->header;
+
+	km_store(L5, relaxed, &header->subscribers, (uint32_t)count);
+	km_add(M1, release, &header->changes, 1);
+	km_futex_wake(&header->changes);
+}
+
 void actor_broker_body(void *argument)
 {
 	const struct actor *actor = argument;
@@ -156,6 +241,10 @@ void actor_broker_body(void *argument)
 	}
 	for (int i = 0; i < actor->count; i++) {
 		ex_control();
+		if (actor->flags & ACTOR_TELLS) {
+			let_in(i + 1);
+			continue;
+		}
 		actor_reconcile(actor->flags & ACTOR_LOOKS ? 0 : KM_REPAIR_ALL, &result);
 		world.passes++;
 	}

@@ -1,32 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the actors' files share: actors.c (publishers, subscribers), broker.c, program.c (a run's
+/* Shared by the actors' files: actors.c (publishers, subscribers), broker.c, program.c (a run's
  * beginning and end). */
 #pragma once
 
-#include "actors.h"
-#include "internal.h"
-#include "reconcile.h"
+#include "common/repair/reconcile.h"
+#include "libclient/handle/handle.h"
+#include "tests/explore/actors.h"
 
 #define CALL_LIMIT      80  /* own steps of a publish, a receive, a release */
 #define RECONCILE_LIMIT 400 /* of a pass over the largest world */
 
 extern const struct scenario *actors_scenario;
-extern struct kickmsg_publisher *publishers[WORLD_MAX_PARTIES];
-extern struct kickmsg_subscriber *subscribers[WORLD_MAX_PARTIES];
+extern struct kickmsg_publisher *publishers[WORLD_MAX_ENDPOINTS];
+extern struct kickmsg_subscriber *subscribers[WORLD_MAX_ENDPOINTS];
 
-static inline struct world_party *actor_publisher(int index)
+static inline struct world_endpoint *actor_publisher(int index)
 {
-	return &world.parties[index];
+	return &world.endpoints[index];
 }
 
-static inline struct world_party *actor_subscriber(int index)
+static inline struct world_endpoint *actor_subscriber(int index)
 {
-	return &world.parties[world.shape.publishers + (uint32_t)index];
+	return &world.endpoints[world.shape.publishers + (uint32_t)index];
 }
 
 void actor_publisher_body(void *argument);
 void actor_subscriber_body(void *argument);
 void actor_broker_body(void *argument);
+void actor_watcher_body(void *argument);
+void actor_interrupter_body(void *argument);
+extern struct kickmsg_waitset *actor_set;
+/* kernel.c */
+void world_poll(int fd);
+void world_woken(const volatile void *word);
 
 /* A loan by publisher `index`. False: the pool is empty, and may be. */
 bool actor_lend(int index, void **ret_payload);

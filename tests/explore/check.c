@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What must hold in the world: see world.h. Checked after each write that could break it. */
+/* The conditions that must hold in the world (world.h). They are checked after each write that
+ * could break them. */
 #include <stdio.h>
 #include <string.h>
 
-#include "engine.h"
-#include "places.h"
-#include "waiter.h"
+#include "common/ring/waiter.h"
+#include "libclient/handle/handle.h"
+#include "tests/explore/engine.h"
+#include "tests/explore/places.h"
 
 static uint64_t head_of(uint32_t ring)
 {
@@ -14,10 +16,11 @@ static uint64_t head_of(uint32_t ring)
 
 static bool has_owner(uint32_t ring)
 {
-	for (uint32_t i = world.shape.publishers; i < WORLD_MAX_PARTIES; i++) {
-		const struct world_party *party = &world.parties[i];
+	for (uint32_t i = world.shape.publishers; i < WORLD_MAX_ENDPOINTS; i++) {
+		const struct world_endpoint *endpoint = &world.endpoints[i];
 
-		if (party->joined && !party->dead && !party->left && party->ring == ring)
+		if (endpoint->joined && !endpoint->dead && !endpoint->left &&
+			endpoint->ring == ring)
 			return true;
 	}
 	return false;
@@ -44,25 +47,26 @@ static void check_windows(void)
 		}
 }
 
-/* What the living have is theirs. */
+/* The slots that the living have are theirs. */
 static void check_owners(void)
 {
 	for (uint32_t i = 0; i < world.shape.publishers + world.shape.subscribers; i++) {
-		const struct world_party *party = &world.parties[i];
+		const struct world_endpoint *endpoint = &world.endpoints[i];
 
-		if (party->dead)
+		if (endpoint->dead)
 			continue;
-		if (party->loan && world_word((uint32_t)party->loan - 1) != (uint64_t)party->id
-										    << 48)
+		if (endpoint->loan &&
+			world_word((uint32_t)endpoint->loan - 1) != (uint64_t)endpoint->id << 48)
 			ex_fail("double free: slot %d is loaned to publisher %u, its word is %lx",
-				party->loan - 1, party->id, world_word((uint32_t)party->loan - 1));
+				endpoint->loan - 1, endpoint->id,
+				world_word((uint32_t)endpoint->loan - 1));
 		for (int k = 0; k < 4; k++) {
-			int slot = party->holds[k] - 1;
+			int slot = endpoint->holds[k] - 1;
 
-			if (slot >= 0 && !(world_word((uint32_t)slot) >> party->ring & 1))
+			if (slot >= 0 && !(world_word((uint32_t)slot) >> endpoint->ring & 1))
 				ex_fail("double free: slot %d is held by ring %u's subscriber, its "
 					"word is %lx",
-					slot, party->ring, world_word((uint32_t)slot));
+					slot, endpoint->ring, world_word((uint32_t)slot));
 		}
 	}
 }
@@ -72,9 +76,9 @@ static void head_moved(uint32_t ring, uint64_t before, uint64_t after)
 	if (after != before + 1 || after > world.frontier[ring])
 		ex_fail("head of ring %u went from %lu to %lu, frontier is %lu", ring, before,
 			after, world.frontier[ring]);
-	for (uint32_t i = world.shape.publishers; i < WORLD_MAX_PARTIES; i++)
-		if (world.parties[i].ring == ring)
-			world.parties[i].taken =
+	for (uint32_t i = world.shape.publishers; i < WORLD_MAX_ENDPOINTS; i++)
+		if (world.endpoints[i].ring == ring)
+			world.endpoints[i].taken =
 				world.in_cell[ring][before & (world.shape.capacity - 1)];
 }
 
@@ -106,6 +110,8 @@ void world_after_write(
 {
 	struct world_place place = world_places[world_offset(memory) / 4];
 
+	if (world.unmapped && strcmp(site->label, "I4") == 0)
+		ex_fail("unmapped: an interrupter moves a word of a region that was left");
 	switch (place.kind) {
 	case PLACE_HEAD:
 		if (strcmp(site->label, "R4") == 0 && has_owner(place.index) &&
@@ -143,55 +149,85 @@ void world_after_write(
 	check_owners();
 }
 
+static bool is_finished(uint64_t message)
+{
+	return (uint32_t)message <= world.endpoints[message >> 32].finished;
+}
+
+static uint64_t message_at(uint32_t ring, uint64_t position)
+{
+	return world.in_cell[ring][position & (world.shape.capacity - 1)];
+}
+
+/* All have stopped. */
+void world_check_polled(void)
+{
+	for (uint32_t i = world.shape.publishers; i < WORLD_MAX_ENDPOINTS; i++) {
+		const struct world_endpoint *endpoint = &world.endpoints[i];
+		bool shared = world.shape.shared;
+		uint32_t ring = shared ? 0 : endpoint->ring;
+
+		if (!endpoint->polls || endpoint->dead)
+			continue;
+		if (world.given_up)
+			ex_fail("lost readiness: a subscriber polls, the region was given up");
+		for (uint64_t p = shared ? endpoint->subscriber->handle.place.next : head_of(ring);
+			p < world.frontier[ring]; p++) {
+			uint64_t message = shared ? world_committed(p) : message_at(ring, p);
+
+			if (is_finished(message))
+				ex_fail("lost readiness: ring %u's subscriber polls, %lx waits",
+					endpoint->ring, message);
+		}
+	}
+}
+
 void world_check_sleepers(void)
 {
 	if (world.shape.shared) {
 		world_check_shared_sleepers();
 		return;
 	}
-	for (int i = 0; i < ex.thread_count; i++) {
-		const struct ex_thread *thread = &ex.threads[i];
+	for (uint32_t i = world.shape.publishers; i < WORLD_MAX_ENDPOINTS; i++) {
+		const struct world_endpoint *endpoint = &world.endpoints[i];
+		uint32_t ring = endpoint->ring;
 
-		if (thread->state != EX_ASLEEP)
+		if (endpoint->thread < 0 || ex.threads[endpoint->thread].state != EX_ASLEEP)
 			continue;
+		const char *name = ex.threads[endpoint->thread].name;
 		if (world.given_up)
-			ex_fail("lost wake-up: %s sleeps, the region was given up", thread->name);
-		uint32_t ring = world_places[world_offset(thread->asleep_on) / 4].index;
-		for (uint64_t p = head_of(ring); p != world.frontier[ring]; p++) {
-			uint64_t message = world.in_cell[ring][p & (world.shape.capacity - 1)];
-			uint32_t publisher = (uint32_t)(message >> 32);
-
-			if ((uint32_t)message <= world.parties[publisher].finished)
-				ex_fail("lost wake-up: %s sleeps, message %u.%u waits in ring %u",
-					thread->name, publisher, (uint32_t)message, ring);
-		}
+			ex_fail("lost wake-up: %s sleeps, the region was given up", name);
+		for (uint64_t p = head_of(ring); p != world.frontier[ring]; p++)
+			if (is_finished(message_at(ring, p)))
+				ex_fail("lost wake-up: %s sleeps, message %lx waits in ring %u",
+					name, message_at(ring, p), ring);
 	}
 }
 
 void world_check_settled(int index)
 {
-	struct world_party *party = &world.parties[index];
+	struct world_endpoint *endpoint = &world.endpoints[index];
 
-	if (party->role != KM_ROLE_PUBLISHER || party->settled)
+	if (endpoint->role != KM_ROLE_PUBLISHER || endpoint->settled)
 		return;
 	for (uint32_t i = 0; i < world.shape.pool; i++)
-		if (world_word(i) >> 48 == party->id)
+		if (world_word(i) >> 48 == endpoint->id)
 			ex_fail("leak: slot %u is a dead publisher's after a whole pass", i);
-	party->finished = UINT32_MAX; /* what it committed is to be had */
+	endpoint->finished = UINT32_MAX; /* what it committed is to be had */
 	world_check_sleepers();
 }
 
 static void check_hazards(const char *when)
 {
 	for (uint32_t i = 0; i < world.shape.publishers + world.shape.subscribers; i++) {
-		const struct world_party *party = &world.parties[i];
+		const struct world_endpoint *endpoint = &world.endpoints[i];
 
-		if (party->dead)
+		if (endpoint->dead)
 			continue;
-		bool clear = peek(&party->record->delivering) == KM_HAZARD_NONE &&
-			     peek(&party->record->evicting) == KM_HAZARD_NONE;
-		for (uint32_t k = 0; k < party->record->held_count; k++)
-			clear &= peek(&party->record->held[k]) == KM_HAZARD_NONE;
+		bool clear = peek(&endpoint->record->delivering) == KM_HAZARD_NONE &&
+			     peek(&endpoint->record->evicting) == KM_HAZARD_NONE;
+		for (uint32_t k = 0; k < endpoint->record->held_count; k++)
+			clear &= peek(&endpoint->record->held[k]) == KM_HAZARD_NONE;
 		if (!clear)
 			ex_fail("%s: a hazard of %s %u still stands", when,
 				i < world.shape.publishers ? "publisher" : "subscriber",

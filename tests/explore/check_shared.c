@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What must hold at a shared ring: see world.h. Checked after each write that could break it. */
+/* The conditions that must hold at a shared ring (world.h). They are checked after each write that
+ * could break them. */
 #include <stdio.h>
 
-#include "engine.h"
-#include "places.h"
-#include "shared.h"
+#include "common/shared/shared.h"
+#include "tests/explore/engine.h"
+#include "tests/explore/places.h"
 
 void world_note_commit(uint64_t message)
 {
@@ -22,11 +23,11 @@ uint64_t world_committed(uint64_t position)
 	return world.commits[position - world.shape.capacity].message;
 }
 
-static struct world_party *running_publisher(void)
+static struct world_endpoint *running_publisher(void)
 {
 	for (uint32_t i = 0; i < world.shape.publishers; i++)
-		if (world.parties[i].thread == ex.current)
-			return &world.parties[i];
+		if (world.endpoints[i].thread == ex.current)
+			return &world.endpoints[i];
 	ex_fail("a cell is written by one that is no publisher");
 	return NULL;
 }
@@ -35,7 +36,7 @@ static struct world_party *running_publisher(void)
 void world_check_shared_cell(uint32_t cell, uint64_t before, uint64_t after)
 {
 	uint64_t lap = after >> KM_CELL_SLOT_BITS, position = lap * world.shape.capacity + cell;
-	struct world_party *writer = running_publisher();
+	struct world_endpoint *writer = running_publisher();
 	uint32_t old = km_cell_slot(before), ref = km_cell_slot(after);
 
 	if (km_shared_is_slot(old) && peek(&writer->record->evicting) != old)
@@ -74,21 +75,22 @@ void world_check_shared(void)
 
 void world_check_shared_sleepers(void)
 {
-	for (uint32_t i = world.shape.publishers; i < WORLD_MAX_PARTIES; i++) {
-		const struct world_party *party = &world.parties[i];
+	for (uint32_t i = world.shape.publishers; i < WORLD_MAX_ENDPOINTS; i++) {
+		const struct world_endpoint *endpoint = &world.endpoints[i];
 
-		if (party->thread < 0 || ex.threads[party->thread].state != EX_ASLEEP)
+		if (endpoint->thread < 0 || ex.threads[endpoint->thread].state != EX_ASLEEP)
 			continue;
-		if (world.said_left && !party->knows_left)
+		if (world.said_left && !endpoint->knows_left)
 			ex_fail("lost wake-up: %s sleeps, subscribers have left",
-				ex.threads[party->thread].name);
-		for (uint64_t p = party->subscriber->next; p < world.frontier[0]; p++) {
+				ex.threads[endpoint->thread].name);
+		for (uint64_t p = endpoint->subscriber->handle.place.next; p < world.frontier[0];
+			p++) {
 			uint64_t message = world_committed(p);
 			uint32_t publisher = (uint32_t)(message >> 32);
 
-			if ((uint32_t)message <= world.parties[publisher].finished)
+			if ((uint32_t)message <= world.endpoints[publisher].finished)
 				ex_fail("lost wake-up: %s sleeps, message %u.%u waits at %lu",
-					ex.threads[party->thread].name, publisher,
+					ex.threads[endpoint->thread].name, publisher,
 					(uint32_t)message, p);
 		}
 	}

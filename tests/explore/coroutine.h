@@ -1,23 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Coroutines: a thread of the explored program is a stack and a place on it. Switching is a few
- * instructions and no system call on x86-64 and aarch64's elder way, ucontext, elsewhere. A
- * coroutine is abandoned by not going back to it.
+ * instructions and no system call, on x86-64 and arm64. A coroutine is abandoned by not going back
+ * to it.
  */
 #pragma once
 
-#include <stddef.h>
-
-#if !defined(__x86_64__)
-#include <ucontext.h>
-#endif
-
 struct coroutine {
-#if defined(__x86_64__)
 	void *stack_pointer;
-#else
-	ucontext_t context;
-#endif
 	void *stack; /* null for the one that main() runs on */
 	void (*entry)(void *argument);
 	void *argument;
@@ -26,8 +16,8 @@ struct coroutine {
 /* Gives it a stack. Exits the program when there is no memory. */
 void coroutine_init(struct coroutine *coroutine);
 
-/* The next switch to it begins `entry`, which must not return. Whatever it did before is forgotten.
- * */
+/* The next switch to it begins `entry`, which must not return. All that it did before is
+ * forgotten. */
 void coroutine_start(struct coroutine *coroutine, void (*entry)(void *argument), void *argument);
 
 /* Stops here and goes on where `to` stopped; returns when somebody switches back to `from`. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The explorer: runs a small program of threads over and over, each time under another schedule,
- * with another choice of what loads see and of who dies where, until all such choices within a
+ * The explorer runs a small program of threads over and over. Each time it takes another schedule
+ * and makes another choice of what loads see and of who dies where, until all such choices within a
  * bound are done.
  *
  *   search.c    which choice next: exhaustive (depth first, by re-execution), or random from a seed
@@ -19,26 +19,30 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "coroutine.h"
-#include "site.h"
+#include "tests/explore/coroutine.h"
+#include "tests/explore/site.h"
 
 #define EX_MAX_THREADS 8
 #define EX_MAX_CRASHES 3
+#define EX_MAX_WORDS   4 /* that a thread sleeps at */
 
 /* --- what a scenario gives --- */
 
 struct ex_crash {
-	int thread; /* dies before its operation number `at`, counted from 0; -1: nobody */
+	/* Dies before its operation number `at`, counted from 0; -1: nobody. */
+	int thread;
 	int at;
 };
 
 struct ex_program {
-	void (*reset)(
-		void); /* before each run: memory as it begins, ex_thread_add() for each thread */
-	void (*finish)(
-		void); /* after each: everything has stopped; operations go straight to memory */
+	/* Before each run: memory as it begins, ex_thread_add() for each thread. */
+	void (*reset)(void);
+	/* After each run: everything has stopped; operations go straight to memory. */
+	void (*finish)(void);
 	void (*died)(int thread);
 	void (*slept)(void);
+	/* FUTEX_WAKE; who sleeps is up already */
+	void (*woken)(const volatile void *word);
 	void (*after_write)(const struct km_site *site, const volatile void *memory,
 		uint64_t before, uint64_t after);
 	/* for traces */
@@ -59,10 +63,13 @@ struct ex_thread {
 	enum ex_state state;
 	bool (*ready)(void *argument); /* while EX_WAITING */
 	void *ready_argument;
-	const volatile void *asleep_on;
-	uint64_t chain; /* of all that it did and saw: what it does next depends on nothing else */
+	const volatile void *asleep_on[EX_MAX_WORDS];
+	unsigned asleep_count;
+	/* Of all that it did and saw: what it does next depends on nothing else. */
+	uint64_t chain;
 	int operations; /* visible ones so far */
-	int alone;      /* steps since another thread had its turn or its call began */
+	/* Steps since another thread had its turn or its call began. */
+	int alone;
 	int alone_limit;
 	uint64_t priority; /* random mode */
 };
@@ -74,10 +81,12 @@ struct ex_run {
 	int current; /* -1: main, operations are direct */
 	struct ex_crash crashes[EX_MAX_CRASHES];
 	bool crashed[EX_MAX_CRASHES]; /* happened, in this or an earlier run */
-	bool quiet_hazards; /* hazard stores are no scheduling points: nobody looks meanwhile */
+	/* Hazard stores are no scheduling points: nobody looks meanwhile. */
+	bool quiet_hazards;
 	bool tracing;
 	uint64_t
-		fingerprint; /* of what has happened, independent of the order of what is independent */
+		/* Of what has happened, independent of the order of what is independent. */
+		fingerprint;
 	uint64_t steps;
 	unsigned old_reads; /* loads that didn't see the newest value */
 	char failure[256];  /* "" : none */
@@ -104,8 +113,19 @@ void ex_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void ex_abandon(void) __attribute__((noreturn));
 
 /* The futex, with km_futex_wait() and km_futex_wake() of the product. */
-void ex_sleep(const volatile void *word);
+void ex_sleep(const volatile void *const *words, unsigned count);
 void ex_wake(const volatile void *word);
+
+/* A call of the kernel's, which takes the same lock as the futex. */
+void ex_kernel(void);
+/* In one: is the word other than that? Sees an old value as FUTEX_WAIT does. */
+bool ex_kernel_differs(const volatile void *word, uint32_t expected);
+/* futex_waitv(2). */
+struct ex_futex {
+	const volatile void *word;
+	uint32_t expected;
+};
+void ex_futex_wait_any(const struct ex_futex *words, unsigned count);
 
 /* --- memory.c --- */
 
@@ -141,7 +161,8 @@ bool ex_search_pruned(void);
 struct ex_search {
 	/* bounds */
 	int interruptions; /* of threads that could have gone on; -1: any number */
-	int old_reads;     /* loads that don't see the newest value; -1: any number */
+	/* Loads that don't see the newest value; -1: any number. */
+	int old_reads;
 	uint64_t max_runs; /* 0: no bound */
 	double max_seconds;
 	/* results, added up */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What common/atomic.h says when KM_EXPLORE is defined: the product's own six operations, routed to
- * the explorer's model of memory (memory.h). Each place in the source is a site: its label, its
- * operation and its order, which the explorer may weaken by name while it runs.
+ * common/memory/atomic.h includes this when KM_EXPLORE is defined: the product's own six
+ * operations, routed to the explorer's model of memory (memory.h). Each place in the source is a
+ * site: its label, its operation and its order, which the explorer may weaken by name while it
+ * runs.
  */
 #pragma once
 
-#include "site.h"
+#include "tests/explore/site.h"
 
 #define km_site_(site_label, site_kind, site_order, site_fail)                                     \
 	({                                                                                         \

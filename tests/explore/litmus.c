@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Is memory.c C11's memory? Small programs whose outcomes are known from the literature: all runs of
- * each are gone through, without a bound, and what its threads may read must be exactly what is
+ * Is memory.c C11's memory? Small programs whose outcomes are known from the literature: all runs
+ * of each are gone through, without a bound, and what its threads may read must be exactly what is
  * listed. An outcome too many is a memory that is weaker than C11 (false alarms), one too few is
  * stronger: a hole in all that the explorer shows.
  *
  * Load buffering (LB) alone is listed as memory.c has it, not as C11 does: see there.
  */
-#include "litmus.h"
+#include "tests/explore/litmus.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "engine.h"
-#include "explore_atomic.h"
-#include "world.h"
+#include "tests/explore/engine.h"
+#include "tests/explore/explore_atomic.h"
+#include "tests/explore/world.h"
 
 #define MAX_READS 4
 #define OUTCOMES  81 /* of four reads that see 0, 1 or 2 */
@@ -23,7 +23,7 @@
 #define Y         world_spot(1)
 #define PLAIN     world_payload(0)
 
-/* What the threads read. */
+/* The values that the threads read. */
 static uint64_t reads[MAX_READS];
 
 #define THREAD(name, body)                                                                         \
@@ -105,7 +105,8 @@ static const struct litmus {
 	const char *name;
 	body threads[4];
 	int reads;
-	const char *outcomes; /* the digits that were read, in order; "race": some run has one */
+	/* The digits that were read, in order; "race": some run has one. */
+	const char *outcomes;
 } tests[] = {
 	{ "MP relaxed", { put_relaxed, get_relaxed }, 2, "00 01 10 11" },
 	{ "MP release, relaxed", { put_release, get_relaxed }, 2, "00 01 10 11" },

@@ -15,9 +15,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "litmus.h"
-#include "orders.h"
-#include "scenarios.h"
+#include "tests/explore/litmus.h"
+#include "tests/explore/orders.h"
+#include "tests/explore/scenarios.h"
 
 static double now(void)
 {

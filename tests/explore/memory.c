@@ -2,9 +2,9 @@
 /*
  * C11's memory, operationally: what may a load see?
  *
- * Every location keeps all its stores, oldest first (its modification order). What a thread knows
+ * Every location keeps all its stores, oldest first (its modification order). A thread's knowledge
  * is a view: for each location the oldest store that it may still see, and for each thread a clock
- * of its non-atomic accesses. A store carries the view that who synchronises with it gets:
+ * of its non-atomic accesses. A store carries the view for the threads that synchronise with it:
  *
  *   load      any store from the view's on; acquire joins that store's view, relaxed keeps it for a later fence
  *   store     appends; release gives it the thread's view, relaxed that of the last release fence
@@ -19,18 +19,18 @@
  *             seq_cst loads that order what they saw.) No clock is joined.
  *   plain     a read races with a write that isn't in the view, a write with both
  *
- * Not explored: modification orders that differ from execution order (two plain stores by different
- * threads to the same location; the product has one such location, a ring's hint, which may go back
- * anyway) and load buffering (a load that sees a store that is after it in an order of
- * dependencies; RC11 forbids that too).
+ * Two things are not explored. One is modification orders that differ from execution order: two
+ * plain stores by different threads to the same location. The product has one such location, a
+ * ring's hint, which may go back anyway. The other is load buffering: a load that sees a store that
+ * is after it in an order of dependencies. RC11 forbids that too.
  */
 #include <stdio.h>
 #include <string.h>
 
-#include "engine.h"
-#include "hash.h"
-#include "memory.h"
-#include "world.h"
+#include "tests/explore/engine.h"
+#include "tests/explore/hash.h"
+#include "tests/explore/memory.h"
+#include "tests/explore/world.h"
 
 #define MAX_STORES 200
 
@@ -340,8 +340,8 @@ uint64_t km_explore_add(struct km_site *site, volatile void *memory, unsigned si
 	return modify(site, memory, size, UINT64_MAX, value);
 }
 
-/* What the running thread knows of stores, all that come after must know; what they knew at their
- * fences, and seq_cst stores, it knows. Nothing happens before anything by that: no clocks. */
+/* All that come after must know the stores that the running thread knows. It knows what the others
+ * knew at their fences, and seq_cst stores. Nothing happens before anything by that: no clocks. */
 static void join_fences(int thread)
 {
 	struct ex_view *me = &knows[thread].now;
@@ -378,30 +378,63 @@ void km_explore_fence(struct km_site *site)
 
 int km_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns);
 void km_futex_wake(_Atomic uint32_t *word);
+int km_nap(int64_t deadline_ns);
 int64_t km_clock_ns(void);
+
+int km_nap(int64_t deadline_ns)
+{
+	return 0; /* observers' alone, which aren't explored */
+}
 
 int64_t km_clock_ns(void)
 {
-	return 0; /* time stands still: nothing explored here may depend on it */
+	/* Time stands still: nothing explored here may depend on it. */
+	return 0;
 }
 
-int km_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns)
+void ex_kernel(void)
 {
 	if (ex.current < 0)
-		return 0;
+		return;
 	ex_step();
-	struct location *location = locate(word, sizeof *word);
 	synchronise(&bucket, ex.current);
+}
+
+bool ex_kernel_differs(const volatile void *word, uint32_t expected)
+{
+	if (ex.current < 0 || !world_is_shared(word))
+		return *(const volatile uint32_t *)word != expected;
+	struct location *location = locate(word, sizeof(uint32_t));
 	unsigned first = oldest(location, km_explore_relaxed), last = location->count - 1u;
 	unsigned back = first < last ? ex_choose(last - first + 1, EX_CHOICE_READ) : 0;
 	uint32_t value = (uint32_t)see(location, last - back, km_explore_relaxed)->value;
 	if (ex.tracing)
 		ex_note("FUTEX_WAIT for %x, is %x: %s", expected, value,
 			value == expected ? "sleeps" : "no");
-	if (value == expected) {
-		ex_sleep(word);
-		synchronise(&bucket, ex.current);
+	return value != expected;
+}
+
+void ex_futex_wait_any(const struct ex_futex *words, unsigned count)
+{
+	const volatile void *places[EX_MAX_WORDS];
+
+	if (ex.current < 0)
+		return;
+	if (count > EX_MAX_WORDS)
+		ex_fail("explorer: a sleep at %u words", count);
+	ex_kernel();
+	for (unsigned i = 0; i < count; i++) {
+		if (ex_kernel_differs(words[i].word, words[i].expected))
+			return;
+		places[i] = words[i].word;
 	}
+	ex_sleep(places, count);
+	synchronise(&bucket, ex.current);
+}
+
+int km_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns)
+{
+	ex_futex_wait_any(&(struct ex_futex){ word, expected }, 1);
 	return 0;
 }
 
@@ -409,8 +442,7 @@ void km_futex_wake(_Atomic uint32_t *word)
 {
 	if (ex.current < 0)
 		return;
-	ex_step();
-	synchronise(&bucket, ex.current);
+	ex_kernel();
 	if (ex.tracing)
 		ex_note("FUTEX_WAKE");
 	ex_wake(word);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the memory model share; see memory.c. */
+/* Shared by the files of the memory model; see memory.c. */
 #pragma once
 
-#include "engine.h"
+#include "tests/explore/engine.h"
 
 #define EX_MAX_LOCATIONS 56
 

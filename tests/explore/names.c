@@ -2,9 +2,9 @@
 /* Locations and values as a trace prints them. */
 #include <stdio.h>
 
-#include "bell.h"
-#include "places.h"
-#include "waiter.h"
+#include "common/ring/waiter.h"
+#include "common/shared/bell.h"
+#include "tests/explore/places.h"
 
 static void name_hazard(struct world_place place, char *ret, unsigned long size)
 {

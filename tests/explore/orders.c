@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See orders.h. Labels are those of the tables of orders in ring.h, slot.h, endpoint.h, waiter.h,
  * region.h and reconcile.c. */
-#include "orders.h"
+#include "tests/explore/orders.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#include "scenarios.h"
+#include "tests/explore/scenarios.h"
 
 #define MAX_VARIANTS      96
 #define MAX_NAMED_SECONDS 20 /* a scenario that is known to catch it */
@@ -80,7 +80,7 @@ static void add(const char *label, int kind, int from, int to)
 		variants[variant_count++] = (struct variant){ label, kind, from, to };
 }
 
-/* What is next below an order, for an operation. */
+/* The next order below an order, for an operation. */
 static void add_weaker(const char *label, int kind, int order)
 {
 	bool loads = kind == KM_EXPLORE_LOAD || kind == KM_EXPLORE_CAS_FAIL;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What lies where in the world, for who looks at it from outside. */
+/* The places of the world, for those who look at it from outside. */
 #pragma once
 
-#include "internal.h"
-#include "world.h"
+#include "libclient/handle/handle.h"
+#include "tests/explore/world.h"
 
 enum place_kind {
 	PLACE_NONE,
@@ -17,7 +17,8 @@ enum place_kind {
 	PLACE_HAZARD,
 	PLACE_SHARED_HINT,
 	PLACE_SHARED_CELL,
-	PLACE_SHARED_BYTES, /* cell: 0, 1 sequence and about of even laps, 2, 3 of odd ones, 4 on payload */
+	/* Cell: 0, 1 sequence and about of even laps, 2, 3 of odd ones, 4 on payload. */
+	PLACE_SHARED_BYTES,
 	PLACE_SLOT_BYTES, /* cell: 0, 1 sequence and about, 2 on payload */
 	PLACE_PRIVILEGED,
 	PLACE_BELL,

@@ -2,8 +2,8 @@
 /* Payloads and their headers: non-atomic accesses, and the races between them. */
 #include <string.h>
 
-#include "memory.h"
-#include "world.h"
+#include "tests/explore/memory.h"
+#include "tests/explore/world.h"
 
 /* One for each payload slot. */
 struct plain {

@@ -4,15 +4,18 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cast.h"
-#include "shared.h"
-#include "waiter.h"
+#include "common/ring/waiter.h"
+#include "common/shared/shared.h"
+#include "libclient/set/members.h"
+#include "libclient/wait/ready.h"
+#include "tests/explore/cast.h"
 
 #define FINAL_PASSES 4
 
 const struct scenario *actors_scenario;
-struct kickmsg_publisher *publishers[WORLD_MAX_PARTIES];
-struct kickmsg_subscriber *subscribers[WORLD_MAX_PARTIES];
+struct kickmsg_publisher *publishers[WORLD_MAX_ENDPOINTS];
+struct kickmsg_subscriber *subscribers[WORLD_MAX_ENDPOINTS];
+struct kickmsg_waitset *actor_set;
 static char actor_names[EX_MAX_THREADS][8];
 
 static const struct actor *actor_of(enum actor_kind kind, int index)
@@ -33,39 +36,73 @@ static unsigned flags_of(enum actor_kind kind, int index)
 
 static void set_up_publisher(int index)
 {
-	struct world_party *party = actor_publisher(index);
+	struct world_endpoint *endpoint = actor_publisher(index);
 	struct kickmsg_publisher *publisher = world_private(sizeof *publisher);
 	bool reuses = flags_of(ACTOR_PUBLISHER, index) & ACTOR_AFTER_REUSE;
 
 	if (reuses)
-		party->id = actor_publisher(0)->id;
-	publisher->attachment.region = *world.region;
-	km_endpoint_format(party->record, KM_ROLE_PUBLISHER, party->id, 0, 0);
-	km_publisher_init(publisher, party->record, party->id);
+		endpoint->id = actor_publisher(0)->id;
+	publisher->handle.place.region = *world.region;
+	km_endpoint_format(endpoint->record, KM_ROLE_PUBLISHER, endpoint->id, 0, 0);
+	km_place_publish(&publisher->handle.place, endpoint->record, endpoint->id);
 	publishers[index] = publisher;
-	party->present = !reuses;
+	bool comes = flags_of(ACTOR_PUBLISHER, index) & ACTOR_COMES;
+	endpoint->present = !reuses && !comes;
+	world.comers += comes;
+}
+
+static void give_descriptor(int index, struct kickmsg_subscriber *subscriber)
+{
+	struct km_watch *watch;
+
+	world.by_thread = flags_of(ACTOR_SUBSCRIBER, index) & ACTOR_BY_THREAD;
+	world.sharing = world.by_thread;
+	if (km_watch_new(&watch) < 0 || km_ready_new(subscriber, watch) < 0)
+		ex_fail("explorer: no descriptor");
+	world.sharing = false;
+	km_store(P3, relaxed, &subscriber->prepared, KM_HAS_READY);
 }
 
 static void set_up_subscriber(int index)
 {
-	struct world_party *party = actor_subscriber(index);
-	struct kickmsg_subscriber *subscriber = world_private(sizeof *subscriber);
+	struct world_endpoint *endpoint = actor_subscriber(index);
+	bool touched = flags_of(ACTOR_SUBSCRIBER, index) & ACTOR_INTERRUPTED;
+	struct kickmsg_subscriber *subscriber = touched ? world_shared(sizeof *subscriber)
+							: world_private(sizeof *subscriber);
 	bool joins = flags_of(ACTOR_SUBSCRIBER, index) & ACTOR_JOINS;
 
-	subscriber->attachment.region = *world.region;
-	km_endpoint_format(party->record, KM_ROLE_SUBSCRIBER, party->id, party->ring,
+	subscriber->handle.place.region = *world.region;
+	km_endpoint_format(endpoint->record, KM_ROLE_SUBSCRIBER, endpoint->id, endpoint->ring,
 		km_geometry_held_count(&world.region->geometry));
-	party->start = world.shape.capacity;
-	party->present = party->joined = !joins;
+	endpoint->start = world.shape.capacity;
+	endpoint->present = endpoint->joined = !joins;
+	world.comers += (flags_of(ACTOR_SUBSCRIBER, index) & ACTOR_ASKS) != 0;
 	subscribers[index] = subscriber;
 	if (joins)
 		return;
-	km_subscriber_init(subscriber, party->record, party->ring, party->start);
-	party->subscriber = subscriber;
+	km_place_subscribe(
+		&subscriber->handle.place, endpoint->record, endpoint->ring, endpoint->start);
+	endpoint->subscriber = subscriber;
+	if (flags_of(ACTOR_SUBSCRIBER, index) & ACTOR_POLLS)
+		give_descriptor(index, subscriber);
 	if (world.shape.shared)
 		return;
-	world.live |= UINT64_C(1) << party->ring;
+	world.live |= UINT64_C(1) << endpoint->ring;
 	km_store(L2, release, &world.region->header->live, world.live);
+}
+
+static void set_up_set(void)
+{
+	actor_set = NULL;
+	if (!(flags_of(ACTOR_SUBSCRIBER, 0) & ACTOR_SETS))
+		return;
+	world.sharing = true;
+	int r = kickmsg_waitset_new(&actor_set);
+	world.sharing = false;
+	for (uint32_t i = 0; r == 0 && i < world.shape.subscribers; i++)
+		r = kickmsg_waitset_add_subscriber(actor_set, subscribers[i], &subscribers[i]);
+	if (r < 0)
+		ex_fail("explorer: no wait set");
 }
 
 /* Publishes without an onlooker, so the onlooker is told. */
@@ -103,6 +140,7 @@ static void make(void)
 		set_up_publisher((int)i);
 	for (uint32_t i = 0; i < world.shape.subscribers; i++)
 		set_up_subscriber((int)i);
+	set_up_set();
 	publish_before();
 	world_save();
 }
@@ -110,7 +148,8 @@ static void make(void)
 static void begin_run(void)
 {
 	static void (*const bodies[])(void *argument) = { NULL, actor_publisher_body,
-		actor_subscriber_body, actor_broker_body };
+		actor_subscriber_body, actor_broker_body, actor_watcher_body,
+		actor_interrupter_body };
 
 	world_restore();
 	for (int i = 0; i < EX_MAX_THREADS && actors_scenario->actors[i].kind; i++) {
@@ -120,6 +159,8 @@ static void begin_run(void)
 			actor_publisher(actor->index)->thread = i;
 		if (actor->kind == ACTOR_SUBSCRIBER)
 			actor_subscriber(actor->index)->thread = i;
+		for (uint32_t k = 1; actor->flags & ACTOR_SETS && k < world.shape.subscribers; k++)
+			actor_subscriber((int)k)->thread = i;
 		ex_thread_add(actor_names[i], bodies[actors_scenario->actors[i].kind],
 			(void *)&actors_scenario->actors[i]);
 	}
@@ -129,34 +170,37 @@ static void note_death(int thread)
 {
 	const struct actor *actor = &actors_scenario->actors[thread];
 
-	if (actor->kind == ACTOR_BROKER)
+	if (actor->kind != ACTOR_PUBLISHER && actor->kind != ACTOR_SUBSCRIBER)
 		return;
-	struct world_party *party = actor->kind == ACTOR_PUBLISHER ? actor_publisher(actor->index)
-								   : actor_subscriber(actor->index);
-	party->dead = true;
-	party->loan = 0;
-	memset(party->holds, 0, sizeof party->holds);
+	struct world_endpoint *endpoint = actor->kind == ACTOR_PUBLISHER
+						  ? actor_publisher(actor->index)
+						  : actor_subscriber(actor->index);
+	endpoint->dead = true;
+	endpoint->loan = 0;
+	memset(endpoint->holds, 0, sizeof endpoint->holds);
 	world.deaths++;
 }
 
 /* A living subscriber takes what is left, and has missed exactly what it says. */
 static void finish_subscriber(int index)
 {
-	struct world_party *party = actor_subscriber(index);
+	struct world_endpoint *endpoint = actor_subscriber(index);
 	struct kickmsg_sample sample;
 	int r = -EAGAIN;
 
-	if (!party->joined || party->dead || party->left || !subscribers[index]->holds)
+	if (!endpoint->joined || endpoint->dead || endpoint->left ||
+		!subscribers[index]->handle.place.holds)
 		return;
 	for (int k = 0; k < 4; k++) /* of a run that ended while it slept: none */
-		if (party->holds[k])
+		if (endpoint->holds[k])
 			ex_fail("explorer: a subscriber ended with a sample");
 	for (uint32_t i = 0; i <= world.shape.capacity; i++) {
 		if (!world.shape.shared) {
-			uint64_t head = *(volatile uint64_t *)&subscribers[index]->ring->head;
+			uint64_t head =
+				*(volatile uint64_t *)&subscribers[index]->handle.place.ring->head;
 
-			party->taken =
-				world.in_cell[party->ring][head & (world.shape.capacity - 1)];
+			endpoint->taken =
+				world.in_cell[endpoint->ring][head & (world.shape.capacity - 1)];
 		}
 		r = kickmsg_try_receive(subscribers[index], &sample);
 		if (r < 0)
@@ -166,10 +210,10 @@ static void finish_subscriber(int index)
 	if (r != -EAGAIN)
 		ex_fail("end: kickmsg_try_receive: %d", r);
 	uint64_t lost = kickmsg_subscriber_lost(subscribers[index]);
-	uint32_t ring = world.shape.shared ? 0 : party->ring;
-	if (party->received + lost != world.frontier[ring] - party->start)
+	uint32_t ring = world.shape.shared ? 0 : endpoint->ring;
+	if (endpoint->received + lost != world.frontier[ring] - endpoint->start)
 		ex_fail("loss count: subscriber %d received %lu and lost %lu of %lu", index,
-			party->received, lost, world.frontier[ring] - party->start);
+			endpoint->received, lost, world.frontier[ring] - endpoint->start);
 }
 
 /* Nobody sends or receives there any more. */
@@ -198,11 +242,32 @@ static void check_given_up(void)
 	}
 }
 
+/* All have stopped: nobody sleeps who was asked not to, or whose peers are there. */
+static void check_asked(void)
+{
+	for (int i = 0; i < ex.thread_count; i++) {
+		const struct actor *actor = &actors_scenario->actors[i];
+		const struct kickmsg_subscriber *subscriber = subscribers[actor->index];
+
+		if (ex.threads[i].state != EX_ASLEEP)
+			continue;
+		if (actor->flags & ACTOR_SETS
+				? km_load(D7, seq_cst, &actor_set->asked)
+				: actor->flags & ACTOR_INTERRUPTED &&
+					  km_interrupt_is_asked(&subscriber->interrupt))
+			ex_fail("lost interruption: %s sleeps", ex.threads[i].name);
+		if (actor->flags & ACTOR_MATCHES)
+			ex_fail("lost news: %s waits for peers that are there", ex.threads[i].name);
+	}
+}
+
 static void end_run(void)
 {
 	struct km_reconcile_result result = { 0 };
 
 	world_check_sleepers();
+	world_check_polled();
+	check_asked();
 	if (world.given_up) {
 		check_given_up();
 		return;
@@ -226,11 +291,12 @@ const struct ex_program *actors_program(const struct scenario *with)
 		.finish = end_run,
 		.died = note_death,
 		.slept = world_check_sleepers,
+		.woken = world_woken,
 		.after_write = world_after_write,
 		.name_of = world_name_of,
 		.value_of = world_value_of,
 	};
-	static const char *const kinds[] = { "", "pub", "sub", "broker" };
+	static const char *const kinds[] = { "", "pub", "sub", "broker", "thread", "stop" };
 
 	actors_scenario = with;
 	for (int i = 0; i < EX_MAX_THREADS && with->actors[i].kind; i++)

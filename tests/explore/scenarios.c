@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See scenarios.h. Small on purpose: two of anything is where things go wrong, and all of it can be
  * seen. */
-#include "scenarios.h"
+#include "tests/explore/scenarios.h"
 
 #include <string.h>
 #include <time.h>
@@ -17,6 +17,14 @@
 #define BROKER(index, count, flags)                                                                \
 	{                                                                                          \
 		ACTOR_BROKER, index, count, flags                                                  \
+	}
+#define INTERRUPTER(index, count, flags)                                                           \
+	{                                                                                          \
+		ACTOR_INTERRUPTER, index, count, flags                                             \
+	}
+#define WATCHER                                                                                    \
+	{                                                                                          \
+		ACTOR_WATCHER                                                                      \
 	}
 #define SHAPE(r, c, p, pubs, subs)                                                                 \
 	{                                                                                          \
@@ -70,6 +78,62 @@ const struct scenario scenarios[] = {
 	  .actors = { PUB(0, 1, 0), PUB(1, 1, 0), SUB(0, 2, ACTOR_SLEEPS),
 		      BROKER(0, 1, ACTOR_AFTER_DEATH) },
 	  .victims = 7, .interruptions = 2, .old_reads = 1, .death_interruptions = 1 },
+	{ .name = "ready", .about = "a subscriber with a descriptor, two publishers",
+	  .shape = SHAPE(1, 2, 4, 2, 1),
+	  .actors = { PUB(0, 1, 0), PUB(1, 1, 0), SUB(0, 2, ACTOR_POLLS),
+		      BROKER(0, 1, ACTOR_AFTER_DEATH) },
+	  .victims = 7, .interruptions = 2, .old_reads = 1, .death_interruptions = 1 },
+	{ .name = "sh_ready", .about = "a subscriber with a descriptor and a sleeper (bell)",
+	  .shape = SHARED(1, 4, 2, 2, 1),
+	  .actors = { PUB(0, 2, 0), SUB(0, 2, ACTOR_POLLS), SUB(1, 2, ACTOR_SLEEPS),
+		      BROKER(0, 1, ACTOR_AFTER_DEATH) },
+	  .victims = 3, .interruptions = 2, .old_reads = 1, .death_interruptions = 1 },
+	{ .name = "ready_thread", .about = "the library's thread sleeps for a subscriber's descriptor",
+	  .shape = SHAPE(1, 2, 4, 1, 1),
+	  .actors = { PUB(0, 2, 0), SUB(0, 2, ACTOR_POLLS | ACTOR_BY_THREAD), WATCHER },
+	  .interruptions = 4, .old_reads = 0 },
+	{ .name = "ready_thread_old", .about = "the same, and loads may see old values",
+	  .shape = SHAPE(1, 2, 4, 1, 1),
+	  .actors = { PUB(0, 2, 0), SUB(0, 2, ACTOR_POLLS | ACTOR_BY_THREAD), WATCHER },
+	  .interruptions = 2, .old_reads = 2 },
+	{ .name = "ready_thread_death", .about = "the same, and the publisher dies before its wake",
+	  .shape = SHAPE(1, 2, 4, 1, 1),
+	  .actors = { PUB(0, 1, 0), SUB(0, 1, ACTOR_POLLS | ACTOR_BY_THREAD), WATCHER,
+		      BROKER(0, 1, ACTOR_AFTER_DEATH) },
+	  .victims = 1, .interruptions = 2, .old_reads = 0, .death_interruptions = 1 },
+	{ .name = "interrupted", .about = "another thread ends a subscriber's sleep",
+	  .shape = SHAPE(1, 2, 4, 1, 1),
+	  .actors = { PUB(0, 1, 0), SUB(0, 2, ACTOR_SLEEPS | ACTOR_INTERRUPTED), INTERRUPTER(0, 1, 0),
+		      BROKER(0, 1, ACTOR_AFTER_DEATH) },
+	  .victims = 1, .interruptions = 3, .old_reads = 0, .death_interruptions = 1 },
+	{ .name = "interrupted_late", .about = "an interruption comes when the sleep is over, and its region left",
+	  .shape = SHAPE(1, 2, 4, 1, 1),
+	  .actors = { PUB(0, 1, 0), SUB(0, 1, ACTOR_SLEEPS | ACTOR_INTERRUPTED), INTERRUPTER(0, 1, 0) },
+	  .interruptions = 3, .old_reads = 1 },
+	{ .name = "interrupted_twice", .about = "the same twice, and loads may see old values",
+	  .shape = SHAPE(1, 2, 4, 1, 1),
+	  .actors = { SUB(0, 3, ACTOR_SLEEPS | ACTOR_INTERRUPTED), INTERRUPTER(0, 2, 0) },
+	  .interruptions = 4, .old_reads = 2 },
+	{ .name = "sh_interrupted", .about = "the same at a bell",
+	  .shape = SHARED(2, 4, 1, 1, 1),
+	  .actors = { PUB(0, 1, 0), SUB(0, 2, ACTOR_SLEEPS | ACTOR_INTERRUPTED), INTERRUPTER(0, 1, 0) },
+	  .interruptions = 3, .old_reads = 0 },
+	{ .name = "waitset", .about = "a wait set sleeps at two rings' words",
+	  .shape = SHAPE(2, 2, 4, 1, 2),
+	  .actors = { PUB(0, 2, 0), SUB(0, 4, ACTOR_SETS), BROKER(0, 1, ACTOR_AFTER_DEATH) },
+	  .victims = 1, .interruptions = 3, .old_reads = 1, .death_interruptions = 1 },
+	{ .name = "waitset_interrupted", .about = "another thread ends a wait set's sleep",
+	  .shape = SHAPE(2, 2, 4, 1, 2),
+	  .actors = { PUB(0, 1, 0), SUB(0, 3, ACTOR_SETS), INTERRUPTER(0, 1, ACTOR_SETS) },
+	  .interruptions = 3, .old_reads = 1 },
+	{ .name = "sh_waitset", .about = "a wait set of two subscribers of one bell",
+	  .shape = SHARED(2, 4, 1, 2, 1),
+	  .actors = { PUB(0, 2, 0), SUB(0, 4, ACTOR_SETS) },
+	  .interruptions = 3, .old_reads = 0 },
+	{ .name = "matched", .about = "a publisher waits for a subscriber to be there",
+	  .shape = SHAPE(1, 1, 3, 1, 1),
+	  .actors = { PUB(0, 2, ACTOR_MATCHES), BROKER(0, 2, ACTOR_TELLS) },
+	  .interruptions = 4, .old_reads = 3 },
 	{ .name = "health", .about = "reconcile looks and repairs while all are well",
 	  .shape = SHAPE(1, 1, 3, 1, 1), .prefill = 1,
 	  .actors = { BROKER(0, 1, 0), PUB(0, 2, 0), SUB(0, 2, 0) },
@@ -102,6 +166,15 @@ const struct scenario scenarios[] = {
 	  .actors = { PUB(0, 1, 0), BROKER(0, 1, ACTOR_AFTER_DEATH),
 		      PUB(1, 2, ACTOR_AFTER_REUSE), SUB(0, 2, 0) },
 	  .victims = 1, .interruptions = 2, .old_reads = 1, .death_interruptions = 2 },
+	{ .name = "newcomer", .about = "a publisher attaches while a pass is made, and evicts",
+	  .shape = SHAPE(1, 1, 3, 2, 1), .prefill = 1,
+	  .actors = { BROKER(0, 1, 0), PUB(1, 1, ACTOR_COMES), SUB(0, 1, 0) },
+	  .victims = 6, .interruptions = 3, .old_reads = 1, .death_interruptions = 2 },
+	{ .name = "newcomer_ring", .about = "a subscriber gets a free ring while a pass is made",
+	  .shape = { .rings = 2, .capacity = 2, .pool = 4, .publishers = 1, .subscribers = 2, .work = 1 },
+	  .prefill = 1,
+	  .actors = { BROKER(0, 1, 0), PUB(0, 1, 0), SUB(1, 1, ACTOR_JOINS | ACTOR_ASKS) },
+	  .victims = 6, .interruptions = 3, .old_reads = 0, .death_interruptions = 2 },
 	{ .name = "two_reconcilers", .about = "the broker dies in its pass, another begins again",
 	  .shape = SHAPE(1, 1, 3, 1, 1), .prefill = 1,
 	  .actors = { PUB(0, 1, 0), SUB(0, 1, 0), BROKER(0, 1, ACTOR_AFTER_DEATH),
@@ -212,6 +285,11 @@ const struct scenario scenarios[] = {
 	{ .name = "given_up", .about = "the region is given up, a subscriber sleeps",
 	  .shape = SHAPE(1, 2, 4, 1, 1),
 	  .actors = { PUB(0, 1, 0), SUB(0, 2, ACTOR_SLEEPS), BROKER(0, 1, ACTOR_GIVES_UP),
+		      BROKER(1, 1, ACTOR_GIVES_UP | ACTOR_AFTER_BROKER) },
+	  .victims = 7, .interruptions = 3, .old_reads = 2, .death_interruptions = 2 },
+	{ .name = "ready_given_up", .about = "the region is given up, a subscriber waits by its descriptor",
+	  .shape = SHAPE(1, 2, 4, 1, 1),
+	  .actors = { PUB(0, 1, 0), SUB(0, 2, ACTOR_POLLS), BROKER(0, 1, ACTOR_GIVES_UP),
 		      BROKER(1, 1, ACTOR_GIVES_UP | ACTOR_AFTER_BROKER) },
 	  .victims = 7, .interruptions = 3, .old_reads = 2, .death_interruptions = 2 },
 	{ .name = "crowd", .about = "two publishers, two rings of 2, a sleeper, a broker at work",

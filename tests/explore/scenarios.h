@@ -3,7 +3,7 @@
  * for every death. */
 #pragma once
 
-#include "actors.h"
+#include "tests/explore/actors.h"
 
 extern const struct scenario scenarios[];
 extern const unsigned scenario_count;

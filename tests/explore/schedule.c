@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whose turn it is. The running thread asks at each of its visible operations; if another is chosen
- * it switches there straight from its own stack, so a step without an interruption costs no switch
- * at all.
+ * The scheduler chooses whose turn it is. The running thread asks at each of its visible
+ * operations. If another thread is chosen it switches there straight from its own stack, so a step
+ * without an interruption costs no switch at all.
  */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "engine.h"
-#include "hash.h"
+#include "tests/explore/engine.h"
+#include "tests/explore/hash.h"
 
 #define MAX_STEPS 4000 /* of a run: more is an endless one */
 
@@ -93,6 +93,7 @@ void ex_thread_add(const char *name, void (*body)(void *argument), void *argumen
 	thread->state = EX_RUNNABLE;
 	thread->chain = hash_mix((uint64_t)++ex.thread_count);
 	thread->operations = 0;
+	thread->asleep_count = 0;
 	thread->alone = 0;
 	thread->alone_limit = MAX_STEPS;
 	coroutine_start(&thread->coroutine, begin_thread, thread);
@@ -160,11 +161,12 @@ void ex_control(void)
 	ex_memory_tell(ex.current);
 }
 
-void ex_sleep(const volatile void *word)
+void ex_sleep(const volatile void *const *words, unsigned count)
 {
 	struct ex_thread *self = &ex.threads[ex.current];
 
-	self->asleep_on = word;
+	memcpy(self->asleep_on, words, count * sizeof *words);
+	self->asleep_count = count;
 	self->state = EX_ASLEEP;
 	ex.program->slept();
 	give_turn();
@@ -173,8 +175,11 @@ void ex_sleep(const volatile void *word)
 void ex_wake(const volatile void *word)
 {
 	for (int i = 0; i < ex.thread_count; i++)
-		if (ex.threads[i].state == EX_ASLEEP && ex.threads[i].asleep_on == word)
-			ex.threads[i].state = EX_RUNNABLE;
+		for (unsigned k = 0; k < ex.threads[i].asleep_count; k++)
+			if (ex.threads[i].state == EX_ASLEEP && ex.threads[i].asleep_on[k] == word)
+				ex.threads[i].state = EX_RUNNABLE;
+	if (ex.program->woken)
+		ex.program->woken(word);
 }
 
 static void direct(void *argument)
@@ -203,7 +208,8 @@ bool ex_run(const struct ex_program *program)
 	if (ex.failure[0])
 		return false;
 
-	/* nobody gives the first turn: a state of its own, not that of a thread before its first step */
+	/* nobody gives the first turn: a state of its own, not that of a thread before its first
+	 * step */
 	int list[EX_MAX_THREADS];
 	unsigned count = 0;
 	for (int i = 0; i < ex.thread_count; i++)

@@ -21,8 +21,8 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#include "engine.h"
-#include "hash.h"
+#include "tests/explore/engine.h"
+#include "tests/explore/hash.h"
 
 #define MAX_CHOICES  4096
 #define TABLE_SIZE   (UINT64_C(1) << 23)

@@ -35,8 +35,9 @@ struct km_site {
 	unsigned char fail_order;
 	unsigned char used_order; /* as it is used, after weakening */
 	unsigned char used_fail_order;
-	unsigned char stamp; /* of the weakening that used_order comes from; 0: of none */
-	bool reached;        /* by any run, also where it is no scheduling point */
+	/* Of the weakening that used_order comes from; 0: of none. */
+	unsigned char stamp;
+	bool reached; /* by any run, also where it is no scheduling point */
 };
 
 uint64_t km_explore_load(struct km_site *site, const volatile void *memory, unsigned size);

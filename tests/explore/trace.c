@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "engine.h"
+#include "tests/explore/engine.h"
 
 const char *ex_order_name(int order)
 {

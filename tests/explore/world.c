@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See world.h. This file looks at memory from outside: at its newest state, with no step of its
  * own. */
-#include "world.h"
+#include "tests/explore/world.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "engine.h"
-#include "internal.h"
-#include "places.h"
-#include "shared.h"
-#include "waiter.h"
+#include "common/ring/waiter.h"
+#include "common/shared/shared.h"
+#include "libclient/handle/handle.h"
+#include "tests/explore/engine.h"
+#include "tests/explore/places.h"
 
 struct world world;
 
@@ -31,9 +31,19 @@ void *world_private(uint64_t size)
 	return memory_.private + at;
 }
 
+void *world_shared(uint64_t size)
+{
+	uint32_t at = world.shared_used;
+
+	world.shared_used += (uint32_t)((size + 63) & ~UINT64_C(63));
+	if (world.shared_used > WORLD_SIZE)
+		ex_fail("explorer: WORLD_SIZE is too small");
+	return memory_.shared + at;
+}
+
 void *world_calloc(uint64_t count, uint64_t size)
 {
-	void *memory = world_private(count * size);
+	void *memory = world.sharing ? world_shared(count * size) : world_private(count * size);
 
 	memset(memory, 0, count * size);
 	return memory;
@@ -121,7 +131,7 @@ static void mark_places(void)
 			mark(&ring->cells[k], PLACE_CELL, i, k);
 	}
 	for (uint32_t i = 0; i < world.shape.publishers + world.shape.subscribers; i++) {
-		struct km_endpoint *record = world.parties[i].record;
+		struct km_endpoint *record = world.endpoints[i].record;
 
 		mark(&record->delivering, PLACE_HAZARD, i, 0);
 		mark(&record->evicting, PLACE_HAZARD, i, 1);
@@ -133,14 +143,14 @@ static void mark_places(void)
 static unsigned char *make_records(const struct km_geometry *geometry, unsigned char *at)
 {
 	for (uint32_t i = 0; i < world.shape.publishers + world.shape.subscribers; i++) {
-		struct world_party *party = &world.parties[i];
+		struct world_endpoint *endpoint = &world.endpoints[i];
 		bool publisher = i < world.shape.publishers;
 
-		party->role = publisher ? KM_ROLE_PUBLISHER : KM_ROLE_SUBSCRIBER;
-		party->id = i + 1;
-		party->ring = publisher ? 0 : (i - world.shape.publishers) % world.shape.rings;
-		party->record = (struct km_endpoint *)at;
-		at += km_geometry_endpoint_size(geometry, party->role);
+		endpoint->role = publisher ? KM_ROLE_PUBLISHER : KM_ROLE_SUBSCRIBER;
+		endpoint->id = i + 1;
+		endpoint->ring = publisher ? 0 : (i - world.shape.publishers) % world.shape.rings;
+		endpoint->record = (struct km_endpoint *)at;
+		at += km_geometry_endpoint_size(geometry, endpoint->role);
 	}
 	return at;
 }
@@ -169,16 +179,17 @@ void world_make(const struct world_shape *shape)
 	end += shape->shared ? sizeof *bell : 0;
 	if (end > memory_.shared + WORLD_SIZE)
 		ex_fail("explorer: WORLD_SIZE is too small");
+	world.shared_used = (uint32_t)(end - memory_.shared + 63) & ~63u;
 	km_region_format(control, &geometry, "/explore", "explore", 0);
-	if (km_region_attach(world.region, control, km_geometry_control_size(&geometry), payload,
-		    km_geometry_payload_size(&geometry)) < 0)
+	if (km_region_attach(world.region, &geometry, control, km_geometry_control_size(&geometry),
+		    payload, km_geometry_payload_size(&geometry)) < 0)
 		ex_fail("explorer: this shape is refused");
 	world.region->bell = shape->shared ? bell : NULL;
 	world.region->header->privileged = shape->privileged;
 	for (uint32_t i = 0; i < shape->rings; i++)
 		world.frontier[i] = shape->capacity;
-	for (uint32_t i = 0; i < WORLD_MAX_PARTIES; i++)
-		world.parties[i].thread = -1;
+	for (uint32_t i = 0; i < WORLD_MAX_ENDPOINTS; i++)
+		world.endpoints[i].thread = -1;
 }
 
 uint64_t *world_spot(uint32_t index)

@@ -27,13 +27,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WORLD_SIZE         8192 /* of what is shared */
-#define WORLD_PRIVATE_SIZE 24576
-#define WORLD_MAX_SLOTS    8
-#define WORLD_MAX_RINGS    4
-#define WORLD_MAX_CAPACITY 4
-#define WORLD_MAX_PARTIES  8
-#define WORLD_MAX_COMMITS  32 /* to a shared ring */
+#define WORLD_SIZE          8192 /* of what is shared */
+#define WORLD_PRIVATE_SIZE  24576
+#define WORLD_MAX_SLOTS     8
+#define WORLD_MAX_RINGS     4
+#define WORLD_MAX_CAPACITY  4
+#define WORLD_MAX_ENDPOINTS 8
+#define WORLD_MAX_COMMITS   32 /* to a shared ring */
+#define WORLD_MAX_EVENTFDS  4
 
 struct km_region;
 struct km_endpoint;
@@ -48,12 +49,14 @@ struct world_shape {
 	uint32_t words;      /* shared: of a payload, 0: 1 (in the cell's line) */
 	uint32_t short_by;   /* shared: bytes that its last word lacks */
 	uint32_t places;     /* max_publishers; 0: publishers */
+	uint32_t work;       /* of each piece of a pass; 0: it is made in one */
 };
 
-/* What the broker knows of an endpoint, and what the onlooker does. Publishers come first. */
-struct world_party {
+/* The broker's and the onlooker's knowledge of an endpoint. Publishers come first. */
+struct world_endpoint {
 	struct km_endpoint *record;
 	bool present; /* attached, or was and isn't settled */
+	bool asks;    /* to be let in while a pass is made */
 	bool left;    /* gave it back; counts as leaving */
 	bool dead;
 	bool settled; /* a complete pass that began after its death */
@@ -70,16 +73,18 @@ struct world_party {
 	bool joined;
 	int holds[4]; /* slot + 1 */
 	uint64_t start, received;
-	uint32_t last[WORLD_MAX_PARTIES]; /* by publisher */
-	uint64_t taken;                   /* the message that its ring's last take got */
-	bool knows_left;                  /* it sleeps on although subscribers have left */
+	uint32_t last[WORLD_MAX_ENDPOINTS]; /* by publisher */
+	uint64_t taken;                     /* the message that its ring's last take got */
+	bool knows_left;                    /* it sleeps on although subscribers have left */
+	bool polls;                         /* its descriptor, which isn't readable */
+	unsigned asked, interrupted;        /* how often its sleep was to end, and ended by that */
 };
 
 struct world {
 	struct world_shape shape;
 	struct km_region *region;
-	struct world_party parties[WORLD_MAX_PARTIES];
-	uint32_t private_used, heap_used;
+	struct world_endpoint endpoints[WORLD_MAX_ENDPOINTS];
+	uint32_t private_used, shared_used;
 	uint64_t frontier[WORLD_MAX_RINGS];
 	uint64_t in_cell[WORLD_MAX_RINGS][WORLD_MAX_CAPACITY];
 	uint64_t opened[WORLD_MAX_RINGS]; /* its head when its live bit was set */
@@ -88,12 +93,27 @@ struct world {
 		bool voided;
 	} commits[WORLD_MAX_COMMITS]; /* shared: by position, from the first */
 	unsigned deaths, leaves, passes;
-	uint64_t live;  /* what the broker knows of rings that are live */
-	bool giving_up; /* the broker has begun to give the region up; */
-	bool given_up;  /* ended */
-	bool tight;     /* an empty pool is no fault */
-	bool leaving;   /* a subscriber will say that it has left; */
-	bool said_left; /* has said it */
+	unsigned comers; /* that come while others are at work */
+	uint64_t live;   /* what the broker knows of rings that are live */
+	bool giving_up;  /* the broker has begun to give the region up; */
+	bool given_up;   /* ended */
+	bool tight;      /* an empty pool is no fault */
+	bool by_thread;  /* no io_uring here */
+	bool sharing;    /* what is allocated may be another thread's too */
+	bool matched;    /* who waited for peers has seen them */
+	bool unmapped;   /* the region whose words an interrupter may have */
+	bool leaving;    /* a subscriber will say that it has left; */
+	bool said_left;  /* has said it */
+	/* the kernel's (kernel.c) */
+	uint32_t eventfds[WORLD_MAX_EVENTFDS], eventfd_count;
+	struct world_uring {
+		const volatile void *word;
+		uint32_t eventfd;
+		bool waits, completed;
+	} urings[WORLD_MAX_EVENTFDS];
+	uint32_t uring_count;
+	void *(*thread)(void *argument); /* the library's */
+	void *thread_argument;
 };
 
 extern struct world world;
@@ -111,9 +131,12 @@ void *world_payload(uint32_t index);
 
 /* Zeroed memory that is restored with the rest. */
 void *world_private(uint64_t size);
-/* What calloc() and free() are in the product's sources here. */
+/* The product's sources call these as calloc() and free() here. */
 void *world_calloc(uint64_t count, uint64_t size);
 void world_free(void *memory);
+
+/* The same of what several threads touch: each atomic operation on it is a step. For set-ups. */
+void *world_shared(uint64_t size);
 
 /* Where an address lies. */
 bool world_is_shared(const volatile void *memory);
@@ -135,8 +158,10 @@ void world_name_of(const volatile void *memory, char *ret, unsigned long size);
 void world_value_of(const volatile void *memory, uint64_t value, char *ret, unsigned long size);
 /* Does anybody sleep through a finished publish? */
 void world_check_sleepers(void);
-/* After a pass that began when that party was dead: nothing of it is left, nobody waits for it. */
-void world_check_settled(int party);
+/* At the end: does anybody poll a descriptor that should be readable? */
+void world_check_polled(void);
+/* After a pass that began when that endpoint was dead: nothing of it is left, nobody waits for it. */
+void world_check_settled(int endpoint);
 /* check_shared.c: the same for a shared ring. */
 void world_note_commit(uint64_t message);
 uint64_t world_committed(uint64_t position);

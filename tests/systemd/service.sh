@@ -36,6 +36,11 @@ is() {
 	[ "$(property "$1")" = "$2" ]
 }
 
+# status_has TEXT: in what the service tells the manager
+status_has() {
+	property StatusText | grep -q -- "$1"
+}
+
 # said TEXT: by the service, or by the manager about it
 said() {
 	machine journalctl --sync
@@ -57,7 +62,7 @@ cp "$slow" "$root/run/slow.so"
 
 echo "== install, as the README says"
 mkdir "$root/run/source"
-for part in meson.build meson_options.txt common libclient daemon ctl examples systemd man; do
+for part in meson.build meson_options.txt common libclient daemon ctl examples systemd man python; do
 	cp -r "$source/$part" "$root/run/source/"
 done
 machine useradd -m member
@@ -66,16 +71,22 @@ awk '/run as it stands: tests\/systemd/ { found = 1; next }
 	found && /^```sh/ { inside = 1; next }
 	inside && /^```/ { exit }
 	inside' "$source/README.md" >"$root/run/install"
-[ "$(wc -l <"$root/run/install")" -eq 5 ] || fail "the README's five lines aren't five"
+[ "$(wc -l <"$root/run/install")" -eq 4 ] || fail "the README's four lines aren't four"
 # whoever has followed it until there has a build/ for another place
 machine sh -c 'cd /run/source && meson setup build -Dtests=false' >"$machine_dir.install" 2>&1 || {
 	tail -n 20 "$machine_dir.install"
 	fail "it can't be configured"
 }
-machine env USER=member bash -e -c 'cd /run/source && . /run/install' >"$machine_dir.install" 2>&1 || {
+machine bash -e -c 'cd /run/source && . /run/install' >"$machine_dir.install" 2>&1 || {
 	tail -n 20 "$machine_dir.install"
 	fail "the README's lines don't work"
 }
+machine getent group kickmsg | grep -q root && fail "root became a member of the group"
+grep -q '`usermod -aG kickmsg NAME`' "$source/README.md" || fail "the README doesn't say how a user is let in"
+machine usermod -aG kickmsg member
+[ "$(machine stat -c '%a %U' /etc/kickmsg/kickmsgd.conf.d)" = "755 root" ] || fail "no folder for the settings"
+mkdir -p "$root/etc/kickmsg/kickmsgd.conf.d"
+printf '[log]\nlevel = debug\n' >"$root/etc/kickmsg/kickmsgd.conf.d/10-log.conf"
 case $(property FragmentPath) in
 /lib/* | /usr/lib/*) ;;
 *) fail "the unit is at '$(property FragmentPath)'" ;;
@@ -100,20 +111,20 @@ machine setpriv --reuid=stranger --regid=stranger --init-groups /run/traffic onc
 	fail "a stranger can connect"
 
 echo "== the journal has fields"
-# entries KIND FIELD: that field of the entries of a kind of daemon/log_event.h
+# entries KIND FIELD: that field of the entries of a kind of daemon/run/log_event.h
 entries() {
 	machine journalctl --sync
 	machine journalctl --output cat --output-fields="$2" \
-		"MESSAGE_ID=$(sed -nE "s/^\tX\($1, \"([0-9a-f]+)\"\).*/\1/p" "$source/daemon/log_event.h")"
+		"MESSAGE_ID=$(sed -nE "s/^\tX\($1, \"([0-9a-f]+)\"\).*/\1/p" "$source/daemon/run/log_event.h")"
 }
 member=$(machine id -u member)
 entries TOPIC_MADE KICKMSG_TOPIC | grep -q '^traffic[0-9]*$' || fail "no KICKMSG_TOPIC"
-entries TOPIC_MADE KICKMSG_REGION | grep -q '^/kickmsg_traffic[0-9]*$' || fail "no KICKMSG_REGION"
+entries TOPIC_MADE KICKMSG_REGION | grep -q '^kickmsg:traffic[0-9]*$' || fail "no KICKMSG_REGION"
 entries TOPIC_MADE KICKMSG_CLIENT | grep -q '^traffic' || fail "no KICKMSG_CLIENT"
 entries TOPIC_MADE KICKMSG_PID | grep -q '^[0-9]*$' || fail "no KICKMSG_PID"
 entries TOPIC_MADE KICKMSG_UID | grep -qx "$member" || fail "no KICKMSG_UID"
-entries TOPIC_MADE PRIORITY | grep -qx 6 || fail "no PRIORITY"
-entries TOPIC_MADE CODE_FILE | grep -q 'daemon/topic\.c$' || fail "no CODE_FILE"
+entries TOPIC_MADE PRIORITY | grep -qx 7 || fail "no PRIORITY"
+entries TOPIC_MADE CODE_FILE | grep -q 'daemon/serve/create\.c$' || fail "no CODE_FILE"
 entries TOPIC_MADE MESSAGE | grep -q '^topic made' || fail "no MESSAGE"
 entries TOPIC_MADE SYSLOG_IDENTIFIER | grep -qx kickmsgd || fail "no SYSLOG_IDENTIFIER"
 entries TOPIC_MADE _SYSTEMD_UNIT | grep -qx kickmsgd.service || fail "not the service's"
@@ -128,9 +139,9 @@ printf '[Service]\nStandardError=file:/run/kickmsgd.log\n' >"$root/run/systemd/s
 machine systemctl daemon-reload
 machine systemctl restart kickmsgd.service
 machine /run/traffic once || fail "no broker that logs to a file"
-machine grep -qE '^<6>topic made, .* pid=[0-9]+ uid=0 client=traffic topic=/kickmsg_traffic[0-9]+$' /run/kickmsgd.log ||
+machine grep -qE '^<7>topic made, .* pid=[0-9]+ uid=0 client=traffic topic=kickmsg:traffic[0-9]+$' /run/kickmsgd.log ||
 	fail "no line with a level: $(machine cat /run/kickmsgd.log)"
-rm "$root/run/systemd/system/kickmsgd.service.d/log.conf"
+rm "$root/run/systemd/system/kickmsgd.service.d/log.conf" "$root/etc/kickmsg/kickmsgd.conf.d/10-log.conf"
 machine systemctl daemon-reload
 machine systemctl restart kickmsgd.service
 
@@ -171,12 +182,20 @@ tried_again() {
 	[ "$(property NRestarts)" -ge 3 ]
 }
 until_it "it isn't tried again" tried_again
-[ "$(property NFileDescriptorStore)" -gt 2 ] || fail "the clients' descriptors are gone"
+is NFileDescriptorStore 4 || fail "the broker's descriptors are gone"
 until_it "the manager knows of no ERRNO" is StatusErrno 22
+status_names_typo() {
+	property StatusText | grep -q "/etc/kickmsg/kickmsgd.conf.d/$1:2: "
+}
+until_it "the status doesn't name the typo" status_names_typo 40-typo.conf
+until_it "it doesn't back off" sh -c "nsenter -t $machine_init -a -- systemctl show --value -p StatusText kickmsgd | grep -qE 'tried again in (3|6|10)\.'"
+restarts=$(property NRestarts)
+sleep 1
+[ "$(property NRestarts)" -le $((restarts + 1)) ] || fail "it is tried again more than once a second"
 entries CONFIG_REFUSED MESSAGE | grep -q '^/etc/kickmsg/kickmsgd.conf.d/40-typo.conf:2: ' || fail "the typo isn't said"
 rm "$root/etc/kickmsg/kickmsgd.conf.d/40-typo.conf"
 until_it "it doesn't begin when it could" is ActiveState active
-entries REFUSED KICKMSG_SUPPRESSED | grep -qx "$((5000 - refused))" || fail "what wasn't logged wasn't counted"
+entries REFUSED KICKMSG_SUPPRESSED | grep -qx 4950 || fail "what wasn't logged wasn't counted"
 pid=$(property MainPID)
 mkdir -p "$root/run/systemd/system/kickmsgd.service.d"
 printf '[Service]\nWatchdogSec=500ms\n' >"$root/run/systemd/system/kickmsgd.service.d/watchdog.conf"
@@ -187,14 +206,14 @@ pid=$(property MainPID)
 machine kill -STOP "$pid"
 until_it "a broker that stands still isn't ended" is_new "$pid"
 is Result success || is Result watchdog || fail "the service's result is $(property Result)"
-[ "$(property NFileDescriptorStore)" -gt 2 ] || fail "no descriptors are stored"
+is NFileDescriptorStore 4 || fail "not the broker's four descriptors are stored"
 for name in traffic traffic2; do
 	machine pkill -TERM -x traffic || true
 done
 wait "$client" || fail "a client saw an error: $(cat "$machine_dir.traffic")"
 wait "$client2" || fail "a client saw an error: $(cat "$machine_dir.traffic2")"
 cat "$machine_dir.traffic" "$machine_dir.traffic2"
-until_it "descriptors of the gone are kept" is NFileDescriptorStore 2
+until_it "descriptors of the gone are kept" status_has " 0 of "
 rm -f "$machine_dir.traffic" "$machine_dir.traffic2"
 
 echo "== a start that takes longer than it may asks for more, one that hangs is ended"
@@ -226,7 +245,8 @@ slow_start 1s 0
 until_it "it doesn't begin when it could" is ActiveState active
 rm "$root/run/systemd/system/kickmsgd.service.d/slow.conf"
 machine systemctl daemon-reload
-[ "$(property NFileDescriptorStore)" -gt 400 ] || fail "the topics' descriptors are gone"
+is NFileDescriptorStore 4 || fail "not the broker's four descriptors are stored"
+status_has "201 topics" || fail "the topics are gone: $(property StatusText)"
 machine pkill -TERM -x traffic
 wait "$client" || fail "a client saw an error: $(cat "$machine_dir.traffic")"
 cat "$machine_dir.traffic"
@@ -239,8 +259,26 @@ printf '[limits]\ntopics = 7\n' >"$root/etc/kickmsg/kickmsgd.conf.d/50-test.conf
 machine systemctl reload kickmsgd.service || fail "no reload"
 until_it "the config wasn't read again" said "the config was read again"
 printf '[limits]\ntopicz = 7\n' >"$root/etc/kickmsg/kickmsgd.conf.d/50-test.conf"
-machine systemctl reload kickmsgd.service || fail "no reload"
+machine systemctl reload kickmsgd.service 2>/dev/null && fail "a reload with a typo succeeds"
 until_it "a typo wasn't said" said "50-test.conf:2: "
+until_it "the status doesn't name the typo" status_names_typo 50-test.conf
+sleep 1.5
+status_names_typo 50-test.conf || fail "the status forgets the typo"
+machine kickmsgctl list >/dev/null || fail "it doesn't serve on"
+printf '[limits]\ntopics = 7\n' >"$root/etc/kickmsg/kickmsgd.conf.d/50-test.conf"
+chmod 600 "$root/etc/kickmsg/kickmsgd.conf.d/50-test.conf"
+machine systemctl reload kickmsgd.service 2>/dev/null && fail "a reload of a file that the service can't read succeeds"
+machine kickmsgd --check-config >/dev/null 2>&1 && fail "root's check is content with a file that the service can't read"
+machine kickmsgd --check-config --user root >/dev/null || fail "root can't check as root"
+chmod 644 "$root/etc/kickmsg/kickmsgd.conf.d/50-test.conf"
+machine systemctl reload kickmsgd.service || fail "no reload"
+status_is_clean() {
+	! property StatusText | grep -q refused
+}
+until_it "the status remembers the typo" status_is_clean
+property StatusText | grep -q "50-test.conf" || fail "the status doesn't name the config files"
+said "kickmsgd [0-9.]* serves; [0-9]* of [0-9]* descriptors stored; config files: " || fail "no line at the start"
+is OOMScoreAdjust -500 || fail "it isn't spared when memory is short"
 is MainPID "$pid" || fail "a typo in the config ended the broker"
 
 echo "== rights, with users and groups that the service looks up itself"

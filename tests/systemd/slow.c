@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A slow machine, to be preloaded: mapping shared memory takes SLOW_USEC microseconds more. The
- * program itself is the installed one, and the slowness the same wherever the test runs (a CPU quota
- * isn't to be had in every container, and the loader would feel it too).
+ * program itself is the installed one, and the slowness is the same wherever the test runs. A CPU
+ * quota isn't to be had in every container, and the loader would feel it too.
  */
 #include <errno.h>
 #include <stdlib.h>

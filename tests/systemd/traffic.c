@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kickmsg.h"
+#include "libclient/kickmsg.h"
 
 static volatile sig_atomic_t ending;
 
@@ -43,7 +43,7 @@ static void be_refused(unsigned long count)
 	kickmsg_topic_config_init(&config);
 	must(kickmsg_client_new(NULL, &client), "connect");
 	must(kickmsg_advertise(client, "nag", NULL, &publisher), "advertise");
-	config.pool_size *= 2;
+	config.ring_capacity *= 2;
 	while (count-- > 0) {
 		struct kickmsg_publisher *other;
 
@@ -101,7 +101,7 @@ int main(int argc, char **argv)
 			must(got == messages ? 0 : -EPROTO, "compare");
 		}
 		clock_gettime(CLOCK_MONOTONIC, &before);
-		must(kickmsg_topic_info(client, &ref, &info), "info");
+		must(kickmsg_topic_get_info(client, &ref, &info), "info");
 		clock_gettime(CLOCK_MONOTONIC, &after);
 		calls++;
 		int64_t ns = (after.tv_sec - before.tv_sec) * INT64_C(1000000000) + after.tv_nsec -

@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #include "cyclone-types.h" /* made by idlc */
-#include "loops.h"
-#include "peers.h"
+#include "tests/bench/loops.h"
+#include "tests/bench/peers/peers.h"
 
 #define DOMAINS 200
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What all peers' ends are made with. */
+/* The parts of which all peers' ends are made. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "peers.h"
+#include "tests/bench/peers/peers.h"
 
 void *peer_end_new(const struct worker *worker, size_t size)
 {

@@ -2,9 +2,9 @@
 /* Fast DDS behind the adapter: see fastdds_shim.cpp for how it is set. Receives wait for its own thread. */
 #include <stdio.h>
 
-#include "fastdds_shim.h"
-#include "loops.h"
-#include "peers.h"
+#include "tests/bench/loops.h"
+#include "tests/bench/peers/fastdds_shim.h"
+#include "tests/bench/peers/peers.h"
 
 #define DOMAINS       200
 #define LOAN_TRIES    20000

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "loops.h"
-#include "peers.h"
+#include "tests/bench/loops.h"
+#include "tests/bench/peers/peers.h"
 
 #define SLEEP_MS 100
 

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "loops.h"
-#include "peers.h"
+#include "tests/bench/loops.h"
+#include "tests/bench/peers/peers.h"
 
 #define QUEUE_LENGTH 10
 #define MAX_MESSAGE  8192

@@ -10,8 +10,8 @@
 #include <nng/protocol/pubsub0/sub.h>
 #include <stdio.h>
 
-#include "loops.h"
-#include "peers.h"
+#include "tests/bench/loops.h"
+#include "tests/bench/peers/peers.h"
 
 #define QUEUE 1024 /* messages; of large ones 16 */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which peers were built. */
-#include "peers.h"
+#include "tests/bench/peers/peers.h"
 
 const struct adapter *const peers[] = {
 #ifdef PEER_ZEROMQ

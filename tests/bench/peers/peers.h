@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "stage.h"
+#include "tests/bench/stage.h"
 
 /* Those that were built, a null pointer behind the last. */
 extern const struct adapter *const peers[];

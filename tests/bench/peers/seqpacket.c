@@ -11,8 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "loops.h"
-#include "peers.h"
+#include "tests/bench/loops.h"
+#include "tests/bench/peers/peers.h"
 
 #define BUFFER_BYTES (4 << 20)
 #define MAX_PEERS    STAGE_MAX_ENDS

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <zmq.h>
 
-#include "loops.h"
-#include "peers.h"
+#include "tests/bench/loops.h"
+#include "tests/bench/peers/peers.h"
 
 #define MARK 4096 /* messages that a queue takes, at most 64 MiB */
 

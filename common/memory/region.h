@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A topic's control and payload segments as one process sees them: where things are, by a geometry
+ * that was copied and checked once. Nothing here is shared; the pointers lead into what is.
+ *
+ * Orders of the header
+ *   L0 format, and the constant words   relaxed   a process gets the memory by a message
+ * and of header->live (written by the broker; KM_LIVE_LEFT and what follows it by endpoints)
+ *   L1 publisher's load           acquire   pairs with L2: the ring was drained and its head read
+ *   L2 set or clear a ring's bit  release   pairs with L1
+ *   L3 give the region up, or leave it behind: set the bit, then wake all; a sleeper announces, then
+ *      looks                      seq_cst / relaxed   pairs with W1, W2
+ *   L4 a look for flags alone     relaxed   what follows takes a lock, ends the call or looks again
+ *   L5 subscribers                relaxed   a number for people
+ * L3 can't be weaker (`explore orders`, scenario given_up). No trace of a message needs L1 and L2:
+ * the commit CAS reads the newest cell whatever was seen before. A publisher's count of lost
+ * messages (G1 in lost.h) needs them: by L1 the publisher sees the count that the broker began
+ * before it opened the ring.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "common/memory/layout.h"
+
+struct km_region {
+	struct km_control_header *header;
+	struct km_slot *slots;         /* [geometry.pool_size] */
+	unsigned char *rings;          /* [ring_count], ring_stride bytes each */
+	struct km_shared_ring *shared; /* or null: a ring for each subscriber */
+	struct km_bell *bell;          /* of a shared ring; set where it is mapped */
+	/* [geometry.pool_size], payload_stride bytes each; may be null. */
+	unsigned char *payload;
+	uint64_t ring_stride;
+	bool sole;            /* a shared ring whose publisher can have no rival */
+	uint64_t cell_stride; /* of the shared ring */
+	/* From a shared cell's one buffer to its other; 0: there are none. */
+	uint64_t buffer_step;
+	/* The largest message of the shared ring's usual case: a line's, if payloads are so long. */
+	uint64_t short_size;
+	uint64_t payload_stride;
+	uint64_t control_size;
+	uint64_t payload_size;
+	uint32_t ring_count;
+	uint32_t cell_mask;  /* capacity - 1 */
+	uint32_t cell_shift; /* log2(capacity) */
+	struct km_geometry geometry;
+};
+
+/* Fills in the default geometry. Its pool_size is 0: km_geometry_pool() says how many slots. */
+void km_geometry_init(struct km_geometry *geometry);
+
+/* Returns the name of a field that is wrong in a bad geometry, or null when it is good. All sizes
+ * that follow from a good one fit 63 bits. */
+const char *km_geometry_check(const struct km_geometry *geometry);
+
+/* The field in which two differ, or null. */
+const char *km_geometry_diff(const struct km_geometry *a, const struct km_geometry *b);
+
+/* The value of a field that one of the two calls above named, and what it may be in such a
+ * geometry. */
+uint64_t km_geometry_field(const struct km_geometry *geometry, const char *name);
+void km_geometry_limits(
+	const struct km_geometry *geometry, const char *name, uint64_t *ret_min, uint64_t *ret_max);
+
+/* FNV-1a-64 of the geometry. */
+uint64_t km_geometry_hash(const struct km_geometry *geometry);
+
+/* The same of a whole config: geometry, and how long the topic lives. One without linger and not
+ * persistent has its geometry's. */
+uint64_t km_config_hash(
+	const struct km_geometry *geometry, uint64_t linger_ns, uint32_t persistent);
+
+/* Longest time that a topic may linger: a year. */
+#define KM_MAX_LINGER_NS (UINT64_C(366) * 24 * 3600 * 1000000000)
+
+/* Bytes of the segments of a good geometry. The bell's are 0 where there is none. */
+uint64_t km_geometry_control_size(const struct km_geometry *geometry);
+uint64_t km_geometry_payload_size(const struct km_geometry *geometry);
+uint64_t km_geometry_bell_size(const struct km_geometry *geometry);
+/* Bytes that are reserved for all of them: each is whole pages. */
+uint64_t km_geometry_total_size(const struct km_geometry *geometry);
+
+/* Entries of held[] that a subscriber's record has. */
+uint32_t km_geometry_held_count(const struct km_geometry *geometry);
+
+/* Bytes of an endpoint record, a multiple of KM_CACHE_LINE. */
+uint64_t km_geometry_endpoint_size(const struct km_geometry *geometry, enum km_role role);
+
+/*
+ * The pool below which `send` can meet an empty one with everybody within their limits. `uneven`:
+ * subscribers may skip their own messages (of a broadcast). Rings of the gone need nothing: a
+ * publisher that finds no slot free empties them first.
+ */
+uint64_t km_geometry_needed_pool(const struct km_geometry *geometry, bool uneven);
+
+/* The geometry's pool_size; where that is 0, the needed pool. The result may be too large for a
+ * topic. Where another field is bad, it is a size that is good, so that a check names that field.
+ */
+uint32_t km_geometry_pool(const struct km_geometry *geometry, bool uneven);
+
+/* Writes a new region into zeroed memory. `geometry` must be good. */
+void km_region_format(void *control, const struct km_geometry *geometry, const char *region_name,
+	const char *topic, uint64_t created_realtime_ns);
+
+/* The part of a header that stays as it is, for a topic that is neither lingering nor persistent.
+ */
+void km_region_describe(struct km_control_header *ret, const struct km_geometry *geometry,
+	const char *region_name, const char *topic, uint64_t created_realtime_ns);
+
+/*
+ * Where everything is in a control segment of `control_size` bytes that the broker formatted with
+ * such a geometry, of which it keeps a copy; `payload` (payload_size bytes) may be null. The memory
+ * stays the caller's. Nothing is read there: what its header says of the geometry, clients can
+ * write. Errors: -EPROTO the geometry is bad, or more than the segments have room for.
+ */
+int km_region_attach(struct km_region *ret, const struct km_geometry *geometry, void *control,
+	uint64_t control_size, void *payload, uint64_t payload_size);
+
+static inline struct km_ring *km_region_ring(const struct km_region *region, uint32_t index)
+{
+	return (struct km_ring *)(region->rings + index * region->ring_stride);
+}
+
+static inline struct km_shared_cell *km_region_cell(
+	const struct km_region *region, uint64_t position)
+{
+	return (struct km_shared_cell *)(region->shared->cells +
+					 (position & region->cell_mask) * region->cell_stride);
+}
+
+static inline struct km_sample_header *km_region_sample(
+	const struct km_region *region, uint32_t slot)
+{
+	return (struct km_sample_header *)(region->payload + slot * region->payload_stride);
+}
+
+static inline unsigned char *km_region_payload(const struct km_region *region, uint32_t slot)
+{
+	return region->payload + slot * region->payload_stride + sizeof(struct km_sample_header);
+}

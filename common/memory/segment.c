@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Memory segments: see segment.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+
+#include "common/cleanup.h"
+#include "common/memory/layout.h"
+#include "common/memory/segment.h"
+
+#define NEEDED_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+static int memfd_open(const char *name)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+
+	if (fd < 0 && errno == EINVAL) /* a kernel before 6.3, or a bad name */
+		fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Pages are reserved now: shortage is an error here and never a signal later. */
+int km_segment_reserve(int fd, uint64_t from, uint64_t size)
+{
+	int r;
+
+	do
+		r = fallocate(fd, 0, (off_t)from, (off_t)size) < 0 ? -errno : 0;
+	while (r == -EINTR);
+	return r == -ENOSPC || r == -EFBIG ? -ENOMEM : r;
+}
+
+/* The kernel reserves a memfd page by page and says no only when nothing is left to kill, so what
+ * can never be is refused before. The broker judges what can be had now (daemon/run/account.c). */
+static bool is_more_than_the_machine_has(uint64_t size)
+{
+	struct sysinfo info;
+
+	return sysinfo(&info) == 0 && size / info.mem_unit > info.totalram + info.totalswap;
+}
+
+int km_segment_begin(const char *name, uint64_t size, int *ret_fd)
+{
+	if (size == 0)
+		return -EINVAL;
+	if (size > INT64_MAX || is_more_than_the_machine_has(size))
+		return -ENOMEM;
+
+	_cleanup_(km_closep) int fd = memfd_open(name);
+	if (fd < 0)
+		return fd;
+	if (fchmod(fd, 0600) < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)size) < 0)
+		return errno == EFBIG || errno == EINVAL ? -ENOMEM : -errno;
+	if (fcntl(fd, F_ADD_SEALS, NEEDED_SEALS) < 0)
+		return -errno;
+	*ret_fd = km_steal_fd(fd);
+	return 0;
+}
+
+int km_segment_create(const char *name, uint64_t size, int *ret_fd)
+{
+	_cleanup_(km_closep) int fd = -1;
+	int r = km_segment_begin(name, size, &fd);
+
+	if (r == 0)
+		r = km_segment_reserve(fd, 0, size);
+	if (r == 0)
+		*ret_fd = km_steal_fd(fd);
+	return r;
+}
+
+int km_segment_reopen(int fd, int flags, int *ret_fd)
+{
+	char path[sizeof "/proc/self/fd/-2147483648"];
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	int copy = open(path, flags | O_CLOEXEC | O_NOCTTY);
+	if (copy < 0)
+		return -errno;
+	*ret_fd = copy;
+	return 0;
+}
+
+int km_segment_check(int fd, uint64_t size)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	/* what isn't a memfd has no seals */
+	int seals = fcntl(fd, F_GET_SEALS);
+	if (size == 0 || st.st_size < 0 || (uint64_t)st.st_size < size || seals < 0 ||
+		!(seals & F_SEAL_SHRINK))
+		return -EPROTO;
+	return 0;
+}
+
+int km_segment_map(int fd, uint64_t size, int prot, void **ret)
+{
+	int r = km_segment_check(fd, size);
+
+	if (r < 0)
+		return r;
+	void *memory = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
+	/* EAGAIN: a process that locks all that it maps may lock no more */
+	if (memory == MAP_FAILED)
+		return errno == EAGAIN ? -ENOMEM : -errno;
+	if (madvise(memory, size, MADV_DONTFORK) < 0) {
+		r = -errno;
+		munmap(memory, size);
+		return r;
+	}
+	*ret = memory;
+	return 0;
+}
+
+int km_segment_map_resident(int fd, uint64_t size, int prot, void **ret)
+{
+	int r = km_segment_map(fd, size, prot, ret);
+
+	/* a help, no promise: what it can't do, a fault does later */
+	if (r == 0 && size <= KM_SEGMENT_RESIDENT)
+		madvise(*ret, size, prot & PROT_WRITE ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+	return r;
+}
+
+void km_segment_empty(int fd, uint64_t from, uint64_t size)
+{
+	int r;
+
+	/* a part of a page would only be zeroed */
+	size = (size + KM_PAGE_SIZE - 1) / KM_PAGE_SIZE * KM_PAGE_SIZE;
+	/* of a memfd without F_SEAL_WRITE nothing but a signal stops it */
+	do
+		r = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from,
+			(off_t)(size - from));
+	while (size > from && r < 0 && errno == EINTR);
+}
+
+void km_segment_unmap(void *memory, uint64_t size)
+{
+	if (memory)
+		munmap(memory, size);
+}
+
+int km_segment_lock(int fd, int exclusive)
+{
+	if (flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0)
+		return -errno;
+	return 0;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See live.h. */
+#include "common/repair/live.h"
+
+#include "common/ring/lost.h"
+#include "common/ring/ring.h"
+#include "common/ring/waiter.h"
+#include "common/shared/bell.h"
+
+int km_live_open(
+	const struct km_region *region, uint32_t ring_index, uint64_t *live, uint64_t *ret_start)
+{
+	struct km_ring *ring = km_region_ring(region, ring_index);
+	_Atomic uint32_t evicting; /* nobody's: see reconcile.c */
+
+	km_hazard_clear(&evicting);
+	int r = km_ring_drain_some(region, ring_index, &evicting, KM_LIVE_DRAIN);
+	if (r < 0)
+		return r;
+	km_waiter_retract(ring); /* its last owner may have died asleep */
+	*ret_start = km_load(R2, acquire, &ring->head);
+	km_lost_open(ring);
+	*live |= UINT64_C(1) << ring_index;
+	*live ^= (*live ^ (*live + KM_LIVE_OPENING)) & KM_LIVE_OPENINGS;
+	km_store(L2, release, &region->header->live, *live);
+	return 0;
+}
+
+void km_live_give_up(const struct km_region *region, uint64_t live)
+{
+	km_store(L3, seq_cst, &region->header->live, live | KM_LIVE_QUARANTINED);
+	km_live_wake_all(region);
+}
+
+void km_live_wake_all(const struct km_region *region)
+{
+	if (region->shared)
+		km_bell_ring_anyway(region->bell);
+	for (uint32_t i = 0; i < region->ring_count; i++)
+		km_waiter_wake_anyway(km_region_ring(region, i));
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Receiving a topic's messages: see attach.h. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "ctl/attach.h"
+#include "ctl/terminal.h"
+
+static void interrupt(void *subscriber)
+{
+	kickmsg_subscriber_interrupt(subscriber);
+}
+
+/* Refuses where so few places are left that none may be taken. */
+static int check_places(struct ctl *ctl, const struct kickmsg_topic_ref *topic)
+{
+	const struct ctl_value *spare = &ctl->values[CTL_OPT_SPARE_PLACES];
+	struct kickmsg_topic_info info;
+	char text[CTL_TEXT_SIZE];
+	int r;
+
+	if (!spare->given)
+		return CTL_DONE;
+	r = kickmsg_topic_get_info(ctl->client, topic, &info);
+	if (r < 0)
+		return ctl_failed(ctl, topic, NULL, r);
+	if (info.config.max_subscribers > info.subscribers + spare->count)
+		return CTL_DONE;
+	snprintf(text, sizeof text,
+		"%" PRIu32 " of %" PRIu32 " places for subscribers are taken, and %" PRIu64
+		" are to be left",
+		info.subscribers, info.config.max_subscribers, spare->count);
+	print_error(ctl, topic, -ENOSPC, text);
+	return CTL_FOUND;
+}
+
+int ctl_attach(struct ctl *ctl, const struct kickmsg_topic_ref *topic, uint32_t history,
+	struct ctl_reader *ret)
+{
+	struct kickmsg_subscribe_options options = { .observe = 1,
+		.history = history,
+		.wait_ns = ctl_given(ctl, CTL_OPT_WAIT) ? UINT64_MAX : 0 };
+	char name[KICKMSG_WHOLE_NAME_SIZE];
+	int r = kickmsg_subscribe_to(ctl->client, topic, &options, &ret->subscriber);
+
+	ret->observes = true;
+	if (r == -EOPNOTSUPP && history == 0) {
+		int status = check_places(ctl, topic);
+
+		if (status != CTL_DONE)
+			return status;
+		ret->observes = false;
+		options.observe = 0;
+		r = kickmsg_subscribe_to(ctl->client, topic, &options, &ret->subscriber);
+	}
+	if (r < 0)
+		return ctl_failed(ctl, topic, NULL, r);
+	ctl_catch_interrupts(interrupt, ret->subscriber);
+	ctl_write_name(topic, name);
+	if (ret->observes)
+		fprintf(stderr, "kickmsgctl: observing %s: nobody notices\n", name);
+	else
+		fprintf(stderr,
+			"kickmsgctl: subscribed to %s, which has a ring for each subscriber: this "
+			"takes a place\n",
+			name);
+	return CTL_DONE;
+}
+
+void ctl_detach(struct ctl_reader *reader)
+{
+	ctl_catch_interrupts(NULL, NULL);
+	kickmsg_subscriber_free(reader->subscriber);
+	reader->subscriber = NULL;
+}
+
+int ctl_receive(
+	struct ctl *ctl, struct ctl_reader *reader, int64_t timeout_ns, struct kickmsg_sample *ret)
+{
+	const struct ctl_value *timeout = &ctl->values[CTL_OPT_TIMEOUT];
+	int r = kickmsg_try_receive(reader->subscriber, ret);
+
+	if (r == -EAGAIN) {
+		if (timeout->given && timeout_ns < 0)
+			timeout_ns = (int64_t)(timeout->seconds * 1e9);
+		fflush(stdout);
+		if (ctl_is_interrupted())
+			return -EINTR;
+		r = kickmsg_receive(reader->subscriber, timeout_ns, ret);
+	}
+	if (r == -ESTALE && reader->observes)
+		reader->ended = true;
+	return r;
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* completion: scripts for shells, from the table of verbs. Topics are those of the running broker. */
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/ctl.h"
+
+/* The options of a verb with blanks between, or of all verbs in common. */
+static void print_options(const struct ctl_verb *verb)
+{
+	const struct ctl_use *lists[] = { ctl_common_uses, verb->uses,
+		ctl_takes_topics(verb) ? ctl_name_uses : NULL,
+		verb->listing ? ctl_listing_uses : NULL };
+
+	for (size_t i = 0; i < COUNT_OF(lists); i++)
+		for (const struct ctl_use *use = lists[i]; use && use->help; use++)
+			printf("%s--%s", i == 0 && use == lists[0] ? "" : " ",
+				ctl_options[use->option].name);
+}
+
+static void print_verbs(void)
+{
+	for (size_t i = 0; i < ctl_verb_count; i++)
+		printf("%s%s", i ? " " : "", ctl_verbs[i].name);
+}
+
+static const char bash_begin[] =
+	"# bash completion for kickmsgctl\n"
+	"_kickmsgctl() {\n"
+	"\tlocal cur=$2 prev=$3 verb= word options= topics=no\n"
+	"\t# a ':' is a word of its own there; whole names have them\n"
+	"\tif declare -F _get_comp_words_by_ref >/dev/null; then\n"
+	"\t\t_get_comp_words_by_ref -n : cur prev\n"
+	"\tfi\n"
+	"\tfor word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
+	"\t\tcase $word in\n"
+	"\t\t-*) ;;\n"
+	"\t\t*) case \" $_kickmsgctl_verbs \" in *\" $word \"*) verb=$word; break ;; esac ;;\n"
+	"\t\tesac\n"
+	"\tdone\n"
+	"\tcase $prev in\n"
+	"\t--file | --from | --socket | -f) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
+	"\t--compress | -z) COMPREPLY=($(compgen -W 'zstd lz4' -- \"$cur\")); return ;;\n"
+	"\tesac\n"
+	"\tcase $verb in\n";
+
+static const char bash_end[] =
+	"\t*) options=\"$_kickmsgctl_verbs --help --version --socket --json\" ;;\n"
+	"\tesac\n"
+	"\tif [[ $cur != -* && $topics = yes ]]; then\n"
+	"\t\toptions=$(kickmsgctl list --no-legend --no-pager -o name 2>/dev/null)\n"
+	"\tfi\n"
+	"\tif [[ $verb = play && $cur != -* ]]; then\n"
+	"\t\tCOMPREPLY=($(compgen -f -- \"$cur\"))\n"
+	"\t\treturn\n"
+	"\tfi\n"
+	"\tCOMPREPLY=($(compgen -W \"$options\" -- \"$cur\"))\n"
+	"\tif declare -F __ltrim_colon_completions >/dev/null; then\n"
+	"\t\t__ltrim_colon_completions \"$cur\"\n"
+	"\tfi\n"
+	"}\n"
+	"complete -F _kickmsgctl kickmsgctl\n";
+
+static void print_bash(void)
+{
+	fputs("_kickmsgctl_verbs='", stdout);
+	print_verbs();
+	puts("'");
+	fputs(bash_begin, stdout);
+	for (size_t i = 0; i < ctl_verb_count; i++) {
+		printf("\t%s) options='", ctl_verbs[i].name);
+		if (ctl_verbs[i].run == ctl_help)
+			print_verbs();
+		else
+			print_options(&ctl_verbs[i]);
+		printf("'%s ;;\n", ctl_takes_topics(&ctl_verbs[i]) ? "; topics=yes" : "");
+	}
+	fputs(bash_end, stdout);
+}
+
+/* Text between single quotes; what the tables have in them has none itself. */
+static void print_zsh(void)
+{
+	puts("#compdef kickmsgctl\n"
+	     "_kickmsgctl() {\n"
+	     "\tlocal -a verbs topics options\n"
+	     "\tlocal word verb=\n"
+	     "\tverbs=(");
+	for (size_t i = 0; i < ctl_verb_count; i++)
+		printf("\t\t\"%s:%s\"\n", ctl_verbs[i].name, ctl_verbs[i].summary);
+	puts("\t)\n"
+	     "\tfor word in ${words[2,CURRENT-1]}; do\n"
+	     "\t\t(( ${verbs[(I)$word:*]} )) && { verb=$word; break }\n"
+	     "\tdone\n"
+	     "\tcase $verb in\n"
+	     "\t'') _describe verb verbs; return ;;");
+	for (size_t i = 0; i < ctl_verb_count; i++) {
+		printf("\t%s) options=(", ctl_verbs[i].name);
+		print_options(&ctl_verbs[i]);
+		printf(")%s ;;\n",
+			ctl_takes_topics(&ctl_verbs[i])
+				? "; topics=(${(f)\"$(kickmsgctl list --no-legend --no-pager -o "
+				  "name 2>/dev/null)\"})"
+				: "");
+	}
+	puts("\tesac\n"
+	     "\tif [[ $PREFIX == -* ]]; then\n"
+	     "\t\tcompadd -a options\n"
+	     "\telif (( $#topics )); then\n"
+	     "\t\tcompadd -a topics\n"
+	     "\telse\n"
+	     "\t\t_files\n"
+	     "\tfi\n"
+	     "}\n"
+	     "compdef _kickmsgctl kickmsgctl");
+}
+
+static void print_fish(void)
+{
+	puts("complete -c kickmsgctl -f");
+	for (size_t i = 0; i < ctl_verb_count; i++) {
+		const struct ctl_verb *verb = &ctl_verbs[i];
+		const struct ctl_use *lists[] = { verb->uses,
+			verb->listing ? ctl_listing_uses : NULL };
+
+		printf("complete -c kickmsgctl -n __fish_use_subcommand -a %s -d \"%s\"\n",
+			verb->name, verb->summary);
+		if (ctl_takes_topics(verb))
+			printf("complete -c kickmsgctl -n '__fish_seen_subcommand_from %s' -a "
+			       "'(kickmsgctl list --no-legend --no-pager -o name 2>/dev/null)'\n",
+				verb->name);
+		for (size_t j = 0; j < COUNT_OF(lists); j++)
+			for (const struct ctl_use *use = lists[j]; use && use->help; use++)
+				printf("complete -c kickmsgctl -n '__fish_seen_subcommand_from %s' "
+				       "-l %s%s\n",
+					verb->name, ctl_options[use->option].name,
+					ctl_options[use->option].argument ? " -r" : "");
+	}
+	for (const struct ctl_use *use = ctl_common_uses; use->help; use++)
+		printf("complete -c kickmsgctl -l %s -d \"%s\"\n", ctl_options[use->option].name,
+			use->option == CTL_OPT_SOCKET ? "the socket" : use->help);
+}
+
+int ctl_completion(struct ctl *ctl)
+{
+	const char *shell = ctl->arguments[0];
+
+	if (strcmp(shell, "bash") == 0)
+		print_bash();
+	else if (strcmp(shell, "zsh") == 0)
+		print_zsh();
+	else if (strcmp(shell, "fish") == 0)
+		print_fish();
+	else
+		return ctl_wrong(ctl, "a shell is bash, zsh or fish, not %s", shell);
+	return CTL_DONE;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The broker: see ctl.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctl/ctl.h"
+
+/* Says where no broker could be reached, and what to do: a path may be the wrong one. */
+static void print_unreachable(struct ctl *ctl, int error)
+{
+	const char *systems = kickmsg_system_socket();
+	char path[128] = "?", text[CTL_TEXT_SIZE];
+
+	kickmsg_socket_path(ctl->values[CTL_OPT_SOCKET].text, path, sizeof path);
+	bool other = strcmp(path, systems) != 0 && access(systems, F_OK) == 0;
+	if (error == -ECONNREFUSED && other)
+		snprintf(text, sizeof text,
+			"there is no broker at %s; the system's is at %s (--socket, "
+			"KICKMSG_SOCKET)",
+			path, systems);
+	else if (error == -ECONNREFUSED)
+		snprintf(text, sizeof text,
+			"there is no broker at %s; start kickmsgd, or say where it is (--socket, "
+			"KICKMSG_SOCKET)",
+			path);
+	else if (error == -EACCES || error == -EPERM)
+		snprintf(text, sizeof text,
+			"may not connect to the broker at %s: its socket's group may (kickmsg, for "
+			"who has logged in as a member of it)",
+			path);
+	else
+		snprintf(text, sizeof text, "can't connect to the broker at %s: %s", path,
+			kickmsg_client_last_error(NULL));
+	print_error(ctl, NULL, error, text);
+}
+
+int ctl_connect(struct ctl *ctl, const char *prefix, struct kickmsg_client **ret)
+{
+	const struct kickmsg_client_config config = {
+		.name = "kickmsgctl",
+		.socket_path = ctl->values[CTL_OPT_SOCKET].text,
+		.prefix = prefix,
+		.wait_for_broker_ns = ctl_given(ctl, CTL_OPT_WAIT) ? UINT64_MAX : 0,
+	};
+	int r = kickmsg_client_new(&config, ret);
+
+	if (r == 0)
+		return CTL_DONE;
+	print_unreachable(ctl, r);
+	return r == -EACCES || r == -EPERM ? CTL_NOT_ALLOWED : CTL_NO_BROKER;
+}

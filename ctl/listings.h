@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The columns of each listing; they stand beside what fills them. */
+#pragma once
+
+#include "ctl/table.h"
+
+extern const struct ctl_columns ctl_list_columns, ctl_stats_columns, ctl_clients_columns,
+	ctl_client_columns, ctl_find_columns;

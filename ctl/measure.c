@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hz, bw: how many messages or bytes come, and how evenly. They observe where the transport allows. With
+ * private rings hz asks the broker for its numbers, and takes nobody's place.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/attach.h"
+#include "ctl/distribution.h"
+#include "ctl/table.h"
+#include "ctl/terminal.h"
+
+enum { PROGRESS_NS = 1000000000, LOOK_NS = 100000000 };
+
+struct measure {
+	struct ctl *ctl;
+	const struct kickmsg_topic_ref *topic;
+	bool is_bw;
+	int64_t begin_ns, end_ns, until_ns; /* until_ns: INT64_MAX without --timeout */
+	uint64_t messages, bytes, lost, least, most;
+	struct ctl_distribution between; /* one message and the next */
+	bool has_between;
+	/* of the second that is told next */
+	int64_t told_ns;
+	uint64_t told_messages, told_bytes;
+};
+
+static double seconds_of(const struct measure *measure)
+{
+	return (double)(measure->end_ns - measure->begin_ns) / 1e9;
+}
+
+/* A line a second: on a terminal in the place of the one before. */
+static void tell_progress(struct measure *measure)
+{
+	int64_t now = ctl_now_ns();
+	double seconds = (double)(now - measure->told_ns) / 1e9;
+	char text[CTL_HUMAN_SIZE];
+
+	if (now - measure->told_ns < PROGRESS_NS)
+		return;
+	if (!measure->ctl->json) {
+		double messages = (double)(measure->messages - measure->told_messages) / seconds;
+		double bytes = (double)(measure->bytes - measure->told_bytes) / seconds;
+
+		printf("%s%s", ctl_is_terminal() ? "\r" : "",
+			measure->is_bw ? ctl_human_value(CTL_TYPE_BYTE_RATE, 0, bytes, text)
+				       : ctl_human_rate(messages, text));
+		printf("  %" PRIu64 " messages", measure->messages);
+		if (measure->lost)
+			printf(", %" PRIu64 " lost", measure->lost);
+		fputs(ctl_is_terminal() ? "\033[K" : "\n", stdout);
+		fflush(stdout);
+	}
+	measure->told_ns = now;
+	measure->told_messages = measure->messages;
+	measure->told_bytes = measure->bytes;
+}
+
+static bool is_over(const struct measure *measure)
+{
+	const struct ctl_value *count = &measure->ctl->values[CTL_OPT_COUNT];
+
+	/* between so many messages there is one fewer; the first only begins */
+	return ctl_is_interrupted() || ferror(stdout) || ctl_now_ns() >= measure->until_ns ||
+	       (count->given && measure->messages >= count->count);
+}
+
+static void take(struct measure *measure, const struct kickmsg_sample *sample)
+{
+	int64_t now = ctl_now_ns();
+
+	if (measure->messages == 0)
+		measure->begin_ns = now;
+	else
+		ctl_distribution_add(&measure->between, (uint64_t)(now - measure->end_ns));
+	measure->end_ns = now;
+	if (measure->messages == 0 || sample->len < measure->least)
+		measure->least = sample->len;
+	if (sample->len > measure->most)
+		measure->most = sample->len;
+	measure->messages++;
+	measure->bytes += sample->len;
+}
+
+static int measure_messages(struct measure *measure, struct ctl_reader *reader)
+{
+	struct kickmsg_sample sample;
+	int r = 0;
+
+	measure->has_between = true;
+	while (!is_over(measure)) {
+		r = ctl_receive(measure->ctl, reader, LOOK_NS, &sample);
+		if (r == 0) {
+			take(measure, &sample);
+			kickmsg_sample_release(&sample);
+			measure->lost = kickmsg_subscriber_lost(reader->subscriber);
+		} else if (r != -ETIMEDOUT && r != -EAGAIN && r != -EINTR) {
+			return r;
+		}
+		tell_progress(measure);
+	}
+	return 0;
+}
+
+/* Of private rings: the broker knows how many messages were sent. */
+static int measure_numbers(struct measure *measure)
+{
+	struct kickmsg_topic_stats first = { 0 }, now;
+	int64_t when = ctl_now_ns();
+	int r = kickmsg_topic_get_stats(measure->ctl->client, measure->topic, &first);
+
+	measure->begin_ns = (int64_t)first.monotonic_ns;
+	while (r == 0) {
+		bool over = is_over(measure);
+
+		r = kickmsg_topic_get_stats(measure->ctl->client, measure->topic, &now);
+		if (r < 0)
+			break;
+		measure->end_ns = (int64_t)now.monotonic_ns;
+		measure->messages = now.sent - first.sent;
+		measure->lost = now.lost - first.lost;
+		tell_progress(measure);
+		if (over)
+			break;
+		when += LOOK_NS;
+		ctl_sleep_until(when < measure->until_ns ? when : measure->until_ns);
+	}
+	return r;
+}
+
+static void print_json(const struct measure *measure, double rate, double byte_rate)
+{
+	struct json_object *entry = json_new_entry(measure->ctl, measure->topic);
+
+	json_add_int(entry, "messages", measure->messages);
+	json_add_int(entry, "lost", measure->lost);
+	json_add_double(entry, "seconds", seconds_of(measure));
+	json_add_double(entry, "messages_per_s", rate);
+	if (!measure->has_between)
+		return;
+	json_add_int(entry, "bytes", measure->bytes);
+	json_add_double(entry, "bytes_per_s", byte_rate);
+	json_add_int(entry, "least_bytes", measure->least);
+	json_add_int(entry, "most_bytes", measure->most);
+	ctl_distribution_json(&measure->between, "between", entry);
+}
+
+static void print_summary(const struct measure *measure)
+{
+	double seconds = seconds_of(measure);
+	/* so many messages have one interval fewer between them */
+	double rate = seconds > 0 ? (double)(measure->messages - measure->has_between) / seconds
+				  : 0;
+	double byte_rate = seconds > 0 ? (double)measure->bytes / seconds : 0;
+	char name[KICKMSG_WHOLE_NAME_SIZE], text[CTL_HUMAN_SIZE];
+
+	if (measure->ctl->json) {
+		print_json(measure, measure->messages ? rate : 0, byte_rate);
+		return;
+	}
+	if (ctl_is_terminal())
+		fputs("\r\033[K", stdout);
+	printf("%s: %" PRIu64 " messages in %.3f s", ctl_write_name(measure->topic, name),
+		measure->messages, seconds);
+	if (measure->lost)
+		printf(", %" PRIu64 " lost", measure->lost);
+	if (measure->messages > 1)
+		printf(", %.1f messages/s", rate);
+	if (measure->is_bw)
+		printf(", %s", ctl_human_value(CTL_TYPE_BYTE_RATE, 0, byte_rate, text));
+	putchar('\n');
+	if (measure->is_bw && measure->messages) {
+		printf("size: min %s", ctl_human_bytes(measure->least, text));
+		printf(", mean %s", ctl_human_bytes(measure->bytes / measure->messages, text));
+		printf(", max %s\n", ctl_human_bytes(measure->most, text));
+	} else if (measure->between.count) {
+		ctl_distribution_print(&measure->between, "between messages");
+		if (ctl_is_terminal())
+			ctl_distribution_draw(&measure->between);
+	}
+}
+
+/* Reads the broker's numbers of private rings; or, with --subscribe, becomes a subscriber. */
+static int measure_rings(struct measure *measure, const struct kickmsg_topic_ref *topic)
+{
+	if (measure->is_bw) {
+		print_error(measure->ctl, topic, -EOPNOTSUPP,
+			"it has a ring for each subscriber, and lengths are seen by subscribers "
+			"alone: --subscribe takes a place");
+		return CTL_FOUND;
+	}
+	fputs("kickmsgctl: reading the broker's numbers, since the topic has a ring for each "
+	      "subscriber; --subscribe takes a place and sees each message\n",
+		stderr);
+	ctl_catch_interrupts(NULL, NULL);
+	int r = measure_numbers(measure);
+	return r < 0 ? ctl_failed(measure->ctl, topic, NULL, r) : CTL_DONE;
+}
+
+static int run(struct ctl *ctl, bool is_bw)
+{
+	static struct measure measure;
+	const struct ctl_value *timeout = &ctl->values[CTL_OPT_TIMEOUT];
+	struct ctl_reader reader = { 0 };
+	struct kickmsg_topic_info info;
+	int status, r;
+
+	measure = (struct measure){ .ctl = ctl, .topic = ctl_topic(ctl), .is_bw = is_bw };
+	/* before anything is known of its transport, no place may be taken */
+	while ((r = kickmsg_topic_get_info(ctl->client, measure.topic, &info)) == -ENOENT &&
+		ctl_given(ctl, CTL_OPT_WAIT))
+		ctl_sleep_until(ctl_now_ns() + LOOK_NS);
+	if (r < 0)
+		return ctl_failed(ctl, measure.topic, NULL, r);
+	measure.told_ns = measure.begin_ns = measure.end_ns = ctl_now_ns();
+	measure.until_ns = timeout->given ? measure.begin_ns + (int64_t)(timeout->seconds * 1e9)
+					  : INT64_MAX;
+	if (info.config.transport != KICKMSG_TRANSPORT_SHARED &&
+		!ctl_given(ctl, CTL_OPT_SUBSCRIBE)) {
+		status = measure_rings(&measure, measure.topic);
+	} else {
+		status = ctl_attach(ctl, measure.topic, 0, &reader);
+		if (status != CTL_DONE)
+			return status;
+		r = measure_messages(&measure, &reader);
+		ctl_detach(&reader);
+		if (r < 0 && !reader.ended)
+			status = ctl_failed(ctl, measure.topic, NULL, r);
+	}
+	if (status == CTL_DONE) {
+		if (ctl->json)
+			print_begin(ctl);
+		print_summary(&measure);
+	}
+	return status == CTL_DONE && measure.messages == 0 ? CTL_FOUND : status;
+}
+
+int ctl_hz(struct ctl *ctl)
+{
+	return run(ctl, false);
+}
+
+int ctl_bw(struct ctl *ctl)
+{
+	return run(ctl, true);
+}

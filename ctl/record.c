@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * record: topics' messages into a file (mcap.h), as they come. A chunk is written once it is large enough
+ * or a second old, so a recorder that is killed leaves all but the last second. Losses are written down
+ * as they are noticed, and once more at the end.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ctl/attach.h"
+#include "ctl/mcap.h"
+#include "ctl/table.h"
+#include "ctl/terminal.h"
+
+enum { TICK_NS = 1000000000, IDLE_NS = 1000000, AT_ONCE = 64 };
+
+struct source {
+	struct kickmsg_topic_info info;
+	char name[KICKMSG_WHOLE_NAME_SIZE];
+	struct ctl_reader reader;
+	uint16_t channel; /* in the file that is open; 0: it is not there yet */
+	uint64_t messages, lost, written_lost;
+};
+
+struct recording {
+	struct ctl *ctl;
+	struct mcap_writer *writer;
+	struct source *sources;
+	size_t count;
+	unsigned part; /* with --split: which file it is */
+	uint64_t messages, bytes, lost, last_time;
+	int64_t tick_ns, until_ns;
+	enum mcap_compression compression;
+	int error; /* of the file */
+};
+
+static uint64_t realtime_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+int ctl_check_record(struct ctl *ctl)
+{
+	const char *how = ctl->values[CTL_OPT_COMPRESS].text;
+
+	if (!ctl_given(ctl, CTL_OPT_COLUMNS))
+		return ctl_wrong(ctl, "a file is needed: -o FILE");
+	if (how && strcmp(how, "zstd") != 0 && strcmp(how, "lz4") != 0)
+		return ctl_wrong(ctl, "--compress is zstd or lz4, not %s", how);
+	if (ctl_given(ctl, CTL_OPT_FROM) && (ctl->word_count || ctl_given(ctl, CTL_OPT_SPLIT)))
+		return ctl_wrong(ctl, "--from takes all of the recording");
+	return 0;
+}
+
+/* "a.mcap", with --split "a-0001.mcap". A file that is there is not replaced. */
+static int open_file(struct recording *recording)
+{
+	const char *path = recording->ctl->values[CTL_OPT_COLUMNS].text;
+	char name[4096], text[CTL_TEXT_SIZE];
+	int r = 0;
+
+	if (ctl_given(recording->ctl, CTL_OPT_SPLIT)) {
+		const char *dot = strrchr(path, '.');
+		int stem = (int)(dot && !strchr(dot, '/') ? dot - path : (long)strlen(path));
+
+		snprintf(name, sizeof name, "%.*s-%04u%s", stem, path, recording->part++,
+			path + stem);
+	} else {
+		snprintf(name, sizeof name, "%s", path);
+	}
+	int fd = strcmp(name, "-") == 0 ? dup(STDOUT_FILENO)
+					: open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (fd < 0)
+		r = -errno;
+	else
+		r = mcap_writer_new(fd, recording->compression, &recording->writer);
+	if (r == 0)
+		return CTL_DONE;
+	snprintf(text, sizeof text, "%.300s: %s", name, strerror(-r));
+	print_error(recording->ctl, NULL, r, text);
+	return CTL_NO_OUTPUT;
+}
+
+/* Numbers of a topic as text. */
+struct numbers {
+	char text[8][24];
+	size_t used;
+};
+
+static const char *number(struct numbers *numbers, uint64_t value)
+{
+	char *text = numbers->text[numbers->used++];
+
+	snprintf(text, sizeof numbers->text[0], "%" PRIu64, value);
+	return text;
+}
+
+/* The topic's shape goes along, so that it can be made again. */
+static void write_channel(struct recording *recording, struct source *source)
+{
+	const struct kickmsg_topic_config *config = &source->info.config;
+	struct kickmsg_topic_ref topic = ctl_ref(&source->info);
+	struct kickmsg_schema schema;
+	struct numbers n = { 0 };
+	const struct mcap_pair metadata[] = {
+		{ "kickmsg.max_payload_size", number(&n, config->max_payload_size) },
+		{ "kickmsg.ring_capacity", number(&n, config->ring_capacity) },
+		{ "kickmsg.pool_size", number(&n, config->pool_size) },
+		{ "kickmsg.max_subscribers", number(&n, config->max_subscribers) },
+		{ "kickmsg.max_publishers", number(&n, config->max_publishers) },
+		{ "kickmsg.transport", number(&n, config->transport) },
+	};
+	char name[sizeof schema.name + 1] = "";
+	uint16_t id = 0;
+
+	if (kickmsg_topic_schema(recording->ctl->client, &topic, &schema) == 0) {
+		memcpy(name, schema.name, sizeof schema.name);
+		id = mcap_write_schema(recording->writer, *name ? name : "unnamed",
+			"kickmsg_schema", &schema, sizeof schema);
+	}
+	source->channel = mcap_write_channel(recording->writer, id, source->name,
+		"application/octet-stream", metadata, COUNT_OF(metadata));
+}
+
+static void write_loss(struct recording *recording, struct source *source, const char *what)
+{
+	struct numbers n = { 0 };
+	const struct mcap_pair metadata[] = {
+		{ "topic", source->name },
+		{ "messages", number(&n, source->messages) },
+		{ "lost", number(&n, source->lost) },
+		{ "time_ns", number(&n, realtime_ns()) },
+	};
+
+	mcap_write_metadata(recording->writer, what, metadata, COUNT_OF(metadata));
+	source->written_lost = source->lost;
+}
+
+static int close_file(struct recording *recording)
+{
+	char text[CTL_TEXT_SIZE];
+	int r;
+
+	if (!recording->writer)
+		return CTL_DONE;
+	for (size_t i = 0; i < recording->count; i++) {
+		write_loss(recording, &recording->sources[i], "kickmsg.topic");
+		recording->sources[i].channel = 0;
+	}
+	r = mcap_writer_finish(recording->writer);
+	recording->writer = NULL;
+	if (r < 0)
+		recording->error = r;
+	if (recording->error == 0)
+		return CTL_DONE;
+	snprintf(text, sizeof text, "the recording can't be written: %s",
+		strerror(-recording->error));
+	print_error(recording->ctl, NULL, recording->error, text);
+	recording->error = 0;
+	return CTL_NO_OUTPUT;
+}
+
+static bool is_known(const struct recording *recording, uint64_t id)
+{
+	for (size_t i = 0; i < recording->count; i++)
+		if (recording->sources[i].info.id == id)
+			return true;
+	return false;
+}
+
+static int add_source(struct recording *recording, const struct kickmsg_topic_info *info)
+{
+	struct kickmsg_client *asks = recording->ctl->client, *client;
+	struct kickmsg_topic_ref topic = ctl_ref(info);
+	struct source *more;
+	int status = ctl_client_of(recording->ctl, info->prefix, &client);
+
+	if (status != CTL_DONE)
+		return status;
+	more = reallocarray(recording->sources, recording->count + 1, sizeof *more);
+	if (!more)
+		return ctl_failed(recording->ctl, &topic, NULL, -ENOMEM);
+	recording->sources = more;
+	more += recording->count;
+	*more = (struct source){ .info = *info };
+	ctl_write_name(&topic, more->name);
+	recording->ctl->client = client;
+	status = ctl_attach(recording->ctl, &topic, 0, &more->reader);
+	recording->ctl->client = asks;
+	recording->count += status == CTL_DONE;
+	return status;
+}
+
+/* Topics that the words mean and that aren't recorded yet. */
+static int add_sources(struct recording *recording)
+{
+	_cleanup_free_ struct kickmsg_topic_info *topics = NULL;
+	size_t count = 0;
+	int status = ctl_select_topics(recording->ctl, &topics, &count);
+
+	for (size_t i = 0; i < count && status == CTL_DONE; i++)
+		if (!topics[i].unlinked && !topics[i].quarantined &&
+			!is_known(recording, topics[i].id))
+			status = add_source(recording, &topics[i]);
+	return status;
+}
+
+static void take(
+	struct recording *recording, struct source *source, const struct kickmsg_sample *sample)
+{
+	uint64_t now = realtime_ns();
+
+	/* a clock that was set back changes no order */
+	if (now < recording->last_time)
+		now = recording->last_time;
+	recording->last_time = now;
+	if (source->channel == 0)
+		write_channel(recording, source);
+	int r = mcap_write_message(recording->writer, source->channel,
+		(uint32_t)sample->publisher_sequence, now, now, sample->data, sample->len);
+	if (r < 0)
+		recording->error = r;
+	source->messages++;
+	recording->messages++;
+	recording->bytes += sample->len;
+}
+
+/* Takes what waits, of each in its turn. Returns how many messages. */
+static size_t take_some(struct recording *recording)
+{
+	struct kickmsg_sample sample;
+	size_t taken = 0;
+
+	for (size_t i = 0; i < recording->count; i++) {
+		struct source *source = &recording->sources[i];
+		size_t n = 0;
+
+		while (n < AT_ONCE && recording->error == 0 &&
+			kickmsg_try_receive(source->reader.subscriber, &sample) == 0) {
+			take(recording, source, &sample);
+			kickmsg_sample_release(&sample);
+			n++;
+		}
+		taken += n;
+		uint64_t lost = kickmsg_subscriber_lost(source->reader.subscriber);
+		recording->lost += lost - source->lost;
+		source->lost = lost;
+	}
+	return taken;
+}
+
+static void tell_progress(const struct recording *recording, bool is_end)
+{
+	char bytes[CTL_HUMAN_SIZE];
+
+	fprintf(stderr,
+		"%skickmsgctl: recorded %" PRIu64 " messages, %s, of %zu topics, lost %" PRIu64
+		"%s",
+		is_end ? "" : "\r", recording->messages, ctl_human_bytes(recording->bytes, bytes),
+		recording->count, recording->lost, is_end ? "\n" : "\033[K");
+}
+
+/* Once a second. */
+static int tick(struct recording *recording)
+{
+	const struct ctl_value *split = &recording->ctl->values[CTL_OPT_SPLIT];
+	int status = CTL_DONE;
+
+	recording->tick_ns = ctl_now_ns() + TICK_NS;
+	for (size_t i = 0; i < recording->count; i++)
+		if (recording->sources[i].lost != recording->sources[i].written_lost)
+			write_loss(recording, &recording->sources[i], "kickmsg.lost");
+	if (mcap_flush(recording->writer) < 0)
+		return CTL_DONE; /* the file's end tells of it */
+	if (split->given && mcap_writer_size(recording->writer) >= split->count) {
+		status = close_file(recording);
+		if (status == CTL_DONE)
+			status = open_file(recording);
+	}
+	if (ctl_errors_are_shown())
+		tell_progress(recording, false);
+	ctl_dispatch_clients();
+	return status;
+}
+
+static bool is_over(const struct recording *recording)
+{
+	const struct ctl_value *count = &recording->ctl->values[CTL_OPT_COUNT];
+
+	return ctl_is_interrupted() || recording->error ||
+	       (count->given && recording->messages >= count->count) ||
+	       (recording->lost && ctl_given(recording->ctl, CTL_OPT_UNTIL_LOST)) ||
+	       ctl_now_ns() >= recording->until_ns;
+}
+
+static int record_all(struct recording *recording)
+{
+	int status = CTL_DONE;
+
+	while (status == CTL_DONE && !is_over(recording)) {
+		if (take_some(recording) == 0)
+			ctl_sleep_until(ctl_now_ns() + IDLE_NS);
+		if (ctl_now_ns() >= recording->tick_ns)
+			status = tick(recording);
+	}
+	return status;
+}
+
+static void print_summary(struct recording *recording)
+{
+	tell_progress(recording, true);
+	for (size_t i = 0; i < recording->count; i++) {
+		const struct source *source = &recording->sources[i];
+		struct kickmsg_topic_ref topic = ctl_ref(&source->info);
+
+		if (recording->ctl->json) {
+			struct json_object *entry = json_new_entry(recording->ctl, &topic);
+
+			json_add_int(entry, "messages", source->messages);
+			json_add_int(entry, "lost", source->lost);
+		} else if (source->lost) {
+			fprintf(stderr, "kickmsgctl: %s: lost %" PRIu64 "\n", source->name,
+				source->lost);
+		}
+	}
+}
+
+/* Another recording's messages, up to where it is good, into a whole file. */
+static int copy(struct recording *recording)
+{
+	const char *path = recording->ctl->values[CTL_OPT_FROM].text;
+	struct mcap_reader *reader;
+	struct mcap_message message;
+	enum mcap_found found = MCAP_FOUND_END;
+	int status = ctl_open_recording(recording->ctl, path, &reader);
+
+	if (status != CTL_DONE)
+		return status;
+	status = open_file(recording);
+	while (status == CTL_DONE && recording->error == 0 &&
+		(found = mcap_read(reader, &message)) == MCAP_FOUND_MESSAGE) {
+		uint16_t id = (uint16_t)(uintptr_t)message.channel->userdata;
+
+		if (id == 0)
+			id = ctl_copy_channel(reader, message.channel, recording->writer);
+		message.channel->userdata = (void *)(uintptr_t)id;
+		int r = mcap_write_message(recording->writer, id, message.sequence,
+			message.log_time, message.publish_time, message.data, message.size);
+		if (r < 0)
+			recording->error = r;
+		recording->messages++;
+		recording->bytes += message.size;
+	}
+	if (status == CTL_DONE)
+		status = ctl_tell_end(recording->ctl, reader, path, found);
+	mcap_reader_free(reader);
+	int end = close_file(recording);
+	tell_progress(recording, true);
+	return end ? end : status;
+}
+
+int ctl_record(struct ctl *ctl)
+{
+	const struct ctl_value *timeout = &ctl->values[CTL_OPT_TIMEOUT];
+	const char *how = ctl->values[CTL_OPT_COMPRESS].text;
+	static struct recording recording;
+	int status;
+
+	recording.ctl = ctl;
+	recording.compression = !how ? MCAP_PLAIN : strcmp(how, "lz4") == 0 ? MCAP_LZ4 : MCAP_ZSTD;
+	if (ctl->json)
+		print_begin(ctl);
+	if (ctl_given(ctl, CTL_OPT_FROM))
+		return copy(&recording);
+	status = add_sources(&recording);
+	if (status == CTL_DONE && recording.count == 0) {
+		print_error(ctl, NULL, -ENOENT, "there is no topic to record");
+		status = CTL_FOUND;
+	}
+	if (status == CTL_DONE)
+		status = open_file(&recording);
+	ctl_catch_interrupts(NULL, NULL);
+	recording.tick_ns = ctl_now_ns() + TICK_NS;
+	recording.until_ns = timeout->given ? ctl_now_ns() + (int64_t)(timeout->seconds * 1e9)
+					    : INT64_MAX;
+	if (status == CTL_DONE)
+		status = record_all(&recording);
+	if (recording.writer) {
+		int end = close_file(&recording);
+
+		status = end ? end : status;
+		print_summary(&recording);
+	}
+	for (size_t i = 0; i < recording.count; i++)
+		kickmsg_subscriber_free(recording.sources[i].reader.subscriber);
+	free(recording.sources);
+	ctl_free_clients();
+	return status == CTL_DONE && recording.lost && ctl_given(ctl, CTL_OPT_UNTIL_LOST)
+		       ? CTL_FOUND
+		       : status;
+}

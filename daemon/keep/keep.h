@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The knowledge for the next broker. It is written down as it happens (state.h), and read again at
+ * the next start (restore.c).
+ *
+ * Each km_keep_ call stages an object's present picture; km_keep_commit() makes all that was staged
+ * valid at once. It is called before a client is answered, before a pass changes what the members'
+ * numbers are read from, and at the end of each event. So the next broker finds the world as it was
+ * between two steps; what a step did to shared memory and had not yet written down is what a
+ * reconcile pass mends anyway.
+ *
+ * A request whose answer may not have got out is met again by the next broker, since it is taken
+ * from the socket only after the answer. `done` of its session says what it did; it isn't done
+ * twice, its answer is sent again.
+ *
+ * A broker may die of a request. A broker that meets one after its start says so in the session's
+ * record (`tried`) before it begins, and refuses the request when the record names it already.
+ */
+#pragma once
+
+#include "daemon/keep/kept.h"
+
+struct km_broker;
+
+/* Starts an empty state, when there is a manager to keep it. Without one, and when it fails (it is
+ * logged), all below does nothing. */
+void km_keep_init(struct km_broker *broker);
+
+/* Writes one record down. `id`: never given to another one, also by the next broker. */
+void km_keep_put(struct km_broker *broker, enum km_state_table table, uint32_t *place,
+	const void *record, size_t size, uint64_t id);
+
+void km_keep_commit(struct km_broker *broker);
+
+/* Why something that was kept can't be taken back, in words. */
+const char *km_keep_reason(int error);

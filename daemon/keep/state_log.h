@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The log of the state (state.h): changes that become valid together. */
+#pragma once
+
+#include "daemon/keep/state_memory.h"
+
+/* Writes a record's new content into the log, or (null) its end. A log that is full is committed
+ * before. */
+void km_state_log(
+	struct km_state *state, unsigned table, uint32_t place, const void *content, uint32_t size);
+
+/* Copies what the log says to its places, without a commit. False when it makes no sense; then some
+ * may be copied. */
+bool km_state_log_apply(struct km_state *state, uint64_t size);
+
+/* Makes what is in the log valid at once, and copies it to its places. */
+void km_state_log_commit(struct km_state *state);
+
+/* Gives back the pages of the log, and those on which it had records end. */
+void km_state_log_tidy(struct km_state *state, uint64_t size);

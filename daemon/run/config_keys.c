@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The meaning of the config's keys: see config_keys.h. */
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/run/config_keys.h"
+
+struct setting {
+	struct km_config *config;
+	const struct km_origin *origin;
+	char *text; /* what is wrong */
+	size_t text_size;
+};
+
+/* Returns -EINVAL. */
+__attribute__((format(printf, 2, 3))) static int wrong(
+	struct setting *setting, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(setting->text, setting->text_size, format, args);
+	va_end(args);
+	return -EINVAL;
+}
+
+/* A whole number with an optional K, M, G or T behind it where `units` says so. */
+static int parse_number(const char *text, int base, bool units, uint64_t max, uint64_t *ret)
+{
+	static const char names[] = "KMGT";
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return -EINVAL;
+	errno = 0;
+	unsigned long long value = strtoull(text, &end, base);
+	if (errno || value > max)
+		return -ERANGE;
+	if (units && *end && strchr(names, *end)) {
+		unsigned shift = 10 * (unsigned)(strchr(names, *end) - names + 1);
+
+		if (value > max >> shift)
+			return -ERANGE;
+		value <<= shift;
+		end++;
+	}
+	if (*end)
+		return -EINVAL;
+	*ret = value;
+	return 0;
+}
+
+static int set_number(
+	struct setting *setting, const char *key, const char *value, uint64_t min, unsigned *field)
+{
+	uint64_t number;
+
+	if (parse_number(value, 10, false, UINT_MAX / 4, &number) < 0 || number < min)
+		return wrong(setting, "%s = %s: not a number from %llu to %u", key, value,
+			(unsigned long long)min, UINT_MAX / 4);
+	*field = (unsigned)number;
+	return 0;
+}
+
+static int set_broker(struct setting *setting, const char *key, const char *value)
+{
+	struct km_config *config = setting->config;
+	uint64_t number;
+
+	if (strcmp(key, "socket") == 0) {
+		if (!*value || strlen(value) >= sizeof config->socket)
+			return wrong(setting, "socket: a path of 1 to %zu bytes",
+				sizeof config->socket - 1);
+		strcpy(config->socket, value);
+		return 0;
+	}
+	if (strcmp(key, "socket_mode") == 0) {
+		if (parse_number(value, 8, false, 0777, &number) < 0)
+			return wrong(setting, "socket_mode = %s: not an octal mode", value);
+		config->socket_mode = (mode_t)number;
+		return 0;
+	}
+	return wrong(setting, "[broker] has no key '%s'", key);
+}
+
+static int set_limit(struct setting *setting, const char *key, const char *value)
+{
+	static const struct {
+		const char *key;
+		size_t offset;
+		uint64_t min;
+	} limits[] = {
+		{ "clients", offsetof(struct km_config, total[KM_CLIENTS]), 1 },
+		{ "topics", offsetof(struct km_config, total[KM_TOPICS]), 1 },
+		{ "endpoints", offsetof(struct km_config, total[KM_ENDPOINTS]), 1 },
+		{ "memory", offsetof(struct km_config, total[KM_BYTES]), 0 },
+		{ "user_clients", offsetof(struct km_config, user[KM_CLIENTS]), 0 },
+		{ "user_topics", offsetof(struct km_config, user[KM_TOPICS]), 0 },
+		{ "user_endpoints", offsetof(struct km_config, user[KM_ENDPOINTS]), 0 },
+		{ "user_memory", offsetof(struct km_config, user[KM_BYTES]), 0 },
+		{ "client_endpoints", offsetof(struct km_config, client_endpoints), 1 },
+		{ "user_client_rate", offsetof(struct km_config, user_rate[KM_CLIENTS]), 0 },
+		{ "user_topic_rate", offsetof(struct km_config, user_rate[KM_TOPICS]), 0 },
+	};
+	struct km_limit limit = { .origin = *setting->origin };
+	const size_t count = sizeof limits / sizeof limits[0];
+	unsigned number = 0;
+	size_t i = 0;
+
+	while (i < count && strcmp(key, limits[i].key) != 0)
+		i++;
+	if (i == count)
+		return wrong(setting, "[limits] has no key '%s'", key);
+	if (strstr(key, "memory")) {
+		if (parse_number(value, 10, true, INT64_MAX, &limit.value) < 0)
+			return wrong(setting, "%s = %s: not a number of bytes", key, value);
+	} else {
+		if (set_number(setting, key, value, limits[i].min, &number) < 0)
+			return -EINVAL;
+		limit.value = number;
+	}
+	memcpy((char *)setting->config + limits[i].offset, &limit, sizeof limit);
+	return 0;
+}
+
+static int set_recovery(struct setting *setting, const char *key, const char *value)
+{
+	struct km_config *config = setting->config;
+
+	if (strcmp(key, "automatic") == 0) {
+		if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+			return wrong(setting, "automatic = %s: not yes or no", value);
+		config->automatic = value[0] == 'y';
+		return 0;
+	}
+	if (strcmp(key, "interval") == 0)
+		return set_number(setting, key, value, 1, &config->interval_ms);
+	return wrong(setting, "[recovery] has no key '%s'", key);
+}
+
+static int set_log(struct setting *setting, const char *key, const char *value)
+{
+	if (strcmp(key, "level") != 0)
+		return wrong(setting, "[log] has no key '%s'", key);
+	if (km_config_parse_level(value, &setting->config->log_level) < 0)
+		return wrong(
+			setting, "level = %s: not error, warning, notice, info or debug", value);
+	return 0;
+}
+
+static int set_topic(struct setting *setting, const char *key, const char *value)
+{
+	int r = km_policy_set(&setting->config->policy, key, value, setting->origin, setting->text,
+		setting->text_size);
+
+	return r < 0 ? -EINVAL : 0;
+}
+
+static int set_nothing(struct setting *setting, const char *key, const char *value)
+{
+	return wrong(setting, "'%s' stands before any [section]", key);
+}
+
+int km_config_set(struct km_config *config, enum km_config_section section, const char *key,
+	const char *value, const struct km_origin *origin, char *ret_text, size_t size)
+{
+	static int (*const set[])(struct setting * setting, const char *key, const char *value) = {
+		[KM_CONFIG_NO_SECTION] = set_nothing,
+		[KM_CONFIG_BROKER] = set_broker,
+		[KM_CONFIG_LIMITS] = set_limit,
+		[KM_CONFIG_RECOVERY] = set_recovery,
+		[KM_CONFIG_LOG] = set_log,
+		[KM_CONFIG_TOPIC] = set_topic,
+	};
+	struct setting setting = { config, origin, ret_text, size };
+
+	return set[section](&setting, key, value);
+}
+
+int km_config_begin(struct km_config *config, const char *name, enum km_config_section *ret,
+	char *ret_text, size_t size)
+{
+	static const char *const names[] = {
+		[KM_CONFIG_BROKER] = "broker",
+		[KM_CONFIG_LIMITS] = "limits",
+		[KM_CONFIG_RECOVERY] = "recovery",
+		[KM_CONFIG_LOG] = "log",
+	};
+
+	for (int i = KM_CONFIG_BROKER; i <= KM_CONFIG_LOG; i++)
+		if (strcmp(name, names[i]) == 0) {
+			*ret = (enum km_config_section)i;
+			return 0;
+		}
+	if (strncmp(name, "topic", 5) != 0 || (name[5] && name[5] != ' ')) {
+		snprintf(ret_text, size, "there is no section [%s]", name);
+		return -EINVAL;
+	}
+	name += 5 + strspn(name + 5, " ");
+	if (km_policy_add(&config->policy, name, ret_text, size) < 0)
+		return -EINVAL;
+	*ret = KM_CONFIG_TOPIC;
+	return 0;
+}

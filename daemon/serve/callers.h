@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Services as the broker has them: a topic of kind SERVICE, whose publishers serve and whose subscribers
+ * call, and for each caller two topics with which the caller and the server that serves are alone.
+ *
+ * The oldest of the servers serves; the others stand by. The owner of requests and replies is the number
+ * of their caller's endpoint at the service. So a server knows of each request whose it is, for nobody
+ * else can have its memory, and the broker says who that is (CALLERS).
+ */
+#pragma once
+
+#include "daemon/serve/wanted.h"
+
+struct km_member;
+
+/* The one of a service's servers that serves, or null. */
+const struct km_member *km_callers_active(const struct km_topic *service);
+
+/* Of requests and replies: may the session have its part? Else it is refused (-EACCES). */
+bool km_callers_allow(const struct km_wanted *wanted);

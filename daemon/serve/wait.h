@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Subscribers that wait for a topic. Their SUBSCRIBEs are kept, and served when the topic is made, in
+ * the order in which they came, before its maker is answered: so none of them misses a message.
+ *
+ *   SUBSCRIBE ---> kept ---------the topic is made--------> served: ATTACHED or ERROR
+ *                   |  \
+ *                   |   DETACH, or its client is gone ----> forgotten
+ *                   WAITS
+ *
+ * Some are served at once, more of them in turns (turn.h). Until the last one is, the topic is `awaited`:
+ * its maker's answer waits, and so does whoever else wants to come in. That ends, since whoever comes
+ * meanwhile isn't kept; it takes as long as it takes to attach them, some 50 us each. Each counts
+ * as an endpoint against its client's and user's limits, which bound their number.
+ *
+ * A client that hasn't read an answer with descriptors, or whose user or all have too many unread
+ * (hold.h), is answered once it has: the member is there all the same, and its ring takes messages.
+ * Observers, which are no members, are refused then (-EDQUOT).
+ *
+ * The next broker has them from the state. Where a member has come of one, its answer is sent once
+ * more.
+ */
+#pragma once
+
+#include "daemon/peer/session.h"
+#include "daemon/serve/wanted.h"
+#include "daemon/topic/topic.h"
+
+/* Errors: -ENOMEM. */
+int km_wait_init(struct km_broker *broker);
+void km_wait_deinit(struct km_broker *broker);
+
+/* Keeps the request, and answers WAITS or refuses. */
+void km_wait_keep(const struct km_wanted *wanted, const struct km_msg_attach *request);
+
+/* Answers WAITS once more, if the session waits so. */
+bool km_wait_answer_again(struct km_session *session, uint64_t id);
+
+/* The topic was made: serves those who wait for it. */
+void km_wait_serve(const struct km_topic *topic);
+
+/* Do any of them still wait to be served? */
+bool km_wait_is_awaited(const struct km_topic *topic);
+
+/* The session's request is served once more when none does. */
+void km_wait_hold(struct km_session *session, struct km_topic *topic);
+
+/* The session's wait of that name ends, or all of them; nobody is told. */
+void km_wait_end(struct km_session *session, uint64_t id);
+void km_wait_forget(struct km_session *session);
+
+/* A wait of the broker before. */
+void km_wait_restore(struct km_broker *broker, struct km_session *session, uint32_t place,
+	const struct km_kept_wait *kept);
+/* All are there, and the topics: serves those whose topic is. */
+void km_wait_catch_up(struct km_broker *broker);

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The end of topics: see ending.h. */
+#include <stdlib.h>
+
+#include "common/memory/atomic.h"
+#include "daemon/keep/keep.h"
+#include "daemon/run/handlers.h"
+#include "daemon/run/log.h"
+#include "daemon/topic/ending.h"
+#include "daemon/topic/lifetime.h"
+#include "daemon/topic/payer.h"
+#include "daemon/topic/segments.h"
+#include "daemon/topic/topic.h"
+
+/* So many topics a call: freeing one takes some 40 us. */
+#define SWEEP_MAX 32
+
+/* It isn't to be looked at any more by the sweep at hand. */
+static void forget_idle(struct km_topic *topic)
+{
+	if (topic->idle)
+		LIST_REMOVE(topic, in_idle);
+	topic->idle = false;
+}
+
+/* Neither the sweep nor the timer looks at it any more. */
+static void forget(struct km_topic *topic)
+{
+	forget_idle(topic);
+	if (topic->linger_event)
+		event_free(topic->linger_event);
+	topic->linger_event = NULL;
+}
+
+/* It is no topic any more; its memory still counts, until it is freed. */
+static void end(struct km_topic *topic)
+{
+	struct km_broker *broker = topic->broker;
+
+	if (topic->ended)
+		return;
+	if (broker->health_next == topic)
+		broker->health_next = TAILQ_NEXT(topic, in_all);
+	if (broker->list_next == topic)
+		broker->list_next = NULL;
+	broker->handlers->tend_forget(topic);
+	broker->handlers->notice_forget_topic(topic);
+	km_topic_forget_name(topic);
+	LIST_REMOVE(topic, in_bucket);
+	forget(topic);
+	TAILQ_REMOVE(&broker->topics, topic, in_all);
+	TAILQ_INSERT_TAIL(&broker->ended, topic, in_all);
+	broker->ended_count++;
+	uint64_t bytes = topic->bytes;
+	km_payer_discharge(topic);
+	topic->bytes = bytes;
+	km_account_take(topic->account, KM_BYTES, bytes);
+	topic->ended = true;
+}
+
+void km_ending_free(struct km_topic *topic)
+{
+	struct km_broker *broker = topic->broker;
+
+	end(topic);
+	forget(topic);
+	km_keep_forget_topic(topic);
+	TAILQ_REMOVE(&broker->ended, topic, in_all);
+	broker->ended_count--;
+	km_payer_discharge(topic);
+	if (!broker->ending) /* clients go on without it */
+		km_segments_give_back(topic);
+	km_account_unref(topic->account);
+	km_segments_close(topic);
+	free(topic->ids_taken);
+	free(topic);
+}
+
+static void on_linger(evutil_socket_t fd, short what, void *userdata)
+{
+	struct km_topic *topic = userdata;
+	struct km_broker *broker = topic->broker;
+
+	if (topic->ended) {
+		km_ending_free(topic);
+	} else {
+		topic->linger_over = topic->kept.quarantined || LIST_EMPTY(&topic->members);
+		km_lifetime_look(topic);
+	}
+	km_broker_sweep(broker);
+}
+
+/* Without the timer it lives no longer: nothing would ever end it. */
+static bool start_timer(struct km_topic *topic, uint64_t ns)
+{
+	struct timeval after = { (time_t)(ns / 1000000000), (suseconds_t)(ns % 1000000000 / 1000) };
+
+	if (!topic->linger_event)
+		topic->linger_event = evtimer_new(topic->broker->base, on_linger, topic);
+	return topic->linger_event && event_add(topic->linger_event, &after) == 0;
+}
+
+/* Somebody is still in it. */
+static void look_at_used(struct km_topic *topic)
+{
+	if (topic->kept.named)
+		return;
+	km_payer_settle(topic);
+	if (!topic->kept.quarantined || topic->kept.emptied)
+		return;
+	if (topic->linger_over)
+		km_segments_empty_quarantined(topic);
+	else if (!topic->linger_event || !event_pending(topic->linger_event, EV_TIMEOUT, NULL))
+		topic->linger_over = !start_timer(topic, KM_QUARANTINE_NS);
+}
+
+/* Nobody has it any more but observers. */
+static void end_or_free(struct km_topic *topic)
+{
+	struct km_broker *broker = topic->broker;
+
+	/* they learn that it has ended */
+	km_store(L3, seq_cst, &topic->region.header->live, KM_LIVE_QUARANTINED);
+	if (!topic->kept.observed) {
+		km_ending_free(topic);
+		return;
+	}
+	end(topic);
+	if (!start_timer(topic, KM_OBSERVERS_NS))
+		km_ending_free(topic);
+	else if (broker->ended_count > KM_ENDED_MAX)
+		km_ending_free(TAILQ_FIRST(&broker->ended));
+}
+
+bool km_ending_hurry(struct km_broker *broker, struct km_account *account)
+{
+	struct km_topic *topic, *next;
+	unsigned count = 0;
+
+	for (topic = TAILQ_FIRST(&broker->ended); topic && count < SWEEP_MAX; topic = next) {
+		next = TAILQ_NEXT(topic, in_all);
+		if (topic->account != account)
+			continue;
+		km_ending_free(topic);
+		count++;
+	}
+	TAILQ_FOREACH (topic, &broker->topics, in_all) {
+		if (count >= SWEEP_MAX)
+			break;
+		if (!topic->kept.quarantined || topic->kept.emptied || topic->account != account)
+			continue;
+		km_segments_empty_quarantined(topic);
+		count++;
+	}
+	return count > 0;
+}
+
+bool km_ending_sweep(struct km_broker *broker)
+{
+	struct km_topic *topic;
+	unsigned looks = 0;
+
+	while ((topic = LIST_FIRST(&broker->idle)) && looks++ < SWEEP_MAX) {
+		forget_idle(topic);
+		if (!LIST_EMPTY(&topic->members)) {
+			look_at_used(topic);
+			continue;
+		}
+		/* a walk that is in it looks again when it ends (walk.c) */
+		if (!LIST_EMPTY(&topic->walks))
+			continue;
+		if (km_lifetime_keeps(topic) &&
+			(topic->kept.lifetime.persistent ||
+				start_timer(topic, topic->kept.lifetime.linger_ns)))
+			continue;
+		/* not said at the broker's end: the next one may have it still */
+		km_log(LOG_DEBUG | KM_EVENT_TOPIC_FREED, NULL, topic, "topic freed");
+		end_or_free(topic);
+	}
+	return topic != NULL;
+}

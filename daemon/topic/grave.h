@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Giving memory back in turns: the kernel takes 0.1 ms for a MiB. Pages count for their user until
+ * they are gone.
+ */
+#pragma once
+
+#include "daemon/run/broker.h"
+
+/* As km_segment_empty(), in turns where that takes long. The descriptor stays the caller's. */
+void km_grave_empty(
+	struct km_broker *broker, struct km_account *account, int fd, uint64_t from, uint64_t size);
+
+/* The broker's end. Memory that is left goes with the last descriptor. */
+void km_grave_deinit(struct km_broker *broker);

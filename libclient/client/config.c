@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A topic's configuration: defaults, and what is wrong with one. */
+#include "libclient/client/config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/protocol/wire.h"
+#include "libclient/export.h"
+
+KM_EXPORT void kickmsg_topic_config_init(struct kickmsg_topic_config *config)
+{
+	struct km_geometry geometry;
+
+	km_geometry_init(&geometry);
+	*config = (struct kickmsg_topic_config){
+		.max_subscribers = geometry.max_subscribers,
+		.ring_capacity = geometry.ring_capacity,
+		.pool_size = geometry.pool_size,
+		.max_publishers = geometry.max_publishers,
+		.max_payload_size = geometry.max_payload_size,
+		.max_loans = geometry.max_loans,
+		.max_borrows = geometry.max_borrows,
+	};
+}
+
+/* AUTO: a copy of a message costs less than a slot for it up to here (docs/measurements.md);
+ * and only a shared ring takes so many subscribers. */
+#define AUTO_MAX_PAYLOAD 4096
+
+static uint32_t transport_of(const struct kickmsg_topic_config *config)
+{
+	if (config->transport != KICKMSG_TRANSPORT_AUTO)
+		return config->transport;
+	return config->max_payload_size <= AUTO_MAX_PAYLOAD ||
+			       config->max_subscribers > KM_MAX_RINGS
+		       ? KM_TRANSPORT_SHARED
+		       : KM_TRANSPORT_RINGS;
+}
+
+/* As the topic's, of a topic that isn't a broadcast channel or mailbox. */
+static struct km_geometry geometry_of(const struct kickmsg_topic_config *config)
+{
+	struct km_geometry geometry = {
+		.max_subscribers = config->max_subscribers,
+		.ring_capacity = config->ring_capacity,
+		.pool_size = config->pool_size,
+		.max_publishers = config->max_publishers,
+		.max_payload_size = config->max_payload_size,
+		.max_loans = config->max_loans,
+		.max_borrows = config->max_borrows,
+		.transport = transport_of(config),
+	};
+
+	geometry.pool_size = km_geometry_pool(&geometry, false);
+	return geometry;
+}
+
+/* The rest of the sentence on a field's range. */
+static const char *more_of(const char *field)
+{
+	if (strcmp(field, "pool_size") == 0)
+		return ", where 0 stands for as many as are needed";
+	return strcmp(field, "ring_capacity") == 0 ? " and a power of two" : "";
+}
+
+/* Of a config that has one. */
+static const char *bad_field(const struct kickmsg_topic_config *config)
+{
+	struct km_geometry geometry = geometry_of(config);
+	const char *field = km_geometry_check(&geometry);
+
+	if (field)
+		return field;
+	if (config->linger_ns > KM_MAX_LINGER_NS)
+		return "linger_ns";
+	return config->persistent > 1 ? "persistent" : "reserved";
+}
+
+int km_topic_config_to_geometry(const struct kickmsg_topic_config *config, struct km_geometry *ret,
+	char *ret_text, size_t text_size)
+{
+	static const struct kickmsg_topic_config zero;
+	struct km_geometry geometry = geometry_of(config);
+	const char *field = km_geometry_check(&geometry);
+
+	if (field) {
+		uint64_t min = 0, max = 0, value = km_geometry_field(&geometry, field);
+
+		km_geometry_limits(&geometry, field, &min, &max);
+		if (strcmp(field, "transport") == 0)
+			max = KICKMSG_TRANSPORT_AUTO;
+		snprintf(ret_text, text_size,
+			"%s is %" PRIu64 "; it must be %" PRIu64 " to %" PRIu64 "%s", field, value,
+			min, max, more_of(field));
+		return -EINVAL;
+	}
+	if (config->linger_ns > KM_MAX_LINGER_NS || config->persistent > 1) {
+		bool linger = config->linger_ns > KM_MAX_LINGER_NS;
+
+		snprintf(ret_text, text_size, "%s is %" PRIu64 "; it must be 0 to %" PRIu64,
+			linger ? "linger_ns" : "persistent",
+			linger ? config->linger_ns : config->persistent,
+			linger ? KM_MAX_LINGER_NS : UINT64_C(1));
+		return -EINVAL;
+	}
+	if (memcmp(config->reserved, zero.reserved, sizeof zero.reserved) != 0) {
+		snprintf(ret_text, text_size,
+			"reserved fields of the topic's configuration are not zero: "
+			"call kickmsg_topic_config_init() first");
+		return -EINVAL;
+	}
+	*ret = geometry;
+	ret->pool_size = config->pool_size; /* the broker knows what kind of topic it is */
+	return 0;
+}
+
+KM_EXPORT int kickmsg_topic_config_check(
+	const struct kickmsg_topic_config *config, struct kickmsg_topic_sizing *ret)
+{
+	struct kickmsg_topic_config defaults;
+	struct km_geometry geometry;
+	char text[KM_WIRE_TEXT_SIZE];
+
+	if (!config) {
+		kickmsg_topic_config_init(&defaults);
+		config = &defaults;
+	}
+	*ret = (struct kickmsg_topic_sizing){ 0 };
+	if (km_topic_config_to_geometry(config, &geometry, text, sizeof text) < 0) {
+		ret->bad_field = bad_field(config);
+		return -EINVAL;
+	}
+	geometry = geometry_of(config);
+	ret->control_bytes = km_geometry_control_size(&geometry);
+	ret->payload_bytes = km_geometry_payload_size(&geometry);
+	ret->total_bytes = km_geometry_total_size(&geometry);
+	ret->needed_pool = km_geometry_needed_pool(&geometry, false);
+	ret->needed_pool_broadcast = km_geometry_needed_pool(&geometry, true);
+	ret->config_hash = km_config_hash(&geometry, config->linger_ns, config->persistent);
+	return geometry.pool_size < ret->needed_pool;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The handles that users have: publishers and subscribers, and what these have in common.
+ *
+ *   kickmsg_client --- handles ---> kickmsg_publisher | kickmsg_subscriber
+ *                                     handle: its present place; how it came, and comes again
+ *                                     private state that outlives the place
+ *
+ * Orders of what two threads of this process may touch, as in place.h
+ *   P3 a fresh place is there      relaxed   only says that the lock is worth a try
+ *   P5 a fresh place is there      seq_cst   the same, stored before the sleepers of the old place are
+ *                                            woken, loaded by the second look behind an announce
+ *   P4 a subscriber skips its own  relaxed   as P2; of the numbers of those reached and of peers
+ */
+#pragma once
+
+#include <errno.h>
+
+#include "common/ring/interrupt.h"
+#include "libclient/handle/place.h"
+#include "libclient/watch/watch.h"
+
+struct km_handle {
+	struct km_place place;         /* its present one */
+	struct kickmsg_client *client; /* null: made without a broker */
+	struct km_handle *next, *previous;
+
+	/* rejoin/; under the client's lock */
+	struct km_msg_attach *request; /* how it came, and comes again */
+	/* Connection by which it has a place, if only a fresh one. */
+	uint64_t latest;
+	uint32_t asked;         /* serial of the request on its way, or 0 */
+	bool refused;           /* not to be asked for before the client's rejoin_ns */
+	struct km_place *fresh; /* where its owner will go */
+	struct km_event event;  /* what became of its rejoining */
+	struct km_event peers_event, fate_event; /* of its topic (endpoint/matched.h) */
+};
+
+/* The time after which a message is seen at most whose publisher didn't wake its subscriber. */
+#define KM_PATIENCE_NS INT64_C(100000000)
+
+struct kickmsg_publisher {
+	struct km_handle handle;
+	uint64_t sequence;              /* of the last message */
+	struct kickmsg_subscriber *own; /* that it skips; under the client's lock */
+	_Atomic uint32_t unheard;       /* 1: own is there, and hears none of its messages */
+	uint64_t targets;               /* rings of the last message */
+	uint64_t counted;               /* rings that were counted last, */
+	int reached;                    /* and how many those are */
+	uint64_t sent, failed, evicted; /* in places before */
+	int64_t doubt_ns;               /* since when others say wrongly that they have left */
+};
+
+/* Bits of `prepared`. Written with the client's lock. */
+#define KM_PREPARED  1u /* a fresh place is there, where LEFT isn't told */
+#define KM_HAS_READY 2u /* a descriptor is to be armed */
+
+/* A subscriber's descriptor (wait/ready.h). */
+struct km_ready {
+	struct km_watched watched;
+	bool suspended; /* a receive sleeps */
+	/* It was seen that the region was left, and a receive has looked since. */
+	bool left;
+	/* Looks in a row that found something that wasn't for this subscriber. */
+	unsigned in_vain;
+};
+
+struct kickmsg_subscriber {
+	struct km_handle handle;
+	uint32_t borrowed; /* samples that the user has */
+	/* Taken, but too long for the buffer that it was meant for. */
+	bool has_pending;
+	struct kickmsg_sample pending;
+	uint64_t received; /* in places before */
+	uint64_t spin_ns;
+	uint32_t spins_in_vain; /* in a row, without a message; see receive.c */
+	/* Asleep: it looks by itself after that; 0: after KM_PATIENCE_NS. */
+	int64_t patience_ns;
+	uint32_t depth;     /* it wants the newest ones alone; 0: all */
+	bool interruptible; /* a signal handler ends its sleep */
+	struct km_interrupt interrupt;
+	int64_t look_ns; /* asleep: when to look after the connection */
+	/* Bits: what a receive that finds nothing is to look at. */
+	_Atomic uint32_t prepared;
+	struct km_ready *ready;            /* null: nobody asked for a descriptor */
+	struct kickmsg_publisher *deaf_to; /* doesn't publish to it; under the client's lock */
+	_Atomic uint32_t is_deaf;          /* 1: there is one */
+	/* sequence of the last of its own publisher's messages that it met (own.h); UINT64_MAX: it
+	 * comes from a place where it met none */
+	uint64_t own_sequence;
+};
+
+/* The result of a call of the data path that can't be done for `error`. In a child of fork, a
+ * handle of the parent's gives -ECHILD. */
+static inline int km_handle_refusal(const struct km_handle *handle, int error)
+{
+	return handle->client && handle->client->pid == KM_INHERITED ? -ECHILD : error;
+}
+
+/* Was it made by another process? Takes no lock. */
+bool km_handle_is_inherited(const struct km_handle *handle);
+
+/* Puts it into the client's list, or out of it: no other thread knows of it any more then. Needs
+ * the client's lock. */
+void km_handle_link(struct km_handle *handle, struct kickmsg_client *client);
+void km_handle_unlink(struct km_handle *handle);
+
+/* Does any of the client's handles have that endpoint of its connection? Needs the client's lock. */
+bool km_handle_has_endpoint(const struct kickmsg_client *client, uint64_t endpoint);
+
+/* Takes the broker's description of the topic into the request by which the handle comes again. */
+void km_handle_learn(struct km_handle *handle, const struct km_msg_attached *answer);
+/* The same of a schema that the topic was given later, for all of the client's handles of the topic
+ * that `request` names. Takes the lock. */
+void km_handle_learn_schema(struct kickmsg_client *client, const struct km_msg_topic *request,
+	const struct km_schema *schema);

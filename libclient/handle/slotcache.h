@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where a publisher looks for a free slot: first among the slots that it used last, which are warm
+ * in its cache, the one that it used longest ago first; then through the pool, from a cursor of its
+ * own.
+ *
+ *              at
+ *               v
+ *   [ newest, oldest, ... ]      a wheel: a claimed slot is the newest, and the next one is tried then
+ *
+ * The wheel's length follows the backlog of the subscribers. When the oldest is still somebody's, a
+ * slot from the pool joins. When the oldest two are free, one of them may be forgotten. That happens
+ * to one slot in KM_SLOT_CACHE_SHRINK messages, since a backlog that comes again needs its slots
+ * again. So a subscriber that has given each message back before the next one sees one slot, the
+ * hottest, however large the pool is. Of large payloads it sees as many as make 1 MiB.
+ *
+ * All of this is private and a guess. A slot is the publisher's only by the claim CAS. "No slot is
+ * free" is said only after a look at every word of the pool, and one more at a part of a large pool
+ * (send.c).
+ */
+#pragma once
+
+#include "common/memory/region.h"
+#include "common/ring/slot.h"
+
+#define KM_SLOT_CACHE_SIZE   128 /* most slots of the wheel */
+#define KM_SLOT_CACHE_SHRINK 8   /* messages for each slot that is forgotten */
+/* Large payloads take turns through so many bytes of slots: a slot that the subscriber has just had
+ * is still in its cache, and must be taken out of there at each line that is written. */
+#define KM_SLOT_CACHE_LARGE UINT64_C(16384) /* bytes of a payload */
+#define KM_SLOT_CACHE_BYTES (UINT64_C(1) << 20)
+
+struct km_slot_cache {
+	uint32_t at;     /* the slot that is tried next */
+	uint32_t count;  /* slots of the wheel */
+	uint32_t least;  /* that it keeps */
+	uint32_t turns;  /* messages */
+	uint32_t cursor; /* through the pool */
+	uint32_t slots[KM_SLOT_CACHE_SIZE];
+};
+
+/* Publishers begin to look at different places. */
+void km_slot_cache_init(struct km_slot_cache *cache, const struct km_region *region, uint32_t id);
+
+/* The usual case, whose twin is km_slot_cache_claim(): the only slot of the wheel is free. */
+static km_always_inline bool km_slot_cache_claim_hottest(struct km_slot_cache *cache,
+	const struct km_region *region, uint32_t id, uint32_t *ret_slot)
+{
+	const uint32_t slot = cache->slots[0];
+	struct km_slot *word = &region->slots[slot];
+
+	*ret_slot = slot;
+	return cache->count == 1 && km_slot_looks_free(word) && km_slot_claim(word, id);
+}
+
+/* Of a look that is to be a short one: all of the usual pool. */
+#define KM_SLOT_CACHE_FEW 1024
+
+/* The twin of km_slot_cache_claim_hottest(), for all cases. Claims a free slot after a look at no more
+ * than `most` of the pool. Returns 0 or -EAGAIN: none of these was free. */
+int km_slot_cache_claim(struct km_slot_cache *cache, const struct km_region *region, uint32_t id,
+	uint32_t most, uint32_t *ret_slot);

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Receiving: chooses by the region's transport (rings_receive.c, shared_receive.c), and waits, which is
+ * the same for both: try, spin for a while, then sleep and try again. Sleeping is waiter.h's and
+ * bell.h's.
+ */
+#include <errno.h>
+
+#include "common/clock.h"
+#include "common/ring/waiter.h"
+#include "libclient/export.h"
+#include "libclient/path/hold.h"
+#include "libclient/path/rings_receive.h"
+#include "libclient/path/shared_receive.h"
+#include "libclient/rejoin/move.h"
+#include "libclient/rejoin/past.h"
+#include "libclient/wait/ready.h"
+
+/* A subscriber that wants the newest messages alone loses the others. */
+static km_noinline void skip_old(struct kickmsg_subscriber *subscriber)
+{
+	if (subscriber->handle.place.ring)
+		km_rings_skip(subscriber, subscriber->depth);
+	else
+		km_shared_skip(subscriber, subscriber->depth);
+}
+
+KM_EXPORT int kickmsg_try_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
+{
+	if (__builtin_expect(subscriber->depth != 0, 0))
+		skip_old(subscriber);
+	return subscriber->handle.place.ring ? km_rings_receive(subscriber, ret)
+					     : km_shared_receive(subscriber, ret);
+}
+
+KM_EXPORT ssize_t kickmsg_try_receive_copy(
+	struct kickmsg_subscriber *subscriber, void *buf, size_t size)
+{
+	if (__builtin_expect(subscriber->depth != 0, 0))
+		skip_old(subscriber);
+	return subscriber->handle.place.ring ? km_rings_receive_copy(subscriber, buf, size)
+					     : km_shared_receive_copy(subscriber, buf, size);
+}
+
+KM_EXPORT int kickmsg_sample_is_held(const struct kickmsg_sample *sample)
+{
+	const struct kickmsg_subscriber *subscriber = sample->subscriber;
+	const struct km_place *of = subscriber ? &subscriber->handle.place : NULL;
+
+	while (of && !km_hold_is(of, sample))
+		of = of->past;
+	return of != NULL;
+}
+
+static km_always_inline int released(
+	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *sample)
+{
+	sample->subscriber = NULL;
+	sample->data = NULL;
+	subscriber->borrowed--;
+	return 0;
+}
+
+/* The twin of kickmsg_sample_release(): the sample is of a past place, or isn't held. */
+static km_noinline int release_past(
+	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *sample)
+{
+	struct km_place *of = subscriber->handle.place.past;
+
+	while (of && !km_hold_is(of, sample))
+		of = of->past;
+	if (!of)
+		return km_handle_refusal(&subscriber->handle, -EINVAL);
+	km_place_let_go(of, sample->hold);
+	km_handle_settle(&subscriber->handle);
+	return released(subscriber, sample);
+}
+
+KM_EXPORT int kickmsg_sample_release(struct kickmsg_sample *sample)
+{
+	struct kickmsg_subscriber *subscriber = sample->subscriber;
+
+	if (!subscriber)
+		return -EINVAL;
+	if (!km_hold_is(&subscriber->handle.place, sample))
+		return release_past(subscriber, sample);
+	km_place_let_go(&subscriber->handle.place, sample->hold);
+	return released(subscriber, sample);
+}
+
+/* --- waiting -------------------------------------------------------------------------------------- */
+
+/* One try of a receive in either style. */
+struct attempt {
+	struct kickmsg_sample *sample; /* or null: */
+	void *buf;
+	size_t size;
+};
+
+static ssize_t try_once(struct kickmsg_subscriber *subscriber, const struct attempt *attempt)
+{
+	if (attempt->sample)
+		return kickmsg_try_receive(subscriber, attempt->sample);
+	return kickmsg_try_receive_copy(subscriber, attempt->buf, attempt->size);
+}
+
+/* Polling ahead of sleep pays while messages come within spin_ns. Where they didn't a few times in a
+ * row it would only heat a CPU: then one wait in many finds out whether it pays again. */
+#define SPINS_IN_VAIN    4
+#define WAITS_TILL_AGAIN 16
+
+static bool is_to_spin(struct kickmsg_subscriber *subscriber)
+{
+	if (subscriber->spin_ns == 0)
+		return false;
+	return subscriber->spins_in_vain < SPINS_IN_VAIN ||
+	       subscriber->spins_in_vain++ % WAITS_TILL_AGAIN == 0;
+}
+
+static ssize_t spin(
+	struct kickmsg_subscriber *subscriber, const struct attempt *attempt, int64_t deadline_ns)
+{
+	int64_t end_ns;
+
+	if (__builtin_add_overflow(km_clock_ns(), (int64_t)subscriber->spin_ns, &end_ns) ||
+		end_ns < 0)
+		end_ns = INT64_MAX;
+	if (deadline_ns < end_ns)
+		end_ns = deadline_ns;
+	do {
+		for (int i = 0; i < 64; i++) {
+			ssize_t r = try_once(subscriber, attempt);
+
+			if (r != -EAGAIN) {
+				subscriber->spins_in_vain = 0;
+				return r;
+			}
+			km_pause();
+		}
+	} while (km_clock_ns() < end_ns && !km_interrupt_is_asked(&subscriber->interrupt));
+	if (end_ns != deadline_ns) /* else it was the caller that had no more time */
+		subscriber->spins_in_vain++;
+	return -EAGAIN;
+}
+
+/*
+ * A sleeping subscriber looks for itself after KM_PATIENCE_NS. A message that it finds by that came
+ * without a wake: another subscriber of a shared ring marks the bell WOKEN that wasn't rung, or a
+ * publisher has died before its wake, or may not call futex(2). From then on the subscriber looks
+ * after MISTRUST_NS, and with each wake that does come an eighth later.
+ */
+#define MISTRUST_NS INT64_C(1000000)
+
+static int sleep_a_while(struct kickmsg_subscriber *subscriber, uint64_t ends, int64_t deadline_ns)
+{
+	const struct km_place *here = &subscriber->handle.place;
+
+	if (subscriber->patience_ns == 0)
+		subscriber->patience_ns = KM_PATIENCE_NS;
+	struct km_sleep sleep = {
+		.ends = ends,
+		.stop = &subscriber->interrupt.asked,
+		.deadline_ns = km_clock_ns() + subscriber->patience_ns,
+	};
+
+	if (deadline_ns < sleep.deadline_ns)
+		sleep.deadline_ns = deadline_ns;
+	km_interrupt_begin_sleep(&subscriber->interrupt, km_subscriber_word(subscriber));
+	int r = here->ring ? km_waiter_sleep(&here->region, here->ring, &sleep)
+			   : km_shared_sleep(here, &sleep);
+	km_interrupt_end_sleep(&subscriber->interrupt);
+	return r;
+}
+
+/* After a sleep, which ended with `slept`, that a message followed. */
+static void judge(struct kickmsg_subscriber *subscriber, int slept)
+{
+	int64_t *patience_ns = &subscriber->patience_ns;
+
+	if (slept == -ETIMEDOUT)
+		*patience_ns = MISTRUST_NS;
+	else if (*patience_ns < KM_PATIENCE_NS)
+		*patience_ns += *patience_ns / 8;
+}
+
+static ssize_t sleep_for(
+	struct kickmsg_subscriber *subscriber, const struct attempt *attempt, int64_t deadline_ns)
+{
+	ssize_t r = -EAGAIN;
+
+	if (is_to_spin(subscriber))
+		r = spin(subscriber, attempt, deadline_ns);
+	while (r == -EAGAIN) {
+		uint64_t ends;
+		int64_t until_ns = km_subscriber_rest(subscriber, deadline_ns, &ends);
+		int slept = sleep_a_while(subscriber, ends, until_ns);
+
+		r = try_once(subscriber, attempt);
+		if (r != -EAGAIN)
+			judge(subscriber, slept);
+		else if (km_interrupt_take(&subscriber->interrupt) ||
+			 (slept == -EINTR && subscriber->interruptible))
+			r = -EINTR;
+		else if (km_clock_ns() >= deadline_ns)
+			r = -ETIMEDOUT;
+	}
+	return r;
+}
+
+static ssize_t wait_for(
+	struct kickmsg_subscriber *subscriber, const struct attempt *attempt, int64_t timeout_ns)
+{
+	ssize_t r = try_once(subscriber, attempt);
+
+	if (r != -EAGAIN || timeout_ns == 0)
+		return r;
+	int64_t deadline_ns = km_wait_deadline(timeout_ns);
+	km_ready_suspend(subscriber);
+	r = sleep_for(subscriber, attempt, deadline_ns);
+	km_ready_resume(subscriber);
+	return r;
+}
+
+KM_EXPORT int kickmsg_receive(
+	struct kickmsg_subscriber *subscriber, int64_t timeout_ns, struct kickmsg_sample *ret)
+{
+	struct attempt attempt = { .sample = ret };
+
+	return (int)wait_for(subscriber, &attempt, timeout_ns);
+}
+
+KM_EXPORT ssize_t kickmsg_receive_copy(
+	struct kickmsg_subscriber *subscriber, void *buf, size_t size, int64_t timeout_ns)
+{
+	struct attempt attempt = { .buf = buf, .size = size };
+
+	return wait_for(subscriber, &attempt, timeout_ns);
+}
+
+/* --- losses --------------------------------------------------------------------------------------- */
+
+KM_EXPORT uint64_t kickmsg_subscriber_lost(const struct kickmsg_subscriber *subscriber)
+{
+	const struct km_place *here = &subscriber->handle.place;
+	uint64_t lost, waiting;
+
+	if (here->ring)
+		lost = km_rings_lost(subscriber);
+	else
+		km_shared_count(subscriber, &lost, &waiting);
+	return here->rejoined ? lost + km_past_lost(here) : lost;
+}

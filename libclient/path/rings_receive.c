@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Receiving from a ring of its own, from top to bottom:
+ *
+ *    1. held[k] = the slot, then take the oldest message    ring.h R6
+ *    2. hand it out
+ *    3. drop the ring's bit of the slot                     slot.h S4
+ *    4. held[k] = none                                      endpoint.h H1
+ *
+ * One locked instruction to take, one to release (km_place_let_go(): 3 and 4).
+ *
+ * Skipped messages are counted where they show: the position of the taken message less the position
+ * that was expected.
+ */
+#include "libclient/path/rings_receive.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/memory/copy.h"
+#include "common/ring/waiter.h"
+#include "libclient/export.h"
+#include "libclient/path/hold.h"
+#include "libclient/rejoin/move.h"
+#include "libclient/wait/ready.h"
+
+/* There was no message to take, or `r` says that the ring makes no sense. */
+static km_noinline int nothing(struct kickmsg_subscriber *subscriber, int r)
+{
+	const struct km_place *here = &subscriber->handle.place;
+	const struct km_region *region = &here->region;
+	uint64_t live = r == -EAGAIN ? km_load(L4, relaxed, &region->header->live) : 0;
+
+	/* A subscriber that polls has the next message's lines on their way with its cell's: a
+	 * publisher that is waited for uses the same slot again. */
+	const uint32_t likely = here->holds[here->spare].slot;
+	km_prefetch_read(km_region_sample(region, likely));
+	km_prefetch_read(km_region_payload(region, likely));
+	if ((live & KM_LIVE_LEFT || here->past) && km_subscriber_move(subscriber, live))
+		return -ERESTART;
+	if (r == -EAGAIN && !(live & KM_LIVE_QUARANTINED) && subscriber->ready &&
+		km_ready_arm(subscriber))
+		return -ERESTART;
+	return live & KM_LIVE_QUARANTINED ? km_handle_refusal(&subscriber->handle, -ESTALE) : r;
+}
+
+static km_noinline int senseless(struct km_place *place, uint32_t hold)
+{
+	km_place_let_go(place, hold);
+	return -ESTALE;
+}
+
+static inline void lose_up_to(struct km_place *here, uint64_t position)
+{
+	here->lost += position - here->next;
+	km_store(H2, relaxed, &here->record->lost, here->lost);
+}
+
+/* Of a message that was taken: enters it, and describes it. Errors: -ESTALE. */
+static km_always_inline int enter(struct kickmsg_subscriber *subscriber, uint32_t hold,
+	uint64_t position, uint32_t slot, const struct km_sample_header *sample,
+	struct kickmsg_sample *ret)
+{
+	struct km_place *here = &subscriber->handle.place;
+	const uint64_t ring_pos = position + here->offset;
+
+	here->holds[hold].position = ring_pos;
+	here->holds[hold].slot = slot;
+	if (__builtin_expect(position != here->next, 0))
+		lose_up_to(here, position);
+	here->next = position + 1;
+	km_endpoint_count(&here->record->messages, 1);
+	km_plain_read(sample, sizeof *sample);
+	const uint64_t len = sample->len;
+	if (__builtin_expect(len > here->region.geometry.max_payload_size, 0))
+		return senseless(here, hold);
+	/* not as a whole: that would write its reserved words with every message */
+	ret->data = sample + 1;
+	ret->len = len;
+	ret->ring_pos = ring_pos;
+	ret->publisher_sequence = sample->sequence;
+	ret->publisher_id = sample->publisher_id;
+	ret->hold = hold;
+	ret->subscriber = subscriber;
+	return 0;
+}
+
+/* The twin of take(), for all cases. */
+static km_noinline int take_anyhow(
+	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
+{
+	struct km_place *here = &subscriber->handle.place;
+	const uint32_t hold = km_hold_spare(here);
+	uint64_t position;
+	uint32_t slot;
+
+	int r = km_ring_take(
+		&here->region, here->ring, &here->record->held[hold], &position, &slot);
+	if (r < 0)
+		return nothing(subscriber, r);
+	return enter(subscriber, hold, position, slot, km_region_sample(&here->region, slot), ret);
+}
+
+/* Takes the oldest message; it is in the hold *ret->hold until km_place_let_go(). Errors: -EAGAIN;
+ * -ESTALE; -ERESTART: it has gone to another region, where there may be something. */
+static km_always_inline int take(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
+{
+	struct km_place *here = &subscriber->handle.place;
+	const uint32_t hold = here->spare;
+	const struct km_sample_header *sample;
+	uint64_t position;
+	uint32_t slot;
+
+	if (km_hold_is_busy(&here->holds[hold]) ||
+		!km_ring_take_next(&here->region, here->ring, &here->record->held[hold], &position,
+			&slot, &sample))
+		return take_anyhow(subscriber, ret);
+	return enter(subscriber, hold, position, slot, sample, ret);
+}
+
+/* The twin of km_rings_receive(). */
+static km_noinline int receive_anyhow(
+	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
+{
+	if (subscriber->borrowed >= subscriber->handle.place.region.geometry.max_borrows)
+		return -EDQUOT;
+	if (subscriber->has_pending) {
+		*ret = subscriber->pending;
+		subscriber->has_pending = false;
+	} else {
+		int r = take_anyhow(subscriber, ret);
+
+		if (r < 0)
+			return r == -ERESTART ? kickmsg_try_receive(subscriber, ret) : r;
+	}
+	subscriber->borrowed++;
+	return 0;
+}
+
+/* The usual case, whose twin is receive_anyhow(). */
+int km_rings_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
+{
+	struct km_place *here = &subscriber->handle.place;
+	const uint32_t hold = here->spare;
+	const struct km_sample_header *sample;
+	uint64_t position;
+	uint32_t slot;
+
+	if (subscriber->borrowed >= here->region.geometry.max_borrows || subscriber->has_pending ||
+		km_hold_is_busy(&here->holds[hold]) ||
+		!km_ring_take_next(&here->region, here->ring, &here->record->held[hold], &position,
+			&slot, &sample))
+		return receive_anyhow(subscriber, ret);
+	int r = enter(subscriber, hold, position, slot, sample, ret);
+	if (r < 0)
+		return r;
+	subscriber->borrowed++;
+	return 0;
+}
+
+/* The twin of km_rings_receive_copy(). */
+static km_noinline ssize_t copy_anyhow(
+	struct kickmsg_subscriber *subscriber, void *buf, size_t size)
+{
+	struct kickmsg_sample sample;
+
+	if (subscriber->has_pending) {
+		sample = subscriber->pending;
+	} else {
+		int r = take_anyhow(subscriber, &sample);
+
+		if (r < 0)
+			return r == -ERESTART ? kickmsg_try_receive_copy(subscriber, buf, size) : r;
+	}
+	if (sample.len > size) {
+		subscriber->pending = sample;
+		subscriber->has_pending = true;
+		return -EMSGSIZE;
+	}
+	subscriber->has_pending = false;
+	if (sample.len > 0)
+		memcpy(buf, sample.data, sample.len);
+	km_place_let_go(&subscriber->handle.place, sample.hold);
+	return (ssize_t)sample.len;
+}
+
+/* The usual case, whose twin is copy_anyhow(). */
+ssize_t km_rings_receive_copy(struct kickmsg_subscriber *subscriber, void *buf, size_t size)
+{
+	struct kickmsg_sample sample;
+
+	if (subscriber->has_pending)
+		return copy_anyhow(subscriber, buf, size);
+	int r = take(subscriber, &sample);
+	if (r < 0)
+		return r == -ERESTART ? kickmsg_try_receive_copy(subscriber, buf, size) : r;
+	if (__builtin_expect(sample.len > size, 0)) {
+		subscriber->pending = sample;
+		subscriber->has_pending = true;
+		return -EMSGSIZE;
+	}
+	if (sample.len <= KM_CACHE_LINE)
+		km_copy_short(buf, sample.data, sample.len);
+	else
+		memcpy(buf, sample.data, sample.len);
+	km_place_let_go(&subscriber->handle.place, sample.hold);
+	return (ssize_t)sample.len;
+}
+
+/* A message is taken as any, and dropped at once. Each that a publisher pushes out meanwhile makes room
+ * for a newer one, so no more than `depth` are left of those that were there. */
+void km_rings_skip(struct kickmsg_subscriber *subscriber, uint32_t depth)
+{
+	struct km_place *here = &subscriber->handle.place;
+	uint64_t head, position, frontier = km_place_frontier(here, &head);
+	uint32_t slot;
+
+	/* a message that is pending has the last hold */
+	for (uint64_t left = frontier - head; left > depth && !subscriber->has_pending; left--) {
+		const uint32_t hold = km_hold_spare(here);
+
+		if (km_ring_take(&here->region, here->ring, &here->record->held[hold], &position,
+			    &slot) < 0)
+			return; /* the receive finds the same, and says so */
+		here->holds[hold] = (struct km_hold){ position + here->offset, slot };
+		lose_up_to(here, position + 1);
+		here->next = position + 1;
+		km_place_let_go(here, hold);
+	}
+}
+
+uint64_t km_rings_lost(const struct kickmsg_subscriber *subscriber)
+{
+	const struct km_place *here = &subscriber->handle.place;
+
+	/* nobody but the subscriber takes, so what lies before head and wasn't taken was pushed out */
+	return here->lost + km_load(R2, acquire, &here->ring->head) - here->next;
+}
+
+uint64_t km_rings_waiting(const struct kickmsg_subscriber *subscriber)
+{
+	uint64_t head, frontier = km_place_frontier(&subscriber->handle.place, &head);
+
+	return frontier - head + subscriber->has_pending;
+}

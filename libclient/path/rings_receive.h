@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kickmsg_try_receive(), kickmsg_try_receive_copy() and kickmsg_subscriber_lost() with a ring of
+ * its own. */
+#pragma once
+
+#include "libclient/handle/handle.h"
+
+int km_rings_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret);
+ssize_t km_rings_receive_copy(struct kickmsg_subscriber *subscriber, void *buf, size_t size);
+/* Loses all but the newest `depth` messages. */
+void km_rings_skip(struct kickmsg_subscriber *subscriber, uint32_t depth);
+/* Counts the messages that are lost here and those that wait, as of now. */
+uint64_t km_rings_lost(const struct kickmsg_subscriber *subscriber);
+uint64_t km_rings_waiting(const struct kickmsg_subscriber *subscriber);

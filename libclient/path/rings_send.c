@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Publishing with private rings, from top to bottom. The steps of a message, each explained where it
+ * lives:
+ *
+ *    1. claim a free slot                               slotcache.h, slot.h S1
+ *    2. write the payload in place
+ *    3. targets = live                                  region.h L1
+ *    4. delivering = slot                               endpoint.h H1
+ *    5. W = targets                                     slot.h S3
+ *    6. commit to each target's ring                    ring.h R3
+ *       pushing the oldest out of a full one            ring.h R4
+ *    7. wake sleepers                                   waiter.h W1
+ *    8. drop what was pushed out, and not delivered     slot.h S4
+ *    9. evicting, delivering = none                     endpoint.h H1
+ *
+ * Each step has a usual case, which has no call in it so that few registers are saved, and a twin out
+ * of line for all others. Each of the two names the other.
+ */
+#include "libclient/path/rings_send.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/memory/copy.h"
+#include "common/ring/waiter.h"
+#include "libclient/export.h"
+#include "libclient/path/loan.h"
+#include "libclient/path/look.h"
+#include "libclient/rejoin/move.h"
+
+#define km_for_each_bit(index, bits)                                                               \
+	for (uint64_t left_ = (bits); left_ && ((index) = (uint32_t)__builtin_ctzll(left_), true); \
+		left_ &= left_ - 1)
+
+/* --- claiming a slot ----------------------------------------------------------------------------- */
+
+/*
+ * The header's first store comes before the first of the payload: its line is then asked for from the
+ * last reader beside the payload's instead of behind it.
+ */
+static km_always_inline void begin_slot(const struct km_place *place, uint32_t slot)
+{
+	struct km_sample_header *sample = km_region_sample(&place->region, slot);
+
+	km_plain_write(sample, sizeof *sample);
+	sample->publisher_id = place->id;
+}
+
+/* The usual case, whose twin is claim_anyhow(): the hottest slot is free. The caller has looked at
+ * the length. */
+static km_always_inline bool claim(struct km_place *place, uint32_t *ret_slot)
+{
+	if (!km_slot_cache_claim_hottest(&place->cache, &place->region, place->id, ret_slot))
+		return false;
+	begin_slot(place, *ret_slot);
+	return true;
+}
+
+/* A publisher that finds no slot free may itself empty the rings of subscribers that are gone. */
+static void evict_from_rings_of_the_gone(struct km_place *place)
+{
+	const struct km_region *region = &place->region;
+	uint64_t live = km_load(L4, relaxed, &region->header->live);
+
+	for (uint32_t i = 0; i < region->ring_count; i++)
+		if (!(live >> i & 1))
+			km_ring_drain(region, i, &place->record->evicting);
+}
+
+/* The twin of claim(). The first look is a short one, so that a large pool is walked once: an eviction
+ * here takes messages from nobody. Errors: -EMSGSIZE; those of km_publisher_find_no_slot(). */
+static km_noinline int claim_anyhow(
+	struct kickmsg_publisher *publisher, size_t len, uint32_t *ret_slot)
+{
+	struct km_place *here = &publisher->handle.place;
+	const struct km_region *region = &here->region;
+
+	if (len > region->geometry.max_payload_size)
+		return -EMSGSIZE;
+	int r = km_slot_cache_claim(&here->cache, region, here->id, KM_SLOT_CACHE_FEW, ret_slot);
+	if (r < 0) {
+		evict_from_rings_of_the_gone(here);
+		/* also when nothing was there: the broker may have been faster */
+		r = km_slot_cache_claim(&here->cache, region, here->id, UINT32_MAX, ret_slot);
+	}
+	if (r < 0)
+		return km_publisher_find_no_slot(publisher);
+	begin_slot(here, *ret_slot);
+	return 0;
+}
+
+/* --- delivering it -------------------------------------------------------------------------------- */
+
+/*
+ * From where it isn't the usual case, in deliver() and post(): commits `slot` to the rings `left`, and
+ * wakes those and the `sleeper`. Returns the bits of rings that made no sense; they are dropped.
+ */
+static km_noinline uint64_t deliver_rest(
+	struct km_place *place, uint32_t slot, uint64_t left, uint64_t sleeper)
+{
+	const struct km_region *region = &place->region;
+	struct km_endpoint *record = place->record;
+	struct km_ring_result result = { 0 };
+	uint64_t failed = 0;
+	uint32_t i;
+
+	km_for_each_bit (i, left)
+		if (km_ring_commit(region, i, slot, record, &place->cursors[i], &result) < 0)
+			failed |= UINT64_C(1) << i;
+	km_ring_drop_evicted(region, &result.drops);
+	km_for_each_bit (i, left | sleeper)
+		km_waiter_notify(km_region_ring(region, i));
+	if (failed)
+		km_slot_drop(&region->slots[slot], failed);
+	/* also after an eviction that somebody else was faster at */
+	km_hazard_clear(&record->evicting);
+	if (result.evictions)
+		km_endpoint_count(&record->evicted, result.evictions);
+	km_hazard_clear(&record->delivering);
+	return failed;
+}
+
+/* Commits `slot` to the rings `targets`. Returns the bits of those that made no sense. */
+static uint64_t deliver(struct km_place *place, uint32_t slot, uint64_t targets)
+{
+	const struct km_region *region = &place->region;
+	struct km_endpoint *record = place->record;
+	uint64_t left = targets;
+	uint32_t i;
+
+	km_for_each_bit (i, targets & (targets - 1))
+		km_ring_prefetch(region, i, &place->cursors[i]);
+	km_hazard_set(&record->delivering, slot);
+	km_slot_send(&region->slots[slot], targets);
+	for (; left; left &= left - 1) {
+		i = (uint32_t)__builtin_ctzll(left);
+		struct km_ring *ring = km_region_ring(region, i);
+
+		if (!km_ring_append(region, ring, slot, &place->cursors[i]))
+			return deliver_rest(place, slot, left, 0);
+		if (__builtin_expect(km_waiter_listen(ring) != 0, 0))
+			return deliver_rest(place, slot, left & (left - 1), left & -left);
+	}
+	km_hazard_clear(&record->delivering);
+	return 0;
+}
+
+/* --- publishing it -------------------------------------------------------------------------------- */
+
+static km_always_inline void describe(struct kickmsg_publisher *publisher,
+	struct km_sample_header *sample, uint64_t targets, size_t len)
+{
+	publisher->targets = targets;
+	km_plain_write(sample, sizeof *sample);
+	sample->sequence = ++publisher->sequence;
+	sample->len = len;
+}
+
+/* post() is for this ring from here on. */
+static void aim(struct km_place *place, uint64_t target)
+{
+	const uint32_t i = (uint32_t)__builtin_ctzll(target);
+
+	place->only = target;
+	place->only_ring = km_region_ring(&place->region, i);
+	place->only_cursor = &place->cursors[i];
+}
+
+static int publish_seeing(
+	struct kickmsg_publisher *publisher, uint64_t live, uint32_t slot, size_t len)
+{
+	struct km_place *here = &publisher->handle.place;
+	const struct km_region *region = &here->region;
+	uint64_t targets = live & km_load(P1, relaxed, &here->rings);
+	uint64_t failed = 0;
+
+	describe(publisher, km_region_sample(region, slot), targets, len);
+	if (targets != here->only && targets && (targets & (targets - 1)) == 0)
+		aim(here, targets);
+	if (targets)
+		failed = deliver(here, slot, targets);
+	else
+		km_slot_drop(&region->slots[slot], KM_SLOT_ID_MASK);
+	km_endpoint_count(&here->record->messages, 1);
+	return failed ? -ESTALE : 0;
+}
+
+static km_noinline int publish_looking(
+	struct kickmsg_publisher *publisher, uint64_t live, uint32_t slot, size_t len)
+{
+	int r = km_publisher_look(publisher, live, slot, len);
+
+	if (r > 0)
+		r = publish_seeing(publisher, live, slot, len);
+	km_handle_settle(&publisher->handle);
+	return r;
+}
+
+/* The twin of post(), for all cases. Returns 0, or an error of kickmsg_publish(). */
+static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t len)
+{
+	struct km_place *here = &publisher->handle.place;
+	uint64_t live = km_load(L1, acquire, &here->region.header->live);
+
+	if (__builtin_expect(live != here->live, 0))
+		return publish_looking(publisher, live, slot, len);
+	return publish_seeing(publisher, live, slot, len);
+}
+
+/* How far post() came. */
+enum posted {
+	POSTED,
+	POST_NOT_BEGUN, /* publish() does it */
+	POST_TO_COMMIT, /* post_rest() does the rest */
+	POST_TO_WAKE,   /* the same */
+};
+
+/* The usual case, whose twin is publish(): nobody has come or gone since the last message, there is one
+ * ring, which has room, and its subscriber doesn't sleep. */
+static km_always_inline enum posted post(struct kickmsg_publisher *publisher, uint32_t slot,
+	struct km_sample_header *sample, size_t len)
+{
+	struct km_place *here = &publisher->handle.place;
+	const struct km_region *region = &here->region;
+	const uint64_t live = km_load(L1, acquire, &region->header->live);
+	const uint64_t target = live & km_load(P1, relaxed, &here->rings);
+
+	if (target != here->only || live != here->live)
+		return POST_NOT_BEGUN;
+	describe(publisher, sample, target, len);
+	struct km_ring *ring = here->only_ring;
+	km_hazard_set(&here->record->delivering, slot);
+	km_slot_send(&region->slots[slot], target);
+	if (__builtin_expect(!km_ring_append(region, ring, slot, here->only_cursor), 0))
+		return POST_TO_COMMIT;
+	if (__builtin_expect(km_waiter_listen(ring) != 0, 0))
+		return POST_TO_WAKE;
+	km_hazard_clear(&here->record->delivering);
+	km_endpoint_count(&here->record->messages, 1);
+	return POSTED;
+}
+
+static int post_rest(struct kickmsg_publisher *publisher, uint32_t slot, enum posted posted)
+{
+	struct km_place *here = &publisher->handle.place;
+	const uint64_t target = publisher->targets;
+	uint64_t failed = posted == POST_TO_WAKE ? deliver_rest(here, slot, 0, target)
+						 : deliver_rest(here, slot, target, 0);
+
+	km_endpoint_count(&here->record->messages, 1);
+	return failed ? -ESTALE : 0;
+}
+
+/* --- the calls ------------------------------------------------------------------------------------ */
+
+/* The twin of km_rings_send(), for all cases. */
+static km_noinline ssize_t send_anyhow(
+	struct kickmsg_publisher *publisher, const void *data, size_t len)
+{
+	struct km_place *here = &publisher->handle.place;
+	uint32_t slot;
+	int r = claim_anyhow(publisher, len, &slot);
+
+	if (r < 0)
+		return r == -ERESTART ? kickmsg_send(publisher, data, len) : r;
+	if (len > 0)
+		memcpy(km_region_payload(&here->region, slot), data, len);
+	r = publish(publisher, slot, len);
+	return r < 0 ? r : (ssize_t)len;
+}
+
+/* The rest of km_rings_send(). */
+static km_noinline ssize_t send_rest(
+	struct kickmsg_publisher *publisher, uint32_t slot, size_t len, enum posted posted)
+{
+	int r = posted == POST_NOT_BEGUN ? publish(publisher, slot, len)
+					 : post_rest(publisher, slot, posted);
+
+	return r < 0 ? r : (ssize_t)len;
+}
+
+/* The usual case, whose twin is send_anyhow(): a message of up to a line. */
+ssize_t km_rings_send(struct kickmsg_publisher *publisher, const void *data, size_t len)
+{
+	struct km_place *here = &publisher->handle.place;
+	uint32_t slot;
+
+	if (len > here->region.short_size || !claim(here, &slot))
+		return send_anyhow(publisher, data, len);
+	struct km_sample_header *sample = km_region_sample(&here->region, slot);
+	km_copy_short(sample + 1, data, len);
+	enum posted posted = post(publisher, slot, sample, len);
+	if (__builtin_expect(posted != POSTED, 0))
+		return send_rest(publisher, slot, len, posted);
+	return (ssize_t)len;
+}
+
+static km_always_inline int lend(
+	struct km_place *place, uint32_t slot, size_t len, void **ret_payload)
+{
+	*ret_payload = km_loan_begin(place, slot, len);
+	return 0;
+}
+
+/* The twin of km_rings_loan(). */
+static km_noinline int loan_anyhow(
+	struct kickmsg_publisher *publisher, size_t len, void **ret_payload)
+{
+	uint32_t slot;
+	int r = claim_anyhow(publisher, len, &slot);
+
+	if (r < 0)
+		return r == -ERESTART ? kickmsg_loan(publisher, len, ret_payload) : r;
+	return lend(&publisher->handle.place, slot, len, ret_payload);
+}
+
+/* The usual case, whose twin is loan_anyhow(). */
+int km_rings_loan(struct kickmsg_publisher *publisher, size_t len, void **ret_payload)
+{
+	struct km_place *here = &publisher->handle.place;
+	const struct km_geometry *geometry = &here->region.geometry;
+	uint32_t slot;
+
+	if (here->loan_count == geometry->max_loans)
+		return len > geometry->max_payload_size ? -EMSGSIZE : -EDQUOT;
+	if (len > geometry->max_payload_size || !claim(here, &slot))
+		return loan_anyhow(publisher, len, ret_payload);
+	return lend(here, slot, len, ret_payload);
+}
+
+/* The twin of km_rings_publish(). */
+static km_noinline int publish_anyhow(
+	struct kickmsg_publisher *publisher, const void *payload, size_t len)
+{
+	struct km_place *here = &publisher->handle.place, *of;
+	struct km_loan *loan = km_loan_find(here, payload, &of);
+
+	if (!loan || of != here)
+		return km_publisher_publish_past(publisher, payload, len);
+	if (len > loan->len)
+		return -EMSGSIZE;
+	km_place_end_loan(here, loan);
+	int r = publish(publisher, loan->slot, len);
+	km_handle_settle(&publisher->handle);
+	return r < 0 ? r : (int)kickmsg_publisher_reached(publisher);
+}
+
+/* The rest of km_rings_publish(). */
+static km_noinline int publish_rest(
+	struct kickmsg_publisher *publisher, uint32_t slot, size_t len, enum posted posted)
+{
+	int r = posted == POST_NOT_BEGUN ? publish(publisher, slot, len)
+					 : post_rest(publisher, slot, posted);
+
+	return r < 0 ? r : (int)kickmsg_publisher_reached(publisher);
+}
+
+/* The usual case, whose twin is publish_anyhow(): the only loan, of a publisher with one place. */
+int km_rings_publish(struct kickmsg_publisher *publisher, void *payload, size_t len)
+{
+	struct km_place *here = &publisher->handle.place;
+	struct km_loan *loan = here->loans;
+
+	if (loan->payload != payload || !payload || len > loan->len || here->past)
+		return publish_anyhow(publisher, payload, len);
+	const uint32_t slot = loan->slot;
+	km_place_end_loan(here, loan);
+	enum posted posted = post(publisher, slot, (struct km_sample_header *)payload - 1, len);
+	if (__builtin_expect(posted != POSTED, 0))
+		return publish_rest(publisher, slot, len, posted);
+	return 1;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Receiving from a shared ring (shared.h): the position is the subscriber's own, and nothing is
+ * written but statistics, so nobody else is ever touched by how it reads or that it dies.
+ *
+ * A message that was overwritten before it was read is found by its cell: the subscriber goes on at
+ * the oldest that is left, and the positions between are its loss. When that is overwritten as well
+ * before it is copied, publishers are as fast as the reader; it then leaves a quarter of the ring
+ * between them and itself, so that it isn't overtaken again at once.
+ */
+#include "libclient/path/shared_receive.h"
+#include "common/ring/futex.h"
+
+#include <errno.h>
+
+#include "common/ring/waiter.h"
+#include "common/shared/bell.h"
+#include "common/shared/shared.h"
+#include "libclient/export.h"
+#include "libclient/path/hold.h"
+#include "libclient/rejoin/move.h"
+#include "libclient/wait/ready.h"
+
+static void lose(struct km_place *here, uint64_t count)
+{
+	here->next += count;
+	here->lost += count;
+	/* its own messages may have been in a region before: those don't count here */
+	km_store(H2, relaxed, &here->record->lost,
+		here->lost > here->own_lost ? here->lost - here->own_lost : 0);
+}
+
+/*
+ * A message at `newest` lies where the next message lay. *frontier is the frontier that this call
+ * of the user's found last, or 0. If `newest` lies beyond it, messages came later, so one lies at
+ * *frontier now. Otherwise the cells contradict each other, and would be followed for ever. Errors:
+ * -ESTALE.
+ */
+static int catch_up(struct km_place *here, uint64_t newest, uint64_t *frontier)
+{
+	const struct km_region *region = &here->region;
+	uint64_t kept = (uint64_t)region->cell_mask + 1, found, word;
+	int r = km_shared_frontier(region, newest, &found);
+
+	if (r < 0)
+		return r;
+	if (*frontier) {
+		/* behind the frontier's look at `newest`, which is an acquire */
+		word = km_load(U1, acquire, &km_region_cell(region, *frontier)->word);
+		if (km_cell_laps_ahead(word, *frontier, region->cell_shift) < 0)
+			return -ESTALE;
+		kept -= kept / 4;
+	}
+	*frontier = found;
+	lose(here, found - kept - here->next);
+	return 0;
+}
+
+/* Is this a message of the subscriber's own publisher? It is passed over then. Its earlier messages
+ * that were overwritten meanwhile are no losses either. */
+static bool pass_over_own(struct kickmsg_subscriber *subscriber, const struct km_shared_seen *seen)
+{
+	struct km_place *here = &subscriber->handle.place;
+	uint32_t own_id = km_load(P2, relaxed, &here->own_id);
+
+	if (!own_id || seen->publisher_id != own_id)
+		return false;
+	if (subscriber->own_sequence != UINT64_MAX)
+		here->own_lost += seen->sequence - subscriber->own_sequence - 1;
+	subscriber->own_sequence = seen->sequence;
+	here->next++;
+	lose(here, 0);
+	return true;
+}
+
+/* No message is there. Is there another region to go to? */
+static km_noinline int look_elsewhere(struct kickmsg_subscriber *subscriber, uint64_t live)
+{
+	bool moves = live & KM_LIVE_LEFT || subscriber->handle.place.past ||
+		     km_load(P3, relaxed, &subscriber->prepared) & KM_PREPARED;
+
+	if (moves && km_subscriber_move(subscriber, live))
+		return -ERESTART;
+	if (live & KM_LIVE_QUARANTINED || live == 0)
+		return -ESTALE;
+	return subscriber->ready && km_ready_arm(subscriber) ? -ERESTART : -EAGAIN;
+}
+
+static inline int nothing(struct kickmsg_subscriber *subscriber)
+{
+	const struct km_place *here = &subscriber->handle.place;
+	uint64_t live = km_load(L4, relaxed, &here->region.header->live);
+
+	/* 0, or one of the top two bits */
+	if (__builtin_expect(live - 1 >= KM_LIVE_LEFT - 1 || here->past ||
+				     km_load(P3, relaxed, &subscriber->prepared),
+		    0))
+		return look_elsewhere(subscriber, live);
+	return -EAGAIN;
+}
+
+/* The twin of take(), after a look that didn't simply bring a message: goes on until there is
+ * something to say. */
+static km_noinline int look_on(struct kickmsg_subscriber *subscriber, int r, void *buf, size_t size,
+	struct km_shared_seen *seen)
+{
+	struct km_place *here = &subscriber->handle.place;
+	uint64_t frontier = 0; /* no position is: they begin with the capacity */
+
+	for (;; r = km_shared_read(&here->region, here->next, buf, size, seen)) {
+		if (r == -EOVERFLOW) {
+			if (catch_up(here, seen->newest, &frontier) < 0)
+				return -ESTALE;
+		} else if (r == -ENODATA) {
+			lose(here, 1);
+		} else if (r == -EAGAIN) {
+			return nothing(subscriber);
+		} else if (r == -ESTALE || !pass_over_own(subscriber, seen)) {
+			return r;
+		}
+	}
+}
+
+/* The usual case, whose twin is look_on(): the next message is there, or none is. -ERESTART: it has
+ * gone to another region, where there may be something. */
+static km_always_inline int take(
+	struct kickmsg_subscriber *subscriber, void *buf, size_t size, struct km_shared_seen *seen)
+{
+	struct km_place *here = &subscriber->handle.place;
+	uint32_t own_id = km_load(P2, relaxed, &here->own_id);
+	int r = km_shared_read(&here->region, here->next, buf, size, seen);
+
+	if (r == -EAGAIN)
+		return nothing(subscriber);
+	if (__builtin_expect(r != 0 || own_id != 0, 0)) {
+		struct km_shared_seen copy = *seen;
+
+		r = look_on(subscriber, r, buf, size, &copy);
+		*seen = copy;
+	}
+	if (r == 0) {
+		here->next++;
+		km_endpoint_count(&here->record->messages, 1);
+	}
+	return r;
+}
+
+/* The usual case of take(): a short message is there. False: take() says why. */
+static km_always_inline bool take_short(
+	struct kickmsg_subscriber *subscriber, void *buf, size_t size, struct km_shared_seen *seen)
+{
+	struct km_place *here = &subscriber->handle.place;
+
+	if (km_load(P2, relaxed, &here->own_id) != 0 ||
+		!km_shared_read_short(&here->region, here->next, buf, size, &seen->len,
+			&seen->publisher_id, &seen->sequence))
+		return false;
+	here->next++;
+	km_endpoint_count(&here->record->messages, 1);
+	return true;
+}
+
+/* The sample is a copy, in the room of its hold. */
+int km_shared_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
+{
+	struct km_place *here = &subscriber->handle.place;
+	struct km_shared_seen seen;
+
+	if (subscriber->borrowed >= here->region.geometry.max_borrows)
+		return -EDQUOT;
+	uint32_t hold = km_hold_spare(here);
+	unsigned char *copy = here->copies + hold * here->copy_stride;
+	if (!take_short(subscriber, copy, here->region.geometry.max_payload_size, &seen)) {
+		struct km_shared_seen any = { 0 };
+		int r = take(subscriber, copy, here->region.geometry.max_payload_size, &any);
+
+		if (r < 0)
+			return r == -ERESTART ? kickmsg_try_receive(subscriber, ret) : r;
+		seen = any;
+	}
+	const uint64_t ring_pos = here->next - 1 + here->offset;
+	ret->data = copy;
+	ret->len = seen.len;
+	ret->ring_pos = ring_pos;
+	ret->publisher_sequence = seen.sequence;
+	ret->publisher_id = seen.publisher_id;
+	ret->hold = hold;
+	ret->subscriber = subscriber;
+	here->holds[hold].position = ring_pos;
+	subscriber->borrowed++;
+	return 0;
+}
+
+/* The twin of km_shared_receive_copy(). */
+static km_noinline ssize_t copy_anyhow(
+	struct kickmsg_subscriber *subscriber, void *buf, size_t size)
+{
+	struct km_shared_seen seen = { 0 };
+	int r = take(subscriber, buf, size, &seen);
+
+	if (r == -ERESTART)
+		return kickmsg_try_receive_copy(subscriber, buf, size);
+	return r < 0 ? r : (ssize_t)seen.len;
+}
+
+/* The usual case, whose twin is copy_anyhow(): a short message is there. */
+ssize_t km_shared_receive_copy(struct kickmsg_subscriber *subscriber, void *buf, size_t size)
+{
+	struct km_place *here = &subscriber->handle.place;
+	const uint64_t next = here->next;
+	uint64_t len;
+	uint32_t id;
+
+	if (km_load(P2, relaxed, &here->own_id) != 0 ||
+		!km_shared_read_short(&here->region, next, buf, size, &len, &id, NULL))
+		return copy_anyhow(subscriber, buf, size);
+	here->next = next + 1;
+	km_endpoint_count(&here->record->messages, 1);
+	return (ssize_t)len;
+}
+
+void km_shared_skip(struct kickmsg_subscriber *subscriber, uint32_t depth)
+{
+	struct km_place *here = &subscriber->handle.place;
+	uint64_t frontier;
+
+	if (km_shared_frontier(&here->region, here->next, &frontier) == 0 &&
+		frontier - here->next > depth)
+		lose(here, frontier - depth - here->next);
+}
+
+void km_shared_count(
+	const struct kickmsg_subscriber *subscriber, uint64_t *ret_lost, uint64_t *ret_waiting)
+{
+	const struct km_place *here = &subscriber->handle.place;
+	const struct km_region *region = &here->region;
+	const uint64_t capacity = (uint64_t)region->cell_mask + 1;
+	uint64_t next = here->next, frontier;
+
+	*ret_lost = here->lost - here->own_lost;
+	*ret_waiting = 0;
+	if (km_shared_frontier(region, next, &frontier) < 0)
+		return;
+	if (frontier - next > capacity) {
+		*ret_lost += frontier - capacity - next;
+		next = frontier - capacity;
+	}
+	for (; next != frontier; next++) {
+		uint64_t word = km_load(U1, acquire, &km_region_cell(region, next)->word);
+		bool is_there = km_cell_laps_ahead(word, next, region->cell_shift) == 0 &&
+				km_cell_slot(word) != KM_SHARED_VOID;
+
+		*ret_waiting += is_there;
+		*ret_lost += !is_there;
+	}
+}
+
+int km_shared_sleep(const struct km_place *place, const struct km_sleep *sleep)
+{
+	/* an observer has no bell: nobody is to notice it */
+	return place->region.bell ? km_bell_sleep(&place->region, place->next, sleep)
+				  : km_nap(sleep->deadline_ns);
+}

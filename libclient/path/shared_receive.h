@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kickmsg_try_receive(), kickmsg_try_receive_copy(), kickmsg_subscriber_lost() and the sleep of
+ * kickmsg_receive() with a shared ring. */
+#pragma once
+
+#include "common/ring/waiter.h"
+#include "libclient/handle/handle.h"
+
+int km_shared_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret);
+ssize_t km_shared_receive_copy(struct kickmsg_subscriber *subscriber, void *buf, size_t size);
+/* Loses all but the newest `depth` messages. */
+void km_shared_skip(struct kickmsg_subscriber *subscriber, uint32_t depth);
+/* Counts what is lost here and what waits, as of now. */
+void km_shared_count(
+	const struct kickmsg_subscriber *subscriber, uint64_t *ret_lost, uint64_t *ret_waiting);
+int km_shared_sleep(const struct km_place *place, const struct km_sleep *sleep);

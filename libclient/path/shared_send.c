@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Publishing to a shared ring (shared.h), from top to bottom.
+ *
+ * The privileged publisher's send writes the bytes into the next cell's buffer and commits: one
+ * locked instruction, no slot. Messages of other publishers, and all loans, go by a slot:
+ *
+ *    1. claim a free slot                               slot.h S1, U2
+ *    2. write the payload in place
+ *    3. delivering = slot                               endpoint.h H1
+ *    4. W = RING                                        slot.h S3
+ *    5. commit to the next cell                         shared.h U4
+ *    6. drop RING of the slot whose cell it was         slot.h S4
+ *    7. ring the bell                                   bell.h B1
+ *    8. evicting, delivering = none                     endpoint.h H1
+ *
+ * A loan's bytes are written by its user, with plain stores. A reader that was overtaken may meet
+ * them; it throws away what it read.
+ */
+#include "libclient/path/shared_send.h"
+
+#include <errno.h>
+
+#include "common/shared/bell.h"
+#include "common/shared/shared.h"
+#include "libclient/export.h"
+#include "libclient/path/loan.h"
+#include "libclient/path/look.h"
+#include "libclient/rejoin/move.h"
+
+static inline uint64_t load_live(const struct km_place *place)
+{
+	return km_load(L1, acquire, &place->region.header->live);
+}
+
+/* --- claiming a slot ------------------------------------------------------------------- */
+
+/*
+ * Where no slot is free, the oldest message gives up its own. The second look is a short one, for
+ * slots that came free meanwhile, so that a large pool is walked once. Errors: -EMSGSIZE; those of
+ * km_publisher_find_no_slot().
+ */
+static int claim(struct kickmsg_publisher *publisher, size_t len, uint32_t *ret_slot)
+{
+	struct km_place *here = &publisher->handle.place;
+	const struct km_region *region = &here->region;
+
+	if (len > region->geometry.max_payload_size)
+		return -EMSGSIZE;
+	int r = km_slot_cache_claim(&here->cache, region, here->id, UINT32_MAX, ret_slot);
+	if (r == -EAGAIN)
+		r = km_shared_claim_oldest(
+			region, here->record, here->id, here->cursors[0].next, ret_slot);
+	if (r == -EAGAIN)
+		r = km_slot_cache_claim(
+			&here->cache, region, here->id, KM_SLOT_CACHE_FEW, ret_slot);
+	if (r == -EAGAIN)
+		return km_publisher_find_no_slot(publisher);
+	if (r == 0)
+		km_shared_begin_slot();
+	return r;
+}
+
+/* --- publishing it --------------------------------------------------------------------- */
+
+/* The twin of km_shared_append() (shared.h): commits a message that is in slot `ref`, or that the
+ * usual case didn't take. */
+static int commit(
+	struct kickmsg_publisher *publisher, uint32_t ref, const struct km_shared_message *message)
+{
+	struct km_place *here = &publisher->handle.place;
+	const struct km_region *region = &here->region;
+	int r = km_shared_commit(region, here->record, ref, message, &here->cursors[0].next);
+
+	if (r < 0)
+		km_hazard_clear(&here->record->evicting);
+	else if (__builtin_expect(km_bell_notify(region->bell), 0))
+		km_publisher_hurry(publisher);
+	km_endpoint_count(&here->record->messages, 1);
+	return r;
+}
+
+static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t len)
+{
+	struct km_place *here = &publisher->handle.place;
+	const struct km_region *region = &here->region;
+	uint64_t live = load_live(here);
+	struct km_shared_message message = {
+		.data = km_region_payload(region, slot),
+		.len = len,
+		.publisher_id = here->id,
+	};
+
+	if (__builtin_expect(live != here->live, 0)) {
+		int look = km_publisher_look(publisher, live, slot, len);
+
+		if (look <= 0)
+			return look;
+	}
+	message.sequence = ++publisher->sequence;
+	km_shared_write_head(km_shared_slot_head(region, slot), &message);
+	km_hazard_set(&here->record->delivering, slot);
+	km_slot_send(&region->slots[slot], KM_SLOT_RING);
+	int r = commit(publisher, slot, &message);
+	if (r < 0)
+		km_slot_drop(&region->slots[slot], KM_SLOT_RING);
+	km_hazard_clear(&here->record->delivering);
+	return r;
+}
+
+/* --- the calls ------------------------------------------------------------------------- */
+
+static ssize_t send_privileged(struct kickmsg_publisher *publisher, const void *data, size_t len)
+{
+	struct km_place *here = &publisher->handle.place;
+	uint64_t live = load_live(here);
+	int r = live == here->live ? 1 : km_publisher_look(publisher, live, KM_HAZARD_NONE, len);
+
+	if (r <= 0)
+		return r < 0 ? r : kickmsg_send(publisher, data, len);
+	struct km_shared_message message = {
+		.data = data,
+		.len = len,
+		.publisher_id = here->id,
+		.sequence = ++publisher->sequence,
+	};
+	r = commit(publisher, KM_SHARED_INLINE, &message);
+	return r < 0 ? r : (ssize_t)len;
+}
+
+static ssize_t send_by_slot(struct kickmsg_publisher *publisher, const void *data, size_t len)
+{
+	uint32_t slot;
+	int r = claim(publisher, len, &slot);
+
+	if (r < 0)
+		return r == -ERESTART ? kickmsg_send(publisher, data, len) : r;
+	km_shared_write(
+		(_Atomic uint64_t *)km_region_payload(&publisher->handle.place.region, slot), data,
+		len);
+	r = publish(publisher, slot, len);
+	return r < 0 ? r : (ssize_t)len;
+}
+
+/* The twin of km_shared_send(). The privilege is looked at once a message: see shared.h. */
+static km_noinline ssize_t send_anyhow(
+	struct kickmsg_publisher *publisher, const void *data, size_t len)
+{
+	const struct km_place *here = &publisher->handle.place;
+	const struct km_region *region = &here->region;
+
+	if (len <= region->geometry.max_payload_size &&
+		km_load(U8, acquire, &region->header->privileged) == here->id)
+		return send_privileged(publisher, data, len);
+	return send_by_slot(publisher, data, len);
+}
+
+static km_noinline ssize_t wake(struct kickmsg_publisher *publisher, uint32_t seen, size_t len)
+{
+	if (km_bell_ring(publisher->handle.place.region.bell, seen))
+		km_publisher_hurry(publisher);
+	return (ssize_t)len;
+}
+
+/* The usual case, whose twin is send_anyhow(), has no call in it, so that few registers are
+ * saved. */
+ssize_t km_shared_send(struct kickmsg_publisher *publisher, const void *data, size_t len)
+{
+	struct km_place *here = &publisher->handle.place;
+	const struct km_region *region = &here->region;
+	const struct km_control_header *header = region->header;
+
+	if (len > region->short_size || km_load(U8, acquire, &header->privileged) != here->id)
+		return send_anyhow(publisher, data, len);
+	km_shared_prefetch(region, here->cursors[0].next, len);
+	if (km_load(L1, acquire, &header->live) != here->live)
+		return send_anyhow(publisher, data, len);
+	if (!km_shared_append(
+		    region, data, len, &here->id, &publisher->sequence, &here->cursors[0].next))
+		return send_anyhow(publisher, data, len);
+	km_endpoint_count(&here->record->messages, 1);
+	uint32_t seen = km_bell_listen(region->bell);
+	if (__builtin_expect(!(seen & KM_BELL_WOKEN), 0))
+		return wake(publisher, seen, len);
+	return (ssize_t)len;
+}
+
+int km_shared_loan(struct kickmsg_publisher *publisher, size_t len, void **ret_payload)
+{
+	struct km_place *here = &publisher->handle.place;
+	const struct km_region *region = &here->region;
+	uint32_t slot;
+
+	if (here->loan_count == region->geometry.max_loans)
+		return len > region->geometry.max_payload_size ? -EMSGSIZE : -EDQUOT;
+	int r = claim(publisher, len, &slot);
+	if (r < 0)
+		return r == -ERESTART ? kickmsg_loan(publisher, len, ret_payload) : r;
+	*ret_payload = km_loan_begin(here, slot, len);
+	return 0;
+}
+
+int km_shared_publish(struct kickmsg_publisher *publisher, const void *payload, size_t len)
+{
+	struct km_place *here = &publisher->handle.place, *of;
+	struct km_loan *loan = km_loan_find(here, payload, &of);
+
+	if (!loan || of != here)
+		return km_publisher_publish_past(publisher, payload, len);
+	if (len > loan->len)
+		return -EMSGSIZE;
+	km_place_end_loan(here, loan);
+	int r = publish(publisher, loan->slot, len);
+	km_handle_settle(&publisher->handle);
+	return r < 0 ? r : (int)kickmsg_publisher_reached(publisher);
+}
+
+uint32_t km_shared_reach(const struct kickmsg_publisher *publisher)
+{
+	const struct km_region *region = &publisher->handle.place.region;
+	uint32_t count = km_load(L5, relaxed, &region->header->subscribers);
+
+	if (count > region->geometry.max_subscribers)
+		count = region->geometry.max_subscribers;
+	uint32_t own = km_load(P4, relaxed, &publisher->unheard);
+	return count > own ? count - own : 0;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A caller and its calls.
+ *
+ *   begin ---> waits, held --- last reply -------------------> free
+ *                |    |
+ *                |    +------- deadline, cancel -> told, held -- last reply --> free
+ *                +------------ server gone ------> told ----------------------> free
+ *
+ * A call *waits* until it has ended for the user, and is *held* until its server has said the last of it.
+ * A place among max_calls is taken for both, so no server ever has more to say than there is room for.
+ * Ids have a generation, so what a server says late or made up is dropped.
+ *
+ * A caller has one line to the server that serves, and past ones: with replies that the user holds, or of
+ * calls that a server goes on with after a broker's end.
+ */
+#pragma once
+
+#include "libclient/service/link.h"
+#include "libclient/service/rest.h"
+
+struct km_line {
+	struct km_line *next;
+	struct km_channel channel;
+	bool ready;       /* its server has said HELLO */
+	uint64_t server;  /* which one that is */
+	uint32_t calls;   /* that are held by it */
+	uint32_t cancels; /* of these, those that it was told of */
+};
+
+struct km_call {
+	uint64_t id;          /* [generation : 48 | index : 16] */
+	struct km_line *line; /* that holds it, or null */
+	int64_t deadline_ns;  /* INT64_MAX: none */
+	int error;            /* 0, or how it has ended, to be told */
+	bool waits;
+	bool cancelled; /* its server was told */
+};
+
+struct kickmsg_caller {
+	struct km_service_link link; /* the first */
+	struct kickmsg_client *client;
+	char name[KM_NAME_SIZE]; /* as it is written */
+	struct kickmsg_subscriber *service;
+	struct km_service_shape shape;
+	struct km_line *line; /* null: none was made */
+	struct km_line *past;
+	uint64_t connection, endpoint; /* at the service, when `line` was made */
+	/* Since when there are lines of which no broker tells. */
+	int64_t doubt_ns;
+	struct km_call *calls; /* [max_calls] */
+	uint16_t *free_calls;  /* [free_count] */
+	uint32_t free_count;
+	uint32_t in_flight; /* that wait */
+	/* Those that have ended without a reply, oldest first: [to_tell]. */
+	uint16_t *ended;
+	uint32_t to_tell;
+	/* A reply that was met while places were looked for. */
+	struct kickmsg_reply met;
+	bool has_met;
+	int64_t next_ns; /* no deadline passes before that */
+	uint64_t spin_ns;
+	struct km_rest rest;
+};
+
+/* --- line.c --- */
+
+/* Sees to it that there is a line with a server at its end. May ask the broker. Errors: -ECONNREFUSED
+ * there is no server, or it hasn't answered yet; those of kickmsg_advertise(). */
+int km_caller_prepare(struct kickmsg_caller *caller);
+/* A server said HELLO. */
+void km_caller_meet(struct kickmsg_caller *caller, struct km_line *line, uint64_t server);
+/* Looks after the connection and the lines; frees those that nobody needs. */
+void km_caller_look_after(struct kickmsg_caller *caller);
+void km_caller_free_lines(struct kickmsg_caller *caller);
+
+/* --- reply.c --- */
+
+/* All places are taken: hears of those that servers are done with. */
+void km_caller_find_places(struct kickmsg_caller *caller);
+
+/* Ends all calls that the line holds: their server is gone. */
+void km_caller_end_line(struct kickmsg_caller *caller, struct km_line *line);
+/* Takes what comes by the line. Returns 1: *ret is filled; 0; or -EDQUOT. `ret` null: only what isn't for
+ * the user, as long as no call waits. */
+int km_caller_hear(struct kickmsg_caller *caller, struct km_line *line, struct kickmsg_reply *ret);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A channel: one caller's requests and replies, at either end. It is two topics with one publisher and one
+ * subscriber each, so all that moves in it is sent and received as in any topic.
+ *
+ *   caller   out: requests --->  in    server
+ *            in   <--- replies  :out
+ *
+ * A channel is for one caller and one server, and ends with the first of them that ends. The broker says
+ * so in the header of the topic that comes in, behind all that the other one wrote there. Once a broker is
+ * gone that nobody took over from, the channel goes on, but its end is told by its other end alone.
+ *
+ * Nothing is pushed out: requests that the caller may have in flight, its cancellations, and the replies
+ * to all these have room (shape.c), and each end counts what it has sent.
+ */
+#pragma once
+
+#include "libclient/handle/handle.h"
+#include "libclient/kickmsg.h"
+#include "libclient/service/message.h"
+#include "libclient/service/shape.h"
+
+struct km_channel {
+	struct kickmsg_client *client;
+	struct kickmsg_publisher *out;
+	struct kickmsg_subscriber *in;
+	uint32_t changes; /* of the header of `in`, as seen last */
+	bool gone;        /* the other end has ended */
+	/* The client's connection by which it came. */
+	uint64_t connection;
+	/* Room for a message, with a shared ring: there a send in place takes a slot. */
+	unsigned char *scratch;
+};
+
+/*
+ * Attaches to the two topics of `service` that have this owner. The caller makes them (`shape` isn't
+ * null), the server takes them as they are. After an error the channel is closed. Errors: as
+ * kickmsg_advertise() and kickmsg_subscribe().
+ */
+int km_channel_open(struct km_channel *ret, struct kickmsg_client *client, const char *service,
+	uint64_t owner, const struct km_service_shape *shape);
+/* Takes what was never opened, or half. */
+void km_channel_close(struct km_channel *channel);
+
+/* Has the other end ended? All that it sent before can be received now. */
+bool km_channel_look(struct km_channel *channel);
+
+/* Sends; in place: lends, sends, gives back. Errors: -ECONNRESET there is no other end any more;
+ * -EMSGSIZE, -EAGAIN, -EDQUOT, -EINVAL as kickmsg_send() and kickmsg_loan(). */
+int km_channel_send(
+	struct km_channel *channel, const void *data, size_t len, const struct km_trailer *trailer);
+int km_channel_loan(struct km_channel *channel, size_t len, void **ret_payload);
+int km_channel_publish(
+	struct km_channel *channel, void *payload, size_t len, const struct km_trailer *trailer);
+int km_channel_discard(struct km_channel *channel, void *payload);
+/* Is this lent by the channel? */
+bool km_channel_has_lent(const struct km_channel *channel, const void *payload);
+
+/* The next message, which is to be released; what is no message is dropped. Errors: -EAGAIN; -EDQUOT as
+ * kickmsg_try_receive(). */
+int km_channel_receive(struct km_channel *channel, struct kickmsg_sample *ret,
+	struct km_trailer *ret_trailer, size_t *ret_len);

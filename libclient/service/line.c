@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A caller's lines to servers: see caller.h. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "libclient/client/control.h"
+#include "libclient/client/reconnect.h"
+#include "libclient/endpoint/subscriber.h"
+#include "libclient/service/caller.h"
+
+/* So long calls go on by a line of which no broker tells any more. */
+#define DOUBT_NS INT64_C(2000000000)
+
+static bool has_servers(const struct kickmsg_caller *caller)
+{
+	return km_seen_peers(&caller->service->handle.place.region, KM_ROLE_SUBSCRIBER) > 0;
+}
+
+/* Is the service where it was when the line was made? */
+static bool is_where_it_was(const struct kickmsg_caller *caller)
+{
+	const struct km_place *here = &caller->service->handle.place;
+
+	return here->connection == caller->connection && here->endpoint == caller->endpoint;
+}
+
+/* Its endpoint at the service is the name of its line; each line has another one. */
+static int take_new_endpoint(struct kickmsg_caller *caller)
+{
+	struct km_msg_attach request = { .kind = KM_KIND_SERVICE };
+	struct kickmsg_subscriber *fresh;
+
+	memcpy(request.topic, caller->name, sizeof request.topic);
+	int r = km_subscriber_attach(caller->client, &request, NULL, &fresh);
+	if (r < 0)
+		return r;
+	kickmsg_subscriber_free(caller->service);
+	caller->service = fresh;
+	return 0;
+}
+
+static int open_line(struct kickmsg_caller *caller)
+{
+	struct km_line *line;
+	int r = is_where_it_was(caller) ? take_new_endpoint(caller) : 0;
+
+	if (r < 0)
+		return r;
+	line = calloc(1, sizeof *line);
+	if (!line)
+		return -ENOMEM;
+	caller->connection = caller->service->handle.place.connection;
+	caller->endpoint = caller->service->handle.place.endpoint;
+	r = km_channel_open(
+		&line->channel, caller->client, caller->name, caller->endpoint, &caller->shape);
+	if (r < 0) {
+		free(line);
+		return r;
+	}
+	caller->line = line;
+	return 0;
+}
+
+static void leave_line(struct kickmsg_caller *caller)
+{
+	caller->line->next = caller->past;
+	caller->past = caller->line;
+	caller->line = NULL;
+}
+
+int km_caller_prepare(struct kickmsg_caller *caller)
+{
+	KM_KEEP_ERRNO;
+	struct kickmsg_sample none;
+
+	/* no message ever comes there: it goes over to a fresh region */
+	kickmsg_try_receive(caller->service, &none);
+	if (caller->line && (km_channel_look(&caller->line->channel) || !is_where_it_was(caller)))
+		leave_line(caller);
+	if (!caller->line && !has_servers(caller))
+		return -ECONNREFUSED;
+	int r = caller->line ? 0 : open_line(caller);
+	if (r < 0)
+		return r;
+	if (!caller->line->ready)
+		km_caller_hear(caller, caller->line, NULL);
+	return caller->line->ready ? 0 : -ECONNREFUSED;
+}
+
+void km_caller_meet(struct kickmsg_caller *caller, struct km_line *line, uint64_t server)
+{
+	line->ready = true;
+	line->server = server;
+	if (line != caller->line)
+		return;
+	/* those of another one don't matter to this one, which is the one that serves */
+	for (struct km_line *past = caller->past; past; past = past->next)
+		past->channel.gone |= past->server != server;
+}
+
+static bool is_needed(const struct km_line *line)
+{
+	return line->calls > 0 || line->channel.in->borrowed > 0 ||
+	       line->channel.out->handle.place.loan_count > 0;
+}
+
+static void free_line(struct km_line *line)
+{
+	km_channel_close(&line->channel);
+	free(line);
+}
+
+/* A broker that begins anew says nothing of earlier lines. Their calls end if no server comes back in
+ * time that says it is the same one. */
+static void doubt_past(struct kickmsg_caller *caller, int64_t now)
+{
+	bool doubtful = false;
+
+	for (struct km_line *past = caller->past; past; past = past->next)
+		doubtful |= !past->channel.gone && past->calls > 0 &&
+			    !(caller->line && caller->line->ready &&
+				    caller->line->server == past->server);
+	if (!doubtful)
+		caller->doubt_ns = 0;
+	else if (caller->doubt_ns == 0)
+		caller->doubt_ns = now;
+	for (struct km_line *past = caller->past; past; past = past->next)
+		past->channel.gone |= doubtful && now - caller->doubt_ns > DOUBT_NS;
+}
+
+/* Is the client with another broker, or back at the same one? */
+static void look_at_connection(struct kickmsg_caller *caller)
+{
+	struct kickmsg_client *client = caller->client;
+	const struct km_handle *service = &caller->service->handle;
+
+	if (!km_client_trylock(client))
+		return;
+	km_reconnect_poke(client, false);
+	bool differs = client->link == KM_LINK_UP && caller->line &&
+		       caller->line->channel.connection != client->connection;
+	if (differs && service->latest == client->connection && !service->fresh)
+		caller->line->channel.connection = client->connection; /* it had only hung up */
+	else if (differs)
+		leave_line(caller);
+	km_client_unlock(client);
+}
+
+void km_caller_look_after(struct kickmsg_caller *caller)
+{
+	KM_KEEP_ERRNO;
+	struct km_line **at = &caller->past;
+
+	look_at_connection(caller);
+	if (caller->past)
+		doubt_past(caller, km_clock_ns());
+	while (*at) {
+		struct km_line *line = *at;
+
+		if (is_needed(line)) {
+			at = &line->next;
+			continue;
+		}
+		*at = line->next;
+		free_line(line);
+	}
+}
+
+void km_caller_free_lines(struct kickmsg_caller *caller)
+{
+	if (caller->line)
+		leave_line(caller);
+	while (caller->past) {
+		struct km_line *line = caller->past;
+
+		caller->past = line->next;
+		free_line(line);
+	}
+}

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How calls end: see caller.h. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/ring/waiter.h"
+#include "libclient/export.h"
+#include "libclient/service/caller.h"
+
+/* Nobody waits for it, nobody holds it, and nothing is to be told. */
+static void free_if_over(struct kickmsg_caller *caller, struct km_call *call)
+{
+	if (!call->waits && !call->line && call->error == 0)
+		caller->free_calls[caller->free_count++] = (uint16_t)(call - caller->calls);
+}
+
+/* Its server is done with it. */
+static void let_go(struct km_call *call)
+{
+	call->line->calls--;
+	call->line->cancels -= call->cancelled;
+	call->line = NULL;
+}
+
+/* Ends for the user, who is to be told. */
+static void end(struct kickmsg_caller *caller, struct km_call *call, int error)
+{
+	call->waits = false;
+	call->error = error;
+	caller->in_flight--;
+	caller->ended[caller->to_tell++] = (uint16_t)(call - caller->calls);
+}
+
+/* The user is told, or needn't be. */
+static void take_ended(struct kickmsg_caller *caller, struct km_call *call)
+{
+	uint32_t i = 0;
+
+	while (&caller->calls[caller->ended[i]] != call)
+		i++;
+	for (caller->to_tell--; i < caller->to_tell; i++)
+		caller->ended[i] = caller->ended[i + 1];
+	call->error = 0;
+	free_if_over(caller, call);
+}
+
+static void tell_server(struct km_call *call)
+{
+	struct km_line *line = call->line;
+	const struct km_trailer trailer = { .id = call->id, .kind = KM_MESSAGE_CANCEL };
+
+	/* with more under way, its server does some work for nobody */
+	if (line && line->cancels < KM_SERVICE_CANCELS && !line->channel.gone &&
+		km_channel_send(&line->channel, NULL, 0, &trailer) == 0) {
+		call->cancelled = true;
+		line->cancels++;
+	}
+}
+
+void km_caller_end_line(struct kickmsg_caller *caller, struct km_line *line)
+{
+	for (uint32_t i = 0; i < caller->shape.max_calls && line->calls > 0; i++) {
+		struct km_call *call = &caller->calls[i];
+
+		if (call->line != line)
+			continue;
+		let_go(call);
+		if (call->waits)
+			end(caller, call, -ECONNRESET);
+		free_if_over(caller, call);
+	}
+}
+
+/* Of a call that is held by this line; null: the server made it up. */
+static struct km_call *find_call(
+	struct kickmsg_caller *caller, const struct km_line *line, uint64_t id)
+{
+	struct km_call *call = &caller->calls[id & UINT16_MAX];
+
+	return (id & UINT16_MAX) < caller->shape.max_calls && call->id == id && call->line == line
+		       ? call
+		       : NULL;
+}
+
+/* Returns whether *ret is filled; else the sample is for nobody. */
+static bool fill(struct kickmsg_caller *caller, struct km_line *line,
+	const struct km_trailer *trailer, size_t len, const struct kickmsg_sample *sample,
+	struct kickmsg_reply *ret)
+{
+	struct km_call *call = find_call(caller, line, trailer->id);
+	bool last = trailer->kind == KM_MESSAGE_LAST;
+
+	if (!call || (!last && trailer->kind != KM_MESSAGE_MORE))
+		return false;
+	bool waited = call->waits;
+	if (last) {
+		let_go(call);
+		call->waits = false;
+		caller->in_flight -= waited;
+		free_if_over(caller, call);
+	}
+	if (!waited)
+		return false;
+	*ret = (struct kickmsg_reply){ .id = trailer->id, .more = !last };
+	if (last && trailer->error != 0) {
+		ret->error = trailer->error < 0 && trailer->error >= -4095 ? trailer->error
+									   : -EPROTO;
+		return true;
+	}
+	ret->data = sample->data;
+	ret->len = len;
+	ret->sample = *sample;
+	return true;
+}
+
+int km_caller_hear(struct kickmsg_caller *caller, struct km_line *line, struct kickmsg_reply *ret)
+{
+	bool gone = line->channel.gone;
+	struct kickmsg_sample sample;
+	struct km_trailer trailer;
+	size_t len;
+	int r = -EAGAIN;
+
+	for (;;) {
+		while ((ret || !line->ready) &&
+			(r = km_channel_receive(&line->channel, &sample, &trailer, &len)) == 0) {
+			bool filled = false;
+
+			if (trailer.kind == KM_MESSAGE_HELLO && !line->ready)
+				km_caller_meet(caller, line, trailer.id);
+			else if (ret)
+				filled = fill(caller, line, &trailer, len, &sample, ret);
+			if (!filled || !ret->data)
+				kickmsg_sample_release(&sample);
+			if (filled)
+				return 1;
+		}
+		if (!ret)
+			return 0;
+		if (r != -EAGAIN)
+			return r;
+		if (gone)
+			km_caller_end_line(caller, line);
+		/* it had sent all before it was gone */
+		if (gone || !km_channel_look(&line->channel))
+			return 0;
+		gone = true;
+	}
+}
+
+/* Deadlines that have passed. */
+static void end_late(struct kickmsg_caller *caller)
+{
+	int64_t now = km_clock_ns();
+
+	if (now < caller->next_ns)
+		return;
+	caller->next_ns = INT64_MAX;
+	for (uint32_t i = 0; i < caller->shape.max_calls; i++) {
+		struct km_call *call = &caller->calls[i];
+
+		if (!call->waits)
+			continue;
+		if (call->deadline_ns <= now) {
+			end(caller, call, -ETIMEDOUT);
+			tell_server(call);
+		} else if (call->deadline_ns < caller->next_ns) {
+			caller->next_ns = call->deadline_ns;
+		}
+	}
+}
+
+static void tell(struct kickmsg_caller *caller, struct kickmsg_reply *ret)
+{
+	struct km_call *call = &caller->calls[caller->ended[0]];
+
+	*ret = (struct kickmsg_reply){ .id = call->id, .error = call->error };
+	take_ended(caller, call);
+}
+
+static int hear_all(struct kickmsg_caller *caller, struct kickmsg_reply *ret)
+{
+	int r = caller->line ? km_caller_hear(caller, caller->line, ret) : 0;
+
+	for (struct km_line *past = caller->past; r == 0 && past; past = past->next)
+		r = km_caller_hear(caller, past, ret);
+	return r;
+}
+
+void km_caller_find_places(struct kickmsg_caller *caller)
+{
+	if (!caller->has_met)
+		caller->has_met = hear_all(caller, &caller->met) > 0;
+}
+
+/* Returns 0, -EAGAIN, -EDQUOT. */
+static int try_take(struct kickmsg_caller *caller, struct kickmsg_reply *ret)
+{
+	if (__builtin_expect(caller->has_met, 0)) {
+		*ret = caller->met;
+		caller->has_met = false;
+		return 0;
+	}
+	int r = hear_all(caller, ret);
+	if (r != 0)
+		return r > 0 ? 0 : r;
+	if (caller->next_ns != INT64_MAX)
+		end_late(caller);
+	if (caller->to_tell == 0)
+		return -EAGAIN;
+	tell(caller, ret);
+	return 0;
+}
+
+static int spin(struct kickmsg_caller *caller, int64_t until_ns, struct kickmsg_reply *ret)
+{
+	int64_t end_ns = km_clock_ns() + (int64_t)caller->spin_ns;
+	int r;
+
+	if (until_ns < end_ns)
+		end_ns = until_ns;
+	do {
+		for (int i = 0; i < 64; i++) {
+			r = try_take(caller, ret);
+			if (r != -EAGAIN)
+				return r;
+			km_pause();
+		}
+	} while (km_clock_ns() < end_ns);
+	return r;
+}
+
+static void rest(struct kickmsg_caller *caller, int64_t deadline_ns)
+{
+	if (caller->next_ns < deadline_ns)
+		deadline_ns = caller->next_ns;
+	km_rest_begin(&caller->rest);
+	if (caller->line)
+		km_rest_add_channel(&caller->rest, &caller->line->channel);
+	for (struct km_line *past = caller->past; past; past = past->next)
+		if (past->calls > 0)
+			km_rest_add_channel(&caller->rest, &past->channel);
+	km_rest_sleep(&caller->rest, deadline_ns);
+}
+
+KM_EXPORT int kickmsg_take_reply(
+	struct kickmsg_caller *caller, int64_t timeout_ns, struct kickmsg_reply *ret)
+{
+	if (caller->client->pid == KM_INHERITED)
+		return -ECHILD;
+	int r = try_take(caller, ret);
+	if (r != -EAGAIN)
+		return r;
+	if (caller->in_flight == 0)
+		return -ENOENT;
+	if (timeout_ns == 0) {
+		if (caller->past)
+			km_caller_look_after(caller);
+		return -EAGAIN;
+	}
+	int64_t deadline_ns = km_wait_deadline(timeout_ns);
+	if (caller->spin_ns > 0)
+		r = spin(caller, deadline_ns, ret);
+	while (r == -EAGAIN) {
+		km_caller_look_after(caller);
+		rest(caller, deadline_ns);
+		r = try_take(caller, ret);
+		if (r == -EAGAIN && km_rest_take_interrupt(&caller->rest))
+			return -EINTR;
+		if (r == -EAGAIN && km_clock_ns() >= deadline_ns)
+			return -ETIMEDOUT;
+	}
+	return r;
+}
+
+KM_EXPORT void kickmsg_reply_release(struct kickmsg_reply *reply)
+{
+	if (reply->data)
+		kickmsg_sample_release(&reply->sample);
+	reply->data = NULL;
+	reply->len = 0;
+}
+
+/* --- taking back ---------------------------------------------------------------------------------- */
+
+KM_EXPORT int kickmsg_call_cancel(struct kickmsg_caller *caller, uint64_t id)
+{
+	if (caller->client->pid == KM_INHERITED)
+		return -ECHILD;
+	struct km_call *call = &caller->calls[id & UINT16_MAX];
+	if ((id & UINT16_MAX) >= caller->shape.max_calls || call->id != id || !call->waits)
+		return -ENOENT;
+	end(caller, call, -ECANCELED);
+	tell_server(call);
+	return 0;
+}
+
+/* --- one at a time -------------------------------------------------------------------------------- */
+
+/* The caller of kickmsg_call() hears of its end by what it returns. */
+static void forget(struct kickmsg_caller *caller, uint64_t id)
+{
+	struct km_call *call = &caller->calls[id & UINT16_MAX];
+
+	if (kickmsg_call_cancel(caller, id) == 0)
+		take_ended(caller, call);
+}
+
+KM_EXPORT int kickmsg_call(struct kickmsg_caller *caller, const void *data, size_t len,
+	int64_t timeout_ns, struct kickmsg_reply *ret)
+{
+	uint64_t id;
+
+	if (caller->client->pid == KM_INHERITED)
+		return -ECHILD;
+	if (caller->in_flight + caller->to_tell > 0 || caller->has_met)
+		return -EBUSY;
+	int r = kickmsg_call_begin(caller, data, len, timeout_ns, &id);
+	if (r < 0)
+		return r;
+	r = kickmsg_take_reply(caller, -1, ret);
+	if (r < 0)
+		forget(caller, id);
+	return r < 0 ? r : ret->error;
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests from their coming to their last reply: see server.h. */
+#include <errno.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/ring/waiter.h"
+#include "libclient/export.h"
+#include "libclient/service/server.h"
+
+/* Of looks in vain of a server that polls, one in so many looks after the connection. */
+#define LOOKS_TILL_AFTER 64
+
+/* --- tasks ---------------------------------------------------------------------------------------- */
+
+static void free_task(struct km_visitor *visitor, struct km_task *task)
+{
+	visitor->busy--;
+	visitor->taken -= task->taken;
+	visitor->waiting -= !task->taken;
+	task->serial = 0;
+	kickmsg_sample_release(&task->sample);
+}
+
+static struct km_task *new_task(struct km_visitor *visitor)
+{
+	struct km_task *task = visitor->tasks;
+
+	while (task->serial > 0)
+		task++;
+	visitor->busy++;
+	visitor->waiting++;
+	return task;
+}
+
+static void cancel(struct km_visitor *visitor, uint64_t id)
+{
+	for (uint32_t i = 0; i < visitor->count; i++)
+		if (visitor->tasks[i].serial > 0 && visitor->tasks[i].id == id)
+			visitor->tasks[i].cancelled = true;
+}
+
+void km_visitor_pump(struct km_visitor *visitor)
+{
+	struct kickmsg_sample sample;
+	struct km_trailer trailer;
+	size_t len;
+
+	/* a caller that has more under way than it may waits */
+	while (visitor->busy < visitor->count &&
+		km_channel_receive(&visitor->channel, &sample, &trailer, &len) == 0) {
+		if (trailer.kind == KM_MESSAGE_REQUEST) {
+			*new_task(visitor) = (struct km_task){
+				.sample = sample,
+				.len = len,
+				.id = trailer.id,
+				.deadline_ns = trailer.deadline_ns,
+				.serial = ++visitor->server->serial,
+			};
+			continue;
+		}
+		if (trailer.kind == KM_MESSAGE_CANCEL)
+			cancel(visitor, trailer.id);
+		kickmsg_sample_release(&sample);
+	}
+}
+
+/* Why nobody waits for its reply, or 0. */
+static int status_of(const struct km_visitor *visitor, const struct km_task *task)
+{
+	if (visitor->channel.gone)
+		return -ECONNRESET;
+	if (task->cancelled)
+		return -ECANCELED;
+	return task->deadline_ns != INT64_MAX && task->deadline_ns <= km_clock_ns() ? -ETIMEDOUT
+										    : 0;
+}
+
+static int send_last(
+	struct km_visitor *visitor, struct km_task *task, const void *data, size_t len, int error)
+{
+	const struct km_trailer last = { .id = task->id, .error = error, .kind = KM_MESSAGE_LAST };
+	int r = km_channel_send(&visitor->channel, data, len, &last);
+
+	if (r == 0 || r == -ECONNRESET)
+		free_task(visitor, task);
+	return r;
+}
+
+/* --- taking --------------------------------------------------------------------------------------- */
+
+/* The oldest one that waits, or null. Those that nobody waits for are answered. */
+static struct km_task *next_task(struct km_visitor *visitor)
+{
+	struct km_task *oldest;
+	int status;
+
+	do {
+		oldest = NULL;
+		for (uint32_t i = 0; i < visitor->count && visitor->waiting > 0; i++) {
+			struct km_task *task = &visitor->tasks[i];
+
+			if (task->serial > 0 && !task->taken &&
+				(!oldest || task->serial < oldest->serial))
+				oldest = task;
+		}
+		status = oldest ? status_of(visitor, oldest) : 0;
+		if (status == 0)
+			return oldest;
+		/* without a slot it waits on, as its caller's fault */
+	} while (send_last(visitor, oldest, NULL, 0, status) != -EAGAIN);
+	return NULL;
+}
+
+static bool take_from(struct km_visitor *visitor, struct kickmsg_request *ret)
+{
+	if (visitor->waiting == 0 || visitor->channel.gone)
+		km_visitor_pump(visitor);
+	struct km_task *task = visitor->waiting > 0 ? next_task(visitor) : NULL;
+	if (!task)
+		return false;
+	task->taken = true;
+	visitor->waiting--;
+	visitor->taken++;
+	*ret = (struct kickmsg_request){
+		.data = task->sample.data,
+		.len = task->len,
+		.deadline_ns = task->deadline_ns,
+		.caller = &visitor->info,
+		.server = visitor->server,
+		.visitor = visitor,
+		.serial = task->serial,
+		.task = (uint32_t)(task - visitor->tasks),
+	};
+	return true;
+}
+
+/* Each visitor in turn. */
+static bool try_take(struct kickmsg_server *server, struct kickmsg_request *ret)
+{
+	struct km_visitor *begin = server->turn ? server->turn : server->visitors, *visitor = begin;
+
+	if (!visitor)
+		return false;
+	do {
+		struct km_visitor *next = visitor->next ? visitor->next : server->visitors;
+
+		if (take_from(visitor, ret)) {
+			server->turn = next;
+			return true;
+		}
+		visitor = next;
+	} while (visitor != begin);
+	return false;
+}
+
+static int try_take_request(struct kickmsg_server *server, struct kickmsg_request *ret)
+{
+	const struct km_place *here = &server->service->handle.place;
+
+	if (server->asks || here->endpoint != server->endpoint ||
+		here->connection != server->connection ||
+		km_load(M1, acquire, &here->region.header->changes) != server->changes)
+		km_server_look(server);
+	return try_take(server, ret) ? 0 : -EAGAIN;
+}
+
+static void rest(struct kickmsg_server *server, int64_t deadline_ns)
+{
+	struct km_rest *rest = &server->rest;
+
+	if (server->asks && server->asked_ns + KM_PATIENCE_NS < deadline_ns)
+		deadline_ns = server->asked_ns + KM_PATIENCE_NS;
+	km_rest_begin(rest);
+	km_rest_add_header(rest, &server->service->handle.place.region, server->changes);
+	for (struct km_visitor *visitor = server->visitors; visitor; visitor = visitor->next)
+		if (visitor->busy < visitor->count && !visitor->channel.gone)
+			km_rest_add_channel(rest, &visitor->channel);
+	km_rest_sleep(rest, deadline_ns);
+}
+
+KM_EXPORT int kickmsg_take_request(
+	struct kickmsg_server *server, int64_t timeout_ns, struct kickmsg_request *ret)
+{
+	if (server->client->pid == KM_INHERITED)
+		return -ECHILD;
+	int r = try_take_request(server, ret);
+	if (r == 0)
+		return 0;
+	if (timeout_ns == 0) {
+		if (server->idle++ % LOOKS_TILL_AFTER == 0)
+			km_server_look_after(server);
+		return server->active ? -EAGAIN : -EBUSY;
+	}
+	int64_t deadline_ns = km_wait_deadline(timeout_ns);
+	while (r == -EAGAIN) {
+		km_server_look_after(server);
+		rest(server, deadline_ns);
+		r = try_take_request(server, ret);
+		if (r == -EAGAIN && km_rest_take_interrupt(&server->rest))
+			return -EINTR;
+		if (r == -EAGAIN && km_clock_ns() >= deadline_ns)
+			return -ETIMEDOUT;
+	}
+	return r;
+}
+
+/* --- answering ------------------------------------------------------------------------------------ */
+
+/* The task of a request that hasn't ended; null and -EINVAL or -ECHILD. */
+static struct km_task *find(const struct kickmsg_request *request, int *ret_error)
+{
+	struct km_visitor *visitor = request->visitor;
+
+	*ret_error = -EINVAL;
+	if (!request->server)
+		return NULL;
+	*ret_error = -ECHILD;
+	if (request->server->client->pid == KM_INHERITED)
+		return NULL;
+	*ret_error = -EINVAL;
+	struct km_task *task = &visitor->tasks[request->task];
+	return task->serial == request->serial ? task : NULL;
+}
+
+/* After a last reply, or one in vain: has it ended? */
+static int settle(struct kickmsg_request *request, int r)
+{
+	struct km_visitor *visitor = request->visitor;
+	struct km_task *task = &visitor->tasks[request->task];
+
+	if (r == -ECONNRESET && task->serial == request->serial)
+		free_task(visitor, task);
+	if (task->serial != request->serial) {
+		request->server = NULL;
+		request->data = NULL;
+	}
+	return r;
+}
+
+KM_EXPORT int kickmsg_request_status(const struct kickmsg_request *request)
+{
+	int r;
+	const struct km_task *task = find(request, &r);
+
+	if (!task)
+		return r;
+	struct km_visitor *visitor = request->visitor;
+	km_visitor_pump(visitor);
+	km_channel_look(&visitor->channel);
+	return status_of(visitor, task);
+}
+
+KM_EXPORT int kickmsg_reply(struct kickmsg_request *request, const void *data, size_t len)
+{
+	int r;
+	struct km_task *task = find(request, &r);
+
+	return task ? settle(request, send_last(request->visitor, task, data, len, 0)) : r;
+}
+
+KM_EXPORT int kickmsg_reply_error(struct kickmsg_request *request, int error)
+{
+	int r;
+	struct km_task *task = find(request, &r);
+
+	if (task && (error >= 0 || error < -4095))
+		return -EINVAL;
+	return task ? settle(request, send_last(request->visitor, task, NULL, 0, error)) : r;
+}
+
+static bool may_more(const struct kickmsg_request *request, const struct km_task *task)
+{
+	return task->replies + 1 < request->server->shape.max_replies;
+}
+
+KM_EXPORT int kickmsg_reply_more(struct kickmsg_request *request, const void *data, size_t len)
+{
+	int r;
+	struct km_task *task = find(request, &r);
+
+	if (!task)
+		return r;
+	if (!may_more(request, task))
+		return -EDQUOT;
+	struct km_visitor *visitor = request->visitor;
+	const struct km_trailer more = { .id = task->id, .kind = KM_MESSAGE_MORE };
+	r = km_channel_send(&visitor->channel, data, len, &more);
+	task->replies += r == 0;
+	return settle(request, r);
+}
+
+KM_EXPORT int kickmsg_reply_loan(struct kickmsg_request *request, size_t len, void **ret_payload)
+{
+	int r;
+	const struct km_task *task = find(request, &r);
+
+	if (!task)
+		return r;
+	struct km_visitor *visitor = request->visitor;
+	return settle(request, km_channel_loan(&visitor->channel, len, ret_payload));
+}
+
+KM_EXPORT int kickmsg_reply_publish(
+	struct kickmsg_request *request, void *payload, size_t len, int more)
+{
+	int r;
+	struct km_task *task = find(request, &r);
+
+	if (!task)
+		return r;
+	if (more && !may_more(request, task))
+		return -EDQUOT;
+	struct km_visitor *visitor = request->visitor;
+	const struct km_trailer trailer = { .id = task->id,
+		.kind = more ? KM_MESSAGE_MORE : KM_MESSAGE_LAST };
+	r = km_channel_publish(&visitor->channel, payload, len, &trailer);
+	if (r == 0 && more)
+		task->replies++;
+	else if (r == 0)
+		free_task(visitor, task);
+	return settle(request, r);
+}
+
+KM_EXPORT int kickmsg_reply_discard(struct kickmsg_request *request, void *payload)
+{
+	int r;
+
+	if (!find(request, &r))
+		return r;
+	struct km_visitor *visitor = request->visitor;
+	return km_channel_discard(&visitor->channel, payload);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How servers and callers sleep: at the words of all the topics that may bring something, of headers in
+ * which the broker says who came and went, and of the thread that interrupts, by futex_waitv(2). As a
+ * receive does, each subscriber is announced, looked at once more, and retracted afterwards.
+ */
+#pragma once
+
+#include <linux/futex.h>
+
+#include "libclient/service/channel.h"
+
+#define KM_REST_WORDS 128
+
+/*
+ * Orders, of one process' threads
+ *   D8 asked, turn   seq_cst   the interrupter stores asked, then moves turn. The sleeper has the
+ *                              turn that it sleeps at before it loads asked
+ */
+struct km_rest {
+	_Atomic uint32_t asked, turn;
+	unsigned count;
+	/* More came than there are words: the sleep is a short one. */
+	bool is_full;
+	bool is_ready;
+	struct futex_waitv words[KM_REST_WORDS];
+	struct kickmsg_subscriber *announced[KM_REST_WORDS];
+};
+
+/* Begins anew. */
+void km_rest_begin(struct km_rest *rest);
+/* A header, which was looked at when it was as `changes`. */
+void km_rest_add_header(struct km_rest *rest, const struct km_region *region, uint32_t changes);
+/* A channel: a message that comes in, or its end. */
+void km_rest_add_channel(struct km_rest *rest, struct km_channel *channel);
+/* Sleeps until something may have happened, but no longer than until `until_ns` or for KM_PATIENCE_NS. */
+void km_rest_sleep(struct km_rest *rest, int64_t until_ns);
+
+/* Was an interrupt asked for? Takes it. */
+bool km_rest_take_interrupt(struct km_rest *rest);
+/* For any thread. */
+void km_rest_interrupt(struct km_rest *rest);

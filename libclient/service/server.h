@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A server and its visitors: one for each caller that the broker has told of.
+ *
+ *   ring of requests --- pump ---> task: waiting --- take ---> taken --- last reply ---> free
+ *                                     \------ cancelled, late: the library answers ------^
+ *
+ * A request that is held is a borrowed sample, so what it takes from its caller's memory is given back by
+ * the answer alone. Cancellations come by the same ring, so it is emptied whenever somebody asks how a
+ * request stands.
+ */
+#pragma once
+
+#include "libclient/service/link.h"
+#include "libclient/service/rest.h"
+
+struct km_task {
+	struct kickmsg_sample sample;
+	size_t len;
+	uint64_t id; /* the caller's */
+	int64_t deadline_ns;
+	uint64_t serial; /* of the server's requests; 0: free */
+	uint32_t replies;
+	bool taken;
+	bool cancelled;
+};
+
+struct km_visitor {
+	struct km_visitor *next;
+	struct kickmsg_server *server;
+	struct km_channel channel;
+	uint64_t endpoint; /* at the service */
+	struct kickmsg_caller_info info;
+	struct km_task *tasks; /* [count] */
+	uint32_t count, busy;
+	uint32_t waiting, taken; /* of the busy ones */
+	int64_t orphan_ns;       /* since when no broker tells of it; 0: one does */
+};
+
+struct kickmsg_server {
+	struct km_service_link link; /* the first */
+	struct kickmsg_client *client;
+	char name[KM_NAME_SIZE]; /* as it is written */
+	struct kickmsg_publisher *service;
+	struct km_service_shape shape;
+	uint64_t number; /* says which server this is */
+	bool active;
+	uint64_t newest;               /* caller that it knows, by the endpoint */
+	uint64_t connection, endpoint; /* at the service, as of the last look */
+	uint32_t changes;              /* of the service's header, as of that */
+	uint32_t gone_servers;         /* likewise */
+	bool asks;                     /* the broker is to be asked */
+	int64_t asked_ns;              /* when it was last, in vain */
+	uint64_t serial;
+	uint32_t idle; /* looks in vain */
+	struct km_visitor *visitors;
+	struct km_visitor *turn; /* whose turn it is; null: the first's */
+	struct km_rest rest;
+};
+
+/* --- visitors.c --- */
+
+/* Meets newcomers, and sees who is gone. May ask the broker. */
+void km_server_look(struct kickmsg_server *server);
+/* Looks after the connection. */
+void km_server_look_after(struct kickmsg_server *server);
+void km_server_free_visitors(struct kickmsg_server *server);
+
+/* --- request.c --- */
+
+/* Takes what has come into tasks. */
+void km_visitor_pump(struct km_visitor *visitor);

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who calls a server: see server.h. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "libclient/client/control.h"
+#include "libclient/client/reconnect.h"
+#include "libclient/export.h"
+#include "libclient/rejoin/move.h"
+#include "libclient/service/server.h"
+
+/* After a question in vain, and after a broker's end until those who called before are given up. */
+#define ASK_AGAIN_NS INT64_C(50000000)
+#define ORPHAN_NS    INT64_C(60000000000)
+
+static void free_visitor(struct km_visitor *visitor)
+{
+	km_channel_close(&visitor->channel);
+	free(visitor->tasks);
+	free(visitor);
+}
+
+void km_server_free_visitors(struct kickmsg_server *server)
+{
+	while (server->visitors) {
+		struct km_visitor *visitor = server->visitors;
+
+		server->visitors = visitor->next;
+		free_visitor(visitor);
+	}
+	server->turn = NULL;
+}
+
+/* --- newcomers ------------------------------------------------------------------------------------ */
+
+static struct km_visitor *new_visitor(struct kickmsg_server *server, const struct km_caller *caller)
+{
+	struct km_visitor *visitor = calloc(1, sizeof *visitor);
+
+	if (!visitor)
+		return NULL;
+	*visitor = (struct km_visitor){
+		.server = server,
+		.endpoint = caller->endpoint,
+		.info = { .pid = caller->pid,
+			.uid = caller->uid,
+			.gid = caller->gid,
+			.client_id = caller->client_id },
+	};
+	km_name_unescape(caller->name, visitor->info.name, sizeof visitor->info.name);
+	return visitor;
+}
+
+/* Says that it listens. */
+static int greet(struct km_visitor *visitor)
+{
+	const struct km_trailer hello = { .id = visitor->server->number, .kind = KM_MESSAGE_HELLO };
+
+	visitor->count = visitor->channel.in->handle.place.region.geometry.max_borrows;
+	visitor->tasks = calloc(visitor->count, sizeof *visitor->tasks);
+	return visitor->tasks ? km_channel_send(&visitor->channel, NULL, 0, &hello) : -ENOMEM;
+}
+
+/* One that is gone meanwhile, or whose memory is of no use, is passed over. Errors: those after which it
+ * is to be tried again. */
+static int meet(struct kickmsg_server *server, const struct km_caller *caller)
+{
+	struct km_visitor *visitor = new_visitor(server, caller);
+
+	if (!visitor)
+		return -ENOMEM;
+	int r = km_channel_open(
+		&visitor->channel, server->client, server->name, caller->endpoint, NULL);
+	if (r == 0)
+		r = greet(visitor);
+	if (r == 0) {
+		visitor->next = server->visitors;
+		server->visitors = visitor;
+		return 0;
+	}
+	free_visitor(visitor);
+	return r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -EDQUOT || r == -ENOTCONN ||
+			       r == -ETIMEDOUT || r == -ENOENT || r == -EIO
+		       ? r
+		       : 0;
+}
+
+/* In a frame of its own, since an answer of any kind has room there. */
+static km_noinline int ask_once(struct kickmsg_server *server, struct km_msg_callers_ok *ret)
+{
+	struct km_msg_topic request = {
+		.header.op = KM_OP_CALLERS, .kind = KM_KIND_SERVICE, .cursor = server->newest
+	};
+	union km_msg answer;
+
+	memcpy(request.topic, server->name, sizeof request.topic);
+	int r = km_client_call(
+		server->client, &request, sizeof request, KM_OP_CALLERS_OK, &answer, NULL, NULL);
+	if (r == 0)
+		*ret = answer.callers_ok;
+	return r;
+}
+
+/* Asks who calls. Errors: those of kickmsg_advertise(). */
+static int ask(struct kickmsg_server *server)
+{
+	struct km_msg_callers_ok page;
+
+	do {
+		int r = ask_once(server, &page);
+
+		if (r < 0)
+			return r;
+		server->active = page.active == server->service->handle.place.endpoint;
+		for (uint32_t i = 0; server->active && i < page.count; i++) {
+			if (page.callers[i].endpoint <= server->newest)
+				return -EPROTO;
+			r = meet(server, &page.callers[i]);
+			if (r < 0)
+				return r;
+			server->newest = page.callers[i].endpoint;
+		}
+	} while (server->active && page.more && page.count > 0);
+	return 0;
+}
+
+/* --- who is gone ---------------------------------------------------------------------------------- */
+
+static bool is_over(struct km_visitor *visitor)
+{
+	return (km_channel_look(&visitor->channel) ||
+		       (visitor->orphan_ns > 0 && visitor->busy == 0 &&
+			       km_clock_ns() - visitor->orphan_ns > ORPHAN_NS)) &&
+	       visitor->taken == 0;
+}
+
+static void drop_gone(struct kickmsg_server *server)
+{
+	struct km_visitor **at = &server->visitors;
+
+	while (*at) {
+		struct km_visitor *visitor = *at;
+
+		if (!is_over(visitor)) {
+			at = &visitor->next;
+			continue;
+		}
+		*at = visitor->next;
+		if (server->turn == visitor)
+			server->turn = visitor->next;
+		free_visitor(visitor);
+	}
+}
+
+/* The service is in another broker's region: its callers come anew. */
+static void begin_anew(struct kickmsg_server *server)
+{
+	const struct km_place *here = &server->service->handle.place;
+
+	if (server->connection != 0)
+		for (struct km_visitor *visitor = server->visitors; visitor;
+			visitor = visitor->next)
+			if (visitor->orphan_ns == 0)
+				visitor->orphan_ns = km_clock_ns();
+	server->connection = here->connection;
+	server->endpoint = here->endpoint;
+	server->newest = 0;
+	server->active = false;
+	server->asks = true;
+	server->gone_servers = 0;
+	server->changes = km_load(M1, acquire, &here->region.header->changes) - 1;
+}
+
+void km_server_look(struct kickmsg_server *server)
+{
+	KM_KEEP_ERRNO;
+	const struct km_place *here = &server->service->handle.place;
+
+	if (here->connection != server->connection || here->endpoint != server->endpoint)
+		begin_anew(server);
+	uint32_t changes = km_load(M1, acquire, &here->region.header->changes);
+	if (changes != server->changes) {
+		/* of the servers, as its callers see them */
+		struct km_seen seen = km_seen_look(&here->region, KM_ROLE_SUBSCRIBER);
+
+		server->changes = changes;
+		/* to one that stands by callers are nothing new */
+		server->asks |= server->active || seen.left + seen.died != server->gone_servers;
+		server->gone_servers = seen.left + seen.died;
+		drop_gone(server);
+	}
+	if (!server->asks ||
+		(server->asked_ns > 0 && km_clock_ns() < server->asked_ns + ASK_AGAIN_NS))
+		return;
+	server->asks = ask(server) < 0;
+	server->asked_ns = server->asks ? km_clock_ns() : 0;
+}
+
+void km_server_look_after(struct kickmsg_server *server)
+{
+	KM_KEEP_ERRNO;
+
+	if (km_client_trylock(server->client)) {
+		km_reconnect_poke(server->client, false);
+		bool moves = server->service->handle.fresh != NULL;
+		km_client_unlock(server->client);
+		if (moves)
+			km_publisher_move(server->service);
+	}
+	drop_gone(server);
+}

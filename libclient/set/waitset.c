@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Waiting for many things at once. A set looks at its members' memory, and sleeps in one of two ways:
+ *
+ *   words        of subscribers alone, up to KM_WAIT_WORDS: futex_waitv(2). Each is announced, as for a
+ *                receive that sleeps, then looked at once more, and retracted when the sleep is over
+ *   descriptors  with clients or plain descriptors in the set, or more subscribers: ppoll(2), and the
+ *                subscribers' descriptors are armed (wait/ready.h)
+ *
+ * A sleep by words lasts KM_PATIENCE_NS at most, as that of a receive does, and for the same reasons.
+ * Each look begins behind the member that was told last, so no ready member waits for others.
+ */
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/ring/futex.h"
+#include "common/ring/waiter.h"
+#include "libclient/export.h"
+#include "libclient/rejoin/move.h"
+#include "libclient/set/members.h"
+
+KM_EXPORT void kickmsg_waitset_interrupt(struct kickmsg_waitset *set)
+{
+	const uint64_t one = 1;
+	KM_KEEP_ERRNO;
+
+	km_store(D7, seq_cst, &set->asked, 1);
+	km_add(D7, seq_cst, &set->turn, 1);
+	syscall(SYS_futex, &set->turn, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	int event = km_load(D7, seq_cst, &set->event);
+	if (event >= 0 && write(event, &one, sizeof one) < 0)
+		return; /* full: readable as can be */
+}
+
+/* --- looking ---------------------------------------------------------------------------------------- */
+
+static bool has_something(struct kickmsg_subscriber *subscriber)
+{
+	return subscriber->has_pending || km_subscriber_look(subscriber, true);
+}
+
+static bool is_ready(const struct km_wait_member *member, int64_t now)
+{
+	if (member->kind == KM_WAIT_FOR_SUBSCRIBER)
+		return has_something(member->subscriber);
+	if (member->kind == KM_WAIT_FOR_DEADLINE)
+		return now >= member->deadline_ns;
+	return member->polled.revents != 0;
+}
+
+/* Fills in revents of what isn't a subscriber. Errors: those of ppoll(2). */
+static int poll_others(struct kickmsg_waitset *set)
+{
+	const struct timespec none = { 0, 0 };
+	nfds_t count = 0;
+
+	for (size_t i = 0; i < set->count; i++)
+		if (set->members[i].kind == KM_WAIT_FOR_CLIENT ||
+			set->members[i].kind == KM_WAIT_FOR_DESCRIPTOR)
+			set->polled[count++] = set->members[i].polled;
+	if (count == 0)
+		return 0;
+	if (ppoll(set->polled, count, &none, NULL) < 0)
+		return -errno;
+	count = 0;
+	for (size_t i = 0; i < set->count; i++)
+		if (set->members[i].kind == KM_WAIT_FOR_CLIENT ||
+			set->members[i].kind == KM_WAIT_FOR_DESCRIPTOR)
+			set->members[i].polled.revents = set->polled[count++].revents;
+	return 0;
+}
+
+static int look(struct kickmsg_waitset *set, void **ret, size_t capacity)
+{
+	int64_t now = km_clock_ns();
+	size_t found = 0, count = set->count;
+	int r = poll_others(set);
+
+	if (r < 0)
+		return r;
+	for (size_t looked = 0; looked < count && found < capacity; looked++) {
+		size_t i = set->first < set->count ? set->first : 0;
+		bool passes = set->members[i].kind == KM_WAIT_FOR_DEADLINE;
+
+		set->first = i + 1;
+		if (!is_ready(&set->members[i], now))
+			continue;
+		ret[found++] = set->members[i].userdata;
+		if (passes) { /* once */
+			km_waitset_drop(set, i);
+			set->first = i;
+		}
+	}
+	return (int)found;
+}
+
+/* --- sleeping --------------------------------------------------------------------------------------- */
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Looks after the connections, too. */
+static int64_t until(struct kickmsg_waitset *set, int64_t deadline_ns)
+{
+	int64_t now = km_clock_ns(), ends = earlier(deadline_ns, now + KM_PATIENCE_NS);
+	uint64_t bits;
+
+	for (size_t i = 0; i < set->count; i++) {
+		struct km_wait_member *member = &set->members[i];
+
+		if (member->kind == KM_WAIT_FOR_DEADLINE)
+			ends = earlier(ends, member->deadline_ns);
+		if (member->kind != KM_WAIT_FOR_SUBSCRIBER)
+			continue;
+		ends = km_subscriber_rest(member->subscriber, ends, &bits);
+		if (!km_subscriber_word(member->subscriber)) /* an observer looks each ms */
+			ends = earlier(ends, now + KM_NAP_NS);
+	}
+	return ends;
+}
+
+static struct timespec time_of(int64_t ns)
+{
+	if (ns < 0)
+		ns = 0;
+	return (struct timespec){ ns / 1000000000, ns % 1000000000 };
+}
+
+/* Of subscribers of one shared ring the last announcement is what is waited for. */
+static unsigned announce(struct kickmsg_waitset *set, struct futex_waitv *words)
+{
+	unsigned count = 1;
+
+	for (size_t i = 0; i < set->count; i++) {
+		struct kickmsg_subscriber *subscriber = set->members[i].subscriber;
+		unsigned k = 1;
+
+		if (set->members[i].kind != KM_WAIT_FOR_SUBSCRIBER ||
+			!km_subscriber_word(subscriber))
+			continue;
+		km_ready_suspend(subscriber);
+		uint64_t at = (uintptr_t)km_subscriber_word(subscriber);
+		while (k < count && words[k].uaddr != at)
+			k++;
+		words[k] = (struct futex_waitv){ km_subscriber_announce(subscriber), at, FUTEX_32,
+			0 };
+		count += k == count;
+	}
+	return count;
+}
+
+static void retract(struct kickmsg_waitset *set)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		struct kickmsg_subscriber *subscriber = set->members[i].subscriber;
+
+		if (set->members[i].kind != KM_WAIT_FOR_SUBSCRIBER)
+			continue;
+		if (subscriber->handle.place.ring)
+			km_waiter_retract(subscriber->handle.place.ring);
+		km_ready_resume(subscriber);
+	}
+}
+
+static bool is_any_ready(struct kickmsg_waitset *set)
+{
+	for (size_t i = 0; i < set->count; i++)
+		if (set->members[i].kind == KM_WAIT_FOR_SUBSCRIBER &&
+			has_something(set->members[i].subscriber))
+			return true;
+	return km_load(D7, seq_cst, &set->asked) != 0;
+}
+
+static void sleep_by_words(struct kickmsg_waitset *set, int64_t ends)
+{
+	struct timespec deadline = time_of(ends);
+	struct futex_waitv words[KM_WAIT_WORDS + 1];
+
+	words[0] = (struct futex_waitv){ km_load(D7, seq_cst, &set->turn), (uintptr_t)&set->turn,
+		FUTEX_32 | FUTEX_PRIVATE_FLAG, 0 };
+	unsigned count = announce(set, words);
+	if (!is_any_ready(set) &&
+		syscall(SYS_futex_waitv, words, count, 0, &deadline, CLOCK_MONOTONIC) < 0 &&
+		errno != EAGAIN && errno != ETIMEDOUT && errno != EINTR)
+		km_nap(ends);
+	retract(set);
+}
+
+static int sleep_by_descriptors(struct kickmsg_waitset *set, int64_t ends)
+{
+	uint64_t count;
+	nfds_t polled = 1;
+
+	set->polled[0] = (struct pollfd){ km_load(D7, seq_cst, &set->event), POLLIN, 0 };
+	for (size_t i = 0; i < set->count; i++) {
+		struct km_wait_member *member = &set->members[i];
+
+		if (member->kind == KM_WAIT_FOR_SUBSCRIBER && member->polled.fd >= 0 &&
+			km_ready_arm(member->subscriber))
+			return 0;
+		if (member->kind != KM_WAIT_FOR_DEADLINE)
+			set->polled[polled++] = member->polled;
+	}
+	if (is_any_ready(set))
+		return 0;
+	struct timespec timeout = time_of(ends - km_clock_ns());
+	if (ppoll(set->polled, polled, &timeout, NULL) < 0 && errno != EINTR)
+		return -errno;
+	if (set->polled[0].revents && read(set->polled[0].fd, &count, sizeof count) < 0)
+		return 0; /* another look decides */
+	return 0;
+}
+
+KM_EXPORT int kickmsg_waitset_wait(
+	struct kickmsg_waitset *set, int64_t timeout_ns, void **ret, size_t capacity)
+{
+	int64_t deadline_ns = km_wait_deadline(timeout_ns);
+	int r;
+	KM_KEEP_ERRNO;
+
+	if (capacity == 0)
+		return -EINVAL;
+	while ((r = look(set, ret, capacity)) == 0) {
+		if (timeout_ns == 0)
+			return -EAGAIN;
+		if (km_load(D7, seq_cst, &set->asked)) {
+			km_store(D7, seq_cst, &set->asked, 0);
+			return -EINTR;
+		}
+		if (km_clock_ns() >= deadline_ns)
+			return -ETIMEDOUT;
+		int64_t ends = until(set, deadline_ns);
+		if (km_waitset_has_words(set))
+			sleep_by_words(set, ends);
+		else if ((r = sleep_by_descriptors(set, ends)) < 0)
+			return r;
+	}
+	return r;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A subscriber whose descriptor says when a message waits.
+ *
+ *            a receive finds nothing: quiet - announce - arm - second look
+ *   READABLE -----------------------------------------------------------> WAITING
+ *            <-----------------------------------------------------------
+ *            the word is woken, or the second look finds something
+ *
+ * It begins READABLE, so a loop's first receive arms it. It may be READABLE without a message: the
+ * next receive that finds nothing arms it again. It is never WAITING beside a message that waits for
+ * it, and where something else is to be done by a receive: the region was given up or left, or a
+ * fresh place is prepared. While a receive sleeps it is READABLE, since its sleep and the descriptor
+ * would end each other's announcement.
+ */
+#pragma once
+
+#include "libclient/handle/handle.h"
+
+/* Errors: those of km_watch_begin(). */
+int km_ready_new(struct kickmsg_subscriber *subscriber, struct km_watch *watch);
+/* Takes a subscriber without. */
+void km_ready_free(struct kickmsg_subscriber *subscriber);
+
+/* A receive found nothing. True: it is to look once more. */
+bool km_ready_arm(struct kickmsg_subscriber *subscriber);
+
+/* Around a receive that sleeps. */
+void km_ready_suspend(struct kickmsg_subscriber *subscriber);
+void km_ready_resume(struct kickmsg_subscriber *subscriber);
+
+/* The subscriber has gone over to another region, whose old one is still mapped. */
+void km_ready_move(struct kickmsg_subscriber *subscriber);
+
+/* The word at which a subscriber sleeps; null: an observer, which takes naps. */
+static inline _Atomic uint32_t *km_subscriber_word(const struct kickmsg_subscriber *subscriber)
+{
+	const struct km_place *here = &subscriber->handle.place;
+	struct km_bell *bell = here->region.bell;
+
+	if (here->ring)
+		return &here->ring->waiting;
+	return bell ? &bell->word : NULL;
+}
+
+/* Says that it is about to sleep; returns the word to wait for. */
+uint32_t km_subscriber_announce(struct kickmsg_subscriber *subscriber);
+/* The second look: is there something for a receive to do? `left`: that the region was left is known. */
+bool km_subscriber_look(struct kickmsg_subscriber *subscriber, bool left);

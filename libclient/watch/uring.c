@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See uring.h. */
+#include "libclient/watch/uring.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <linux/io_uring.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/fd.h"
+#include "common/memory/atomic.h"
+
+/* Of kernels that are newer than the headers may be. */
+#define SETUP_SINGLE_ISSUER (1u << 12)
+#define SETUP_DEFER_TASKRUN (1u << 13)
+#define SETUP_TASKRUN_FLAG  (1u << 9)
+#define SQ_TASKRUN          (1u << 2)
+#define OP_FUTEX_WAIT       51
+#define FUTEX2_U32          2
+#define ENTRIES             2
+
+/*
+ * Orders, with the kernel
+ *   D4 tail, head of the ring   acquire / release   as io_uring(7) has it
+ *   D5 flags of the ring        acquire             the kernel says that there is work before it
+ *                                                   signals the eventfd
+ */
+struct km_uring {
+	int fd;
+	unsigned waits; /* in the kernel */
+	void *rings;
+	size_t rings_size;
+	struct io_uring_sqe *sqes;
+	struct io_uring_params params;
+};
+
+static _Atomic uint32_t *at(const struct km_uring *uring, uint32_t offset)
+{
+	return (void *)((unsigned char *)uring->rings + offset);
+}
+
+static long enter(const struct km_uring *uring, unsigned submit, unsigned flags)
+{
+	long r = syscall(SYS_io_uring_enter, uring->fd, submit, 0, flags, NULL, 0);
+
+	return r < 0 ? -errno : r;
+}
+
+static bool knows_futex(int fd)
+{
+	enum {
+		SIZE = sizeof(struct io_uring_probe) +
+		       (OP_FUTEX_WAIT + 1) * sizeof(struct io_uring_probe_op)
+	};
+	_Alignas(struct io_uring_probe) unsigned char memory[SIZE] = { 0 };
+	const struct io_uring_probe *probe = (void *)memory;
+
+	return syscall(SYS_io_uring_register, fd, IORING_REGISTER_PROBE, memory,
+		       OP_FUTEX_WAIT + 1) == 0 &&
+	       probe->last_op >= OP_FUTEX_WAIT &&
+	       probe->ops[OP_FUTEX_WAIT].flags & IO_URING_OP_SUPPORTED;
+}
+
+static int map(struct km_uring *uring)
+{
+	const struct io_uring_params *p = &uring->params;
+	size_t sq = p->sq_off.array + p->sq_entries * sizeof(uint32_t);
+	size_t cq = p->cq_off.cqes + p->cq_entries * sizeof(struct io_uring_cqe);
+	const int access = PROT_READ | PROT_WRITE;
+
+	if (!(p->features & IORING_FEAT_SINGLE_MMAP))
+		return -EOPNOTSUPP;
+	uring->rings_size = sq > cq ? sq : cq;
+	uring->rings = mmap(
+		NULL, uring->rings_size, access, MAP_SHARED, uring->fd, IORING_OFF_SQ_RING);
+	if (uring->rings == MAP_FAILED) {
+		uring->rings = NULL;
+		return -errno;
+	}
+	uring->sqes = mmap(NULL, p->sq_entries * sizeof *uring->sqes, access, MAP_SHARED, uring->fd,
+		IORING_OFF_SQES);
+	if (uring->sqes == MAP_FAILED) {
+		uring->sqes = NULL;
+		return -errno;
+	}
+	/* a child of fork has no business with either */
+	madvise(uring->rings, uring->rings_size, MADV_DONTFORK);
+	madvise(uring->sqes, p->sq_entries * sizeof *uring->sqes, MADV_DONTFORK);
+	return 0;
+}
+
+int km_uring_new(int eventfd, struct km_uring **ret)
+{
+	struct km_uring *uring = calloc(1, sizeof *uring);
+	int r = 0;
+
+	if (!uring)
+		return -ENOMEM;
+	uring->params.flags = SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN | SETUP_TASKRUN_FLAG;
+	uring->fd = km_fd_above_stdio((int)syscall(SYS_io_uring_setup, ENTRIES, &uring->params));
+	if (uring->fd < 0)
+		r = errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : -EOPNOTSUPP;
+	else if (!knows_futex(uring->fd))
+		r = -EOPNOTSUPP;
+	else
+		r = map(uring);
+	if (r == 0 &&
+		syscall(SYS_io_uring_register, uring->fd, IORING_REGISTER_EVENTFD, &eventfd, 1) < 0)
+		r = -errno;
+	if (r < 0) {
+		km_uring_free(uring);
+		return r;
+	}
+	*ret = uring;
+	return 0;
+}
+
+bool km_uring_free(struct km_uring *uring)
+{
+	if (!uring)
+		return true;
+	bool silent = syscall(SYS_io_uring_register, uring->fd, IORING_UNREGISTER_EVENTFD, NULL,
+			      0) == 0;
+	if (uring->rings)
+		munmap(uring->rings, uring->rings_size);
+	if (uring->sqes)
+		munmap(uring->sqes, uring->params.sq_entries * sizeof *uring->sqes);
+	km_close(uring->fd);
+	free(uring);
+	return silent;
+}
+
+void km_uring_disown(const struct km_uring *uring)
+{
+	if (uring)
+		km_close(uring->fd);
+}
+
+int km_uring_reap(struct km_uring *uring)
+{
+	/* its work is done by this call, not before */
+	long r = enter(uring, 0, IORING_ENTER_GETEVENTS);
+
+	if (r < 0)
+		return (int)r;
+	_Atomic uint32_t *head = at(uring, uring->params.cq_off.head);
+	uint32_t tail = km_load(D4, acquire, at(uring, uring->params.cq_off.tail));
+	uint32_t completed = tail - km_load(D4, acquire, head);
+
+	km_store(D4, release, head, tail);
+	uring->waits -= completed < uring->waits ? completed : uring->waits;
+	return 0;
+}
+
+/* Of a wait that ended as it began, or with its thread. */
+static bool has_completions(const struct km_uring *uring)
+{
+	return km_load(D4, acquire, at(uring, uring->params.cq_off.tail)) !=
+	       km_load(D4, acquire, at(uring, uring->params.cq_off.head));
+}
+
+bool km_uring_waits(const struct km_uring *uring)
+{
+	return uring->waits > 0;
+}
+
+bool km_uring_is_completed(const struct km_uring *uring)
+{
+	return km_load(D5, acquire, at(uring, uring->params.sq_off.flags)) & SQ_TASKRUN ||
+	       has_completions(uring);
+}
+
+int km_uring_wait(struct km_uring *uring, const _Atomic uint32_t *word, uint32_t expected)
+{
+	const struct io_uring_params *p = &uring->params;
+	_Atomic uint32_t *tail = at(uring, p->sq_off.tail);
+	uint32_t place = km_load(D4, acquire, tail), index = place & (p->sq_entries - 1);
+
+	uring->sqes[index] = (struct io_uring_sqe){
+		.opcode = OP_FUTEX_WAIT,
+		.fd = FUTEX2_U32, /* shared between processes */
+		.addr = (uintptr_t)word,
+		.off = expected,
+		.addr3 = FUTEX_BITSET_MATCH_ANY,
+	};
+	*((uint32_t *)(void *)at(uring, p->sq_off.array) + index) = index;
+	km_store(D4, release, tail, place + 1);
+	long r = enter(uring, 1, 0);
+	if (r != 1)
+		return r < 0 ? (int)r : -EIO;
+	uring->waits++;
+	/* a word that has moved is said at once */
+	return !has_completions(uring);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One FUTEX_WAIT of io_uring that writes an eventfd when it is completed. Raw system calls.
+ *
+ * The ring defers its work (IORING_SETUP_DEFER_TASKRUN): whoever wakes the word queues the
+ * completion and signals the eventfd, and disturbs no thread. Without that the kernel interrupts
+ * the thread that asked, and its epoll_wait(2) ends with EINTR at each message. Such a ring is one
+ * thread's. When another thread comes, or the thread has ended, a new ring takes its place; an
+ * ending thread's waits are cancelled, which signals the eventfd too.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct km_uring;
+
+/* Errors: -EOPNOTSUPP the kernel hasn't it or forbids it; -EMFILE, -ENFILE, -ENOMEM. */
+int km_uring_new(int eventfd, struct km_uring **ret);
+/* Waits that are under way are cancelled, which comes to pass later. Returns whether that won't
+ * signal the eventfd: only the ring's own thread can say so. Takes a null pointer. */
+bool km_uring_free(struct km_uring *uring);
+/* In a child of fork, which hasn't the mappings. */
+void km_uring_disown(const struct km_uring *uring);
+
+/* Is a wait in the kernel that hasn't been taken in? Is there something to take in? Without a
+ * system call, in any thread. */
+bool km_uring_waits(const struct km_uring *uring);
+bool km_uring_is_completed(const struct km_uring *uring);
+
+/* Takes in what is completed, which may signal the eventfd once more. Errors: -EEXIST the ring is
+ * another thread's; others, likewise of no use any more. */
+int km_uring_reap(struct km_uring *uring);
+
+/* Waits for the word, once. Returns 1 it waits; 0 the word isn't `expected`; or a negative
+ * errno. */
+int km_uring_wait(struct km_uring *uring, const _Atomic uint32_t *word, uint32_t expected);

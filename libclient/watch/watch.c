@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which mechanism a descriptor gets, and its owner's steps: see watch.h. */
+#include "libclient/watch/watch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/fd.h"
+#include "libclient/watch/uring.h"
+
+static enum kickmsg_wait_mechanism asked_for(void)
+{
+	const char *name = secure_getenv("KICKMSG_WAIT");
+
+	if (name && strcmp(name, "uring") == 0)
+		return KICKMSG_WAIT_URING;
+	return name && strcmp(name, "thread") == 0 ? KICKMSG_WAIT_THREAD : 0;
+}
+
+int km_watch_new(struct km_watch **ret)
+{
+	struct km_watch *watch = calloc(1, sizeof *watch);
+
+	if (!watch)
+		return -ENOMEM;
+	watch->forced = asked_for();
+	pthread_mutex_init(&watch->lock, NULL);
+	TAILQ_INIT(&watch->groups);
+	*ret = watch;
+	return 0;
+}
+
+void km_watch_free(struct km_watch *watch)
+{
+	if (!watch)
+		return;
+	km_watch_thread_free(watch);
+	pthread_mutex_destroy(&watch->lock);
+	free(watch);
+}
+
+static int begin(struct km_watch *watch, struct km_watched *watched)
+{
+	bool may_ring = watch->forced != KICKMSG_WAIT_THREAD &&
+			watch->mechanism != KICKMSG_WAIT_THREAD && watch->rings < KM_WATCH_RINGS;
+	int r = may_ring ? km_uring_new(watched->fd, &watched->uring) : -EOPNOTSUPP;
+
+	if (r == 0) {
+		watched->by_ring = true;
+		watch->rings++;
+	} else if (r == -EOPNOTSUPP &&
+		   (watch->forced != KICKMSG_WAIT_URING || watch->mechanism != 0)) {
+		r = km_watch_thread_add(watch, watched);
+	}
+	if (r == 0 && watch->mechanism == 0)
+		watch->mechanism = watched->by_ring ? KICKMSG_WAIT_URING : KICKMSG_WAIT_THREAD;
+	return r;
+}
+
+int km_watch_begin(struct km_watch *watch, struct km_watched *watched, _Atomic uint32_t *word)
+{
+	watched->fd = km_fd_above_stdio(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	if (watched->fd < 0)
+		return -errno;
+	watched->word = word;
+	pthread_mutex_lock(&watch->lock);
+	int r = begin(watch, watched);
+	pthread_mutex_unlock(&watch->lock);
+	if (r < 0)
+		watched->fd = km_close(watched->fd);
+	else
+		watched->watch = watch;
+	return r;
+}
+
+static void give_ring_up(struct km_watched *watched)
+{
+	km_uring_free(km_steal_ptr(watched->uring));
+	watched->by_ring = false;
+	watched->watch->rings--;
+}
+
+void km_watch_end(struct km_watched *watched)
+{
+	if (!watched->watch)
+		return;
+	pthread_mutex_lock(&watched->watch->lock);
+	if (watched->by_ring)
+		give_ring_up(watched);
+	else if (watched->group)
+		km_watch_thread_remove(watched);
+	pthread_mutex_unlock(&watched->watch->lock);
+	km_close(watched->fd);
+}
+
+void km_watch_disown(struct km_watched *watched)
+{
+	if (!watched->watch)
+		return;
+	km_close(watched->fd);
+	if (watched->by_ring)
+		km_uring_disown(watched->uring);
+}
+
+/* The ring is another thread's, or waits for another word. */
+static void give_to_nobody(struct km_watched *watched)
+{
+	if (!watched->uring)
+		return;
+	bool waits = km_uring_waits(watched->uring) && !km_uring_is_completed(watched->uring);
+
+	watched->stale = !km_uring_free(km_steal_ptr(watched->uring)) && waits;
+}
+
+/* A ring of this thread's own, in the place of another's or of none; where there can be none, the
+ * library's thread. */
+static int renew(struct km_watched *watched)
+{
+	struct km_watch *watch = watched->watch;
+
+	if (km_uring_new(watched->fd, &watched->uring) == 0)
+		return 0;
+	pthread_mutex_lock(&watch->lock);
+	give_ring_up(watched);
+	int r = km_watch_thread_add(watch, watched);
+	pthread_mutex_unlock(&watch->lock);
+	return r;
+}
+
+void km_watch_move(struct km_watched *watched, _Atomic uint32_t *word)
+{
+	km_store(D1, seq_cst, &watched->armed, 0);
+	if (watched->group) {
+		km_watch_thread_move(watched, word);
+		return;
+	}
+	watched->word = word;
+	give_to_nobody(watched); /* with what waits at the old one */
+}
+
+void km_watch_fire(struct km_watched *watched)
+{
+	const uint64_t one = 1;
+
+	km_store(D1, seq_cst, &watched->armed, 0);
+	if (write(watched->fd, &one, sizeof one) < 0)
+		return; /* full: readable as can be */
+}
+
+static bool drain(const struct km_watched *watched)
+{
+	uint64_t count;
+
+	return read(watched->fd, &count, sizeof count) > 0;
+}
+
+void km_watch_quiet(struct km_watched *watched)
+{
+	watched->seen = km_load(D6, acquire, &watched->fires);
+	do {
+		/* what is completed signals once more as it is taken in */
+		if (watched->uring && km_uring_reap(watched->uring) < 0)
+			give_to_nobody(watched);
+	} while (drain(watched) && watched->uring && km_uring_is_completed(watched->uring));
+}
+
+void km_watch_arm(struct km_watched *watched, uint32_t announced)
+{
+	km_store(D1, seq_cst, &watched->armed, KM_ARMED | announced);
+}
+
+bool km_watch_settle(struct km_watched *watched, uint32_t announced)
+{
+	if (watched->by_ring && !watched->uring)
+		renew(watched);
+	/* the thread has passed over a word that moved before it was armed */
+	if (!watched->uring)
+		return watched->group && km_load(D2, seq_cst, watched->word) == announced;
+	if (km_uring_waits(watched->uring))
+		return true;
+	return km_uring_wait(watched->uring, watched->word, announced) > 0;
+}
+
+bool km_watch_waits(struct km_watched *watched)
+{
+	if (km_load(D1, seq_cst, &watched->armed) == 0)
+		return false;
+	if (!watched->by_ring)
+		return !(watched->seen & 1) &&
+		       km_load(D6, acquire, &watched->fires) == watched->seen;
+	/* the old ring's signal has come, or not yet */
+	if (watched->stale && drain(watched))
+		watched->stale = false;
+	return watched->uring && km_uring_waits(watched->uring) &&
+	       !km_uring_is_completed(watched->uring);
+}

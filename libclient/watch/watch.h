@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Turning a futex word that moves into a descriptor that is readable. A client has one watch, made
+ * with its first descriptor, and each descriptor is an eventfd of its own. Two mechanisms:
+ *
+ *   uring    a small io_uring for each of the first KM_WATCH_RINGS descriptors of a client. Its
+ *            FUTEX_WAIT is completed by whoever wakes the word, and the kernel writes the eventfd
+ *            right there. No thread. Linux 6.7 (uring.c)
+ *   thread   a thread of the library for each 127 words, which sleeps in futex_waitv(2), Linux 5.16,
+ *            and writes the eventfds of the words that moved. Before 5.16, and where the call is
+ *            refused, it looks each millisecond instead (thread.c)
+ *
+ * A publisher knows nothing of either: it sees a sleeper in the word and wakes it.
+ *
+ *   owner    announces - arms for the announced word - looks again
+ *   watch    once the word isn't what was armed: disarms, makes the descriptor readable
+ *
+ * The thread sleeps at each word all the time, armed or not, so arming wakes nobody. Its sleep may
+ * have begun at an older value: a wake ends it whatever the word is. It looks at the word before it
+ * looks whether that is armed. The other way round, an owner may arm between the two, and a
+ * publisher move the word: the thread would sleep at the moved word, for a wake that has gone by.
+ *
+ * Orders, of one process' threads
+ *   D1 armed   seq_cst   the owner's store stands between its announce (W2, B2) and its second look
+ *                        (W3, B3). A publisher whose commit the look missed wakes after the store.
+ *                        Whoever sees it by that wake fires
+ *   D2 word    seq_cst   load of the thread's, of what it sleeps at, before its load of D1;
+ *                        FUTEX_WAIT compares again. The owner's load behind D1: a wake between the
+ *                        announce and D1 was nobody's
+ *   D6 fires   release / acquire   odd while a write is under way. A write of the thread's that
+ *                        comes after the owner has made the descriptor quiet is seen by it, and is
+ *                        no readiness for good, not even while the thread stands still behind it
+ *   D3 turn    seq_cst   add and load of the word that tells the thread to read its list anew
+ */
+#pragma once
+
+#include <sys/queue.h>
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "common/memory/atomic.h"
+#include "libclient/kickmsg.h"
+
+#define KM_WATCH_RINGS 64  /* each takes a descriptor more */
+#define KM_WATCH_GROUP 127 /* words of one thread; futex_waitv takes 128 */
+
+#define KM_ARMED       (UINT64_C(1) << 32)
+
+struct km_watch_group;
+struct km_uring;
+
+struct km_watched {
+	int fd;                 /* the eventfd */
+	_Atomic uint32_t *word; /* changed with the group's lock */
+	_Atomic uint64_t armed; /* KM_ARMED | the announced word; 0: not */
+	struct km_watch *watch; /* null: it never began */
+
+	bool by_ring;
+	struct km_uring *uring; /* by_ring; null: one is to be made */
+	bool stale;             /* a ring that was given up will still signal */
+
+	struct km_watch_group *group; /* else */
+	_Atomic uint32_t fires;       /* of the thread: writes begun and writes done */
+	uint32_t seen;                /* of them, by the owner before it made it quiet */
+	TAILQ_ENTRY(km_watched) next;
+};
+TAILQ_HEAD(km_watched_list, km_watched);
+
+struct km_watch;
+
+/* `watched` is zeros. From success on its descriptor is there, not readable. Errors: -EMFILE,
+ * -ENFILE, -ENOMEM; -EAGAIN there can be no more threads; -EOPNOTSUPP the mechanism that
+ * KICKMSG_WAIT forces isn't to be had. */
+int km_watch_begin(struct km_watch *watch, struct km_watched *watched, _Atomic uint32_t *word);
+/* Closes the descriptor. Takes what never began. */
+void km_watch_end(struct km_watched *watched);
+/* In a child of fork: closes the child's copies. */
+void km_watch_disown(struct km_watched *watched);
+/* The word is another one from now on; not armed. Nobody looks at the old one when this returns. */
+void km_watch_move(struct km_watched *watched, _Atomic uint32_t *word);
+
+/* The owner's steps: before the announce it isn't readable any more; between announce and second
+ * look it is armed; after a second look that found nothing it waits. The last returns false when
+ * the word has moved already, or when there can't be a wait. */
+void km_watch_quiet(struct km_watched *watched);
+void km_watch_arm(struct km_watched *watched, uint32_t announced);
+bool km_watch_settle(struct km_watched *watched, uint32_t announced);
+/* Is it armed and not fired? Without a system call, unless a ring was just given up. */
+bool km_watch_waits(struct km_watched *watched);
+/* Not armed any more, and readable. */
+void km_watch_fire(struct km_watched *watched);
+
+/* Errors: -ENOMEM. */
+int km_watch_new(struct km_watch **ret);
+/* Joins the threads. No descriptor is left. Takes a null pointer. */
+void km_watch_free(struct km_watch *watch);
+
+/* thread.c */
+int km_watch_thread_add(struct km_watch *watch, struct km_watched *watched);
+void km_watch_thread_remove(struct km_watched *watched);
+void km_watch_thread_move(struct km_watched *watched, _Atomic uint32_t *word);
+void km_watch_thread_free(struct km_watch *watch);
+
+TAILQ_HEAD(km_watch_groups, km_watch_group);
+
+struct km_watch {
+	enum kickmsg_wait_mechanism forced, mechanism; /* 0: none */
+	pthread_mutex_t lock;                          /* all below */
+	unsigned rings, threads;
+	struct km_watch_groups groups;
+};

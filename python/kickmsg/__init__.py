@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Publish and subscribe through shared memory that the broker kickmsgd owns.
+
+    import kickmsg
+
+    with kickmsg.Node("camera") as node, node.advertise("frames") as publisher:
+        publisher.send(b"a frame")
+
+    with kickmsg.Node("viewer") as node, node.subscribe("frames") as subscriber:
+        for message in subscriber:
+            print(message)
+
+Errors are OSError and its kinds, with the errno that kickmsg.h gives: FileNotFoundError where a topic isn't there,
+PermissionError, TimeoutError, ChildProcessError in a child of fork. A call whose time is over returns None.
+Times are seconds as a number or a datetime.timedelta; None is for ever.
+"""
+from ._core import HEADER_VERSION, LIBRARY_VERSION
+from .config import Config, Kind, Options, Schema, SchemaAlgo, SchemaDiff, Sizing, Topic, Transport
+from .node import BroadcastHandle, Event, EventKind, Node
+from .publisher import Loan, Publisher, PublisherStats
+from .subscriber import Sample, Subscriber, SubscriberStats
+from .waitset import WaitSet
+from . import diagnostics
+from .diagnostics import topics
+
+__version__ = HEADER_VERSION
+
+__all__ = [
+    "BroadcastHandle", "Config", "Event", "EventKind", "HEADER_VERSION", "Kind", "LIBRARY_VERSION", "Loan", "Node",
+    "Options", "Publisher", "PublisherStats", "Sample", "Schema", "SchemaAlgo", "SchemaDiff", "Sizing", "Subscriber",
+    "SubscriberStats", "Topic", "Transport", "WaitSet", "diagnostics", "topics",
+]

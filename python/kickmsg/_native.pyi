@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+from typing import Any
+
+lib: Any
+ffi: Any

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Topics' names, shapes and schemas, as the C header has them."""
+from __future__ import annotations
+
+import enum
+import errno
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ._core import Seconds, decode, encode, error, nanoseconds, unsigned_nanoseconds
+from ._native import ffi, lib
+
+
+class Kind(enum.IntEnum):
+    """What a topic is."""
+
+    PUBSUB = lib.KICKMSG_PUBSUB
+    BROADCAST = lib.KICKMSG_BROADCAST
+    MAILBOX = lib.KICKMSG_MAILBOX
+
+
+class Transport(enum.IntEnum):
+    """How messages get to subscribers."""
+
+    RINGS = lib.KICKMSG_TRANSPORT_RINGS
+    SHARED = lib.KICKMSG_TRANSPORT_SHARED
+    AUTO = lib.KICKMSG_TRANSPORT_AUTO
+
+
+class SchemaAlgo(enum.IntEnum):
+    """How a fingerprint was made."""
+
+    NONE = lib.KICKMSG_ALGO_NONE
+    FNV1A64 = lib.KICKMSG_ALGO_FNV1A64
+    TEXT = lib.KICKMSG_ALGO_TEXT
+
+
+class SchemaDiff(enum.IntFlag):
+    """What differs between two schemas."""
+
+    IDENTITY = lib.KICKMSG_SCHEMA_IDENTITY
+    LAYOUT = lib.KICKMSG_SCHEMA_LAYOUT
+    VERSION = lib.KICKMSG_SCHEMA_VERSION
+    NAME = lib.KICKMSG_SCHEMA_NAME
+    IDENTITY_ALGO = lib.KICKMSG_SCHEMA_IDENTITY_ALGO
+    LAYOUT_ALGO = lib.KICKMSG_SCHEMA_LAYOUT_ALGO
+
+
+@dataclass(frozen=True)
+class Schema:
+    """A description of what a topic's messages are. The broker stores and compares it."""
+
+    identity: bytes = b""
+    layout: bytes = b""
+    name: str = ""
+    version: int = 0
+    identity_algo: int = 0
+    layout_algo: int = 0
+    flags: int = 0
+
+    @classmethod
+    def of(cls, name: str, identity: str | bytes = b"", layout: str | bytes = b"", version: int = 0) -> Schema:
+        """With the FNV-1a fingerprints of two descriptions."""
+        made = ffi.new("struct kickmsg_schema *")
+        for function, text in ((lib.kickmsg_schema_set_identity, identity), (lib.kickmsg_schema_set_layout, layout)):
+            data = text.encode() if isinstance(text, str) else text
+            if data:
+                function(made, ffi.from_buffer(data), len(data))
+        made.version = version
+        schema = cls.from_c(made)
+        return cls(schema.identity, schema.layout, name, version, schema.identity_algo, schema.layout_algo)
+
+    @classmethod
+    def from_c(cls, schema: Any) -> Schema:
+        def stripped(array: Any) -> bytes:
+            return bytes(ffi.buffer(array)).rstrip(b"\0")
+
+        return cls(stripped(schema.identity), stripped(schema.layout), decode(schema.name), schema.version,
+                   schema.identity_algo, schema.layout_algo, schema.flags)
+
+    def to_c(self) -> Any:
+        schema = ffi.new("struct kickmsg_schema *")
+        for field, value in (("identity", self.identity), ("layout", self.layout)):
+            array = getattr(schema, field)
+            if not isinstance(value, bytes):
+                raise TypeError(f"a schema's {field} is bytes, not {type(value).__name__}")
+            if len(value) > len(array):
+                raise ValueError(f"a schema's {field} has at most {len(array)} bytes")
+            ffi.memmove(array, value, len(value))
+        name = ffi.string(encode(self.name, "schema's name"))
+        if len(name) >= len(schema.name):
+            raise ValueError(f"a schema's name has at most {len(schema.name) - 1} bytes")
+        schema.name = name
+        for field in ("version", "identity_algo", "layout_algo", "flags"):
+            setattr(schema, field, getattr(self, field))
+        return schema
+
+    def diff(self, other: Schema) -> SchemaDiff:
+        """What differs; 0: they are the same. Flags aren't compared."""
+        return SchemaDiff(lib.kickmsg_schema_diff(self.to_c(), other.to_c()))
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """What a config costs."""
+
+    control_bytes: int
+    payload_bytes: int
+    total_bytes: int
+    needed_pool: int
+    needed_pool_broadcast: int
+    config_hash: int
+
+
+@dataclass
+class Config:
+    """The shape of a topic, and how long it lives. None is the library's default."""
+
+    max_subscribers: int | None = None
+    ring_capacity: int | None = None
+    pool_size: int | None = None
+    max_publishers: int | None = None
+    max_payload_size: int | None = None
+    max_loans: int | None = None
+    max_borrows: int | None = None
+    linger: Seconds | None = None
+    persistent: bool | None = None
+    transport: Transport | None = None
+    schema: Schema | None = None
+
+    def to_c(self) -> tuple[Any, Any]:
+        """The struct, and what it points to."""
+        config, schema = ffi.new("struct kickmsg_topic_config *"), None
+        lib.kickmsg_topic_config_init(config)
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is None:
+                continue
+            if field.name == "schema":
+                if not isinstance(value, Schema):
+                    raise TypeError(f"a config's schema is a kickmsg.Schema, not {type(value).__name__}")
+                config.schema = schema = value.to_c()
+            elif field.name == "linger":
+                config.linger_ns = nanoseconds(value)
+            else:
+                setattr(config, field.name, value)
+        return config, schema
+
+    @classmethod
+    def from_c(cls, config: Any) -> Config:
+        return cls(config.max_subscribers, config.ring_capacity, config.pool_size, config.max_publishers,
+                   config.max_payload_size, config.max_loans, config.max_borrows, config.linger_ns / 1e9,
+                   bool(config.persistent), Transport(config.transport))
+
+    def check(self) -> Sizing:
+        """What it costs; ValueError if no such topic can be. Asks no broker."""
+        config, keep = self.to_c()
+        sizing = ffi.new("struct kickmsg_topic_sizing *")
+        if lib.kickmsg_topic_config_check(config, sizing) < 0:
+            raise ValueError(f"{decode(sizing.bad_field)} is out of range")
+        del keep
+        return Sizing(*(getattr(sizing, field.name) for field in fields(Sizing)))
+
+
+def config_to_c(config: Config | None) -> tuple[Any, Any]:
+    if config is None:
+        return ffi.NULL, None
+    if not isinstance(config, Config):
+        raise TypeError(f"a config is a kickmsg.Config, not {type(config).__name__}")
+    return config.to_c()
+
+
+@dataclass
+class Options:
+    """How one subscriber gets its messages. `wait` is for the topic to exist, `spin` before a sleep."""
+
+    spin: Seconds = 0
+    wait: Seconds | None = 0
+    schema: Schema | None = None
+    skip_own: bool = False
+    history: int = 0
+    observe: bool = False
+    writable: bool = False
+    strict: bool = False
+    depth: int = 0
+
+    def to_c(self) -> tuple[Any, list[Any]]:
+        options = ffi.new("struct kickmsg_subscribe_options *")
+        options.spin_ns = unsigned_nanoseconds(self.spin)
+        options.wait_ns = unsigned_nanoseconds(self.wait)
+        for field in ("skip_own", "history", "observe", "writable", "strict", "depth"):
+            setattr(options, field, getattr(self, field))
+        options.interruptible = 1  # Python's handlers run between two waits
+        keep = []
+        if self.schema is not None:
+            keep.append(self.schema.to_c())
+            options.schema = keep[0]
+        keep.append(ffi.new("uint32_t *"))
+        options.ret_schema_diff = keep[-1]
+        return options, keep
+
+
+def options_to_c(options: Options | None) -> tuple[Any, list[Any]]:
+    if options is None:
+        options = Options()
+    if not isinstance(options, Options):
+        raise TypeError(f"options are kickmsg.Options, not {type(options).__name__}")
+    return options.to_c()
+
+
+@dataclass(frozen=True)
+class Topic:
+    """Names a topic of any kind. Without a prefix it is the node's; a mailbox without an owner is the node's own."""
+
+    name: str
+    kind: Kind = Kind.PUBSUB
+    owner: str | None = None
+    prefix: str | None = None
+
+    def to_c(self) -> tuple[Any, list[Any]]:
+        topic = ffi.new("struct kickmsg_topic_ref *")
+        keep = [encode(self.name, "topic's name")]
+        topic.name, topic.kind = keep[0], self.kind
+        if self.owner is not None:
+            keep.append(encode(self.owner, "owner's name"))
+            topic.owner = keep[-1]
+        if self.prefix is not None:
+            keep.append(encode(self.prefix, "prefix"))
+            topic.prefix = keep[-1]
+        return topic, keep
+
+    def __str__(self) -> str:
+        """As people write it: PREFIX:NAME with %XX for what isn't [A-Za-z0-9._-/]."""
+        topic, keep = self.to_c()
+        text = ffi.new("char[]", lib.KICKMSG_WHOLE_NAME_SIZE)
+        if self.prefix is None or lib.kickmsg_name_write(topic, text, len(text)) < 0:
+            return self.name
+        return decode(text)
+
+
+def topic_to_c(topic: str | Topic) -> tuple[Any, list[Any]]:
+    if isinstance(topic, str):
+        topic = Topic(topic)
+    if not isinstance(topic, Topic):
+        raise TypeError(f"a topic is a str or a kickmsg.Topic, not {type(topic).__name__}")
+    return topic.to_c()
+
+
+def no_data(failure: OSError) -> bool:
+    return failure.errno == errno.ENODATA
+
+
+__all__ = ["Config", "Kind", "Options", "Schema", "SchemaAlgo", "SchemaDiff", "Sizing", "Topic", "Transport", "error"]

@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looking at topics: what is there, who takes part, how much flows, and what is damaged.
+
+Each function asks the broker through `node`, or through a connection of its own for this one call.
+"""
+from __future__ import annotations
+
+import enum
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+from ._core import Seconds, decode, error, nanoseconds
+from ._native import ffi, lib
+from .config import Config, Kind, Topic, topic_to_c
+from .node import Node
+
+PAGE = 64
+
+
+class Role(enum.IntEnum):
+    PUBLISHER = lib.KICKMSG_ROLE_PUBLISHER
+    SUBSCRIBER = lib.KICKMSG_ROLE_SUBSCRIBER
+    BOTH = lib.KICKMSG_ROLE_BOTH
+
+
+class AnomalyKind(enum.IntEnum):
+    ORPHANED_SLOT = lib.KICKMSG_ANOMALY_ORPHANED_SLOT
+    STALE_REFERENCE = lib.KICKMSG_ANOMALY_STALE_REFERENCE
+    DEAD_RING = lib.KICKMSG_ANOMALY_DEAD_RING
+    DEAD_ENDPOINT = lib.KICKMSG_ANOMALY_DEAD_ENDPOINT
+    LONG_HELD = lib.KICKMSG_ANOMALY_LONG_HELD
+    STILL_HAZARD = lib.KICKMSG_ANOMALY_STILL_HAZARD
+    CORRUPT = lib.KICKMSG_ANOMALY_CORRUPT
+
+
+class Right(enum.IntEnum):
+    CREATE = lib.KICKMSG_RIGHT_CREATE
+    PUBLISH = lib.KICKMSG_RIGHT_PUBLISH
+    SUBSCRIBE = lib.KICKMSG_RIGHT_SUBSCRIBE
+    ADMINISTER = lib.KICKMSG_RIGHT_ADMINISTER
+
+
+@dataclass(frozen=True)
+class TopicInfo:
+    """A topic as the broker knows it (struct kickmsg_topic_info)."""
+
+    name: str
+    owner: str
+    prefix: str
+    region: str
+    kind: Kind
+    publishers: int
+    subscribers: int
+    has_schema: bool
+    unlinked: bool
+    quarantined: bool
+    owner_uid: int
+    creator_pid: int
+    creator_name: str
+    id: int
+    created_realtime_ns: int
+    config_hash: int
+    total_bytes: int
+    config: Config
+
+    @property
+    def topic(self) -> Topic:
+        """What the other functions here take."""
+        return Topic(self.name, self.kind, self.owner or None, self.prefix)
+
+
+@dataclass(frozen=True)
+class RingStats:
+    """The ring of one subscriber, or its part in the ring that all share."""
+
+    subscriber_id: int
+    written: int
+    received: int
+    lost: int
+    waiting: int
+    ring: int
+    pid: int
+    sleeping: bool
+
+
+@dataclass(frozen=True)
+class TopicStats:
+    """A topic's numbers; `rings` are those of all subscribers that are present."""
+
+    sent: int
+    failed: int
+    received: int
+    lost: int
+    pool_size: int
+    free_slots: int
+    live_rings: int
+    ring_count: int
+    realtime_ns: int
+    monotonic_ns: int
+    topic_id: int
+    rings: tuple[RingStats, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The health of a topic's memory."""
+
+    slots_free: int
+    slots_loaned: int
+    slots_in_flight: int
+    slots_orphaned: int
+    slots_stale: int
+    stale_references: int
+    rings_live: int
+    rings_undrained: int
+    rings_sleeping: int
+    publishers: int
+    subscribers: int
+    dead: int
+    leaving: int
+    quarantined: bool
+    reason: str
+    healthy: bool
+    left_by_hazard: int
+
+
+@dataclass(frozen=True)
+class RepairReport:
+    """What a repair found, did and left."""
+
+    before: Diagnosis
+    after: Diagnosis
+    references_dropped: int
+    slots_reclaimed: int
+    rings_reset: int
+    endpoints_freed: int
+
+
+@dataclass(frozen=True)
+class Participant:
+    """A client that takes part in a topic."""
+
+    client_name: str
+    pid: int
+    uid: int
+    role: Role
+    alive: bool
+    publishers: int
+    subscribers: int
+    since_realtime_ns: int
+    client_id: int
+
+
+@dataclass(frozen=True)
+class Anomaly:
+    """One thing that isn't as it is where all live and nobody stands still."""
+
+    kind: AnomalyKind
+    slot: int
+    ring: int
+    publisher_id: int
+    owner_name: str
+    owner_pid: int
+    owner_uid: int
+    owner_alive: bool
+    age_ns: int
+
+
+@dataclass(frozen=True)
+class SaidRight:
+    """Whether one may, and the rule that says so."""
+
+    allowed: bool
+    privilege: int
+    origin: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One look of watch(): `rate` is messages sent a second since the one before."""
+
+    stats: TopicStats
+    rate: float
+
+
+MAKERS: dict[str, Callable[[Any], Any]] = {
+    "bool": bool, "str": decode, "int": int, "Kind": Kind, "Role": Role, "AnomalyKind": AnomalyKind,
+    "Config": Config.from_c,
+}
+T = TypeVar("T")
+
+
+def _read(cls: type[T], c: Any, **known: Any) -> T:
+    """A dataclass from the struct whose fields have the same names."""
+    for f in fields(cls):
+        if f.name not in known:
+            known[f.name] = MAKERS[str(f.type)](getattr(c, f.name))
+    return cls(**known)
+
+
+def _ask(node: Node | None, function: Any, *arguments: Any) -> int:
+    if node is not None:
+        return node._core.call(function, *arguments)
+    with Node() as own:
+        return own._core.call(function, *arguments)
+
+
+def _pages(node: Node | None, struct: str, function: Any, topic: str | Topic | None) -> Iterator[Any]:
+    if node is None:
+        with Node() as own:
+            yield from _pages(own, struct, function, topic)
+        return
+    page, cursor = ffi.new(f"struct {struct}[{PAGE}]"), ffi.new("uint64_t *")
+    name = [] if topic is None else [topic_to_c(topic)]
+    while count := node._core.call(function, *(c for c, _ in name), cursor, page, PAGE):
+        yield from (page[i] for i in range(count))
+
+
+def topics(node: Node | None = None) -> list[TopicInfo]:
+    """All topics of all prefixes, in the order in which they were created."""
+    return [_read(TopicInfo, c) for c in _pages(node, "kickmsg_topic_info", lib.kickmsg_topic_list, None)]
+
+
+def topic_info(topic: str | Topic, node: Node | None = None) -> TopicInfo:
+    ret = ffi.new("struct kickmsg_topic_info *")
+    c, _keep = topic_to_c(topic)
+    _ask(node, lib.kickmsg_topic_get_info, c, ret)
+    return _read(TopicInfo, ret)
+
+
+def stats(topic: str | Topic, node: Node | None = None) -> TopicStats:
+    """A topic's numbers, with those of each subscriber."""
+    ret = ffi.new("struct kickmsg_topic_stats *")
+    c, _keep = topic_to_c(topic)
+    _ask(node, lib.kickmsg_topic_get_stats, c, ret)
+    rings = _pages(node, "kickmsg_ring_stats", lib.kickmsg_topic_ring_stats, topic)
+    return _read(TopicStats, ret, rings=tuple(_read(RingStats, ring) for ring in rings))
+
+
+def participants(topic: str | Topic, node: Node | None = None) -> list[Participant]:
+    return [_read(Participant, c)
+            for c in _pages(node, "kickmsg_participant", lib.kickmsg_topic_participants, topic)]
+
+
+def diagnose(topic: str | Topic, node: Node | None = None) -> Diagnosis:
+    """For participants, and for who may administer the topic."""
+    ret = ffi.new("struct kickmsg_topic_diagnosis *")
+    c, _keep = topic_to_c(topic)
+    _ask(node, lib.kickmsg_topic_diagnose, c, ret)
+    return _read(Diagnosis, ret)
+
+
+def anomalies(topic: str | Topic, node: Node | None = None) -> list[Anomaly]:
+    return [_read(Anomaly, c) for c in _pages(node, "kickmsg_anomaly", lib.kickmsg_topic_anomalies, topic)]
+
+
+def recover(topic: str | Topic, node: Node | None = None) -> RepairReport:
+    """Repairs what the dead left, under traffic. The broker does it by itself unless its config says otherwise."""
+    ret = ffi.new("struct kickmsg_repair_report *")
+    c, _keep = topic_to_c(topic)
+    _ask(node, lib.kickmsg_topic_recover, c, ret)
+    return _read(RepairReport, ret, before=_read(Diagnosis, ret.before), after=_read(Diagnosis, ret.after))
+
+
+def rights(topic: str | Topic, node: Node | None = None) -> dict[Right, SaidRight]:
+    """What the caller may do to the topic, and which line of the broker's configuration says so."""
+    ret = ffi.new("struct kickmsg_topic_rights *")
+    c, _keep = topic_to_c(topic)
+    _ask(node, lib.kickmsg_topic_get_rights, c, ffi.NULL, ret)
+    return {right: _read(SaidRight, ret.rights[right]) for right in Right}
+
+
+def watch(topic: str | Topic, interval: Seconds = 1.0, node: Node | None = None) -> Iterator[Frame]:
+    """A Frame each `interval`, until the caller stops asking."""
+    before: TopicStats | None = None
+    while True:
+        now = stats(topic, node)
+        passed = now.monotonic_ns - before.monotonic_ns if before else 0
+        sent = now.sent - before.sent if before and before.topic_id == now.topic_id else 0
+        yield Frame(now, sent * 1e9 / passed if passed else 0.0)
+        before = now
+        time.sleep(max(nanoseconds(interval), 0) / 1e9)
+
+
+__all__ = [
+    "Anomaly", "AnomalyKind", "Diagnosis", "Frame", "Participant", "RepairReport", "Right", "RingStats", "Role",
+    "SaidRight", "TopicInfo", "TopicStats", "anomalies", "diagnose", "error", "participants", "recover", "rights", "stats",
+    "topic_info", "topics", "watch",
+]

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A client of the broker, from which publishers and subscribers come."""
+from __future__ import annotations
+
+import enum
+import errno
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from . import _core
+from ._core import ClientCore, Deadline, Seconds, decode, encode, error, nanoseconds, unsigned_nanoseconds
+from ._native import ffi, lib
+from .config import Config, Options, Schema, Topic, config_to_c, no_data, options_to_c, topic_to_c
+from .publisher import Publisher
+from .subscriber import Subscriber
+from .watch import Watch
+
+
+class EventKind(enum.IntEnum):
+    """What happened to a node, its handles or their topics."""
+
+    DISCONNECTED = lib.KICKMSG_EVENT_DISCONNECTED
+    RECONNECTED = lib.KICKMSG_EVENT_RECONNECTED
+    REJOINED = lib.KICKMSG_EVENT_REJOINED
+    REJOIN_FAILED = lib.KICKMSG_EVENT_REJOIN_FAILED
+    PEERS = lib.KICKMSG_EVENT_PEERS
+    UNLINKED = lib.KICKMSG_EVENT_UNLINKED
+    REPLACED = lib.KICKMSG_EVENT_REPLACED
+    QUARANTINED = lib.KICKMSG_EVENT_QUARANTINED
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened; `handle` is the publisher or subscriber that it is of."""
+
+    kind: EventKind | int
+    error: int
+    text: str
+    topic: str
+    handle: Publisher | Subscriber | None
+    peers: int
+    peers_came: int
+    peers_left: int
+    peers_died: int
+
+
+class BroadcastHandle(NamedTuple):
+    """A member of a channel."""
+
+    pub: Publisher
+    sub: Subscriber
+
+
+class _Inbox:
+    """Events of one client, from the callback until dispatch() returns."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.handles: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+
+    def add(self, event: Any) -> None:
+        pointer = event.publisher or event.subscriber
+        kind = EventKind(event.kind) if event.kind in EventKind.__members__.values() else event.kind
+        self.events.append(Event(
+            kind, -event.error, decode(event.text), decode(event.topic) if event.topic else "",
+            self.handles.get(int(ffi.cast("uintptr_t", pointer))) if pointer else None,
+            event.peers, event.peers_came, event.peers_left, event.peers_died))
+
+
+@ffi.def_extern()  # type: ignore[misc]
+def kickmsg_python_event(userdata: Any, event: Any) -> None:
+    ffi.from_handle(userdata).add(event)
+
+
+class Node:
+    """A connection to the broker. Any thread may use it.
+
+    name            shown to operators; default: the program's
+    namespace       prefix of the topics
+    socket          the broker's; default: $KICKMSG_SOCKET, else the one of the user or the system
+    timeout         longest wait for an answer of the broker, 10 s
+    wait_for_broker how long to wait where there is no broker; None: for ever
+    on_event        called with an Event by dispatch(), in its thread
+    """
+
+    def __init__(self, name: str | bytes | None = None, namespace: str | bytes = "kickmsg", *,
+                 socket: str | bytes | None = None, timeout: Seconds | None = None,
+                 wait_for_broker: Seconds | None = 0, on_event: Callable[[Event], object] | None = None) -> None:
+        config = ffi.new("struct kickmsg_client_config *")
+        self._inbox = _Inbox()
+        keep = [ffi.new_handle(self._inbox), encode(namespace, "namespace")]
+        config.userdata, config.prefix = keep
+        config.on_event = lib.kickmsg_python_event
+        for field, value, what in (("name", name, "name"), ("socket_path", socket, "socket's path")):
+            if value is not None:
+                keep.append(encode(value, what))
+                setattr(config, field, keep[-1])
+        if timeout is not None:
+            config.timeout_ns = nanoseconds(timeout)
+        self.name, self.namespace, self._on_event = name, namespace, on_event
+        self._core = ClientCore(self._connect(config, nanoseconds(wait_for_broker)), keep)
+        self._watch = Watch(lib.kickmsg_client_get_fd(self._core.pointer[0]), self.dispatch)
+
+    @staticmethod
+    def _connect(config: Any, wait_ns: int) -> Any:
+        """In pieces, between which Python handles signals."""
+        ret, deadline = ffi.new("struct kickmsg_client **"), Deadline(wait_ns, in_pieces=True)
+        while True:
+            config.wait_for_broker_ns = rest = deadline.next()
+            r = lib.kickmsg_client_new(config, ret)
+            if r == 0:
+                return ret[0]
+            if r != -errno.ECONNREFUSED or rest == 0:
+                raise error(r, decode(lib.kickmsg_client_last_error(ffi.NULL)))
+
+    # --- topics -----------------------------------------------------------------------------------
+
+    def _publisher(self, function: Any, *arguments: Any) -> Publisher:
+        ret = ffi.new("struct kickmsg_publisher **")
+        self._core.call(function, *arguments, ret)
+        return self._known(Publisher(self._core, ret[0]), ret[0])
+
+    def _subscriber(self, function: Any, *arguments: Any) -> Subscriber:
+        ret = ffi.new("struct kickmsg_subscriber **")
+        self._core.call(function, *arguments, ret)
+        return self._known(Subscriber(self._core, self._watch, ret[0]), ret[0])
+
+    def _known(self, handle: Any, pointer: Any) -> Any:
+        self._inbox.handles[int(ffi.cast("uintptr_t", pointer))] = handle
+        return handle
+
+    def advertise(self, topic: str | bytes, config: Config | None = None) -> Publisher:
+        """Becomes a publisher; makes the topic if it isn't there. FileExistsError: it is there with another config."""
+        c, _keep = config_to_c(config)
+        return self._publisher(lib.kickmsg_advertise, encode(topic, "topic"), c)
+
+    def advertise_or_join(self, topic: str | bytes, config: Config | None = None) -> Publisher:
+        """The same, but takes a topic that is there as it is."""
+        c, _keep = config_to_c(config)
+        return self._publisher(lib.kickmsg_advertise_or_join, encode(topic, "topic"), c)
+
+    def subscribe(self, topic: str | bytes, options: Options | None = None) -> Subscriber:
+        """Becomes a subscriber of a topic that exists, or comes to exist within options.wait.
+
+        FileNotFoundError: there is no such topic. TimeoutError: there came none in that time.
+        """
+        c, keep = options_to_c(options)
+        name = encode(topic, "topic")
+        if c.wait_ns > _core.SLICE_NS and _core.is_main_thread():
+            return self._subscribe_beside(name, c, keep)
+        return self._subscriber(lib.kickmsg_subscribe, name, c)
+
+    def _subscribe_beside(self, name: Any, options: Any, keep: list[Any]) -> Subscriber:
+        """A thread waits for the topic, so that the main one sees Ctrl-C and still misses no message."""
+        done: list[Any] = []
+
+        def wait(_keep: list[Any]) -> None:
+            try:
+                done.append(self._subscriber(lib.kickmsg_subscribe, name, options))
+            except BaseException as failure:
+                done.append(failure)
+
+        thread = threading.Thread(target=wait, args=(keep,), daemon=True)
+        thread.start()
+        while thread.is_alive():
+            thread.join(_core.SLICE_NS / 1e9)
+        if isinstance(done[0], BaseException):
+            raise done[0]
+        subscriber: Subscriber = done.pop()
+        return subscriber
+
+    def subscribe_or_create(self, topic: str | bytes, config: Config | None = None,
+                            options: Options | None = None) -> Subscriber:
+        """The same, but makes the topic if it isn't there. Doesn't wait."""
+        c, _keep = config_to_c(config)
+        o, _kept = options_to_c(options)
+        return self._subscriber(lib.kickmsg_subscribe_or_create, encode(topic, "topic"), c, o)
+
+    def join_broadcast(self, channel: str | bytes, config: Config | None = None,
+                       options: Options | None = None) -> BroadcastHandle:
+        """Becomes a member of a channel, in which all publish and subscribe."""
+        publisher, subscriber = ffi.new("struct kickmsg_publisher **"), ffi.new("struct kickmsg_subscriber **")
+        c, _keep = config_to_c(config)
+        o, _kept = options_to_c(options)
+        self._core.call(lib.kickmsg_join_broadcast, encode(channel, "channel"), c, o, publisher, subscriber)
+        return BroadcastHandle(self._known(Publisher(self._core, publisher[0]), publisher[0]),
+                               self._known(Subscriber(self._core, self._watch, subscriber[0]), subscriber[0]))
+
+    def create_mailbox(self, tag: str | bytes, config: Config | None = None,
+                       options: Options | None = None) -> Subscriber:
+        """Makes a mailbox of this node and becomes its one subscriber."""
+        c, _keep = config_to_c(config)
+        o, _kept = options_to_c(options)
+        return self._subscriber(lib.kickmsg_create_mailbox, encode(tag, "tag"), c, o)
+
+    def open_mailbox(self, owner: str | bytes, tag: str | bytes) -> Publisher:
+        """Becomes a publisher of another node's mailbox."""
+        return self._publisher(lib.kickmsg_open_mailbox, encode(owner, "owner"), encode(tag, "tag"))
+
+    def unlink_topic(self, topic: str | bytes) -> None:
+        """Takes the name away. Participants go on with the old memory."""
+        self._core.call(lib.kickmsg_unlink_topic, encode(topic, "topic"))
+
+    def unlink_broadcast(self, channel: str | bytes) -> None:
+        self._core.call(lib.kickmsg_unlink_broadcast, encode(channel, "channel"))
+
+    def unlink_mailbox(self, tag: str | bytes) -> None:
+        self._core.call(lib.kickmsg_unlink_mailbox, encode(tag, "tag"))
+
+    def topic_schema(self, topic: str | Topic) -> Schema | None:
+        """The topic's schema, if it has one."""
+        ret = ffi.new("struct kickmsg_schema *")
+        c, _keep = topic_to_c(topic)
+        try:
+            self._core.call(lib.kickmsg_topic_schema, c, ret)
+        except OSError as failure:
+            if no_data(failure):
+                return None
+            raise
+        return Schema.from_c(ret)
+
+    def try_claim_topic_schema(self, topic: str | Topic, schema: Schema) -> bool:
+        """Gives the topic its schema. False: another one stands."""
+        c, _keep = topic_to_c(topic)
+        try:
+            self._core.call(lib.kickmsg_claim_schema, c, schema.to_c(), ffi.NULL)
+        except FileExistsError:
+            return False
+        return True
+
+    # --- the connection ---------------------------------------------------------------------------
+
+    def dispatch(self) -> list[Event]:
+        """Handles what the broker has sent, connects anew when it is time to, and returns what has happened.
+
+        ConnectionError: there is no broker now. Messages go on flowing.
+        """
+        def dispatch(client: Any) -> int:
+            r = lib.kickmsg_client_dispatch(client)
+            return 0 if r == -errno.ENOTCONN and self._inbox.events else int(r)
+
+        self._core.call(dispatch)
+        events, self._inbox.events = self._inbox.events, []
+        if self._on_event:
+            for event in events:
+                self._on_event(event)
+        return events
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when dispatch() is to be called."""
+        if self._core.closed:
+            raise ValueError("the node is closed")
+        return int(lib.kickmsg_client_get_fd(self._core.pointer[0]))
+
+    @property
+    def warning(self) -> str:
+        """What the broker had to say about this thread's last call: say, that a pool is small."""
+        said: list[str] = []
+
+        def ask(_client: Any) -> int:
+            said.append(self._core.last_error())
+            return 0
+
+        self._core.call(ask)
+        return said[0]
+
+    def close(self) -> None:
+        """Ends the connection when nothing of it is in use: handles that are open go on until they are closed."""
+        self._core.close()
+
+    @property
+    def closed(self) -> bool:
+        return self._core.closed
+
+    def __enter__(self) -> Node:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_core"):
+            self.close()

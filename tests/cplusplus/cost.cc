@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The same turns by kickmsg.h and by kickmsg.hpp, each in a function of its own, for cost.py to count.
+ * usage: cost-cplusplus   (with KICKMSG_SOCKET of a broker) */
+#include <kickmsg.hpp>
+
+struct Message {
+	std::uint64_t words[8];
+};
+
+static constexpr unsigned TURNS = 1000;
+static std::uint64_t sum;
+
+extern "C" {
+/* what is called by name from outside isn't inlined or renamed */
+void c_send_copy(kickmsg_publisher *pub, kickmsg_subscriber *sub);
+void cxx_send_copy(kickmsg::Publisher<Message> &pub, kickmsg::Subscriber<Message> &sub);
+void c_send_view(kickmsg_publisher *pub, kickmsg_subscriber *sub);
+void cxx_send_view(kickmsg::Publisher<> &pub, kickmsg::Subscriber<> &sub);
+void c_loan_view(kickmsg_publisher *pub, kickmsg_subscriber *sub);
+void cxx_loan_view(kickmsg::Publisher<Message> &pub, kickmsg::Subscriber<Message> &sub);
+}
+
+__attribute__((noinline)) void c_send_copy(kickmsg_publisher *pub, kickmsg_subscriber *sub)
+{
+	for (unsigned i = 0; i < TURNS; i++) {
+		Message message{ { i } }, copy;
+
+		kickmsg_send(pub, &message, sizeof(message));
+		if (kickmsg_try_receive_copy(sub, &copy, sizeof(copy)) == sizeof(copy))
+			sum += copy.words[0];
+	}
+}
+
+__attribute__((noinline)) void cxx_send_copy(
+	kickmsg::Publisher<Message> &pub, kickmsg::Subscriber<Message> &sub)
+{
+	for (unsigned i = 0; i < TURNS; i++) {
+		Message message{ { i } }, copy;
+
+		pub.send(message);
+		if (sub.try_receive_into(copy))
+			sum += copy.words[0];
+	}
+}
+
+__attribute__((noinline)) void c_send_view(kickmsg_publisher *pub, kickmsg_subscriber *sub)
+{
+	for (unsigned i = 0; i < TURNS; i++) {
+		Message message{ { i } };
+		kickmsg_sample sample;
+
+		kickmsg_send(pub, &message, sizeof(message));
+		if (kickmsg_try_receive(sub, &sample) == 0) {
+			sum += static_cast<Message const *>(sample.data)->words[0];
+			kickmsg_sample_release(&sample);
+		}
+	}
+}
+
+__attribute__((noinline)) void cxx_send_view(kickmsg::Publisher<> &pub, kickmsg::Subscriber<> &sub)
+{
+	for (unsigned i = 0; i < TURNS; i++) {
+		Message message{ { i } };
+
+		pub.send(&message, sizeof(message));
+		if (auto view = sub.try_receive_view())
+			sum += static_cast<Message const *>(view->data())->words[0];
+	}
+}
+
+__attribute__((noinline)) void c_loan_view(kickmsg_publisher *pub, kickmsg_subscriber *sub)
+{
+	for (unsigned i = 0; i < TURNS; i++) {
+		void *payload;
+		kickmsg_sample sample;
+
+		if (kickmsg_loan(pub, sizeof(Message), &payload) == 0) {
+			static_cast<Message *>(payload)->words[0] = i;
+			kickmsg_publish(pub, payload, sizeof(Message));
+		}
+		if (kickmsg_try_receive(sub, &sample) == 0 && sample.len == sizeof(Message)) {
+			sum += static_cast<Message const *>(sample.data)->words[0];
+			kickmsg_sample_release(&sample);
+		}
+	}
+}
+
+__attribute__((noinline)) void cxx_loan_view(
+	kickmsg::Publisher<Message> &pub, kickmsg::Subscriber<Message> &sub)
+{
+	for (unsigned i = 0; i < TURNS; i++) {
+		if (auto loan = pub.loan()) {
+			loan->words[0] = i;
+			loan.publish();
+		}
+		if (auto view = sub.try_receive_view())
+			sum += (*view)->words[0];
+	}
+}
+
+int main()
+{
+	kickmsg::Node node("cost");
+	auto pub = node.advertise("bytes");
+	auto sub = node.subscribe("bytes");
+	auto typed_pub = node.advertise<Message>("messages");
+	auto typed_sub = node.subscribe<Message>("messages");
+
+	for (int warm = 0; warm < 2; warm++) { /* cost.py counts both rounds of each alike */
+		c_send_copy(typed_pub.c(), typed_sub.c());
+		cxx_send_copy(typed_pub, typed_sub);
+		c_send_view(pub.c(), sub.c());
+		cxx_send_view(pub, sub);
+		c_loan_view(typed_pub.c(), typed_sub.c());
+		cxx_loan_view(typed_pub, typed_sub);
+	}
+	return sum != 12ULL * (TURNS * (TURNS - 1ULL) / 2);
+}

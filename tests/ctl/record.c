@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kickmsgctl record and play; mcap.py, which shares no code with them, judges and makes files. */
+#include <sys/stat.h>
+
+#include "tests/support/broker/ctl.h"
+#include "tests/support/broker/pty.h"
+
+enum { SENT = 40 };
+
+static struct kickmsg_topic_config config;
+static struct kickmsg_publisher *a, *b;
+static struct kickmsg_subscriber *from_a, *from_b;
+
+/* Topics "a", with private rings, and "b", with a shared one. */
+static void begin(void)
+{
+	struct kickmsg_schema schema = { .name = "point", .version = 3 };
+
+	test_broker_start(&broker, NULL);
+	client = flow_client("worker");
+	kickmsg_topic_config_init(&config);
+	config.max_payload_size = 100000;
+	config.schema = &schema;
+	a = flow_advertise(client, "a", &config);
+	config.schema = NULL;
+	config.transport = KICKMSG_TRANSPORT_SHARED;
+	b = flow_advertise(client, "b", &config);
+	from_a = flow_subscribe(client, "a");
+	from_b = flow_subscribe(client, "b");
+}
+
+/* The shell's `ctl` is kickmsgctl at this broker, `mcap` is mcap.py; in a folder of the test's own. */
+static void shell(int status, const char *script)
+{
+	const char *program = getenv("KICKMSGCTL");
+	static char whole[8192];
+	const char *argv[] = { "/bin/bash", "-c", whole, NULL };
+
+	snprintf(whole, sizeof whole,
+		"set -e -o pipefail; mkdir -p '%s/r'; cd '%s/r'; ctl() { '%s' --socket '%s' "
+		"\"$@\"; }; "
+		"mcap() { python3 '%s' \"$@\"; }; %s",
+		broker.dir, broker.dir, program ? program : TEST_KICKMSGCTL, broker.socket,
+		TEST_MCAP, script);
+	int r = test_run(argv, output, sizeof output);
+	ck_assert_msg(r == status, "%s ended with %d, not %d: %s", script, r, status, output);
+}
+
+static void end(void)
+{
+	shell(0, "cd ..; rm -rf r");
+	stop();
+}
+
+/* Message `i` of a topic: its length and bytes say which. */
+static size_t fill(unsigned char *data, int i, int topic)
+{
+	size_t len = i == 7 ? 0 : i == 8 ? 90000 : (size_t)(10 + i);
+
+	for (size_t at = 0; at < len; at++)
+		data[at] = (unsigned char)(i * 31 + topic * 7 + (int)(at * at));
+	return len;
+}
+
+static void got(struct kickmsg_subscriber *from, int i, int topic)
+{
+	static unsigned char wanted[100000];
+	struct kickmsg_sample sample;
+	size_t len = fill(wanted, i, topic);
+
+	ck_assert_msg(kickmsg_receive(from, (int64_t)FLOW_WAIT_MS * 1000000, &sample) == 0,
+		"%d of %d", i, topic);
+	ck_assert_uint_eq(sample.len, len);
+	ck_assert_mem_eq(sample.data, wanted, len);
+	ck_assert_int_eq(kickmsg_sample_release(&sample), 0);
+}
+
+static void got_no_more(struct kickmsg_subscriber *from)
+{
+	struct kickmsg_sample sample;
+
+	ck_assert_int_eq(kickmsg_try_receive(from, &sample), -EAGAIN);
+}
+
+static struct pty pty;
+
+/* `record` with these words, once it is attached. */
+static void start_recording(const char *const words[])
+{
+	static char file[256];
+	const char *program = getenv("KICKMSGCTL");
+	const char *argv[16] = { program ? program : TEST_KICKMSGCTL, "--socket", broker.socket,
+		"record", "-o", file };
+
+	shell(0, ":");
+	snprintf(file, sizeof file, "%s/r/out.mcap", broker.dir);
+	for (size_t i = 0; words[i]; i++)
+		argv[i + 6] = words[i];
+	pty_start(&pty, 24, 80, argv, NULL);
+	pty_wait(&pty, 0, "observing kickmsg:b: nobody notices");
+}
+
+/* SENT messages on each, in turn; the test's subscribers drop theirs. */
+static void send_all(void)
+{
+	static unsigned char data[100000];
+
+	for (int i = 0; i < SENT; i++) {
+		for (int topic = 0; topic < 2; topic++) {
+			size_t len = fill(data, i, topic);
+
+			ck_assert_int_ge(kickmsg_send(topic ? b : a, data, len), 0);
+			got(topic ? from_b : from_a, i, topic);
+		}
+	}
+}
+
+#define WORDS(...)                                                                                 \
+	(const char *[])                                                                           \
+	{                                                                                          \
+		__VA_ARGS__, NULL                                                                  \
+	}
+
+static void record_all(const char *compress)
+{
+	const char *words[8] = { "a", "b", "-n", "80", compress ? "--compress" : NULL, compress };
+
+	start_recording(words);
+	send_all();
+	ck_assert_int_eq(pty_end(&pty), 0);
+	ck_assert_msg(strstr(pty.shown, "recorded 80 messages"), "%s", pty.shown);
+	ck_assert_ptr_nonnull(strstr(pty.shown, "lost 0"));
+}
+
+static void play_gives_all(const char *file, int count)
+{
+	char script[256];
+
+	snprintf(script, sizeof script, "ctl play %s --rate 1000000", file);
+	shell(0, script);
+	for (int i = 0; i < count; i++) {
+		got(from_a, i, 0);
+		got(from_b, i, 1);
+	}
+	got_no_more(from_a);
+	got_no_more(from_b);
+}
+
+START_TEST(recording_is_as_the_specification_says)
+{
+	begin();
+	record_all(NULL);
+	shell(0, "mcap check out.mcap");
+	says("messages 80\n");
+	says("channel kickmsg:a schema=point\n");
+	says("channel kickmsg:b schema=-\n");
+	says("metadata kickmsg.topic kickmsg:a messages=40 lost=0\n");
+	says("metadata kickmsg.topic kickmsg:b messages=40 lost=0\n");
+	play_gives_all("out.mcap", SENT);
+	shell(0, "ctl play out.mcap --rate 1000000 --topics '*:b'");
+	for (int i = 0; i < SENT; i++)
+		got(from_b, i, 1);
+	got_no_more(from_a);
+	/* a file that is there stays */
+	shell(5, "ctl record a -o out.mcap -n 1");
+	says("out.mcap: File exists");
+	end();
+}
+END_TEST
+
+START_TEST(compressed_recordings_play_as_well)
+{
+	static const char *const how[] = { "zstd", "lz4" };
+
+	begin();
+	record_all(how[_i]);
+	shell(0, "mcap check out.mcap");
+	says("messages 80\n");
+	says(_i ? "compressed lz4 " : "compressed zstd ");
+	play_gives_all("out.mcap", SENT);
+	/* the programs of these formats, where they are, agree on the other way round */
+	shell(0, "ctl record --from out.mcap -o plain.mcap; mcap check plain.mcap");
+	says("messages 80\n");
+	play_gives_all("plain.mcap", SENT);
+	end();
+}
+END_TEST
+
+/* At whatever byte it is cut. */
+START_TEST(cut_recording_plays_up_to_there)
+{
+	struct stat status;
+	char script[512];
+	static const int parts[] = { 0, 8, 9, 40, 300, 600, 900, 990, 999 };
+
+	begin();
+	record_all(NULL);
+	snprintf(script, sizeof script, "%s/r/out.mcap", broker.dir);
+	ck_assert_int_eq(stat(script, &status), 0);
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+		long size = parts[i] > 40 ? status.st_size * parts[i] / 1000 : parts[i];
+
+		snprintf(script, sizeof script,
+			"head -c %ld out.mcap >cut.mcap; ctl play cut.mcap --rate 1e6", size);
+		shell(1, script);
+		says(size < 8 ? "it isn't a recording" : "the recording was cut off");
+		if (size >= 8) {
+			shell(1, "rm -f whole.mcap; ctl record --from cut.mcap -o whole.mcap");
+			shell(0, "mcap check whole.mcap; ctl play whole.mcap --rate 1e6");
+		}
+	}
+	end();
+}
+END_TEST
+
+/* A recorder that is killed leaves what is older than its last second. */
+START_TEST(killed_recorder_leaves_a_recording)
+{
+	begin();
+	start_recording(WORDS("a", "b"));
+	send_all();
+	/* written once it shows that it has recorded them, and looked at its clock since */
+	pty_wait(&pty, 0, "recorded 80 messages");
+	ck_assert_int_eq(kill(pty.pid, SIGKILL), 0);
+	ck_assert_int_eq(pty_end(&pty), 128 + SIGKILL);
+	shell(1, "ctl play out.mcap --rate 1000000");
+	says("was cut off");
+	for (int i = 0; i < SENT; i++) {
+		got(from_a, i, 0);
+		got(from_b, i, 1);
+	}
+	end();
+}
+END_TEST
+
+START_TEST(losses_are_in_the_recording)
+{
+	struct kickmsg_sample sample;
+
+	begin();
+	start_recording(WORDS("a", "b", "--until-lost"));
+	ck_assert_int_eq(kill(pty.pid, SIGSTOP), 0);
+	ck_assert_int_eq(waitpid(pty.pid, NULL, WUNTRACED), pty.pid);
+	for (int i = 0; i < 200; i++) {
+		ck_assert_int_eq(kickmsg_send(a, "x", 1), 1);
+		if (kickmsg_try_receive(from_a, &sample) == 0)
+			kickmsg_sample_release(&sample);
+	}
+	ck_assert_int_eq(kill(pty.pid, SIGCONT), 0);
+	ck_assert_int_eq(pty_end(&pty), 1);
+	ck_assert_msg(strstr(pty.shown, "kickmsg:a: lost 136"), "%s", pty.shown);
+	shell(0, "mcap check out.mcap");
+	says("metadata kickmsg.topic kickmsg:a messages=64 lost=136\n");
+	end();
+}
+END_TEST
+
+START_TEST(foreign_recordings_are_read)
+{
+	static const char *const good[] = { "plain", "chunk", "no-crc", "unknown", "unordered",
+		"schema", "longer", "two" };
+	struct kickmsg_subscriber *from;
+	char script[256], data[8];
+
+	begin();
+	kickmsg_publisher_free(a);
+	shell(0, "mcap make .");
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+		snprintf(script, sizeof script, "ctl play %s.mcap --rate 1000000", good[i]);
+		shell(0, script);
+		says(strcmp(good[i], "two") == 0 ? "played 4 messages" : "played 3 messages");
+		for (int message = 0; message < 3; message++) {
+			struct kickmsg_sample sample;
+
+			snprintf(data, sizeof data, "m%d", message);
+			ck_assert_int_eq(kickmsg_try_receive(from_a, &sample), 0);
+			ck_assert_uint_eq(sample.len, 2);
+			ck_assert_mem_eq(sample.data, data, 2);
+			kickmsg_sample_release(&sample);
+		}
+		got_no_more(from_a);
+		snprintf(script, sizeof script,
+			"rm -f copy.mcap; ctl record --from %s.mcap -o copy.mcap; mcap check "
+			"copy.mcap",
+			good[i]);
+		shell(0, script);
+	}
+	shell(0, "ctl play empty.mcap");
+	says("played 0 messages");
+	shell(1, "ctl play no-footer.mcap --rate 1e6");
+	says("was cut off");
+	/* a topic that isn't there is made; it begins with the first of its messages */
+	from = flow_subscribe(client, "b");
+	shell(0, "ctl play two.mcap --rate 1e6 --topics /b");
+	struct kickmsg_sample sample;
+	ck_assert_int_eq(kickmsg_try_receive(from, &sample), 0);
+	end();
+}
+END_TEST
+
+START_TEST(nonsense_is_a_clear_error)
+{
+	static const struct {
+		const char *name, *says;
+	} bad[] = { { "bad-magic", "it isn't a recording" }, { "bad-crc", "a wrong CRC" },
+		{ "bad-size", "a length that can't be" },
+		{ "bad-compression", "an unknown compression" },
+		{ "bad-zstd", "a chunk that can't be unpacked" },
+		{ "bad-lz4", "a chunk that can't be unpacked" }, { "bad-channel", "nonsense" },
+		{ "bad-string", "nonsense" }, { "bad-chunk", "nonsense in a chunk" } };
+	char script[256];
+
+	begin();
+	shell(0, "mcap make .");
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		snprintf(script, sizeof script, "ctl play %s.mcap --rate 1e6", bad[i].name);
+		shell(1, script);
+		says(bad[i].says);
+		snprintf(script, sizeof script, "ctl record --from %s.mcap -o copy-%zu.mcap",
+			bad[i].name, i);
+		shell(1, script);
+		says(bad[i].says);
+	}
+	shell(1, "ctl play /nonexistent");
+	says("/nonexistent: No such file");
+	shell(1, "ctl play .");
+	shell(1, ": >nothing; ctl play nothing");
+	says("it isn't a recording");
+	shell(5, "ctl record --from plain.mcap -o - >/dev/full");
+	says("the recording can't be written: No space left");
+	shell(1, "ctl record nowhere -o x.mcap");
+	shell(2, "ctl record a");
+	shell(2, "ctl record a -o x.mcap --compress gzip");
+	shell(2, "ctl record a -o x.mcap --from plain.mcap");
+	shell(2, "ctl play");
+	shell(2, "ctl play x y");
+	/* a topic of another schema gets nothing */
+	kickmsg_subscriber_free(from_a);
+	from_a = flow_subscribe(client, "a");
+	record_all(NULL);
+	struct kickmsg_schema other = { .name = "line" };
+	kickmsg_publisher_free(a);
+	kickmsg_subscriber_free(from_a);
+	config.schema = &other;
+	config.transport = KICKMSG_TRANSPORT_RINGS;
+	flow_advertise(client, "a", &config);
+	shell(1, "ctl play out.mcap --rate 1e6");
+	says("kickmsg:a: the topic has another schema than the recording");
+	end();
+}
+END_TEST
+
+START_TEST(recording_is_split)
+{
+	begin();
+	start_recording(WORDS("a", "b", "--split", "64K"));
+	send_all();
+	/* a file's size is looked at each second */
+	shell(0, "for i in $(seq 500); do [ -e out-0001.mcap ] && break; sleep 0.02; done; "
+		 "[ -e out-0001.mcap ]");
+	pty_type(&pty, "\003");
+	ck_assert_int_eq(pty_end(&pty), 0);
+	shell(0, "for file in out-*.mcap; do mcap check $file | grep ^messages; done |"
+		 "awk '{ n += $2 } END { print (NR > 1), n }'");
+	says("1 80\n");
+	end();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("ctl-record");
+	TCase *tc = tcase_create("ctl-record");
+
+	tcase_set_timeout(tc, 100);
+	tcase_add_test(tc, recording_is_as_the_specification_says);
+	tcase_add_loop_test(tc, compressed_recordings_play_as_well, 0, 2);
+	tcase_add_test(tc, cut_recording_plays_up_to_there);
+	tcase_add_test(tc, killed_recorder_leaves_a_recording);
+	tcase_add_test(tc, losses_are_in_the_recording);
+	tcase_add_test(tc, foreign_recordings_are_read);
+	tcase_add_test(tc, nonsense_is_a_clear_error);
+	tcase_add_test(tc, recording_is_split);
+	suite_add_tcase(suite, tc);
+	return flow_main(suite);
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kickmsgctl rights: who may do what, by which line, and whom it tells. */
+#include "tests/support/broker/become.h"
+#include "tests/support/broker/ctl.h"
+#include "tests/support/broker/user.h"
+
+/* They begin at line 3. */
+static const char rules[] = "[topic *:robot/*]\n"
+			    "publish = root\n"          /* 4 */
+			    "subscribe = @777, 12345\n" /* 5 */
+			    "[topic mailbox:*:*:*]\n"
+			    "create = none\n"; /* 7 */
+
+/* kickmsgctl as this user. */
+static void expect_as(uid_t uid, gid_t group, int status, const char *const words[])
+{
+	int pipe_fds[2], r;
+	size_t used = 0;
+	ssize_t n;
+
+	ck_assert_int_eq(pipe(pipe_fds), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		const char *program = getenv("KICKMSGCTL");
+		const char *argv[16] = { program ? program : TEST_KICKMSGCTL, "--socket",
+			broker.socket };
+
+		for (size_t i = 0; words[i]; i++)
+			argv[i + 3] = words[i];
+		dup2(pipe_fds[1], STDOUT_FILENO);
+		dup2(pipe_fds[1], STDERR_FILENO);
+		close(pipe_fds[0]);
+		close(pipe_fds[1]);
+		if (test_become(uid, group))
+			execv(argv[0], (char **)argv);
+		_exit(127);
+	}
+	close(pipe_fds[1]);
+	while ((n = read(pipe_fds[0], output + used, sizeof output - 1 - used)) > 0)
+		used += (size_t)n;
+	output[used] = '\0';
+	close(pipe_fds[0]);
+	ck_assert_int_eq(waitpid(pid, &r, 0), pid);
+	ck_assert_msg(WIFEXITED(r) && WEXITSTATUS(r) == status, "%#x: %s", r, output);
+}
+
+static void says_of(const char *right, const char *may, const char *rule, int line)
+{
+	char text[256];
+
+	if (line)
+		snprintf(text, sizeof text, "  %-10s %s (%s%s:%d)\n", right, may, rule,
+			broker.config, line);
+	else
+		snprintf(text, sizeof text, "  %-10s %s (%sthe default)\n", right, may, rule);
+	says(text);
+}
+
+START_TEST(root_is_told_of_all_and_by_which_line)
+{
+	user_start_broker(rules);
+	expect(0, "rights", "robot/cmd", "--uid", "65534", NULL);
+	says("kickmsg:robot/cmd isn't there: what would be if it were made\n");
+	says_of("create", "uid 65534 may", "create = everyone, ", 0);
+	says_of("publish", "uid 65534 may not", "publish = root, ", 4);
+	says_of("subscribe", "uid 65534 may not", "subscribe = @777, 12345, ", 5);
+	says_of("administer", "uid 65534 may", "administer = owner, ", 0); /* it would be its */
+	client = flow_client("root");
+	flow_advertise(client, "robot/cmd", NULL);
+	expect(0, "rights", "kickmsg:robot/cmd", "--uid", "12345", NULL);
+	says("kickmsg:robot/cmd owner_uid=0\n");
+	says_of("subscribe", "uid 12345 may", "subscribe = @777, 12345, ", 5);
+	says_of("administer", "uid 12345 may not", "administer = owner, ", 0);
+	expect(0, "rights", "robot/cmd", NULL);
+	says_of("publish", "uid 0 may, as root", "publish = root, ", 4);
+	expect(0, "rights", "robot/cmd", "--user", "root", NULL);
+	says("uid 0 may, as root");
+	expect(0, "rights", "mailbox:p:o:x", "--uid", "65534", NULL);
+	says_of("create", "uid 65534 may not", "create = none, ", 7);
+	struct json_object *root = json(0, "rights", "robot/cmd", "--uid", "65534", NULL);
+	struct json_object *topic = at(root, "topics", 0),
+			   *right = get(get(topic, "rights"), "publish");
+	ck_assert_str_eq(text(topic, "name"), "kickmsg:robot/cmd");
+	ck_assert_int_eq(number(topic, "uid"), 65534);
+	ck_assert(!json_object_get_boolean(get(right, "allowed")));
+	ck_assert_str_eq(text(right, "value"), "root");
+	json_object_put(root);
+	stop();
+}
+END_TEST
+
+START_TEST(others_are_told_of_themselves_alone)
+{
+	user_start_broker(rules);
+	client = NULL;
+	expect_as(USER_A, 0, 0, (const char *[]){ "rights", "robot/cmd", NULL });
+	says_of("publish", "uid 65534 may not", "", 4);
+	says_of("subscribe", "uid 65534 may not", "", 5);
+	says_not("12345"); /* whom the line names */
+	expect_as(USER_A, 777, 0, (const char *[]){ "rights", "robot/cmd", NULL });
+	says_of("subscribe", "uid 65534 may", "", 5);
+	expect_as(USER_A, 0, 4, (const char *[]){ "rights", "robot/cmd", "--uid", "0", NULL });
+	says("only root, the broker's user and the group kickmsg-admin may ask for the rights of "
+	     "others");
+	expect_as(USER_A, 0, 0, (const char *[]){ "rights", "robot/cmd", "--uid", "65534", NULL });
+	stop();
+}
+END_TEST
+
+/* A rule that was silent: the part before the '/' was taken for a prefix, and everybody could publish. */
+START_TEST(what_a_rule_names_with_a_slash_is_closed)
+{
+	int status;
+
+	user_start_broker(rules);
+	client = NULL;
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct kickmsg_client *mine = user_client(USER_A, 0);
+		struct kickmsg_publisher *p;
+
+		NEED(kickmsg_advertise(mine, "robot/cmd", NULL, &p) == -EACCES);
+		NEED(flow_said(mine, ":4: uid 65534 may not publish to topic 'robot/cmd'"));
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	stop();
+}
+END_TEST
+
+START_TEST(wrong_users_are_status_2)
+{
+	static const char *const wrong[][5] = {
+		{ "rights" },
+		{ "rights", "t", "--uid", "x" },
+		{ "rights", "t", "--uid", "-1" },
+		{ "rights", "t", "--uid", "4294967295" },
+		{ "rights", "t", "--user", "km-no-such-user" },
+		{ "info", "t", "--uid", "0" },
+		{ "rights", "t", "--uid",
+			"0"
+			"--user" },
+	};
+
+	user_start_broker(rules);
+	client = NULL;
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+		expect(2, wrong[i][0], wrong[i][1], wrong[i][2], wrong[i][3], wrong[i][4], NULL);
+	stop();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("ctl-rights");
+	TCase *tc = tcase_create("ctl-rights");
+
+	if (user_cannot_change())
+		return 77;
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, root_is_told_of_all_and_by_which_line);
+	tcase_add_test(tc, others_are_told_of_themselves_alone);
+	tcase_add_test(tc, what_a_rule_names_with_a_slash_is_closed);
+	tcase_add_test(tc, wrong_users_are_status_2);
+	suite_add_tcase(suite, tc);
+	return flow_main(suite);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kickmsgctl at a terminal: colour, width, pager, --watch and its end. */
+#include "tests/support/broker/ctl.h"
+#include "tests/support/broker/pty.h"
+
+static struct pty pty;
+
+static void show(const char *const variables[], const char *const words[])
+{
+	const char *program = getenv("KICKMSGCTL");
+	const char *argv[16] = { program ? program : TEST_KICKMSGCTL, "--socket", broker.socket };
+
+	for (size_t i = 0; words[i]; i++)
+		argv[i + 3] = words[i];
+	pty_start(&pty, 24, 80, argv, variables);
+}
+
+#define WORDS(...)                                                                                 \
+	(const char *[])                                                                           \
+	{                                                                                          \
+		__VA_ARGS__, NULL                                                                  \
+	}
+
+START_TEST(colour_is_for_terminals_that_want_it)
+{
+	start();
+	expect(0, "unlink", "t", NULL); /* such a state is dim */
+	show(NULL, WORDS("list"));
+	ck_assert_int_eq(pty_end(&pty), 0);
+	ck_assert_msg(strstr(pty.shown, "\033[2munlinked"), "%s", pty.shown);
+	show(WORDS("NO_COLOR=1"), WORDS("list"));
+	ck_assert_int_eq(pty_end(&pty), 0);
+	ck_assert(strstr(pty.shown, "unlinked") && !strstr(pty.shown, "\033["));
+	show(WORDS("TERM=dumb"), WORDS("list"));
+	ck_assert_int_eq(pty_end(&pty), 0);
+	ck_assert(strstr(pty.shown, "unlinked") && !strstr(pty.shown, "\033["));
+	show(WORDS("NO_COLOR="), WORDS("list")); /* empty is as if it weren't there */
+	ck_assert_int_eq(pty_end(&pty), 0);
+	ck_assert_ptr_nonnull(strstr(pty.shown, "\033[2m"));
+	expect(0, "list", NULL);
+	says("unlinked");
+	says_not("\033");
+	stop();
+}
+END_TEST
+
+START_TEST(output_goes_through_the_pager)
+{
+	start();
+	show(WORDS("KICKMSG_PAGER=sed s/^/paged:/"), WORDS("list"));
+	ck_assert_int_eq(pty_end(&pty), 0);
+	ck_assert_msg(strstr(pty.shown, "paged:kickmsg:t"), "%s", pty.shown);
+	show(WORDS("KICKMSG_PAGER=sed s/^/paged:/"), WORDS("--no-pager", "list"));
+	ck_assert_int_eq(pty_end(&pty), 0);
+	ck_assert_ptr_null(strstr(pty.shown, "paged:"));
+	show(WORDS("KICKMSG_PAGER=sed s/^/paged:/"), WORDS("--json", "list"));
+	ck_assert_int_eq(pty_end(&pty), 0);
+	ck_assert_ptr_null(strstr(pty.shown, "paged:"));
+	/* one that is left early, and one that isn't there */
+	show(WORDS("KICKMSG_PAGER=true"), WORDS("list"));
+	ck_assert_int_eq(pty_end(&pty), 0);
+	show(WORDS("KICKMSG_PAGER=/nonexistent/pager"), WORDS("list"));
+	ck_assert_int_eq(pty_end(&pty), 0);
+	stop();
+}
+END_TEST
+
+START_TEST(watch_redraws_until_it_is_interrupted)
+{
+	start();
+	show(NULL, WORDS("list", "--watch", "-i", "0.02"));
+	pty_wait(&pty, 0, "kickmsg:t ");
+	size_t first = pty.used;
+	flow_advertise(client, "later", &small);
+	pty_wait(&pty, first, "kickmsg:later");
+	/* a look replaces the one before */
+	ck_assert_ptr_nonnull(strstr(pty.shown + first, "\033[H"));
+	pty_type(&pty, "\003");
+	ck_assert_int_eq(pty_end(&pty), 0);
+	stop();
+}
+END_TEST
+
+START_TEST(watch_says_that_the_broker_is_gone)
+{
+	start();
+	show(NULL, WORDS("list", "--watch", "-i", "0.02"));
+	pty_wait(&pty, 0, "kickmsg:t ");
+	test_broker_kill(&broker);
+	pty_wait(&pty, 0, "the broker at ");
+	ck_assert_int_eq(pty_end(&pty), 3);
+	test_broker_resume(&broker);
+	stop();
+}
+END_TEST
+
+START_TEST(wait_waits_for_a_broker)
+{
+	start();
+	test_broker_kill(&broker);
+	show(NULL, WORDS("--wait", "list"));
+	ck_assert_int_eq(waitpid(pty.pid, NULL, WNOHANG), 0);
+	test_broker_resume(&broker);
+	pty_wait(&pty, 0, "There is no topic.");
+	ck_assert_int_eq(pty_end(&pty), 0);
+	stop();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("ctl-terminal");
+	TCase *tc = tcase_create("ctl-terminal");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, colour_is_for_terminals_that_want_it);
+	tcase_add_test(tc, output_goes_through_the_pager);
+	tcase_add_test(tc, watch_redraws_until_it_is_interrupted);
+	tcase_add_test(tc, watch_says_that_the_broker_is_gone);
+	tcase_add_test(tc, wait_waits_for_a_broker);
+	suite_add_tcase(suite, tc);
+	return flow_main(suite);
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel's part in waiting by a descriptor or at several words: eventfds, io_uring's futex wait,
+ * futex_waitv(2), the library's thread. All of it happens under one lock, the futex's. The product's
+ * sources call these functions by the names of the real ones (amalgamate.py).
+ */
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+
+#include "common/ring/futex.h"
+#include "libclient/kickmsg.h"
+#include "libclient/watch/uring.h"
+#include "tests/explore/cast.h"
+
+#define FIRST_FD 1000
+
+static uint32_t *count_of(int fd)
+{
+	if (fd < FIRST_FD || fd >= FIRST_FD + WORLD_MAX_EVENTFDS)
+		ex_fail("explorer: descriptor %d", fd);
+	return &world.eventfds[fd - FIRST_FD];
+}
+
+int world_eventfd(unsigned count, int flags)
+{
+	if (world.eventfd_count == WORLD_MAX_EVENTFDS)
+		ex_fail("explorer: too many eventfds");
+	world.eventfds[world.eventfd_count] = count;
+	return FIRST_FD + (int)world.eventfd_count++;
+}
+
+ssize_t world_write(int fd, const void *from, size_t size)
+{
+	ex_kernel();
+	*count_of(fd) += 1;
+	if (ex.tracing && ex.current >= 0)
+		ex_note("eventfd %d is readable", fd - FIRST_FD);
+	return (ssize_t)size;
+}
+
+ssize_t world_read(int fd, void *to, size_t size)
+{
+	ex_kernel();
+	bool was_readable = *count_of(fd) > 0;
+	*count_of(fd) = 0;
+	return was_readable ? (ssize_t)size : -1;
+}
+
+static bool is_readable(void *argument)
+{
+	return *(uint32_t *)argument > 0;
+}
+
+void world_poll(int fd)
+{
+	uint32_t *count = count_of(fd);
+
+	ex_kernel();
+	while (!is_readable(count)) {
+		ex_wait(is_readable, count);
+		ex_kernel();
+	}
+}
+
+long world_syscall(long number, ...)
+{
+	struct ex_futex words[EX_MAX_WORDS];
+	va_list arguments;
+
+	va_start(arguments, number);
+	if (number == SYS_futex) {
+		_Atomic uint32_t *word = va_arg(arguments, _Atomic uint32_t *);
+
+		if (va_arg(arguments, int) == FUTEX_WAKE_PRIVATE)
+			km_futex_wake(word);
+	} else if (number == SYS_futex_waitv) {
+		const struct futex_waitv *waiters = va_arg(arguments, const struct futex_waitv *);
+		unsigned count = va_arg(arguments, unsigned);
+
+		for (unsigned i = 0; i < count && i < EX_MAX_WORDS; i++)
+			words[i] = (struct ex_futex){
+				(const volatile void *)(uintptr_t)waiters[i].uaddr,
+				(uint32_t)waiters[i].val
+			};
+		ex_futex_wait_any(words, count);
+	}
+	va_end(arguments);
+	return 0;
+}
+
+/* The one thread that there may be: an actor of its own runs it. */
+int world_thread_create(
+	pthread_t *ret, const pthread_attr_t *attributes, void *(*body)(void *), void *argument)
+{
+	if (world.thread)
+		ex_fail("explorer: two threads of the library");
+	world.thread = body;
+	world.thread_argument = argument;
+	return 0;
+}
+
+int world_thread_join(pthread_t thread, void **ret)
+{
+	return 0;
+}
+
+char *world_getenv(const char *name)
+{
+	static char by_thread[] = "thread";
+
+	return world.by_thread ? by_thread : NULL;
+}
+
+/* --- io_uring ---------------------------------------------------------------------------------------- */
+
+struct km_uring {
+	uint32_t index;
+};
+
+static struct world_uring *ring_of(const struct km_uring *uring)
+{
+	return &world.urings[uring->index];
+}
+
+int km_uring_new(int fd, struct km_uring **ret)
+{
+	if (world.uring_count == WORLD_MAX_EVENTFDS)
+		ex_fail("explorer: too many rings");
+	*ret = world_private(sizeof **ret);
+	(*ret)->index = world.uring_count++;
+	world.urings[(*ret)->index] = (struct world_uring){ .eventfd = (uint32_t)(fd - FIRST_FD) };
+	return 0;
+}
+
+bool km_uring_free(struct km_uring *uring)
+{
+	return true;
+}
+
+void km_uring_disown(const struct km_uring *uring)
+{
+}
+
+bool km_uring_waits(const struct km_uring *uring)
+{
+	return ring_of(uring)->waits;
+}
+
+bool km_uring_is_completed(const struct km_uring *uring)
+{
+	ex_kernel();
+	return ring_of(uring)->completed;
+}
+
+static void complete(struct world_uring *ring)
+{
+	ring->completed = true;
+	world.eventfds[ring->eventfd]++;
+}
+
+/* Signals once more as it takes in what is completed. */
+int km_uring_reap(struct km_uring *uring)
+{
+	struct world_uring *ring = ring_of(uring);
+
+	ex_kernel();
+	if (!ring->completed)
+		return 0;
+	ring->waits = ring->completed = false;
+	world.eventfds[ring->eventfd]++;
+	return 0;
+}
+
+int km_uring_wait(struct km_uring *uring, const _Atomic uint32_t *word, uint32_t expected)
+{
+	struct world_uring *ring = ring_of(uring);
+
+	ex_kernel();
+	ring->waits = true;
+	ring->word = word;
+	if (ex_kernel_differs(word, expected))
+		complete(ring);
+	return !ring->completed;
+}
+
+void world_woken(const volatile void *word)
+{
+	for (uint32_t i = 0; i < world.uring_count; i++)
+		if (world.urings[i].waits && !world.urings[i].completed &&
+			world.urings[i].word == word)
+			complete(&world.urings[i]);
+}

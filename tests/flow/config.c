@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The config's folders, its check, and reading it again while the broker serves. */
+#include <check.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "libclient/kickmsg.h"
+#include "tests/support/broker/broker.h"
+
+static struct test_broker broker;
+static char root[64], output[8192];
+
+static const char *program(void)
+{
+	const char *path = getenv("KICKMSGD");
+
+	return path && *path ? path : TEST_KICKMSGD;
+}
+
+static void write_file(const char *name, const char *text)
+{
+	char path[256];
+
+	snprintf(path, sizeof path, "%s%s", root, name);
+	for (char *slash = path + strlen(root) + 1; (slash = strchr(slash, '/')); slash++) {
+		*slash = '\0';
+		ck_assert(mkdir(path, 0700) == 0 || errno == EEXIST);
+		*slash = '/';
+	}
+	FILE *file = fopen(path, "we");
+	ck_assert_ptr_nonnull(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+static void setup(void)
+{
+	strcpy(root, "/tmp/kickmsg-config-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(root));
+}
+
+static void teardown(void)
+{
+	const char *argv[] = { "/bin/rm", "-rf", root, NULL };
+
+	ck_assert_int_eq(test_run(argv, output, sizeof output), 0);
+}
+
+static int check_config(void)
+{
+	const char *argv[] = { program(), "--config-root", root, "--check-config", NULL };
+
+	return test_run(argv, output, sizeof output);
+}
+
+/* Where a text stands in what was printed; -1: nowhere. */
+static long place_of(const char *text)
+{
+	const char *found = strstr(output, text);
+
+	return found ? found - output : -1;
+}
+
+START_TEST(no_file_at_all_is_fine)
+{
+	ck_assert_int_eq(check_config(), 0);
+	ck_assert_str_eq(output, "OK\n");
+}
+END_TEST
+
+START_TEST(drop_ins_are_read_by_name_and_etc_goes_over_run_over_lib)
+{
+	write_file("/usr/lib/kickmsg/kickmsgd.conf", "[limits]\nclients = wrong\n");
+	write_file("/run/kickmsg/kickmsgd.conf", "[limits]\nclients = 1\n");
+	write_file("/usr/lib/kickmsg/kickmsgd.conf.d/10-a.conf", "[limits]\nclients = wrong\n");
+	write_file("/etc/kickmsg/kickmsgd.conf.d/10-a.conf", "[limits]\nclients = 2\n");
+	write_file("/etc/kickmsg/kickmsgd.conf.d/30-c.conf", "[limits]\nclients = 4\n");
+	write_file("/usr/lib/kickmsg/kickmsgd.conf.d/20-b.conf", "[limits]\nclients = 3\n");
+	write_file("/etc/kickmsg/kickmsgd.conf.d/15.txt", "[limits]\nclients = wrong\n");
+	write_file("/etc/kickmsg/kickmsgd.conf.d/.hidden.conf", "[limits]\nclients = wrong\n");
+	ck_assert_msg(check_config() == 0, "%s", output);
+	long main_file = place_of("/run/kickmsg/kickmsgd.conf\n");
+	long a = place_of("/etc/kickmsg/kickmsgd.conf.d/10-a.conf\n");
+	long b = place_of("/usr/lib/kickmsg/kickmsgd.conf.d/20-b.conf\n");
+	long c = place_of("/etc/kickmsg/kickmsgd.conf.d/30-c.conf\n");
+	ck_assert_msg(main_file >= 0 && main_file < a && a < b && b < c, "%s", output);
+	ck_assert_int_gt(place_of("OK\n"), c);
+}
+END_TEST
+
+START_TEST(null_link_and_empty_file_mask)
+{
+	char path[256];
+
+	write_file("/usr/lib/kickmsg/kickmsgd.conf.d/10-a.conf", "[limits]\nclients = wrong\n");
+	write_file("/usr/lib/kickmsg/kickmsgd.conf.d/20-b.conf", "[limits]\nclients = wrong\n");
+	write_file("/run/kickmsg/kickmsgd.conf.d/20-b.conf", "");
+	write_file("/etc/kickmsg/kickmsgd.conf.d/30-c.conf", "");
+	ck_assert_int_eq(check_config(), 1);
+	snprintf(path, sizeof path, "%s/etc/kickmsg/kickmsgd.conf.d/10-a.conf", root);
+	ck_assert_int_eq(symlink("/dev/null", path), 0);
+	ck_assert_msg(check_config() == 0, "%s", output);
+}
+END_TEST
+
+START_TEST(check_names_file_and_line)
+{
+	write_file("/etc/kickmsg/kickmsgd.conf.d/10-a.conf", "[limits]\n\nclientz = 3\n");
+	ck_assert_int_eq(check_config(), 1);
+	ck_assert_int_ge(place_of("/etc/kickmsg/kickmsgd.conf.d/10-a.conf:3: "), 0);
+	ck_assert_int_ge(place_of("clientz"), 0);
+	ck_assert_int_eq(place_of("OK\n"), -1);
+	write_file("/etc/kickmsg/kickmsgd.conf.d/10-a.conf",
+		"[topic robot:*]\ncreate = root\npublish = root, km-no-such-user\n");
+	ck_assert_int_eq(check_config(), 1);
+	ck_assert_int_ge(place_of("10-a.conf:3: there is no user 'km-no-such-user'"), 0);
+}
+END_TEST
+
+/* Files that can't be a config, or were one before the machine crashed. The check ends. */
+START_TEST(what_is_no_file_is_refused_and_not_waited_for)
+{
+	const char *argv[] = { program(), "--config", root, "--check-config", NULL };
+	char path[256];
+
+	write_file("/etc/kickmsg/kickmsgd.conf.d/10-a.conf", "[limits]\n");
+	snprintf(path, sizeof path, "%s/etc/kickmsg/kickmsgd.conf.d/20-b.conf", root);
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	ck_assert_int_eq(check_config(), 1);
+	ck_assert_msg(place_of("20-b.conf: neither a file nor /dev/null") >= 0, "%s", output);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(symlink("/dev/zero", path), 0);
+	ck_assert_int_eq(check_config(), 1);
+	ck_assert_msg(place_of("20-b.conf: neither a file nor /dev/null") >= 0, "%s", output);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	ck_assert_int_eq(check_config(), 1);
+	ck_assert_msg(place_of("20-b.conf: Is a directory") >= 0, "%s", output);
+	ck_assert_int_eq(rmdir(path), 0);
+	write_file("/etc/kickmsg/kickmsgd.conf.d/20-b.conf", "[limits]\nclients = 7");
+	ck_assert_int_eq(truncate(path, 40), 0); /* the rest is 0 */
+	ck_assert_int_eq(check_config(), 1);
+	ck_assert_msg(place_of("20-b.conf:2: has a byte 0") >= 0, "%s", output);
+	/* the folder itself */
+	ck_assert_int_eq(test_run(argv, output, sizeof output), 1);
+	ck_assert_msg(place_of(": Is a directory") >= 0, "%s", output);
+	argv[1] = "--config-root";
+	argv[2] = path;
+	ck_assert_int_eq(test_run(argv, output, sizeof output), 1);
+	ck_assert_msg(place_of("20-b.conf: Not a directory") >= 0, "%s", output);
+}
+END_TEST
+
+START_TEST(lines_are_whole_or_refused)
+{
+	char text[512] = "[limits]\nclients = 7 ;";
+	size_t line = strlen("[limits]\n");
+
+	memset(text + strlen(text), 'x', 198 - (strlen(text) - line));
+	write_file("/etc/kickmsg/kickmsgd.conf", text); /* the longest, and no newline */
+	ck_assert_msg(check_config() == 0, "%s", output);
+	strcat(text, "x\n");
+	write_file("/etc/kickmsg/kickmsgd.conf", text);
+	ck_assert_int_eq(check_config(), 1);
+	ck_assert_msg(place_of("kickmsgd.conf:2: longer than 198 bytes") >= 0, "%s", output);
+}
+END_TEST
+
+static void rewrite_config(const char *text)
+{
+	FILE *file = fopen(broker.config, "we");
+
+	fputs(text, file);
+	fclose(file);
+	kill(broker.pid, SIGHUP);
+}
+
+START_TEST(reload_counts_whole_or_not_at_all)
+{
+	struct kickmsg_client *client;
+	struct kickmsg_publisher *publishers[3];
+
+	test_broker_start(&broker, "[limits]\nendpoints = 1\n");
+	ck_assert_int_eq(kickmsg_client_new(NULL, &client), 0);
+	ck_assert_int_eq(kickmsg_advertise(client, "t", NULL, &publishers[0]), 0);
+	ck_assert_int_eq(kickmsg_advertise(client, "t", NULL, &publishers[1]), -EDQUOT);
+
+	/* a limit that is good, and then a line that isn't: neither counts */
+	rewrite_config("[limits]\nendpoints = 5\ntopics = none\n");
+	ck_assert(test_wait_until(
+		test_broker_logged(&broker, "the config stays as it was: "), 10000));
+	ck_assert(test_broker_logged(&broker, ":3: topics = none"));
+	ck_assert_int_eq(kickmsg_advertise(client, "t", NULL, &publishers[1]), -EDQUOT);
+
+	rewrite_config("[broker]\nsocket_mode = 0600\n[limits]\nendpoints = 2\n");
+	ck_assert(test_wait_until(test_broker_logged(&broker, "the config was read again"), 10000));
+	ck_assert(test_broker_logged(&broker, "a change needs a restart"));
+	ck_assert_int_eq(kickmsg_advertise(client, "t", NULL, &publishers[1]), 0);
+	ck_assert_int_eq(kickmsg_advertise(client, "t", NULL, &publishers[2]), -EDQUOT);
+	kickmsg_client_free(client);
+	ck_assert_int_eq(test_broker_stop(&broker), 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("flow-config");
+	const TTest *tests[] = { no_file_at_all_is_fine,
+		drop_ins_are_read_by_name_and_etc_goes_over_run_over_lib,
+		null_link_and_empty_file_mask, check_names_file_and_line,
+		what_is_no_file_is_refused_and_not_waited_for, lines_are_whole_or_refused,
+		reload_counts_whole_or_not_at_all };
+
+	/* each with a folder that this process removes, whatever becomes of the test's */
+	for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {
+		TCase *tcase = tcase_create("flow-config");
+
+		tcase_set_timeout(tcase, 60);
+		tcase_add_unchecked_fixture(tcase, setup, teardown);
+		tcase_add_test(tcase, tests[i]);
+		suite_add_tcase(suite, tcase);
+	}
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

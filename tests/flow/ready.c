@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Descriptors that say when a message waits. The index of a case is the transport and the mechanism:
+ * 0 rings, 1 shared by io_uring; 2 rings, 3 shared by the library's thread.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+
+#include "common/repair/live.h"
+#include "libclient/handle/handle.h"
+#include "libclient/watch/uring.h"
+#include "tests/support/broker/told.h"
+
+#define CASES 4
+
+static struct kickmsg_client *client;
+static struct kickmsg_publisher *publisher;
+static struct kickmsg_subscriber *subscriber;
+static int fd;
+
+static void begin(int i)
+{
+	setenv("KICKMSG_WAIT", i < 2 ? "uring" : "thread", 1);
+	test_broker_start(&broker, NULL);
+	client = told_client("ready");
+	publisher = flow_advertise(client, TOPIC, over(i % 2));
+	subscriber = flow_subscribe(client, TOPIC);
+	fd = kickmsg_subscriber_get_fd(subscriber);
+}
+
+static void end(void)
+{
+	kickmsg_client_free(client);
+	flow_stop();
+}
+
+static bool has_uring(void)
+{
+	struct km_uring *uring;
+	int event = eventfd(0, EFD_CLOEXEC);
+	bool has = km_uring_new(event, &uring) == 0;
+
+	if (has)
+		km_uring_free(uring);
+	close(event);
+	return has;
+}
+
+static bool is_readable_in(int of, int timeout_ms)
+{
+	struct pollfd polled = { of, POLLIN, 0 };
+
+	return poll(&polled, 1, timeout_ms) == 1;
+}
+
+static bool is_readable(int of)
+{
+	return is_readable_in(of, 0);
+}
+
+/* A fire that was on its way may make it readable once more, without a message. */
+static bool is_quiet(void)
+{
+	for (int i = 0; i < 10; i++) {
+		if (flow_receive_int(subscriber) != -EAGAIN)
+			return false;
+		if (!is_readable_in(fd, 5))
+			return true;
+	}
+	return false;
+}
+
+static void expect_next(int value)
+{
+	ck_assert(is_readable_in(fd, FLOW_WAIT_MS));
+	int r;
+	while ((r = flow_receive_int(subscriber)) == -EAGAIN)
+		ck_assert(is_readable_in(fd, FLOW_WAIT_MS));
+	ck_assert_int_eq(r, value);
+}
+
+START_TEST(readable_while_a_message_waits)
+{
+	begin(_i);
+	ck_assert_int_ge(fd, 3);
+	ck_assert_int_eq(kickmsg_subscriber_get_fd(subscriber), fd);
+	for (int i = 0; i < 100; i++) {
+		ck_assert(is_quiet());
+		ck_assert(!is_readable(fd));
+		flow_send_int(publisher, 2 * i);
+		flow_send_int(publisher, 2 * i + 1);
+		ck_assert(is_readable_in(fd, FLOW_WAIT_MS));
+		ck_assert(is_readable(fd));
+		ck_assert_int_eq(flow_receive_int(subscriber), 2 * i);
+		ck_assert(is_readable(fd));
+		ck_assert_int_eq(flow_receive_int(subscriber), 2 * i + 1);
+		ck_assert(is_readable(fd));
+	}
+	kickmsg_subscriber_free(subscriber);
+	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+	end();
+}
+END_TEST
+
+START_TEST(message_before_the_first_look_is_seen)
+{
+	begin(_i);
+	flow_send_int(publisher, 1);
+	expect_next(1);
+	ck_assert(is_quiet());
+	end();
+}
+END_TEST
+
+#define MESSAGES 4000
+
+static void *send_all(void *unused)
+{
+	unsigned random = 1;
+
+	for (int i = 0; i < MESSAGES; i++) {
+		flow_send_int(publisher, i);
+		random = random * 1103515245 + 12345;
+		for (unsigned pause = random >> 20; pause > 0; pause--)
+			km_pause();
+		if (i % 64 == 0)
+			usleep(100);
+	}
+	return unused;
+}
+
+static int wait_on(int epoll)
+{
+	struct epoll_event event;
+	int r;
+
+	while ((r = epoll_wait(epoll, &event, 1, FLOW_WAIT_MS)) < 0)
+		ck_assert_int_eq(errno, EINTR);
+	return r;
+}
+
+static int watch(int of, uint32_t events)
+{
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event event = { .events = events };
+
+	ck_assert_int_ge(epoll, 0);
+	ck_assert_int_eq(epoll_ctl(epoll, EPOLL_CTL_ADD, of, &event), 0);
+	return epoll;
+}
+
+/* Every message is received or counted as lost, whatever the moment of its coming. */
+static void count_all(int epoll)
+{
+	pthread_t thread;
+	uint64_t received = 0;
+	int value = -1, r;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, send_all, NULL), 0);
+	while (value != MESSAGES - 1) {
+		ck_assert_int_eq(wait_on(epoll), 1);
+		while ((r = flow_receive_int(subscriber)) >= 0) {
+			ck_assert_int_gt(r, value);
+			value = r;
+			received++;
+		}
+		ck_assert_int_eq(r, -EAGAIN);
+	}
+	pthread_join(thread, NULL);
+	ck_assert_uint_eq(received + kickmsg_subscriber_lost(subscriber), MESSAGES);
+	ck_assert(is_quiet());
+	close(epoll);
+}
+
+START_TEST(all_are_counted_level_triggered)
+{
+	begin(_i);
+	count_all(watch(fd, EPOLLIN));
+	end();
+}
+END_TEST
+
+START_TEST(all_are_counted_edge_triggered)
+{
+	begin(_i);
+	count_all(watch(fd, EPOLLIN | EPOLLET));
+	end();
+}
+END_TEST
+
+START_TEST(all_are_counted_by_a_copy_in_another_epoll)
+{
+	begin(_i);
+	int copy = dup(fd), first = watch(fd, EPOLLIN);
+	count_all(watch(copy, EPOLLIN));
+	ck_assert(!is_readable(first));
+	flow_send_int(publisher, 1);
+	ck_assert(is_readable_in(first, FLOW_WAIT_MS) && is_readable_in(copy, FLOW_WAIT_MS));
+	close(copy);
+	close(first);
+	end();
+}
+END_TEST
+
+START_TEST(a_receive_that_sleeps_and_the_descriptor)
+{
+	begin(_i);
+	ck_assert(is_quiet());
+	int value;
+	for (int i = 0; i < 20; i++) {
+		ck_assert_int_eq(kickmsg_receive_copy(subscriber, &value, sizeof value, 1000000),
+			-ETIMEDOUT);
+		ck_assert(is_readable(fd));
+		ck_assert(is_quiet());
+		flow_send_int(publisher, i);
+		expect_next(i);
+		ck_assert(is_quiet());
+	}
+	end();
+}
+END_TEST
+
+static void *arm_there(void *unused)
+{
+	ck_assert(is_quiet());
+	return unused;
+}
+
+START_TEST(armed_by_a_thread_that_ends)
+{
+	pthread_t thread;
+
+	begin(_i);
+	for (int i = 0; i < 20; i++) {
+		ck_assert_int_eq(pthread_create(&thread, NULL, arm_there, NULL), 0);
+		pthread_join(thread, NULL);
+		flow_send_int(publisher, i);
+		expect_next(i);
+		ck_assert(is_quiet());
+	}
+	end();
+}
+END_TEST
+
+/* The word that is waited for lies in another region then. */
+START_TEST(in_a_fresh_region_too)
+{
+	begin(_i);
+	ck_assert(is_quiet());
+	for (int i = 0; i < 3; i++) {
+		unsigned before = told.count;
+
+		test_broker_kill(&broker);
+		dispatch_until(client, before + 1);
+		ck_assert(is_quiet());
+		test_broker_resume(&broker);
+		dispatch_until(client, before + 4);
+		/* a receive goes over to it */
+		ck_assert(is_readable_in(fd, FLOW_WAIT_MS));
+		ck_assert(is_quiet());
+		flow_send_int(publisher, i);
+		expect_next(i);
+		ck_assert(is_quiet());
+	}
+	ck_assert_int_eq(kickmsg_subscriber_get_fd(subscriber), fd);
+	ck_assert_uint_eq(kickmsg_subscriber_lost(subscriber), 0);
+	end();
+}
+END_TEST
+
+START_TEST(a_topic_given_up_is_readable_and_says_so)
+{
+	begin(_i);
+	ck_assert(is_quiet());
+	const struct km_region *region = &publisher->handle.place.region;
+	km_live_give_up(region, region->header->live);
+	ck_assert(is_readable_in(fd, FLOW_WAIT_MS));
+	ck_assert_int_eq(flow_receive_int(subscriber), -ESTALE);
+	ck_assert(is_readable(fd));
+	end();
+}
+END_TEST
+
+START_TEST(an_unlinked_topic_goes_on)
+{
+	begin(_i);
+	ck_assert(is_quiet());
+	ck_assert_int_eq(kickmsg_unlink_topic(client, TOPIC), 0);
+	flow_send_int(publisher, 1);
+	expect_next(1);
+	ck_assert(is_quiet());
+	end();
+}
+END_TEST
+
+START_TEST(without_descriptors_it_is_usable_by_receive)
+{
+	struct kickmsg_subscriber *other;
+	struct rlimit before, none;
+
+	begin(_i);
+	other = flow_subscribe(client, TOPIC);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = before.rlim_max };
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	ck_assert_int_eq(kickmsg_subscriber_get_fd(other), -EMFILE);
+	flow_send_int(publisher, 3);
+	ck_assert_int_eq(flow_receive_int(other), 3);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0); /* poll(2) heeds it too */
+	expect_next(3);
+	ck_assert(is_quiet());
+	ck_assert_int_ge(kickmsg_subscriber_get_fd(other), 3);
+	end();
+}
+END_TEST
+
+#define MANY 200
+
+START_TEST(many_of_a_client)
+{
+	static struct kickmsg_subscriber *subscribers[MANY];
+	struct kickmsg_client_info info;
+	struct kickmsg_topic_config config = *over(KICKMSG_TRANSPORT_SHARED);
+	struct kickmsg_publisher *to_all;
+	int value = -1;
+
+	begin(_i);
+	config.max_subscribers = MANY;
+	to_all = flow_advertise(client, "many", &config);
+	size_t fds = test_fd_count(getpid());
+	for (int i = 0; i < MANY; i++) {
+		subscribers[i] = flow_subscribe(client, "many");
+		ck_assert_int_ge(kickmsg_subscriber_get_fd(subscribers[i]), 3);
+		ck_assert_int_eq(flow_receive_int(subscribers[i]), -EAGAIN);
+	}
+	kickmsg_client_get_info(client, &info);
+	ck_assert_int_eq(info.wait_mechanism, _i < 2 ? KICKMSG_WAIT_URING : KICKMSG_WAIT_THREAD);
+	ck_assert_uint_eq(info.wait_rings, _i < 2 ? 64 : 0);
+	ck_assert_uint_eq(info.wait_threads, 2);
+	ck_assert_uint_le(test_fd_count(getpid()), fds + MANY + 64);
+	for (int round = 0; round < 3; round++) {
+		flow_send_int(to_all, round);
+		for (int i = 0; i < MANY; i++) {
+			int of = kickmsg_subscriber_get_fd(subscribers[i]);
+
+			do
+				ck_assert(is_readable_in(of, FLOW_WAIT_MS));
+			while ((value = flow_receive_int(subscribers[i])) == -EAGAIN);
+			ck_assert_int_eq(value, round);
+			ck_assert_int_eq(flow_receive_int(subscribers[i]), -EAGAIN);
+		}
+	}
+	for (int i = 0; i < MANY; i++)
+		kickmsg_subscriber_free(subscribers[i]);
+	ck_assert_uint_eq(test_fd_count(getpid()), fds);
+	end();
+}
+END_TEST
+
+/* Its copies in a child are closed; what the parent has goes on. */
+START_TEST(a_child_of_fork_has_none)
+{
+	int status;
+
+	begin(_i);
+	ck_assert(is_quiet());
+	pid_t pid = fork();
+	if (pid == 0) {
+		bool good = kickmsg_subscriber_get_fd(subscriber) == -ECHILD &&
+			    fcntl(fd, F_GETFD) == -1 && flow_receive_int(subscriber) == -ECHILD;
+
+		kickmsg_client_free(client);
+		_exit(good ? 0 : 1);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	flow_send_int(publisher, 1);
+	expect_next(1);
+	ck_assert(is_quiet());
+	end();
+}
+END_TEST
+
+START_TEST(an_observer_has_none)
+{
+	const struct kickmsg_subscribe_options observes = { .observe = 1 };
+	struct kickmsg_subscriber *observer;
+
+	begin(3);
+	ck_assert_int_eq(kickmsg_subscribe(client, TOPIC, &observes, &observer), 0);
+	ck_assert_int_eq(kickmsg_subscriber_get_fd(observer), -EOPNOTSUPP);
+	end();
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tcase = tcase_create("ready");
+	Suite *suite = suite_create("ready");
+	int first = has_uring() ? 0 : 2;
+
+	if (first > 0)
+		printf("no io_uring with FUTEX_WAIT here: its cases are left out\n");
+	tcase_set_timeout(tcase, 60);
+	tcase_add_loop_test(tcase, readable_while_a_message_waits, first, CASES);
+	tcase_add_loop_test(tcase, message_before_the_first_look_is_seen, first, CASES);
+	tcase_add_loop_test(tcase, all_are_counted_level_triggered, first, CASES);
+	tcase_add_loop_test(tcase, all_are_counted_edge_triggered, first, CASES);
+	tcase_add_loop_test(tcase, all_are_counted_by_a_copy_in_another_epoll, first, CASES);
+	tcase_add_loop_test(tcase, a_receive_that_sleeps_and_the_descriptor, first, CASES);
+	tcase_add_loop_test(tcase, armed_by_a_thread_that_ends, first, CASES);
+	tcase_add_loop_test(tcase, in_a_fresh_region_too, first, CASES);
+	tcase_add_loop_test(tcase, a_topic_given_up_is_readable_and_says_so, first, CASES);
+	tcase_add_loop_test(tcase, an_unlinked_topic_goes_on, first, CASES);
+	tcase_add_loop_test(tcase, without_descriptors_it_is_usable_by_receive, first, CASES);
+	tcase_add_loop_test(tcase, many_of_a_client, first, CASES);
+	tcase_add_loop_test(tcase, a_child_of_fork_has_none, first, CASES);
+	tcase_add_test(tcase, an_observer_has_none);
+	suite_add_tcase(suite, tcase);
+	return flow_main(suite);
+}

@@ -1,0 +1,630 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A broker that ends, in whatever way, and one that comes after it, under a service manager: who
+ * was connected doesn't notice. And what the next broker makes of a store that isn't as it should
+ * be.
+ */
+#include <check.h>
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/keep/kept.h"
+#include "libclient/handle/handle.h"
+#include "tests/support/broker/broker.h"
+#include "tests/support/broker/emulated.h"
+#include "tests/support/broker/manager.h"
+#include "tests/support/broker/peer.h"
+#include "tests/support/broker/state_records.h"
+
+static struct test_manager manager;
+static struct kickmsg_client *client;
+static struct kickmsg_publisher *publisher;
+static struct kickmsg_subscriber *subscriber;
+
+static void start(const char *broker_config, uint32_t transport)
+{
+	struct kickmsg_topic_config config;
+
+	kickmsg_topic_config_init(&config);
+	config.transport = transport;
+	test_manager_start(&manager, broker_config);
+	ck_assert_int_eq(kickmsg_client_new(NULL, &client), 0);
+	ck_assert_int_eq(kickmsg_advertise(client, "topic", &config, &publisher), 0);
+	ck_assert_int_eq(kickmsg_subscribe(client, "topic", NULL, &subscriber), 0);
+}
+
+static void setup_with(uint32_t transport)
+{
+	start("[log]\nlevel = debug\n", transport);
+}
+
+static void setup(void)
+{
+	setup_with(KICKMSG_TRANSPORT_RINGS);
+}
+
+/* Everything is given back. */
+static void teardown(void)
+{
+	kickmsg_client_free(client);
+	ck_assert(test_wait_until(test_manager_is_empty(&manager), 10000));
+	ck_assert_int_eq(test_manager_stop(&manager), 0);
+}
+
+static void pass_messages(unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		unsigned got = 0;
+
+		ck_assert_int_eq(kickmsg_send(publisher, &i, sizeof i), sizeof i);
+		ck_assert_int_eq(
+			kickmsg_try_receive_copy(subscriber, &got, sizeof got), sizeof got);
+		ck_assert_uint_eq(got, i);
+	}
+}
+
+static struct kickmsg_topic_info info_of(const char *name)
+{
+	struct kickmsg_topic_ref ref = { .name = name };
+	struct kickmsg_topic_info info;
+
+	ck_assert_int_eq(kickmsg_topic_get_info(client, &ref, &info), 0);
+	return info;
+}
+
+static struct kickmsg_topic_stats stats_of(const char *name)
+{
+	struct kickmsg_topic_ref ref = { .name = name };
+	struct kickmsg_topic_stats stats;
+
+	ck_assert_int_eq(kickmsg_topic_get_stats(client, &ref, &stats), 0);
+	return stats;
+}
+
+/* The index is the topic's transport. SIGTERM, SIGKILL: traffic goes on without a broker and with
+ * the next one, and all is as it was. */
+START_TEST(restart_nobody_notices)
+{
+	static const int signals[] = { SIGTERM, SIGKILL, SIGABRT };
+	struct kickmsg_schema schema = { .version = 7 }, kept;
+	struct kickmsg_publisher *other;
+	struct kickmsg_topic_ref ref = { .name = "topic" };
+	char text[16];
+
+	setup_with((uint32_t)_i);
+	ck_assert_int_eq(kickmsg_claim_schema(client, &ref, &schema, &kept), 0);
+	pass_messages(10);
+	/* what the gone have done counts on */
+	ck_assert_int_eq(kickmsg_advertise(client, "topic", NULL, &other), 0);
+	ck_assert_int_eq(kickmsg_send(other, "of the gone", 11), 11);
+	kickmsg_publisher_free(other);
+	ck_assert_int_eq(kickmsg_try_receive_copy(subscriber, text, sizeof text), 11);
+	struct kickmsg_topic_info before = info_of("topic");
+	struct kickmsg_topic_stats numbers = stats_of("topic");
+	size_t parked = test_manager_parked(&manager);
+
+	for (unsigned i = 0; i < 3; i++) {
+		test_manager_kill(&manager, signals[i]);
+		pass_messages(100);
+		test_manager_resume(&manager);
+		pass_messages(100);
+		struct kickmsg_topic_info after = info_of("topic");
+		ck_assert_mem_eq(&before, &after, sizeof before);
+		ck_assert_uint_eq(stats_of("topic").sent, numbers.sent + 200 * (i + 1));
+		ck_assert_uint_eq(stats_of("topic").received, numbers.received + 200 * (i + 1));
+		ck_assert_int_eq(kickmsg_topic_schema(client, &ref, &kept), 0);
+		ck_assert_uint_eq(kept.version, 7);
+		ck_assert(test_wait_until(
+			test_manager_stored(&manager, 0) == MANAGER_OWN_FDS, 10000));
+		ck_assert(test_wait_until(test_manager_parked(&manager) == parked, 10000));
+	}
+	ck_assert_int_eq(kickmsg_advertise(client, "another", NULL, &other), 0);
+	ck_assert_uint_gt(info_of("another").id, before.id);
+	/* a topic is said to be gone when it is */
+	ck_assert(!test_manager_logged(&manager, "topic freed"));
+	kickmsg_publisher_free(other);
+	ck_assert(test_wait_until(
+		test_manager_logged(&manager, "topic freed topic=kickmsg:another"), 10000));
+	kickmsg_publisher_free(publisher);
+	kickmsg_subscriber_free(subscriber);
+	teardown();
+}
+END_TEST
+
+/* A client that was hung up on left its region for a fresh one, since the topic had lost its name:
+ * the mark and its closed ring are kept, so that who is still there goes on counting what it
+ * lost. */
+START_TEST(restart_region_that_was_left_stays_left)
+{
+	struct kickmsg_client *leaver;
+	struct kickmsg_publisher *gone;
+	struct kickmsg_subscriber *ears;
+	uint32_t value = 0;
+
+	setup_with((uint32_t)_i);
+	ck_assert_int_eq(kickmsg_client_new(NULL, &leaver), 0);
+	ck_assert_int_eq(kickmsg_advertise(leaver, "topic", NULL, &gone), 0);
+	ck_assert_int_eq(kickmsg_subscribe(leaver, "topic", NULL, &ears), 0);
+	const _Atomic uint64_t *live = &publisher->handle.place.region.header->live;
+	ck_assert_int_eq(shutdown(leaver->socket, SHUT_RDWR), 0);
+	ck_assert_int_eq(kickmsg_unlink_topic(client, "topic"), 0);
+	ck_assert(test_wait_until(
+		(kickmsg_client_dispatch(leaver), gone->handle.fresh && ears->handle.fresh),
+		10000));
+	ck_assert_int_eq(kickmsg_send(gone, "x", 1), 1);
+	ck_assert_int_eq(kickmsg_try_receive_copy(ears, &value, sizeof value), 1);
+	uint64_t before = *live;
+	ck_assert(before & KM_LIVE_LEFT);
+	for (unsigned i = 0; i < 3; i++) {
+		test_manager_kill(&manager, SIGKILL);
+		test_manager_resume(&manager);
+		pass_messages(10); /* the ring of who left takes none of it */
+		ck_assert_uint_eq(*live, before);
+		ck_assert_int_eq(kickmsg_try_receive_copy(ears, &value, sizeof value), -EAGAIN);
+		ck_assert_uint_eq(kickmsg_subscriber_lost(ears), 10 * (i + 1));
+	}
+	/* a pass over it finds nothing wrong */
+	kickmsg_subscriber_free(subscriber);
+	ck_assert_int_eq(kickmsg_send(publisher, "x", 1), 1);
+	ck_assert(!test_manager_logged(&manager, "quarantined"));
+	kickmsg_client_free(leaver);
+	teardown();
+}
+END_TEST
+
+/* Receives one message after the other, asleep in between, until the one that says 0. */
+static void *sleep_for_messages(void *unused)
+{
+	struct kickmsg_client *mine;
+	struct kickmsg_subscriber *sleeper;
+	uintptr_t sum = 0;
+	unsigned value = 1;
+
+	ck_assert_int_eq(kickmsg_client_new(NULL, &mine), 0);
+	ck_assert_int_eq(kickmsg_subscribe(mine, "topic", NULL, &sleeper), 0);
+	while (value != 0) {
+		ck_assert_int_eq(
+			kickmsg_receive_copy(sleeper, &value, sizeof value, -1), sizeof value);
+		sum += value;
+	}
+	kickmsg_client_free(mine);
+	return (void *)sum;
+}
+
+static size_t subscribers_of(const char *name)
+{
+	return info_of(name).subscribers;
+}
+
+/* The bell, the ring's history and the privilege outlive the broker; and who had the privilege and
+ * died meanwhile has an heir. */
+START_TEST(restart_shared_ring_goes_on)
+{
+	struct kickmsg_subscribe_options options = { .history = 3 };
+	struct kickmsg_subscriber *late;
+	struct kickmsg_publisher *heir;
+	struct kickmsg_client *other;
+	pthread_t thread;
+	void *sum;
+
+	setup_with(KICKMSG_TRANSPORT_SHARED);
+	ck_assert_int_eq(kickmsg_client_new(NULL, &other), 0);
+	ck_assert_int_eq(kickmsg_advertise(other, "topic", NULL, &heir), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, sleep_for_messages, NULL), 0);
+	ck_assert(test_wait_until(subscribers_of("topic") == 2, 10000));
+	const _Atomic uint32_t *privileged = &heir->handle.place.region.header->privileged;
+	ck_assert_uint_eq(*privileged, publisher->handle.place.id);
+	for (unsigned i = 1; i <= 6; i++) {
+		if (i % 3 == 0)
+			test_manager_kill(&manager, SIGKILL);
+		ck_assert_int_eq(kickmsg_send(i % 2 ? publisher : heir, &i, sizeof i), sizeof i);
+		if (i % 3 == 0)
+			test_manager_resume(&manager);
+	}
+	ck_assert_uint_eq(*privileged, publisher->handle.place.id);
+	ck_assert_int_eq(kickmsg_subscribe(other, "topic", &options, &late), 0);
+	for (unsigned i = 4, value; i <= 6; i++) {
+		ck_assert_int_eq(
+			kickmsg_try_receive_copy(late, &value, sizeof value), sizeof value);
+		ck_assert_uint_eq(value, i);
+	}
+	/* gone while there is no broker */
+	test_manager_kill(&manager, SIGKILL);
+	kickmsg_client_free(client);
+	test_manager_resume(&manager);
+	ck_assert(test_wait_until(*privileged == heir->handle.place.id, 10000));
+	unsigned last = 0;
+	ck_assert_int_eq(kickmsg_send(heir, &last, sizeof last), sizeof last);
+	ck_assert_int_eq(pthread_join(thread, &sum), 0);
+	ck_assert_uint_eq((uintptr_t)sum, 1 + 2 + 3 + 4 + 5 + 6);
+	client = other;
+	teardown();
+}
+END_TEST
+
+/* A client that died while there was no broker is found and settled. */
+START_TEST(restart_the_dead_are_reconciled)
+{
+	struct kickmsg_topic_ref ref = { .name = "topic" };
+	struct kickmsg_topic_diagnosis health;
+	int ready[2];
+	char byte;
+
+	setup();
+	ck_assert_int_eq(pipe(ready), 0);
+	pid_t child = fork();
+	if (child == 0) {
+		struct kickmsg_client *mine;
+		struct kickmsg_publisher *loans;
+		struct kickmsg_subscriber *holds;
+		struct kickmsg_sample sample;
+		void *payload;
+
+		_exit(kickmsg_client_new(NULL, &mine) ||
+			kickmsg_advertise(mine, "topic", NULL, &loans) ||
+			kickmsg_subscribe(mine, "topic", NULL, &holds) ||
+			kickmsg_send(loans, "x", 1) != 1 || kickmsg_try_receive(holds, &sample) ||
+			kickmsg_loan(loans, 1, &payload) || write(ready[1], "", 1) != 1 || pause());
+	}
+	ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+	ck_assert_uint_eq(info_of("topic").publishers, 2);
+	test_manager_kill(&manager, SIGKILL);
+	kill(child, SIGKILL);
+	ck_assert_int_eq(waitpid(child, NULL, 0), child);
+	test_manager_resume(&manager);
+	ck_assert_uint_eq(info_of("topic").publishers, 1);
+	ck_assert_uint_eq(info_of("topic").subscribers, 1);
+	/* in turns, while it serves */
+	ck_assert(test_wait_until(
+		kickmsg_topic_diagnose(client, &ref, &health) == 0 && health.dead == 0, 10000));
+	ck_assert_uint_eq(health.slots_orphaned, 0);
+	ck_assert_uint_eq(health.slots_stale, 0);
+	ck_assert_uint_eq(health.slots_loaned, 0);
+	ck_assert_uint_eq(health.dead, 0);
+	close(ready[0]);
+	close(ready[1]);
+	teardown();
+}
+END_TEST
+
+/* A client that left in good order while there was no broker isn't dead: no operator is needed. */
+START_TEST(restart_who_has_left_is_not_dead)
+{
+	start("[recovery]\nautomatic = no\n", (uint32_t)_i);
+	test_manager_kill(&manager, SIGKILL);
+	kickmsg_client_free(client);
+	client = NULL;
+	test_manager_resume(&manager);
+	teardown();
+}
+END_TEST
+
+START_TEST(restart_state_spoilt_anywhere_never_crashes)
+{
+	uint64_t state = 88172645463325252u;
+
+	setup();
+	for (int i = 0; i < 40; i++) {
+		struct kickmsg_client *fresh;
+		struct kickmsg_publisher *anew;
+
+		ck_assert_int_eq(kickmsg_client_new(NULL, &fresh), 0);
+		ck_assert_int_eq(kickmsg_advertise(fresh, "spoilt", NULL, &anew), 0);
+		test_manager_kill(&manager, SIGKILL);
+		int fd = test_manager_find(&manager, "S");
+		/* bytes of pages that are in use */
+		for (int flips = 0; flips < 8; flips++) {
+			unsigned char byte;
+			off_t at = 0;
+
+			state = state * 6364136223846793005u + 1442695040888963407u;
+			for (uint64_t skip = state >> 33 & 3; skip > 0; skip--)
+				at = lseek(fd, lseek(fd, at, SEEK_HOLE), SEEK_DATA);
+			at = (at < 0 ? 0 : at) + (off_t)(state >> 40 & 1023);
+			if (pread(fd, &byte, 1, at) != 1)
+				continue;
+			byte ^= (unsigned char)(state >> 20);
+			ck_assert_int_eq(pwrite(fd, &byte, 1, at), 1);
+		}
+		test_manager_resume(&manager);
+		kickmsg_client_free(fresh);
+	}
+	ck_assert_int_eq(kickmsg_send(publisher, "x", 1), 1); /* the old memory is still good */
+	teardown();
+}
+END_TEST
+
+/* Changes a byte or a word of one record in four. */
+static bool change_some(struct state_record *record, void *userdata)
+{
+	static const uint64_t values[] = { 0, 1, 2, 255, UINT16_MAX, UINT32_MAX, UINT64_MAX,
+		INT64_MAX };
+	uint64_t *state = userdata;
+
+	*state = *state * 6364136223846793005u + 1442695040888963407u;
+	if (*state >> 60 > 3)
+		return false;
+	uint64_t random = *state >> 8, value = values[random >> 8 & 7];
+	size_t size = (size_t)1 << (random >> 16 & 3), at = (random >> 24) % record->size;
+
+	at -= at % size;
+	if (at + size <= record->size)
+		memcpy(record->content + at, &value, size);
+	return true;
+}
+
+/* A state as nobody can have written it, and no checksum tells. The next broker serves, whatever it
+ * makes of that, and so does the one after it. */
+START_TEST(restart_state_that_cant_be_never_crashes)
+{
+	uint64_t random = 88172645463325252u * (uint64_t)(_i + 1);
+	unsigned changed = 0;
+
+	start("[recovery]\ninterval = 1\n", (uint32_t)_i);
+	for (int round = 0; round < 60; round++) {
+		struct kickmsg_topic_ref ref = { .name = "topic" };
+		struct kickmsg_topic_stats stats;
+		struct kickmsg_client *fresh;
+		struct kickmsg_publisher *anew;
+
+		ck_assert_int_eq(kickmsg_client_new(NULL, &fresh), 0);
+		kickmsg_topic_get_stats(fresh, &ref, &stats); /* if that is there still */
+		ck_assert_int_eq(kickmsg_advertise_or_join(fresh, "fresh", NULL, &anew), 0);
+		test_manager_kill(&manager, SIGKILL);
+		changed += state_records_change(
+			test_manager_find(&manager, "S"), change_some, &random);
+		test_manager_resume(&manager);
+		kickmsg_client_free(fresh);
+	}
+	ck_assert_uint_gt(changed, 30);
+	kickmsg_client_free(client);
+	ck_assert_int_eq(test_manager_stop(&manager), 0);
+}
+END_TEST
+
+/* Gives the flag at *userdata of a topic's record a value that it can't have. */
+static bool spoil_flag(struct state_record *record, void *userdata)
+{
+	if (record->size != sizeof(struct km_kept_topic))
+		return false;
+	record->content[*(size_t *)userdata] = 2;
+	return true;
+}
+
+/* A flag that is neither 0 nor 1 is told to nobody: the topic is given up, and its name is free. */
+START_TEST(restart_flag_that_cant_be_topic_given_up)
+{
+	static size_t flags[] = {
+		offsetof(struct km_kept_topic, named),
+		offsetof(struct km_kept_topic, unlinked),
+		offsetof(struct km_kept_topic, quarantined),
+		offsetof(struct km_kept_topic, emptied),
+		offsetof(struct km_kept_topic, observed),
+		offsetof(struct km_kept_topic, has_schema),
+		offsetof(struct km_kept_topic, lifetime.persistent),
+	};
+	struct kickmsg_client *fresh;
+	struct kickmsg_publisher *anew;
+
+	for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
+		setup();
+		test_manager_kill(&manager, SIGKILL);
+		ck_assert_uint_eq(state_records_change(
+					  test_manager_find(&manager, "S"), spoil_flag, &flags[i]),
+			1);
+		test_manager_resume(&manager);
+		ck_assert(test_manager_logged(&manager, "topic 'topic' can't be taken back"));
+		ck_assert_int_eq(kickmsg_client_new(NULL, &fresh), 0);
+		ck_assert_int_eq(kickmsg_advertise(fresh, "topic", NULL, &anew), 0);
+		kickmsg_client_free(fresh);
+		teardown();
+	}
+}
+END_TEST
+
+START_TEST(restart_missing_descriptors_cost_only_their_own)
+{
+	static const char *const lost[] = { "c1", "m1.0", "s1" };
+
+	for (size_t i = 0; i < sizeof lost / sizeof lost[0]; i++) {
+		struct kickmsg_client *other;
+		struct kickmsg_publisher *theirs;
+
+		setup();
+		ck_assert_int_eq(kickmsg_client_new(NULL, &other), 0);
+		ck_assert_int_eq(kickmsg_advertise(other, "theirs", NULL, &theirs), 0);
+		test_manager_kill(&manager, SIGKILL);
+		ck_assert(test_manager_unpark(&manager, lost[i]));
+		test_manager_resume(&manager);
+		ck_assert(test_manager_logged(&manager, "kept too little"));
+		ck_assert_int_eq(kickmsg_send(theirs, "x", 1), 1);
+		kickmsg_publisher_free(theirs);
+		ck_assert_int_eq(kickmsg_advertise(other, "theirs", NULL, &theirs), 0);
+		kickmsg_client_free(other);
+		teardown();
+	}
+}
+END_TEST
+
+START_TEST(restart_foreign_and_double_descriptors_are_closed)
+{
+	setup();
+	test_manager_kill(&manager, SIGKILL);
+	test_manager_keep(&manager, "S", dup(test_manager_find(&manager, "S")));
+	test_manager_keep(&manager, "O", dup(test_manager_find(&manager, "O")));
+	/* as a broker of before had them kept */
+	test_manager_keep(&manager, "c1", memfd_create("outdated", MFD_CLOEXEC));
+	test_manager_keep(&manager, "m1.0", memfd_create("outdated", MFD_CLOEXEC));
+	test_manager_park(&manager, "c77", memfd_create("nobody's", MFD_CLOEXEC));
+	test_manager_keep(&manager, "what", memfd_create("foreign", MFD_CLOEXEC));
+	int pair[2];
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	close(pair[1]);
+	test_manager_keep(&manager, "stored", pair[0]);
+	test_manager_resume(&manager);
+	ck_assert(test_manager_logged(&manager, "('what') from the service manager means nothing"));
+	ck_assert(!test_manager_logged(&manager, "('c1')"));
+	ck_assert_uint_eq(test_manager_stored(&manager, 'c'), 0);
+	ck_assert_uint_eq(test_manager_stored(&manager, 'm'), 0);
+	ck_assert_int_eq(kickmsg_send(publisher, "x", 1), 1);
+	test_manager_forget(&manager, "what"); /* a manager forgets what isn't the broker's own */
+	test_manager_forget(&manager, "stored");
+	kickmsg_client_free(client);
+	client = NULL;
+	ck_assert(test_wait_until(test_manager_parked(&manager) == 0, 10000));
+	ck_assert_int_eq(test_manager_stop(&manager), 0);
+}
+END_TEST
+
+#define WRONG_KINDS 7
+#define SOCKET_KIND 5
+
+/* A descriptor that isn't what its name says. */
+static int wrong_descriptor(int kind)
+{
+	int pair[2] = { -1, -1 };
+
+	switch (kind) {
+	case 0:
+		pair[0] = memfd_create("empty", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		break;
+	case 1:
+		pair[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
+		break;
+	case 2:
+		pair[0] = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		break;
+	case 3:
+		pair[0] = epoll_create1(EPOLL_CLOEXEC);
+		break;
+	case 4:
+		ck_assert_int_eq(pipe2(pair, O_CLOEXEC), 0);
+		break;
+	case SOCKET_KIND:
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+		break;
+	/* As large as any, and it could shrink under who maps it. */
+	default:
+		pair[0] = memfd_create("large", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		ck_assert_int_eq(ftruncate(pair[0], 1 << 30), 0);
+	}
+	close(pair[1]); /* a pipe that has ended, as who has died looks */
+	ck_assert_int_ge(pair[0], 0);
+	return pair[0];
+}
+
+/* The index is the kind. If anything is wrong with one descriptor, a broker starts and serves the
+ * rest. */
+START_TEST(restart_descriptors_of_the_wrong_kind_cost_only_their_own)
+{
+	static const char *const names[] = { "S", "R", "I", "O", "c1", "p1", "b1", "m1.0", "s1" };
+	static const char topic[] = "topic 'topic' can't be taken back: its record or a descriptor";
+	static const char session[] = "can't be taken back, it has to connect anew: its record or";
+	static const char pair[] = "'I' and 'O' from the service manager are no pair of sockets";
+	static const char *const says[] = { "the state of the broker before is refused: it is ",
+		"descriptor 'R' from the service manager is no memory of a broker", pair, pair,
+		topic, topic, topic, session, session };
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		struct kickmsg_client *other;
+		struct kickmsg_publisher *theirs;
+
+		/* a socket in a socket's place is a connection that is broken */
+		if (names[i][0] == 's' && _i == SOCKET_KIND)
+			continue;
+		setup_with(names[i][0] == 'b' ? KICKMSG_TRANSPORT_SHARED : KICKMSG_TRANSPORT_RINGS);
+		ck_assert_int_eq(kickmsg_client_new(NULL, &other), 0);
+		ck_assert_int_eq(kickmsg_advertise(other, "theirs", NULL, &theirs), 0);
+		test_manager_kill(&manager, SIGKILL);
+		if (islower((unsigned char)names[i][0])) {
+			ck_assert(test_manager_repark(&manager, names[i], wrong_descriptor(_i)));
+		} else {
+			test_manager_forget(&manager, names[i]);
+			test_manager_keep(&manager, names[i], wrong_descriptor(_i));
+		}
+		test_manager_resume(&manager);
+		/* nothing of libevent's or the library's own, without a level */
+		ck_assert_msg(!test_manager_logged(&manager, "\n["), "%s of kind %d", names[i], _i);
+		ck_assert_msg(test_manager_logged(&manager, says[i]), "%s of kind %d: no '%s'",
+			names[i], _i, says[i]);
+		/* at the latest when it comes back by itself */
+		ck_assert(test_wait_until(kickmsg_send(theirs, "x", 1) == 1, 10000));
+		kickmsg_publisher_free(theirs);
+		ck_assert_int_eq(kickmsg_advertise(other, "theirs", NULL, &theirs), 0);
+		ck_assert_int_eq(kickmsg_send(theirs, "x", 1), 1);
+		kickmsg_client_free(other);
+		teardown();
+	}
+}
+END_TEST
+
+/* The manager hears what is served, and that the event loop turns; not when it stands. */
+START_TEST(manager_is_told)
+{
+	int status;
+
+	setup();
+	ck_assert(test_wait_until(
+		test_manager_status_has(&manager, "1 clients, 1 topics, 2 endpoints, "), 10000));
+	unsigned before = manager.watchdogs;
+	ck_assert(test_wait_until(manager.watchdogs > before + 3, 10000));
+	/* it is the loop that says so: there is no other thread but an emulator's */
+	ck_assert_uint_eq(test_thread_count(manager.pid), test_is_emulated() ? 2 : 1);
+	kill(manager.pid, SIGSTOP);
+	ck_assert_int_eq(waitpid(manager.pid, &status, WUNTRACED), manager.pid);
+	test_manager_hear(&manager);
+	before = manager.watchdogs;
+	for (int i = 0; i < 200; i++)
+		test_nap();
+	ck_assert_uint_eq(manager.watchdogs, before);
+	kill(manager.pid, SIGCONT);
+	ck_assert(test_wait_until(manager.watchdogs > before, 10000));
+	kickmsg_publisher_free(publisher);
+	ck_assert(test_wait_until(test_manager_status_has(&manager, "1 endpoints, "), 10000));
+	teardown();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("flow-restart");
+	TCase *tcase = tcase_create("flow-restart");
+
+	if (test_skip_emulated("flow-restart", TEST_LACKS_PEEKING))
+		return 77;
+	tcase_set_timeout(tcase, 60);
+	tcase_add_loop_test(tcase, restart_nobody_notices, KICKMSG_TRANSPORT_RINGS,
+		KICKMSG_TRANSPORT_SHARED + 1);
+	tcase_add_test(tcase, restart_shared_ring_goes_on);
+	tcase_add_loop_test(tcase, restart_region_that_was_left_stays_left, 0, 2);
+	tcase_add_test(tcase, restart_the_dead_are_reconciled);
+	tcase_add_loop_test(tcase, restart_who_has_left_is_not_dead, KICKMSG_TRANSPORT_RINGS,
+		KICKMSG_TRANSPORT_SHARED + 1);
+	tcase_add_test(tcase, restart_state_spoilt_anywhere_never_crashes);
+	tcase_add_loop_test(tcase, restart_state_that_cant_be_never_crashes,
+		KICKMSG_TRANSPORT_RINGS, KICKMSG_TRANSPORT_SHARED + 1);
+	tcase_add_test(tcase, restart_flag_that_cant_be_topic_given_up);
+	tcase_add_test(tcase, restart_missing_descriptors_cost_only_their_own);
+	tcase_add_loop_test(
+		tcase, restart_descriptors_of_the_wrong_kind_cost_only_their_own, 0, WRONG_KINDS);
+	tcase_add_test(tcase, manager_is_told);
+	tcase_add_test(tcase, restart_foreign_and_double_descriptors_are_closed);
+	suite_add_tcase(suite, tcase);
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

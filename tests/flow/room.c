@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A broker with less memory than the machine: what it can't have is a refusal, and it lives on. */
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "tests/support/broker/emulated.h"
+#include "tests/support/broker/flow.h"
+
+static struct kickmsg_client *client;
+
+static void configure(struct kickmsg_topic_config *ret, uint64_t bytes)
+{
+	kickmsg_topic_config_init(ret);
+	ret->transport = KICKMSG_TRANSPORT_RINGS;
+	ret->pool_size = 256;
+	ret->max_payload_size = bytes / 256;
+}
+
+static int advertise(const char *topic, uint64_t bytes)
+{
+	struct kickmsg_topic_config config;
+	struct kickmsg_publisher *publisher;
+
+	configure(&config, bytes);
+	return kickmsg_advertise(client, topic, &config, &publisher);
+}
+
+/* It is there, and what is small can be had. */
+static void check_service(void)
+{
+	ck_assert(test_broker_alive(&broker));
+	ck_assert_int_eq(advertise("small", 65536), 0);
+	kickmsg_client_free(client);
+	client = flow_client("again");
+	ck_assert_int_eq(advertise("another", 65536), 0);
+}
+
+static bool write_text(const char *folder, const char *name, const char *text)
+{
+	char path[256];
+
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	FILE *file = fopen(path, "we");
+	bool good = file && fputs(text, file) >= 0;
+	if (file && fclose(file) != 0)
+		good = false;
+	return good;
+}
+
+/* A control group with a limit of its own, of whichever version there is: null, no such thing here. */
+static const char *make_group(char ret[128], const char *limit)
+{
+	static const char *const mounts[][2] = {
+		{ "/sys/fs/cgroup/memory", "memory.limit_in_bytes" },
+		{ "/sys/fs/cgroup", "memory.max" },
+	};
+
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(ret, 128, "%s/kickmsg-test-%d", mounts[i][0], getpid());
+		if (mkdir(ret, 0755) < 0)
+			continue;
+		if (write_text(ret, mounts[i][1], limit))
+			return ret;
+		rmdir(ret);
+	}
+	return NULL;
+}
+
+/* The limit comes while it runs. Without the look it is killed by the kernel. */
+START_TEST(memory_of_a_control_group)
+{
+	char group[128], pid[16];
+
+	if (!make_group(group, "67108864")) {
+		printf("skipped: no memory control group can be made here\n");
+		return;
+	}
+	test_broker_start(&broker, NULL);
+	client = flow_client("c");
+	snprintf(pid, sizeof pid, "%d", broker.pid);
+	bool is_in = write_text(group, "cgroup.procs", pid);
+	int r = is_in ? advertise("large", 256u << 20) : 0;
+	bool said = flow_said(client, "the control group");
+	int fits = is_in ? advertise("fits", 30u << 20) : 0;
+	/* and once more, which with the first doesn't */
+	int more = is_in ? advertise("more", 32u << 20) : 0;
+	bool alive = test_broker_alive(&broker);
+	/* out of the group, whose end it would be in the way of */
+	bool out = test_wait_until(write_text("/sys/fs/cgroup/memory", "cgroup.procs", pid) ||
+					   write_text("/sys/fs/cgroup", "cgroup.procs", pid) ||
+					   !alive,
+		FLOW_WAIT_MS);
+	bool removed = test_wait_until(rmdir(group) == 0, FLOW_WAIT_MS);
+	ck_assert(is_in && out && removed && alive);
+	ck_assert_int_eq(r, -ENOMEM);
+	ck_assert(said);
+	ck_assert_int_eq(fits, 0);
+	ck_assert_int_eq(more, -ENOMEM);
+	check_service();
+	kickmsg_client_free(client);
+	flow_stop();
+}
+END_TEST
+
+static void start_with_limit(int what, uint64_t value)
+{
+	struct rlimit before, limit;
+
+	ck_assert_int_eq(getrlimit(what, &before), 0);
+	limit = (struct rlimit){ value, before.rlim_max };
+	ck_assert_int_eq(setrlimit(what, &limit), 0);
+	test_broker_start(&broker, NULL);
+	ck_assert_int_eq(setrlimit(what, &before), 0);
+	client = flow_client("c");
+}
+
+START_TEST(size_of_files_limited)
+{
+	start_with_limit(RLIMIT_FSIZE, 1u << 20);
+	ck_assert_int_eq(advertise("large", 256u << 20), -ENOMEM);
+	ck_assert_msg(
+		flow_said(client, "RLIMIT_FSIZE 1048576"), "%s", kickmsg_client_last_error(client));
+	check_service();
+	kickmsg_client_free(client);
+	flow_stop();
+}
+END_TEST
+
+#ifndef SANITIZED /* sanitizers need address space */
+/* The broker maps the control segment alone: here one with many slots. */
+START_TEST(address_space_limited)
+{
+	struct kickmsg_topic_config config;
+	struct kickmsg_publisher *publisher;
+
+	if (test_skip_emulated("address_space_limited", TEST_LACKS_ADDRESS_LIMIT))
+		return;
+	start_with_limit(RLIMIT_AS, 64u << 20);
+	configure(&config, 256 * 8);
+	config.pool_size = 1u << 20;
+	config.max_payload_size = 8;
+	ck_assert_int_eq(kickmsg_advertise(client, "large", &config, &publisher), -ENOMEM);
+	ck_assert_msg(
+		flow_said(client, "RLIMIT_AS 67108864"), "%s", kickmsg_client_last_error(client));
+	check_service();
+	kickmsg_client_free(client);
+	flow_stop();
+}
+END_TEST
+#endif
+
+int main(void)
+{
+	Suite *suite = suite_create("room");
+	TCase *tc = tcase_create("room");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, memory_of_a_control_group);
+	tcase_add_test(tc, size_of_files_limited);
+#ifndef SANITIZED
+	tcase_add_test(tc, address_space_limited);
+#endif
+	suite_add_tcase(suite, tc);
+	return flow_main(suite);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A caller and a server that mean harm: they say what no library would by the memory that they have. It
+ * hurts nobody but the other end, and that one only by calls that end with an error. */
+#include "libclient/kickmsg-service.h"
+#include "libclient/service/caller.h"
+#include "libclient/service/server.h"
+#include "tests/support/broker/flow.h"
+
+#define CALLS   4
+#define WAIT_NS (FLOW_WAIT_MS * INT64_C(1000000))
+
+static struct kickmsg_client *serving, *calling, *harming;
+static struct kickmsg_server *server;
+static struct kickmsg_caller *caller, *hostile;
+
+static struct kickmsg_caller *open_service(struct kickmsg_client *client)
+{
+	struct kickmsg_caller *ret = NULL;
+	struct kickmsg_request none;
+
+	ck_assert_int_eq(kickmsg_open_service(client, "s", NULL, &ret), 0);
+	ck_assert(test_wait_until(kickmsg_take_request(server, 0, &none) == -EAGAIN &&
+					  kickmsg_caller_wait_server(ret, 0) == 0,
+		FLOW_WAIT_MS));
+	return ret;
+}
+
+static void setup(int transport)
+{
+	struct kickmsg_service_config config;
+
+	test_broker_start(&broker, NULL);
+	serving = flow_client("serving");
+	calling = flow_client("calling");
+	harming = flow_client("harming");
+	kickmsg_service_config_init(&config);
+	config.transport = (uint32_t)transport;
+	config.max_calls = CALLS;
+	config.max_replies = 2;
+	ck_assert_int_eq(kickmsg_serve(serving, "s", &config, &server), 0);
+	caller = open_service(calling);
+	hostile = open_service(harming);
+}
+
+static void teardown(void)
+{
+	kickmsg_client_free(calling);
+	kickmsg_client_free(harming);
+	kickmsg_client_free(serving);
+	flow_stop();
+}
+
+/* A message whose trailer is just this, over `len` bytes. */
+static void say(struct kickmsg_publisher *out, const struct km_trailer *trailer, size_t len)
+{
+	unsigned char message[128] = { 0 };
+
+	memcpy(message + len, trailer, sizeof *trailer);
+	kickmsg_send(out, message, len + sizeof *trailer);
+}
+
+/* The good caller is answered, whatever else the server has to do. */
+static void expect_good_calls(void)
+{
+	struct kickmsg_request request;
+	struct kickmsg_reply reply;
+	uint64_t id;
+
+	for (int i = 0; i < 10; i++) {
+		ck_assert_int_eq(kickmsg_call_begin(caller, "good", 4, -1, &id), 0);
+		for (;;) {
+			ck_assert_int_eq(kickmsg_take_request(server, WAIT_NS, &request), 0);
+			bool is_good = request.caller->client_id ==
+				       server->visitors->next->info.client_id;
+			int r = kickmsg_reply(&request, request.data, request.len);
+
+			ck_assert(is_good ? r == 0 : r == 0 || r == -EAGAIN || r == -EMSGSIZE);
+			if (is_good)
+				break;
+		}
+		ck_assert_int_eq(kickmsg_take_reply(caller, 0, &reply), 0);
+		ck_assert_uint_eq(reply.id, id);
+		ck_assert_int_eq(reply.error, 0);
+		ck_assert_mem_eq(reply.data, "good", 4);
+		kickmsg_reply_release(&reply);
+	}
+}
+
+START_TEST(caller_that_sends_rubbish)
+{
+	static const uint16_t kinds[] = { 0, KM_MESSAGE_REQUEST, KM_MESSAGE_CANCEL,
+		KM_MESSAGE_HELLO, KM_MESSAGE_MORE, KM_MESSAGE_LAST, 6, UINT16_MAX };
+	static const uint16_t paddings[] = { 0, 7, 8, UINT16_MAX };
+	struct kickmsg_publisher *out;
+
+	setup(_i);
+	out = hostile->line->channel.out;
+	for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
+		for (size_t p = 0; p < sizeof paddings / sizeof paddings[0]; p++)
+			for (size_t len = 0; len <= 16; len += 4) {
+				const struct km_trailer trailer = { .id = k % 2 ? 0 : UINT64_MAX,
+					.deadline_ns = k % 3 ? INT64_MIN : INT64_MAX,
+					.error = INT32_MIN,
+					.kind = kinds[k],
+					.padding = paddings[p] };
+
+				say(out, &trailer, len);
+				if (len == 16)
+					expect_good_calls();
+			}
+	kickmsg_send(out, "short", 5);
+	kickmsg_send(out, NULL, 0);
+	expect_good_calls();
+	teardown();
+}
+END_TEST
+
+/* More calls than it may, all with one id, and no reply taken. */
+START_TEST(caller_that_floods_and_takes_no_reply)
+{
+	const struct km_trailer trailer = {
+		.id = 1, .deadline_ns = INT64_MAX, .kind = KM_MESSAGE_REQUEST
+	};
+
+	setup(_i);
+	for (int round = 0; round < 50; round++) {
+		for (int i = 0; i < 20; i++)
+			say(hostile->line->channel.out, &trailer, 8);
+		expect_good_calls();
+	}
+	/* the server holds no more of it than it may have in flight */
+	struct kickmsg_request request;
+	int held = 0;
+	for (int i = 0; i < 100; i++)
+		say(hostile->line->channel.out, &trailer, 8);
+	while (kickmsg_take_request(server, 0, &request) == 0)
+		held++;
+	ck_assert_int_eq(held, CALLS);
+	teardown();
+}
+END_TEST
+
+/* It holds all slots of the replies: its own answers fail, and stay the server's to send. */
+START_TEST(caller_that_leaves_no_slot_free)
+{
+	struct kickmsg_request request;
+	uint64_t id;
+
+	setup(KICKMSG_TRANSPORT_RINGS);
+	ck_assert_int_eq(kickmsg_call_begin(hostile, "x", 1, -1, &id), 0);
+	ck_assert_int_eq(kickmsg_take_request(server, WAIT_NS, &request), 0);
+	const struct km_region *replies = &hostile->line->channel.in->handle.place.region;
+	for (uint32_t i = 0; i < replies->geometry.pool_size; i++)
+		atomic_fetch_or(&replies->slots[i].word, 1);
+	ck_assert_int_eq(kickmsg_reply(&request, "y", 1), -EAGAIN);
+	ck_assert_int_eq(kickmsg_request_status(&request), 0);
+	expect_good_calls();
+	/* the broker takes that back, or gives the topic up */
+	ck_assert(test_wait_until(kickmsg_reply(&request, "y", 1) != -EAGAIN, FLOW_WAIT_MS));
+	expect_good_calls();
+	teardown();
+}
+END_TEST
+
+START_TEST(server_that_makes_replies_up)
+{
+	struct kickmsg_request request;
+	struct kickmsg_reply reply;
+	uint64_t a, b;
+
+	setup(_i);
+	struct kickmsg_publisher *out = server->visitors->next->channel.out;
+	ck_assert_uint_eq(server->visitors->next->endpoint, caller->endpoint);
+	for (int round = 0; round < 20; round++) {
+		ck_assert_int_eq(kickmsg_call_begin(caller, "a", 1, -1, &a), 0);
+		ck_assert_int_eq(kickmsg_call_begin(caller, "b", 1, -1, &b), 0);
+		const struct km_trailer lies[] = {
+			{ .id = a + (UINT64_C(1) << 16), .kind = KM_MESSAGE_LAST },
+			{ .id = a - (UINT64_C(1) << 16), .kind = KM_MESSAGE_LAST },
+			{ .id = a | UINT16_MAX, .kind = KM_MESSAGE_LAST },
+			{ .id = UINT64_MAX, .kind = KM_MESSAGE_MORE },
+			{ .id = a, .kind = KM_MESSAGE_REQUEST },
+			{ .id = a, .kind = KM_MESSAGE_CANCEL },
+			{ .id = a, .kind = 0 },
+			{ .id = a, .kind = KM_MESSAGE_HELLO },
+			{ .id = a, .kind = KM_MESSAGE_LAST, .padding = 8 },
+		};
+		for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+			say(out, &lies[i], 8);
+			ck_assert_int_eq(kickmsg_take_reply(caller, 0, &reply), -EAGAIN);
+		}
+		/* one that is true, twice: it ends the call once; an error that is none is another */
+		const struct km_trailer last = {
+			.id = a, .kind = KM_MESSAGE_LAST, .error = round % 2 ? 17 : 0
+		};
+		say(out, &last, 8);
+		say(out, &last, 8);
+		ck_assert_int_eq(kickmsg_take_reply(caller, 0, &reply), 0);
+		ck_assert_uint_eq(reply.id, a);
+		ck_assert_int_eq(reply.error, round % 2 ? -EPROTO : 0);
+		kickmsg_reply_release(&reply);
+		ck_assert_int_eq(kickmsg_take_reply(caller, 0, &reply), -EAGAIN);
+		for (int i = 0; i < 2; i++) {
+			ck_assert_int_eq(kickmsg_take_request(server, WAIT_NS, &request), 0);
+			ck_assert_int_eq(kickmsg_reply(&request, "z", 1), 0);
+		}
+		ck_assert_int_eq(kickmsg_take_reply(caller, 0, &reply), 0);
+		ck_assert_uint_eq(reply.id, b);
+		kickmsg_reply_release(&reply);
+		ck_assert_int_eq(kickmsg_take_reply(caller, 0, &reply), -ENOENT);
+	}
+	teardown();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("flow-service-hostile");
+	TCase *tcase = tcase_create("service-hostile");
+
+	tcase_set_timeout(tcase, 60);
+	tcase_add_loop_test(tcase, caller_that_sends_rubbish, 0, 2);
+	tcase_add_loop_test(tcase, caller_that_floods_and_takes_no_reply, 0, 2);
+	tcase_add_test(tcase, caller_that_leaves_no_slot_free);
+	tcase_add_loop_test(tcase, server_that_makes_replies_up, 0, 2);
+	suite_add_tcase(suite, tcase);
+	return flow_main(suite);
+}

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wrong types and values: a plain exception each."""
+import errno
+import unittest
+
+import kickmsg
+from kickmsg import diagnostics
+from support import Case
+
+
+class BadInput(Case):
+    def test_wrong_types_are_type_errors(self):
+        publisher, subscriber = self.pair()
+        for use in (
+                lambda: publisher.send("text"), lambda: publisher.send(None), lambda: publisher.send(5),
+                lambda: publisher.send([1, 2]), lambda: publisher.send(), lambda: publisher.loan("x"),
+                lambda: publisher.loan(1.5), lambda: publisher.loan(8).publish("x"),
+                lambda: publisher.wait_matched("x"), lambda: subscriber.receive("x"), lambda: subscriber.receive(b"1"),
+                lambda: subscriber.receive(True), lambda: self.node.advertise(5), lambda: self.node.advertise(None),
+                lambda: self.node.advertise("x", 5), lambda: self.node.advertise("x", {"pool_size": 2}),
+                lambda: self.node.advertise("x", kickmsg.Config(pool_size="2")),
+                lambda: self.node.advertise("x", kickmsg.Config(pool_size=2.5)),
+                lambda: self.node.advertise("x", kickmsg.Config(schema=b"x")),
+                lambda: self.node.subscribe("x", kickmsg.Config()),
+                lambda: self.node.subscribe("x", kickmsg.Options(wait="x")),
+                lambda: self.node.subscribe("x", kickmsg.Options(history="x")),
+                lambda: kickmsg.Node(5), lambda: kickmsg.Node(socket=5), lambda: kickmsg.Schema(identity="x").to_c(),
+                lambda: diagnostics.stats(5, self.node), lambda: diagnostics.stats(kickmsg.Topic(5), self.node)):
+            with self.assertRaises(TypeError):
+                use()
+
+    def test_wrong_values_are_plain_errors(self):
+        publisher, subscriber = self.pair()
+        for use, kind in (
+                (lambda: self.node.advertise("zero\0byte"), ValueError),
+                (lambda: self.node.advertise(""), OSError), (lambda: self.node.advertise("x" * 500), OSError),
+                (lambda: kickmsg.Node("zero\0byte"), ValueError), (lambda: kickmsg.Node("x" * 500), OSError),
+                (lambda: kickmsg.Node(socket="x" * 500), OSError),
+                (lambda: self.node.advertise("x", kickmsg.Config(pool_size=-1)), OverflowError),
+                (lambda: self.node.advertise("x", kickmsg.Config(pool_size=1 << 40)), OverflowError),
+                (lambda: self.node.advertise("x", kickmsg.Config(pool_size=1)), OSError),
+                (lambda: self.node.advertise("x", kickmsg.Config(linger=-1)), ValueError),
+                (lambda: self.node.subscribe("x", kickmsg.Options(depth=-1)), OverflowError),
+                (lambda: self.node.subscribe(self.topic, kickmsg.Options(history=5)), OSError),
+                (lambda: subscriber.receive(-1), ValueError), (lambda: subscriber.receive(float("nan")), ValueError),
+                (lambda: publisher.loan(-1), OverflowError), (lambda: publisher.loan(1 << 70), OverflowError),
+                (lambda: kickmsg.Schema(identity=bytes(65)).to_c(), ValueError),
+                (lambda: kickmsg.Schema(name="x" * 128).to_c(), ValueError),
+                (lambda: kickmsg.WaitSet().add(-1), OSError)):
+            with self.assertRaises(kind):
+                use()
+        self.assertErrno(errno.EMSGSIZE, publisher.send, bytes(4097))
+        self.assertErrno(errno.EMSGSIZE, publisher.loan, 4097)
+        loan = publisher.loan(10)
+        self.assertErrno(errno.EMSGSIZE, loan.publish, 11)
+        self.assertErrno(errno.EMSGSIZE, loan.publish, -1)
+        self.assertEqual(loan.publish(), 1)
+
+    def test_a_time_beyond_all_clocks_is_for_ever(self):
+        publisher, subscriber = self.pair()
+        publisher.send(b"x")
+        self.assertEqual(subscriber.receive(1e300), b"x")
+
+    def test_buffer_that_isnt_contiguous_is_refused(self):
+        publisher, subscriber = self.pair()
+        with self.assertRaises((BufferError, ValueError)):
+            publisher.send(memoryview(bytes(10))[::2])
+        view = memoryview(bytearray(4))
+        view.release()
+        with self.assertRaises(ValueError):
+            publisher.send(view)
+        self.assertIsNone(subscriber.try_receive())
+
+    def test_odd_names_come_back_as_they_were(self):
+        for name in ("a b", "ümläut", "%41", "a/b", b"\xff\xfe"):
+            with self.node.advertise(name):
+                names = [topic.name for topic in kickmsg.topics(self.node)]
+                self.assertIn(name if isinstance(name, str) else name.decode("utf-8", "surrogateescape"), names)
+
+
+if __name__ == "__main__":
+    unittest.main()

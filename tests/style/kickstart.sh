@@ -1,0 +1,72 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# ./kickstart against a machine that is played: what it installs, how it waits, what it builds. usage:
+# style-kickstart.sh SOURCE_ROOT
+set -eu
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/bin"
+cp "$1/kickstart" "$work/"
+
+fail() {
+	echo "$*"
+	cat "$work/calls" "$work/said" 2>/dev/null
+	exit 1
+}
+
+# play NAME: a command whose body comes from stdin; each call is written down
+play() {
+	{
+		printf '#!/bin/bash\necho "%s $*" >>%q\n' "$1" "$work/calls"
+		cat
+	} >"$work/bin/$1"
+	chmod +x "$work/bin/$1"
+}
+
+play dpkg <<<'echo amd64'
+# everything is there, but libevent-dev for another architecture alone
+play dpkg-query <<-'END'
+	case ${!#} in
+	libevent-dev) echo 'arm64 install ok installed' ;;
+	libinih-dev) printf 'arm64 install ok installed\namd64 install ok installed\n' ;;
+	scdoc) echo 'amd64 deinstall ok config-files' ;;
+	meson) echo 'all install ok installed' ;;
+	*) echo 'amd64 hold ok installed' ;;
+	esac
+END
+play sudo <<<'exec "$@"'
+play meson <<-'END'
+	mkdir -p "$2/meson-info"
+	touch "$2/build.ninja"
+END
+play ninja <<<:
+# what apt says may be late to be written down
+play tee <<<'sleep 0.2; exec /usr/bin/tee "$@"'
+# somebody else's apt runs: twice it has a lock
+play apt-get <<-END
+	case "\$*" in
+	*update*)
+		echo . >>"$work/tries"
+		[ \$(wc -l <"$work/tries") -gt 2 ] || { echo 'E: Could not get lock /var/lib/apt/lists/lock.' >&2; exit 100; }
+		;;
+	esac
+END
+export PATH=$work/bin:$PATH KICKSTART_PATIENCE=0
+
+"$work/kickstart" build >"$work/said" 2>&1 || fail "build fails"
+[ "$(wc -l <"$work/tries")" -eq 3 ] || fail "it doesn't wait for the lock of the lists"
+grep -q '^apt-get .*DPkg::Lock::Timeout=[1-9].* install .*--no-install-recommends libevent-dev scdoc$' "$work/calls" ||
+	fail "it should install libevent-dev and scdoc, and wait for dpkg's lock"
+grep -qE '^dpkg-query .* (check|valgrind|strace)$' "$work/calls" && fail "build asks for what only tests need"
+grep -q '^meson setup build .*-Dtests=false' "$work/calls" || fail "build makes tests"
+grep -q '^ninja -C build .*programs$' "$work/calls" || fail "build builds more than programs"
+
+# what isn't a lock isn't waited for
+play apt-get <<<'echo "E: no network" >&2; exit 100'
+rm -rf "$work/build"
+if KICKSTART_PATIENCE=1000 timeout 60 "$work/kickstart" build >"$work/said" 2>&1; then
+	fail "an apt-get that fails is no failure"
+fi
+grep -q 'no network' "$work/said" || fail "apt's words are lost"
+[ -e "$work/build" ] && fail "it builds without its packages"
+exit 0

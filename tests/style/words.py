@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The worst kinds of unreadable prose, in comments, papers, man pages and the journal's catalog:
+
+- a sentence of more than 30 words;
+- a sentence that begins with "Who" or "What" and is no question: its subject has no name;
+- a comment behind code that is longer than 50 characters: it stands above its line.
+
+Pictures, tables, code, and lists of errors ("-EINVAL a name that is empty; ...") are no sentences.
+
+    words.py SOURCE_ROOT
+"""
+import os
+import re
+import sys
+
+WORDS, TRAILING = 30, 50
+NAMELESS = re.compile(r"(Who|What|Whoever|Whatever|Whom|Whose)\b")
+
+
+def comments(text):
+    """(line, text, whether code stands before it) of each comment of a C source; strings are passed over."""
+    token = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|/\*.*?\*/', re.S)
+    for match in token.finditer(text):
+        if match.group().startswith("/*"):
+            start = text.rfind("\n", 0, match.start()) + 1
+            yield text.count("\n", 0, start) + 1, match.group(), text[start:match.start()].strip() != ""
+
+
+def comment_lines(comment):
+    lines = comment[2:-2].split("\n")
+    return [lines[0].lstrip("*").strip()] + [re.sub(r"^\s*\* ?", "", line) for line in lines[1:]]
+
+
+def is_picture(line):
+    return re.match(r"\s{2,}\S|\t", line) or re.search(r"\S {3,}\S|-->|==|\+--", line)
+
+
+def paragraphs(lines, is_other):
+    """(offset of its first line, text) of each paragraph and each item of a list."""
+    start, words = 0, []
+    for i, line in enumerate(lines + [""]):
+        item = re.match(r"\s*([-*]|\d+\.) +(.*)", line)
+        if words and (not line.strip() or item or is_other(line)):
+            yield start, " ".join(words)
+            words = []
+        if not line.strip() or (not item and is_other(line)):
+            continue
+        if not words:
+            start = i
+        words.append(item.group(2) if item else line.strip())
+    # what is left was ended by the empty line that is added
+
+
+def sentences(text):
+    # an error's name and its reason are an entry of a list
+    text = re.sub(r"(?<![\w-])-E[A-Z]{3,}[^;.]*", "", text)
+    return [part for part in re.split(r"(?<=[.:;?!])[\"')*_]*\s+", text) if part]
+
+
+def complaints(text):
+    for sentence in sentences(text):
+        count = len(sentence.split())
+        if count > WORDS:
+            yield f"a sentence of {count} words: {sentence}"
+        label = sentence.endswith(":") and count <= 4
+        if NAMELESS.match(sentence.lstrip("*_\"'(")) and not sentence.endswith("?") and not label:
+            yield f"a sentence without a named subject: {sentence}"
+
+
+def of_source(path):
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    for line, comment, trails in comments(text):
+        lines = comment_lines(comment)
+        if trails and len(" ".join(lines)) > TRAILING:
+            yield line, f"a comment of {len(' '.join(lines))} characters behind code: {' '.join(lines)}"
+        for offset, paragraph in paragraphs(lines, is_picture):
+            for complaint in complaints(paragraph):
+                yield line + offset, complaint
+
+
+def of_paper(path):
+    def is_other(line):
+        return re.match(r"[|#:\[<]|```", line) or re.match(r"(Subject|Defined-By|Documentation|--)", line)
+
+    with open(path, encoding="utf-8") as file:
+        lines = file.read().split("\n")
+    code, prose = False, []
+    for line in lines:
+        fence = line.startswith("```")
+        code = code != fence
+        prose.append("" if code or fence or re.match(r"(int|void|const|ssize_t|uint\w+) \*", line) else line.strip())
+    for offset, paragraph in paragraphs(prose, is_other):
+        for complaint in complaints(paragraph):
+            yield offset + 1, complaint
+
+
+def main():
+    os.chdir(sys.argv[1])
+    bad = seen = 0
+    for folder in ("common", "libclient", "daemon", "ctl", "examples", "tests", "docs", "man", "systemd", "."):
+        for parent, folders, files in os.walk(folder):
+            if folder == ".":
+                folders.clear()
+            for name in sorted(files):
+                path = os.path.join(parent, name)
+                if name.endswith((".c", ".h", ".hpp", ".cc")):
+                    found = of_source(path)
+                elif name.endswith((".md", ".scd", ".catalog")):
+                    found = of_paper(path)
+                else:
+                    continue
+                seen += 1
+                for line, complaint in found:
+                    print(f"{path}:{line}: {complaint}")
+                    bad += 1
+    assert seen > 200, f"only {seen} files seen: this check is broken"
+    if bad:
+        print(f"{bad} places in {seen} files")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

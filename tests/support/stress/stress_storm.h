@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The storm: publishers and subscribers that are killed at random and replaced. Each writes what it
+ * did on a board in shared memory, so that the sums can be made without it.
+ *
+ *   hands     processes. Each connects (hello said), stands by, and takes a role when told to.
+ *   roles     8 publishers, 8 subscribers. A hand that is killed is reaped, and a stand-by gets its
+ *             role; any number may be down at once.
+ *   director  the parent: one loop that kills, reaps, hands out roles, keeps gate and books, and
+ *             asks the broker how it stands. It waits for nobody but in a round.
+ *
+ * Why "received + lost = sent" is exact although people die in the middle
+ * - `attempted` is stored before a message is published, `sent` after. Of a killed publisher at
+ *   most one message is in doubt: attempted == sent + 1.
+ * - The gate: publishers stand still between two messages, which takes no longer than the messages
+ *   that are under way. Then every ring's frontier is exactly known: with a subscriber's first
+ *   position it says how many messages were committed to it. These are the messages that were
+ *   surely sent since it joined, and one for each doubt that the ring has decided in favour of. So
+ *   at each closing
+ *
+ *       committed = frontier - first,  due = sent - sent when it joined + doubts decided before
+ *       0 <= committed - due <= new doubts
+ *
+ *   with equality when nobody died in mid-send since the last closing, and the error never adds up.
+ * - Every other subscriber joins while the gate is closed: its beginning is exact. The rest joins
+ *   in traffic, between two sums, and is exact from the next closing on.
+ * - In a round all drain, and then received + lost == frontier - first, without any slack; of each
+ *   pair of publisher and subscriber, received <= sent, with equality for one who lost nothing.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "tests/support/broker/broker.h"
+#include "tests/support/stress/stress.h"
+
+#define STORM_PUBLISHERS  8
+#define STORM_SUBSCRIBERS 8
+#define STORM_ROLES       (STORM_PUBLISHERS + STORM_SUBSCRIBERS)
+#define STORM_STANDBYS    6
+#define STORM_HANDS       (2 * STORM_ROLES + STORM_STANDBYS) /* the dying count, too */
+#define STORM_ENDED       4096 /* lives of one publisher that are remembered */
+#define STORM_GO_HOME     UINT32_MAX
+
+enum storm_state {
+	STORM_GONE,     /* nobody has the role */
+	STORM_STARTING, /* somebody is about to */
+	STORM_WAITING,  /* a subscriber, for the gate */
+	STORM_RUNNING,  /* a publisher: in the middle of a message */
+	STORM_PARKED    /* a publisher: between two messages */
+};
+
+/* One process, before it has a role. */
+struct storm_hand {
+	_Alignas(64) _Atomic uint32_t job; /* futex: role + 1, or STORM_GO_HOME */
+	_Atomic uint32_t ready;
+};
+
+struct storm_publisher {
+	_Alignas(64) _Atomic uint32_t state;
+	_Atomic uint32_t life;
+	/* In all lives; the director corrects it after a death. */
+	_Atomic uint64_t attempted;
+	_Atomic uint64_t sent;
+	_Atomic uint64_t doubtful; /* lives whose last message is in doubt */
+	/* [life % STORM_ENDED]: messages surely sent << 1 | one in doubt */
+	_Atomic uint64_t ended[STORM_ENDED];
+};
+
+struct storm_subscriber {
+	_Alignas(64) _Atomic uint32_t state;
+	_Atomic uint32_t life;
+	_Atomic uint32_t admitted; /* the director: now, while the gate is closed */
+	_Atomic uint32_t at_gate;  /* it joined there */
+	_Atomic uint32_t ring;
+	_Atomic uint64_t first; /* position */
+	/* when it joined, of each publisher; at the gate low and high are the same */
+	_Atomic uint64_t began_low[STORM_PUBLISHERS], began_high[STORM_PUBLISHERS];
+	_Atomic uint64_t began_doubtful[STORM_PUBLISHERS];
+	/* at rest in a round */
+	_Atomic uint64_t received, lost;
+	_Atomic uint64_t from[STORM_PUBLISHERS];
+	_Atomic uint64_t known;   /* messages in doubt that it received */
+	_Atomic uint64_t settled; /* round */
+	_Atomic uint64_t total;   /* received in all lives */
+};
+
+struct storm_board {
+	_Atomic uint32_t gate;   /* closed? */
+	_Atomic uint64_t settle; /* round that is asked for */
+	_Atomic uint32_t stop_publishers, stop_subscribers;
+	struct storm_hand hands[STORM_HANDS];
+	struct storm_publisher publishers[STORM_PUBLISHERS];
+	struct storm_subscriber subscribers[STORM_SUBSCRIBERS];
+};
+
+struct storm {
+	struct stress_run run; /* its board has the failure */
+	struct stress_case what;
+	struct storm_board *board;
+};
+
+/* stress_storm_worker.c: a hand's whole life. 0 or -1. */
+int storm_hand_main(struct storm *storm, uint32_t hand);
+/* A word of the board that others wait for. The wait may end early. */
+void storm_word_wait(_Atomic uint32_t *word, uint32_t while_it_is);
+void storm_word_set(_Atomic uint32_t *word, uint32_t value);
+
+/* --- the director's side ------------------------------------------------------------------- */
+
+/* The books of one subscriber since it joined. */
+struct storm_book {
+	bool anchored; /* `sent` is exact */
+	/* No doubt fell between its joining and its first closing. */
+	bool whole;
+	uint64_t sent; /* in all, when it joined */
+	/* Doubts that were decided: the message is in its ring. */
+	uint64_t extra;
+};
+
+struct storm_kill {
+	int64_t killed_ns, reaped_ns;
+	int64_t unclean_ns; /* last answer that wasn't clean; reaped_ns: none */
+	uint64_t answers;   /* that the broker had given when it was reaped */
+	uint32_t role;
+	char last[96]; /* what was wrong then */
+};
+
+#define STORM_KILLS_OPEN 256
+#define STORM_WORST      3
+
+struct storm_recovery {
+	struct storm_kill open[STORM_KILLS_OPEN];
+	uint32_t count;
+	uint64_t answers;
+	double *took_ms, *reap_ms, *rest_ms; /* of each that is over; the last two are its parts */
+	size_t over, room;
+	struct storm_kill worst[STORM_WORST]; /* longest unclean first */
+	size_t seen_unclean;
+};
+
+struct director {
+	struct storm storm;
+	struct test_broker broker;
+	struct stress_rng rng;
+	pid_t pids[STORM_HANDS];
+	uint32_t roles[STORM_HANDS];   /* role + 1 or 0 */
+	int64_t dying_ns[STORM_HANDS]; /* when it was killed; 0: lives */
+	uint32_t lives[STORM_ROLES];
+	uint64_t sent_before[STORM_PUBLISHERS]; /* when the present life began */
+	struct storm_book books[STORM_SUBSCRIBERS];
+	bool closing;
+	int64_t opened_ns, raged_ns;
+	uint32_t frozen_hand;
+	pid_t frozen_pid; /* 0: nobody is frozen */
+	int64_t thaw_ns;
+	uint64_t doubts_seen; /* at the last closing */
+	struct storm_recovery recovery;
+	uint64_t freezes, kills, killed_starting, killed_standbys, most_down;
+	uint64_t closings, rounds, exact, decided, widest, joined_at_gate, joined_in_traffic;
+};
+
+/* stress_storm_crew.c: processes. All: 0, or -1 after stress_fail. */
+
+/* Reaps who was killed and hands out roles; nobody else may have ended. */
+int storm_crew_tend(struct director *d);
+/* The hand that has the role, alive, or -1. */
+int storm_crew_hand_of(const struct director *d, uint32_t role);
+/* Kills somebody at random, now and then several, and stand-bys. */
+int storm_crew_strike(struct director *d);
+/* Stops a publisher in the middle of a message for some milliseconds, one at a time, so that others
+ * die and are recovered meanwhile. Never while the gate is closed. */
+void storm_crew_freeze(struct director *d);
+void storm_crew_thaw(struct director *d);
+/* All go by themselves; whoever doesn't is killed. */
+int storm_crew_end(struct director *d);
+uint32_t storm_crew_down(const struct director *d);
+int storm_fail(struct director *d, const char *what, long long number);
+
+/* stress_storm_books.c: the gate and the sums. */
+
+/* Closes the gate when somebody waits there or doubts are open; when all stand still, makes the
+ * sums, lets in who waits, opens it again. Never waits. */
+int storm_books_tend(struct director *d);
+void storm_books_forget(struct director *d, uint32_t subscriber);
+/* All roles are taken, nobody dies: all drain; every sum, and the pool. */
+int storm_books_round(struct director *d);
+uint64_t storm_books_sent(const struct storm *storm);
+uint64_t storm_books_doubtful(const struct storm *storm);
+
+/* stress_storm_recovery.c: how long until the broker has put everything in order. */
+
+int storm_recovery_begin(struct director *d, uint32_t role, int64_t killed_ns);
+/* Asks the broker, if anything is open. */
+int storm_recovery_tend(struct director *d);
+void storm_recovery_print(struct director *d);

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The storm's gate and its sums: why they are exact is in stress_storm.h. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/ring/waiter.h"
+#include "tests/support/stress/stress_region.h"
+#include "tests/support/stress/stress_storm.h"
+
+#define CLOSED_LEAST_EVERY INT64_C(20000000) /* ns */
+
+uint64_t storm_books_sent(const struct storm *storm)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < STORM_PUBLISHERS; i++)
+		sum += atomic_load(&storm->board->publishers[i].sent);
+	return sum;
+}
+
+uint64_t storm_books_doubtful(const struct storm *storm)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < STORM_PUBLISHERS; i++)
+		sum += atomic_load(&storm->board->publishers[i].doubtful);
+	return sum;
+}
+
+void storm_books_forget(struct director *d, uint32_t subscriber)
+{
+	d->books[subscriber] = (struct storm_book){ 0 };
+}
+
+/* The first position that is not committed, of a ring or of the shared one; exact while nobody
+ * publishes. */
+static uint64_t frontier(const struct km_region *region, uint32_t index)
+{
+	struct km_ring *ring = region->shared ? NULL : km_region_ring(region, index);
+	uint64_t p = ring ? km_load(R2, acquire, &ring->head) : region->geometry.ring_capacity;
+
+	for (;;) {
+		_Atomic uint64_t *cell = ring ? &ring->cells[p & region->cell_mask]
+					      : &km_region_cell(region, p)->word;
+		uint64_t word = km_load(R1, acquire, cell);
+		int64_t ahead = km_cell_laps_ahead(word, p, region->cell_shift);
+
+		if (ahead < 0)
+			return p;
+		p += ((uint64_t)ahead << region->cell_shift) + 1;
+	}
+}
+
+static uint64_t committed_to(struct director *d, uint32_t subscriber)
+{
+	struct storm_subscriber *s = &d->storm.board->subscribers[subscriber];
+
+	return frontier(&d->storm.run.region->region, atomic_load(&s->ring)) -
+	       atomic_load(&s->first);
+}
+
+static bool is_attached(struct director *d, uint32_t subscriber)
+{
+	return storm_crew_hand_of(d, STORM_PUBLISHERS + subscriber) >= 0 &&
+	       atomic_load(&d->storm.board->subscribers[subscriber].state) == STORM_RUNNING;
+}
+
+/* Its first closing: from here on its sum is exact. */
+static int anchor(struct director *d, uint32_t subscriber, uint64_t sent)
+{
+	struct storm_subscriber *s = &d->storm.board->subscribers[subscriber];
+	struct storm_book *book = &d->books[subscriber];
+	uint64_t committed = committed_to(d, subscriber), low = 0, high = 0, doubts = 0;
+
+	for (uint32_t i = 0; i < STORM_PUBLISHERS; i++) {
+		low += atomic_load(&s->began_low[i]);
+		high += atomic_load(&s->began_high[i]);
+		doubts += atomic_load(&s->began_doubtful[i]);
+	}
+	doubts = storm_books_doubtful(&d->storm) - doubts;
+	if (committed + high < sent || committed + low > sent + doubts)
+		return stress_fail(d->storm.run.board,
+			"after %" PRIu64 " kills: subscriber %u, new at ring %u: %" PRIu64
+			" committed since it joined, when %" PRIu64 "..%" PRIu64 " of %" PRIu64
+			" were sent, %" PRIu64 " in doubt",
+			d->kills, subscriber, atomic_load(&s->ring), committed, low, high, sent,
+			doubts);
+	*book = (struct storm_book){
+		.anchored = true,
+		.whole = doubts == 0,
+		.sent = sent - committed,
+	};
+	if (atomic_load(&s->at_gate))
+		d->joined_at_gate++;
+	else
+		d->joined_in_traffic++;
+	return 0;
+}
+
+/* How many of `doubts` new doubts its ring has decided in favour of, or -1 after a failure. */
+static int64_t check_sum(struct director *d, uint32_t subscriber, uint64_t sent, uint64_t doubts)
+{
+	struct storm_book *book = &d->books[subscriber];
+	uint64_t committed = committed_to(d, subscriber);
+	int64_t more = (int64_t)(committed - (sent - book->sent) - book->extra);
+
+	if (more < 0 || more > (int64_t)doubts)
+		return stress_fail(d->storm.run.board,
+			"after %" PRIu64 " kills: subscriber %u life %u: %" PRIu64
+			" committed to its ring since it joined, %" PRIu64 " sent, %" PRIu64
+			" decided before: %" PRId64 " more, %" PRIu64 " in doubt",
+			d->kills, subscriber, d->lives[STORM_PUBLISHERS + subscriber], committed,
+			sent - book->sent, book->extra, more, doubts);
+	book->extra += (uint64_t)more;
+	if (doubts == 0)
+		d->exact++;
+	else
+		d->decided++;
+	return more;
+}
+
+/* Everybody stands still. One who died in mid-send has delivered in the order of the rings; and what
+ * is in a shared ring is there for everybody. */
+static int make_sums(struct director *d)
+{
+	const uint64_t sent = storm_books_sent(&d->storm);
+	const uint64_t now = storm_books_doubtful(&d->storm), doubts = now - d->doubts_seen;
+	int64_t decided[KM_MAX_RINGS];
+	bool was_there[KM_MAX_RINGS] = { false };
+	int64_t before = 1;
+
+	for (uint32_t i = 0; i < STORM_SUBSCRIBERS; i++) {
+		if (!is_attached(d, i))
+			continue;
+		if (!d->books[i].anchored) {
+			if (anchor(d, i, sent) < 0)
+				return -1;
+			continue;
+		}
+		uint32_t ring = atomic_load(&d->storm.board->subscribers[i].ring);
+
+		decided[ring] = check_sum(d, i, sent, doubts);
+		if (decided[ring] < 0)
+			return -1;
+		was_there[ring] = true;
+	}
+	bool shared = d->storm.what.shared, first = true;
+	for (uint32_t ring = 0; (doubts == 1 || shared) && ring < KM_MAX_RINGS; ring++) {
+		if (!was_there[ring])
+			continue;
+		if (shared && !first && decided[ring] != before)
+			return storm_fail(d, "a shared ring has more for one than for another, as",
+				decided[ring]);
+		if (shared) {
+			before = decided[ring];
+			first = false;
+			continue;
+		}
+		if (decided[ring] > before)
+			return storm_fail(d,
+				"a message of a dead publisher passed over a ring, before ring",
+				ring);
+		before = decided[ring];
+	}
+	d->widest = doubts > d->widest ? doubts : d->widest;
+	d->doubts_seen = now;
+	d->closings++;
+	return 0;
+}
+
+static bool all_stand_still(struct director *d)
+{
+	for (uint32_t i = 0; i < STORM_PUBLISHERS; i++)
+		if (atomic_load(&d->storm.board->publishers[i].state) == STORM_RUNNING)
+			return false;
+	return true;
+}
+
+/* Somebody is at the gate, or is let in and not yet there. */
+static bool somebody_joins(struct director *d)
+{
+	for (uint32_t i = 0; i < STORM_SUBSCRIBERS; i++)
+		if (atomic_load(&d->storm.board->subscribers[i].state) == STORM_WAITING)
+			return true;
+	return false;
+}
+
+int storm_books_tend(struct director *d)
+{
+	struct storm_board *board = d->storm.board;
+
+	if (atomic_load(&board->gate) == 0) {
+		bool due = storm_books_doubtful(&d->storm) != d->doubts_seen ||
+			   km_clock_ns() - d->opened_ns > CLOSED_LEAST_EVERY;
+
+		if (!due && !somebody_joins(d))
+			return 0;
+		d->closing = true;
+		atomic_store(&board->gate, 1);
+	}
+	if (!all_stand_still(d))
+		return 0;
+	if (d->closing && make_sums(d) < 0)
+		return -1;
+	d->closing = false;
+	for (uint32_t i = 0; i < STORM_SUBSCRIBERS; i++)
+		if (atomic_load(&board->subscribers[i].state) == STORM_WAITING)
+			storm_word_set(&board->subscribers[i].admitted, 1);
+	if (somebody_joins(d))
+		return 0;
+	d->opened_ns = km_clock_ns();
+	storm_word_set(&board->gate, 0);
+	return 0;
+}
+
+/* Of each pair, and in all. */
+static int check_round(struct director *d, uint32_t subscriber)
+{
+	struct storm_subscriber *s = &d->storm.board->subscribers[subscriber];
+	const struct storm_book *book = &d->books[subscriber];
+	uint64_t received = atomic_load(&s->received), lost = atomic_load(&s->lost);
+	uint64_t committed = committed_to(d, subscriber), known = atomic_load(&s->known);
+
+	if (received + lost != committed)
+		return stress_fail(d->storm.run.board,
+			"after %" PRIu64 " kills: subscriber %u life %u: received %" PRIu64
+			" + lost %" PRIu64 " != %" PRIu64 " committed to its ring",
+			d->kills, subscriber, d->lives[STORM_PUBLISHERS + subscriber], received,
+			lost, committed);
+	if (book->whole && (known > book->extra || (lost == 0 && known != book->extra)))
+		return stress_fail(d->storm.run.board,
+			"after %" PRIu64 " kills: subscriber %u received %" PRIu64
+			" messages in doubt (lost %" PRIu64 "), its ring has decided for %" PRIu64,
+			d->kills, subscriber, known, lost, book->extra);
+	for (uint32_t i = 0; i < STORM_PUBLISHERS; i++) {
+		struct storm_publisher *p = &d->storm.board->publishers[i];
+		uint64_t from = atomic_load(&s->from[i]), sent = atomic_load(&p->sent);
+		uint64_t most = sent - atomic_load(&s->began_low[i]) + atomic_load(&p->doubtful) -
+				atomic_load(&s->began_doubtful[i]);
+		/* one that died when this one joined may have attempted what was never sent */
+		uint64_t high = atomic_load(&s->began_high[i]);
+		uint64_t least = lost == 0 && sent > high ? sent - high : 0;
+
+		if (from > most || from < least)
+			return stress_fail(d->storm.run.board,
+				"after %" PRIu64 " kills: subscriber %u received %" PRIu64
+				" of publisher %u, which sent %" PRIu64 "..%" PRIu64
+				" (lost %" PRIu64 " of all)",
+				d->kills, subscriber, from, i, least, most, lost);
+	}
+	return 0;
+}
+
+static int await_rest(struct director *d, uint64_t round)
+{
+	for (;;) {
+		uint32_t resting = 0;
+
+		for (uint32_t i = 0; i < STORM_SUBSCRIBERS; i++)
+			resting += atomic_load(&d->storm.board->subscribers[i].settled) == round;
+		if (resting == STORM_SUBSCRIBERS)
+			return 0;
+		if (storm_crew_tend(d) < 0)
+			return -1;
+		stress_pause_us(100);
+	}
+}
+
+int storm_books_round(struct director *d)
+{
+	struct storm_board *board = d->storm.board;
+	uint64_t round = atomic_load(&board->settle) + 1;
+
+	atomic_store(&board->gate, 1);
+	while (!all_stand_still(d)) {
+		if (storm_crew_tend(d) < 0)
+			return -1;
+		stress_pause_us(50);
+	}
+	if (make_sums(d) < 0)
+		return -1;
+	atomic_store(&board->settle, round);
+	if (await_rest(d, round) < 0)
+		return -1;
+	for (uint32_t i = 0; i < STORM_SUBSCRIBERS; i++)
+		if (check_round(d, i) < 0)
+			return -1;
+	if (stress_region_count(&d->storm.run, true, "pool, in a pause of the storm") < 0)
+		return -1;
+	d->rounds++;
+	d->closing = false;
+	d->opened_ns = km_clock_ns();
+	storm_word_set(&board->gate, 0);
+	return 0;
+}

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The storm's processes: made, given a role, killed, reaped. Nothing here waits for anybody's
+ * death. */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "tests/support/stress/stress_storm.h"
+
+#define END_LIMIT INT64_C(20000000000) /* ns; a hang, not a measure */
+#define FREEZE_NS INT64_C(6000000)
+
+int storm_fail(struct director *d, const char *what, long long number)
+{
+	return stress_fail(
+		d->storm.run.board, "after %" PRIu64 " kills: %s (%lld)", d->kills, what, number);
+}
+
+static bool is_publisher(uint32_t role)
+{
+	return role < STORM_PUBLISHERS;
+}
+
+static _Atomic uint32_t *state_of(struct director *d, uint32_t role)
+{
+	return is_publisher(role) ? &d->storm.board->publishers[role].state
+				  : &d->storm.board->subscribers[role - STORM_PUBLISHERS].state;
+}
+
+int storm_crew_hand_of(const struct director *d, uint32_t role)
+{
+	for (int i = 0; i < STORM_HANDS; i++)
+		if (d->roles[i] == role + 1 && d->pids[i] > 0 && d->dying_ns[i] == 0)
+			return i;
+	return -1;
+}
+
+uint32_t storm_crew_down(const struct director *d)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < STORM_ROLES; i++)
+		count += storm_crew_hand_of(d, i) < 0;
+	return count;
+}
+
+static int make_hand(struct director *d, uint32_t hand)
+{
+	pid_t parent = getpid();
+
+	atomic_store(&d->storm.board->hands[hand].job, 0);
+	atomic_store(&d->storm.board->hands[hand].ready, 0);
+	d->roles[hand] = 0;
+	d->dying_ns[hand] = 0;
+	fflush(NULL);
+	d->pids[hand] = fork();
+	if (d->pids[hand] < 0)
+		return storm_fail(d, "fork", errno);
+	if (d->pids[hand] > 0)
+		return 0;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	setpriority(PRIO_PROCESS, 0, 0); /* unlike the director */
+	_exit(getppid() == parent && storm_hand_main(&d->storm, hand) == 0 ? 0 : 1);
+}
+
+static void begin_life(struct director *d, uint32_t hand, uint32_t role)
+{
+	struct storm_board *board = d->storm.board;
+	uint32_t life = ++d->lives[role];
+
+	if (is_publisher(role)) {
+		d->sent_before[role] = atomic_load(&board->publishers[role].sent);
+		atomic_store(&board->publishers[role].life, life);
+	} else {
+		struct storm_subscriber *s = &board->subscribers[role - STORM_PUBLISHERS];
+
+		storm_books_forget(d, role - STORM_PUBLISHERS);
+		atomic_store(&s->life, life);
+		atomic_store(&s->admitted, 0);
+		atomic_store(&s->settled, atomic_load(&board->settle));
+	}
+	d->roles[hand] = role + 1;
+	atomic_store(state_of(d, role), STORM_STARTING);
+	storm_word_set(&board->hands[hand].job, role + 1);
+}
+
+/* Closes the books of one who is reaped. */
+static void end_life(struct director *d, uint32_t role)
+{
+	if (is_publisher(role)) {
+		struct storm_publisher *p = &d->storm.board->publishers[role];
+		uint64_t sent = atomic_load(&p->sent);
+		uint64_t doubt = atomic_load(&p->attempted) - sent;
+
+		atomic_store(&p->ended[d->lives[role] % STORM_ENDED],
+			(sent - d->sent_before[role]) << 1 | doubt);
+		atomic_fetch_add(&p->doubtful, doubt);
+		atomic_store(&p->attempted, sent);
+	} else {
+		storm_books_forget(d, role - STORM_PUBLISHERS);
+	}
+	atomic_store(state_of(d, role), STORM_GONE);
+}
+
+/* A hand is no more. */
+static void bury(struct director *d, uint32_t hand)
+{
+	if (d->roles[hand] != 0)
+		end_life(d, d->roles[hand] - 1);
+	d->roles[hand] = 0;
+	d->pids[hand] = 0;
+}
+
+static int reap(struct director *d)
+{
+	int status;
+
+	for (uint32_t i = 0; i < STORM_HANDS; i++) {
+		if (d->pids[i] <= 0 || waitpid(d->pids[i], &status, WNOHANG) != d->pids[i])
+			continue;
+		uint32_t role = d->roles[i];
+
+		bury(d, i);
+		if (d->dying_ns[i] == 0)
+			return storm_fail(d, "a hand ended by itself, status", status);
+		if (storm_recovery_begin(d, role, d->dying_ns[i]) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* At most one hand is made at a time: the loop has other things to do. */
+static int staff(struct director *d)
+{
+	uint32_t standing_by = 0;
+	int empty = -1;
+
+	for (uint32_t i = 0; i < STORM_HANDS; i++) {
+		if (d->pids[i] == 0)
+			empty = (int)i;
+		else if (d->roles[i] == 0 && d->dying_ns[i] == 0)
+			standing_by++;
+	}
+	if (standing_by < STORM_STANDBYS && empty >= 0 && make_hand(d, (uint32_t)empty) < 0)
+		return -1;
+	for (uint32_t role = 0, i = 0; role < STORM_ROLES; role++) {
+		/* not before its last holder is reaped: what it did must be known */
+		if (atomic_load(state_of(d, role)) != STORM_GONE)
+			continue;
+		while (i < STORM_HANDS &&
+			(d->pids[i] == 0 || d->roles[i] != 0 || d->dying_ns[i] != 0 ||
+				atomic_load(&d->storm.board->hands[i].ready) == 0))
+			i++;
+		if (i < STORM_HANDS)
+			begin_life(d, i, role);
+	}
+	return 0;
+}
+
+int storm_crew_tend(struct director *d)
+{
+	if (reap(d) < 0 || staff(d) < 0)
+		return -1;
+	if (!test_broker_alive(&d->broker))
+		return storm_fail(d, "the broker died", 0);
+	return stress_over(&d->storm.run, "in the storm") ? -1 : 0;
+}
+
+static void kill_hand(struct director *d, uint32_t hand)
+{
+	d->dying_ns[hand] = km_clock_ns();
+	kill(d->pids[hand], SIGKILL);
+	d->kills++;
+}
+
+int storm_crew_strike(struct director *d)
+{
+	uint32_t count = stress_once_in(&d->rng, 16) ? 3 : 1;
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t role = stress_below(&d->rng, STORM_ROLES);
+		int hand = storm_crew_hand_of(d, role);
+
+		if (stress_once_in(&d->rng, 16)) {
+			/* who has no role: is connecting, or has said hello */
+			hand = (int)stress_below(&d->rng, STORM_HANDS);
+			if (d->pids[hand] <= 0 || d->roles[hand] != 0 || d->dying_ns[hand] != 0)
+				continue;
+			d->killed_standbys++;
+		} else if (hand < 0) {
+			continue;
+		} else {
+			uint32_t state = atomic_load(state_of(d, role));
+
+			d->killed_starting += state == STORM_STARTING || state == STORM_WAITING;
+		}
+		kill_hand(d, (uint32_t)hand);
+	}
+	uint32_t down = storm_crew_down(d);
+
+	d->most_down = down > d->most_down ? down : d->most_down;
+	return 0;
+}
+
+void storm_crew_thaw(struct director *d)
+{
+	if (d->frozen_pid > 0 && d->pids[d->frozen_hand] == d->frozen_pid)
+		kill(d->frozen_pid, SIGCONT);
+	d->frozen_pid = 0;
+}
+
+void storm_crew_freeze(struct director *d)
+{
+	int64_t now = km_clock_ns();
+
+	if (d->frozen_pid > 0) {
+		if (now > d->thaw_ns || atomic_load(&d->storm.board->gate) != 0)
+			storm_crew_thaw(d);
+		return;
+	}
+	uint32_t first = stress_below(&d->rng, STORM_PUBLISHERS);
+	int hand = -1;
+
+	for (uint32_t i = 0; hand < 0 && i < STORM_PUBLISHERS; i++) {
+		uint32_t role = (first + i) % STORM_PUBLISHERS;
+
+		if (atomic_load(state_of(d, role)) == STORM_RUNNING)
+			hand = storm_crew_hand_of(d, role);
+	}
+	if (hand < 0 || atomic_load(&d->storm.board->gate) != 0)
+		return;
+	d->frozen_hand = (uint32_t)hand;
+	d->frozen_pid = d->pids[hand];
+	d->thaw_ns = now + FREEZE_NS;
+	d->freezes++;
+	kill(d->frozen_pid, SIGSTOP);
+}
+
+int storm_crew_end(struct director *d)
+{
+	int64_t limit_ns = km_clock_ns() + END_LIMIT;
+	int r = 0, status;
+
+	storm_crew_thaw(d);
+	storm_word_set(&d->storm.board->gate, 0);
+	atomic_store(&d->storm.board->stop_publishers, 1);
+	atomic_store(&d->storm.board->stop_subscribers, 1);
+	for (uint32_t i = 0; i < STORM_SUBSCRIBERS; i++)
+		storm_word_set(&d->storm.board->subscribers[i].admitted, 1);
+	for (uint32_t i = 0; i < STORM_HANDS; i++)
+		if (d->pids[i] > 0 && d->roles[i] == 0)
+			storm_word_set(&d->storm.board->hands[i].job, STORM_GO_HOME);
+	for (uint32_t i = 0; i < STORM_HANDS; i++)
+		while (d->pids[i] > 0) {
+			bool late = km_clock_ns() > limit_ns;
+
+			if (late)
+				kill(d->pids[i], SIGKILL);
+			if (waitpid(d->pids[i], &status, late ? 0 : WNOHANG) == d->pids[i]) {
+				bury(d, i);
+				if (status != 0 && d->dying_ns[i] == 0)
+					r = storm_fail(
+						d, "a hand did not end well, status", status);
+			} else {
+				stress_pause_us(200);
+			}
+		}
+	return r;
+}

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Long work in turns: who is heard in between, and how much a tick of the health check takes on. */
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "daemon/peer/memory.h"
+#include "daemon/repair/health.h"
+#include "daemon/repair/tend.h"
+#include "daemon/run/turn.h"
+#include "daemon/start/start.h"
+#include "daemon/topic/ending.h"
+#include "daemon/topic/topic.h"
+#include "daemon/topic/walk.h"
+#include "tests/support/broker/fixture.h"
+
+static struct km_broker broker;
+static struct km_config config;
+static int ends[2];
+static unsigned heard, turns;
+
+struct counted {
+	struct km_work work;
+	unsigned pieces, left;
+};
+
+static void after(void *userdata)
+{
+	turns++;
+}
+
+static void setup(void)
+{
+	memset(&broker, 0, sizeof broker);
+	turns = 0;
+	broker.config = &config;
+	broker.handlers = &km_start_handlers;
+	broker.base = event_base_new();
+	TAILQ_INIT(&broker.topics);
+	TAILQ_INIT(&broker.strangers);
+	km_hangup_init(&broker.hangup);
+	ck_assert_int_eq(km_turns_init(&broker.turns, broker.base, after, NULL), 0);
+	ck_assert_int_eq(km_tend_init(&broker), 0);
+}
+
+static void teardown(void)
+{
+	km_tend_deinit(&broker);
+	km_turns_deinit(&broker.turns);
+	km_hangup_deinit(&broker.hangup);
+	event_base_free(broker.base);
+	libevent_global_shutdown();
+}
+
+/* A piece that takes longer than a turn. */
+static bool step(struct km_work *work)
+{
+	struct counted *counted = (struct counted *)work;
+	int64_t end = km_clock_ns() + 2 * KM_TURN_NS;
+
+	while (km_clock_ns() < end)
+		;
+	counted->pieces++;
+	return --counted->left > 0;
+}
+
+/* Somebody who says something again as soon as it was heard. */
+static void hear(evutil_socket_t fd, short what, void *userdata)
+{
+	char byte;
+
+	ck_assert_int_eq(read(fd, &byte, 1), 1);
+	heard++;
+	if (!TAILQ_EMPTY(&broker.turns.works))
+		ck_assert_int_eq(write(ends[1], "", 1), 1);
+}
+
+START_TEST(turn_long_work_sockets_heard_in_between)
+{
+	struct counted one = { .work.step = step, .left = 10 },
+		       other = { .work.step = step, .left = 10 };
+
+	setup();
+	ck_assert_int_eq(pipe(ends), 0);
+	struct event *event = event_new(broker.base, ends[0], EV_READ | EV_PERSIST, hear, NULL);
+	ck_assert_int_eq(event_add(event, NULL), 0);
+	ck_assert_int_eq(write(ends[1], "", 1), 1);
+	km_turn_add(&broker.turns, &one.work);
+	km_turn_add(&broker.turns, &one.work); /* once all the same */
+	km_turn_add(&broker.turns, &other.work);
+	while (!TAILQ_EMPTY(&broker.turns.works)) {
+		event_base_loop(broker.base, EVLOOP_ONCE);
+		/* each has its piece in turn */
+		ck_assert_int_le(abs((int)one.pieces - (int)other.pieces), 1);
+	}
+	ck_assert_uint_eq(one.pieces, 10);
+	ck_assert_uint_eq(other.pieces, 10);
+	ck_assert_uint_ge(heard, 20);
+	ck_assert_uint_ge(turns, 20);
+	event_free(event);
+	close(ends[0]);
+	close(ends[1]);
+	teardown();
+}
+END_TEST
+
+START_TEST(turn_removed_work_has_no_more_pieces)
+{
+	struct counted one = { .work.step = step, .left = 10 },
+		       other = { .work.step = step, .left = 2 };
+
+	setup();
+	km_turn_add(&broker.turns, &one.work);
+	km_turn_add(&broker.turns, &other.work);
+	km_turn_remove(&broker.turns, &one.work);
+	km_turn_remove(&broker.turns, &one.work);
+	while (!TAILQ_EMPTY(&broker.turns.works))
+		event_base_loop(broker.base, EVLOOP_ONCE);
+	ck_assert_uint_eq(one.pieces, 0);
+	ck_assert_uint_eq(other.pieces, 2);
+	teardown();
+}
+END_TEST
+
+static struct km_topic *add_topic(uint32_t pool, uint32_t rings, uint32_t capacity, bool shared)
+{
+	static struct km_shared_ring ring;
+	struct km_topic *topic = calloc(1, sizeof *topic);
+
+	topic->broker = &broker;
+	topic->region.geometry.pool_size = pool;
+	topic->region.geometry.ring_capacity = capacity;
+	topic->region.ring_count = shared ? 0 : rings;
+	topic->region.shared = shared ? &ring : NULL;
+	TAILQ_INSERT_TAIL(&broker.topics, topic, in_all);
+	return topic;
+}
+
+/* Of `count` equal topics, how many a tick takes on. */
+static unsigned taken_on(
+	unsigned count, uint32_t pool, uint32_t rings, uint32_t capacity, bool shared)
+{
+	struct km_topic *topic;
+	unsigned due = 0;
+
+	setup();
+	for (unsigned i = 0; i < count; i++)
+		add_topic(pool, rings, capacity, shared);
+	km_health_on_tick(-1, 0, &broker);
+	while ((topic = TAILQ_FIRST(&broker.topics))) {
+		due += topic->due;
+		ck_assert_int_eq(topic->due, topic->watched);
+		km_tend_forget(topic);
+		TAILQ_REMOVE(&broker.topics, topic, in_all);
+		free(topic);
+	}
+	teardown();
+	return due;
+}
+
+/* Slots and cells of all rings count, and each topic a little; 131 072 are for one tick, the last topic
+ * may go over it. */
+START_TEST(tick_bounded_by_slots_and_cells)
+{
+	ck_assert_uint_eq(taken_on(200, 1024, 16, 64, false), 61); /* 128 + 1024 + 1024 */
+	ck_assert_uint_eq(taken_on(200, 8, 48, 4096, false), 1);   /* 128 + 8 + 196608 */
+	ck_assert_uint_eq(taken_on(200, 131072, 1, 2, false), 1);
+	ck_assert_uint_eq(taken_on(2000, 8, 0, 0, false), 964);  /* 128 + 8 */
+	ck_assert_uint_eq(taken_on(200, 8, 48, 4096, true), 31); /* one ring for all */
+	ck_assert_uint_eq(taken_on(20, 1024, 16, 64, false), 20);
+}
+END_TEST
+
+/* Topics that lost their last member are freed some at a time, however many there are. (Somebody walks in
+ * these, so that nothing is to be freed.) */
+START_TEST(sweep_bounded_by_topics)
+{
+	enum { MANY = 1000 };
+	struct km_topic *topics = calloc(MANY, sizeof *topics);
+	struct km_walk walk = { 0 };
+	unsigned calls = 1, left = MANY;
+
+	for (unsigned i = 0; i < MANY; i++) {
+		topics[i].broker = &broker;
+		topics[i].idle = true;
+		topics[i].walks.lh_first = &walk;
+		LIST_INSERT_HEAD(&broker.idle, &topics[i], in_idle);
+	}
+	for (; km_ending_sweep(&broker); calls++) {
+		unsigned still = 0;
+
+		for (unsigned i = 0; i < MANY; i++)
+			still += topics[i].idle;
+		ck_assert_uint_lt(left - still, 100);
+		left = still;
+	}
+	ck_assert_uint_gt(calls, 10);
+	ck_assert(LIST_EMPTY(&broker.idle));
+	free(topics);
+}
+END_TEST
+
+/* Sessions that are over are freed some at a time as well, and the broker comes back for the others. */
+START_TEST(sweep_bounded_by_sessions)
+{
+	enum { MANY = 1000 };
+	unsigned calls = 0, left = MANY;
+
+	setup();
+	broker.store.parking.in = -1;
+	for (unsigned i = 0; i < MANY; i++) {
+		struct km_session *session = calloc(1, sizeof *session);
+
+		session->broker = &broker;
+		session->kept.state = KM_SESSION_DEAD;
+		session->socket = session->pidfd = -1;
+		LIST_INSERT_HEAD(&broker.sessions, session, next);
+	}
+	for (broker.sweep = true; broker.sweep; calls++) {
+		unsigned still = 0;
+		struct km_session *session;
+
+		km_broker_sweep(&broker);
+		LIST_FOREACH (session, &broker.sessions, next)
+			still++;
+		ck_assert_uint_lt(left - still, 100);
+		ck_assert(!broker.sweep || broker.tidying.queued);
+		left = still;
+	}
+	ck_assert_uint_eq(left, 0);
+	ck_assert_uint_gt(calls, 10);
+	teardown();
+}
+END_TEST
+
+/* Its memory is given back likewise: a client may have a segment for each endpoint. */
+START_TEST(sweep_bounded_by_segments)
+{
+	enum { MANY = 256 };
+	static struct km_account account;
+	static struct km_accounts accounts;
+	struct km_session session = { .broker = &broker, .account = &account };
+	unsigned calls = 1;
+
+	setup();
+	account.accounts = &accounts;
+	km_account_take(&account, KM_BYTES, MANY * KM_CLIENT_SEGMENT_SIZE);
+	session.segments = calloc(MANY, sizeof *session.segments);
+	session.kept.segment_count = MANY;
+	for (unsigned i = 0; i < MANY; i++)
+		session.segments[i].fd = -1;
+	for (unsigned work = 10; !km_memory_give_back(&session, &work); work = 10, calls++)
+		ck_assert_uint_eq(session.kept.segment_count, MANY - 10 * calls);
+	ck_assert_uint_eq(calls, MANY / 10 + 1);
+	ck_assert_uint_eq(account.used[KM_BYTES], 0);
+	teardown();
+}
+END_TEST
+
+/* Topics that were given up, and whose payer needs the room. */
+START_TEST(hurry_bounded_by_topics)
+{
+	enum { MANY = 1000 };
+	static struct km_account account;
+	static struct km_accounts accounts;
+	unsigned calls = 0, left = MANY;
+	struct km_topic *topic;
+
+	setup();
+	account.accounts = &accounts;
+	TAILQ_INIT(&broker.ended);
+	for (unsigned i = 0; i < MANY; i++) {
+		topic = add_topic(8, 0, 0, false);
+		topic->account = &account;
+		topic->kept.quarantined = true;
+		topic->region.control_size = 2 * KM_PAGE_SIZE;
+		topic->control_fd = topic->payload_fd = -1;
+		topic->bytes = KM_PAGE_SIZE;
+		km_account_take(&account, KM_BYTES, topic->bytes);
+	}
+	for (; km_ending_hurry(&broker, &account); calls++) {
+		unsigned still = 0;
+
+		TAILQ_FOREACH (topic, &broker.topics, in_all)
+			still += !topic->kept.emptied;
+		ck_assert_uint_lt(left - still, 100);
+		left = still;
+	}
+	ck_assert_uint_eq(left, 0);
+	ck_assert_uint_gt(calls, 10);
+	while ((topic = TAILQ_FIRST(&broker.topics))) {
+		TAILQ_REMOVE(&broker.topics, topic, in_all);
+		free(topic);
+	}
+	teardown();
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tc = fixture_case("turns");
+
+	tcase_add_test(tc, turn_long_work_sockets_heard_in_between);
+	tcase_add_test(tc, turn_removed_work_has_no_more_pieces);
+	tcase_add_test(tc, tick_bounded_by_slots_and_cells);
+	tcase_add_test(tc, sweep_bounded_by_topics);
+	tcase_add_test(tc, sweep_bounded_by_sessions);
+	tcase_add_test(tc, sweep_bounded_by_segments);
+	tcase_add_test(tc, hurry_bounded_by_topics);
+	return fixture_run("turns", tc);
+}
