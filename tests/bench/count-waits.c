@@ -8,13 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/ptrace.h>
 #include <unistd.h>
 
-#include "libclient/watch/uring.h"
 #include "tests/bench/count.h"
 #include "tests/bench/kick.h"
+#include "tests/support/uring.h"
 
 enum sleep { BY_RECEIVE, BY_URING, BY_THREAD, BY_SET, SLEEPS };
 
@@ -168,18 +167,6 @@ static struct count_steps count_usual(pid_t publisher, struct board *board, pid_
 	bench_die("count-waits: no two sends are alike");
 }
 
-static bool has_uring(void)
-{
-	struct km_uring *uring;
-	int event = eventfd(0, EFD_CLOEXEC);
-	bool has = km_uring_new(event, &uring) == 0;
-
-	if (has)
-		km_uring_free(uring);
-	close(event);
-	return has;
-}
-
 static int count_way(const char *socket_path, enum count_way way)
 {
 	struct board *board = bench_shared(sizeof(*board));
@@ -195,7 +182,7 @@ static int count_way(const char *socket_path, enum count_way way)
 	if (!count_traced(publisher))
 		return COUNT_SKIPPED;
 	for (enum sleep by = 0; by < SLEEPS; by++) {
-		if (by == BY_URING && !has_uring())
+		if (by == BY_URING && !test_has_uring())
 			continue;
 		atomic_store(&board->waits, 0);
 		fflush(NULL);

@@ -11,7 +11,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "libclient/watch/uring.h"
 #include "tests/bench/floor.h"
 #include "tests/bench/kick.h"
 #include "tests/bench/loops.h"
@@ -190,18 +189,6 @@ static void release(void *receiver)
 static void close_client(struct worker *worker)
 {
 	kickmsg_client_free(client);
-}
-
-bool kick_has_uring(void)
-{
-	struct km_uring *uring;
-	int event = eventfd(0, EFD_CLOEXEC);
-	bool has = km_uring_new(event, &uring) == 0;
-
-	if (has)
-		km_uring_free(uring);
-	close(event);
-	return has;
 }
 
 LOOPS(uring_round, kick_epoll_uring)

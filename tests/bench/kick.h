@@ -14,8 +14,6 @@ extern const struct adapter kick_rings_copy; /* a ring each: send and receive_co
 extern const struct adapter kick_epoll_uring;
 extern const struct adapter kick_epoll_thread;
 extern const struct adapter kick_waitset;
-/* Is there an io_uring with FUTEX_WAIT? */
-bool kick_has_uring(void);
 
 /* A client, publisher or subscriber, or the end of the process with the broker's reason. */
 struct kickmsg_client *kick_client(const char *socket_path);

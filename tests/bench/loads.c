@@ -7,6 +7,7 @@
 #include "tests/bench/kick.h"
 #include "tests/bench/loads.h"
 #include "tests/bench/peers/peers.h"
+#include "tests/support/uring.h"
 
 #define TAIL_GOAL 1.5 /* p99.9 / median, to the floor's own */
 
@@ -79,7 +80,7 @@ static void waiting(struct set *set, const char *load, size_t size, const struct
 	event = (int)set->count;
 	set_add(set, load, NULL, &floor_eventfd, &shape, 0);
 	set_add(set, load, NULL, &kick_rings, &shape, 0);
-	if (kick_has_uring()) {
+	if (test_has_uring()) {
 		struct entry *entry = set_add(set, load, NULL, &kick_epoll_uring, &shape, 0);
 
 		entry->goal = 1.2;

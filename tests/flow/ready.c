@@ -12,8 +12,8 @@
 
 #include "common/repair/live.h"
 #include "libclient/handle/handle.h"
-#include "libclient/watch/uring.h"
 #include "tests/support/broker/told.h"
+#include "tests/support/uring.h"
 
 #define CASES 4
 
@@ -36,18 +36,6 @@ static void end(void)
 {
 	kickmsg_client_free(client);
 	flow_stop();
-}
-
-static bool has_uring(void)
-{
-	struct km_uring *uring;
-	int event = eventfd(0, EFD_CLOEXEC);
-	bool has = km_uring_new(event, &uring) == 0;
-
-	if (has)
-		km_uring_free(uring);
-	close(event);
-	return has;
 }
 
 static bool is_readable_in(int of, int timeout_ms)
@@ -401,7 +389,7 @@ int main(void)
 {
 	TCase *tcase = tcase_create("ready");
 	Suite *suite = suite_create("ready");
-	int first = has_uring() ? 0 : 2;
+	int first = test_has_uring() ? 0 : 2;
 
 	if (first > 0)
 		printf("no io_uring with FUTEX_WAIT here: its cases are left out\n");

@@ -9,8 +9,8 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
-#include "libclient/watch/uring.h"
 #include "tests/support/broker/told.h"
+#include "tests/support/uring.h"
 
 #define BEGINS   4 /* subscribers */
 #define CAPACITY 4
@@ -287,14 +287,8 @@ static void run(void)
 static bool begin_case(int i)
 {
 	static const char *const mechanisms[] = { "uring", "thread" };
-	struct km_uring *uring;
-	int event = eventfd(0, EFD_CLOEXEC);
-	bool has = km_uring_new(event, &uring) == 0;
 
-	if (has)
-		km_uring_free(uring);
-	close(event);
-	if (i < 2 && !has)
+	if (i < 2 && !test_has_uring())
 		return false;
 	begin(i % 2, mechanisms[i / 2]);
 	return true;
