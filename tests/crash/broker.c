@@ -35,6 +35,7 @@
 #include "tests/support/broker/manager.h"
 #include "tests/support/crash/crash_step.h"
 #include "tests/support/crash/registers.h"
+#include "tests/support/suite.h"
 
 enum { RING = 4, SENT = 6, LOANS = 4, POOL = 16, PATIENCE_MS = 30000, STATE_HEAD = 4096 };
 
@@ -417,9 +418,5 @@ int main(void)
 	tcase_add_loop_test(tcase, broker_killed_at_each_step_of_a_repair_same_end,
 		KICKMSG_TRANSPORT_RINGS, KICKMSG_TRANSPORT_SHARED + 1);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return test_suite_run(suite);
 }

@@ -29,6 +29,7 @@
 #include "tests/support/broker/broker.h"
 #include "tests/support/broker/manager.h"
 #include "tests/support/crash/crash_step.h"
+#include "tests/support/suite.h"
 
 #define PATIENCE_MS 30000
 
@@ -487,9 +488,5 @@ int main(int argc, char **argv)
 	else
 		tcase_add_test(tcase, broker_killed_at_each_system_call_nobody_notices);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return test_suite_run(suite);
 }

@@ -11,6 +11,7 @@
 
 #include "libclient/kickmsg.h"
 #include "tests/support/broker/broker.h"
+#include "tests/support/suite.h"
 
 static struct test_broker broker;
 static char root[64], output[8192];
@@ -225,9 +226,5 @@ int main(void)
 		tcase_add_test(tcase, tests[i]);
 		suite_add_tcase(suite, tcase);
 	}
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return test_suite_run(suite);
 }

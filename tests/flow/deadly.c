@@ -22,6 +22,7 @@
 #include "tests/support/broker/manager.h"
 #include "tests/support/broker/peer.h"
 #include "tests/support/broker/state_records.h"
+#include "tests/support/suite.h"
 
 static struct test_manager manager;
 
@@ -184,9 +185,5 @@ int main(void)
 	tcase_add_test(tcase, restart_request_that_two_ended_at_is_refused);
 	tcase_add_test(tcase, restart_library_asks_once_more);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return test_suite_run(suite);
 }

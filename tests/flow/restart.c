@@ -27,6 +27,7 @@
 #include "tests/support/broker/manager.h"
 #include "tests/support/broker/peer.h"
 #include "tests/support/broker/state_records.h"
+#include "tests/support/suite.h"
 
 static struct test_manager manager;
 static struct kickmsg_client *client;
@@ -622,9 +623,5 @@ int main(void)
 	tcase_add_test(tcase, manager_is_told);
 	tcase_add_test(tcase, restart_foreign_and_double_descriptors_are_closed);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return test_suite_run(suite);
 }

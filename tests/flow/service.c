@@ -22,6 +22,7 @@
 #include "tests/support/broker/broker.h"
 #include "tests/support/broker/emulated.h"
 #include "tests/support/broker/manager.h"
+#include "tests/support/suite.h"
 
 static struct test_manager manager;
 
@@ -513,9 +514,5 @@ int main(void)
 		puts("systemd-socket-activate is not installed: left out");
 	}
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return test_suite_run(suite);
 }

@@ -23,6 +23,7 @@
 #include "tests/support/broker/emulated.h"
 #include "tests/support/broker/manager.h"
 #include "tests/support/broker/peer.h"
+#include "tests/support/suite.h"
 
 static struct test_manager manager;
 static struct kickmsg_client *client;
@@ -409,9 +410,5 @@ int main(void)
 	tcase_add_test(tcase, listening_socket_is_made_not_to_block);
 	tcase_add_test(tcase, who_hung_up_before_a_restart_is_probed_after_it);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return test_suite_run(suite);
 }

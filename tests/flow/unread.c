@@ -13,6 +13,7 @@
 #include "tests/support/broker/emulated.h"
 #include "tests/support/broker/flow.h"
 #include "tests/support/broker/manager.h"
+#include "tests/support/suite.h"
 
 /* The broker may have so many descriptors open, and under way. */
 #define DESCRIPTORS 1024
@@ -252,9 +253,5 @@ int main(void)
 	tcase_add_test(tcase, clients_that_read_nothing_leave_the_parking_its_room);
 	tcase_add_test(tcase, connections_that_ended_unread_are_counted);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return test_suite_run(suite);
 }

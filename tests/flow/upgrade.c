@@ -21,6 +21,7 @@
 #include "tests/support/broker/emulated.h"
 #include "tests/support/broker/manager.h"
 #include "tests/support/broker/peer.h"
+#include "tests/support/suite.h"
 
 static struct test_manager manager;
 static struct kickmsg_client *client;
@@ -333,9 +334,5 @@ int main(void)
 	tcase_add_test(tcase, what_all_versions_understand_stays);
 	tcase_add_test(tcase, client_of_an_older_library_goes_on_and_is_told);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return test_suite_run(suite);
 }

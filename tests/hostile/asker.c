@@ -12,6 +12,7 @@
 #include "tests/support/broker/asker.h"
 #include "tests/support/broker/broker.h"
 #include "tests/support/broker/peer.h"
+#include "tests/support/suite.h"
 
 #define CALLS 300
 
@@ -80,9 +81,5 @@ int main(void)
 	tcase_set_timeout(tcase, 120);
 	tcase_add_loop_test(tcase, asker_of_dear_questions_others_served, 0, ASKER_COUNT);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return test_suite_run(suite);
 }

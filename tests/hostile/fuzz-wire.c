@@ -20,6 +20,7 @@
 #include "common/protocol/wire.h"
 #include "libclient/kickmsg.h"
 #include "tests/support/broker/broker.h"
+#include "tests/support/suite.h"
 
 #define PEERS    8
 #define MAX_SENT (2 * sizeof(union km_msg))
@@ -219,9 +220,5 @@ int main(int argc, char **argv)
 	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, broker_random_messages_survives);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return test_suite_run(suite);
 }

@@ -20,6 +20,7 @@
 #include "common/shared/bell.h"
 #include "libclient/handle/handle.h"
 #include "tests/support/broker/broker.h"
+#include "tests/support/suite.h"
 
 #define SCRIBBLES  200000
 #define OPERATIONS 200000
@@ -386,9 +387,5 @@ int main(void)
 	tcase_add_test(tcase, bell_scribbled_over_costs_wakes_only);
 	tcase_add_test(tcase, bell_kept_woken_sleeper_looks_for_itself);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return test_suite_run(suite);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/broker/fixture.h"
 #include "tests/support/broker/emulated.h"
+#include "tests/support/suite.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -69,12 +70,7 @@ int fixture_run(const char *name, TCase *tcase)
 {
 	Suite *suite = suite_create(name);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return test_suite_run(suite);
 }
 
 struct km_geometry fixture_geometry(uint32_t capacity, uint32_t pool)

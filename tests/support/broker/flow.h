@@ -14,6 +14,7 @@
 #include "libclient/kickmsg.h"
 #include "tests/support/broker/broker.h"
 #include "tests/support/broker/peer.h"
+#include "tests/support/suite.h"
 
 #define FLOW_WAIT_MS 10000
 
@@ -157,10 +158,5 @@ static inline void flow_stop(void)
 
 static inline int flow_main(Suite *suite)
 {
-	SRunner *runner = srunner_create(suite);
-
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return test_suite_run(suite);
 }

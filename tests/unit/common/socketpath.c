@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/protocol/socketpath.h"
+#include "tests/support/suite.h"
 
 #define SYSTEM "/run/kickmsg/kickmsgd.sock"
 
@@ -75,14 +76,10 @@ int main(void)
 {
 	Suite *suite = suite_create("socketpath");
 	TCase *tc = tcase_create("socketpath");
-	SRunner *runner = srunner_create(suite);
 
 	tcase_add_loop_test(tc, path_is_that_of_the_table, 0, sizeof cases / sizeof cases[0]);
 	tcase_add_test(tc, path_too_long_has_its_length);
 	tcase_add_test(tc, choose_takes_what_this_process_has);
 	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return test_suite_run(suite);
 }

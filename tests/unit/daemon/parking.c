@@ -21,6 +21,7 @@
 #include "common/cleanup.h"
 #include "daemon/keep/parking.h"
 #include "tests/support/broker/emulated.h"
+#include "tests/support/suite.h"
 
 #define MOST 1000
 
@@ -475,9 +476,5 @@ int main(void)
 	tcase_add_test(tcase, parking_opened_with_too_few_descriptors_says_so);
 	tcase_add_test(tcase, parking_of_what_is_no_pair_is_refused);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return test_suite_run(suite);
 }

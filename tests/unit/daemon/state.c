@@ -16,6 +16,7 @@
 
 #include "daemon/keep/state.h"
 #include "tests/support/broker/emulated.h"
+#include "tests/support/suite.h"
 
 #define RECORD_SIZE 40
 
@@ -308,9 +309,5 @@ int main(void)
 	tcase_add_test(tcase, state_of_the_gone_costs_nothing);
 	tcase_add_test(tcase, state_flipped_byte_is_refused_or_harmless);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return test_suite_run(suite);
 }
