@@ -603,6 +603,8 @@ const char *km_wire_name(uint32_t op);
  */
 int km_wire_check_request(const union km_msg *message, size_t size, size_t fd_count);
 int km_wire_check_answer(const union km_msg *message, size_t size, size_t fd_count);
+/* How many descriptors come with an answer, by its own words. */
+size_t km_wire_announced_fds(const union km_msg *answer);
 
 /*
  * Sends one message with its descriptors, which stay the caller's; never raises SIGPIPE. Returns 0.
