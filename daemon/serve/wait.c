@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Waiting for topics: see wait.h. */
 #include <errno.h>
-#include <stdlib.h>
 
 #include "common/clock.h"
 #include "daemon/keep/keep.h"
@@ -9,6 +8,7 @@
 #include "daemon/run/log.h"
 #include "daemon/run/turn.h"
 #include "daemon/serve/agreement.h"
+#include "daemon/serve/awaited.h"
 #include "daemon/serve/enter.h"
 #include "daemon/serve/hold.h"
 #include "daemon/serve/question.h"
@@ -16,127 +16,11 @@
 #include "daemon/topic/join.h"
 #include "daemon/topic/topic.h"
 
-/* A name that is waited for, and all that wait for it: the first one came first. */
-struct km_awaited {
-	struct km_work work;
-	LIST_ENTRY(km_awaited) in_bucket;
-	struct km_broker *broker;
-	struct km_topic_key key;
-	TAILQ_HEAD(, km_wait) waits;
-	bool restored; /* the broker before may have ended at one of them */
-};
-
-struct km_wait {
-	TAILQ_ENTRY(km_wait) queued; /* for its topic; then, if need be, for its answer */
-	LIST_ENTRY(km_wait) of_session;
-	/* Null: a member has come of it, and its answer waits (broker->late). */
-	struct km_awaited *awaited;
-	struct km_session *session;
-	bool counts; /* among the endpoints of its client */
-	struct km_kept_wait kept;
-	uint32_t kept_at; /* its place in the state, or 0 */
-};
-
 #define LATE_A_LOOK 256
 #define LATE_MIN_MS 1u
 #define LATE_MAX_MS 64u
 
 static bool serve_next(struct km_work *work);
-
-static struct km_awaited *find(struct km_broker *broker, const struct km_topic_key *key)
-{
-	struct km_awaited *awaited;
-
-	LIST_FOREACH (awaited, km_topic_wait_bucket(broker, key), in_bucket)
-		if (km_topic_key_equals(&awaited->key, key))
-			break;
-	return awaited;
-}
-
-static struct km_awaited *find_or_make(struct km_broker *broker, const struct km_topic_key *key)
-{
-	struct km_awaited *awaited = find(broker, key);
-
-	if (!awaited && (awaited = calloc(1, sizeof *awaited))) {
-		awaited->work.step = serve_next;
-		awaited->broker = broker;
-		awaited->key = *key;
-		TAILQ_INIT(&awaited->waits);
-		LIST_INSERT_HEAD(km_topic_wait_bucket(broker, key), awaited, in_bucket);
-	}
-	return awaited;
-}
-
-static void keep(struct km_wait *wait)
-{
-	km_keep_put(wait->session->broker, KM_STATE_WAITS, &wait->kept_at, &wait->kept,
-		sizeof wait->kept, wait->kept.id);
-}
-
-/* It counts as one of its client's endpoints, until a member is about to come of it. */
-static void count(struct km_wait *wait, bool counts)
-{
-	struct km_session *session = wait->session;
-
-	if (counts == wait->counts)
-		return;
-	wait->counts = counts;
-	if (counts) {
-		session->wait_count++;
-		km_account_take(session->account, KM_ENDPOINTS, 1);
-	} else {
-		session->wait_count--;
-		km_account_give(session->account, KM_ENDPOINTS, 1);
-	}
-}
-
-/* A name that nobody waits for any more goes as well. */
-static void leave_queue(struct km_wait *wait)
-{
-	struct km_broker *broker = wait->session->broker;
-	struct km_awaited *awaited = wait->awaited;
-
-	wait->awaited = NULL;
-	if (!awaited) {
-		TAILQ_REMOVE(&broker->late, wait, queued);
-		return;
-	}
-	TAILQ_REMOVE(&awaited->waits, wait, queued);
-	if (TAILQ_EMPTY(&awaited->waits)) {
-		km_turn_remove(&broker->turns, &awaited->work);
-		LIST_REMOVE(awaited, in_bucket);
-		free(awaited);
-	}
-}
-
-static void free_wait(struct km_wait *wait)
-{
-	count(wait, false);
-	km_state_drop(wait->session->broker->state, KM_STATE_WAITS, &wait->kept_at);
-	leave_queue(wait);
-	LIST_REMOVE(wait, of_session);
-	free(wait);
-}
-
-/* Null: no memory. */
-static struct km_wait *add(
-	struct km_session *session, const struct km_topic_key *key, const struct km_kept_wait *kept)
-{
-	struct km_wait *wait = calloc(1, sizeof *wait);
-	struct km_awaited *awaited = wait ? find_or_make(session->broker, key) : NULL;
-
-	if (!awaited) {
-		free(wait);
-		return NULL;
-	}
-	wait->awaited = awaited;
-	wait->session = session;
-	wait->kept = *kept;
-	TAILQ_INSERT_TAIL(&awaited->waits, wait, queued);
-	LIST_INSERT_HEAD(&session->waits, wait, of_session);
-	count(wait, true);
-	return wait;
-}
 
 static void answer(struct km_session *session, uint64_t id)
 {
@@ -157,31 +41,21 @@ void km_wait_keep(const struct km_wanted *wanted, const struct km_msg_attach *re
 		return;
 	}
 	kept.id = ++session->broker->next_member;
-	struct km_wait *wait = add(session, &wanted->key, &kept);
+	struct km_wait *wait = km_awaited_add(session, &wanted->key, &kept, serve_next);
 	if (!wait) {
 		km_session_refuse(session, NULL, -ENOMEM, "no memory to wait");
 		return;
 	}
-	keep(wait);
+	km_awaited_keep(wait);
 	km_keep_done(session, wanted->op, kept.id);
 	km_log(LOG_DEBUG, session, NULL, "waits for %s '%s'", km_kind_name(wanted->key.kind),
 		wanted->key.name);
 	answer(session, kept.id);
 }
 
-static struct km_wait *find_of(const struct km_session *session, uint64_t id)
-{
-	struct km_wait *wait;
-
-	LIST_FOREACH (wait, &session->waits, of_session)
-		if (wait->kept.id == id)
-			break;
-	return wait;
-}
-
 bool km_wait_answer_again(struct km_session *session, uint64_t id)
 {
-	if (!find_of(session, id))
+	if (!km_awaited_find_wait(session, id))
 		return false;
 	answer(session, id);
 	return true;
@@ -194,7 +68,7 @@ static uint32_t count_try(struct km_wait *wait)
 {
 	uint32_t before = wait->kept.tried++;
 
-	keep(wait);
+	km_awaited_keep(wait);
 	km_keep_commit(wait->session->broker);
 	return before;
 }
@@ -242,7 +116,7 @@ static void answer_later(struct km_wait *wait)
 {
 	struct km_broker *broker = wait->session->broker;
 
-	leave_queue(wait);
+	km_awaited_leave_queue(wait);
 	if (TAILQ_EMPTY(&broker->late))
 		arm(broker, LATE_MIN_MS);
 	TAILQ_INSERT_TAIL(&broker->late, wait, queued);
@@ -264,7 +138,7 @@ static void serve(struct km_wait *wait, struct km_topic *topic)
 	bool is_over = true;
 
 	session->serial = wait->kept.request.header.serial;
-	count(wait, false);
+	km_awaited_count(wait, false);
 	if (wait->awaited->restored && count_try(wait) > 0)
 		km_session_refuse(session, topic, -EIO,
 			"the broker has ended at this SUBSCRIBE before: it is not tried again");
@@ -273,7 +147,7 @@ static void serve(struct km_wait *wait, struct km_topic *topic)
 	session->serial = serial;
 	look_whether_doomed(session);
 	if (is_over)
-		free_wait(wait);
+		km_awaited_free_wait(wait);
 	else
 		answer_later(wait);
 }
@@ -291,7 +165,7 @@ static void answer_late(struct km_wait *wait)
 		km_session_refuse(session, NULL, -ESTALE, "the topic was given up");
 	session->serial = serial;
 	look_whether_doomed(session);
-	free_wait(wait);
+	km_awaited_free_wait(wait);
 }
 
 static void on_late(evutil_socket_t fd, short what, void *userdata)
@@ -331,7 +205,7 @@ static bool serve_next(struct km_work *work)
 
 void km_wait_serve(const struct km_topic *topic)
 {
-	struct km_awaited *awaited = find(topic->broker, &topic->kept.key);
+	struct km_awaited *awaited = km_awaited_find(topic->broker, &topic->kept.key);
 	int64_t end = km_clock_ns() + KM_SHARE_NS;
 
 	if (!awaited)
@@ -345,7 +219,7 @@ void km_wait_serve(const struct km_topic *topic)
 
 bool km_wait_is_awaited(const struct km_topic *topic)
 {
-	return topic->kept.named && find(topic->broker, &topic->kept.key);
+	return topic->kept.named && km_awaited_find(topic->broker, &topic->kept.key);
 }
 
 static bool is_under_way(struct km_question *question)
@@ -362,16 +236,16 @@ void km_wait_hold(struct km_session *session, struct km_topic *topic)
 
 void km_wait_end(struct km_session *session, uint64_t id)
 {
-	struct km_wait *wait = find_of(session, id);
+	struct km_wait *wait = km_awaited_find_wait(session, id);
 
 	if (wait)
-		free_wait(wait);
+		km_awaited_free_wait(wait);
 }
 
 void km_wait_forget(struct km_session *session)
 {
 	while (!LIST_EMPTY(&session->waits))
-		free_wait(LIST_FIRST(&session->waits));
+		km_awaited_free_wait(LIST_FIRST(&session->waits));
 }
 
 void km_wait_restore(struct km_broker *broker, struct km_session *session, uint32_t place,
@@ -384,7 +258,7 @@ void km_wait_restore(struct km_broker *broker, struct km_session *session, uint3
 	if (session && session->socket >= 0 && km_kept_wait_is_good(kept)) {
 		session->serial = kept->request.header.serial;
 		if (km_wanted_attach(session, &kept->request, &wanted) == 0)
-			wait = add(session, &wanted.key, kept);
+			wait = km_awaited_add(session, &wanted.key, kept, serve_next);
 		if (!wait)
 			km_session_refuse(session, NULL, -ENOMEM, "no memory to wait");
 	}
@@ -408,7 +282,7 @@ void km_wait_catch_up(struct km_broker *broker)
 			next = LIST_NEXT(wait, of_session);
 			if (!km_enter_find(session, wait->kept.id))
 				continue;
-			count(wait, false);
+			km_awaited_count(wait, false);
 			answer_later(wait);
 		}
 	for (int i = 0; i < KM_TOPIC_BUCKETS; i++)
