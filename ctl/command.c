@@ -171,6 +171,10 @@ static int parse_topic(
 	const char *why = ctl_parse_name(text, &ret->name);
 	if (why)
 		return ctl_wrong(ctl, "'%.100s': %s", text, why);
+	if (ctl_takes_services(ctl->verb) && ret->name.kind == KICKMSG_PUBSUB)
+		ret->name.kind = KICKMSG_SERVICE;
+	if (ctl_takes_services(ctl->verb) && ret->name.kind != KICKMSG_SERVICE)
+		return ctl_wrong(ctl, "'%.100s' is no name of a service", text);
 	ret->topic = (struct kickmsg_topic_ref){
 		.name = ret->name.name,
 		.prefix = *ret->name.prefix ? ret->name.prefix : "kickmsg",
@@ -238,6 +242,8 @@ static int check_options(struct ctl *ctl)
 	if (ctl->verb->run == ctl_record && ctl_check_record(ctl) != 0)
 		return CTL_USAGE;
 	if (ctl->verb->run == ctl_pub && ctl_check_pub(ctl) != 0)
+		return CTL_USAGE;
+	if (ctl->verb->run == ctl_call && ctl_check_call(ctl) != 0)
 		return CTL_USAGE;
 	if (ctl->verb->listing && ctl_table_check(ctl, ctl->verb->listing) != 0)
 		return CTL_USAGE;

@@ -24,10 +24,18 @@ static void print_verbs(void)
 		printf("%s%s", i ? " " : "", ctl_verbs[i].name);
 }
 
+/* The verb that lists what this one takes; "" where that is no topic. */
+static const char *listing_of(const struct ctl_verb *verb)
+{
+	if (ctl_takes_services(verb))
+		return "services";
+	return ctl_takes_topics(verb) ? "list" : "";
+}
+
 static const char bash_begin[] =
 	"# bash completion for kickmsgctl\n"
 	"_kickmsgctl() {\n"
-	"\tlocal cur=$2 prev=$3 verb= word options= topics=no\n"
+	"\tlocal cur=$2 prev=$3 verb= word options= topics=\n"
 	"\t# a ':' is a word of its own there; whole names have them\n"
 	"\tif declare -F _get_comp_words_by_ref >/dev/null; then\n"
 	"\t\t_get_comp_words_by_ref -n : cur prev\n"
@@ -47,8 +55,8 @@ static const char bash_begin[] =
 static const char bash_end[] =
 	"\t*) options=\"$_kickmsgctl_verbs --help --version --socket --json\" ;;\n"
 	"\tesac\n"
-	"\tif [[ $cur != -* && $topics = yes ]]; then\n"
-	"\t\toptions=$(kickmsgctl list --no-legend --no-pager -o name 2>/dev/null)\n"
+	"\tif [[ $cur != -* && $topics ]]; then\n"
+	"\t\toptions=$(kickmsgctl $topics --no-legend --no-pager -o name 2>/dev/null)\n"
 	"\tfi\n"
 	"\tif [[ $verb = play && $cur != -* ]]; then\n"
 	"\t\tCOMPREPLY=($(compgen -f -- \"$cur\"))\n"
@@ -73,7 +81,7 @@ static void print_bash(void)
 			print_verbs();
 		else
 			print_options(&ctl_verbs[i]);
-		printf("'%s ;;\n", ctl_takes_topics(&ctl_verbs[i]) ? "; topics=yes" : "");
+		printf("'; topics=%s ;;\n", listing_of(&ctl_verbs[i]));
 	}
 	fputs(bash_end, stdout);
 }
@@ -97,11 +105,12 @@ static void print_zsh(void)
 	for (size_t i = 0; i < ctl_verb_count; i++) {
 		printf("\t%s) options=(", ctl_verbs[i].name);
 		print_options(&ctl_verbs[i]);
-		printf(")%s ;;\n",
-			ctl_takes_topics(&ctl_verbs[i])
-				? "; topics=(${(f)\"$(kickmsgctl list --no-legend --no-pager -o "
-				  "name 2>/dev/null)\"})"
-				: "");
+		fputs(")", stdout);
+		if (ctl_takes_topics(&ctl_verbs[i]))
+			printf("; topics=(${(f)\"$(kickmsgctl %s --no-legend --no-pager -o name "
+			       "2>/dev/null)\"})",
+				listing_of(&ctl_verbs[i]));
+		puts(" ;;");
 	}
 	puts("\tesac\n"
 	     "\tif [[ $PREFIX == -* ]]; then\n"
@@ -127,8 +136,8 @@ static void print_fish(void)
 			verb->name, verb->summary);
 		if (ctl_takes_topics(verb))
 			printf("complete -c kickmsgctl -n '__fish_seen_subcommand_from %s' -a "
-			       "'(kickmsgctl list --no-legend --no-pager -o name 2>/dev/null)'\n",
-				verb->name);
+			       "'(kickmsgctl %s --no-legend --no-pager -o name 2>/dev/null)'\n",
+				verb->name, listing_of(verb));
 		for (size_t j = 0; j < COUNT_OF(lists); j++)
 			for (const struct ctl_use *use = lists[j]; use && use->help; use++)
 				printf("complete -c kickmsgctl -n '__fish_seen_subcommand_from %s' "

@@ -15,14 +15,15 @@
  *   human.c     sizes, times and numbers for people
  *   terminal.c  the terminal: its width, colour, the pager, Ctrl-C
  *   output.c    standard output that can't be written
+ *   payload.c   the bytes of a message, in each form
  *   attach.c    receiving a topic's messages
  *   prefixes.c  taking part in topics of any prefix and kind
  *   mcap.h      recordings; mcap_bytes.c, mcap_write.c, mcap_read.c
  *   distribution.c  how times are spread
  *   print.c     what verbs have in common when they speak to a person, or with --json to a program
  *
- * and a file for each family of verbs: list.c, clients.c, stats.c, schema.c, echo.c, pub.c, measure.c,
- * record.c, play.c, broker.c, repair.c, rights.c.
+ * and a file for each family of verbs: list.c, clients.c, services.c, stats.c, schema.c, echo.c, pub.c,
+ * call.c, measure.c, record.c, play.c, broker.c, repair.c, rights.c.
  *
  * With --json there is one object: verb, ok, and `topics`, an array with an entry for each topic or
  * error, in the order in which they were looked at. With --watch there is such an object a line, and
@@ -94,6 +95,7 @@ static inline void ctl_freep(void *p)
 	X(SPARE_PLACES, "spare-places", 0, "COUNT", COUNT)                                         \
 	X(SUBSCRIBE, "subscribe", 0, NULL, FLAG)                                                   \
 	X(STDIN_LINES, "stdin-lines", 0, NULL, FLAG)                                               \
+	X(STDIN, "stdin", 0, NULL, FLAG)                                                           \
 	X(STDIN_FRAMES, "stdin-frames", 0, NULL, FLAG)                                             \
 	X(FILE, "file", 'f', "FILE", TEXT)                                                         \
 	X(SIZE, "size", 's', "SIZE", SIZE)                                                         \
@@ -174,6 +176,8 @@ extern const size_t ctl_verb_count;
 extern const struct ctl_use ctl_common_uses[], ctl_name_uses[], ctl_listing_uses[];
 const struct ctl_verb *ctl_find_verb(const char *name);
 bool ctl_takes_topics(const struct ctl_verb *verb);
+/* Its topics are services, also where the name alone is given. */
+bool ctl_takes_services(const struct ctl_verb *verb);
 
 /* A name, taken apart. The parts are as programs write them, "" where nothing is said. */
 struct ctl_name {
@@ -288,12 +292,14 @@ int ctl_list(struct ctl *ctl), ctl_info(struct ctl *ctl), ctl_clients(struct ctl
 	ctl_completion(struct ctl *ctl), ctl_hz(struct ctl *ctl), ctl_bw(struct ctl *ctl),
 	ctl_unlink(struct ctl *ctl), ctl_rights(struct ctl *ctl), ctl_diagnose(struct ctl *ctl),
 	ctl_repair(struct ctl *ctl), ctl_reset_rings(struct ctl *ctl), ctl_reclaim(struct ctl *ctl),
-	ctl_recover(struct ctl *ctl);
+	ctl_recover(struct ctl *ctl), ctl_services(struct ctl *ctl), ctl_call(struct ctl *ctl);
 
 /* record.c: the same of what to record. */
 int ctl_check_record(struct ctl *ctl);
 /* pub.c: whether the options say what to publish. Returns 0 or CTL_USAGE. */
 int ctl_check_pub(struct ctl *ctl);
+/* call.c: the same of what to call with. */
+int ctl_check_call(struct ctl *ctl);
 
 /* rights.c: of whom rights are asked, by what the options say. Returns 0 or CTL_USAGE. */
 int ctl_parse_user(struct ctl *ctl);

@@ -5,4 +5,4 @@
 #include "ctl/table.h"
 
 extern const struct ctl_columns ctl_list_columns, ctl_stats_columns, ctl_clients_columns,
-	ctl_client_columns, ctl_find_columns;
+	ctl_client_columns, ctl_services_columns, ctl_find_columns;

@@ -70,7 +70,8 @@ static unsigned how_near(
 {
 	unsigned d = distance(topic->name, info->name);
 
-	if (info->unlinked || d > reach(topic->name))
+	/* a service's channels are nobody's to name */
+	if (info->unlinked || info->kind > KICKMSG_SERVICE || d > reach(topic->name))
 		return UINT32_MAX;
 	/* one of another prefix or kind is further away */
 	return 2 * d + (strcmp(topic->prefix, info->prefix) != 0) + (topic->kind != info->kind);

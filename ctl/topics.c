@@ -114,12 +114,23 @@ static int mark_meant(struct ctl *ctl, const struct ctl_word *word,
 	if (found)
 		return CTL_DONE;
 	if (word->pattern)
-		snprintf(text, sizeof text, "no topic matches '%s'", word->pattern);
+		snprintf(text, sizeof text, "no %s matches '%s'",
+			ctl_takes_services(ctl->verb) ? "service" : "topic", word->pattern);
 	else
 		snprintf(text, sizeof text, "there is no such topic%s",
 			ctl_near_topics(ctl->client, &word->topic, near, sizeof near));
 	print_error(ctl, word->pattern ? NULL : &word->topic, -ENOENT, text);
 	return CTL_FOUND;
+}
+
+static size_t keep_services(struct kickmsg_topic_info *topics, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (topics[i].kind == KICKMSG_SERVICE)
+			topics[kept++] = topics[i];
+	return kept;
 }
 
 int ctl_select_topics(struct ctl *ctl, struct kickmsg_topic_info **ret, size_t *ret_count)
@@ -136,6 +147,8 @@ int ctl_select_topics(struct ctl *ctl, struct kickmsg_topic_info **ret, size_t *
 	}
 	if (r < 0)
 		return ctl_failed(ctl, NULL, NULL, r);
+	if (ctl_takes_services(ctl->verb))
+		count = keep_services(topics, count);
 	for (size_t i = 0; i < count && ctl->word_count == 0; i++)
 		meant[i] = !ctl->only_prefix || strcmp(topics[i].prefix, ctl->only_prefix) == 0;
 	for (size_t i = 0; i < ctl->word_count; i++)

@@ -63,6 +63,17 @@ static const struct ctl_use pub_uses[] = {
 	END,
 };
 
+static const struct ctl_use call_uses[] = {
+	{ CTL_OPT_STDIN, "the request is standard input" },
+	{ CTL_OPT_TIMEOUT, "end with status 1 if no server has answered in so long" },
+	{ CTL_OPT_HEX, "print replies in hexadecimal, with offsets and text beside them" },
+	{ CTL_OPT_BASE64, "print them in base64" },
+	{ CTL_OPT_RAW, "print the bytes as they are, and nothing else" },
+	{ CTL_OPT_RAW_FRAMES, "the same with the length before each reply" },
+	{ CTL_OPT_TRUNCATE, "print so many bytes of a reply (default on a terminal: 256)" },
+	END,
+};
+
 static const struct ctl_use record_uses[] = {
 	{ CTL_OPT_COLUMNS, "the recording; one that is there isn't replaced", "FILE" },
 	{ CTL_OPT_COMPRESS, "compress it" },
@@ -126,6 +137,12 @@ const struct ctl_verb ctl_verbs[] = {
 		"Shows a line for each client. Of a PID or a client's NAME it shows the topics, "
 		"too.\n",
 		ctl_client, NULL, &ctl_client_columns, false },
+	{ "services", CTL_PATTERNS, "[NAME]...", "services: who serves, who calls",
+		"Shows a line for each service: the server that serves, how many stand by, "
+		"callers, "
+		"and\n"
+		"calls that have no answer yet.\n",
+		ctl_services, NULL, &ctl_services_columns, false },
 	{ "find", CTL_WORD, "SCHEMA", "topics by their schema",
 		"SCHEMA is the name of a schema, or a pattern of such names.\n", ctl_find, NULL,
 		&ctl_find_columns, false },
@@ -143,6 +160,12 @@ const struct ctl_verb ctl_verbs[] = {
 	{ "pub", CTL_TOPIC_AND_DATA, "TOPIC [DATA]", "publish messages",
 		"Publishes DATA, or what the options say. The topic is made if it isn't there.\n",
 		ctl_pub, pub_uses, NULL, true },
+	{ "call", CTL_TOPIC_AND_DATA, "NAME [DATA]", "call a service, and print its replies",
+		"Sends DATA, or nothing, as a request, and prints all replies to it. The status is "
+		"1 "
+		"where\n"
+		"the call ends with an error.\n",
+		ctl_call, call_uses, NULL, true },
 	{ "hz", CTL_TOPIC, "TOPIC", "the rate of its messages, and how even it is",
 		"Measures until it is interrupted, then sums up. It observes a topic with a "
 		"shared\n"
@@ -205,4 +228,9 @@ bool ctl_takes_topics(const struct ctl_verb *verb)
 {
 	return verb->takes != CTL_NOTHING && verb->takes != CTL_WORD &&
 	       verb->takes != CTL_MAYBE_WORD;
+}
+
+bool ctl_takes_services(const struct ctl_verb *verb)
+{
+	return verb->run == ctl_services || verb->run == ctl_call;
 }

@@ -110,6 +110,18 @@ static int result_of(struct km_channel *channel, int reached)
 	return reached > 0 ? 0 : reached == 0 || reached == -ESTALE ? -ECONNRESET : reached;
 }
 
+/*
+ * A channel counts requests and their ends alone as sent, so that their difference is in flight, for
+ * anybody who looks. Other messages are counted back out.
+ */
+static int count(const struct km_channel *channel, const struct km_trailer *trailer, int r)
+{
+	if (r == 0 && trailer->kind != KM_MESSAGE_REQUEST && trailer->kind != KM_MESSAGE_LAST)
+		km_endpoint_count(
+			&channel->out->handle.place.record->messages, (uint64_t)-INT64_C(1));
+	return r;
+}
+
 int km_channel_send(
 	struct km_channel *channel, const void *data, size_t len, const struct km_trailer *trailer)
 {
@@ -128,9 +140,10 @@ int km_channel_send(
 		memcpy(payload, data, len);
 	km_message_end(payload, len, trailer);
 	if (!channel->scratch)
-		return result_of(channel, kickmsg_publish(channel->out, payload, size));
+		return count(channel, trailer,
+			result_of(channel, kickmsg_publish(channel->out, payload, size)));
 	ssize_t sent = kickmsg_send(channel->out, payload, size);
-	return result_of(channel, sent < 0 ? (int)sent : 1);
+	return count(channel, trailer, result_of(channel, sent < 0 ? (int)sent : 1));
 }
 
 int km_channel_loan(struct km_channel *channel, size_t len, void **ret_payload)
@@ -166,7 +179,8 @@ int km_channel_publish(
 		return -ECONNRESET;
 	}
 	size_t size = km_message_end(payload, len, trailer);
-	return result_of(channel, kickmsg_publish(channel->out, payload, size));
+	return count(
+		channel, trailer, result_of(channel, kickmsg_publish(channel->out, payload, size)));
 }
 
 int km_channel_discard(struct km_channel *channel, void *payload)

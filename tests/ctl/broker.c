@@ -142,7 +142,8 @@ START_TEST(completion_knows_each_verb)
 		expect(0, "completion", shells[i], NULL);
 		for (size_t verb = 0; verb < sizeof verbs / sizeof verbs[0]; verb++)
 			says(verbs[verb]);
-		says("list --no-legend --no-pager -o name");
+		says(i == 0 ? "topics=list" : "list --no-legend --no-pager -o name");
+		says(i == 0 ? "topics=services" : "services --no-legend --no-pager -o name");
 	}
 	expect(2, "completion", "csh", NULL);
 	/* bash itself completes by it: verbs, a verb's options, and the broker's topics */
