@@ -17,12 +17,13 @@ import subprocess
 
 from cffi import FFI
 
-HEADERS = ("kickmsg.h", "kickmsg-operator.h")
+HEADERS = ("kickmsg.h", "kickmsg-operator.h", "kickmsg-service.h")
 
 # What Python needs besides.
 SOURCE = """
 #include <kickmsg.h>
 #include <kickmsg-operator.h>
+#include <kickmsg-service.h>
 #include <sys/mman.h>
 #include <unistd.h>
 

@@ -10,14 +10,23 @@
         for message in subscriber:
             print(message)
 
+    with kickmsg.Node("adder") as node, node.serve("adder") as server:
+        for request in server:
+            request.reply(str(sum(request.data)).encode())
+
+    with kickmsg.Node("asker") as node, node.open_service("adder") as caller:
+        print(caller.call(bytes([1, 2]), timeout=1))
+
 Errors are OSError and its kinds, with the errno that kickmsg.h gives: FileNotFoundError where a topic isn't there,
 PermissionError, TimeoutError, ChildProcessError in a child of fork. A call whose time is over returns None.
 Times are seconds as a number or a datetime.timedelta; None is for ever.
 """
 from ._core import HEADER_VERSION, LIBRARY_VERSION
+from .caller import CallLoan, Caller, Reply
 from .config import Config, Kind, Options, Schema, SchemaAlgo, SchemaDiff, Sizing, Topic, Transport
 from .node import BroadcastHandle, Event, EventKind, Node
 from .publisher import Loan, Publisher, PublisherStats
+from .server import CallerInfo, ReplyLoan, Request, Server, ServiceConfig
 from .subscriber import Sample, Subscriber, SubscriberStats
 from .waitset import WaitSet
 from . import diagnostics
@@ -26,7 +35,8 @@ from .diagnostics import topics
 __version__ = HEADER_VERSION
 
 __all__ = [
-    "BroadcastHandle", "Config", "Event", "EventKind", "HEADER_VERSION", "Kind", "LIBRARY_VERSION", "Loan", "Node",
-    "Options", "Publisher", "PublisherStats", "Sample", "Schema", "SchemaAlgo", "SchemaDiff", "Sizing", "Subscriber",
-    "SubscriberStats", "Topic", "Transport", "WaitSet", "diagnostics", "topics",
+    "BroadcastHandle", "CallLoan", "Caller", "CallerInfo", "Config", "Event", "EventKind", "HEADER_VERSION", "Kind",
+    "LIBRARY_VERSION", "Loan", "Node", "Options", "Publisher", "PublisherStats", "Reply", "ReplyLoan", "Request", "Sample",
+    "Schema", "SchemaAlgo", "SchemaDiff", "Server", "ServiceConfig", "Sizing", "Subscriber", "SubscriberStats", "Topic",
+    "Transport", "WaitSet", "diagnostics", "topics",
 ]

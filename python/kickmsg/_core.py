@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who owns what of the C library, and who may call it when.
 
-A ClientCore has a kickmsg_client, a HandleCore a kickmsg_publisher or kickmsg_subscriber, and a Lent the payload of a
-sample or loan. Each is freed when it was closed and nothing that lives in it is left:
+A ClientCore has a kickmsg_client, a HandleCore a kickmsg_publisher, _subscriber, _server or _caller, and a Lent the
+payload of a sample, loan, request or reply. Each is freed when it was closed and nothing that lives in it is left:
 
     Lent -> HandleCore -> ClientCore
 
@@ -24,8 +24,11 @@ import threading
 import time
 import weakref
 from collections import deque
-from typing import Any, Callable, Union
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Callable, Self, TypeVar, Union
 
+from ._memory import Lent
 from ._native import ffi, lib
 
 Seconds = Union[float, int, datetime.timedelta]
@@ -168,7 +171,7 @@ class ClientCore:
 
 
 class HandleCore:
-    """A kickmsg_publisher or kickmsg_subscriber; `out` are its samples, loans and wait sets."""
+    """A handle of the C library; `out` are its samples, loans and wait sets."""
 
     def __init__(self, client: ClientCore, pointer: Any, what: str, free: Callable[[Any], None]) -> None:
         self.client = client
@@ -181,6 +184,7 @@ class HandleCore:
         self.closed = False
         self.generation = client.generation
         self.wake: Callable[[Any], None] | None = None  # ends the sleep of who holds it
+        self.interrupted = threading.Event()  # by the user, not by a wake of ours
         client.children[self] = None
         _cores.add(self)
 
@@ -212,7 +216,12 @@ class HandleCore:
             lent = self.pending.popleft()
             if self.generation == _generation:
                 lent.give_back(self.pointer)
-            self.out.pop(lent, None)
+            self.take_back(lent)
+
+    def take_back(self, lent: Lent) -> None:
+        """Its memory isn't the user's any more."""
+        lent.keeps = None
+        self.out.pop(lent, None)
 
     def settle(self) -> None:
         """Gives back what is pending, and frees the handle when it is time to, unless somebody holds it."""
@@ -232,6 +241,43 @@ class HandleCore:
             finally:
                 self.held.pop(0, None)
 
+    def wait(self, function: Callable[..., int], timeout_ns: int, *arguments: Any) -> bool:
+        """For who holds it: function(handle, rest of the time, *arguments) until it is 0. False: the time is over."""
+        deadline = Deadline(timeout_ns) if timeout_ns else None
+        while True:
+            rest = deadline.next() if deadline else 0
+            r = function(self.pointer, rest, *arguments)
+            if r == 0:
+                return True
+            if r == -errno.EINTR:
+                self.interruption()
+            elif r not in (-errno.EAGAIN, -errno.ETIMEDOUT):
+                raise error(r)
+            elif rest == 0:
+                return False
+
+    def interruption(self) -> None:
+        """A wait was woken: to give a view back, by a signal, by close(), or for the user."""
+        self.give_back()
+        if self.closed:
+            raise ValueError(f"the {self.what} is closed")
+        if self.interrupted.is_set():
+            self.interrupted.clear()
+            raise InterruptedError(errno.EINTR, "the wait was interrupted")
+
+    def interrupt(self) -> None:
+        """Ends a wait that sleeps, or the next one that would. For any thread."""
+        token = object()
+        self.out[token] = None  # nobody frees it meanwhile
+        try:
+            if self.closed or self.wake is None:
+                return
+            self.interrupted.set()
+            self.wake(self.pointer)
+        finally:
+            self.out.pop(token, None)
+            self.settle()
+
     def drop(self, lent: Lent) -> None:
         self.pending.append(lent)
         self.settle()
@@ -243,34 +289,60 @@ class HandleCore:
         self.settle()
 
 
-class Lent:
-    """The memory of one sample or loan. It goes back when no view of it is left."""
-
-    __slots__ = ("core", "address", "size", "give_back", "taken", "__weakref__")
-
-    def __init__(self, core: HandleCore, address: Any, size: int, give_back: Callable[[Any], None]) -> None:
-        self.core = core
-        self.address = address
-        self.size = size
-        self.give_back = give_back
-        self.taken = False  # a publish has it
-        core.out[self] = None
-
-    def view(self) -> memoryview:
-        """A view whose end, with that of all views of it, is told to gone()."""
-        return memoryview(ffi.buffer(ffi.gc(self.address, self.gone), self.size))
-
-    def gone(self, _address: Any) -> None:
-        if not self.taken:
-            self.core.drop(self)
+T = TypeVar("T")
 
 
-def release_view(view: memoryview) -> None:
-    """The view can't be used any more, unless an array was made of it."""
-    try:
-        view.release()
-    except BufferError:
-        pass
+class Closable:
+    """What the user has: ended by close(), by the end of a `with`, or by the garbage collector."""
+
+    _core: ClientCore | HandleCore
+
+    def close(self) -> None:
+        self._core.close()
+
+    @property
+    def closed(self) -> bool:
+        return self._core.closed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_core"):  # else its making has failed
+            self.close()
+
+
+class Handle(Closable):
+    """A publisher, subscriber, server or caller. It belongs to one thread at a time."""
+
+    _core: HandleCore
+
+    def _ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """function(handle, *arguments)"""
+        pointer = self._core.enter()
+        try:
+            return function(pointer, *arguments)
+        finally:
+            self._core.leave()
+
+
+def each(handle: Handle, take: Callable[[], T | None]) -> Iterator[T]:
+    """What take() waits for, until the handle is interrupted or closed."""
+    while True:
+        try:
+            taken = take()
+        except InterruptedError:
+            return
+        except ValueError:
+            if handle.closed:
+                return
+            raise
+        assert taken is not None
+        yield taken
 
 
 def _in_child() -> None:

@@ -17,6 +17,9 @@ class Kind(enum.IntEnum):
     PUBSUB = lib.KICKMSG_PUBSUB
     BROADCAST = lib.KICKMSG_BROADCAST
     MAILBOX = lib.KICKMSG_MAILBOX
+    SERVICE = lib.KICKMSG_SERVICE
+    REQUESTS = lib.KICKMSG_REQUESTS
+    REPLIES = lib.KICKMSG_REPLIES
 
 
 class Transport(enum.IntEnum):
@@ -112,6 +115,24 @@ class Sizing:
     config_hash: int
 
 
+def fill_in(struct: Any, config: Any) -> Any:
+    """Those fields of a config that aren't None; returns what the struct points to."""
+    schema = None
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if value is None:
+            continue
+        if field.name == "schema":
+            if not isinstance(value, Schema):
+                raise TypeError(f"a config's schema is a kickmsg.Schema, not {type(value).__name__}")
+            struct.schema = schema = value.to_c()
+        elif field.name == "linger":
+            struct.linger_ns = nanoseconds(value)
+        else:
+            setattr(struct, field.name, value)
+    return schema
+
+
 @dataclass
 class Config:
     """The shape of a topic, and how long it lives. None is the library's default."""
@@ -130,21 +151,9 @@ class Config:
 
     def to_c(self) -> tuple[Any, Any]:
         """The struct, and what it points to."""
-        config, schema = ffi.new("struct kickmsg_topic_config *"), None
+        config = ffi.new("struct kickmsg_topic_config *")
         lib.kickmsg_topic_config_init(config)
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value is None:
-                continue
-            if field.name == "schema":
-                if not isinstance(value, Schema):
-                    raise TypeError(f"a config's schema is a kickmsg.Schema, not {type(value).__name__}")
-                config.schema = schema = value.to_c()
-            elif field.name == "linger":
-                config.linger_ns = nanoseconds(value)
-            else:
-                setattr(config, field.name, value)
-        return config, schema
+        return config, fill_in(config, self)
 
     @classmethod
     def from_c(cls, config: Any) -> Config:

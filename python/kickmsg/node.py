@@ -8,16 +8,19 @@ import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from . import _core
-from ._core import ClientCore, Deadline, Seconds, decode, encode, error, nanoseconds, unsigned_nanoseconds
+from ._core import ClientCore, Closable, Deadline, Seconds, decode, encode, error, nanoseconds, unsigned_nanoseconds
 from ._native import ffi, lib
+from .caller import Caller
 from .config import Config, Options, Schema, Topic, config_to_c, no_data, options_to_c, topic_to_c
 from .publisher import Publisher
+from .server import Server, ServiceConfig, service_config_to_c
 from .subscriber import Subscriber
 from .watch import Watch
+
+T = TypeVar("T")
 
 
 class EventKind(enum.IntEnum):
@@ -76,7 +79,29 @@ def kickmsg_python_event(userdata: Any, event: Any) -> None:
     ffi.from_handle(userdata).add(event)
 
 
-class Node:
+def _beside(wait_ns: int, call: Callable[[], T]) -> T:
+    """A thread calls what waits for long, so that the main one sees Ctrl-C and still misses no message."""
+    if wait_ns <= _core.SLICE_NS or not _core.is_main_thread():
+        return call()
+    done: list[T] = []
+    failed: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            done.append(call())
+        except BaseException as failure:
+            failed.append(failure)
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(_core.SLICE_NS / 1e9)
+    if failed:
+        raise failed[0]
+    return done.pop()
+
+
+class Node(Closable):
     """A connection to the broker. Any thread may use it.
 
     name            shown to operators; default: the program's
@@ -86,6 +111,8 @@ class Node:
     wait_for_broker how long to wait where there is no broker; None: for ever
     on_event        called with an Event by dispatch(), in its thread
     """
+
+    _core: ClientCore
 
     def __init__(self, name: str | bytes | None = None, namespace: str | bytes = "kickmsg", *,
                  socket: str | bytes | None = None, timeout: Seconds | None = None,
@@ -150,28 +177,12 @@ class Node:
         """
         c, keep = options_to_c(options)
         name = encode(topic, "topic")
-        if c.wait_ns > _core.SLICE_NS and _core.is_main_thread():
-            return self._subscribe_beside(name, c, keep)
-        return self._subscriber(lib.kickmsg_subscribe, name, c)
 
-    def _subscribe_beside(self, name: Any, options: Any, keep: list[Any]) -> Subscriber:
-        """A thread waits for the topic, so that the main one sees Ctrl-C and still misses no message."""
-        done: list[Any] = []
+        def subscribe() -> Subscriber:
+            _kept = keep
+            return self._subscriber(lib.kickmsg_subscribe, name, c)
 
-        def wait(_keep: list[Any]) -> None:
-            try:
-                done.append(self._subscriber(lib.kickmsg_subscribe, name, options))
-            except BaseException as failure:
-                done.append(failure)
-
-        thread = threading.Thread(target=wait, args=(keep,), daemon=True)
-        thread.start()
-        while thread.is_alive():
-            thread.join(_core.SLICE_NS / 1e9)
-        if isinstance(done[0], BaseException):
-            raise done[0]
-        subscriber: Subscriber = done.pop()
-        return subscriber
+        return _beside(c.wait_ns, subscribe)
 
     def subscribe_or_create(self, topic: str | bytes, config: Config | None = None,
                             options: Options | None = None) -> Subscriber:
@@ -232,6 +243,34 @@ class Node:
             return False
         return True
 
+    # --- services ---------------------------------------------------------------------------------
+
+    def serve(self, service: str | bytes, config: ServiceConfig | None = None) -> Server:
+        """Becomes a server; others of the same service stand by. FileExistsError: it has another config."""
+        ret = ffi.new("struct kickmsg_server **")
+        c, _keep = service_config_to_c(config)
+        self._core.call(lib.kickmsg_serve, encode(service, "service"), c, ret)
+        return Server(self._core, ret[0])
+
+    def open_service(self, service: str | bytes, *, wait: Seconds | None = 0, spin: Seconds = 0,
+                     schema: Schema | None = None) -> Caller:
+        """Becomes a caller. `wait` is for the service to exist and a server to answer, `spin` before a sleep.
+
+        FileNotFoundError: there is no such service. TimeoutError: nobody answered in that time.
+        """
+        options, ret = ffi.new("struct kickmsg_caller_options *"), ffi.new("struct kickmsg_caller **")
+        options.wait_ns, options.spin_ns = unsigned_nanoseconds(wait), unsigned_nanoseconds(spin)
+        keep = schema.to_c() if schema is not None else ffi.NULL
+        options.schema = keep
+        name = encode(service, "service")
+
+        def open_service() -> Caller:
+            _kept = keep
+            self._core.call(lib.kickmsg_open_service, name, options, ret)
+            return Caller(self._core, ret[0])
+
+        return _beside(options.wait_ns, open_service)
+
     # --- the connection ---------------------------------------------------------------------------
 
     def dispatch(self) -> list[Event]:
@@ -271,18 +310,3 @@ class Node:
     def close(self) -> None:
         """Ends the connection when nothing of it is in use: handles that are open go on until they are closed."""
         self._core.close()
-
-    @property
-    def closed(self) -> bool:
-        return self._core.closed
-
-    def __enter__(self) -> Node:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_core"):
-            self.close()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
-import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
-from ._core import ClientCore, Deadline, HandleCore, Lent, Seconds, check, error, nanoseconds, release_view
+from ._core import ClientCore, Deadline, Handle, HandleCore, Seconds, check, error, nanoseconds
+from ._memory import Lent, Window, as_array
 from ._native import ffi, lib
 
 
@@ -23,7 +24,7 @@ class PublisherStats:
     publisher_id: int
 
 
-class Publisher:
+class Publisher(Handle):
     """Sends to one topic. It belongs to one thread at a time."""
 
     def __init__(self, client: ClientCore, pointer: Any) -> None:
@@ -44,13 +45,9 @@ class Publisher:
 
     def loan(self, size: int) -> Loan:
         """Lends a message of so many bytes, to be filled in place and then published."""
-        core, address = self._core, ffi.new("void **")
-        pointer = core.enter()
-        try:
-            check(lib.kickmsg_loan(pointer, size, address))
-            return Loan(core, address[0], size)
-        finally:
-            core.leave()
+        address = ffi.new("void **")
+        check(self._ask(lib.kickmsg_loan, size, address))
+        return Loan(self._core, address[0], size)
 
     @property
     def reached(self) -> int:
@@ -82,34 +79,12 @@ class Publisher:
 
     def stats(self) -> PublisherStats:
         ret = ffi.new("struct kickmsg_publisher_stats *")
-        self._ask(lambda pointer: lib.kickmsg_publisher_get_stats(pointer, ret))
+        self._ask(lib.kickmsg_publisher_get_stats, ret)
         return PublisherStats(ret.sent, ret.failed, ret.evicted, ret.loans, ret.publisher_id)
-
-    def _ask(self, function: Any) -> Any:
-        pointer = self._core.enter()
-        try:
-            return function(pointer)
-        finally:
-            self._core.leave()
 
     def close(self) -> None:
         """Gives back the place. Loans that are still out go back when their views are gone."""
         self._core.close()
-
-    @property
-    def closed(self) -> bool:
-        return self._core.closed
-
-    def __enter__(self) -> Publisher:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_core"):
-            self.close()
 
 
 class Loan:
@@ -119,79 +94,62 @@ class Loan:
     """
 
     def __init__(self, core: HandleCore, address: Any, size: int) -> None:
-        self._lent = Lent(core, address, size, self._discarder(address))
-        self._watched: Any = None
-        self._view: memoryview | None = None
-        self._open()
+        self._window = Window(Lent(core, address, size, self._discarder(address)), "loan")
 
-    @staticmethod
-    def _discarder(address: Any) -> Any:
+    def _discarder(self, address: Any) -> Callable[[Any], None]:
         def discard(pointer: Any) -> None:
             lib.kickmsg_discard(pointer, address)
 
         return discard
 
-    def _open(self) -> None:
-        self._view = self._lent.view()
-        self._watched = weakref.ref(self._view.obj)
-
     @property
     def data(self) -> memoryview:
-        if self._view is None:
-            raise ValueError("the loan is published or given back")
-        return self._view
+        return self._window.data
 
     def numpy(self, dtype: Any = "uint8", shape: Any = -1) -> Any:
         """A numpy array in the loan's memory, without a copy."""
-        import numpy
-        return numpy.frombuffer(self.data, dtype).reshape(shape)
+        return as_array(self.data, dtype, shape)
 
     def __len__(self) -> int:
-        return self._lent.size
+        return self._window.lent.size
 
     def publish(self, size: int | None = None) -> int:
         """Publishes the first `size` bytes, by default all. Returns how many subscribers it reached.
 
         BufferError: a view or array of the loan is still there and could write into what others read.
         """
+        return self._send(size, lib.kickmsg_publish)
+
+    def _send(self, size: int | None, function: Callable[..., int], *arguments: Any) -> int:
+        lent = self._window.lent
+        self._window.data  # isn't sent yet
         if size is None:
-            size = self._lent.size
-        if self._view is None:
-            raise ValueError("the loan is published or given back")
-        lent, core = self._lent, self._lent.core
+            size = lent.size
         if not isinstance(size, int):
             raise TypeError(f"a size is an int, not {type(size).__name__}")
         if not 0 <= size <= lent.size:
             raise error(-errno.EMSGSIZE)
-        pointer = core.enter()
+        pointer = lent.core.enter()
         try:
-            lent.taken = True  # the last view that goes doesn't give the loan back
-            self._close()
-            if self._watched() is not None:
-                view = memoryview(self._watched())
-                lent.taken = False
-                self._view = view
-                raise BufferError("views of the loan are still there")
-            core.out.pop(lent, None)
-            return check(lib.kickmsg_publish(pointer, lent.address, size))
+            self._shut()
+            lent.core.take_back(lent)
+            return check(function(pointer, lent.address, size, *arguments))
         finally:
-            core.leave()
+            lent.core.leave()
+
+    def _shut(self) -> None:
+        self._window.shut()
 
     def discard(self) -> None:
         """Gives the loan back. Views that are still there keep it until they are gone."""
-        self._close()
+        self._window.close()
 
-    def _close(self) -> None:
-        view, self._view = self._view, None
-        if view is not None:
-            release_view(view)
-
-    def __enter__(self) -> Loan:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
                  trace: TracebackType | None) -> None:
         if kind is not None:
             self.discard()
-        elif self._view is not None:
+        elif self._window.view is not None:
             self.publish()

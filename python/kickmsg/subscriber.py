@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
-from ._core import ClientCore, Deadline, HandleCore, Lent, Seconds, check, error, nanoseconds, release_view
+from ._core import ClientCore, Handle, HandleCore, Seconds, check, each, nanoseconds
+from ._memory import InPlace
 from ._native import ffi, lib
 from .watch import Watch
 
@@ -26,14 +24,14 @@ class SubscriberStats:
     ring: int
 
 
-class Sample:
+class Sample(InPlace):
     """A message that is read where it lies: `data` is its memory, read-only.
 
-    Its slot goes back when the sample is released, or dropped, and no view or array of it is left. A view that
-    lives longer keeps the slot, and so never reads what somebody else writes.
+    Its slot goes back when the sample is released, or dropped, and no view or array of it is left. A view that lives
+    longer keeps the slot, and so never reads what somebody else writes.
     """
 
-    __slots__ = ("_view", "ring_pos", "publisher_id", "publisher_sequence")
+    __slots__ = ("ring_pos", "publisher_id", "publisher_sequence")
 
     def __init__(self, core: HandleCore, sample: Any) -> None:
         self.ring_pos: int = sample.ring_pos
@@ -43,48 +41,16 @@ class Sample:
         def give_back(_pointer: Any) -> None:
             lib.kickmsg_sample_release(sample)
 
-        lent = Lent(core, ffi.cast("void *", sample.data), sample.len, give_back)
-        self._view: memoryview | None = lent.view().toreadonly()
-
-    @property
-    def data(self) -> memoryview:
-        if self._view is None:
-            raise ValueError("the sample is released")
-        return self._view
-
-    def numpy(self, dtype: Any = "uint8", shape: Any = -1) -> Any:
-        """A read-only numpy array of the message, without a copy."""
-        import numpy
-        return numpy.frombuffer(self.data, dtype).reshape(shape)
-
-    def __bytes__(self) -> bytes:
-        return bytes(self.data)
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def release(self) -> None:
-        """`data` raises ValueError from now on."""
-        view, self._view = self._view, None
-        if view is not None:
-            release_view(view)
-
-    def __enter__(self) -> Sample:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self.release()
+        super().__init__(core, sample.data, sample.len, give_back)
 
 
-class Subscriber:
+class Subscriber(Handle):
     """Receives from one topic. It belongs to one thread at a time; close() and interrupt() are for any."""
 
     def __init__(self, client: ClientCore, watch: Watch, pointer: Any) -> None:
         self._core = HandleCore(client, pointer, "subscriber", lib.kickmsg_subscriber_free)
         self._core.wake = lib.kickmsg_subscriber_interrupt
         self._watch = watch
-        self._interrupted = threading.Event()
         self._waiting: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
 
     def receive(self, timeout: Seconds | None = None) -> bytes | None:
@@ -109,64 +75,25 @@ class Subscriber:
 
     def _receive(self, timeout_ns: int, make: Any) -> Any:
         core, sample = self._core, ffi.new("struct kickmsg_sample *")
-        deadline = Deadline(timeout_ns) if timeout_ns else None
-        pointer, made = core.enter(), None
+        core.enter()
+        made = None
         try:
-            while True:
-                rest = deadline.next() if deadline else 0
-                r = lib.kickmsg_receive(pointer, rest, sample)
-                if r == 0:
-                    made = make(core, sample)
-                    return made
-                if r == -errno.EINTR:
-                    self._interruption()
-                elif r not in (-errno.EAGAIN, -errno.ETIMEDOUT):
-                    raise error(r)
-                elif rest == 0:
-                    return None
+            if core.wait(lib.kickmsg_receive, timeout_ns, sample):
+                made = make(core, sample)
+            return made
         finally:
             if made is None and lib.kickmsg_sample_is_held(sample):
                 lib.kickmsg_sample_release(sample)  # Ctrl-C came with the message
             core.leave()
 
-    def _interruption(self) -> None:
-        """A receive was woken: to give a view back, by a signal, by close(), or for the user."""
-        core = self._core
-        core.give_back()
-        if core.closed:
-            raise ValueError("the subscriber is closed")
-        if self._interrupted.is_set():
-            self._interrupted.clear()
-            raise InterruptedError(errno.EINTR, "the receive was interrupted")
-
     def interrupt(self) -> None:
         """Ends a receive that sleeps, or the next one that would, with InterruptedError. For any thread."""
-        core = self._core
-        token = object()
-        core.out[token] = None  # nobody frees it meanwhile
-        try:
-            if core.closed:
-                return
-            self._interrupted.set()
-            lib.kickmsg_subscriber_interrupt(core.pointer)
-            self._wake_tasks()
-        finally:
-            core.out.pop(token, None)
-            core.settle()
+        self._core.interrupt()
+        self._wake_tasks()
 
     def __iter__(self) -> Iterator[bytes]:
         """Each message as it comes, until interrupt() or close()."""
-        while True:
-            try:
-                message = self.receive()
-            except InterruptedError:
-                return
-            except ValueError:
-                if self.closed:
-                    return
-                raise
-            assert message is not None
-            yield message
+        return each(self, self.receive)
 
     def views(self, timeout: Seconds | None = None) -> Iterator[Sample]:
         """Each message in place; released when the next one is asked for. Ends when none comes in that time."""
@@ -176,11 +103,7 @@ class Subscriber:
 
     def fileno(self) -> int:
         """A descriptor that is readable while a message waits: for select, asyncio and the like."""
-        pointer = self._core.enter()
-        try:
-            return check(lib.kickmsg_subscriber_get_fd(pointer))
-        finally:
-            self._core.leave()
+        return check(self._ask(lib.kickmsg_subscriber_get_fd))
 
     async def receive_async(self, timeout: Seconds | None = None) -> bytes | None:
         """receive() for asyncio."""
@@ -205,8 +128,8 @@ class Subscriber:
         try:
             async with asyncio.timeout(None if timeout_ns < 0 else timeout_ns / 1e9):
                 while (made := self._receive(0, make)) is None:
-                    if self._interrupted.is_set():
-                        self._interruption()
+                    if self._core.interrupted.is_set():
+                        self._core.interruption()
                     await readable.wait()
                     readable.clear()
                 return made
@@ -250,32 +173,10 @@ class Subscriber:
 
     def stats(self) -> SubscriberStats:
         ret = ffi.new("struct kickmsg_subscriber_stats *")
-        self._ask(lambda pointer: lib.kickmsg_subscriber_get_stats(pointer, ret))
+        self._ask(lib.kickmsg_subscriber_get_stats, ret)
         return SubscriberStats(ret.received, ret.lost, ret.waiting, ret.borrowed, ret.ring)
-
-    def _ask(self, function: Any) -> Any:
-        pointer = self._core.enter()
-        try:
-            return function(pointer)
-        finally:
-            self._core.leave()
 
     def close(self) -> None:
         """Ends a receive that waits, and gives back the place when no sample is left."""
         self._core.close()
         self._wake_tasks()
-
-    @property
-    def closed(self) -> bool:
-        return self._core.closed
-
-    def __enter__(self) -> Subscriber:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_core"):
-            self.close()

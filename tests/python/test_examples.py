@@ -49,6 +49,17 @@ class Examples(Case):
         self.assertEqual(sorted(said.split("\n")[:-1]),
                          sorted(f"{s} {i}" for s in ("temperature", "pressure", "humidity") for i in range(5)))
 
+    def test_adder(self):
+        server = start("adder", "serve")
+        asker = start("adder", "20", "22")
+        self.assertEqual(asker.communicate(timeout=60), ("42\n", ""))
+        self.assertEqual(server.stdout.readline(), f"adder.py (pid {asker.pid}) asks: 42\n")
+        failing = start("adder", "text")
+        self.assertEqual(failing.wait(60), 1)
+        failing.communicate()
+        server.send_signal(signal.SIGINT)
+        self.assertEqual(server.communicate(timeout=60), ("", ""))
+
     def test_topics(self):
         publisher, _ = self.pair()
         publisher.send(b"x")
@@ -58,7 +69,7 @@ class Examples(Case):
 
     def test_each_says_where_there_is_no_broker(self):
         environment = dict(os.environ, KICKMSG_SOCKET="/nonexistent/sock")
-        for example in ("hello", "camera", "loop", "topics"):
+        for example in ("adder", "hello", "camera", "loop", "topics"):
             process = start(example, env=environment)
             _, said = process.communicate(timeout=60)
             self.assertEqual(process.returncode, 1)

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calling: one call at a time, or many in flight whose replies come in any order."""
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+from ._core import FOR_EVER, ClientCore, Handle, HandleCore, Seconds, check, error, nanoseconds
+from ._memory import InPlace
+from ._native import ffi, lib
+from .publisher import Loan
+
+
+class Reply(InPlace):
+    """A reply, read where it lies; or the end of a call. `data` raises `error` if there is one.
+
+    id      of the call
+    more    others follow
+    error   why the call has ended: ConnectionResetError its server died or left, TimeoutError, OSError with
+            ECANCELED, or what its server said
+    """
+
+    __slots__ = ("id", "more", "error")
+    _what = "reply"
+
+    def __init__(self, core: HandleCore, reply: Any) -> None:
+        self.id: int = reply.id
+        self.more = bool(reply.more)
+        self.error: OSError | None = error(reply.error) if reply.error else None
+        if self.error:
+            self._view = None
+            return
+
+        def give_back(_pointer: Any) -> None:
+            lib.kickmsg_reply_release(reply)
+
+        super().__init__(core, reply.data, reply.len, give_back)
+
+    @property
+    def data(self) -> memoryview:
+        if self.error:
+            raise self.error
+        return super().data
+
+
+class CallLoan(Loan):
+    """A request that isn't sent yet: `data` is its memory, writable."""
+
+    def __init__(self, caller: Caller, address: Any, size: int, timeout_ns: int) -> None:
+        self._caller = caller
+        self._timeout_ns = timeout_ns
+        super().__init__(caller._core, address, size)
+
+    def _discarder(self, address: Any) -> Any:
+        def discard(pointer: Any) -> None:
+            lib.kickmsg_call_discard(pointer, address)
+
+        return discard
+
+    def publish(self, size: int | None = None) -> int:
+        """Sends the first `size` bytes, by default all, and returns the call's id. Errors: as Caller.call_begin()."""
+        number = ffi.new("uint64_t *")
+
+        def send(pointer: Any, address: Any, length: int) -> int:
+            r = int(lib.kickmsg_call_publish(pointer, address, length, self._timeout_ns, number))
+            if r < 0 and r != -errno.ECONNRESET:
+                lib.kickmsg_call_discard(pointer, address)
+            return r
+
+        self._send(size, send)
+        self._caller._in_flight += 1
+        return int(number[0])
+
+
+class Caller(Handle):
+    """Calls one service. It belongs to one thread at a time, and so do its replies; close() and interrupt() are for any."""
+
+    def __init__(self, client: ClientCore, pointer: Any) -> None:
+        self._core = HandleCore(client, pointer, "caller", lib.kickmsg_caller_free)
+        self._core.wake = lib.kickmsg_caller_interrupt
+        self._in_flight = 0
+
+    def call(self, data: Any = b"", timeout: Seconds | None = None) -> bytes:
+        """Sends any contiguous buffer as a request, and waits for the first reply.
+
+        For callers with no other call in flight, else OSError with EBUSY. TimeoutError: no reply came in that time.
+        ConnectionResetError: the server died or left. ConnectionRefusedError: there is none. Or what the server said.
+        """
+        with self.call_view(data, timeout) as reply:
+            return bytes(reply.data)
+
+    def call_view(self, data: Any = b"", timeout: Seconds | None = None) -> Reply:
+        """The same, with the reply read where it lies."""
+        timeout_ns, core, reply = nanoseconds(timeout), self._core, ffi.new("struct kickmsg_reply *")
+        pointer = core.enter()
+        try:
+            if self._in_flight:
+                raise error(-errno.EBUSY)
+            number = self._begin(pointer, data, timeout_ns)
+            try:
+                core.wait(lib.kickmsg_take_reply, FOR_EVER, reply)
+                made = self._made(reply)
+            except BaseException:
+                self._take_back(pointer, number, reply)
+                raise
+        finally:
+            core.leave()
+        if made.error:
+            raise made.error
+        return made
+
+    def _begin(self, pointer: Any, data: Any, timeout_ns: int) -> int:
+        buffer, number = ffi.from_buffer(data), ffi.new("uint64_t *")
+        check(lib.kickmsg_call_begin(pointer, buffer, len(buffer), timeout_ns, number))
+        self._in_flight += 1
+        return int(number[0])
+
+    def _made(self, reply: Any) -> Reply:
+        made = Reply(self._core, reply)
+        self._in_flight -= not made.more
+        return made
+
+    def _take_back(self, pointer: Any, number: int, reply: Any) -> None:
+        """Ctrl-C or an interruption came instead of the reply, or with it."""
+        lib.kickmsg_reply_release(reply)
+        lib.kickmsg_call_cancel(pointer, number)
+        while lib.kickmsg_take_reply(pointer, 0, reply) == 0:
+            lib.kickmsg_reply_release(reply)
+        self._in_flight = 0
+
+    def call_begin(self, data: Any = b"", timeout: Seconds | None = None) -> int:
+        """Sends a request and waits for nothing: its end comes out of take_reply(). Returns the call's id.
+
+        ConnectionRefusedError: no server answers. OSError with EDQUOT: max_calls are in flight.
+        """
+        return self._ask(self._begin, data, nanoseconds(timeout))
+
+    def loan(self, size: int, timeout: Seconds | None = None) -> CallLoan:
+        """Lends a request of so many bytes, to be filled in place. `timeout` counts from its publish()."""
+        timeout_ns, address = nanoseconds(timeout), ffi.new("void **")
+        check(self._ask(lib.kickmsg_call_loan, size, address))
+        return CallLoan(self, address[0], size, timeout_ns)
+
+    def take_reply(self, timeout: Seconds | None = None) -> Reply | None:
+        """The next reply, or end of a call, in the order in which they come. None: nothing came in that time.
+
+        OSError with ENOENT: no call is in flight; with EDQUOT: max_calls replies are held.
+        """
+        core, reply, made = self._core, ffi.new("struct kickmsg_reply *"), None
+        timeout_ns = nanoseconds(timeout)
+        core.enter()
+        try:
+            if core.wait(lib.kickmsg_take_reply, timeout_ns, reply):
+                made = self._made(reply)
+            return made
+        finally:
+            if made is None and reply.id:  # Ctrl-C came with the reply
+                self._in_flight -= not reply.more
+                lib.kickmsg_reply_release(reply)
+            core.leave()
+
+    def try_take_reply(self) -> Reply | None:
+        return self.take_reply(0)
+
+    def cancel(self, call: int) -> None:
+        """Takes a call back: take_reply() tells its end. OSError with ENOENT: no such call is in flight."""
+        check(self._ask(lib.kickmsg_call_cancel, call))
+
+    def wait_server(self, timeout: Seconds | None = None) -> bool:
+        """Waits until a server answers. False: the time is over."""
+        timeout_ns, core = nanoseconds(timeout), self._core
+        core.enter()
+        try:
+            return core.wait(lib.kickmsg_caller_wait_server, timeout_ns)
+        finally:
+            core.leave()
+
+    def interrupt(self) -> None:
+        """Ends a wait that sleeps, or the next one that would, with InterruptedError; a call is taken back. For any thread."""
+        self._core.interrupt()
+
+    def close(self) -> None:
+        """Ends a wait, gives up calls in flight, and leaves the service when no reply is left."""
+        self._core.close()
