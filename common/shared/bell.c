@@ -8,12 +8,16 @@
 #include "common/ring/waiter.h"
 #include "common/shared/bell.h"
 
+#define FLAGS (KM_BELL_ANNOUNCED | KM_BELL_WOKEN)
+
 uint32_t km_bell_announce(struct km_bell *bell)
 {
 	uint32_t old = km_load(B5, relaxed, &bell->word), word;
 
 	do
-		word = (old & ~KM_BELL_WOKEN) + KM_BELL_GENERATION;
+		word = (old & FLAGS) == KM_BELL_ANNOUNCED
+			       ? old
+			       : (old & ~FLAGS) + KM_BELL_GENERATION + KM_BELL_ANNOUNCED;
 	while (!km_cas(B2, seq_cst, relaxed, &bell->word, &old, word));
 	return word;
 }
@@ -31,12 +35,15 @@ bool km_bell_ring(struct km_bell *bell, uint32_t seen)
 {
 	if (seen & KM_BELL_WOKEN)
 		return false;
-	uint32_t word = km_add(B4, seq_cst, &bell->word, KM_BELL_GENERATION) + KM_BELL_GENERATION;
+	/* what it carries over takes ANNOUNCED away */
+	uint32_t more = KM_BELL_GENERATION - (seen & KM_BELL_ANNOUNCED);
+	uint32_t word = km_add(B4, seq_cst, &bell->word, more) + more;
 
 	km_futex_wake(&bell->word);
 	if (km_bell_is_left(bell))
 		return true;
-	km_cas(B4, seq_cst, relaxed, &bell->word, &word, word | KM_BELL_WOKEN);
+	if (!(word & KM_BELL_ANNOUNCED))
+		km_cas(B4, seq_cst, relaxed, &bell->word, &word, word | KM_BELL_WOKEN);
 	return false;
 }
 
@@ -66,8 +73,8 @@ int km_bell_sleep(const struct km_region *region, uint64_t position, const struc
 		/* the kernel looks at the word before it looks at the time */
 		if (r == -ETIMEDOUT || km_clock_ns() >= sleep->deadline_ns)
 			return -ETIMEDOUT;
-		/* A publisher may be about to mark this word WOKEN. Only a word that was announced
-		 * is waited for. */
+		/* A publisher may be about to mark this word WOKEN. Only an announced word is waited
+		 * for. */
 		word = km_bell_announce(bell);
 	}
 	return 0;

@@ -1,18 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How the subscribers of a shared ring sleep and are woken: one futex word for all of them,
- * [generation : 31 | WOKEN], in a page of its own, the only one that they need to write.
+ * [generation : 30 | ANNOUNCED | WOKEN], in a page of its own, the only one that they need to write.
  *
- *   subscriber: announce (one RMW: generation + 1, not WOKEN) - look again - FUTEX_WAIT
- *   publisher:  commit - load; if not WOKEN: generation + 1 - FUTEX_WAKE (all) - mark WOKEN
+ *   subscriber: announce (one RMW; unless the word is ANNOUNCED and not WOKEN already: generation
+ *               + 1, ANNOUNCED, not WOKEN) - look again - FUTEX_WAIT
+ *   publisher:  commit - load; if not WOKEN: generation + 1, not ANNOUNCED - FUTEX_WAKE (all) -
+ *               mark WOKEN, unless it is ANNOUNCED
  *
  * Invariants
  * - WOKEN means: nobody has announced since the last wake. It is set after that wake, on exactly
  *   the word that the wake was for, so it never hides a later sleep.
  * - The generation moves before the wake, so a subscriber that is just about to wait does not.
- * - Only a word that its sleeper announced itself is waited for: a word that a publisher moved may
- *   be marked WOKEN while it is slept on. A subscriber that finds the word moved announces anew,
- *   then looks again.
+ * - Only an ANNOUNCED word is waited for, and none is marked WOKEN: a word that a publisher moved
+ *   may be marked while it is slept on. A subscriber that finds the word moved announces anew, then
+ *   looks again.
+ * - A sleeper leaves the word that another has announced as it is. Were it to move the word, each
+ *   would disturb all others: two hundred descriptors of one process, each armed anew because the
+ *   others were, never came to rest.
+ * - A publisher that overlooks an announcement, or adds to another's wake, leaves an ANNOUNCED word
+ *   behind: that costs one wake that nobody needs.
  * - Once subscribers have left, no word is WOKEN any more: each commit rings.
  * - There is no count of sleepers that the dead could leave too high. A sleeper that comes back by
  *   itself leaves the word without WOKEN, at the cost of one wake that nobody needs.
@@ -45,7 +52,8 @@
 #include "common/ring/waiter.h"
 
 #define KM_BELL_WOKEN      1u
-#define KM_BELL_GENERATION 2u
+#define KM_BELL_ANNOUNCED  2u
+#define KM_BELL_GENERATION 4u
 
 /* Wakes all that wait for the bell, whose word was seen as `seen` (not WOKEN). Returns
  * whether subscribers have left for a fresh region (lost.h); WOKEN isn't set then. */
@@ -87,7 +95,7 @@ static inline void km_bell_say_left(struct km_bell *bell)
 {
 	km_store(G5, relaxed, &bell->left, 1);
 	km_bell_announce(bell);
-	km_futex_wake(&bell->word);
+	km_bell_ring_anyway(bell);
 }
 
 /* Takes `left` back, for a publisher whose broker is there and has no fresh region for it: the

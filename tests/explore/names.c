@@ -84,7 +84,9 @@ void world_value_of(const volatile void *memory, uint64_t value, char *ret, unsi
 				km_cell_slot(value));
 		break;
 	case PLACE_BELL:
-		snprintf(ret, size, "[%lu%s]", value >> 1, value & KM_BELL_WOKEN ? " WOKEN" : "");
+		snprintf(ret, size, "[%lu%s%s]", value >> 2,
+			value & KM_BELL_ANNOUNCED ? " ANNOUNCED" : "",
+			value & KM_BELL_WOKEN ? " WOKEN" : "");
 		break;
 	case PLACE_WORD:
 		if (value == 0)

@@ -15,6 +15,7 @@
 
 #define CAPACITY   4u
 #define WOKEN      KM_BELL_WOKEN
+#define ANNOUNCED  KM_BELL_ANNOUNCED
 #define GENERATION KM_BELL_GENERATION
 
 static struct fixture_region f;
@@ -57,15 +58,18 @@ static void teardown(void)
 	fixture_region_deinit(&f);
 }
 
-START_TEST(announce_any_word_new_generation_not_woken)
+START_TEST(announce_any_word_announced_not_woken)
 {
 	static const struct {
 		uint32_t before, after;
 	} table[] = {
-		{ 0, GENERATION },
-		{ 5 * GENERATION, 6 * GENERATION },
-		{ 5 * GENERATION | WOKEN, 6 * GENERATION },
-		{ UINT32_MAX, 0 },
+		{ 0, GENERATION | ANNOUNCED },
+		{ 5 * GENERATION, 6 * GENERATION | ANNOUNCED },
+		{ 5 * GENERATION | WOKEN, 6 * GENERATION | ANNOUNCED },
+		{ 5 * GENERATION | ANNOUNCED | WOKEN, 6 * GENERATION | ANNOUNCED },
+		{ UINT32_MAX, ANNOUNCED },
+		/* it joins */
+		{ 5 * GENERATION | ANNOUNCED, 5 * GENERATION | ANNOUNCED },
 	};
 
 	setup();
@@ -84,7 +88,9 @@ START_TEST(notify_each_word_rings_only_when_not_woken)
 		uint32_t before, after;
 	} table[] = {
 		{ 8 * GENERATION, 9 * GENERATION | WOKEN },
+		{ 8 * GENERATION | ANNOUNCED, 9 * GENERATION | WOKEN },
 		{ 8 * GENERATION | WOKEN, 8 * GENERATION | WOKEN },
+		{ 8 * GENERATION | ANNOUNCED | WOKEN, 8 * GENERATION | ANNOUNCED | WOKEN },
 		{ ~WOKEN, WOKEN },
 	};
 
@@ -94,6 +100,22 @@ START_TEST(notify_each_word_rings_only_when_not_woken)
 		km_bell_notify(bell);
 		ck_assert_uint_eq(bell->word, table[i].after);
 	}
+	teardown();
+}
+END_TEST
+
+/* Somebody announces between the publisher's look and its wake, or another rings there. */
+START_TEST(ring_word_has_moved_announced_is_never_marked)
+{
+	setup();
+	bell->word = 9 * GENERATION | ANNOUNCED;
+	km_bell_ring(bell, 8 * GENERATION);
+	ck_assert_uint_eq(bell->word, 10 * GENERATION | ANNOUNCED);
+	bell->word = 9 * GENERATION;
+	km_bell_ring(bell, 8 * GENERATION | ANNOUNCED);
+	ck_assert_uint_eq(bell->word, 9 * GENERATION | ANNOUNCED);
+	km_bell_notify(bell);
+	ck_assert_uint_eq(bell->word, 10 * GENERATION | WOKEN);
 	teardown();
 }
 END_TEST
@@ -192,8 +214,8 @@ START_TEST(ring_left_is_told_never_woken)
 	bell->word = 8 * GENERATION | WOKEN;
 	ck_assert(!km_bell_notify(bell));
 	km_bell_say_left(bell);
-	ck_assert_uint_eq(bell->word, 9 * GENERATION);
-	for (uint32_t i = 10; i < 13; i++) {
+	ck_assert_uint_eq(bell->word, 10 * GENERATION | ANNOUNCED);
+	for (uint32_t i = 11; i < 14; i++) {
 		ck_assert(km_bell_notify(bell));
 		ck_assert_uint_eq(bell->word, i * GENERATION);
 	}
@@ -282,8 +304,9 @@ int main(void)
 {
 	TCase *tc = fixture_case("bell");
 
-	tcase_add_test(tc, announce_any_word_new_generation_not_woken);
+	tcase_add_test(tc, announce_any_word_announced_not_woken);
 	tcase_add_test(tc, notify_each_word_rings_only_when_not_woken);
+	tcase_add_test(tc, ring_word_has_moved_announced_is_never_marked);
 	tcase_add_test(tc, ring_anyway_any_word_moves_generation_keeps_woken);
 	tcase_add_test(tc, look_each_cell_state);
 	tcase_add_test(tc, sleep_message_there_returns);
