@@ -612,11 +612,12 @@ void kickmsg_subscriber_interrupt(struct kickmsg_subscriber *subscriber);
  * KICKMSG_WAIT=uring or =thread in the environment forces one. A receive that says -EAGAIN makes up
  * to three system calls, one that gets a message none. Publishers do what they do for a subscriber
  * that sleeps in a receive. Before Linux 5.16, or where futex_waitv(2) is refused, the thread looks
- * each millisecond.
+ * each millisecond. Nobody wakes an observer: its descriptor is a timer of 1 ms, which becomes 16 ms
+ * while no message comes. So it is readable now and then without one, and late by as much.
  *
  * For the subscriber's thread. Errors: -EMFILE, -ENFILE no more descriptors; -ENOMEM; -EAGAIN no
- * more threads (the subscriber can be used without in all of these); -EOPNOTSUPP an observer, or
- * the mechanism that is forced isn't to be had; -ECHILD.
+ * more threads (the subscriber can be used without in all of these); -EOPNOTSUPP the mechanism that
+ * is forced isn't to be had; -ECHILD.
  */
 int kickmsg_subscriber_get_fd(struct kickmsg_subscriber *subscriber);
 

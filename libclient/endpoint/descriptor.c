@@ -29,8 +29,6 @@ KM_EXPORT int kickmsg_subscriber_get_fd(struct kickmsg_subscriber *subscriber)
 		return -ECHILD;
 	if (subscriber->ready)
 		return subscriber->ready->watched.fd;
-	if (subscriber->handle.place.observes)
-		return -EOPNOTSUPP;
 	pthread_mutex_lock(&client->lock);
 	r = begin(subscriber);
 	pthread_mutex_unlock(&client->lock);

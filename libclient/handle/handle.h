@@ -63,6 +63,8 @@ struct km_ready {
 	bool left;
 	/* Looks in a row that found something that wasn't for this subscriber. */
 	unsigned in_vain;
+	/* The position where an observer last found nothing. */
+	uint64_t observed;
 };
 
 struct kickmsg_subscriber {

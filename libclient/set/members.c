@@ -48,8 +48,7 @@ static int get_descriptors(struct kickmsg_waitset *set)
 	for (size_t i = 0; i < set->count; i++) {
 		struct km_wait_member *member = &set->members[i];
 
-		if (member->kind != KM_WAIT_FOR_SUBSCRIBER || member->polled.fd >= 0 ||
-			!km_subscriber_word(member->subscriber))
+		if (member->kind != KM_WAIT_FOR_SUBSCRIBER || member->polled.fd >= 0)
 			continue;
 		int fd = kickmsg_subscriber_get_fd(member->subscriber);
 		if (fd < 0)

@@ -119,7 +119,8 @@ static int64_t until(struct kickmsg_waitset *set, int64_t deadline_ns)
 		if (member->kind != KM_WAIT_FOR_SUBSCRIBER)
 			continue;
 		ends = km_subscriber_rest(member->subscriber, ends, &bits);
-		if (!km_subscriber_word(member->subscriber)) /* an observer looks each ms */
+		if (!km_subscriber_word(member->subscriber) &&
+			km_waitset_has_words(set)) /* an observer looks each ms */
 			ends = earlier(ends, now + KM_NAP_NS);
 	}
 	return ends;

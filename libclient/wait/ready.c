@@ -64,6 +64,13 @@ bool km_ready_arm(struct kickmsg_subscriber *subscriber)
 	KM_KEEP_ERRNO;
 	if (ready->suspended || km_watch_waits(&ready->watched))
 		return false;
+	if (ready->watched.by_timer) {
+		uint64_t next = subscriber->handle.place.next;
+
+		km_watch_timer_arm(&ready->watched, next != ready->observed);
+		ready->observed = next;
+		return false;
+	}
 	km_watch_quiet(&ready->watched);
 	uint32_t announced = km_subscriber_announce(subscriber);
 	km_watch_arm(&ready->watched, announced);

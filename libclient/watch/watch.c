@@ -63,6 +63,12 @@ static int begin(struct km_watch *watch, struct km_watched *watched)
 
 int km_watch_begin(struct km_watch *watch, struct km_watched *watched, _Atomic uint32_t *word)
 {
+	if (!word) {
+		int r = km_watch_timer_begin(watched);
+
+		watched->watch = r < 0 ? NULL : watch;
+		return r;
+	}
 	watched->fd = km_fd_above_stdio(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	if (watched->fd < 0)
 		return -errno;
@@ -133,6 +139,8 @@ static int renew(struct km_watched *watched)
 
 void km_watch_move(struct km_watched *watched, _Atomic uint32_t *word)
 {
+	if (watched->by_timer)
+		return;
 	km_store(D1, seq_cst, &watched->armed, 0);
 	if (watched->group) {
 		km_watch_thread_move(watched, word);
@@ -146,6 +154,10 @@ void km_watch_fire(struct km_watched *watched)
 {
 	const uint64_t one = 1;
 
+	if (watched->by_timer) {
+		km_watch_timer_fire(watched);
+		return;
+	}
 	km_store(D1, seq_cst, &watched->armed, 0);
 	if (write(watched->fd, &one, sizeof one) < 0)
 		return; /* full: readable as can be */
@@ -187,6 +199,8 @@ bool km_watch_settle(struct km_watched *watched, uint32_t announced)
 
 bool km_watch_waits(struct km_watched *watched)
 {
+	if (watched->by_timer)
+		return km_watch_timer_waits(watched);
 	if (km_load(D1, seq_cst, &watched->armed) == 0)
 		return false;
 	if (!watched->by_ring)

@@ -10,7 +10,8 @@
  *            and writes the eventfds of the words that moved. Before 5.16, and where the call is
  *            refused, it looks each millisecond instead (thread.c)
  *
- * A publisher knows nothing of either: it sees a sleeper in the word and wakes it.
+ * A publisher knows nothing of either: it sees a sleeper in the word and wakes it. An observer has no
+ * word, and its descriptor is a timer, by which it looks for itself (timer.c).
  *
  *   owner    announces - arms for the announced word - looks again
  *   watch    once the word isn't what was armed: disarms, makes the descriptor readable
@@ -42,6 +43,9 @@
 #include "common/memory/atomic.h"
 #include "libclient/kickmsg.h"
 
+#define KM_LOOK_MIN_NS INT64_C(1000000)
+#define KM_LOOK_MAX_NS INT64_C(16000000)
+
 #define KM_WATCH_RINGS 64  /* each takes a descriptor more */
 #define KM_WATCH_GROUP 127 /* words of one thread; futex_waitv takes 128 */
 
@@ -51,7 +55,7 @@ struct km_watch_group;
 struct km_uring;
 
 struct km_watched {
-	int fd;                 /* the eventfd */
+	int fd;                 /* the eventfd, or the timer */
 	_Atomic uint32_t *word; /* changed with the group's lock */
 	_Atomic uint64_t armed; /* KM_ARMED | the announced word; 0: not */
 	struct km_watch *watch; /* null: it never began */
@@ -64,6 +68,9 @@ struct km_watched {
 	_Atomic uint32_t fires;       /* of the thread: writes begun and writes done */
 	uint32_t seen;                /* of them, by the owner before it made it quiet */
 	TAILQ_ENTRY(km_watched) next;
+
+	bool by_timer;
+	int64_t due_ns, look_ns; /* of the timer: when it expires, and after how long */
 };
 TAILQ_HEAD(km_watched_list, km_watched);
 
@@ -71,7 +78,7 @@ struct km_watch;
 
 /* `watched` is zeros. From success on its descriptor is there, not readable. Errors: -EMFILE,
  * -ENFILE, -ENOMEM; -EAGAIN there can be no more threads; -EOPNOTSUPP the mechanism that
- * KICKMSG_WAIT forces isn't to be had. */
+ * KICKMSG_WAIT forces isn't to be had. `word` may be null: an observer's. */
 int km_watch_begin(struct km_watch *watch, struct km_watched *watched, _Atomic uint32_t *word);
 /* Closes the descriptor. Takes what never began. */
 void km_watch_end(struct km_watched *watched);
@@ -90,6 +97,12 @@ bool km_watch_settle(struct km_watched *watched, uint32_t announced);
 bool km_watch_waits(struct km_watched *watched);
 /* Not armed any more, and readable. */
 void km_watch_fire(struct km_watched *watched);
+
+/* timer.c. An observer's only step: arms. */
+int km_watch_timer_begin(struct km_watched *watched);
+void km_watch_timer_arm(struct km_watched *watched, bool has_received);
+void km_watch_timer_fire(struct km_watched *watched);
+bool km_watch_timer_waits(const struct km_watched *watched);
 
 /* Errors: -ENOMEM. */
 int km_watch_new(struct km_watch **ret);

@@ -160,14 +160,19 @@ static void count_all(int epoll)
 	}
 	pthread_join(thread, NULL);
 	ck_assert_uint_eq(received + kickmsg_subscriber_lost(subscriber), MESSAGES);
-	ck_assert(is_quiet());
 	close(epoll);
+}
+
+static void count_all_and_rest(int epoll)
+{
+	count_all(epoll);
+	ck_assert(is_quiet());
 }
 
 START_TEST(all_are_counted_level_triggered)
 {
 	begin(_i);
-	count_all(watch(fd, EPOLLIN));
+	count_all_and_rest(watch(fd, EPOLLIN));
 	end();
 }
 END_TEST
@@ -175,7 +180,7 @@ END_TEST
 START_TEST(all_are_counted_edge_triggered)
 {
 	begin(_i);
-	count_all(watch(fd, EPOLLIN | EPOLLET));
+	count_all_and_rest(watch(fd, EPOLLIN | EPOLLET));
 	end();
 }
 END_TEST
@@ -184,7 +189,7 @@ START_TEST(all_are_counted_by_a_copy_in_another_epoll)
 {
 	begin(_i);
 	int copy = dup(fd), first = watch(fd, EPOLLIN);
-	count_all(watch(copy, EPOLLIN));
+	count_all_and_rest(watch(copy, EPOLLIN));
 	ck_assert(!is_readable(first));
 	flow_send_int(publisher, 1);
 	ck_assert(is_readable_in(first, FLOW_WAIT_MS) && is_readable_in(copy, FLOW_WAIT_MS));
@@ -349,6 +354,49 @@ START_TEST(many_of_a_client)
 }
 END_TEST
 
+static unsigned receive_from_the_readable(struct kickmsg_subscriber **from, unsigned count)
+{
+	unsigned readable = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		if (is_readable(kickmsg_subscriber_get_fd(from[i]))) {
+			ck_assert_int_eq(flow_receive_int(from[i]), -EAGAIN);
+			readable++;
+		}
+	return readable;
+}
+
+/* Those of one bell share its word: arming one is no message for the others. The last one in the thread's
+ * list has another bell: when it is readable, the thread has looked at all. */
+START_TEST(many_of_one_bell_come_to_rest)
+{
+	enum { OF_BELL = 100, LOOKS = 20 };
+	struct kickmsg_subscriber *of_bell[OF_BELL];
+	struct kickmsg_topic_config config = *over(KICKMSG_TRANSPORT_SHARED);
+	unsigned readable = 0;
+
+	begin(_i);
+	config.max_subscribers = OF_BELL;
+	flow_advertise(client, "many", &config);
+	for (int i = 0; i < OF_BELL; i++) {
+		of_bell[i] = flow_subscribe(client, "many");
+		ck_assert_int_ge(kickmsg_subscriber_get_fd(of_bell[i]), 3);
+	}
+	kickmsg_subscriber_free(subscriber);
+	subscriber = flow_subscribe(client, TOPIC);
+	fd = kickmsg_subscriber_get_fd(subscriber);
+	for (int i = 0; i < LOOKS; i++) {
+		readable += receive_from_the_readable(of_bell, OF_BELL);
+		ck_assert(is_quiet());
+		flow_send_int(publisher, i);
+		expect_next(i);
+	}
+	/* at first, and once if the thread looked while the first one was armed */
+	ck_assert_uint_le(readable, 2 * OF_BELL);
+	end();
+}
+END_TEST
+
 /* Its copies in a child are closed; what the parent has goes on. */
 START_TEST(a_child_of_fork_has_none)
 {
@@ -373,14 +421,89 @@ START_TEST(a_child_of_fork_has_none)
 }
 END_TEST
 
-START_TEST(an_observer_has_none)
+/* --- observers -------------------------------------------------------------------------- */
+
+/* In the subscriber's place. */
+static void begin_observing(void)
 {
 	const struct kickmsg_subscribe_options observes = { .observe = 1 };
-	struct kickmsg_subscriber *observer;
 
-	begin(3);
-	ck_assert_int_eq(kickmsg_subscribe(client, TOPIC, &observes, &observer), 0);
-	ck_assert_int_eq(kickmsg_subscriber_get_fd(observer), -EOPNOTSUPP);
+	begin(KICKMSG_TRANSPORT_SHARED);
+	kickmsg_subscriber_free(subscriber);
+	ck_assert_int_eq(kickmsg_subscribe(client, TOPIC, &observes, &subscriber), 0);
+	fd = kickmsg_subscriber_get_fd(subscriber);
+	ck_assert_int_ge(fd, 3);
+	ck_assert_int_eq(kickmsg_subscriber_get_fd(subscriber), fd);
+}
+
+START_TEST(an_observer_looks_less_and_less_often)
+{
+	static const int ms[] = { 1, 2, 4, 8, 16, 16 };
+	const struct km_watched *watched;
+
+	begin_observing();
+	watched = &subscriber->ready->watched;
+	for (int round = 0; round < 2; round++) {
+		for (size_t i = 0; i < sizeof ms / sizeof ms[0]; i++) {
+			ck_assert(is_readable_in(fd, FLOW_WAIT_MS));
+			ck_assert_int_eq(flow_receive_int(subscriber), -EAGAIN);
+			ck_assert_int_eq(watched->look_ns, ms[i] * 1000000);
+		}
+		flow_send_int(publisher, round);
+		expect_next(round);
+		ck_assert(is_readable(fd));
+	}
+	end();
+}
+END_TEST
+
+START_TEST(an_observer_counts_all)
+{
+	begin_observing();
+	count_all(watch(fd, EPOLLIN));
+	end();
+}
+END_TEST
+
+/* The bell says that nobody is to be woken, before and after. */
+START_TEST(a_publisher_knows_nothing_of_an_observer)
+{
+	begin_observing();
+	const _Atomic uint32_t *bell = &publisher->handle.place.region.bell->word;
+	flow_send_int(publisher, 0);
+	expect_next(0);
+	uint32_t word = *bell;
+	for (int i = 1; i < 10; i++) {
+		ck_assert_int_eq(flow_receive_int(subscriber), -EAGAIN);
+		flow_send_int(publisher, i);
+		expect_next(i);
+	}
+	ck_assert_uint_eq(*bell, word);
+	ck_assert_ptr_null(subscriber->handle.place.region.bell);
+	end();
+}
+END_TEST
+
+START_TEST(an_observer_in_a_fresh_region_and_given_up)
+{
+	int value = 0, r;
+
+	begin_observing();
+	test_broker_kill(&broker);
+	test_broker_resume(&broker);
+	do { /* until it hears the publisher there */
+		flow_send_int(publisher, ++value);
+		kickmsg_client_dispatch(client);
+		ck_assert(is_readable_in(fd, FLOW_WAIT_MS));
+		r = flow_receive_int(subscriber);
+	} while (!subscriber->handle.place.rejoined || r < 0);
+	ck_assert_int_eq(kickmsg_subscriber_get_fd(subscriber), fd);
+	const struct km_region *region = &publisher->handle.place.region;
+	km_live_give_up(region, region->header->live);
+	ck_assert(is_readable_in(fd, FLOW_WAIT_MS));
+	while (flow_receive_int(subscriber) != -ESTALE)
+		ck_assert(is_readable_in(fd, FLOW_WAIT_MS));
+	ck_assert(is_readable(fd));
 	end();
 }
 END_TEST
@@ -406,8 +529,12 @@ int main(void)
 	tcase_add_loop_test(tcase, an_unlinked_topic_goes_on, first, CASES);
 	tcase_add_loop_test(tcase, without_descriptors_it_is_usable_by_receive, first, CASES);
 	tcase_add_loop_test(tcase, many_of_a_client, first, CASES);
+	tcase_add_loop_test(tcase, many_of_one_bell_come_to_rest, 3, CASES);
 	tcase_add_loop_test(tcase, a_child_of_fork_has_none, first, CASES);
-	tcase_add_test(tcase, an_observer_has_none);
+	tcase_add_test(tcase, an_observer_looks_less_and_less_often);
+	tcase_add_test(tcase, an_observer_counts_all);
+	tcase_add_test(tcase, a_publisher_knows_nothing_of_an_observer);
+	tcase_add_test(tcase, an_observer_in_a_fresh_region_and_given_up);
 	suite_add_tcase(suite, tcase);
 	return flow_main(suite);
 }

@@ -314,6 +314,7 @@ int main(void)
 	tcase_add_loop_test(tcase, descriptors_and_clients, 0, CASES);
 	tcase_add_loop_test(tcase, more_than_futex_waitv_takes, 0, 2);
 	tcase_add_loop_test(tcase, an_observer_too, 1, 2);
+	tcase_add_loop_test(tcase, an_observer_too, 3, 4);
 	suite_add_tcase(suite, tcase);
 	return flow_main(suite);
 }
