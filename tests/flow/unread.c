@@ -223,7 +223,7 @@ START_TEST(connections_that_ended_unread_are_counted)
 	while (count < DESCRIPTORS / 4 / 2 / 2 - 2)
 		peers[count++] = be_hung_up_on();
 	fill_parking(client, 100);
-	/* who comes after one more finds no room, and is told which limit it met */
+	/* one more connection: the next client finds no room, and is told which limit it met */
 	peers[count++] = be_hung_up_on();
 	ck_assert_int_eq(kickmsg_subscribe(client, "seen", &options, &observer), -EDQUOT);
 	ck_assert_msg(flow_said(client, "haven't read answers with") &&
