@@ -18,7 +18,7 @@
  *   payload.c   the bytes of a message, in each form
  *   attach.c    receiving a topic's messages
  *   prefixes.c  taking part in topics of any prefix and kind
- *   mcap.h      recordings; mcap_bytes.c, mcap_write.c, mcap_read.c
+ *   mcap.h      recordings; mcap_bytes.c, mcap_write.c, mcap_read.c, mcap_unpack.c
  *   distribution.c  how times are spread
  *   print.c     what verbs have in common when they speak to a person, or with --json to a program
  *

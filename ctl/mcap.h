@@ -130,3 +130,8 @@ const struct mcap_schema *mcap_find_schema(const struct mcap_reader *reader, uin
 /* The value of a channel's key; null: it has none. */
 const char *mcap_find_metadata(const struct mcap_channel *channel, const char *key);
 const char *mcap_reader_why(const struct mcap_reader *reader);
+
+/* Is there an unpacker for this name of a compression (mcap_unpack.c)? */
+bool mcap_can_unpack(const char *how);
+/* Returns whether all of `packed` was unpacked, to exactly `size` bytes. */
+bool mcap_unpack(const char *how, const void *packed, size_t packed_size, void *ret, size_t size);

@@ -5,11 +5,9 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <lz4frame.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zstd.h>
 
 #include "ctl/mcap.h"
 
@@ -283,27 +281,6 @@ static bool need(unsigned char **buffer, size_t *room, uint64_t size)
 	return true;
 }
 
-/* Returns whether all of it was unpacked, to exactly `size` bytes. */
-static bool unpack_lz4(struct span packed, unsigned char *ret, size_t size)
-{
-	LZ4F_dctx *context;
-	size_t used = 0, left = 1;
-
-	if (LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION)))
-		return false;
-	while (packed.at < packed.end && left != 0) {
-		size_t from = (size_t)(packed.end - packed.at), to = size - used;
-
-		left = LZ4F_decompress(context, ret + used, &to, packed.at, &from, NULL);
-		if (LZ4F_isError(left) || (to == 0 && from == 0))
-			break;
-		used += to;
-		packed.at += from;
-	}
-	LZ4F_freeDecompressionContext(context);
-	return left == 0 && used == size;
-}
-
 /* The chunk's content in *ret. */
 static bool unpack(struct mcap_reader *reader, const char *how, struct span packed, uint64_t size,
 	struct span *ret)
@@ -315,10 +292,8 @@ static bool unpack(struct mcap_reader *reader, const char *how, struct span pack
 	if (!need(&reader->chunk, &reader->chunk_room, size))
 		return false;
 	*ret = (struct span){ reader->chunk, reader->chunk + size, false };
-	if (strcmp(how, "lz4") == 0)
-		return unpack_lz4(packed, reader->chunk, (size_t)size);
-	return strcmp(how, "zstd") == 0 && ZSTD_decompress(reader->chunk, (size_t)size, packed.at,
-						   (size_t)(packed.end - packed.at)) == size;
+	return mcap_unpack(
+		how, packed.at, (size_t)(packed.end - packed.at), reader->chunk, (size_t)size);
 }
 
 /* Those of one time stay as they are in the chunk. */
@@ -345,7 +320,7 @@ static enum mcap_found take_chunk(struct mcap_reader *reader, struct span span)
 	how = take_string(&span);
 	packed = take_span(&span, take_number(&span, 8));
 	good = !span.bad && how && unpack(reader, how, packed, size, &content);
-	if (!good && how && *how && strcmp(how, "lz4") != 0 && strcmp(how, "zstd") != 0)
+	if (!good && how && *how && !mcap_can_unpack(how))
 		corrupt(reader, "an unknown compression");
 	free(how);
 	if (!good)
