@@ -19,6 +19,7 @@
  *   attach.c    receiving a topic's messages
  *   prefixes.c  taking part in topics of any prefix and kind
  *   mcap.h      recordings; mcap_bytes.c, mcap_write.c, mcap_read.c, mcap_unpack.c
+ *   record_file.c  the file of a recording that is written
  *   distribution.c  how times are spread
  *   print.c     what verbs have in common when they speak to a person, or with --json to a program
  *

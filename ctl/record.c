@@ -5,47 +5,15 @@
  * as they are noticed, and once more at the end.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "ctl/attach.h"
-#include "ctl/mcap.h"
+#include "ctl/record.h"
 #include "ctl/table.h"
 #include "ctl/terminal.h"
 
 enum { TICK_NS = 1000000000, IDLE_NS = 1000000, AT_ONCE = 64 };
-
-struct source {
-	struct kickmsg_topic_info info;
-	char name[KICKMSG_WHOLE_NAME_SIZE];
-	struct ctl_reader reader;
-	uint16_t channel; /* in the file that is open; 0: it is not there yet */
-	uint64_t messages, lost, written_lost;
-};
-
-struct recording {
-	struct ctl *ctl;
-	struct mcap_writer *writer;
-	struct source *sources;
-	size_t count;
-	unsigned part; /* with --split: which file it is */
-	uint64_t messages, bytes, lost, last_time;
-	int64_t tick_ns, until_ns;
-	enum mcap_compression compression;
-	int error; /* of the file */
-};
-
-static uint64_t realtime_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 int ctl_check_record(struct ctl *ctl)
 {
@@ -60,114 +28,6 @@ int ctl_check_record(struct ctl *ctl)
 	return 0;
 }
 
-/* "a.mcap", with --split "a-0001.mcap". A file that is there is not replaced. */
-static int open_file(struct recording *recording)
-{
-	const char *path = recording->ctl->values[CTL_OPT_COLUMNS].text;
-	char name[4096], text[CTL_TEXT_SIZE];
-	int r = 0;
-
-	if (ctl_given(recording->ctl, CTL_OPT_SPLIT)) {
-		const char *dot = strrchr(path, '.');
-		int stem = (int)(dot && !strchr(dot, '/') ? dot - path : (long)strlen(path));
-
-		snprintf(name, sizeof name, "%.*s-%04u%s", stem, path, recording->part++,
-			path + stem);
-	} else {
-		snprintf(name, sizeof name, "%s", path);
-	}
-	int fd = strcmp(name, "-") == 0 ? dup(STDOUT_FILENO)
-					: open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	if (fd < 0)
-		r = -errno;
-	else
-		r = mcap_writer_new(fd, recording->compression, &recording->writer);
-	if (r == 0)
-		return CTL_DONE;
-	snprintf(text, sizeof text, "%.300s: %s", name, strerror(-r));
-	print_error(recording->ctl, NULL, r, text);
-	return CTL_NO_OUTPUT;
-}
-
-/* Numbers of a topic as text. */
-struct numbers {
-	char text[8][24];
-	size_t used;
-};
-
-static const char *number(struct numbers *numbers, uint64_t value)
-{
-	char *text = numbers->text[numbers->used++];
-
-	snprintf(text, sizeof numbers->text[0], "%" PRIu64, value);
-	return text;
-}
-
-/* The topic's shape goes along, so that it can be made again. */
-static void write_channel(struct recording *recording, struct source *source)
-{
-	const struct kickmsg_topic_config *config = &source->info.config;
-	struct kickmsg_topic_ref topic = ctl_ref(&source->info);
-	struct kickmsg_schema schema;
-	struct numbers n = { 0 };
-	const struct mcap_pair metadata[] = {
-		{ "kickmsg.max_payload_size", number(&n, config->max_payload_size) },
-		{ "kickmsg.ring_capacity", number(&n, config->ring_capacity) },
-		{ "kickmsg.pool_size", number(&n, config->pool_size) },
-		{ "kickmsg.max_subscribers", number(&n, config->max_subscribers) },
-		{ "kickmsg.max_publishers", number(&n, config->max_publishers) },
-		{ "kickmsg.transport", number(&n, config->transport) },
-	};
-	char name[sizeof schema.name + 1] = "";
-	uint16_t id = 0;
-
-	if (kickmsg_topic_schema(recording->ctl->client, &topic, &schema) == 0) {
-		memcpy(name, schema.name, sizeof schema.name);
-		id = mcap_write_schema(recording->writer, *name ? name : "unnamed",
-			"kickmsg_schema", &schema, sizeof schema);
-	}
-	source->channel = mcap_write_channel(recording->writer, id, source->name,
-		"application/octet-stream", metadata, COUNT_OF(metadata));
-}
-
-static void write_loss(struct recording *recording, struct source *source, const char *what)
-{
-	struct numbers n = { 0 };
-	const struct mcap_pair metadata[] = {
-		{ "topic", source->name },
-		{ "messages", number(&n, source->messages) },
-		{ "lost", number(&n, source->lost) },
-		{ "time_ns", number(&n, realtime_ns()) },
-	};
-
-	mcap_write_metadata(recording->writer, what, metadata, COUNT_OF(metadata));
-	source->written_lost = source->lost;
-}
-
-static int close_file(struct recording *recording)
-{
-	char text[CTL_TEXT_SIZE];
-	int r;
-
-	if (!recording->writer)
-		return CTL_DONE;
-	for (size_t i = 0; i < recording->count; i++) {
-		write_loss(recording, &recording->sources[i], "kickmsg.topic");
-		recording->sources[i].channel = 0;
-	}
-	r = mcap_writer_finish(recording->writer);
-	recording->writer = NULL;
-	if (r < 0)
-		recording->error = r;
-	if (recording->error == 0)
-		return CTL_DONE;
-	snprintf(text, sizeof text, "the recording can't be written: %s",
-		strerror(-recording->error));
-	print_error(recording->ctl, NULL, recording->error, text);
-	recording->error = 0;
-	return CTL_NO_OUTPUT;
-}
-
 static bool is_known(const struct recording *recording, uint64_t id)
 {
 	for (size_t i = 0; i < recording->count; i++)
@@ -180,7 +40,7 @@ static int add_source(struct recording *recording, const struct kickmsg_topic_in
 {
 	struct kickmsg_client *asks = recording->ctl->client, *client;
 	struct kickmsg_topic_ref topic = ctl_ref(info);
-	struct source *more;
+	struct recording_source *more;
 	int status = ctl_client_of(recording->ctl, info->prefix, &client);
 
 	if (status != CTL_DONE)
@@ -190,7 +50,7 @@ static int add_source(struct recording *recording, const struct kickmsg_topic_in
 		return ctl_failed(recording->ctl, &topic, NULL, -ENOMEM);
 	recording->sources = more;
 	more += recording->count;
-	*more = (struct source){ .info = *info };
+	*more = (struct recording_source){ .info = *info };
 	ctl_write_name(&topic, more->name);
 	recording->ctl->client = client;
 	status = ctl_attach(recording->ctl, &topic, 0, &more->reader);
@@ -213,17 +73,17 @@ static int add_sources(struct recording *recording)
 	return status;
 }
 
-static void take(
-	struct recording *recording, struct source *source, const struct kickmsg_sample *sample)
+static void take(struct recording *recording, struct recording_source *source,
+	const struct kickmsg_sample *sample)
 {
-	uint64_t now = realtime_ns();
+	uint64_t now = recording_time_ns();
 
 	/* a clock that was set back changes no order */
 	if (now < recording->last_time)
 		now = recording->last_time;
 	recording->last_time = now;
 	if (source->channel == 0)
-		write_channel(recording, source);
+		recording_write_channel(recording, source);
 	int r = mcap_write_message(recording->writer, source->channel,
 		(uint32_t)sample->publisher_sequence, now, now, sample->data, sample->len);
 	if (r < 0)
@@ -240,7 +100,7 @@ static size_t take_some(struct recording *recording)
 	size_t taken = 0;
 
 	for (size_t i = 0; i < recording->count; i++) {
-		struct source *source = &recording->sources[i];
+		struct recording_source *source = &recording->sources[i];
 		size_t n = 0;
 
 		while (n < AT_ONCE && recording->error == 0 &&
@@ -277,13 +137,13 @@ static int tick(struct recording *recording)
 	recording->tick_ns = ctl_now_ns() + TICK_NS;
 	for (size_t i = 0; i < recording->count; i++)
 		if (recording->sources[i].lost != recording->sources[i].written_lost)
-			write_loss(recording, &recording->sources[i], "kickmsg.lost");
+			recording_write_loss(recording, &recording->sources[i], "kickmsg.lost");
 	if (mcap_flush(recording->writer) < 0)
 		return CTL_DONE; /* the file's end tells of it */
 	if (split->given && mcap_writer_size(recording->writer) >= split->count) {
-		status = close_file(recording);
+		status = recording_close(recording);
 		if (status == CTL_DONE)
-			status = open_file(recording);
+			status = recording_open(recording);
 	}
 	if (ctl_errors_are_shown())
 		tell_progress(recording, false);
@@ -318,7 +178,7 @@ static void print_summary(struct recording *recording)
 {
 	tell_progress(recording, true);
 	for (size_t i = 0; i < recording->count; i++) {
-		const struct source *source = &recording->sources[i];
+		const struct recording_source *source = &recording->sources[i];
 		struct kickmsg_topic_ref topic = ctl_ref(&source->info);
 
 		if (recording->ctl->json) {
@@ -344,7 +204,7 @@ static int copy(struct recording *recording)
 
 	if (status != CTL_DONE)
 		return status;
-	status = open_file(recording);
+	status = recording_open(recording);
 	while (status == CTL_DONE && recording->error == 0 &&
 		(found = mcap_read(reader, &message)) == MCAP_FOUND_MESSAGE) {
 		uint16_t id = (uint16_t)(uintptr_t)message.channel->userdata;
@@ -362,7 +222,7 @@ static int copy(struct recording *recording)
 	if (status == CTL_DONE)
 		status = ctl_tell_end(recording->ctl, reader, path, found);
 	mcap_reader_free(reader);
-	int end = close_file(recording);
+	int end = recording_close(recording);
 	tell_progress(recording, true);
 	return end ? end : status;
 }
@@ -386,7 +246,7 @@ int ctl_record(struct ctl *ctl)
 		status = CTL_FOUND;
 	}
 	if (status == CTL_DONE)
-		status = open_file(&recording);
+		status = recording_open(&recording);
 	ctl_catch_interrupts(NULL, NULL);
 	recording.tick_ns = ctl_now_ns() + TICK_NS;
 	recording.until_ns = timeout->given ? ctl_now_ns() + (int64_t)(timeout->seconds * 1e9)
@@ -394,7 +254,7 @@ int ctl_record(struct ctl *ctl)
 	if (status == CTL_DONE)
 		status = record_all(&recording);
 	if (recording.writer) {
-		int end = close_file(&recording);
+		int end = recording_close(&recording);
 
 		status = end ? end : status;
 		print_summary(&recording);

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The file of a recording: see record.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ctl/record.h"
+
+uint64_t recording_time_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+int recording_open(struct recording *recording)
+{
+	const char *path = recording->ctl->values[CTL_OPT_COLUMNS].text;
+	char name[4096], text[CTL_TEXT_SIZE];
+	int r = 0;
+
+	if (ctl_given(recording->ctl, CTL_OPT_SPLIT)) {
+		const char *dot = strrchr(path, '.');
+		int stem = (int)(dot && !strchr(dot, '/') ? dot - path : (long)strlen(path));
+
+		snprintf(name, sizeof name, "%.*s-%04u%s", stem, path, recording->part++,
+			path + stem);
+	} else {
+		snprintf(name, sizeof name, "%s", path);
+	}
+	int fd = strcmp(name, "-") == 0 ? dup(STDOUT_FILENO)
+					: open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (fd < 0)
+		r = -errno;
+	else
+		r = mcap_writer_new(fd, recording->compression, &recording->writer);
+	if (r == 0)
+		return CTL_DONE;
+	snprintf(text, sizeof text, "%.300s: %s", name, strerror(-r));
+	print_error(recording->ctl, NULL, r, text);
+	return CTL_NO_OUTPUT;
+}
+
+/* Numbers of a topic as text. */
+struct numbers {
+	char text[8][24];
+	size_t used;
+};
+
+static const char *number(struct numbers *numbers, uint64_t value)
+{
+	char *text = numbers->text[numbers->used++];
+
+	snprintf(text, sizeof numbers->text[0], "%" PRIu64, value);
+	return text;
+}
+
+void recording_write_channel(struct recording *recording, struct recording_source *source)
+{
+	const struct kickmsg_topic_config *config = &source->info.config;
+	struct kickmsg_topic_ref topic = ctl_ref(&source->info);
+	struct kickmsg_schema schema;
+	struct numbers n = { 0 };
+	const struct mcap_pair metadata[] = {
+		{ "kickmsg.max_payload_size", number(&n, config->max_payload_size) },
+		{ "kickmsg.ring_capacity", number(&n, config->ring_capacity) },
+		{ "kickmsg.pool_size", number(&n, config->pool_size) },
+		{ "kickmsg.max_subscribers", number(&n, config->max_subscribers) },
+		{ "kickmsg.max_publishers", number(&n, config->max_publishers) },
+		{ "kickmsg.transport", number(&n, config->transport) },
+	};
+	char name[sizeof schema.name + 1] = "";
+	uint16_t id = 0;
+
+	if (kickmsg_topic_schema(recording->ctl->client, &topic, &schema) == 0) {
+		memcpy(name, schema.name, sizeof schema.name);
+		id = mcap_write_schema(recording->writer, *name ? name : "unnamed",
+			"kickmsg_schema", &schema, sizeof schema);
+	}
+	source->channel = mcap_write_channel(recording->writer, id, source->name,
+		"application/octet-stream", metadata, COUNT_OF(metadata));
+}
+
+void recording_write_loss(
+	struct recording *recording, struct recording_source *source, const char *what)
+{
+	struct numbers n = { 0 };
+	const struct mcap_pair metadata[] = {
+		{ "topic", source->name },
+		{ "messages", number(&n, source->messages) },
+		{ "lost", number(&n, source->lost) },
+		{ "time_ns", number(&n, recording_time_ns()) },
+	};
+
+	mcap_write_metadata(recording->writer, what, metadata, COUNT_OF(metadata));
+	source->written_lost = source->lost;
+}
+
+int recording_close(struct recording *recording)
+{
+	char text[CTL_TEXT_SIZE];
+	int r;
+
+	if (!recording->writer)
+		return CTL_DONE;
+	for (size_t i = 0; i < recording->count; i++) {
+		recording_write_loss(recording, &recording->sources[i], "kickmsg.topic");
+		recording->sources[i].channel = 0;
+	}
+	r = mcap_writer_finish(recording->writer);
+	recording->writer = NULL;
+	if (r < 0)
+		recording->error = r;
+	if (recording->error == 0)
+		return CTL_DONE;
+	snprintf(text, sizeof text, "the recording can't be written: %s",
+		strerror(-recording->error));
+	print_error(recording->ctl, NULL, recording->error, text);
+	recording->error = 0;
+	return CTL_NO_OUTPUT;
+}
