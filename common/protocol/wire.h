@@ -48,6 +48,8 @@
  * Two things stay as they are in all versions, so that a client and a broker of different versions
  * can say so: the first 16 bytes of HELLO, and ERROR. A HELLO of other versions is refused with
  * -EPROTO and a text that names both sides' versions, whatever its size.
+ *
+ * The file is long because it has all messages, so that the protocol is read in one place.
  */
 #pragma once
 

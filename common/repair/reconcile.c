@@ -64,6 +64,8 @@
  *
  * Crash points: every change is one atomic operation on one word after which the region is as good
  * as before; a pass that died is simply begun again.
+ *
+ * The file is long because one pass is read as a whole: its order is the proof.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -60,6 +60,9 @@
  *
  * Nothing here trusts the memory: with a corrupt ring that stands still every loop ends, in
  * -ESTALE.
+ *
+ * The file is long because all that the two ends of a shared ring do to it is inline here, beside
+ * its orders.
  */
 #pragma once
 

@@ -10,6 +10,8 @@
  * Until it waits for events again, the beginning and the end of a system call are steps too.
  * Between two steps only the broker's private memory changes, which dies with it. (unit-state walks
  * through the commit of the state, crash-repairer through a pass, both instruction by instruction.)
+ *
+ * The file is long because stepping, watching and judging the broker belong to one walk.
  */
 #include <check.h>
 #include <elf.h>

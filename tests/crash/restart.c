@@ -10,6 +10,8 @@
  * waits: another one, of subscribers that wait for topics and get the first message.
  * parking: another one, in which a pass over the parking is due (daemon/keep/parking.h).
  * start: it is killed at each system call of its start, with a pass due there too.
+ *
+ * The file is long because each of its sequences is told step by step, with its own books.
  */
 #include <check.h>
 #include <errno.h>

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kickmsgctl's verbs that look, and unlink: what they say is what was done. */
+/*
+ * kickmsgctl's verbs that look, and unlink: what they say is what was done.
+ *
+ * The file is long because each verb that looks has a case, over one fixture.
+ */
 #include "tests/support/broker/ctl.h"
 
 START_TEST(list_and_info_tell_the_shape)

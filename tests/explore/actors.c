@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Publishers and subscribers: see actors.h. Compiled as one piece with the product's sources,
- * against the explorer's atomics. */
+/*
+ * Publishers and subscribers: see actors.h. Compiled as one piece with the product's sources,
+ * against the explorer's atomics.
+ *
+ * The file is long because it has an actor for each kind of endpoint.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -23,6 +23,8 @@
  * plain stores by different threads to the same location. The product has one such location, a
  * ring's hint, which may go back anyway. The other is load buffering: a load that sees a store that
  * is after it in an order of dependencies. RC11 forbids that too.
+ *
+ * The file is long because one model of memory has to be read as a whole.
  */
 #include <stdio.h>
 #include <string.h>

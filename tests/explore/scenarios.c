@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See scenarios.h. Small on purpose: two of anything is where things go wrong, and all of it can be
- * seen. */
+/*
+ * See scenarios.h. Small on purpose: two of anything is where things go wrong, and all of it can be
+ * seen.
+ *
+ * The file is long because it is the list of all scenarios.
+ */
 #include "tests/explore/scenarios.h"
 
 #include <string.h>

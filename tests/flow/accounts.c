@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A user's account has what is really there. Memory that a peer keeps by a descriptor is gone, and
+/*
+ * A user's account has what is really there. Memory that a peer keeps by a descriptor is gone, and
  * the reserved bytes are the bytes that are told. Those who stay in a topic without a name pay for
- * it. */
+ * it.
+ *
+ * The file is long because each limit has a case, over one fixture.
+ */
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>

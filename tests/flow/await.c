@@ -4,6 +4,8 @@
  * that makes the topic hears that it is there.
  *
  *   flow-await [ROUNDS]   first messages with each transport; default 200
+ *
+ * The file is long because each way in which a wait can end has a case, over one fixture.
  */
 #include <linux/sockios.h>
 #include <poll.h>

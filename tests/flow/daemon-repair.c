@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Diagnosis, the operator's repairs, and regions that make no sense; of both transports, which is
- * what a test's index is. */
+/*
+ * Diagnosis, the operator's repairs, and regions that make no sense; of both transports, which is
+ * what a test's index is.
+ *
+ * The file is long because each kind of repair has a case, over one fixture.
+ */
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>

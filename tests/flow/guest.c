@@ -5,6 +5,8 @@
  * (tests/support/guest/disturb.c). What is held: each call leaves errno, signal mask and signal
  * dispositions alone, and takes no more stack than kickmsg.h says. The index of a case is the
  * transport.
+ *
+ * The file is long because it calls each public function, as it succeeds and as it fails.
  */
 #include <sys/resource.h>
 

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The [topic PATTERN] rules in a running broker, for two users that aren't root: whom they let do
- * what, what a refusal says, and that rules and groups count after a reload and a restart. */
+/*
+ * The [topic PATTERN] rules in a running broker, for two users that aren't root: whom they let do
+ * what, what a refusal says, and that rules and groups count after a reload and a restart.
+ *
+ * The file is long because it tries each action of each user against each kind of rule.
+ */
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>

@@ -2,6 +2,8 @@
 /*
  * Descriptors that say when a message waits. The index of a case is the transport and the mechanism:
  * 0 rings, 1 shared by io_uring; 2 rings, 3 shared by the library's thread.
+ *
+ * The file is long because each thing that ends a wait has a case, over one fixture.
  */
 #include <fcntl.h>
 #include <poll.h>

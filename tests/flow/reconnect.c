@@ -3,6 +3,8 @@
  * A broker that is killed with nobody to keep what it had, and one that comes after it on the same
  * socket: clients go on, come back, and know to the message what they missed. The index of a case
  * is the transport.
+ *
+ * The file is long because each state that a broker's death can meet has a case, over one fixture.
  */
 #include <sys/socket.h>
 

@@ -4,6 +4,8 @@
  * have history, observers, members that pass over their own messages, a sole publisher, and
  * subscribers that can't write the word by which a region is left. flow-reconnect has the cases of
  * both transports.
+ *
+ * The file is long because each state that a broker's death can meet has a case, over one fixture.
  */
 #include <sys/mman.h>
 

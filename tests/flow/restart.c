@@ -3,6 +3,8 @@
  * A broker that ends, in whatever way, and one that comes after it, under a service manager: who
  * was connected doesn't notice. And what the next broker makes of a store that isn't as it should
  * be.
+ *
+ * The file is long because each thing that the old broker may leave has a case, over one fixture.
  */
 #include <check.h>
 #include <ctype.h>

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Services: calls and their replies, in place and copied, in any order, with both transports; limits,
- * deadlines, cancellation, and who calls. */
+/*
+ * Services: calls and their replies, in place and copied, in any order, with both transports;
+ * limits, deadlines, cancellation, and who calls.
+ *
+ * The file is long because each way in which a call can go has a case, over one fixture.
+ */
 #include <pthread.h>
 
 #include "common/clock.h"

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Servers and callers that die, leave, and come again, as processes of their own: each call is answered or
- * ends with an error exactly once, others notice nothing, and nothing is left behind. */
+/*
+ * Servers and callers that die, leave, and come again, as processes of their own: each call is
+ * answered or ends with an error exactly once, others notice nothing, and nothing is left behind.
+ *
+ * The file is long because each death has a case, with processes of its own.
+ */
 #include <sys/prctl.h>
 
 #include "common/clock.h"

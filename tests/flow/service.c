@@ -3,6 +3,8 @@
  * The broker and its service manager: what it tells it and when, and what it makes of one that
  * hands it the wrong things, or is dead. Without root; the manager is the test's (manager.h), or
  * systemd-socket-activate.
+ *
+ * The file is long because each mistake of a manager has a case, over one fixture.
  */
 #include <check.h>
 #include <errno.h>

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Topics with a shared ring through the broker: kinds, history, observers, who is privileged, and
- * what is left of the dead. */
+/*
+ * Topics with a shared ring through the broker: kinds, history, observers, who is privileged, and
+ * what is left of the dead.
+ *
+ * The file is long because each right of an endpoint has a case, over one fixture.
+ */
 #include <pthread.h>
 #include <sys/mman.h>
 

@@ -4,6 +4,8 @@
  * topics there are, and hears few words. Descriptors of the gone are let go of. A request whose
  * descriptors can't be kept is refused before it is done. Kernels that can't tell of a connection's
  * process do as well.
+ *
+ * The file is long because each way in which a descriptor ends has a case, over one fixture.
  */
 #include <check.h>
 #include <errno.h>

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A service manager for one broker: see manager.h. */
+/*
+ * A service manager for one broker: see manager.h.
+ *
+ * The file is long because a manager is one process: what it keeps, hears and starts.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

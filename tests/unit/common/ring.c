@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rings: every state that two participants can leave each other, written directly. */
+/*
+ * Rings: every state that two participants can leave each other, written directly.
+ *
+ * The file is long because it is a list: one short case for each state.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Segments: what the kernel promises of them, asked of the kernel. */
+/*
+ * Segments: what the kernel promises of them, asked of the kernel.
+ *
+ * The file is long because it is a list: one short case for each promise.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages: every kind in every wrong shape, over a real socket pair. */
+/*
+ * Messages: every kind in every wrong shape, over a real socket pair.
+ *
+ * The file is long because it is a list: each kind of message in each wrong shape.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

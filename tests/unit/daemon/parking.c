@@ -4,6 +4,8 @@
  * once for the next broker, with its own descriptors. This holds also when the broker was killed at
  * any system call of a pass. Descriptors of the gone are let go of. A limit is met before anything
  * is done.
+ *
+ * The file is long because the books of what must be found again serve all cases.
  */
 #include <check.h>
 #include <errno.h>

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* [topic PATTERN] rules: what can be written, what a pattern is for, which rule decides, for whom. */
+/*
+ * [topic PATTERN] rules: what can be written, what a pattern is for, which rule decides, for whom.
+ *
+ * The file is long because it is a list: one short case for each kind of rule.
+ */
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>

@@ -6,6 +6,8 @@
  * The states are made, not random words: a good ring, then one thing that each look by itself takes
  * for good. Cells' laps lead in a circle, cells or hints or heads are ahead or behind, cells name
  * slots that others have, no slot is free.
+ *
+ * The file is long because it makes each bad state of two transports.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -2,6 +2,8 @@
 /*
  * The library's hot path on a fabricated region with a shared ring, no broker: two publishers (ids 1
  * and 2), two subscribers, and what each public call does to the memory.
+ *
+ * The file is long because it is a list: one short case for each call and state.
  */
 #include <errno.h>
 #include <stdlib.h>
