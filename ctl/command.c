@@ -2,38 +2,16 @@
 /* The command line: see ctl.h. */
 #include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "ctl/table.h"
-
-const struct ctl_option_names ctl_options[CTL_OPTION_COUNT] = {
-#define CTL_OPTION_ROW(id, name, letter, argument, reading) { name, letter, argument },
-	CTL_OPTIONS(CTL_OPTION_ROW)
-#undef CTL_OPTION_ROW
-};
 
 static const enum ctl_reading readings[CTL_OPTION_COUNT] = {
 #define CTL_OPTION_READING(id, name, letter, argument, reading) CTL_READ_##reading,
 	CTL_OPTIONS(CTL_OPTION_READING)
 #undef CTL_OPTION_READING
 };
-
-int ctl_wrong(const struct ctl *ctl, const char *format, ...)
-{
-	va_list arguments;
-
-	fputs("kickmsgctl: ", stderr);
-	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
-	va_end(arguments);
-	if (ctl->verb)
-		fprintf(stderr, "\nTry 'kickmsgctl %s --help'.\n", ctl->verb->name);
-	else
-		fputs("\nTry 'kickmsgctl --help'.\n", stderr);
-	return CTL_USAGE;
-}
 
 /* "64", "64K", "1M". */
 static int read_size(const struct ctl *ctl, struct ctl_value *value)

@@ -7,6 +7,8 @@
 
 #include "ctl/ctl.h"
 
+enum { PAGE = 256 };
+
 /* Says where no broker could be reached, and what to do: a path may be the wrong one. */
 static void print_unreachable(struct ctl *ctl, int error)
 {
@@ -50,4 +52,30 @@ int ctl_connect(struct ctl *ctl, const char *prefix, struct kickmsg_client **ret
 		return CTL_DONE;
 	print_unreachable(ctl, r);
 	return r == -EACCES || r == -EPERM ? CTL_NOT_ALLOWED : CTL_NO_BROKER;
+}
+
+int ctl_fetch_topics(
+	struct kickmsg_client *client, struct kickmsg_topic_info **ret, size_t *ret_count)
+{
+	_cleanup_free_ struct kickmsg_topic_info *topics = NULL;
+	size_t count = 0, room = 0;
+	uint64_t cursor = 0;
+	ssize_t n;
+
+	do {
+		if (room < count + PAGE) {
+			room = 2 * count + PAGE;
+			struct kickmsg_topic_info *more = reallocarray(topics, room, sizeof *more);
+			if (!more)
+				return -ENOMEM;
+			topics = more;
+		}
+		n = kickmsg_topic_list(client, &cursor, topics + count, PAGE);
+		if (n < 0)
+			return (int)n;
+		count += (size_t)n;
+	} while (n > 0);
+	*ret = ctl_steal(topics);
+	*ret_count = count;
+	return 0;
 }

@@ -4,6 +4,7 @@
  *
  *   main.c      a run, from the command line to the exit status
  *   verbs.c     the table of verbs: what each takes, does and says of itself
+ *   options.c   the names of all options, and how wrong use is told
  *   command.c   the command line, by that table
  *   help.c      what --help prints, by that table
  *   completion.c  what shells complete, by that table
@@ -228,10 +229,10 @@ static inline const struct kickmsg_topic_ref *ctl_topic(const struct ctl *ctl)
 /* command.c. Returns 0; -1: there is nothing more to do; or CTL_USAGE, which it has said. */
 int ctl_parse_command(struct ctl *ctl, int argc, char **argv);
 void ctl_free_command(struct ctl *ctl);
-/* Says what is wrong. Returns CTL_USAGE. */
-int ctl_wrong(const struct ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* command.c, for help and completion: an option's name, its letter or 0, its argument or null. */
+/* options.c. Says what is wrong. Returns CTL_USAGE. */
+int ctl_wrong(const struct ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* An option's name, its letter or 0, its argument or null. */
 struct ctl_option_names {
 	const char *name;
 	int letter;
@@ -246,6 +247,9 @@ int ctl_help(struct ctl *ctl);
 /* connect.c. Says where no broker could be reached, and what to do. Returns an exit status. `prefix` is
  * the client's, may be null. */
 int ctl_connect(struct ctl *ctl, const char *prefix, struct kickmsg_client **ret);
+/* Fetches all topics, and says nothing. *ret is the caller's to free. Returns 0 or a negative errno. */
+int ctl_fetch_topics(
+	struct kickmsg_client *client, struct kickmsg_topic_info **ret, size_t *ret_count);
 
 /* names.c. Both write into ret and return it. */
 const char *ctl_write_part(const char *part, char ret[KICKMSG_NAME_SIZE]);
@@ -255,6 +259,8 @@ const char *ctl_write_name(
 int ctl_parse_part(const char *written, char *ret, size_t size);
 /* Over what the options have put into *ret. Returns null, or what is wrong. */
 const char *ctl_parse_name(const char *word, struct ctl_name *ret);
+/* Points into `info`. */
+struct kickmsg_topic_ref ctl_ref(const struct kickmsg_topic_info *info);
 
 /* One verb for one topic; returns the exit status. `info` is null where the topic was named on the
  * command line. */
@@ -264,11 +270,6 @@ typedef int ctl_one_fn(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
 /* topics.c. All topics that the words mean, in the order of creation; with --prefix alone those of that
  * prefix. A word that means none is told of. *ret is the caller's to free. Returns an exit status. */
 int ctl_select_topics(struct ctl *ctl, struct kickmsg_topic_info **ret, size_t *ret_count);
-/* Fetches all of them, and says nothing. Returns 0 or a negative errno. */
-int ctl_fetch_topics(
-	struct kickmsg_client *client, struct kickmsg_topic_info **ret, size_t *ret_count);
-/* Points into `info`. */
-struct kickmsg_topic_ref ctl_ref(const struct kickmsg_topic_info *info);
 /* Does `one` for each topic that the words mean. */
 int ctl_for_each(struct ctl *ctl, ctl_one_fn *one);
 /* Says why, and what may have been meant. Returns the exit status; but CTL_DONE where a topic that was

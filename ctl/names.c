@@ -91,3 +91,13 @@ const char *ctl_parse_name(const char *word, struct ctl_name *ret)
 		return "a name with its prefix goes without --prefix, --channel and --mailbox";
 	return take_parts(parts, count, ret);
 }
+
+struct kickmsg_topic_ref ctl_ref(const struct kickmsg_topic_info *info)
+{
+	return (struct kickmsg_topic_ref){
+		.name = info->name,
+		.owner = *info->owner ? info->owner : NULL,
+		.prefix = info->prefix,
+		.kind = info->kind,
+	};
+}

@@ -7,8 +7,6 @@
 
 #include "ctl/ctl.h"
 
-enum { PAGE = 256 };
-
 enum ctl_status ctl_status_of(int error)
 {
 	switch (error) {
@@ -47,42 +45,6 @@ int ctl_failed(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
 	}
 	print_error(ctl, topic, r, text);
 	return ctl_status_of(r);
-}
-
-int ctl_fetch_topics(
-	struct kickmsg_client *client, struct kickmsg_topic_info **ret, size_t *ret_count)
-{
-	_cleanup_free_ struct kickmsg_topic_info *topics = NULL;
-	size_t count = 0, room = 0;
-	uint64_t cursor = 0;
-	ssize_t n;
-
-	do {
-		if (room < count + PAGE) {
-			room = 2 * count + PAGE;
-			struct kickmsg_topic_info *more = reallocarray(topics, room, sizeof *more);
-			if (!more)
-				return -ENOMEM;
-			topics = more;
-		}
-		n = kickmsg_topic_list(client, &cursor, topics + count, PAGE);
-		if (n < 0)
-			return (int)n;
-		count += (size_t)n;
-	} while (n > 0);
-	*ret = ctl_steal(topics);
-	*ret_count = count;
-	return 0;
-}
-
-struct kickmsg_topic_ref ctl_ref(const struct kickmsg_topic_info *info)
-{
-	return (struct kickmsg_topic_ref){
-		.name = info->name,
-		.owner = *info->owner ? info->owner : NULL,
-		.prefix = info->prefix,
-		.kind = info->kind,
-	};
 }
 
 static bool is_meant(
