@@ -14,17 +14,6 @@ fail() {
 	exit 1
 }
 
-until_it() {
-	local what=$1 tries
-
-	shift
-	for tries in $(seq 300); do
-		"$@" >/dev/null 2>&1 && return 0
-		sleep 0.1
-	done
-	fail "$what"
-}
-
 # Everything that a package may not leave: files of the machine, but for the books of dpkg and systemd.
 files() {
 	(cd "$root" && find etc lib/systemd run/kickmsg* usr/bin usr/include usr/lib usr/share var/lib/systemd -xdev 2>/dev/null |

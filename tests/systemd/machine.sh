@@ -129,3 +129,15 @@ machine_stop() {
 	fi
 	bash -c "$machine_sweep" sweep "$machine_cgroup" "$machine_dir"
 }
+
+# until_it TEXT COMMAND...: waits until the command succeeds, at most 30 s; else fail TEXT, which is the test's.
+until_it() {
+	local what=$1 tries
+
+	shift
+	for tries in $(seq 300); do
+		"$@" >/dev/null 2>&1 && return 0
+		sleep 0.1
+	done
+	fail "$what"
+}

@@ -16,18 +16,6 @@ fail() {
 	exit 1
 }
 
-# until TEXT COMMAND...: waits until the command succeeds, at most 30 s.
-until_it() {
-	local what=$1 tries
-
-	shift
-	for tries in $(seq 300); do
-		"$@" >/dev/null 2>&1 && return 0
-		sleep 0.1
-	done
-	fail "$what"
-}
-
 property() {
 	machine systemctl show --value -p "$1" kickmsgd.service
 }
