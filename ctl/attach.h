@@ -32,11 +32,11 @@ int ctl_advertise(struct kickmsg_client *client, const struct kickmsg_topic_ref 
 int ctl_receive(
 	struct ctl *ctl, struct ctl_reader *reader, int64_t timeout_ns, struct kickmsg_sample *ret);
 
-/* play.c, record.c. A recording that can be read; its end, where it isn't one; both say what is wrong, and
- * return an exit status. */
+/* play.c. Opens a recording; says how one ends that isn't whole. Both tell what is wrong, and return an exit
+ * status. */
 int ctl_open_recording(struct ctl *ctl, const char *path, struct mcap_reader **ret);
 int ctl_tell_end(
 	struct ctl *ctl, const struct mcap_reader *reader, const char *path, enum mcap_found found);
-/* The channel in another file; returns its id there. */
+/* Writes the channel into another file; returns its id there. */
 uint16_t ctl_copy_channel(const struct mcap_reader *reader, const struct mcap_channel *channel,
 	struct mcap_writer *to);

@@ -257,7 +257,8 @@ const char *ctl_write_name(
 	const struct kickmsg_topic_ref *topic, char ret[KICKMSG_WHOLE_NAME_SIZE]);
 /* Returns 0 or -EINVAL. */
 int ctl_parse_part(const char *written, char *ret, size_t size);
-/* Over what the options have put into *ret. Returns null, or what is wrong. */
+/* Fills in the parts that the word has; the others stay as the options have set them. Returns null, or
+ * what is wrong. */
 const char *ctl_parse_name(const char *word, struct ctl_name *ret);
 /* Points into `info`. */
 struct kickmsg_topic_ref ctl_ref(const struct kickmsg_topic_info *info);
@@ -296,7 +297,7 @@ int ctl_list(struct ctl *ctl), ctl_info(struct ctl *ctl), ctl_clients(struct ctl
 	ctl_repair(struct ctl *ctl), ctl_reset_rings(struct ctl *ctl), ctl_reclaim(struct ctl *ctl),
 	ctl_recover(struct ctl *ctl), ctl_services(struct ctl *ctl), ctl_call(struct ctl *ctl);
 
-/* record.c: the same of what to record. */
+/* record.c: whether the options say what to record. Returns 0 or CTL_USAGE. */
 int ctl_check_record(struct ctl *ctl);
 /* pub.c: whether the options say what to publish. Returns 0 or CTL_USAGE. */
 int ctl_check_pub(struct ctl *ctl);
@@ -306,10 +307,10 @@ int ctl_check_call(struct ctl *ctl);
 /* rights.c: of whom rights are asked, by what the options say. Returns 0 or CTL_USAGE. */
 int ctl_parse_user(struct ctl *ctl);
 
-/* output.c. The one before anything else: descriptors 0 to 2 that aren't open become such as nothing can
+/* output.c. The first is called before anything else: descriptors 0 to 2 that aren't open become such as nothing can
  * be read from or written to, so that no socket takes their place. */
 void ctl_output_begin(void);
-/* The other at the end. Returns `status`, or CTL_NO_OUTPUT if anything printed is lost, which it says. */
+/* The second is called at the end. Returns `status`, or CTL_NO_OUTPUT if anything printed is lost, which it says. */
 int ctl_output_end(int status);
 
 /* print.c. Texts from others may be any bytes: a person gets '?' for what isn't printable ASCII, a

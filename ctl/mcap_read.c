@@ -160,7 +160,7 @@ const char *mcap_find_metadata(const struct mcap_channel *channel, const char *k
 	return NULL;
 }
 
-/* The first one of an id counts: others say the same. */
+/* The first schema of an id counts: later ones are copies of it. */
 static bool take_schema(struct mcap_reader *reader, struct span span)
 {
 	uint16_t id = (uint16_t)take_number(&span, 2);
@@ -359,7 +359,7 @@ static enum mcap_found next_record(struct mcap_reader *reader)
 	reader->message_count = reader->message_next = 0;
 	reader->unsorted = false;
 	span = (struct span){ reader->record, reader->record + size, false };
-	/* what follows are copies and indexes; the footer says that nothing is missing */
+	/* copies and indexes follow; the footer says that nothing is missing */
 	if (head[0] == MCAP_FOOTER)
 		return reader->over = MCAP_FOUND_END;
 	enum mcap_found found = MCAP_FOUND_MESSAGE;
@@ -377,7 +377,7 @@ enum mcap_found mcap_read(struct mcap_reader *reader, struct mcap_message *ret)
 		if (reader->over != MCAP_FOUND_MESSAGE)
 			return reader->over;
 		next_record(reader);
-		/* of a chunk that is bad nothing is told */
+		/* no message of a bad chunk is given out */
 		if (reader->over == MCAP_FOUND_CORRUPT)
 			reader->message_count = reader->message_next = 0;
 	}

@@ -9,7 +9,8 @@
 
 #include "ctl/mcap.h"
 
-/* A chunk ends at this size: that much is lost where the writer is killed, and is read at once. */
+/* A chunk ends at this size. A writer that is killed loses so much, and a reader reads so much at
+ * once. */
 enum { CHUNK_SIZE = 1 << 20, MAX_CHANNELS = UINT16_MAX };
 
 struct channel {
@@ -329,7 +330,7 @@ static void write_end(struct mcap_writer *writer)
 	size_t begin = mcap_begin_record(&writer->record, MCAP_DATA_END);
 	uint64_t start;
 
-	mcap_put_number(&writer->record, 0, 4); /* its CRC isn't known: chunks have theirs */
+	mcap_put_number(&writer->record, 0, 4); /* 0: no CRC of the whole; chunks have theirs */
 	mcap_end_record(&writer->record, begin);
 	write_buffer(writer, &writer->record);
 	start = writer->size;

@@ -64,7 +64,7 @@ static bool is_over(const struct measure *measure)
 {
 	const struct ctl_value *count = &measure->ctl->values[CTL_OPT_COUNT];
 
-	/* between so many messages there is one fewer; the first only begins */
+	/* so many messages have been seen, the first one too */
 	return ctl_is_interrupted() || ferror(stdout) || ctl_now_ns() >= measure->until_ns ||
 	       (count->given && measure->messages >= count->count);
 }

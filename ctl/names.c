@@ -13,7 +13,7 @@ enum { MAX_PARTS = 4 };
 
 const char *ctl_write_part(const char *part, char ret[KICKMSG_NAME_SIZE])
 {
-	/* what the broker lists fits: it came in this form */
+	/* a name that the broker lists fits, since it came in this form */
 	if (kickmsg_part_write(part, ret, KICKMSG_NAME_SIZE) < 0)
 		strcpy(ret, "?");
 	return ret;

@@ -40,7 +40,7 @@ static unsigned distance(const char *a, const char *b)
 	return rows[rows_of_a % 3][columns];
 }
 
-/* How far a name may be off to be near. */
+/* The distance up to which a name is near. */
 static unsigned reach(const char *name)
 {
 	size_t len = strlen(name);
@@ -70,7 +70,7 @@ static unsigned how_near(
 {
 	unsigned d = distance(topic->name, info->name);
 
-	/* a service's channels are nobody's to name */
+	/* no user names the channels of a service */
 	if (info->unlinked || info->kind > KICKMSG_SERVICE || d > reach(topic->name))
 		return UINT32_MAX;
 	/* one of another prefix or kind is further away */

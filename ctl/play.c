@@ -258,7 +258,7 @@ static int play_one(
 		int64_t before = ctl_now_ns();
 
 		status = open_topic(play, reader, message);
-		play->begin_ns += ctl_now_ns() - before; /* what was waited isn't made up for */
+		play->begin_ns += ctl_now_ns() - before; /* the wait delays all that follows */
 	}
 	if (status != CTL_DONE || !wait_until_due(play, message))
 		return status;

@@ -37,7 +37,7 @@ int ctl_failed(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
 	}
 	if (r == -ENOENT && topic) {
 		ctl_near_topics(ctl->client, topic, near, sizeof near);
-		/* who takes the part before a '/' for the prefix */
+		/* a user may take the part before a '/' for the prefix */
 		if (!*near && strchr(topic->name, '/'))
 			strcpy(near, " (another prefix is written PREFIX:NAME)");
 		size_t used = strlen(text);

@@ -29,7 +29,7 @@ static int join(struct member *member)
 
 	if (r < 0)
 		return r;
-	/* who comes first creates the channel, with the defaults; nobody needs to know who that is */
+	/* the first member creates the channel, with the defaults; nobody needs to know which one that is */
 	r = kickmsg_join_broadcast(
 		member->client, "lobby", NULL, &options, &member->pub, &member->sub);
 	if (r < 0)

@@ -43,7 +43,7 @@ static int serve_one(struct kickmsg_client *calculator, struct kickmsg_subscribe
 
 	if (n < 0)
 		return (int)n;
-	/* whoever may write can write anything */
+	/* a process that may write can write anything */
 	if (n != sizeof request || !memchr(request.reply_owner, 0, sizeof request.reply_owner) ||
 		!memchr(request.reply_tag, 0, sizeof request.reply_tag))
 		return -EPROTO;

@@ -139,7 +139,7 @@ static_assert(sizeof(struct km_control_header) == 1152, "shared layout");
  * the line. */
 struct km_slot {
 	_Alignas(KM_CACHE_LINE) _Atomic uint64_t word; /* everybody */
-	_Atomic uint64_t generation;                   /* whoever claims the slot */
+	_Atomic uint64_t generation;                   /* the publisher that claims the slot */
 };
 static_assert(sizeof(struct km_slot) == KM_CACHE_LINE, "shared layout");
 static_assert(offsetof(struct km_slot, generation) == 8, "shared layout");

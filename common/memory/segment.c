@@ -98,7 +98,7 @@ int km_segment_check(int fd, uint64_t size)
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	/* what isn't a memfd has no seals */
+	/* a file that isn't a memfd has no seals */
 	int seals = fcntl(fd, F_GET_SEALS);
 	if (size == 0 || st.st_size < 0 || (uint64_t)st.st_size < size || seals < 0 ||
 		!(seals & F_SEAL_SHRINK))

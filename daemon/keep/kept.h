@@ -82,7 +82,7 @@ struct km_kept_topic {
 	uint8_t observed; /* somebody who isn't a member looks at its memory */
 	uint8_t has_schema;
 	uint8_t reserved[2];
-	struct km_schema schema; /* what counts; the header's copy is for people */
+	struct km_schema schema; /* this one counts; the header's is for people */
 	/* Why it is quarantined, or that its header was mended. */
 	char reason[KM_WIRE_TEXT_SIZE];
 };

@@ -179,7 +179,7 @@ bool km_parking_tidy(struct km_parking *parking)
 	if (parking->first >= parking->pass_end && pass_is_due(parking))
 		begin_pass(parking);
 	if (parking->first < parking->pass_end && step(parking) < 0)
-		parking->pass_end = parking->first; /* there is no room for it now: later, then */
+		parking->pass_end = parking->first; /* there is no room for it now */
 	return parking->first < parking->pass_end;
 }
 

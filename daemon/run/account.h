@@ -36,7 +36,7 @@ struct km_account {
 	uint64_t used[KM_RESOURCES];
 	/* Segments whose pages are on their way back (grave.h). */
 	unsigned graves;
-	int64_t busy_until_ns[KM_RATED]; /* what it made lately counts until then */
+	int64_t busy_until_ns[KM_RATED]; /* the things that it made lately count until then */
 };
 
 void km_accounts_init(struct km_accounts *accounts, const struct km_config *config);

@@ -148,7 +148,7 @@ static int load_folders(struct km_config *config, const char *root, km_config_fi
 	if (r == 0)
 		qsort(drop_ins->list, drop_ins->count, sizeof drop_ins->list[0], compare);
 	for (size_t i = 0; r == 0 && i < drop_ins->count; i++) {
-		/* an empty one, and /dev/null, say nothing: that is all there is to masking */
+		/* an empty file, and /dev/null, say nothing: so a drop-in is masked */
 		snprintf(path, sizeof path, "%s%s/kickmsgd.conf.d/%s", root,
 			folders[drop_ins->list[i].folder], drop_ins->list[i].name);
 		r = load(config, path, on_file, ret_text, size);

@@ -183,7 +183,7 @@ void km_hangup(struct km_hangup *hangup, int socket, struct km_account *account)
 	}
 	r = STAILQ_EMPTY(&hangup->unclosed) ? hand_over(hangup, socket) : -EAGAIN;
 	if (r == 0)
-		close(socket); /* that one has it open */
+		close(socket); /* the process that closes it has a copy */
 	else
 		keep_open(hangup, socket, account, r);
 }
@@ -208,7 +208,7 @@ void km_hangup_deinit(struct km_hangup *hangup)
 	struct km_unclosed *unclosed;
 
 	if (!STAILQ_EMPTY(&hangup->unclosed)) {
-		stop(hangup); /* it is stuck; another one has room */
+		stop(hangup); /* the process is stuck; another one has room */
 		km_hangup_again(hangup);
 	}
 	stop(hangup);

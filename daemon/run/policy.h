@@ -98,7 +98,8 @@ void km_policy_print(const struct km_policy *policy, FILE *file);
 struct km_verdict km_policy_judge(const struct km_policy *policy, enum km_right right,
 	const struct km_object *object, const struct km_peer *peer);
 
-/* Has a topic that is made to have a shared ring? Whoever asks: it is for the sake of the others.
+/* Must a topic that is made have a shared ring? It doesn't matter which user makes it: the rule
+ * protects the others.
  * If so *ret_origin is what says it, the policy's. */
 bool km_policy_needs_shared(const struct km_policy *policy, const struct km_object *object,
 	struct km_origin *ret_origin);

@@ -23,7 +23,7 @@ static void notify(const char *state)
 		say(0, state);
 }
 
-/* For what is said again anyway: it never waits for a manager that stands still, as libsystemd does.
+/* For words that are said again anyway: never waits for a manager that stands still, as libsystemd does.
  * False: the manager takes nothing now. */
 static bool mention(const char *state)
 {

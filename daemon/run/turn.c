@@ -7,8 +7,8 @@
 
 static const struct timeval at_once = { 0, 0 };
 
-/* The timer, rather than the event made active, for what goes on: an event that is made active in its
- * own callback keeps the loop from looking at the sockets. */
+/* Work that goes on uses the timer. An event that is made active in its own callback would keep the
+ * loop from looking at the sockets. */
 static void on_turn(evutil_socket_t fd, short what, void *userdata)
 {
 	struct km_turns *turns = userdata;

@@ -63,7 +63,7 @@ static bool create(const struct km_wanted *wanted, struct km_topic **ret)
 /* A ring that is being drained for its next subscriber. */
 struct draining {
 	struct km_question question;
-	unsigned pieces; /* as many as there are, whoever goes on delivering */
+	unsigned pieces; /* no more, even if publishers go on delivering */
 };
 
 static bool drain_some(struct km_question *question)

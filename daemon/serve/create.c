@@ -103,7 +103,7 @@ static int furnish(const struct km_wanted *wanted, struct km_topic *topic)
 	return 0;
 }
 
-/* Its memory waits for the next broker, or it isn't made. */
+/* A topic whose memory can't be kept for the next broker isn't made. */
 static int park(struct km_topic *topic, char *ret_text, size_t text_size)
 {
 	int fds[] = { topic->control_fd, topic->payload_fd, topic->bell_fd };

@@ -230,7 +230,7 @@ static void start_anew(struct km_broker *broker, const char *refused)
 			"connect anew",
 			count);
 	km_keep_init(broker);
-	km_broker_sweep(broker); /* what they held is let go of */
+	km_broker_sweep(broker); /* frees the memory that they held */
 }
 
 /* Members and waits have their numbers from one count. */

@@ -127,7 +127,7 @@ void km_restore_member(struct km_broker *broker, struct km_session *session, str
 	}
 	free(member);
 	km_state_drop(broker->state, KM_STATE_MEMBERS, &place);
-	/* what it has in the topic nobody will ever know; and without the topic it has nothing */
+	/* nobody will ever know what it holds there, so the topic goes too */
 	if (topic && !topic->kept.quarantined) {
 		topic->kept.quarantined = true;
 		strcpy(topic->kept.reason, "an endpoint could not be taken back after a restart");

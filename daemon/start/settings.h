@@ -12,8 +12,8 @@ void km_settings_fill_memory(struct km_config *config);
 /* The time between two ticks. */
 struct timeval km_settings_interval(const struct km_config *config);
 
-/* A topic takes two descriptors or three, a client three and one for each 16 KiB of records. More
- * than the hard limit only the privileged get. */
+/* A topic takes two descriptors or three, a client three and one for each 16 KiB of records. Only a
+ * privileged process gets more than the hard limit. */
 void km_settings_raise_descriptors(const struct km_config *config);
 
 /* The descriptors that may have to wait for the next broker: three of a topic, and three of a

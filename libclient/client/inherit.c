@@ -20,7 +20,7 @@ static int register_error;
 static void disown(struct kickmsg_client *client)
 {
 	client->pid = KM_INHERITED;
-	/* whoever closes one of these elsewhere forgets its number first (km_steal_fd) */
+	/* code that closes one of these elsewhere forgets its number first (km_steal_fd) */
 	client->socket = km_close(client->socket);
 	client->timer_fd = km_close(client->timer_fd);
 	client->poll_fd = km_close(client->poll_fd);

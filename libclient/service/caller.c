@@ -82,7 +82,7 @@ static int wait_server(struct kickmsg_caller *caller, int64_t deadline_ns)
 				"no server of the service '%s' has answered in time", caller->name);
 		km_caller_look_after(caller);
 		km_rest_begin(&caller->rest);
-		/* the endpoint may be another one by now: then the sleep is as short as any */
+		/* if the handle has gone over to another region, the sleep doesn't wait for this header */
 		const struct km_region *service = &caller->service->handle.place.region;
 		if (service->header == header)
 			km_rest_add_header(&caller->rest, service, changes);
@@ -191,7 +191,7 @@ static struct km_call *begin(struct kickmsg_caller *caller, int64_t timeout_ns)
 	return call;
 }
 
-/* Its request was sent, or not (`r`). */
+/* Ends the begin of a call, whose request was sent or not (`r`). */
 static int settle(struct kickmsg_caller *caller, struct km_call *call, int r, uint64_t *ret_id)
 {
 	if (r < 0)

@@ -22,15 +22,15 @@
 struct km_line {
 	struct km_line *next;
 	struct km_channel channel;
-	bool ready;       /* its server has said HELLO */
-	uint64_t server;  /* which one that is */
-	uint32_t calls;   /* that are held by it */
-	uint32_t cancels; /* of these, those that it was told of */
+	bool ready;       /* the server at its end has said HELLO */
+	uint64_t server;  /* the number of that server */
+	uint32_t calls;   /* calls that the line holds */
+	uint32_t cancels; /* of these, cancelled ones that the server knows of */
 };
 
 struct km_call {
 	uint64_t id;          /* [generation : 48 | index : 16] */
-	struct km_line *line; /* that holds it, or null */
+	struct km_line *line; /* the line that holds it, or null */
 	int64_t deadline_ns;  /* INT64_MAX: none */
 	int error;            /* 0, or how it has ended, to be told */
 	bool waits;
@@ -46,12 +46,12 @@ struct kickmsg_caller {
 	struct km_line *line; /* null: none was made */
 	struct km_line *past;
 	uint64_t connection, endpoint; /* at the service, when `line` was made */
-	/* Since when there are lines of which no broker tells. */
+	/* Since then there are lines that the present broker doesn't know of; 0: there is none. */
 	int64_t doubt_ns;
 	struct km_call *calls; /* [max_calls] */
 	uint16_t *free_calls;  /* [free_count] */
 	uint32_t free_count;
-	uint32_t in_flight; /* that wait */
+	uint32_t in_flight; /* calls that wait */
 	/* Those that have ended without a reply, oldest first: [to_tell]. */
 	uint16_t *ended;
 	uint32_t to_tell;

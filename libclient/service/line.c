@@ -95,7 +95,7 @@ void km_caller_meet(struct kickmsg_caller *caller, struct km_line *line, uint64_
 	line->server = server;
 	if (line != caller->line)
 		return;
-	/* those of another one don't matter to this one, which is the one that serves */
+	/* lines to other servers are over: this server is the one that serves */
 	for (struct km_line *past = caller->past; past; past = past->next)
 		past->channel.gone |= past->server != server;
 }

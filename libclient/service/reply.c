@@ -16,7 +16,7 @@ static void free_if_over(struct kickmsg_caller *caller, struct km_call *call)
 		caller->free_calls[caller->free_count++] = (uint16_t)(call - caller->calls);
 }
 
-/* Its server is done with it. */
+/* The server is done with the call. */
 static void let_go(struct km_call *call)
 {
 	call->line->calls--;

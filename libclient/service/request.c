@@ -107,7 +107,7 @@ static struct km_task *next_task(struct km_visitor *visitor)
 		status = oldest ? status_of(visitor, oldest) : 0;
 		if (status == 0)
 			return oldest;
-		/* without a slot it waits on, as its caller's fault */
+		/* no slot is free for the answer, which is the caller's fault: the request waits on */
 	} while (send_last(visitor, oldest, NULL, 0, status) != -EAGAIN);
 	return NULL;
 }

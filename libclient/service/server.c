@@ -40,7 +40,7 @@ static int describe(struct kickmsg_server *server, const char *name,
 	return 0;
 }
 
-/* Those who came first have said what the service is. */
+/* The server that came first has said what the service is. */
 static int agree(struct kickmsg_server *server)
 {
 	const struct km_msg_attach *known = server->service->handle.request;

@@ -33,8 +33,8 @@ struct km_visitor {
 	struct kickmsg_caller_info info;
 	struct km_task *tasks; /* [count] */
 	uint32_t count, busy;
-	uint32_t waiting, taken; /* of the busy ones */
-	int64_t orphan_ns;       /* since when no broker tells of it; 0: one does */
+	uint32_t waiting, taken; /* parts of `busy` */
+	int64_t orphan_ns;       /* since then unknown to the broker; 0: known */
 };
 
 struct kickmsg_server {
@@ -45,14 +45,14 @@ struct kickmsg_server {
 	struct km_service_shape shape;
 	uint64_t number; /* says which server this is */
 	bool active;
-	uint64_t newest;               /* caller that it knows, by the endpoint */
+	uint64_t newest;               /* newest caller that it knows: the endpoint's number */
 	uint64_t connection, endpoint; /* at the service, as of the last look */
-	uint32_t changes;              /* of the service's header, as of that */
-	uint32_t gone_servers;         /* likewise */
+	uint32_t changes;              /* of the service's header, at the last look */
+	uint32_t gone_servers;         /* of the header, too */
 	bool asks;                     /* the broker is to be asked */
-	int64_t asked_ns;              /* when it was last, in vain */
+	int64_t asked_ns;              /* the last question in vain */
 	uint64_t serial;
-	uint32_t idle; /* looks in vain */
+	uint32_t idle; /* looks in vain since the last request */
 	struct km_visitor *visitors;
 	struct km_visitor *turn; /* whose turn it is; null: the first's */
 	struct km_rest rest;

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Makes DIRECTORY hold all that a build for arm64 and its tests under qemu-user need, next to nothing of which
-# can be installed beside the machine's own (libevent-dev of two architectures excludes itself):
+# Makes DIRECTORY hold all that a build for arm64 and its tests under qemu-user need. Next to nothing of it can be
+# installed beside the machine's own: libevent-dev of two architectures excludes itself.
 #
 #   root/      Debian packages, unpacked: the cross compiler and qemu of this machine's architecture,
 #              headers and libraries of arm64

@@ -78,7 +78,7 @@ THREAD(cas_1, CAS(relaxed, X, 0, 1, 1))
 /* a CAS that fails is a load, which may be old */
 THREAD(get_by_failing_cas, LOAD(relaxed, Y, 0) CAS(relaxed, X, 2, 2, 1))
 
-/* who sees what, with four and with three */
+/* the stores that each thread sees, with four and with three */
 THREAD(set_x, STORE(release, X, 1))
 THREAD(set_y, STORE(release, Y, 1))
 THREAD(set_x_seq_cst, STORE(seq_cst, X, 1))

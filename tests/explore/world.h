@@ -100,7 +100,7 @@ struct world {
 	bool tight;      /* an empty pool is no fault */
 	bool by_thread;  /* no io_uring here */
 	bool sharing;    /* what is allocated may be another thread's too */
-	bool matched;    /* who waited for peers has seen them */
+	bool matched;    /* the one that waited for peers has seen them */
 	bool unmapped;   /* the region whose words an interrupter may have */
 	bool leaving;    /* a subscriber will say that it has left; */
 	bool said_left;  /* has said it */

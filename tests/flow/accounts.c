@@ -287,7 +287,7 @@ START_TEST(quarantined_keeps_no_memory_that_is_needed)
 	spoil(subscriber);
 	ck_assert(test_wait_until(is_given_up(client, "t"), FLOW_WAIT_MS));
 	ck_assert_int_eq(advertise(socket, "t", &geometry, &second), 0);
-	/* who is in it still learns so; the page where that stands is all that is left */
+	/* a client that is in it still learns so; the page where that stands is all that is left */
 	ck_assert_uint_eq(real_size(first.fds[0]), 4096);
 	ck_assert_uint_eq(real_size(first.fds[1]), 0);
 	ck_assert_int_eq(flow_receive_int(subscriber), -ESTALE);

@@ -295,7 +295,7 @@ START_TEST(what_waiters_may_not_have_is_said_when_the_topic_comes)
 
 	for (int i = 0; i < 4; i++) {
 		clients[i] = flow_client("waits");
-		if (i == 1) /* who is refused takes nobody's place */
+		if (i == 1) /* a waiter that is refused takes nobody's place */
 			waiters[i].options.schema = &schema;
 		begin(&waiters[i], clients[i], "t");
 		ck_assert(test_wait_until(waiting(clients[i]), FLOW_WAIT_MS));

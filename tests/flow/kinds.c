@@ -179,7 +179,7 @@ START_TEST(order_free_calls_say_what_differs_and_may_insist)
 	ck_assert(flow_said(other, "another schema, and is taken as it is: name"));
 	ck_assert_int_eq(kickmsg_subscribe_or_create(other, "t", &large, &strict, &s), -EEXIST);
 	ck_assert(flow_said(other, "another schema: name"));
-	/* who says nothing of it has nothing to be told */
+	/* a client that names no schema is told nothing of it */
 	ck_assert_int_eq(kickmsg_subscribe_or_create(other, "t", NULL, &strict, &s), 0);
 	ck_assert_str_eq(kickmsg_client_last_error(other), "");
 	strict.strict = 2;

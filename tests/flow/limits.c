@@ -84,7 +84,7 @@ START_TEST(topics_count_for_their_owner_until_they_are_freed)
 	advertise(2);
 	kickmsg_publisher_free(publishers[2]);
 	kickmsg_publisher_free(publishers[1]);
-	/* who joins another's topic has none */
+	/* a client that joins another's topic has made none */
 	ck_assert_int_eq(kickmsg_advertise(client, "mine0", NULL, &publishers[3]), 0);
 	advertise(0);
 	advertise(1);

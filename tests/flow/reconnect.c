@@ -172,7 +172,7 @@ START_TEST(mailbox_and_broadcast_come_back)
 	for (int i = 0; i < 3; i++) {
 		restart();
 		dispatch_until(client, 5 * ((unsigned)i + 1));
-		/* who may not make the mailbox comes when it is there again */
+		/* a client that may not make the mailbox comes back when it is there again */
 		ck_assert(test_wait_until((kickmsg_client_dispatch(other), flow_send_int(post, i),
 						  flow_receive_int(box) == i),
 			FLOW_WAIT_MS));
@@ -245,7 +245,7 @@ START_TEST(control_calls_find_the_way_back)
 	kickmsg_publisher_free(more);
 	flow_send_int(publisher = flow_advertise(client, TOPIC, NULL), 2);
 	ck_assert_int_eq(flow_receive_int(subscriber), 2);
-	/* who waits for a topic waits through it */
+	/* a client that waits for a topic waits through the broker's death */
 	pid_t child = fork();
 	if (child == 0) {
 		test_nap();

@@ -50,7 +50,7 @@ static void be_a_stranger(void *argument)
 	NEED(is_refused(mine, kickmsg_topic_diagnose(mine, &ref, &health), "diagnose"));
 	NEED(kickmsg_claim_schema(mine, &ref, &schema, NULL) == -EPERM);
 	NEED(user_repair("roots", NULL) == -EPERM);
-	/* who takes part may also look at its health, but no more than that */
+	/* a participant may also look at the topic's health, but no more than that */
 	NEED(kickmsg_subscribe(mine, "roots", NULL, &subscriber) == 0);
 	NEED(kickmsg_topic_diagnose(mine, &ref, &health) == 0 && health.healthy);
 	NEED(is_refused(mine, kickmsg_unlink_topic(mine, "roots"), "unlink"));

@@ -1,8 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Memory orders: every access to shared memory has a label, every label stands in a table of orders with the
-# order that the access uses, every "pairs with" names labels that exist, and no access goes round
-# common/memory/atomic.h. usage: style-labels.sh SOURCE_ROOT
+# Memory orders: every access to shared memory has a label, and goes through common/memory/atomic.h. Every label stands
+# in a table of orders with the order that the access uses. Every "pairs with" names labels that exist. usage: style-labels.sh SOURCE_ROOT
 set -eu
 cd "$1"
 exec python3 - <<'PYTHON'

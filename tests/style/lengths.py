@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files and functions are short enough to be read.
 
-A file above 400 lines says in the comment at its head why it is so long ("The file is long because ...", or that it is
-one file, and for what). A function of the product has at most 60 lines between its braces.
+A file above 400 lines says in the comment at its head why it is so long: "The file is long because ...". A function of the product has at most 60 lines between its braces.
 
 usage: lengths.py SOURCE_ROOT
 """

@@ -3,8 +3,11 @@
 """The worst kinds of unreadable prose, in comments, papers, man pages and the journal's catalog:
 
 - a sentence of more than 30 words;
-- a sentence that begins with "Who" or "What" and is no question: its subject has no name;
+- a sentence that begins with "Who" or "What" and is no question, or a comment that begins with "who": its subject has
+  no name;
 - a comment behind code that is longer than 50 characters: it stands above its line.
+
+Of Python and scripts, comments and documentation strings are read for the length of sentences.
 
 Pictures, tables, code, and lists of errors ("-EINVAL a name that is empty; ...") are no sentences.
 
@@ -16,6 +19,7 @@ import sys
 
 WORDS, TRAILING = 30, 50
 NAMELESS = re.compile(r"(Who|What|Whoever|Whatever|Whom|Whose)\b")
+FIRST = re.compile(r"(who|whoever)\b")
 
 
 def comments(text):
@@ -59,6 +63,8 @@ def sentences(text):
 
 
 def complaints(text):
+    if FIRST.match(text):
+        yield f"a comment without a named subject: {text}"
     for sentence in sentences(text):
         count = len(sentence.split())
         if count > WORDS:
@@ -80,6 +86,26 @@ def of_source(path):
                 yield line + offset, complaint
 
 
+def of_script(path):
+    """Comments that are lines of their own, and documentation strings."""
+    def is_other(line):
+        return is_picture(line) or re.match(r"[!|:>$]|usage:|SPDX", line.strip())
+
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    prose = re.compile(r'''(?:^[ \t]*#[^\n]*\n)+|(?<=\n)[ \t]*(?:r?"""(?:.*?)""")''' if path.endswith(".py")
+                       else r"(?:^[ \t]*#[^\n]*\n)+", re.S | re.M)
+    for match in prose.finditer(text):
+        found = match.group().strip().strip('"')
+        lines = [re.sub(r"^\s*#? ?", "", line) if match.group().lstrip()[0] == "#" else line.rstrip()
+                 for line in found.split("\n")]
+        line = text.count("\n", 0, match.start()) + 1
+        for offset, paragraph in paragraphs(lines, is_other):
+            for complaint in complaints(paragraph):
+                if "sentence without a named" not in complaint:  # a documentation string may be a name
+                    yield line + offset, complaint
+
+
 def of_paper(path):
     def is_other(line):
         return re.match(r"[|#:\[<]|```", line) or re.match(r"(Subject|Defined-By|Documentation|--)", line)
@@ -99,7 +125,8 @@ def of_paper(path):
 def main():
     os.chdir(sys.argv[1])
     bad = seen = 0
-    for folder in ("common", "libclient", "daemon", "ctl", "examples", "tests", "docs", "man", "systemd", "."):
+    for folder in ("common", "libclient", "daemon", "ctl", "examples", "tests", "python", "debian", "docs", "man",
+                   "systemd", "."):
         for parent, folders, files in os.walk(folder):
             if folder == ".":
                 folders.clear()
@@ -109,6 +136,8 @@ def main():
                     found = of_source(path)
                 elif name.endswith((".md", ".scd", ".catalog")):
                     found = of_paper(path)
+                elif name.endswith((".py", ".pyi", ".sh")) or name in ("kickstart", "rules", "postinst", "postrm"):
+                    found = of_script(path)
                 else:
                     continue
                 seen += 1

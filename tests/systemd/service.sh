@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The installed service under a real systemd: activation, who may connect, no privileges, the journal, restart, kill, watchdog,
-# upgrade and a typo under traffic, a slow start and one that hangs, reload, stop, the wrong socket, a user's own broker.
+# The installed service under a real systemd: activation, who may connect, no privileges, the journal. Under traffic:
+# restart, kill, watchdog, upgrade and a typo. Then a slow start and one that hangs, reload, stop, the wrong socket, and
+# a user's own broker.
 # usage: service.sh SOURCE_ROOT TRAFFIC_PROGRAM SLOW_LIBRARY
 set -eu
 source=$1
@@ -60,7 +61,7 @@ awk '/run as it stands: tests\/systemd/ { found = 1; next }
 	inside && /^```/ { exit }
 	inside' "$source/README.md" >"$root/run/install"
 [ "$(wc -l <"$root/run/install")" -eq 4 ] || fail "the README's four lines aren't four"
-# whoever has followed it until there has a build/ for another place
+# a reader who has followed it until there has a build/ for another place
 machine sh -c 'cd /run/source && meson setup build -Dtests=false' >"$machine_dir.install" 2>&1 || {
 	tail -n 20 "$machine_dir.install"
 	fail "it can't be configured"

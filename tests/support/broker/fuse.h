@@ -47,7 +47,7 @@ static inline void slow_reply(int dev, uint64_t unique, int error, const void *d
 	if (size > 0)
 		memcpy(bytes + sizeof header, data, size);
 	if (write(dev, bytes, header.len) < 0)
-		return; /* who asked doesn't wait any more */
+		return; /* the process that asked doesn't wait any more */
 }
 
 static inline struct fuse_attr slow_attributes(uint64_t node)

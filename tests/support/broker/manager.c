@@ -88,7 +88,7 @@ static bool take_message(struct test_manager *manager)
 		.msg_controllen = sizeof control.bytes };
 	ssize_t n;
 
-	/* whoever has the lock knows that nothing was taken and not kept */
+	/* a thread that has the lock knows that nothing was taken and not kept */
 	pthread_mutex_lock(&manager->lock);
 	n = recvmsg(manager->notify_fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0) {

@@ -288,7 +288,7 @@ bool crash_judge_finished(struct crash_world *world, const struct crash_op *op)
 		else
 			world->readers[0].state = KM_ENDPOINT_DEAD;
 	}
-	/* who wasn't killed leaves nothing to be repaired */
+	/* a victim that wasn't killed leaves nothing to be repaired */
 	if (!op->detaches && !crash_audit(world, KM_ROLE_NONE))
 		return false;
 	enum km_role victim = op->detaches ? op->role : KM_ROLE_NONE;

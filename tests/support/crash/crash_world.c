@@ -161,7 +161,7 @@ void crash_attach_subscriber(struct crash_world *world, uint32_t index)
 		km_geometry_held_count(&world->region.geometry));
 	if (km_place_subscribe(&subscriber->handle.place, endpoint, index, start) < 0)
 		abort();
-	/* who isn't woken sleeps on: it doesn't hide a lost wake by a look of its own */
+	/* a sleeper that isn't woken sleeps on: it doesn't hide a lost wake by a look of its own */
 	subscriber->patience_ns = INT64_MAX / 2;
 	free(subscriber->handle.place.holds);
 	subscriber->handle.place.holds = memset(world->holds[index], 0, sizeof world->holds[index]);

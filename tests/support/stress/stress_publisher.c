@@ -62,7 +62,7 @@ static int send_loan(struct stress_worker *worker, struct kickmsg_publisher *pub
 		else if (r != -EAGAIN)
 			return failed(worker, "loan", r);
 		else if (count > 0)
-			break; /* who waits with a loan in hand may wait for himself */
+			break; /* with a loan in hand it may wait for itself */
 		else if (wait_for_slot(worker, tries++) < 0)
 			return -1;
 	}

@@ -188,7 +188,7 @@ int storm_crew_strike(struct director *d)
 		int hand = storm_crew_hand_of(d, role);
 
 		if (stress_once_in(&d->rng, 16)) {
-			/* who has no role: is connecting, or has said hello */
+			/* a hand without a role is connecting, or has said hello */
 			hand = (int)stress_below(&d->rng, STORM_HANDS);
 			if (d->pids[hand] <= 0 || d->roles[hand] != 0 || d->dying_ns[hand] != 0)
 				continue;

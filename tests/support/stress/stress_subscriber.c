@@ -63,7 +63,7 @@ static int step_copy(struct stress_reader *reader, int64_t timeout_ns)
 static int step_borrow(struct stress_reader *reader, int64_t timeout_ns)
 {
 	struct kickmsg_sample sample;
-	/* who sleeps with samples in hand may keep the publishers from waking it */
+	/* with samples in hand its sleep may keep the publishers from waking it */
 	int r = kickmsg_receive(
 		reader->subscriber, reader->held_count > 0 ? 0 : timeout_ns, &sample);
 

@@ -109,7 +109,7 @@ START_TEST(insert_takes_and_counts_what_the_member_says)
 	ck_assert_uint_eq(topic.ids_free, ids_before - 2);
 	ck_assert_uint_eq(ids[0], 1 << 2 | 1 << 0);
 	ck_assert_uint_eq(topic.rings_taken, 1 << 2 | 1 << 0);
-	ck_assert_uint_eq(topic.rings_owned, 1 << 2); /* who leaves owns its ring no more */
+	ck_assert_uint_eq(topic.rings_owned, 1 << 2); /* it has left, and owns its ring no more */
 	ck_assert_uint_eq(topic.subscribers_taken, 2);
 	ck_assert_uint_eq(session.member_count, 4);
 	ck_assert_uint_eq(session.account->used[KM_ENDPOINTS], 4);

@@ -239,7 +239,7 @@ START_TEST(state_of_the_gone_costs_nothing)
 		km_state_free(then);
 		km_state_drop(state, round, &places[round][MANY - 1]);
 	}
-	/* who comes and goes alone is always at the same place */
+	/* a record that comes and goes alone is always at the same place */
 	km_state_commit(state);
 	uint64_t before = bytes_of(fd);
 	for (unsigned i = 0; i < 10000; i++) {

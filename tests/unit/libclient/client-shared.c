@@ -262,7 +262,7 @@ START_TEST(send_pool_all_loaned_eagain)
 		ck_assert_int_eq(kickmsg_loan(&pub[0], 1, &loans[i]), 0);
 	ck_assert_int_eq(send_u32(1, 1), -EAGAIN);
 	ck_assert_uint_eq(pub_records[1]->failed, 1);
-	f.region.header->privileged = 2; /* who needs no slot isn't stopped */
+	f.region.header->privileged = 2; /* a publisher that needs no slot goes on */
 	ck_assert_int_eq(send_u32(1, 2), 4);
 	ck_assert_int_eq(receive_u32(0), 2);
 	teardown();
