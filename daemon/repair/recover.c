@@ -89,6 +89,15 @@ static uint64_t owned_rings(void *userdata)
 	return recovery->walk.topic->rings_owned;
 }
 
+/* Returns what is left of the work: each walk in the topic is looked at for the member that goes. */
+static uint64_t settle_member(struct km_member *member, uint64_t work)
+{
+	const uint64_t walks = member->topic->walk_count;
+
+	km_leave_settle(member);
+	return work > walks ? work - walks : 0;
+}
+
 /* Settles those that the first walk found gone. True: there are more. */
 static bool settle(struct km_recovery *recovery, uint64_t work)
 {
@@ -96,9 +105,9 @@ static bool settle(struct km_recovery *recovery, uint64_t work)
 	uint32_t before = recovery->settled;
 	struct km_member *member = NULL;
 
-	while (work-- > 0 && (member = km_walk_next(&recovery->walk)))
+	for (; work > 0 && (member = km_walk_next(&recovery->walk)); work -= work > 0)
 		if (member->gone_in == recovery->number) {
-			km_leave_settle(member);
+			work = settle_member(member, work);
 			recovery->settled++;
 		}
 	if (recovery->settled != before)
@@ -112,10 +121,10 @@ bool km_recovery_settle_unseen(struct km_walk *walk, uint64_t work)
 	struct km_member *member = NULL;
 	bool settled = false;
 
-	while (work-- > 0 && (member = km_walk_next(walk)))
+	for (; work > 0 && (member = km_walk_next(walk)); work -= work > 0)
 		if (member->kept.state == KM_ENDPOINT_DEAD ||
 			(member->kept.state == KM_ENDPOINT_LEAVING && km_member_is_quiet(member))) {
-			km_leave_settle(member);
+			work = settle_member(member, work);
 			settled = true;
 		}
 	if (settled)
@@ -289,8 +298,9 @@ uint64_t km_recovery_work(const struct km_topic *topic)
 {
 	const struct km_geometry *geometry = &topic->region.geometry;
 	uint64_t rings = topic->region.shared ? 1 : topic->region.ring_count;
-	uint64_t members = (uint64_t)topic->publishers + topic->subscribers + topic->leaving +
-			   topic->dead;
+	uint64_t gone = (uint64_t)topic->leaving + topic->dead;
+	uint64_t members = (uint64_t)topic->publishers + topic->subscribers + gone;
 
-	return geometry->pool_size + rings * geometry->ring_capacity + members;
+	return geometry->pool_size + rings * geometry->ring_capacity + members +
+	       gone * topic->walk_count;
 }

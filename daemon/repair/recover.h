@@ -44,7 +44,8 @@ void km_recovery_end(struct km_recovery *recovery);
 int km_recovery_run(struct km_recovery *recovery, struct km_topic *topic, uint64_t work);
 
 /* Settles members that nobody needs a pass for, since nobody will be given what is in this region:
- * no more than `work`. Returns whether there may be more. */
+ * no more than `work`, in which each takes as much as there are walks in the topic. Returns whether
+ * there may be more. */
 bool km_recovery_settle_unseen(struct km_walk *walk, uint64_t work);
 
 /* How much there is to look at in the topic, in the units of `work`. */

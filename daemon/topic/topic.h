@@ -43,6 +43,7 @@ struct km_topic {
 	uint32_t ids_free;
 	LIST_HEAD(, km_member) members;
 	LIST_HEAD(, km_walk) walks;
+	uint32_t walk_count;
 	TAILQ_ENTRY(km_topic) in_due;     /* while `due` */
 	uint32_t publishers, subscribers; /* LIVE ones */
 	uint32_t dead, leaving;

@@ -9,6 +9,7 @@ void km_walk_begin(struct km_walk *walk, struct km_topic *topic)
 {
 	walk->topic = topic;
 	LIST_INSERT_HEAD(&topic->walks, walk, of_topic);
+	topic->walk_count++;
 	km_walk_rewind(walk);
 }
 
@@ -33,6 +34,7 @@ void km_walk_end(struct km_walk *walk)
 	if (!topic)
 		return;
 	LIST_REMOVE(walk, of_topic);
+	topic->walk_count--;
 	walk->topic = NULL;
 	if (LIST_EMPTY(&topic->members))
 		km_lifetime_look(topic);

@@ -25,5 +25,5 @@ struct km_member *km_walk_next(struct km_walk *walk);
 /* Nothing to do for one that wasn't begun. */
 void km_walk_end(struct km_walk *walk);
 
-/* The member goes. */
+/* The member goes. Looks at each walk in its topic. */
 void km_walk_skip(const struct km_member *member);

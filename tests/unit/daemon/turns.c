@@ -8,10 +8,12 @@
 #include "common/clock.h"
 #include "daemon/peer/memory.h"
 #include "daemon/repair/health.h"
+#include "daemon/repair/recover.h"
 #include "daemon/repair/tend.h"
 #include "daemon/run/turn.h"
 #include "daemon/start/start.h"
 #include "daemon/topic/ending.h"
+#include "daemon/topic/member.h"
 #include "daemon/topic/topic.h"
 #include "daemon/topic/walk.h"
 #include "tests/support/broker/fixture.h"
@@ -298,6 +300,65 @@ START_TEST(hurry_bounded_by_topics)
 }
 END_TEST
 
+/* Members that go while many clients ask about their topic: each question's walk is looked at for each
+ * of them, so fewer go in a piece. */
+START_TEST(settling_bounded_by_walks)
+{
+	enum { MANY = 2000, ASKERS = 1000 };
+	static struct km_account account;
+	static struct km_accounts accounts;
+	static struct km_control_header header;
+	static struct km_walk askers[ASKERS];
+	struct km_client_memory segment = { .fd = -1, .memory = calloc(1, KM_CLIENT_SEGMENT_SIZE) };
+	struct km_session session = {
+		.broker = &broker, .account = &account, .segments = &segment, .member_count = MANY
+	};
+	struct km_walk walk = { 0 };
+	unsigned calls = 0, left = MANY;
+
+	setup();
+	account.accounts = &accounts;
+	km_account_take(&account, KM_ENDPOINTS, MANY);
+	session.kept.segment_count = 1;
+	struct km_topic *topic = add_topic(8, 0, 0, true);
+	topic->region.header = &header;
+	for (unsigned i = 0; i < MANY; i++) {
+		struct km_member *member = calloc(1, sizeof *member);
+
+		*member = (struct km_member){ .session = &session, .topic = topic };
+		member->kept.role = KM_ROLE_SUBSCRIBER;
+		member->kept.state = KM_ENDPOINT_DEAD;
+		member->kept.ring = KM_MAX_RINGS;
+		LIST_INSERT_HEAD(&topic->members, member, of_topic);
+		LIST_INSERT_HEAD(&session.members, member, of_session);
+	}
+	topic->dead = topic->subscribers_taken = MANY;
+	ck_assert_uint_eq(km_recovery_work(topic), 8 + MANY);
+	for (unsigned i = 0; i < ASKERS; i++)
+		km_walk_begin(&askers[i], topic);
+	/* nor is it finished at once */
+	ck_assert_uint_eq(km_recovery_work(topic), 8 + MANY + (uint64_t)MANY * ASKERS);
+	km_walk_begin(&walk, topic);
+	for (bool more = true; more; calls++) {
+		more = km_recovery_settle_unseen(&walk, KM_PIECE);
+		ck_assert_uint_le(left - topic->dead, KM_PIECE / ASKERS + 1);
+		left = topic->dead;
+	}
+	ck_assert_uint_eq(left, 0);
+	ck_assert_uint_gt(calls, MANY / (KM_PIECE / ASKERS + 1));
+	for (unsigned i = 0; i < ASKERS; i++) {
+		ck_assert_ptr_null(km_walk_next(&askers[i]));
+		km_walk_end(&askers[i]);
+	}
+	km_walk_end(&walk);
+	ck_assert_uint_eq(topic->walk_count, 0);
+	TAILQ_REMOVE(&broker.topics, topic, in_all);
+	free(topic);
+	free(segment.memory);
+	teardown();
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = fixture_case("turns");
@@ -309,5 +370,6 @@ int main(void)
 	tcase_add_test(tc, sweep_bounded_by_sessions);
 	tcase_add_test(tc, sweep_bounded_by_segments);
 	tcase_add_test(tc, hurry_bounded_by_topics);
+	tcase_add_test(tc, settling_bounded_by_walks);
 	return fixture_run("turns", tc);
 }
