@@ -42,9 +42,12 @@ static int64_t now_ns;
 
 static uint64_t steps, most_steps, wakes;
 static const char *call;
+static void (*meanwhile)(void); /* what another does before each step */
 
 void counted_step(void)
 {
+	if (meanwhile)
+		meanwhile();
 	if (++steps > most_steps && most_steps > 0)
 		ck_abort_msg("%s: more than %lu steps; capacity %u, pool %u", call, most_steps,
 			f.region.geometry.ring_capacity, f.region.geometry.pool_size);
@@ -489,6 +492,45 @@ START_TEST(claim_full_rings_walks_pool_once)
 }
 END_TEST
 
+/* --- a message that is pushed out while it is taken --- */
+
+static uint64_t push_first, push_then; /* before which step */
+
+static void push_out(void)
+{
+	if (steps == push_first || steps == push_then)
+		km_region_ring(&f.region, 0)->head++;
+}
+
+/* Two messages, and both are pushed out in the middle of a receive. Where it finds nothing any more, no
+ * hazard of it stays: reconcile would spare a slot for it. */
+START_TEST(receive_pushed_out_meanwhile_no_hazard_stays)
+{
+	unsigned in_vain = 0;
+	char buf[8];
+
+	for (push_first = 0; push_first < 12; push_first++)
+		for (push_then = push_first + 1; push_then < 24; push_then++) {
+			set_up(4, 16, false, 1);
+			struct km_ring *ring = km_region_ring(&f.region, 0);
+
+			for (uint64_t p = 6; p < 10; p++)
+				ring->cells[p % 4] = km_cell_word(p / 4, (uint32_t)p);
+			ring->head = sub[0].handle.place.next = 8;
+			steps = 0;
+			meanwhile = push_out;
+			ssize_t r = kickmsg_try_receive_copy(&sub[0], buf, sizeof buf);
+			meanwhile = NULL;
+			in_vain += r == -EAGAIN && steps > push_then;
+			ck_assert(r == -EAGAIN || r >= 0);
+			for (uint32_t k = 0; k < sub_records[0]->held_count; k++)
+				ck_assert_uint_eq(sub_records[0]->held[k], KM_HAZARD_NONE);
+			tear_down();
+		}
+	ck_assert_uint_gt(in_vain, 0);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = fixture_case("bounds");
@@ -500,5 +542,6 @@ int main(void)
 	tcase_add_test(tc, receive_nobody_wakes_sees_message_all_the_same);
 	tcase_add_test(tc, send_left_is_said_one_wake_each);
 	tcase_add_test(tc, claim_full_rings_walks_pool_once);
+	tcase_add_test(tc, receive_pushed_out_meanwhile_no_hazard_stays);
 	return fixture_run("bounds", tc);
 }
