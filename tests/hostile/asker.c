@@ -16,18 +16,20 @@
 
 #define CALLS 300
 
-/* The goal is 20 ms, and 5 for 99 of 100, on a machine that has nothing else to do. These bounds hold on
- * one that has; without turns the median is hundreds of them. */
-#define MEDIAN_MS  50
-#define LONGEST_MS 2000
+/* Of the broker's own time on a CPU, which doesn't count what else the machine does. The goal for a call is
+ * 20 ms of the clock, and 5 for 99 of 100, where the broker has a CPU. The bounds are wider than that: a
+ * client that waits for its turn on a busy machine hears of its answer late, and the broker goes on
+ * meanwhile. Without turns the median is hundreds of ms. */
+#define MEDIAN_MS  20
+#define LONGEST_MS 500
 
 static struct test_broker broker;
 
-static double now_ms(void)
+static double ms_of(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	ck_assert_int_eq(clock_gettime(clock, &now), 0);
 	return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
 }
 
@@ -40,26 +42,32 @@ static int by_size(const void *a, const void *b)
 
 START_TEST(asker_of_dear_questions_others_served)
 {
-	static double took[CALLS];
+	static double took[CALLS], worked[CALLS];
 	struct kickmsg_topic_info page[8];
 	struct kickmsg_client *client;
+	clockid_t work;
 
 	test_broker_start(&broker, NULL);
+	ck_assert_int_eq(clock_getcpuclockid(broker.pid, &work), 0);
 	pid_t asker = asker_start(broker.socket, (enum asker_what)_i);
 	ck_assert_int_eq(kickmsg_client_new(NULL, &client), 0);
 	for (int i = 0; i < CALLS; i++) {
 		uint64_t cursor = 0;
-		double begin = now_ms();
+		double begin = ms_of(CLOCK_MONOTONIC), begin_work = ms_of(work);
 
 		ck_assert_int_ge(kickmsg_topic_list(client, &cursor, page, 8), 0);
-		took[i] = now_ms() - begin;
+		worked[i] = ms_of(work) - begin_work;
+		took[i] = ms_of(CLOCK_MONOTONIC) - begin;
 		test_nap();
 	}
 	qsort(took, CALLS, sizeof *took, by_size);
-	printf("asker %d: half of the calls in %.2f ms, 99 of 100 in %.2f, all in %.2f\n", _i,
-		took[CALLS / 2], took[CALLS * 99 / 100], took[CALLS - 1]);
-	ck_assert_double_lt(took[CALLS / 2], MEDIAN_MS);
-	ck_assert_double_lt(took[CALLS - 1], LONGEST_MS);
+	qsort(worked, CALLS, sizeof *worked, by_size);
+	printf("asker %d: half of the calls in %.2f ms, 99 of 100 in %.2f, all in %.2f; the broker "
+	       "worked %.2f, %.2f, %.2f ms\n",
+		_i, took[CALLS / 2], took[CALLS * 99 / 100], took[CALLS - 1], worked[CALLS / 2],
+		worked[CALLS * 99 / 100], worked[CALLS - 1]);
+	ck_assert_double_lt(worked[CALLS / 2], MEDIAN_MS);
+	ck_assert_double_lt(worked[CALLS - 1], LONGEST_MS);
 	/* what died is repaired all the same */
 	struct kickmsg_topic_ref ref = { .name = "asked-pool" };
 	if (_i == ASKER_RING_STATS)
