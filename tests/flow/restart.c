@@ -314,6 +314,31 @@ START_TEST(restart_who_has_left_is_not_dead)
 }
 END_TEST
 
+/* A client that let go of its memory while there was no broker, and whose process goes on, is found at
+ * the start: the tick is an hour away. The index: it had hung up before that. */
+START_TEST(restart_unmapped_meanwhile_is_dead)
+{
+	struct km_msg_attach request = { .header.op = KM_OP_SUBSCRIBE, .topic = "topic" };
+	union km_msg answer;
+	int segment;
+
+	start("[recovery]\ninterval = 3600000\n[log]\nlevel = debug\n", KICKMSG_TRANSPORT_RINGS);
+	int socket = test_peer_hello(getenv("KICKMSG_SOCKET"), "raw", &segment);
+	ck_assert_int_eq(test_peer_call(socket, &request, sizeof request, &answer), KM_OP_ATTACHED);
+	if (_i) {
+		ck_assert_int_eq(shutdown(socket, SHUT_RDWR), 0);
+		ck_assert(test_wait_until(test_manager_logged(&manager, "disconnected"), 10000));
+	}
+	ck_assert_uint_eq(info_of("topic").subscribers, 2);
+	test_manager_kill(&manager, SIGKILL);
+	close(segment);
+	test_manager_resume(&manager);
+	ck_assert(test_wait_until(info_of("topic").subscribers == 1, 10000));
+	close(socket);
+	teardown();
+}
+END_TEST
+
 START_TEST(restart_state_spoilt_anywhere_never_crashes)
 {
 	uint64_t state = 88172645463325252u;
@@ -615,6 +640,7 @@ int main(void)
 	tcase_add_test(tcase, restart_the_dead_are_reconciled);
 	tcase_add_loop_test(tcase, restart_who_has_left_is_not_dead, KICKMSG_TRANSPORT_RINGS,
 		KICKMSG_TRANSPORT_SHARED + 1);
+	tcase_add_loop_test(tcase, restart_unmapped_meanwhile_is_dead, 0, 2);
 	tcase_add_test(tcase, restart_state_spoilt_anywhere_never_crashes);
 	tcase_add_loop_test(tcase, restart_state_that_cant_be_never_crashes,
 		KICKMSG_TRANSPORT_RINGS, KICKMSG_TRANSPORT_SHARED + 1);
