@@ -69,6 +69,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "common/repair/reconcile.h"
 #include "common/ring/ring.h"
@@ -434,6 +435,20 @@ static void settle_bits(struct km_pass *pass, uint32_t index)
 		pass->result.bits_cleared += (uint32_t)__builtin_popcountll(stale);
 }
 
+/* A look isn't needed once its slot is settled. The pages of a large pool's looks go piece by piece,
+ * since the kernel takes ms for all of them. */
+static void give_looks_back(struct km_pass *pass)
+{
+	const uintptr_t mask = KM_PAGE_SIZE - 1;
+	/* never the page that they begin in: malloc's own words are there, or a neighbour */
+	const uintptr_t begin = pass->looks_given ? pass->looks_given
+						  : ((uintptr_t)pass->looks | mask) + 1;
+	const uintptr_t end = (uintptr_t)&pass->looks[pass->at] & ~mask;
+
+	if (begin < end && madvise((void *)begin, end - begin, MADV_DONTNEED) == 0)
+		pass->looks_given = end;
+}
+
 /* Step 6. A dead publisher's id is stale whatever hazards say: only its owner could act on it. */
 static int settle_slots(struct km_pass *pass, uint64_t *work)
 {
@@ -443,8 +458,10 @@ static int settle_slots(struct km_pass *pass, uint64_t *work)
 		uint32_t i = (uint32_t)pass->at;
 		uint64_t word = pass->looks[i].word;
 
-		if (!spend(work))
+		if (!spend(work)) {
+			give_looks_back(pass);
 			return 1;
+		}
 		if (word == 0)
 			health->slots_free++;
 		else if (!km_slot_id(word))
@@ -464,6 +481,7 @@ int km_pass_init(struct km_pass *pass)
 	memset(&pass->result, 0, sizeof pass->result);
 	pass->reason = NULL;
 	pass->step = 0;
+	pass->looks_given = 0;
 	pass->begun = pass->dead_publisher = false;
 	pass->looks = calloc(geometry->pool_size, sizeof *pass->looks);
 	pass->id_is_live = calloc(geometry->max_publishers + 1, 1);

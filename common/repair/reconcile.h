@@ -80,6 +80,7 @@ struct km_pass {
 	uint64_t unowned;
 	/* its own */
 	struct km_look *looks;     /* [pool_size] */
+	uintptr_t looks_given;     /* the end of those that the kernel has back, or 0 */
 	unsigned char *id_is_live; /* [max_publishers + 1] */
 	unsigned step;             /* which of those in reconcile.c */
 	bool begun;                /* the step; then `at` and what follows say how far */

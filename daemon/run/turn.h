@@ -25,7 +25,7 @@ struct km_turns {
 
 /* Of a turn, and of what one session gets before the others. Of a request that takes longer a
  * session gets its piece in each turn. */
-#define KM_TURN_NS  INT64_C(2000000)
+#define KM_TURN_NS  INT64_C(1000000)
 #define KM_SHARE_NS INT64_C(250000)
 
 /* Slots, cells, members or messages of a piece: some hundred microseconds where memory is slow. */

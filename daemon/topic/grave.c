@@ -20,6 +20,7 @@ struct km_grave {
 	int fd;
 	uint64_t at, end;
 	uint64_t charged;
+	void *mapping;
 };
 
 static void close_grave(struct km_grave *grave)
@@ -28,6 +29,7 @@ static void close_grave(struct km_grave *grave)
 	grave->account->graves--;
 	km_account_give(grave->account, KM_BYTES, grave->charged);
 	km_account_unref(grave->account);
+	km_segment_unmap(grave->mapping, grave->end);
 	km_close(grave->fd);
 	free(grave);
 }
@@ -45,8 +47,8 @@ static bool step(struct km_work *work)
 	return false;
 }
 
-void km_grave_empty(
-	struct km_broker *broker, struct km_account *account, int fd, uint64_t from, uint64_t size)
+void km_grave_empty(struct km_broker *broker, struct km_account *account, int fd, uint64_t from,
+	uint64_t size, void *mapping)
 {
 	bool large = size > from && size - from > AT_ONCE;
 	struct km_grave *grave = large ? calloc(1, sizeof *grave) : NULL;
@@ -56,6 +58,7 @@ void km_grave_empty(
 	if (!grave || grave->fd < 0) {
 		free(grave);
 		km_segment_empty(fd, from, size);
+		km_segment_unmap(mapping, size);
 		return;
 	}
 	grave->account = km_account_ref(account->accounts, account->uid); /* which is there */
@@ -63,6 +66,7 @@ void km_grave_empty(
 	grave->at = from;
 	grave->end = size;
 	grave->charged = size - from;
+	grave->mapping = mapping;
 	account->graves++;
 	km_account_take(account, KM_BYTES, grave->charged);
 	LIST_INSERT_HEAD(&broker->graves, grave, next);

@@ -7,9 +7,10 @@
 
 #include "daemon/run/broker.h"
 
-/* As km_segment_empty(), in turns where that takes long. The descriptor stays the caller's. */
-void km_grave_empty(
-	struct km_broker *broker, struct km_account *account, int fd, uint64_t from, uint64_t size);
+/* As km_segment_empty(), in turns where that takes long. The descriptor stays the caller's. `mapping` is
+ * the broker's own of `size` bytes, or null; it is unmapped once it is empty: then that is soon done. */
+void km_grave_empty(struct km_broker *broker, struct km_account *account, int fd, uint64_t from,
+	uint64_t size, void *mapping);
 
 /* The broker's end. Memory that is left goes with the last descriptor. */
 void km_grave_deinit(struct km_broker *broker);

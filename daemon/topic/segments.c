@@ -92,20 +92,26 @@ void km_segments_empty_quarantined(struct km_topic *topic)
 	km_account_give(topic->account, KM_BYTES, topic->bytes - left);
 	topic->bytes = left;
 	km_grave_empty(topic->broker, topic->account, topic->control_fd, KM_PAGE_SIZE,
-		topic->region.control_size);
+		topic->region.control_size, NULL);
 	km_grave_empty(topic->broker, topic->account, topic->payload_fd, 0,
-		km_geometry_payload_size(&topic->region.geometry));
+		km_geometry_payload_size(&topic->region.geometry), NULL);
 }
 
 void km_segments_give_back(struct km_topic *topic)
 {
-	const struct km_geometry *geometry = &topic->region.geometry;
+	struct km_region *region = &topic->region;
 
-	if (!topic->kept.emptied)
+	if (topic->kept.emptied) {
+		km_grave_empty(
+			topic->broker, topic->account, topic->control_fd, 0, KM_PAGE_SIZE, NULL);
+	} else {
 		km_grave_empty(topic->broker, topic->account, topic->payload_fd, 0,
-			km_geometry_payload_size(geometry));
-	km_grave_empty(topic->broker, topic->account, topic->control_fd, 0,
-		topic->kept.emptied ? KM_PAGE_SIZE : topic->region.control_size);
+			km_geometry_payload_size(&region->geometry), NULL);
+		km_grave_empty(topic->broker, topic->account, topic->control_fd, 0,
+			region->control_size, region->header);
+		region->header = NULL;
+	}
 	if (topic->bell_fd >= 0)
-		km_grave_empty(topic->broker, topic->account, topic->bell_fd, 0, KM_BELL_SIZE);
+		km_grave_empty(
+			topic->broker, topic->account, topic->bell_fd, 0, KM_BELL_SIZE, NULL);
 }

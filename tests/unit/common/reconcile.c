@@ -515,6 +515,43 @@ START_TEST(reconcile_in_pieces_same_end)
 }
 END_TEST
 
+/* Of a large pool the kernel has the pass' memory back as the slots are settled, but for the last piece: all
+ * at once would take ms. Each slot is settled by what was seen of it all the same. */
+START_TEST(reconcile_large_pool_memory_goes_in_pieces)
+{
+	enum { LARGE = 65536, PIECE = 8192 };
+	struct km_geometry geometry = fixture_geometry(CAPACITY, LARGE);
+	const struct km_known_endpoint dead = {
+		.state = KM_ENDPOINT_DEAD, .role = KM_ROLE_PUBLISHER, .id = 1
+	};
+	struct test_endpoints list = { .endpoints = &dead, .count = 1 };
+	struct km_pass large = {
+		.region = &f.region,
+		.endpoints = { test_rewind_endpoints, test_next_endpoint, test_owned_rings, &list },
+		.what = KM_REPAIR_ALL,
+	};
+	uintptr_t given = 0;
+	int r = 1;
+
+	fixture_region_init(&f, &geometry);
+	for (uint32_t i = 0; i < LARGE; i++)
+		fixture_set_word(&f, i, km_slot_id_word(1));
+	ck_assert_int_eq(km_pass_init(&large), 0);
+	for (; r > 0; given = large.looks_given) {
+		r = km_pass_step(&large, PIECE);
+		ck_assert_uint_ge(large.looks_given, given);
+		ck_assert_uint_le(large.looks_given, (uintptr_t)&large.looks[large.at]);
+	}
+	ck_assert_int_eq(r, 0);
+	ck_assert_uint_ge(given + KM_PAGE_SIZE, (uintptr_t)&large.looks[LARGE - PIECE]);
+	ck_assert_uint_eq(large.result.slots_reclaimed, LARGE);
+	for (uint32_t i = 0; i < LARGE; i++)
+		ck_assert_uint_eq(fixture_word(&f, i), 0);
+	km_pass_deinit(&large);
+	fixture_region_deinit(&f);
+}
+END_TEST
+
 /* Nobody sleeps in a ring whose subscriber died asleep, whatever its word says; a ring that still
  * takes messages is named although nothing lies in it. */
 START_TEST(reconcile_ring_of_dead_sleeper_doesnt_sleep)
@@ -810,6 +847,7 @@ int main(void)
 	tcase_add_test(tc, reconcile_bit_new_in_between_not_cleared);
 	tcase_add_test(tc, reconcile_orphan_with_other_id_in_between_left_alone);
 	tcase_add_test(tc, reconcile_in_pieces_same_end);
+	tcase_add_test(tc, reconcile_large_pool_memory_goes_in_pieces);
 	tcase_add_test(tc, reconcile_ring_of_dead_sleeper_doesnt_sleep);
 	tcase_add_test(tc, reconcile_newcomer_evicts_bit_is_left);
 	tcase_add_test(tc, reconcile_newcomer_has_loan_is_left);
