@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Long work in turns: who is heard in between, and how much a tick of the health check takes on. */
-#include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/memory/segment.h"
 #include "daemon/peer/memory.h"
 #include "daemon/repair/health.h"
 #include "daemon/repair/recover.h"
@@ -16,7 +13,6 @@
 #include "daemon/run/turn.h"
 #include "daemon/start/start.h"
 #include "daemon/topic/ending.h"
-#include "daemon/topic/grave.h"
 #include "daemon/topic/member.h"
 #include "daemon/topic/topic.h"
 #include "daemon/topic/walk.h"
@@ -363,38 +359,6 @@ START_TEST(settling_bounded_by_walks)
 }
 END_TEST
 
-/* The broker's mapping of memory that is given back: it stays until its pages are gone, so that to unmap it
- * takes no time. A small one goes at once. */
-START_TEST(grave_mapping_goes_when_it_is_empty)
-{
-	const uint64_t sizes[] = { KM_PAGE_SIZE, UINT64_C(16) << 20 };
-	static struct km_accounts accounts;
-	unsigned char resident;
-
-	for (int i = 0; i < 2; i++) {
-		void *mapping;
-		int fd;
-
-		setup();
-		km_accounts_init(&accounts, &config);
-		struct km_account *account = km_account_ref(&accounts, 7);
-		ck_assert_int_eq(km_segment_create("grave", sizes[i], &fd), 0);
-		ck_assert_int_eq(km_segment_map(fd, sizes[i], PROT_READ | PROT_WRITE, &mapping), 0);
-		km_grave_empty(&broker, account, fd, 0, sizes[i], mapping);
-		ck_assert_int_eq(account->graves, i);
-		while (account->graves > 0) {
-			ck_assert_int_eq(mincore(mapping, KM_PAGE_SIZE, &resident), 0);
-			event_base_loop(broker.base, EVLOOP_ONCE);
-		}
-		ck_assert_int_eq(mincore(mapping, KM_PAGE_SIZE, &resident), -1);
-		ck_assert_int_eq(errno, ENOMEM);
-		close(fd);
-		km_account_unref(account);
-		teardown();
-	}
-}
-END_TEST
-
 int main(void)
 {
 	TCase *tc = fixture_case("turns");
@@ -407,6 +371,5 @@ int main(void)
 	tcase_add_test(tc, sweep_bounded_by_segments);
 	tcase_add_test(tc, hurry_bounded_by_topics);
 	tcase_add_test(tc, settling_bounded_by_walks);
-	tcase_add_test(tc, grave_mapping_goes_when_it_is_empty);
 	return fixture_run("turns", tc);
 }
