@@ -27,10 +27,12 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "daemon/keep/kept.h"
 #include "daemon/keep/store.h"
 #include "daemon/run/account.h"
 #include "daemon/run/config.h"
 #include "daemon/run/hangup.h"
+#include "daemon/run/histogram.h"
 #include "daemon/run/turn.h"
 
 struct km_broker;
@@ -43,6 +45,7 @@ struct km_wait;
 struct km_grave;
 struct km_notices;
 struct km_listener;
+struct km_metrics;
 struct km_state;
 struct km_tending;
 struct km_unread;
@@ -105,8 +108,13 @@ struct km_broker {
 	/* The topic after list_cursor, or null: not known. */
 	struct km_topic *list_next;
 	uint64_t list_cursor;
-	int64_t started_ns; /* CLOCK_MONOTONIC */
-	bool sweep;         /* something may be free */
+	/* From a client's death till an endpoint of its is settled. */
+	struct km_histogram recoveries;
+	struct km_totals freed;     /* the numbers of topics that are no more */
+	struct km_totals told;      /* of all topics, as metrics told them last */
+	struct km_metrics *metrics; /* or null: nobody may ask (metrics/server.h) */
+	int64_t started_ns;         /* CLOCK_MONOTONIC */
+	bool sweep;                 /* something may be free */
 };
 
 /* Frees sessions and topics that have nothing left, and writes down what is (keep.h). Called at the

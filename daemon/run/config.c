@@ -25,6 +25,7 @@ void km_config_init(struct km_config *config)
 		.user_rate = { [KM_CLIENTS] = { 500 }, [KM_TOPICS] = { 1000 } },
 		.automatic = true,
 		.interval_ms = 1000,
+		.metrics = { .mode = 0660, .topics = 1000 },
 	};
 	km_policy_init(&config->policy);
 }

@@ -24,6 +24,12 @@
  *   automatic = yes | no       repair what the dead leave, or wait for the operator
  *   interval = 1000            ms between two looks at the regions' health
  *
+ *   [metrics]
+ *   listen = off | ADDRESS:PORT | unix:PATH
+ *   listen_anywhere = no | yes  or only where other hosts can't reach it
+ *   listen_mode = 0660         of a Unix socket
+ *   listed_topics = 1000       with numbers of their own
+ *
  *   [log]
  *   level = error | warning | notice | info | debug
  *
@@ -38,14 +44,16 @@
 #include <sys/types.h>
 
 #include "common/protocol/socketpath.h"
+#include "daemon/run/address.h"
 #include "daemon/run/policy.h"
 
 /* Where it comes from; strings are not copied. */
 struct km_config_source {
-	const char *file;   /* read this one alone; null: the folders' */
-	const char *root;   /* before the folders' names; "" */
-	const char *socket; /* over what files say; or null */
-	int log_level;      /* likewise; or -1 */
+	const char *file;    /* read this one alone; null: the folders' */
+	const char *root;    /* before the folders' names; "" */
+	const char *socket;  /* over what files say; or null */
+	const char *metrics; /* likewise */
+	int log_level;       /* likewise; or -1 */
 };
 
 /* The things that are limited; km_broker counts them in all and for each user (account.h). */
@@ -70,6 +78,14 @@ struct km_limit {
 
 struct km_config_file;
 
+/* Where numbers are served over HTTP (daemon/metrics/server.h). */
+struct km_config_metrics {
+	char listen[KM_ADDRESS_SIZE]; /* "": nowhere */
+	bool anywhere;
+	mode_t mode;
+	unsigned topics; /* as many at most have numbers of their own */
+};
+
 struct km_config {
 	char socket[KM_SOCKET_PATH_SIZE]; /* "": the default */
 	mode_t socket_mode;
@@ -80,6 +96,7 @@ struct km_config {
 	struct km_limit client_endpoints;    /* of one client */
 	bool automatic;
 	unsigned interval_ms;
+	struct km_config_metrics metrics;
 	struct km_policy policy;
 	struct km_config_file *files; /* those that origins name */
 };

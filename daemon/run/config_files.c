@@ -156,6 +156,30 @@ static int load_folders(struct km_config *config, const char *root, km_config_fi
 	return r;
 }
 
+/* Known only when all is read: the key that allows it may stand in another file. */
+static int check_metrics(const struct km_config_metrics *metrics, char *ret_text, size_t size)
+{
+	struct km_address address;
+
+	if (!*metrics->listen || km_address_parse(metrics->listen, &address, ret_text, size) < 0)
+		return *metrics->listen ? -EINVAL : 0;
+	if (!address.reaches_out || metrics->anywhere)
+		return 0;
+	snprintf(ret_text, size,
+		"metrics at %s: other hosts can reach it, and everybody there may read them; to "
+		"allow that, say listen_anywhere = yes in [metrics]",
+		metrics->listen);
+	return -EINVAL;
+}
+
+static int settle_metrics(
+	const struct km_config_source *source, struct km_config *ret, char *ret_text, size_t size)
+{
+	if (source->metrics)
+		snprintf(ret->metrics.listen, sizeof ret->metrics.listen, "%s", source->metrics);
+	return check_metrics(&ret->metrics, ret_text, size);
+}
+
 int km_config_read(const struct km_config_source *source, struct km_config *ret,
 	km_config_file_fn *on_file, char *ret_text, size_t size)
 {
@@ -166,6 +190,8 @@ int km_config_read(const struct km_config_source *source, struct km_config *ret,
 		r = load(ret, source->file, on_file, ret_text, size);
 	else
 		r = load_folders(ret, source->root, on_file, ret_text, size);
+	if (r == 0)
+		r = settle_metrics(source, ret, ret_text, size);
 	if (r < 0) {
 		km_config_deinit(ret);
 		return r;

@@ -143,6 +143,45 @@ static int set_recovery(struct setting *setting, const char *key, const char *va
 	return wrong(setting, "[recovery] has no key '%s'", key);
 }
 
+static int set_listen(struct setting *setting, const char *value)
+{
+	struct km_config_metrics *metrics = &setting->config->metrics;
+	struct km_address address;
+	char text[256];
+
+	metrics->listen[0] = '\0';
+	if (strcmp(value, "off") == 0)
+		return 0;
+	if (km_address_parse(value, &address, text, sizeof text) < 0)
+		return wrong(setting, "listen = %s", text);
+	snprintf(metrics->listen, sizeof metrics->listen, "%s", value);
+	return 0;
+}
+
+static int set_metrics(struct setting *setting, const char *key, const char *value)
+{
+	struct km_config_metrics *metrics = &setting->config->metrics;
+	uint64_t number;
+
+	if (strcmp(key, "listen") == 0)
+		return set_listen(setting, value);
+	if (strcmp(key, "listed_topics") == 0)
+		return set_number(setting, key, value, 0, &metrics->topics);
+	if (strcmp(key, "listen_anywhere") == 0) {
+		if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+			return wrong(setting, "listen_anywhere = %s: not yes or no", value);
+		metrics->anywhere = value[0] == 'y';
+		return 0;
+	}
+	if (strcmp(key, "listen_mode") == 0) {
+		if (parse_number(value, 8, false, 0777, &number) < 0)
+			return wrong(setting, "listen_mode = %s: not an octal mode", value);
+		metrics->mode = (mode_t)number;
+		return 0;
+	}
+	return wrong(setting, "[metrics] has no key '%s'", key);
+}
+
 static int set_log(struct setting *setting, const char *key, const char *value)
 {
 	if (strcmp(key, "level") != 0)
@@ -174,6 +213,7 @@ int km_config_set(struct km_config *config, enum km_config_section section, cons
 		[KM_CONFIG_BROKER] = set_broker,
 		[KM_CONFIG_LIMITS] = set_limit,
 		[KM_CONFIG_RECOVERY] = set_recovery,
+		[KM_CONFIG_METRICS] = set_metrics,
 		[KM_CONFIG_LOG] = set_log,
 		[KM_CONFIG_TOPIC] = set_topic,
 	};
@@ -189,6 +229,7 @@ int km_config_begin(struct km_config *config, const char *name, enum km_config_s
 		[KM_CONFIG_BROKER] = "broker",
 		[KM_CONFIG_LIMITS] = "limits",
 		[KM_CONFIG_RECOVERY] = "recovery",
+		[KM_CONFIG_METRICS] = "metrics",
 		[KM_CONFIG_LOG] = "log",
 	};
 

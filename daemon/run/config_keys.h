@@ -9,6 +9,7 @@ enum km_config_section {
 	KM_CONFIG_BROKER,
 	KM_CONFIG_LIMITS,
 	KM_CONFIG_RECOVERY,
+	KM_CONFIG_METRICS,
 	KM_CONFIG_LOG,
 	KM_CONFIG_TOPIC, /* the policy's rule that was begun last */
 };

@@ -27,6 +27,7 @@ static const char usage[] =
 	"                     $XDG_RUNTIME_DIR/kickmsg/kickmsgd.sock otherwise)\n"
 	"  --config FILE      read this config file and no other\n"
 	"  --config-root DIR  look below DIR for /etc/kickmsg, /run/kickmsg, /usr/lib/kickmsg\n"
+	"  --metrics ADDRESS  serve metrics over HTTP at ADDRESS:PORT or unix:PATH; off: don't\n"
 	"  --check-config     say which config files are read, what each rule is for, and whether\n"
 	"                     they are right; for root: as the user kickmsg\n"
 	"  --user USER        --check-config: as this user (root only)\n"
@@ -49,9 +50,22 @@ struct options {
 	pid_t reload; /* or 0 */
 };
 
-static enum km_options_result check_values(const struct options *options)
+static enum km_options_result check_metrics(struct km_config_source *source)
 {
-	const struct km_config_source *source = &options->source;
+	struct km_address address;
+	char text[256];
+
+	if (source->metrics && strcmp(source->metrics, "off") == 0)
+		source->metrics = "";
+	else if (source->metrics &&
+		 km_address_parse(source->metrics, &address, text, sizeof text) < 0)
+		return wrong("--metrics: ", text);
+	return KM_OPTIONS_RUN;
+}
+
+static enum km_options_result check_values(struct options *options)
+{
+	struct km_config_source *source = &options->source;
 
 	if (source->file && !*source->file)
 		return wrong("--config: an empty path", "");
@@ -61,7 +75,7 @@ static enum km_options_result check_values(const struct options *options)
 		return wrong("--socket: longer than 107 bytes: ", source->socket);
 	if (options->user && !options->check)
 		return wrong("--user is for --check-config", "");
-	return KM_OPTIONS_RUN;
+	return check_metrics(source);
 }
 
 static pid_t parse_pid(const char *text)
@@ -72,6 +86,25 @@ static pid_t parse_pid(const char *text)
 	return *text < '0' || *text > '9' || *end || pid < 1 || pid > INT_MAX ? -1 : (pid_t)pid;
 }
 
+/* Returns the place of an argument that is a text, or null. */
+static const char **text_of(struct options *options, int letter)
+{
+	switch (letter) {
+	case 's':
+		return &options->source.socket;
+	case 'c':
+		return &options->source.file;
+	case 'r':
+		return &options->source.root;
+	case 'm':
+		return &options->source.metrics;
+	case 'u':
+		return &options->user;
+	default:
+		return NULL;
+	}
+}
+
 /* The words of the command line, and no more. */
 static enum km_options_result parse(int argc, char **argv, struct options *ret)
 {
@@ -79,6 +112,7 @@ static enum km_options_result parse(int argc, char **argv, struct options *ret)
 		{ "socket", required_argument, NULL, 's' },
 		{ "config", required_argument, NULL, 'c' },
 		{ "config-root", required_argument, NULL, 'r' },
+		{ "metrics", required_argument, NULL, 'm' },
 		{ "check-config", no_argument, NULL, 'k' },
 		{ "user", required_argument, NULL, 'u' },
 		{ "reload", required_argument, NULL, 'p' },
@@ -92,21 +126,15 @@ static enum km_options_result parse(int argc, char **argv, struct options *ret)
 	/* Also a second call in one process begins at the beginning. */
 	optind = 0;
 	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) >= 0;) {
+		const char **text = text_of(ret, c);
+
+		if (text) {
+			*text = optarg;
+			continue;
+		}
 		switch (c) {
-		case 's':
-			ret->source.socket = optarg;
-			break;
-		case 'c':
-			ret->source.file = optarg;
-			break;
-		case 'r':
-			ret->source.root = optarg;
-			break;
 		case 'k':
 			ret->check = true;
-			break;
-		case 'u':
-			ret->user = optarg;
 			break;
 		case 'p':
 			ret->reload = parse_pid(optarg);

@@ -4,6 +4,7 @@
  * so many members, however few topics it has. A topic with more members than a page may look at is told
  * without them: STATS counts those in turns.
  */
+#include "daemon/serve/numbers.h"
 #include "common/clock.h"
 #include "common/ring/endpoint.h"
 #include "daemon/peer/session.h"
@@ -11,8 +12,6 @@
 #include "daemon/serve/serve.h"
 #include "daemon/topic/member.h"
 #include "daemon/topic/topic.h"
-
-enum { MEMBERS_OF_A_PAGE = 1024 };
 
 static void add_member(const struct km_member *member, struct km_topic_numbers *ret)
 {
@@ -30,7 +29,7 @@ static void add_member(const struct km_member *member, struct km_topic_numbers *
 			     : km_member_lost(member);
 }
 
-static void describe(const struct km_topic *topic, struct km_topic_numbers *ret)
+void km_numbers_describe(const struct km_topic *topic, struct km_topic_numbers *ret)
 {
 	const struct km_totals *gone = &topic->kept.gone;
 	const struct km_member *member;
@@ -43,7 +42,7 @@ static void describe(const struct km_topic *topic, struct km_topic_numbers *ret)
 		.failed = gone->failed,
 		.members = topic->publishers + topic->subscribers + topic->dead + topic->leaving,
 	};
-	ret->complete = ret->members <= MEMBERS_OF_A_PAGE;
+	ret->complete = ret->members <= KM_NUMBERS_MEMBERS;
 	if (ret->complete)
 		LIST_FOREACH (member, &topic->members, of_topic)
 			add_member(member, ret);
@@ -61,11 +60,11 @@ void km_serve_numbers(struct km_session *session, const struct km_msg_list *requ
 	if (request->cursor == 0 || session->numbers_end == 0)
 		session->numbers_end = broker->next_topic;
 	for (; topic && topic->kept.id <= session->numbers_end &&
-		answer.count < KM_WIRE_NUMBERS_PAGE && members < MEMBERS_OF_A_PAGE;
+		answer.count < KM_WIRE_NUMBERS_PAGE && members < KM_NUMBERS_MEMBERS;
 		topic = TAILQ_NEXT(topic, in_all)) {
 		struct km_topic_numbers *numbers = &answer.topics[answer.count++];
 
-		describe(topic, numbers);
+		km_numbers_describe(topic, numbers);
 		members += numbers->complete ? numbers->members : 0;
 		broker->list_cursor = numbers->id;
 	}

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include "common/clock.h"
+#include "daemon/metrics/server.h"
 #include "daemon/peer/listener.h"
 #include "daemon/peer/stranger.h"
 #include "daemon/run/config_files.h"
@@ -96,6 +97,7 @@ void km_settings_read_again(struct km_broker *broker)
 		*broker->config = fresh;
 		km_log_init(fresh.log_level);
 		event_add(broker->tick_event, &interval);
+		km_metrics_settle(broker);
 		km_settings_raise_descriptors(&fresh);
 		km_settings_expect_descriptors(broker);
 		km_log(LOG_NOTICE | KM_EVENT_CONFIG_READ, NULL, NULL, "the config was read again");

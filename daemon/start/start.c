@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/memory/segment.h"
 #include "daemon/keep/keep.h"
+#include "daemon/metrics/server.h"
 #include "daemon/peer/listener.h"
 #include "daemon/peer/memory.h"
 #include "daemon/peer/session.h"
@@ -249,6 +250,7 @@ static void greet(const struct km_broker *broker)
 int km_start_run(struct km_broker *broker)
 {
 	km_systemd_notify("READY=1");
+	km_metrics_settle(broker);
 	greet(broker);
 	km_systemd_status(broker);
 	int r = event_base_dispatch(broker->base);
@@ -277,6 +279,7 @@ void km_start_deinit(struct km_broker *broker)
 	struct km_member *member;
 	struct km_topic *topic;
 
+	km_metrics_free(broker);
 	km_tend_deinit(broker);
 	LIST_FOREACH (session, &broker->sessions, next)
 		km_question_end(session);

@@ -67,6 +67,7 @@ void km_ending_free(struct km_topic *topic)
 	km_keep_forget_topic(topic);
 	TAILQ_REMOVE(&broker->ended, topic, in_all);
 	broker->ended_count--;
+	km_topic_add_numbers(&broker->freed, &topic->kept.gone);
 	km_payer_discharge(topic);
 	if (!broker->ending) /* clients go on without it */
 		km_segments_give_back(topic);

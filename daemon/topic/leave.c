@@ -2,6 +2,7 @@
 /* How a publisher or subscriber goes from a topic: see leave.h. */
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "common/ring/endpoint.h"
 #include "daemon/keep/keep.h"
 #include "daemon/peer/memory.h"
@@ -101,6 +102,8 @@ void km_leave_settle(struct km_member *member)
 	struct km_topic *topic = member->topic;
 	struct km_session *session = member->session;
 
+	if (member->kept.state == KM_ENDPOINT_DEAD && session->kept.died_ns > 0)
+		km_histogram_add(&topic->broker->recoveries, km_clock_ns() - session->kept.died_ns);
 	leave(member, KM_ENDPOINT_DEAD);
 	topic->dead--;
 	close_ring(member);

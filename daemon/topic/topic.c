@@ -82,6 +82,14 @@ uint64_t km_topic_describe(
 	return topic->kept.id << 32;
 }
 
+void km_topic_add_numbers(struct km_totals *sum, const struct km_totals *more)
+{
+	sum->sent += more->sent;
+	sum->failed += more->failed;
+	sum->received += more->received;
+	sum->lost += more->lost;
+}
+
 void km_keep_topic(struct km_topic *topic)
 {
 	km_keep_put(topic->broker, KM_STATE_TOPICS, &topic->kept_at, &topic->kept,

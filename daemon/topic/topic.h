@@ -47,6 +47,8 @@ struct km_topic {
 	TAILQ_ENTRY(km_topic) in_due;     /* while `due` */
 	uint32_t publishers, subscribers; /* LIVE ones */
 	uint32_t dead, leaving;
+	/* Its numbers as metrics told them last: what is told never goes down. */
+	struct km_totals told;
 	unsigned looks_left; /* soon, since somebody has gone (tend.h) */
 	TAILQ_ENTRY(km_topic) in_news;
 	bool has_news;       /* clients are to hear that it has changed (notice.h) */
@@ -73,6 +75,9 @@ struct km_topic *km_topic_find_any(struct km_broker *broker, const struct km_top
 
 /* Gives the name free for a new topic; takes part in no lookup from then on. */
 void km_topic_forget_name(struct km_topic *topic);
+
+/* Adds numbers of members that are settled, or of a topic. */
+void km_topic_add_numbers(struct km_totals *sum, const struct km_totals *more);
 
 /* Writes down for the next broker what it is. */
 void km_keep_topic(struct km_topic *topic);

@@ -27,7 +27,7 @@ PARTS = {
 FLOORS = {
     'common': [[''], ['memory'], ['protocol'], ['ring'], ['shared'], ['repair']],
     'libclient': [[''], ['watch'], ['client'], ['handle'], ['wait'], ['rejoin'], ['path'], ['endpoint'], ['set'], ['look'], ['service']],
-    'daemon': [['run', 'keep'], ['peer'], ['topic'], ['repair'], ['serve'], ['start'], ['']],
+    'daemon': [['run', 'keep'], ['peer'], ['topic'], ['repair'], ['serve'], ['metrics'], ['start'], ['']],
 }
 LIBRARIES = {
     'event2/|event.h': ['daemon', 'examples'],

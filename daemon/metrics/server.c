@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Metrics over HTTP: see server.h.
+ *
+ * evhttp bounds neither how many connections there are nor how long one takes, and it tells of a
+ * connection only with its first request. But it asks for a bufferevent when it accepts, and gives
+ * that its struct evhttp_connection for all callbacks. The connection is adopted right after that:
+ * from then on its end is heard of. Between the two the loop hears no socket, so none can have ended.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/http.h>
+#include <event2/listener.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "daemon/metrics/listen.h"
+#include "daemon/metrics/page.h"
+#include "daemon/metrics/pulse.h"
+#include "daemon/metrics/server.h"
+#include "daemon/run/log.h"
+
+#define PLACES      8
+#define LOOK_MS     250
+#define LOOKS_RETRY 4 /* looks between two attempts to listen */
+#define LIFE_NS     INT64_C(15000000000)
+#define QUIET_S     5
+#define HEADERS_MAX 8192
+
+struct place {
+	struct km_metrics *metrics;
+	struct bufferevent *connection; /* or null: free */
+	bool adopted;
+	int64_t since_ns;
+};
+
+/* A request for a page that is being written. */
+struct scrape {
+	TAILQ_ENTRY(scrape) next;
+	struct km_metrics *metrics;
+	struct evhttp_request *request;
+	struct km_page *page;
+	bool openmetrics;
+};
+
+struct km_metrics {
+	struct km_broker *broker;
+	struct km_config_metrics config; /* as it is served */
+	struct evhttp *http;             /* or null: not now */
+	struct evconnlistener *listener; /* http's */
+	struct event *look_event;
+	struct event *adopt_event;
+	unsigned looks;
+	bool complained;
+	struct km_pulse pulse;
+	struct place places[PLACES];
+	TAILQ_HEAD(, scrape) scrapes;
+};
+
+/* Called by evhttp, also where it hangs up by itself. */
+static void on_closed(struct evhttp_connection *connection, void *userdata)
+{
+	struct place *place = userdata;
+
+	place->connection = NULL;
+	if (place->metrics->listener)
+		evconnlistener_enable(place->metrics->listener);
+}
+
+static void adopt(struct km_metrics *metrics)
+{
+	for (int i = 0; i < PLACES; i++) {
+		struct place *place = &metrics->places[i];
+		void *connection = NULL;
+
+		if (!place->connection || place->adopted)
+			continue;
+		bufferevent_getcb(place->connection, NULL, NULL, NULL, &connection);
+		bufferevent_decref(place->connection);
+		place->adopted = true;
+		if (connection)
+			evhttp_connection_set_closecb(connection, on_closed, place);
+		else
+			place->connection = NULL; /* evhttp had no memory for it */
+	}
+}
+
+static void on_adopt(evutil_socket_t fd, short what, void *userdata)
+{
+	adopt(userdata);
+}
+
+static void take_place(struct km_metrics *metrics, struct bufferevent *connection)
+{
+	int i = 0;
+
+	while (i < PLACES && metrics->places[i].connection)
+		i++;
+	if (i == PLACES)
+		return;
+	bufferevent_incref(connection);
+	metrics->places[i] = (struct place){
+		.metrics = metrics, .connection = connection, .since_ns = km_clock_ns()
+	};
+	event_active(metrics->adopt_event, EV_TIMEOUT, 0);
+}
+
+static bool is_full(const struct km_metrics *metrics)
+{
+	for (int i = 0; i < PLACES; i++)
+		if (!metrics->places[i].connection)
+			return false;
+	return true;
+}
+
+/* evhttp asks for what the connection is to be that it has accepted. */
+static struct bufferevent *on_connection(struct event_base *base, void *userdata)
+{
+	struct km_metrics *metrics = userdata;
+	struct bufferevent *connection = bufferevent_socket_new(base, -1, 0);
+
+	adopt(metrics);
+	if (connection)
+		take_place(metrics, connection);
+	if (is_full(metrics))
+		evconnlistener_disable(metrics->listener);
+	return connection;
+}
+
+static void reply(struct evhttp_request *request, int code, const char *reason, const char *type,
+	struct evbuffer *body)
+{
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
+
+	evhttp_add_header(headers, "Content-Type", type);
+	evhttp_add_header(headers, "Cache-Control", "no-store");
+	evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
+	evhttp_add_header(headers, "Connection", "close");
+	evhttp_send_reply(request, code, reason, body);
+}
+
+static void reply_text(
+	struct evhttp_request *request, int code, const char *reason, const char *text)
+{
+	struct evbuffer *body = evbuffer_new();
+
+	if (body)
+		evbuffer_add(body, text, strlen(text));
+	reply(request, code, reason, "text/plain; charset=utf-8", body);
+	if (body)
+		evbuffer_free(body);
+}
+
+static void free_scrape(struct scrape *scrape)
+{
+	TAILQ_REMOVE(&scrape->metrics->scrapes, scrape, next);
+	km_page_free(scrape->page);
+	free(scrape);
+}
+
+/* A connection that ended meanwhile has left its request behind; evhttp knows. */
+static void on_page(void *userdata, struct evbuffer *body)
+{
+	struct scrape *scrape = userdata;
+
+	if (body)
+		reply(scrape->request, HTTP_OK, "OK",
+			scrape->openmetrics
+				? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+				: "text/plain; version=0.0.4; charset=utf-8",
+			body);
+	else
+		reply_text(scrape->request, HTTP_SERVUNAVAIL, "Unavailable", "no memory\n");
+	free_scrape(scrape);
+}
+
+static void serve_page(struct km_metrics *metrics, struct evhttp_request *request)
+{
+	const char *accepts = evhttp_find_header(
+		evhttp_request_get_input_headers(request), "Accept");
+	struct scrape *scrape = calloc(1, sizeof *scrape);
+
+	if (scrape) {
+		scrape->metrics = metrics;
+		scrape->request = request;
+		scrape->openmetrics = accepts && strstr(accepts, "application/openmetrics-text");
+		TAILQ_INSERT_TAIL(&metrics->scrapes, scrape, next);
+		if (km_page_new(metrics->broker, &metrics->pulse, scrape->openmetrics, on_page,
+			    scrape, &scrape->page) == 0)
+			return;
+		free_scrape(scrape);
+	}
+	reply_text(request, HTTP_SERVUNAVAIL, "Unavailable", "no memory\n");
+}
+
+/* Ready is a broker that would take one more client. */
+static void serve_ready(struct km_metrics *metrics, struct evhttp_request *request)
+{
+	const struct km_broker *broker = metrics->broker;
+
+	if (broker->accounts.used[KM_CLIENTS] < broker->config->total[KM_CLIENTS].value)
+		reply_text(request, HTTP_OK, "OK", "ready\n");
+	else
+		reply_text(request, HTTP_SERVUNAVAIL, "Unavailable",
+			"not ready: as many clients are connected as may be\n");
+}
+
+/* Is the Host an address, or localhost? A page of a browser can have a name of its own lead to
+ * this machine, but not these. */
+static bool is_local_host(struct evhttp_request *request)
+{
+	const char *host = evhttp_request_get_host(request);
+	struct in_addr four;
+
+	return !host || *host == '[' || strcmp(host, "localhost") == 0 ||
+	       inet_pton(AF_INET, host, &four) == 1;
+}
+
+static void on_request(struct evhttp_request *request, void *userdata)
+{
+	struct km_metrics *metrics = userdata;
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+
+	if (!metrics->config.anywhere && !is_local_host(request))
+		reply_text(request, 403, "Forbidden", "this is 127.0.0.1, [::1] or localhost\n");
+	else if (path && strcmp(path, "/metrics") == 0)
+		serve_page(metrics, request);
+	else if (path && strcmp(path, "/healthz") == 0)
+		reply_text(request, HTTP_OK, "OK", "ok\n");
+	else if (path && strcmp(path, "/readyz") == 0)
+		serve_ready(metrics, request);
+	else
+		reply_text(request, HTTP_NOTFOUND, "Not Found",
+			"there are /metrics, /healthz and /readyz\n");
+}
+
+/* No descriptor for one more: later. */
+static void on_accept_error(struct evconnlistener *listener, void *userdata)
+{
+	evconnlistener_disable(listener);
+}
+
+/* Takes the socket. */
+static int serve_at(struct km_metrics *metrics, int socket)
+{
+	struct evhttp *http = evhttp_new(metrics->broker->base);
+	struct evconnlistener *listener = evconnlistener_new(metrics->broker->base, NULL, NULL,
+		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 2 * PLACES, socket);
+
+	if (!listener)
+		km_close(socket);
+	if (!http || !listener || !evhttp_bind_listener(http, listener)) {
+		if (listener)
+			evconnlistener_free(listener);
+		if (http)
+			evhttp_free(http);
+		return -ENOMEM;
+	}
+	evconnlistener_set_error_cb(listener, on_accept_error);
+	evhttp_set_allowed_methods(http, EVHTTP_REQ_GET);
+	evhttp_set_max_headers_size(http, HEADERS_MAX);
+	evhttp_set_max_body_size(http, 0);
+	evhttp_set_timeout(http, QUIET_S);
+	evhttp_set_bevcb(http, on_connection, metrics);
+	evhttp_set_gencb(http, on_request, metrics);
+	metrics->http = http;
+	metrics->listener = listener;
+	return 0;
+}
+
+static void listen_now(struct km_metrics *metrics)
+{
+	int socket = -1, r = km_metrics_bind(&metrics->config, &socket);
+
+	if (r == 0)
+		r = serve_at(metrics, socket);
+	if (r == 0)
+		km_log(LOG_NOTICE | KM_EVENT_LISTENING, NULL, NULL, "metrics are served at %s",
+			metrics->config.listen);
+	else if (!metrics->complained)
+		km_log(LOG_WARNING | KM_EVENT_NO_METRICS, NULL, NULL,
+			"metrics at %s: %s; trying again each second", metrics->config.listen,
+			strerror(-r));
+	metrics->complained = r < 0;
+}
+
+static void on_look(evutil_socket_t fd, short what, void *userdata)
+{
+	struct km_metrics *metrics = userdata;
+	int64_t now = km_clock_ns();
+
+	if (!metrics->http && metrics->looks++ % LOOKS_RETRY == 0)
+		listen_now(metrics);
+	for (int i = 0; i < PLACES; i++) {
+		struct place *place = &metrics->places[i];
+		int socket = place->connection ? bufferevent_getfd(place->connection) : -1;
+
+		/* evhttp hears of it and frees the connection */
+		if (socket >= 0 && now - place->since_ns > LIFE_NS)
+			shutdown(socket, SHUT_RDWR);
+	}
+	/* also after an accept that failed */
+	if (metrics->http && !is_full(metrics))
+		evconnlistener_enable(metrics->listener);
+}
+
+static void stop_serving(struct km_metrics *metrics)
+{
+	struct scrape *scrape;
+
+	/* evhttp frees their requests */
+	while ((scrape = TAILQ_FIRST(&metrics->scrapes)))
+		free_scrape(scrape);
+	metrics->listener = NULL;
+	if (metrics->http) {
+		adopt(metrics);
+		evhttp_free(metrics->http);
+		km_metrics_unbind(&metrics->config);
+	}
+	metrics->http = NULL;
+}
+
+static void stay_silent(int severity, const char *message)
+{
+	km_log(LOG_DEBUG, NULL, NULL, "libevent: %s", message);
+}
+
+static int begin(struct km_broker *broker)
+{
+	static const struct timeval look = { 0, LOOK_MS * 1000 };
+	struct km_metrics *metrics = calloc(1, sizeof *metrics);
+
+	if (!metrics)
+		return -ENOMEM;
+	metrics->broker = broker;
+	metrics->pulse.fd = -1;
+	TAILQ_INIT(&metrics->scrapes);
+	broker->metrics = metrics;
+	event_set_log_callback(stay_silent);
+	metrics->look_event = event_new(broker->base, -1, EV_PERSIST, on_look, metrics);
+	metrics->adopt_event = event_new(broker->base, -1, 0, on_adopt, metrics);
+	if (!metrics->adopt_event || !metrics->look_event ||
+		event_add(metrics->look_event, &look) < 0)
+		return -ENOMEM;
+	return km_pulse_init(&metrics->pulse, broker->base);
+}
+
+static bool is_same(const struct km_config_metrics *a, const struct km_config_metrics *b)
+{
+	return strcmp(a->listen, b->listen) == 0 && a->mode == b->mode &&
+	       a->anywhere == b->anywhere;
+}
+
+void km_metrics_settle(struct km_broker *broker)
+{
+	const struct km_config_metrics *config = &broker->config->metrics;
+	int r = 0;
+
+	if (!*config->listen) {
+		km_metrics_free(broker);
+		return;
+	}
+	if (!broker->metrics)
+		r = begin(broker);
+	if (r < 0) {
+		km_log(LOG_WARNING | KM_EVENT_NO_METRICS, NULL, NULL, "metrics: %s", strerror(-r));
+		km_metrics_free(broker);
+		return;
+	}
+	if (broker->metrics->http && is_same(config, &broker->metrics->config))
+		return;
+	stop_serving(broker->metrics);
+	broker->metrics->config = *config;
+	listen_now(broker->metrics);
+}
+
+void km_metrics_free(struct km_broker *broker)
+{
+	struct km_metrics *metrics = broker->metrics;
+
+	if (!metrics)
+		return;
+	broker->metrics = NULL;
+	stop_serving(metrics);
+	if (metrics->look_event)
+		event_free(metrics->look_event);
+	if (metrics->adopt_event)
+		event_free(metrics->adopt_event);
+	km_pulse_deinit(&metrics->pulse);
+	free(metrics);
+}

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Metrics over HTTP: the numbers, the addresses, and clients that mean harm. The file is long because all
+ * cases share one small HTTP client and one broker. */
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "tests/support/broker/flow.h"
+
+#define IDLE_CONNECTIONS 40
+#define PLACES           8
+
+static char dir[64], path[96], page[1 << 20];
+static struct kickmsg_topic_config small = {
+	.max_subscribers = 3,
+	.ring_capacity = 4,
+	.pool_size = 64,
+	.max_publishers = 2,
+	.max_payload_size = 64,
+	.max_loans = 2,
+	.max_borrows = 2,
+};
+
+static void setup(void)
+{
+	strcpy(dir, "/tmp/kickmsg-metrics-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(path, sizeof path, "%s/m", dir);
+}
+
+static void teardown(void)
+{
+	unlink(path);
+	ck_assert_int_eq(rmdir(dir), 0);
+}
+
+static void start(const char *more)
+{
+	char config[512];
+
+	snprintf(config, sizeof config, "[recovery]\ninterval = 5\n[metrics]\nlisten = unix:%s\n%s",
+		path, more);
+	test_broker_start(&broker, config);
+	ck_assert(test_wait_until(access(path, F_OK) == 0, FLOW_WAIT_MS));
+}
+
+static int connect_to(const char *to)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_ge(fd, 0);
+	snprintf(address.sun_path, sizeof address.sun_path, "%s", to);
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* All that comes until the other side closes, as a text; false: it didn't close in that time. */
+static bool read_all(int fd, int ms)
+{
+	struct pollfd item = { fd, POLLIN, 0 };
+	size_t len = 0;
+	ssize_t n = 1;
+
+	while (n > 0 && len < sizeof page - 1 && poll(&item, 1, ms) == 1) {
+		n = read(fd, page + len, sizeof page - 1 - len);
+		len += n > 0 ? (size_t)n : 0;
+	}
+	page[len] = '\0';
+	return n <= 0;
+}
+
+/* Sends these headers' text; the status of the answer, which is in page[]; 0: none. */
+static int ask(const char *text)
+{
+	int fd = connect_to(path), status = 0;
+
+	if (fd < 0)
+		return 0;
+	if (send(fd, text, strlen(text), MSG_NOSIGNAL) < 0 || !read_all(fd, FLOW_WAIT_MS) ||
+		sscanf(page, "HTTP/1.1 %d", &status) != 1)
+		status = 0;
+	close(fd);
+	return status;
+}
+
+static int get(const char *what)
+{
+	char text[256];
+
+	snprintf(text, sizeof text,
+		"GET %s HTTP/1.1\r\nHost: localhost\r\nAccept: "
+		"application/openmetrics-text\r\n\r\n",
+		what);
+	return ask(text);
+}
+
+/* The value of a sample, by what stands before it in its line; -1: there is none. */
+static double sample(const char *__restrict format, ...) __attribute__((format(printf, 1, 2)));
+static double sample(const char *__restrict format, ...)
+{
+	char name[256];
+	va_list args;
+
+	name[0] = '\n';
+	va_start(args, format);
+	int len = vsnprintf(name + 1, sizeof name - 2, format, args) + 1;
+	va_end(args);
+	strcpy(name + len, " ");
+	ck_assert_int_eq(get("/metrics"), 200);
+	const char *found = strstr(page, name);
+	return found ? strtod(found + len, NULL) : -1;
+}
+
+START_TEST(numbers_are_those_of_the_topic)
+{
+	struct kickmsg_sample held;
+
+	start("");
+	struct kickmsg_client *client = flow_client("worker");
+	struct kickmsg_publisher *publisher = flow_advertise(client, "a b", &small);
+	struct kickmsg_subscriber *subscriber = flow_subscribe(client, "a b");
+	for (int i = 0; i < 6; i++)
+		ck_assert_int_eq(kickmsg_send(publisher, "x", 1), 1);
+	ck_assert_int_eq(kickmsg_try_receive(subscriber, &held), 0);
+	ck_assert_double_eq(sample("kickmsg_topic_messages_total{topic=\"kickmsg:a%%20b\"}"), 6);
+	ck_assert_ptr_nonnull(strstr(page, "Content-Type: application/openmetrics-text; version="));
+	ck_assert_str_eq(page + strlen(page) - 6, "# EOF\n");
+	ck_assert_double_eq(sample("kickmsg_topic_received_total{topic=\"kickmsg:a%%20b\"}"), 1);
+	ck_assert_double_eq(sample("kickmsg_topic_lost_total{topic=\"kickmsg:a%%20b\"}"), 2);
+	ck_assert_double_eq(sample("kickmsg_topic_publishers{topic=\"kickmsg:a%%20b\"}"), 1);
+	ck_assert_double_eq(sample("kickmsg_topic_holders{topic=\"kickmsg:a%%20b\"}"), 1);
+	ck_assert_double_eq(sample("kickmsg_topic_slots{topic=\"kickmsg:a%%20b\"}"), 64);
+	/* three wait in the ring, one is held */
+	ck_assert_double_eq(sample("kickmsg_topic_free_slots{topic=\"kickmsg:a%%20b\"}"), 60);
+	ck_assert_double_gt(sample("kickmsg_topic_memory_bytes{topic=\"kickmsg:a%%20b\"}"), 4096);
+	ck_assert_double_eq(sample("kickmsg_used{resource=\"clients\"}"), 1);
+	ck_assert_double_eq(sample("kickmsg_limit{resource=\"topics\"}"), 4096);
+	ck_assert_int_eq(kickmsg_sample_release(&held), 0);
+	ck_assert_double_eq(sample("kickmsg_topic_holders{topic=\"kickmsg:a%%20b\"}"), 0);
+	/* what a topic had stays in the sums when it is gone */
+	kickmsg_client_free(client);
+	ck_assert(test_wait_until(
+		sample("kickmsg_topic_messages_total{topic=\"kickmsg:a%%20b\"}") < 0,
+		FLOW_WAIT_MS));
+	ck_assert_double_eq(sample("kickmsg_messages_total"), 6);
+	ck_assert_double_eq(sample("kickmsg_lost_total"), 2);
+	flow_stop();
+}
+END_TEST
+
+START_TEST(older_collectors_get_the_older_format)
+{
+	start("");
+	ck_assert_int_eq(ask("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n"), 200);
+	ck_assert_ptr_nonnull(strstr(page, "Content-Type: text/plain; version=0.0.4"));
+	ck_assert_ptr_nonnull(strstr(page, "\n# TYPE kickmsg_messages_total counter\n"));
+	ck_assert_ptr_null(strstr(page, "# EOF"));
+	ck_assert_int_eq(get("/metrics"), 200);
+	ck_assert_ptr_nonnull(strstr(page, "\n# TYPE kickmsg_messages counter\n"));
+	flow_stop();
+}
+END_TEST
+
+START_TEST(topics_beyond_the_bound_are_in_the_sums)
+{
+	start("listed_topics = 1\n");
+	struct kickmsg_client *client = flow_client("worker");
+	static const char *const names[] = { "a", "b", "c" };
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(kickmsg_send(flow_advertise(client, names[i], &small), "x", 1), 1);
+	ck_assert_double_eq(sample("kickmsg_unlisted_topics"), 2);
+	ck_assert_double_eq(sample("kickmsg_messages_total"), 3);
+	ck_assert_double_eq(sample("kickmsg_topic_messages_total{topic=\"kickmsg:a\"}"), 1);
+	ck_assert_double_eq(sample("kickmsg_topic_messages_total{topic=\"kickmsg:b\"}"), -1);
+	kickmsg_client_free(client);
+	flow_stop();
+}
+END_TEST
+
+static void die_attached(void *unused)
+{
+	flow_subscribe(flow_client("victim"), "t");
+	test_child_ready();
+	pause();
+}
+
+START_TEST(a_recovery_is_counted_with_its_time)
+{
+	start("");
+	struct kickmsg_client *client = flow_client("worker");
+	flow_advertise(client, "t", &small);
+	ck_assert_double_eq(sample("kickmsg_recovery_seconds_count"), 0);
+	pid_t child = test_child_start(die_attached, NULL);
+	ck_assert_int_eq(kill(child, SIGKILL), 0);
+	test_child_end(child, 0);
+	ck_assert(test_wait_until(sample("kickmsg_recovery_seconds_count") == 1, FLOW_WAIT_MS));
+	ck_assert_double_eq(sample("kickmsg_recovery_seconds_bucket{le=\"+Inf\"}"), 1);
+	ck_assert_double_ge(sample("kickmsg_clients_gone_total"), 1);
+	ck_assert(test_wait_until(sample("kickmsg_loop_delay_seconds_count") > 1, FLOW_WAIT_MS));
+	kickmsg_client_free(client);
+	flow_stop();
+}
+END_TEST
+
+START_TEST(what_else_is_asked_gets_its_status)
+{
+	start("[limits]\nclients = 1\n");
+	ck_assert_int_eq(get("/healthz"), 200);
+	ck_assert_int_eq(get("/readyz"), 200);
+	struct kickmsg_client *client = flow_client("worker");
+	ck_assert_int_eq(get("/readyz"), 503);
+	ck_assert_int_eq(get("/healthz"), 200);
+	kickmsg_client_free(client);
+	ck_assert_int_eq(get("/etc/passwd"), 404);
+	ck_assert_int_eq(get("/../metrics"), 404);
+	ck_assert_int_eq(ask("GET /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n"), 403);
+	ck_assert_int_ge(
+		ask("POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx"),
+		400);
+	ck_assert_int_ge(ask("DELETE /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"), 400);
+	ck_assert_int_ne(ask("nonsense\r\n\r\n"), 200);
+	ck_assert_int_eq(get("/healthz"), 200);
+	flow_stop();
+}
+END_TEST
+
+START_TEST(too_large_a_request_is_refused)
+{
+	static char text[65536];
+
+	start("");
+	int used = snprintf(text, sizeof text, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n");
+	while (used < 32768)
+		used += snprintf(
+			text + used, sizeof text - (size_t)used, "X-Filler: %0500d\r\n", 0);
+	snprintf(text + used, sizeof text - (size_t)used, "\r\n");
+	ck_assert_int_ne(ask(text), 200);
+	ck_assert_int_eq(get("/healthz"), 200);
+	flow_stop();
+}
+END_TEST
+
+/* The broker takes 8, the rest waits in the kernel's queue; those that went make room. */
+START_TEST(silent_connections_are_bounded_and_end)
+{
+	int fds[IDLE_CONNECTIONS], count = 0;
+
+	start("");
+	ck_assert_int_eq(get("/healthz"), 200);
+	ck_assert(test_wait_until(flow_sleeps(), FLOW_WAIT_MS));
+	size_t before = test_fd_count(broker.pid);
+	for (; count < 2 * PLACES; count++)
+		ck_assert_int_ge(fds[count] = connect_to(path), 0);
+	ck_assert(test_wait_until(test_fd_count(broker.pid) >= before + PLACES - 1, FLOW_WAIT_MS));
+	ck_assert_uint_le(test_fd_count(broker.pid), before + PLACES);
+	/* its clients notice nothing */
+	kickmsg_client_free(flow_client("worker"));
+	/* those that it has taken end by themselves: they say nothing */
+	ck_assert(read_all(fds[0], 20000));
+	ck_assert_uint_le(test_fd_count(broker.pid), before + PLACES + 1);
+	while (count > 0)
+		close(fds[--count]);
+	ck_assert(test_wait_until(get("/healthz") == 200, FLOW_WAIT_MS));
+	ck_assert(test_wait_until(test_fd_count(broker.pid) <= before + 1, FLOW_WAIT_MS));
+	flow_stop();
+}
+END_TEST
+
+/* It is never silent for long enough; the whole connection has its time too. */
+START_TEST(a_dripping_request_ends)
+{
+	bool ended = false;
+
+	start("");
+	int fd = connect_to(path);
+	for (int i = 0; i < 300 && !ended; i++) {
+		struct pollfd item = { fd, POLLIN | POLLHUP, 0 };
+
+		ended = send(fd, "G", 1, MSG_NOSIGNAL) < 0;
+		ended |= poll(&item, 1, 100) == 1;
+	}
+	ck_assert(ended);
+	close(fd);
+	ck_assert_int_eq(get("/healthz"), 200);
+	flow_stop();
+}
+END_TEST
+
+START_TEST(the_next_broker_serves_there_too)
+{
+	start("");
+	ck_assert_int_eq(get("/healthz"), 200);
+	test_broker_kill(&broker);
+	ck_assert_int_eq(access(path, F_OK), 0);
+	test_broker_resume(&broker);
+	ck_assert(test_wait_until(get("/metrics") == 200, FLOW_WAIT_MS));
+	flow_stop();
+	ck_assert_int_ne(access(path, F_OK), 0);
+}
+END_TEST
+
+START_TEST(a_reload_moves_it)
+{
+	char other[128];
+	struct stat st;
+
+	start("");
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 0777, 0660);
+	FILE *file = fopen(broker.config, "w");
+	ck_assert_ptr_nonnull(file);
+	fprintf(file, "[metrics]\nlisten = unix:%s2\nlisten_mode = 0600\n", path);
+	fclose(file);
+	ck_assert_int_eq(kill(broker.pid, SIGHUP), 0);
+	snprintf(other, sizeof other, "%s2", path);
+	ck_assert(test_wait_until(access(other, F_OK) == 0, FLOW_WAIT_MS));
+	ck_assert_int_ne(access(path, F_OK), 0);
+	ck_assert_int_eq(stat(other, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 0777, 0600);
+	file = fopen(broker.config, "w");
+	ck_assert_ptr_nonnull(file);
+	fclose(file);
+	ck_assert_int_eq(kill(broker.pid, SIGHUP), 0);
+	ck_assert(test_wait_until(access(other, F_OK) != 0, FLOW_WAIT_MS));
+	flow_stop();
+}
+END_TEST
+
+static int check(const char *listen, const char *more, char *output, size_t size)
+{
+	const char *program = getenv("KICKMSGD");
+	char config[128], text[512];
+
+	snprintf(config, sizeof config, "%s/c", dir);
+	snprintf(text, sizeof text, "[metrics]\nlisten = %s\n%s", listen, more);
+	FILE *file = fopen(config, "w");
+	ck_assert_ptr_nonnull(file);
+	fputs(text, file);
+	fclose(file);
+	const char *argv[] = { program && *program ? program : TEST_KICKMSGD, "--config", config,
+		"--check-config", NULL };
+	int r = test_run(argv, output, size);
+	unlink(config);
+	return r;
+}
+
+START_TEST(only_good_addresses_are_taken)
+{
+	static const char *const good[] = { "127.0.0.1:9470", "[::1]:9470", "unix:/x", "off",
+		"127.9.9.9:1" };
+	static const char *const bad[] = { "127.0.0.1", "127.0.0.1:0", "127.0.0.1:70000",
+		"localhost:9470", ":9470", "unix:x", "unix:", "9470" };
+	static const char *const outside[] = { "0.0.0.0:9470", "[::]:9470", "10.0.0.1:9470" };
+	char output[4096];
+
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+		ck_assert_msg(
+			check(good[i], "", output, sizeof output) == 0, "%s: %s", good[i], output);
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		ck_assert_msg(
+			check(bad[i], "", output, sizeof output) == 1, "%s: %s", bad[i], output);
+	for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++) {
+		ck_assert_int_eq(check(outside[i], "", output, sizeof output), 1);
+		ck_assert_ptr_nonnull(strstr(output, "listen_anywhere = yes"));
+		ck_assert_int_eq(
+			check(outside[i], "listen_anywhere = yes\n", output, sizeof output), 0);
+	}
+}
+END_TEST
+
+/* The address of an only socket that is bound, so that nobody else has it. */
+START_TEST(an_address_that_is_taken_is_tried_again)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t size = sizeof address;
+	char config[128];
+
+	int taken = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(bind(taken, (struct sockaddr *)&address, size), 0);
+	ck_assert_int_eq(listen(taken, 1), 0);
+	ck_assert_int_eq(getsockname(taken, (struct sockaddr *)&address, &size), 0);
+	snprintf(config, sizeof config, "[metrics]\nlisten = 127.0.0.1:%d\n",
+		ntohs(address.sin_port));
+	test_broker_start(&broker, config);
+	ck_assert(test_wait_until(
+		test_broker_logged(&broker, "trying again each second"), FLOW_WAIT_MS));
+	kickmsg_client_free(flow_client("worker"));
+	close(taken);
+	ck_assert(test_wait_until(
+		test_broker_logged(&broker, "metrics are served at 127.0.0.1:"), FLOW_WAIT_MS));
+	flow_stop();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("flow-metrics");
+	TCase *tc = tcase_create("flow-metrics");
+
+	tcase_set_timeout(tc, 90);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, numbers_are_those_of_the_topic);
+	tcase_add_test(tc, older_collectors_get_the_older_format);
+	tcase_add_test(tc, topics_beyond_the_bound_are_in_the_sums);
+	tcase_add_test(tc, a_recovery_is_counted_with_its_time);
+	tcase_add_test(tc, what_else_is_asked_gets_its_status);
+	tcase_add_test(tc, too_large_a_request_is_refused);
+	tcase_add_test(tc, silent_connections_are_bounded_and_end);
+	tcase_add_test(tc, a_dripping_request_ends);
+	tcase_add_test(tc, the_next_broker_serves_there_too);
+	tcase_add_test(tc, a_reload_moves_it);
+	tcase_add_test(tc, only_good_addresses_are_taken);
+	tcase_add_test(tc, an_address_that_is_taken_is_tried_again);
+	suite_add_tcase(suite, tc);
+	return flow_main(suite);
+}
