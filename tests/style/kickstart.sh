@@ -69,4 +69,11 @@ if KICKSTART_PATIENCE=1000 timeout 60 "$work/kickstart" build >"$work/said" 2>&1
 fi
 grep -q 'no network' "$work/said" || fail "apt's words are lost"
 [ -e "$work/build" ] && fail "it builds without its packages"
+
+# a library that the programs need is named where Debian's packages are built, too
+libraries=$(sed -n '/^build_packages=(/,/)/p' "$1/kickstart" | grep -oE 'lib[a-z0-9-]+-dev')
+[ "$(wc -w <<<"$libraries")" -ge 5 ] || fail "few libraries seen: this check is broken"
+for library in $libraries; do
+	[ "$library" = libc6-dev ] || grep -q "^ $library,$" "$1/debian/control" || fail "debian/control lacks $library"
+done
 exit 0
