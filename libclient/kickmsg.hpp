@@ -96,7 +96,7 @@ inline std::uint64_t unsigned_time(nanoseconds time) noexcept
 		       : static_cast<std::uint64_t>(time.count() < 0 ? 0 : time.count());
 }
 
-/* One that is too large is refused by the library, as any that is out of range. */
+/* A value that is too large is refused by the library, as any that is out of range. */
 inline std::uint32_t narrow(std::size_t value) noexcept
 {
 	return value > UINT32_MAX ? UINT32_MAX : static_cast<std::uint32_t>(value);
@@ -496,7 +496,7 @@ class SampleView
 		}
 	}
 
-	/* For whoever calls the C interface with it. */
+	/* For programs that call the C interface with it. */
 	explicit SampleView(kickmsg_sample const &sample) noexcept : sample_(sample)
 	{
 	}
@@ -1291,7 +1291,7 @@ class Node
 			check(r);
 	}
 
-	/* A topic that was joined whatever it is may have messages of another type. */
+	/* A topic that was joined with whatever config it has may have messages of another type. */
 	template <typename T> int check_type(Name topic, channel::Config const &asked) const
 	{
 		int r = 0;
