@@ -1203,6 +1203,11 @@ class Node
 	{
 		return namespace_;
 	}
+	/* Each handle of the node keeps it alive. */
+	std::shared_ptr<detail::Connection> const &connection() const noexcept
+	{
+		return connection_;
+	}
 	explicit operator bool() const noexcept
 	{
 		return connection_ && connection_->client;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The same turns by kickmsg.h and by kickmsg.hpp, each in a function of its own, for cost.py to count.
  * usage: cost-cplusplus   (with KICKMSG_SOCKET of a broker) */
-#include <kickmsg.hpp>
+#include <kickmsg-service.hpp>
 
 struct Message {
 	std::uint64_t words[8];
 };
+
+using Server = kickmsg::Server<Message, Message>;
+using Caller = kickmsg::Caller<Message, Message>;
 
 static constexpr unsigned TURNS = 1000;
 static std::uint64_t sum;
@@ -18,6 +21,8 @@ void c_send_view(kickmsg_publisher *pub, kickmsg_subscriber *sub);
 void cxx_send_view(kickmsg::Publisher<> &pub, kickmsg::Subscriber<> &sub);
 void c_loan_view(kickmsg_publisher *pub, kickmsg_subscriber *sub);
 void cxx_loan_view(kickmsg::Publisher<Message> &pub, kickmsg::Subscriber<Message> &sub);
+void c_call(kickmsg_server *server, kickmsg_caller *caller);
+void cxx_call(Server &server, Caller &caller);
 }
 
 __attribute__((noinline)) void c_send_copy(kickmsg_publisher *pub, kickmsg_subscriber *sub)
@@ -98,6 +103,40 @@ __attribute__((noinline)) void cxx_loan_view(
 	}
 }
 
+/* A call with all that both sides do. */
+__attribute__((noinline)) void c_call(kickmsg_server *server, kickmsg_caller *caller)
+{
+	for (unsigned i = 0; i < TURNS; i++) {
+		Message message{ { i } };
+		kickmsg_request request;
+		struct kickmsg_reply reply;
+		std::uint64_t id;
+
+		kickmsg_call_begin(caller, &message, sizeof(message), -1, &id);
+		if (kickmsg_take_request(server, 0, &request) == 0 &&
+			request.len == sizeof(Message))
+			kickmsg_reply(&request, request.data, sizeof(Message));
+		if (kickmsg_take_reply(caller, 0, &reply) == 0 && reply.error == 0 &&
+			reply.len == sizeof(Message)) {
+			sum += static_cast<Message const *>(reply.data)->words[0];
+			kickmsg_reply_release(&reply);
+		}
+	}
+}
+
+__attribute__((noinline)) void cxx_call(Server &server, Caller &caller)
+{
+	for (unsigned i = 0; i < TURNS; i++) {
+		std::uint64_t id;
+
+		caller.call_begin(Message{ { i } }, id);
+		if (auto request = server.try_take_request())
+			request->reply(**request);
+		if (auto reply = caller.try_take_reply(); reply && *reply)
+			sum += (*reply)->words[0];
+	}
+}
+
 int main()
 {
 	kickmsg::Node node("cost");
@@ -106,6 +145,11 @@ int main()
 	auto typed_pub = node.advertise<Message>("messages");
 	auto typed_sub = node.subscribe<Message>("messages");
 
+	Server server(node, "service");
+	Caller caller(node, "service");
+	while (!caller.wait_server(std::chrono::nanoseconds(0)))
+		server.try_take_request();
+
 	for (int warm = 0; warm < 2; warm++) { /* cost.py counts both rounds of each alike */
 		c_send_copy(typed_pub.c(), typed_sub.c());
 		cxx_send_copy(typed_pub, typed_sub);
@@ -113,6 +157,8 @@ int main()
 		cxx_send_view(pub, sub);
 		c_loan_view(typed_pub.c(), typed_sub.c());
 		cxx_loan_view(typed_pub, typed_sub);
+		c_call(server.c(), caller.c());
+		cxx_call(server, caller);
 	}
-	return sum != 12ULL * (TURNS * (TURNS - 1ULL) / 2);
+	return sum != 16ULL * (TURNS * (TURNS - 1ULL) / 2);
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The installed headers give a C++ program no warning, however many it asks for: kickmsg.h and kickmsg.hpp by g++ and by
+# The installed headers give a C++ program no warning, however many it asks for: the C headers, kickmsg.hpp and kickmsg-service.hpp by g++ and by
 # clang++, from C++17 to C++23. Needs g++; skipped without it. usage: style-cplusplus.sh SOURCE_ROOT
 set -eu
 command -v g++ >/dev/null || { echo "skipped: no g++"; exit 77; }
@@ -8,7 +8,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 flags="-I$1/libclient -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -fsyntax-only"
 
-printf '#include <kickmsg-operator.h>\nint main() { return kickmsg_version() == nullptr; }\n' >"$work/good.cc"
+printf '#include <kickmsg-operator.h>\n#include <kickmsg-service.h>\nint main() { return kickmsg_version() == nullptr; }\n' >"$work/good.cc"
 # A struct and a function of one name: what this test has to see.
 printf 'struct twice { int x; };\nint twice(struct twice *);\n' >"$work/bad.cc"
 g++ -std=c++17 $flags "$work/good.cc"
@@ -18,11 +18,12 @@ if g++ -std=c++17 $flags "$work/bad.cc" 2>/dev/null; then
 fi
 
 # each class and template is in use there; exceptions may be off, in one that uses none
-printf '#include <kickmsg.hpp>\nint main() { kickmsg::Node n("n"); return n.advertise("t").send("", 0); }\n' >"$work/plain.cc"
+printf '#include <kickmsg-service.hpp>\nint main() { kickmsg::Node n("n"); kickmsg::Server<> s(n, "s"); s.try_take_request(); return n.advertise("t").send("", 0); }\n' >"$work/plain.cc"
 for compiler in g++ clang++; do
 	command -v $compiler >/dev/null || { echo "no $compiler"; continue; }
 	for standard in c++17 c++20 c++2b; do
 		$compiler -std=$standard $flags "$1/tests/cplusplus/flow.cc"
+		$compiler -std=$standard $flags "$1/tests/cplusplus/service.cc"
 	done
 	$compiler -std=c++17 -fno-exceptions -fno-rtti $flags "$work/plain.cc"
 done
