@@ -11,7 +11,8 @@
 int km_publisher_look(
 	struct kickmsg_publisher *publisher, uint64_t live, uint32_t slot, size_t len);
 
-/* No slot was free. Returns -ERESTART: it has gone to another region, begin anew; -EAGAIN;
+/* No slot was free. Returns -ERESTART: it has gone to another region, whose transport may be
+ * another one, so the public call is to begin anew; -EAGAIN;
  * -ESTALE. */
 int km_publisher_find_no_slot(struct kickmsg_publisher *publisher);
 
