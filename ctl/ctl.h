@@ -22,10 +22,11 @@
  *   mcap.h      recordings; mcap_bytes.c, mcap_write.c, mcap_read.c, mcap_unpack.c
  *   record_file.c  the file of a recording that is written
  *   distribution.c  how times are spread
+ *   looks.c     counters of all topics, for rates
  *   print.c     what verbs have in common when they speak to a person, or with --json to a program
  *
  * and a file for each family of verbs: list.c, clients.c, services.c, stats.c, schema.c, echo.c, pub.c,
- * call.c, measure.c, record.c, play.c, broker.c, repair.c, rights.c.
+ * call.c, measure.c, record.c, play.c, broker.c, repair.c, rights.c; top.c, top_look.c, top_screen.c.
  *
  * With --json there is one object: verb, ok, and `topics`, an array with an entry for each topic or
  * error, in the order in which they were looked at. With --watch there is such an object a line, and
@@ -111,7 +112,8 @@ static inline void ctl_freep(void *p)
 	X(TOPICS, "topics", 0, "PATTERN", TEXT)                                                    \
 	X(LOOP, "loop", 0, NULL, FLAG)                                                             \
 	X(START, "start", 0, "SECONDS", SECONDS)                                                   \
-	X(KILL, "kill", 0, NULL, FLAG)
+	X(KILL, "kill", 0, NULL, FLAG)                                                             \
+	X(BATCH, "batch", 'b', NULL, FLAG)
 
 enum ctl_option {
 #define CTL_OPTION_ID(id, ...) CTL_OPT_##id,
@@ -295,7 +297,8 @@ int ctl_list(struct ctl *ctl), ctl_info(struct ctl *ctl), ctl_clients(struct ctl
 	ctl_completion(struct ctl *ctl), ctl_hz(struct ctl *ctl), ctl_bw(struct ctl *ctl),
 	ctl_unlink(struct ctl *ctl), ctl_rights(struct ctl *ctl), ctl_diagnose(struct ctl *ctl),
 	ctl_repair(struct ctl *ctl), ctl_reset_rings(struct ctl *ctl), ctl_reclaim(struct ctl *ctl),
-	ctl_recover(struct ctl *ctl), ctl_services(struct ctl *ctl), ctl_call(struct ctl *ctl);
+	ctl_recover(struct ctl *ctl), ctl_services(struct ctl *ctl), ctl_call(struct ctl *ctl),
+	ctl_top(struct ctl *ctl);
 
 /* record.c: whether the options say what to record. Returns 0 or CTL_USAGE. */
 int ctl_check_record(struct ctl *ctl);

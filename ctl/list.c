@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ctl/listings.h"
+#include "ctl/looks.h"
 #include "ctl/terminal.h"
 
 /* ID, header, key, type, whether list and info show it. */
@@ -122,58 +123,15 @@ static void put_topic(
 	put_state(table, info);
 }
 
-/* Counters of all topics, in the order of their ids. */
-struct looks {
-	struct kickmsg_topic_numbers *all;
-	size_t count;
-};
-
-enum { PAGE = 256, LOOK_NS = 200000000 };
+enum { LOOK_NS = 200000000 };
 
 /* The look before, with --watch. */
-static struct looks before;
+static struct ctl_looks before;
 
-static int look(struct ctl *ctl, struct looks *ret)
+static void put_numbers(struct ctl_table *table, const struct ctl_looks *now, uint64_t id)
 {
-	uint64_t cursor = 0;
-	size_t room = 0;
-	ssize_t n;
-
-	do {
-		if (room < ret->count + PAGE) {
-			room = 2 * ret->count + PAGE;
-			struct kickmsg_topic_numbers *more = reallocarray(
-				ret->all, room, sizeof *more);
-			if (!more)
-				return -ENOMEM;
-			ret->all = more;
-		}
-		n = kickmsg_topic_list_numbers(ctl->client, &cursor, ret->all + ret->count, PAGE);
-		if (n < 0)
-			return (int)n;
-		ret->count += (size_t)n;
-	} while (n > 0);
-	return 0;
-}
-
-static int compare_ids(const void *key, const void *element)
-{
-	const uint64_t *id = key;
-	const struct kickmsg_topic_numbers *numbers = element;
-
-	return *id < numbers->topic_id ? -1 : *id > numbers->topic_id;
-}
-
-static const struct kickmsg_topic_numbers *find_numbers(const struct looks *looks, uint64_t id)
-{
-	return looks->all ? bsearch(&id, looks->all, looks->count, sizeof *looks->all, compare_ids)
-			  : NULL;
-}
-
-static void put_numbers(struct ctl_table *table, const struct looks *now, uint64_t id)
-{
-	const struct kickmsg_topic_numbers *numbers = find_numbers(now, id);
-	const struct kickmsg_topic_numbers *old = find_numbers(&before, id);
+	const struct kickmsg_topic_numbers *numbers = ctl_find_numbers(now, id);
+	const struct kickmsg_topic_numbers *old = ctl_find_numbers(&before, id);
 
 	if (!numbers || !numbers->complete)
 		return;
@@ -186,12 +144,7 @@ static void put_numbers(struct ctl_table *table, const struct looks *now, uint64
 	if (numbers->failed)
 		ctl_mark_bad(table);
 	if (old && old->complete && numbers->monotonic_ns > old->monotonic_ns)
-		ctl_put_real(table, COLUMN_RATE,
-			numbers->sent > old->sent
-				? (double)(numbers->sent - old->sent) /
-					  ((double)(numbers->monotonic_ns - old->monotonic_ns) /
-						  1e9)
-				: 0);
+		ctl_put_real(table, COLUMN_RATE, ctl_rate(old, numbers, old->sent, numbers->sent));
 }
 
 /* A rate needs two looks: programs that want none needn't wait. */
@@ -208,16 +161,16 @@ int ctl_list(struct ctl *ctl)
 {
 	_cleanup_free_ struct kickmsg_topic_info *topics = NULL;
 	_cleanup_table_ struct ctl_table *table = ctl_table_new(ctl, &ctl_list_columns);
-	struct looks now = { 0 };
+	struct ctl_looks now = { 0 };
 	size_t count = 0;
 	int r = 0;
 
 	if (!before.all && wants_rate(ctl)) {
-		r = look(ctl, &before);
+		r = ctl_look(ctl->client, &before);
 		ctl_sleep_until(ctl_now_ns() + LOOK_NS);
 	}
 	if (r == 0)
-		r = look(ctl, &now);
+		r = ctl_look(ctl->client, &now);
 	int status = r < 0 ? ctl_failed(ctl, NULL, NULL, r)
 			   : ctl_select_topics(ctl, &topics, &count);
 	for (size_t i = 0; i < count; i++) {

@@ -173,7 +173,8 @@ void print_begin(struct ctl *ctl)
 
 void print_end(struct ctl *ctl, int status)
 {
-	bool is_one_of_many = ctl_given(ctl, CTL_OPT_WATCH);
+	bool is_one_of_many = ctl_given(ctl, CTL_OPT_WATCH) ||
+			      (ctl->verb && ctl->verb->run == ctl_top);
 
 	if (!ctl->root)
 		return;

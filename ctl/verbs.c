@@ -96,6 +96,14 @@ static const struct ctl_use play_uses[] = {
 	END,
 };
 
+static const struct ctl_use top_uses[] = {
+	{ CTL_OPT_BATCH, "print a table a look, also on a terminal" },
+	{ CTL_OPT_COUNT, "end after so many looks" },
+	{ CTL_OPT_INTERVAL, "the time between two looks (default: 1)" },
+	{ CTL_OPT_SORT, "rate (default), lost, pool, subs, memory or name" },
+	END,
+};
+
 static const struct ctl_use evict_uses[] = {
 	{ CTL_OPT_KILL, "end its process with SIGKILL" },
 	END,
@@ -123,6 +131,12 @@ const struct ctl_verb ctl_verbs[] = {
 		ctl_status, NULL, NULL, false },
 	{ "list", CTL_PATTERNS, "[TOPIC]...", "topics, and how much goes on there",
 		"Shows a line for each topic.\n", ctl_list, NULL, &ctl_list_columns, false },
+	{ "top", CTL_MAYBE_WORD, "[PATTERN]", "the busiest topics, live",
+		"Shows topics whose names have PATTERN in them, again and again: rates, losses, "
+		"how\n"
+		"much of the pool is in use, and the subscriber that is furthest behind. It takes\n"
+		"nobody's place. Keys: enter opens a topic, / filters, r l p s m n sort, q ends.\n",
+		ctl_top, top_uses, NULL, true },
 	{ "info", CTL_MAYBE_TOPIC, "[TOPIC]", "all that is fixed when a topic is made",
 		"Shows what a topic is: its shape, memory, creator, and how long it lives.\n",
 		ctl_info, NULL, NULL, false },

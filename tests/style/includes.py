@@ -34,6 +34,7 @@ LIBRARIES = {
     'systemd/': ['daemon', 'examples'],
     'ini.h': ['daemon'],
     'json': ['ctl'],
+    'ncurses': ['ctl'],
     'check.h': [],
 }
 # what stands in for a header in a build of its own (common/memory/atomic.h says when)
