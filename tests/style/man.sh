@@ -100,6 +100,9 @@ for unit in kickmsgd.service kickmsgd.socket; do
 done
 
 for page in "$1"/man/*.scd; do
+	for section in EXAMPLES FILES ENVIRONMENT; do
+		grep -qx "# $section" "$page" || complain "$page: no section $section"
+	done
 	scdoc <"$page" >/dev/null || complain "$page: scdoc doesn't like it"
 done
 exit $bad
