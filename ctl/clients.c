@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clients: see ctl.h. */
 #include <stdio.h>
+#include <string.h>
 
 #include "ctl/listings.h"
 
@@ -47,8 +48,9 @@ static void put_client(struct json_object *list, const struct kickmsg_topic_ref 
 		ctl_mark_bad(table);
 }
 
-static int clients_of(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
-	const struct kickmsg_topic_info *info)
+/* Into the table; with --json into an array of the entry, or of a new one. */
+static int gather(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
+	const struct kickmsg_topic_info *info, struct json_object *entry)
 {
 	struct kickmsg_participant page[PAGE];
 	struct json_object *list = NULL;
@@ -60,11 +62,34 @@ static int clients_of(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
 		if (n < 0)
 			return ctl_failed(ctl, topic, info, (int)n);
 		if (!list && ctl->json)
-			list = json_add_array(json_new_entry(ctl, topic), "clients");
+			list = json_add_array(
+				entry ? entry : json_new_entry(ctl, topic), "clients");
 		for (ssize_t i = 0; i < n; i++)
 			put_client(list, topic, &page[i]);
 	} while (n > 0);
 	return CTL_DONE;
+}
+
+static int clients_of(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
+	const struct kickmsg_topic_info *info)
+{
+	return gather(ctl, topic, info, NULL);
+}
+
+int ctl_print_participants(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
+	const struct kickmsg_topic_info *info)
+{
+	struct ctl_column of_one[COUNT_OF(columns)];
+	const struct ctl_columns listing = CTL_COLUMNS(of_one);
+
+	memcpy(of_one, columns, sizeof columns);
+	of_one[TOPIC].is_shown = false;
+	table = ctl_table_new(ctl, &listing);
+	int status = gather(ctl, topic, info, ctl->json ? json_last_entry(ctl) : NULL);
+	if (status == CTL_DONE)
+		ctl_table_print(table, NULL, "Nobody takes part.");
+	ctl_table_free(table);
+	return status;
 }
 
 int ctl_clients(struct ctl *ctl)

@@ -204,7 +204,10 @@ static int info_of(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
 	ctl_table_print_upright(table, ctl->out);
 	if (!ctl->json)
 		putchar('\n');
-	return CTL_DONE;
+	int status = ctl_print_participants(ctl, topic, info);
+	if (!ctl->json)
+		putchar('\n');
+	return status;
 }
 
 int ctl_info(struct ctl *ctl)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctl/ctl.h"
+#include "ctl/table.h"
 
 static const char *const right_names[KICKMSG_RIGHTS] = { "create", "publish", "subscribe",
 	"administer", "serve", "call" };
@@ -74,20 +74,36 @@ int ctl_parse_user(struct ctl *ctl)
 	}
 }
 
-static void print_right(const struct kickmsg_said_right *said, const char *name,
-	const struct kickmsg_topic_rights *answer)
+enum { RIGHT, MAY, AS, VALUE, RULE };
+
+static const struct ctl_column columns[] = {
+	[RIGHT] = { "RIGHT", NULL, CTL_TYPE_TEXT, true },
+	[MAY] = { "MAY", NULL, CTL_TYPE_BOOL, true },
+	[AS] = { "AS", NULL, CTL_TYPE_TEXT, true },
+	[VALUE] = { "VALUE", NULL, CTL_TYPE_TEXT, true },
+	[RULE] = { "RULE", NULL, CTL_TYPE_TEXT, true },
+};
+static const struct ctl_columns rights_columns = CTL_COLUMNS(columns);
+
+static void print_table(struct ctl *ctl, const struct kickmsg_topic_rights *answer)
 {
-	printf("  %-10s uid %" PRIu32 " %s", name, answer->uid, said->allowed ? "may" : "may not");
-	if (said->privilege)
-		printf(", as %s", privilege_name(said->privilege));
-	printf(" (");
-	if (*said->value) {
-		printf("%s = ", name);
-		print_text(said->value);
-		printf(", ");
+	_cleanup_table_ struct ctl_table *table = ctl_table_new(ctl, &rights_columns);
+
+	for (int i = 0; i < KICKMSG_RIGHTS; i++) {
+		const struct kickmsg_said_right *said = &answer->rights[i];
+
+		ctl_table_row(table, NULL);
+		ctl_put_text(table, RIGHT, right_names[i]);
+		ctl_put_bool(table, MAY, said->allowed != 0);
+		if (!said->allowed)
+			ctl_mark_bad(table);
+		if (said->privilege)
+			ctl_put_text(table, AS, privilege_name(said->privilege));
+		if (*said->value)
+			ctl_put_text(table, VALUE, said->value);
+		ctl_put_text(table, RULE, said->origin);
 	}
-	print_text(said->origin);
-	puts(")");
+	ctl_table_print(table, NULL, NULL);
 }
 
 static void print_json(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
@@ -130,12 +146,12 @@ int ctl_rights(struct ctl *ctl)
 	}
 	print_name(topic);
 	if (rights.exists)
-		printf(" owner_uid=%" PRIu32 "\n", rights.owner_uid);
+		printf(", owned by uid %" PRIu32, rights.owner_uid);
 	else
-		puts(" isn't there: what would be if it were made");
-	for (int i = 0; i < KICKMSG_RIGHTS; i++)
-		print_right(&rights.rights[i], right_names[i], &rights);
+		fputs(" isn't there: as if it were made", stdout);
+	printf("; rights of uid %" PRIu32 "\n", rights.uid);
+	print_table(ctl, &rights);
 	if (topic->kind == KICKMSG_MAILBOX)
-		puts("  only its owner's client, of its creator's user, receives from a mailbox");
+		puts("Only its owner's client, of its creator's user, receives from a mailbox");
 	return CTL_DONE;
 }

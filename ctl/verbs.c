@@ -138,7 +138,9 @@ const struct ctl_verb ctl_verbs[] = {
 		"nobody's place. Keys: enter opens a topic, / filters, r l p s m n sort, q ends.\n",
 		ctl_top, top_uses, NULL, true },
 	{ "info", CTL_MAYBE_TOPIC, "[TOPIC]", "all that is fixed when a topic is made",
-		"Shows what a topic is: its shape, memory, creator, and how long it lives.\n",
+		"Shows what a topic is: its shape, memory, creator, and how long it lives; then "
+		"who\n"
+		"takes part.\n",
 		ctl_info, NULL, NULL, false },
 	{ "stats", CTL_MAYBE_TOPIC, "[TOPIC]", "messages sent, received, lost and failed",
 		"Shows the numbers of topics; of a TOPIC those of each subscriber as well. With\n"

@@ -23,6 +23,9 @@ START_TEST(list_and_info_tell_the_shape)
 	tells("Needed pool: ");
 	tells("Schema: no\n");
 	tells("Linger: 0us\n");
+	tells("\nCLIENT PID UID ROLE PUBS SUBS AGE STATE\n");
+	tells("\nworker ");
+	tells(" both 1 1 ");
 	expect(0, "info", NULL);
 	tells(" Region: /kickmsg_t\n");
 

@@ -44,39 +44,40 @@ static void expect_as(uid_t uid, gid_t group, int status, const char *const word
 	ck_assert_msg(WIFEXITED(r) && WEXITSTATUS(r) == status, "%#x: %s", r, output);
 }
 
-static void says_of(const char *right, const char *may, const char *rule, int line)
+static void tells_of(const char *right, const char *may, const char *value, int line)
 {
 	char text[256];
 
+	snprintf(text, sizeof text, "\n%s %s %s ", right, may, value);
 	if (line)
-		snprintf(text, sizeof text, "  %-10s %s (%s%s:%d)\n", right, may, rule,
-			broker.config, line);
+		snprintf(text + strlen(text), sizeof text - strlen(text), "%s:%d\n", broker.config,
+			line);
 	else
-		snprintf(text, sizeof text, "  %-10s %s (%sthe default)\n", right, may, rule);
-	says(text);
+		strcat(text, "the default\n");
+	tells(text);
 }
 
 START_TEST(root_is_told_of_all_and_by_which_line)
 {
 	user_start_broker(rules);
 	expect(0, "rights", "robot/cmd", "--uid", "65534", NULL);
-	says("kickmsg:robot/cmd isn't there: what would be if it were made\n");
-	says_of("create", "uid 65534 may", "create = everyone, ", 0);
-	says_of("publish", "uid 65534 may not", "publish = root, ", 4);
-	says_of("subscribe", "uid 65534 may not", "subscribe = @777, 12345, ", 5);
-	says_of("administer", "uid 65534 may", "administer = owner, ", 0); /* it would be its */
+	says("kickmsg:robot/cmd isn't there: as if it were made; rights of uid 65534\n");
+	tells_of("create", "yes -", "everyone", 0);
+	tells_of("publish", "no -", "root", 4);
+	tells_of("subscribe", "no -", "@777, 12345", 5);
+	tells_of("administer", "yes -", "owner", 0); /* it would be its */
 	client = flow_client("root");
 	flow_advertise(client, "robot/cmd", NULL);
 	expect(0, "rights", "kickmsg:robot/cmd", "--uid", "12345", NULL);
-	says("kickmsg:robot/cmd owner_uid=0\n");
-	says_of("subscribe", "uid 12345 may", "subscribe = @777, 12345, ", 5);
-	says_of("administer", "uid 12345 may not", "administer = owner, ", 0);
+	says("kickmsg:robot/cmd, owned by uid 0; rights of uid 12345\n");
+	tells_of("subscribe", "yes -", "@777, 12345", 5);
+	tells_of("administer", "no -", "owner", 0);
 	expect(0, "rights", "robot/cmd", NULL);
-	says_of("publish", "uid 0 may, as root", "publish = root, ", 4);
+	tells_of("publish", "yes root", "root", 4);
 	expect(0, "rights", "robot/cmd", "--user", "root", NULL);
-	says("uid 0 may, as root");
+	tells("\nadminister yes root ");
 	expect(0, "rights", "mailbox:p:o:x", "--uid", "65534", NULL);
-	says_of("create", "uid 65534 may not", "create = none, ", 7);
+	tells_of("create", "no -", "none", 7);
 	struct json_object *root = json(0, "rights", "robot/cmd", "--uid", "65534", NULL);
 	struct json_object *topic = at(root, "topics", 0),
 			   *right = get(get(topic, "rights"), "publish");
@@ -94,11 +95,11 @@ START_TEST(others_are_told_of_themselves_alone)
 	user_start_broker(rules);
 	client = NULL;
 	expect_as(USER_A, 0, 0, (const char *[]){ "rights", "robot/cmd", NULL });
-	says_of("publish", "uid 65534 may not", "", 4);
-	says_of("subscribe", "uid 65534 may not", "", 5);
+	tells_of("publish", "no -", "-", 4);
+	tells_of("subscribe", "no -", "-", 5);
 	says_not("12345"); /* whom the line names */
 	expect_as(USER_A, 777, 0, (const char *[]){ "rights", "robot/cmd", NULL });
-	says_of("subscribe", "uid 65534 may", "", 5);
+	tells_of("subscribe", "yes -", "-", 5);
 	expect_as(USER_A, 0, 4, (const char *[]){ "rights", "robot/cmd", "--uid", "0", NULL });
 	says("only root, the broker's user and the group kickmsg-admin may ask for the rights of "
 	     "others");
