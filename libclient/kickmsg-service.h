@@ -117,6 +117,24 @@ int kickmsg_take_request(
  * for signal handlers. Never fails. */
 void kickmsg_server_interrupt(struct kickmsg_server *server);
 
+/*
+ * A descriptor to poll for POLLIN (EPOLLIN), as kickmsg_subscriber_get_fd(): it stays readable until
+ * kickmsg_take_request() with timeout 0 says -EAGAIN or -EBUSY, which arms it. It may be readable
+ * without a request, and is so once a second, since that take looks after the connection. Poll
+ * kickmsg_client_get_fd() too. It is closed by kickmsg_server_free(); don't close, read or write it.
+ * Cost: four descriptors and, for the service and each caller, what kickmsg_subscriber_get_fd()
+ * takes. A take that finds nothing makes some system calls for each caller that has called since the
+ * last one. For the server's thread. Errors: -EMFILE, -ENFILE, -ENOMEM, -EAGAIN, -EOPNOTSUPP as
+ * kickmsg_subscriber_get_fd(); -ECHILD.
+ */
+int kickmsg_server_get_fd(struct kickmsg_server *server);
+
+/* Adds it to a wait set, which polls then: ready while that descriptor is readable. Errors: those of
+ * kickmsg_server_get_fd() and kickmsg_waitset_add_fd(): -EMFILE, -ENFILE, -ENOMEM, -EAGAIN,
+ * -EOPNOTSUPP, -ECHILD, -EBADF. */
+int kickmsg_waitset_add_server(
+	struct kickmsg_waitset *set, struct kickmsg_server *server, void *userdata);
+
 /* Is an answer still wanted? A long work may ask now and then. Never blocks. Returns 0: yes.
  * Errors: -ECANCELED its caller took it back; -ETIMEDOUT its deadline has passed; -ECONNRESET its
  * caller died or left; -EINVAL it has ended. */
@@ -227,6 +245,19 @@ int kickmsg_call_discard(struct kickmsg_caller *caller, void *payload);
  */
 int kickmsg_take_reply(
 	struct kickmsg_caller *caller, int64_t timeout_ns, struct kickmsg_reply *ret);
+
+/*
+ * A descriptor to poll, as kickmsg_server_get_fd(): readable while a reply or the end of a call waits,
+ * also one by its deadline. It stays so until kickmsg_take_reply() with timeout 0 says -EAGAIN or
+ * -ENOENT, and is so once a second. Errors: as kickmsg_server_get_fd(): -EMFILE, -ENFILE, -ENOMEM,
+ * -EAGAIN, -EOPNOTSUPP, -ECHILD.
+ */
+int kickmsg_caller_get_fd(struct kickmsg_caller *caller);
+
+/* Adds it to a wait set, as kickmsg_waitset_add_server() does. Errors: -EMFILE, -ENFILE, -ENOMEM,
+ * -EAGAIN, -EOPNOTSUPP, -ECHILD, -EBADF. */
+int kickmsg_waitset_add_caller(
+	struct kickmsg_waitset *set, struct kickmsg_caller *caller, void *userdata);
 
 /* Gives a reply back: its data may not be used any more. Nothing to do for one without data. */
 void kickmsg_reply_release(struct kickmsg_reply *reply);

@@ -50,6 +50,8 @@ struct km_connection_handler {
 struct km_service_link {
 	struct km_service_link *next, *previous;
 	void (*free)(struct km_service_link *link);
+	/* In a child of fork: closes its copies of descriptors. No lock is held. */
+	void (*on_fork)(struct km_service_link *link);
 };
 
 /* The pid of a client that a child of fork has from its parent (inherit.h). */

@@ -24,6 +24,8 @@ static void disown(struct kickmsg_client *client)
 	client->socket = km_close(client->socket);
 	client->timer_fd = km_close(client->timer_fd);
 	client->poll_fd = km_close(client->poll_fd);
+	for (struct km_service_link *link = client->services; link; link = link->next)
+		link->on_fork(link);
 	if (client->handler)
 		client->handler->on_fork(client);
 }

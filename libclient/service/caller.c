@@ -3,6 +3,7 @@
 #include "libclient/service/caller.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 
 #include "common/cleanup.h"
@@ -16,6 +17,17 @@
 static void free_caller(struct km_service_link *link)
 {
 	kickmsg_caller_free((struct kickmsg_caller *)link);
+}
+
+static void on_fork(struct km_service_link *link)
+{
+	struct kickmsg_caller *caller = (struct kickmsg_caller *)link;
+
+	km_loop_close(caller->loop);
+	if (caller->line)
+		km_watch_disown(&caller->line->channel.ends);
+	for (struct km_line *past = caller->past; past; past = past->next)
+		km_watch_disown(&past->channel.ends);
 }
 
 static int check_options(
@@ -112,7 +124,7 @@ KM_EXPORT int kickmsg_open_service(struct kickmsg_client *client, const char *na
 	caller->client = client;
 	caller->next_ns = INT64_MAX;
 	caller->spin_ns = options->spin_ns < INT64_MAX / 4 ? options->spin_ns : INT64_MAX / 4;
-	km_service_link(client, &caller->link, free_caller);
+	km_service_link(client, &caller->link, free_caller, on_fork);
 	deadline_ns = km_wait_deadline(
 		options->wait_ns > INT64_MAX ? -1 : (int64_t)options->wait_ns);
 	r = find_service(caller, name, options);
@@ -138,6 +150,8 @@ KM_EXPORT void kickmsg_caller_free(struct kickmsg_caller *caller)
 	km_service_unlink(caller->client, &caller->link);
 	km_caller_free_lines(caller);
 	kickmsg_subscriber_free(caller->service);
+	km_loop_close(caller->loop);
+	free(caller->loop);
 	free(caller->calls);
 	free(caller->free_calls);
 	free(caller->ended);
@@ -283,4 +297,49 @@ KM_EXPORT int kickmsg_call_discard(struct kickmsg_caller *caller, void *payload)
 	struct km_line *lender = find_lender(caller, payload);
 
 	return lender ? km_channel_discard(&lender->channel, payload) : -EINVAL;
+}
+
+/* --- in an event loop ----------------------------------------------------------------------------- */
+
+static int join_all(struct kickmsg_caller *caller)
+{
+	int r = caller->line ? km_loop_join(caller->loop, &caller->line->channel, true) : 0;
+
+	for (struct km_line *past = caller->past; r == 0 && past; past = past->next)
+		r = km_loop_join(caller->loop, &past->channel, true);
+	return r;
+}
+
+static void leave_all(struct kickmsg_caller *caller)
+{
+	if (caller->line)
+		km_loop_leave(caller->loop, &caller->line->channel);
+	for (struct km_line *past = caller->past; past; past = past->next)
+		km_loop_leave(caller->loop, &past->channel);
+}
+
+KM_EXPORT int kickmsg_caller_get_fd(struct kickmsg_caller *caller)
+{
+	KM_KEEP_ERRNO;
+	if (km_client_is_inherited(caller->client))
+		return -ECHILD;
+	if (caller->loop)
+		return caller->loop->epoll;
+	int r = km_loop_new(caller->client, &caller->loop);
+	if (r == 0)
+		r = join_all(caller);
+	if (r == 0)
+		return caller->loop->epoll;
+	leave_all(caller);
+	km_loop_close(caller->loop);
+	free(km_steal_ptr(caller->loop));
+	return r;
+}
+
+KM_EXPORT int kickmsg_waitset_add_caller(
+	struct kickmsg_waitset *set, struct kickmsg_caller *caller, void *userdata)
+{
+	int fd = kickmsg_caller_get_fd(caller);
+
+	return fd < 0 ? fd : kickmsg_waitset_add_fd(set, fd, POLLIN, userdata);
 }

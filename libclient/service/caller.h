@@ -17,6 +17,7 @@
 #pragma once
 
 #include "libclient/service/link.h"
+#include "libclient/service/loop.h"
 #include "libclient/service/rest.h"
 
 struct km_line {
@@ -61,6 +62,7 @@ struct kickmsg_caller {
 	int64_t next_ns; /* no deadline passes before that */
 	uint64_t spin_ns;
 	struct km_rest rest;
+	struct km_loop *loop; /* null: nobody asked for a descriptor */
 };
 
 /* --- line.c --- */

@@ -19,6 +19,7 @@
 #include "libclient/kickmsg.h"
 #include "libclient/service/message.h"
 #include "libclient/service/shape.h"
+#include "libclient/watch/watch.h"
 
 struct km_channel {
 	struct kickmsg_client *client;
@@ -30,6 +31,9 @@ struct km_channel {
 	uint64_t connection;
 	/* Room for a message, with a shared ring: there a send in place takes a slot. */
 	unsigned char *scratch;
+	/* loop.h */
+	struct km_watched ends; /* of its end */
+	bool muted;
 };
 
 /*

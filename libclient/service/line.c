@@ -41,6 +41,13 @@ static int take_new_endpoint(struct kickmsg_caller *caller)
 	return 0;
 }
 
+static void free_line(struct kickmsg_caller *caller, struct km_line *line)
+{
+	km_loop_leave(caller->loop, &line->channel);
+	km_channel_close(&line->channel);
+	free(line);
+}
+
 static int open_line(struct kickmsg_caller *caller)
 {
 	struct km_line *line;
@@ -55,8 +62,10 @@ static int open_line(struct kickmsg_caller *caller)
 	caller->endpoint = caller->service->handle.place.endpoint;
 	r = km_channel_open(
 		&line->channel, caller->client, caller->name, caller->endpoint, &caller->shape);
+	if (r == 0 && caller->loop)
+		r = km_loop_join(caller->loop, &line->channel, true);
 	if (r < 0) {
-		free(line);
+		free_line(caller, line);
 		return r;
 	}
 	caller->line = line;
@@ -104,12 +113,6 @@ static bool is_needed(const struct km_line *line)
 {
 	return line->calls > 0 || line->channel.in->borrowed > 0 ||
 	       line->channel.out->handle.place.loan_count > 0;
-}
-
-static void free_line(struct km_line *line)
-{
-	km_channel_close(&line->channel);
-	free(line);
 }
 
 /* A broker that begins anew says nothing of earlier lines. Their calls end if no server comes back in
@@ -164,7 +167,7 @@ void km_caller_look_after(struct kickmsg_caller *caller)
 			continue;
 		}
 		*at = line->next;
-		free_line(line);
+		free_line(caller, line);
 	}
 }
 
@@ -176,6 +179,6 @@ void km_caller_free_lines(struct kickmsg_caller *caller)
 		struct km_line *line = caller->past;
 
 		caller->past = line->next;
-		free_line(line);
+		free_line(caller, line);
 	}
 }

@@ -31,6 +31,8 @@ static void end(struct kickmsg_caller *caller, struct km_call *call, int error)
 	call->error = error;
 	caller->in_flight--;
 	caller->ended[caller->to_tell++] = (uint16_t)(call - caller->calls);
+	if (caller->loop)
+		km_loop_set(caller->loop);
 }
 
 /* The user is told, or needn't be. */
@@ -193,6 +195,8 @@ void km_caller_find_places(struct kickmsg_caller *caller)
 {
 	if (!caller->has_met)
 		caller->has_met = hear_all(caller, &caller->met) > 0;
+	if (caller->loop && caller->has_met)
+		km_loop_set(caller->loop);
 }
 
 /* Returns 0, -EAGAIN, -EDQUOT. */
@@ -245,18 +249,53 @@ static void rest(struct kickmsg_caller *caller, int64_t deadline_ns)
 	km_rest_sleep(&caller->rest, deadline_ns);
 }
 
+/* A line that has ended brings nothing more. */
+static bool arm_lines(struct kickmsg_caller *caller)
+{
+	bool again = caller->line && km_loop_arm(&caller->line->channel);
+
+	for (struct km_line *past = caller->past; past; past = past->next) {
+		km_loop_mute(caller->loop, &past->channel, past->channel.gone);
+		if (past->channel.gone)
+			km_loop_unwatch(caller->loop, &past->channel.ends);
+		else
+			again |= km_loop_arm(&past->channel);
+	}
+	return again;
+}
+
+/* Nothing was there: the descriptor is armed, and a last look follows. */
+static int arm(struct kickmsg_caller *caller, struct kickmsg_reply *ret)
+{
+	int r = -EAGAIN;
+
+	for (int i = 0; r == -EAGAIN && i < KM_LOOP_LOOKS; i++) {
+		km_caller_look_after(caller);
+		km_loop_rest(caller->loop, caller->next_ns);
+		if (!arm_lines(caller))
+			return -EAGAIN;
+		r = try_take(caller, ret);
+	}
+	km_loop_set(caller->loop);
+	return r;
+}
+
 KM_EXPORT int kickmsg_take_reply(
 	struct kickmsg_caller *caller, int64_t timeout_ns, struct kickmsg_reply *ret)
 {
 	if (caller->client->pid == KM_INHERITED)
 		return -ECHILD;
 	int r = try_take(caller, ret);
+	if (caller->loop && r == 0)
+		km_loop_set(caller->loop);
+	else if (caller->loop && r == -EAGAIN && timeout_ns == 0)
+		r = arm(caller, ret);
 	if (r != -EAGAIN)
 		return r;
 	if (caller->in_flight == 0)
 		return -ENOENT;
 	if (timeout_ns == 0) {
-		if (caller->past)
+		if (caller->past && !caller->loop)
 			km_caller_look_after(caller);
 		return -EAGAIN;
 	}

@@ -20,6 +20,8 @@ static void free_task(struct km_visitor *visitor, struct km_task *task)
 	visitor->waiting -= !task->taken;
 	task->serial = 0;
 	kickmsg_sample_release(&task->sample);
+	if (visitor->server->loop && visitor->channel.muted && !visitor->channel.gone)
+		km_loop_mute(visitor->server->loop, &visitor->channel, false);
 }
 
 static struct km_task *new_task(struct km_visitor *visitor)
@@ -179,14 +181,37 @@ static void rest(struct kickmsg_server *server, int64_t deadline_ns)
 	km_rest_sleep(rest, deadline_ns);
 }
 
+/* Nothing was there: the descriptor is armed, and a last look follows. */
+static int arm(struct kickmsg_server *server, struct kickmsg_request *ret)
+{
+	int r = -EAGAIN;
+
+	for (int i = 0; r == -EAGAIN && i < KM_LOOP_LOOKS; i++) {
+		km_server_look_after(server);
+		km_loop_rest(
+			server->loop, server->asks ? km_clock_ns() + KM_LOOP_ASKS_NS : INT64_MAX);
+		if (!km_server_arm(server))
+			return -EAGAIN;
+		r = try_take_request(server, ret);
+	}
+	km_loop_set(server->loop);
+	return r;
+}
+
 KM_EXPORT int kickmsg_take_request(
 	struct kickmsg_server *server, int64_t timeout_ns, struct kickmsg_request *ret)
 {
 	if (server->client->pid == KM_INHERITED)
 		return -ECHILD;
 	int r = try_take_request(server, ret);
+	if (server->loop && r == 0)
+		km_loop_set(server->loop);
+	else if (server->loop && timeout_ns == 0)
+		r = arm(server, ret);
 	if (r == 0)
 		return 0;
+	if (timeout_ns == 0 && server->loop)
+		return server->active ? -EAGAIN : -EBUSY;
 	if (timeout_ns == 0) {
 		if (server->idle++ % LOOKS_TILL_AFTER == 0)
 			km_server_look_after(server);

@@ -48,6 +48,7 @@ void km_rest_add_channel(struct km_rest *rest, struct km_channel *channel)
 		rest->is_full = true;
 		return;
 	}
+	km_ready_suspend(in);
 	add_word(rest, km_subscriber_word(in), km_subscriber_announce(in), FUTEX_32, in);
 	rest->is_ready |= km_subscriber_look(in, true);
 }
@@ -65,9 +66,14 @@ void km_rest_sleep(struct km_rest *rest, int64_t until_ns)
 			0 &&
 		errno != EAGAIN && errno != ETIMEDOUT && errno != EINTR)
 		km_nap(ends);
-	for (unsigned i = 0; i < rest->count; i++)
-		if (rest->announced[i] && rest->announced[i]->handle.place.ring)
-			km_waiter_retract(rest->announced[i]->handle.place.ring);
+	for (unsigned i = 0; i < rest->count; i++) {
+		struct kickmsg_subscriber *in = rest->announced[i];
+
+		if (in && in->handle.place.ring)
+			km_waiter_retract(in->handle.place.ring);
+		if (in)
+			km_ready_resume(in);
+	}
 }
 
 bool km_rest_take_interrupt(struct km_rest *rest)

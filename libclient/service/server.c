@@ -3,6 +3,7 @@
 #include "libclient/service/server.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -16,6 +17,14 @@
 static void free_server(struct km_service_link *link)
 {
 	kickmsg_server_free((struct kickmsg_server *)link);
+}
+
+static void on_fork(struct km_service_link *link)
+{
+	struct kickmsg_server *server = (struct kickmsg_server *)link;
+
+	km_loop_close(server->loop);
+	km_watch_disown(&server->header);
 }
 
 static int describe(struct kickmsg_server *server, const char *name,
@@ -78,7 +87,7 @@ KM_EXPORT int kickmsg_serve(struct kickmsg_client *client, const char *name,
 		return km_client_fail(client, -ENOMEM, "%s", kickmsg_strerror(-ENOMEM));
 	server->client = client;
 	server->number = draw_number();
-	km_service_link(client, &server->link, free_server);
+	km_service_link(client, &server->link, free_server, on_fork);
 	int r = describe(server, name, config ? config : &defaults, &request);
 	if (r == 0)
 		r = km_publisher_attach(client, &request, &server->service);
@@ -100,13 +109,72 @@ KM_EXPORT void kickmsg_server_free(struct kickmsg_server *server)
 		return;
 	km_service_unlink(server->client, &server->link);
 	km_server_free_visitors(server);
+	km_loop_unwatch(server->loop, &server->header);
 	kickmsg_publisher_free(server->service);
+	km_loop_close(server->loop);
+	free(server->loop);
 	free(server);
 }
 
 KM_EXPORT int kickmsg_server_is_active(const struct kickmsg_server *server)
 {
 	return server->active && server->client->pid != KM_INHERITED;
+}
+
+/* --- in an event loop ----------------------------------------------------------------------------- */
+
+static int join_all(struct kickmsg_server *server)
+{
+	int r = km_loop_watch(server->loop, &server->header, &server->service->handle.place.region);
+
+	for (struct km_visitor *visitor = server->visitors; r == 0 && visitor;
+		visitor = visitor->next)
+		r = km_loop_join(server->loop, &visitor->channel, false);
+	return r;
+}
+
+KM_EXPORT int kickmsg_server_get_fd(struct kickmsg_server *server)
+{
+	KM_KEEP_ERRNO;
+	if (km_client_is_inherited(server->client))
+		return -ECHILD;
+	if (server->loop)
+		return server->loop->epoll;
+	int r = km_loop_new(server->client, &server->loop);
+	if (r == 0)
+		r = join_all(server);
+	if (r == 0)
+		return server->loop->epoll;
+	if (server->loop)
+		km_loop_unwatch(server->loop, &server->header);
+	km_loop_close(server->loop);
+	free(km_steal_ptr(server->loop));
+	return r;
+}
+
+KM_EXPORT int kickmsg_waitset_add_server(
+	struct kickmsg_waitset *set, struct kickmsg_server *server, void *userdata)
+{
+	int fd = kickmsg_server_get_fd(server);
+
+	return fd < 0 ? fd : kickmsg_waitset_add_fd(set, fd, POLLIN, userdata);
+}
+
+/* Nothing is received from it now, so its descriptor stays as it is. */
+static bool is_mute(const struct km_visitor *visitor)
+{
+	return visitor->waiting > 0 || visitor->busy == visitor->count || visitor->channel.gone;
+}
+
+bool km_server_arm(struct kickmsg_server *server)
+{
+	for (struct km_visitor *visitor = server->visitors; visitor; visitor = visitor->next)
+		km_loop_mute(server->loop, &visitor->channel, is_mute(visitor));
+	/* it ended when the service went over to another region */
+	if (!server->header.watch && km_loop_watch(server->loop, &server->header,
+					     &server->service->handle.place.region) < 0)
+		return false;
+	return km_loop_arm_word(&server->header, server->changes);
 }
 
 KM_EXPORT void kickmsg_server_interrupt(struct kickmsg_server *server)

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "libclient/service/link.h"
+#include "libclient/service/loop.h"
 #include "libclient/service/rest.h"
 
 struct km_task {
@@ -56,6 +57,8 @@ struct kickmsg_server {
 	struct km_visitor *visitors;
 	struct km_visitor *turn; /* whose turn it is; null: the first's */
 	struct km_rest rest;
+	struct km_loop *loop;     /* null: nobody asked for a descriptor */
+	struct km_watched header; /* of the service, with a loop */
 };
 
 /* --- visitors.c --- */
@@ -65,6 +68,9 @@ void km_server_look(struct kickmsg_server *server);
 /* Looks after the connection. */
 void km_server_look_after(struct kickmsg_server *server);
 void km_server_free_visitors(struct kickmsg_server *server);
+
+/* Arms the descriptor. True: there is something to look at. */
+bool km_server_arm(struct kickmsg_server *server);
 
 /* --- request.c --- */
 

@@ -17,6 +17,7 @@
 
 static void free_visitor(struct km_visitor *visitor)
 {
+	km_loop_leave(visitor->server->loop, &visitor->channel);
 	km_channel_close(&visitor->channel);
 	free(visitor->tasks);
 	free(visitor);
@@ -75,6 +76,8 @@ static int meet(struct kickmsg_server *server, const struct km_caller *caller)
 		&visitor->channel, server->client, server->name, caller->endpoint, NULL);
 	if (r == 0)
 		r = greet(visitor);
+	if (r == 0 && server->loop)
+		r = km_loop_join(server->loop, &visitor->channel, false);
 	if (r == 0) {
 		visitor->next = server->visitors;
 		server->visitors = visitor;
@@ -206,8 +209,11 @@ void km_server_look_after(struct kickmsg_server *server)
 		km_reconnect_poke(server->client, false);
 		bool moves = server->service->handle.fresh != NULL;
 		km_client_unlock(server->client);
-		if (moves)
+		if (moves) {
+			/* before its word is unmapped */
+			km_loop_unwatch(server->loop, &server->header);
 			km_publisher_move(server->service);
+		}
 	}
 	drop_gone(server);
 }

@@ -72,6 +72,18 @@ until_true 10 send_until_piped || fail "hello sub prints nothing into a pipe"
 [ "$piped" = "through a pipe" ] || fail "hello got something else: $piped"
 exec 3<&-
 
+# --- loop_service: serves from a loop of epoll, until it is told to end
+"$examples/loop_service" adder 2>"$work/loop_service.log" &
+loop=$!
+children+=("$loop")
+called() {
+	"$examples/loop_service" adder 20 22 >"$work/called.log" 2>>"$work/loop_service.log"
+}
+until_true 10 called || fail "nobody serves from a loop"
+[ "$(cat "$work/called.log")" = "20 + 22 = 42" ] || fail "loop_service adds wrong: $(cat "$work/called.log")"
+kill "$loop"
+wait "$loop" || fail "loop_service ends badly"
+
 # --- hello_zerocopy: a real file of a few frames arrives as it is
 # A child that kept our end of the pipe would keep its reader from seeing the end: hence 4>&-.
 mkfifo "$work/frames"

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A server's or caller's descriptor: an epoll of all that may bring something.
+ *
+ *   self      an eventfd, readable while a take has something left that no ring shows, and before the
+ *             first take
+ *   channels  the descriptor of each channel's subscriber (wait/ready.h), and for a caller one for the
+ *             header in which the broker tells of the other end
+ *   timer     deadlines, and once in KM_PATIENCE_NS to look after the connection
+ *
+ * It stays readable until a take with timeout 0 finds nothing. That take is who arms: it makes `self`
+ * quiet, arms the headers, sets the timer, and looks once more. The subscribers were armed by their
+ * receives that found nothing. A channel that can bring nothing now is out of the epoll (muted), since
+ * nobody receives there and its descriptor stays readable.
+ */
+#pragma once
+
+#include "libclient/service/channel.h"
+
+struct km_loop {
+	struct kickmsg_client *client;
+	int epoll, self, timer;
+	bool is_set;      /* self is readable */
+	int64_t timer_ns; /* when the timer passes; 0: it isn't set */
+};
+
+/* A take that finds something on its second look comes again, so often. */
+#define KM_LOOP_LOOKS 4
+/* After a question to the broker in vain. */
+#define KM_LOOP_ASKS_NS INT64_C(50000000)
+
+/* Errors of the two: -EMFILE, -ENFILE, -ENOMEM. */
+int km_loop_new(struct kickmsg_client *client, struct km_loop **ret);
+/* Closes the descriptors. In a child of fork these are its copies, and the memory stays. Takes null. */
+void km_loop_close(struct km_loop *loop);
+
+void km_loop_set(struct km_loop *loop);
+/* Makes self quiet; the timer passes at `until_ns` or after KM_PATIENCE_NS. */
+void km_loop_rest(struct km_loop *loop, int64_t until_ns);
+
+/* The channel's descriptors come in and go; `ends`: also for its end. Errors: those of
+ * kickmsg_subscriber_get_fd(). */
+int km_loop_join(struct km_loop *loop, struct km_channel *channel, bool ends);
+void km_loop_leave(struct km_loop *loop, struct km_channel *channel);
+void km_loop_mute(struct km_loop *loop, struct km_channel *channel, bool muted);
+/* Arms the header of a channel that has one. True: there is something to look at. */
+bool km_loop_arm(struct km_channel *channel);
+/* The same for the header of the service itself, which is watched by `watched`. */
+int km_loop_watch(struct km_loop *loop, struct km_watched *watched, const struct km_region *region);
+void km_loop_unwatch(struct km_loop *loop, struct km_watched *watched);
+bool km_loop_arm_word(struct km_watched *watched, uint32_t value);
