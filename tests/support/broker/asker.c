@@ -106,6 +106,14 @@ static void make_ring(int peer)
 	atomic_store(&region.shared->hint, geometry.ring_capacity);
 }
 
+static void ask_list(int peer, unsigned which)
+{
+	static const uint32_t ops[] = { KM_OP_STATUS, KM_OP_LIST, KM_OP_NUMBERS, KM_OP_SESSIONS };
+	struct km_msg_list request = { .header.op = ops[which % 4] };
+
+	must(send(peer, &request, sizeof request, MSG_NOSIGNAL) == sizeof request, "ask");
+}
+
 static void ask(int peer, enum asker_what what)
 {
 	struct km_msg_topic stats = { .header.op = KM_OP_STATS };
@@ -142,8 +150,12 @@ static void run(void *unused)
 	if (order.what == ASKER_MAKE)
 		make_and_leave(peer, endpoint);
 	for (;;) {
-		for (; on_the_way < ON_THE_WAY; on_the_way++)
-			ask(peer, order.what == ASKER_ALL ? next++ % ASKER_KINDS : order.what);
+		for (; on_the_way < ON_THE_WAY; on_the_way++, next++)
+			if (order.what == ASKER_LISTS)
+				ask_list(peer, next);
+			else
+				ask(peer,
+					order.what == ASKER_ALL ? next % ASKER_KINDS : order.what);
 		/* an answer may take long: it has asked for much */
 		int op = test_peer_answer(peer, &answer);
 		must(op > 0 || op == -EAGAIN, "no answer");

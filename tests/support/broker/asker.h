@@ -16,6 +16,8 @@ enum asker_what {
 	ASKER_REPAIR,
 	ASKER_KINDS,
 	ASKER_ALL = ASKER_KINDS, /* of these */
+	/* Asks for lists of all that there is instead: STATUS, LIST, NUMBERS and SESSIONS. */
+	ASKER_LISTS,
 	/* Makes and leaves such a pool again and again instead. */
 	ASKER_MAKE,
 	ASKER_COUNT,
