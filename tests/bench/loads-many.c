@@ -2,12 +2,13 @@
 /* The sets with many ends: what a publish costs with so many subscribers or places, and floods. */
 #include <stdio.h>
 
+#include "common/memory/layout.h"
 #include "tests/bench/floor.h"
 #include "tests/bench/kick.h"
 #include "tests/bench/loads.h"
 #include "tests/bench/peers/peers.h"
 
-#define FLAT_GOAL   1.2 /* a shared ring's 48 subscribers, to 1 */
+#define FLAT_GOAL   1.2 /* a shared ring's many subscribers, to 1 */
 #define RING_GOAL   25  /* ns for each live private ring */
 #define PLACES_GOAL 1.1 /* many places, one of them live, to that one alone */
 
@@ -15,7 +16,7 @@
  * short while a send is timed. All numbers of receivers are in one set, to be compared. */
 void loads_fanout(struct set *set, const char *load, size_t size, const struct goals *goals)
 {
-	static const unsigned live[] = { 1, 4, 15, 48 };
+	static const unsigned live[] = { 1, 4, 15, KM_MAX_RINGS };
 	struct shape shape = { SHAPE_BURST, size, 1, 1, .ends = 0 };
 	int floor = set->count, fewer;
 
@@ -39,7 +40,7 @@ void loads_fanout(struct set *set, const char *load, size_t size, const struct g
 				loads_ours[s], &(struct goals){ .rings = RING_GOAL });
 			entry->beside_goal = loads_goal_of(
 				loads_ours[s], &(struct goals){ .shared = FLAT_GOAL });
-			if (live[i] == 48 && entry->beside_goal > 0)
+			if (live[i] == KM_MAX_RINGS && entry->beside_goal > 0)
 				entry->beside = fewer + s;
 		}
 		if (live[i] == 1)
@@ -51,7 +52,7 @@ void loads_fanout(struct set *set, const char *load, size_t size, const struct g
 static void attentive(struct set *set, enum shape_kind kind, const char *how, size_t size,
 	const struct goals *goals)
 {
-	static const unsigned live[] = { 1, 4, 15, 48 };
+	static const unsigned live[] = { 1, 4, 15, KM_MAX_RINGS };
 	bool wake = kind == SHAPE_WAKE;
 
 	for (size_t i = 0; i < sizeof(live) / sizeof(live[0]); i++) {
@@ -79,7 +80,7 @@ void loads_polling(struct set *set, const char *load, size_t size, const struct 
 /* One live subscriber of many places. */
 void loads_places(struct set *set, const char *load, size_t size, const struct goals *goals)
 {
-	static const unsigned many[] = { 1, 16, 48 };
+	static const unsigned many[] = { 1, 16, KM_MAX_RINGS };
 
 	for (size_t i = 0; i < sizeof(many) / sizeof(many[0]); i++) {
 		struct shape shape = { SHAPE_BURST, size, 1, 1, .ends = 1, .places = many[i] };
