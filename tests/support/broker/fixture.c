@@ -62,7 +62,7 @@ TCase *fixture_case(const char *name)
 	TCase *tcase = tcase_create(name);
 
 	tcase_add_checked_fixture(tcase, before_test, after_test);
-	tcase_set_timeout(tcase, 30);
+	tcase_set_timeout(tcase, 120); /* on a busy machine, too */
 	return tcase;
 }
 

@@ -463,7 +463,7 @@ int main(void)
 
 	if (test_skip_emulated("unit-parking", TEST_LACKS_PEEKING))
 		return 77;
-	tcase_set_timeout(tcase, 60);
+	tcase_set_timeout(tcase, 180);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, parking_opened_again_has_what_is_needed);
 	tcase_add_test(tcase, parking_churn_stays_short);
