@@ -450,6 +450,7 @@ class Calls(Case):
         loan.data[1] = ord("z")
         loan.publish(more=True)
         self.assertEqual(bytes(caller.take_reply(WAIT)), b"yz")
+        self.assertErrno(errno.EBUSY, caller.call, b"", 0.01)  # others follow
         for _ in range(20):  # room that is given back is there again
             request.loan(2).discard()
         view = request.data
