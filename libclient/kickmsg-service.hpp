@@ -419,6 +419,18 @@ template <typename Q = void, typename A = void> class Server
 	{
 		kickmsg_server_interrupt(server_.get());
 	}
+	/* A descriptor to poll for POLLIN; it stays the server's. */
+	int fd()
+	{
+		int r = kickmsg_server_get_fd(server_.get());
+
+		detail::tell(r, nullptr);
+		return r;
+	}
+	void add_to(WaitSet &set, void *key)
+	{
+		detail::tell(kickmsg_waitset_add_server(set.c(), server_.get(), key), nullptr);
+	}
 	explicit operator bool() const noexcept
 	{
 		return server_ != nullptr;
@@ -752,6 +764,18 @@ template <typename Q = void, typename A = void> class Caller
 	void interrupt() noexcept
 	{
 		kickmsg_caller_interrupt(caller_.get());
+	}
+	/* A descriptor to poll for POLLIN; it stays the caller's. */
+	int fd()
+	{
+		int r = kickmsg_caller_get_fd(caller_.get());
+
+		detail::tell(r, nullptr);
+		return r;
+	}
+	void add_to(WaitSet &set, void *key)
+	{
+		detail::tell(kickmsg_waitset_add_caller(set.c(), caller_.get(), key), nullptr);
 	}
 	explicit operator bool() const noexcept
 	{

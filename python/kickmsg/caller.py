@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 from typing import Any
 
-from ._core import FOR_EVER, ClientCore, Handle, HandleCore, Seconds, check, error, nanoseconds
+from ._core import FOR_EVER, ClientCore, HandleCore, Seconds, check, error, nanoseconds
 from ._memory import InPlace
 from ._native import ffi, lib
 from .publisher import Loan
+from .watch import Polled, Watch
 
 
 class Reply(InPlace):
@@ -72,11 +73,14 @@ class CallLoan(Loan):
         return int(number[0])
 
 
-class Caller(Handle):
+class Caller(Polled):
     """Calls one service. It belongs to one thread at a time, and so do its replies; close() and interrupt() are for any."""
 
-    def __init__(self, client: ClientCore, pointer: Any) -> None:
-        self._core = HandleCore(client, pointer, "caller", lib.kickmsg_caller_free)
+    _get_fd = lib.kickmsg_caller_get_fd
+
+    def __init__(self, client: ClientCore, watch: Watch, pointer: Any) -> None:
+        super().__init__(HandleCore(client, pointer, "caller", lib.kickmsg_caller_free), watch)
+        self._calls: dict[int, Reply | None] = {}  # of tasks, and what came for them
         self._core.wake = lib.kickmsg_caller_interrupt
         self._in_flight = 0
 
@@ -175,10 +179,38 @@ class Caller(Handle):
         finally:
             core.leave()
 
-    def interrupt(self) -> None:
-        """Ends a wait that sleeps, or the next one that would, with InterruptedError; a call is taken back. For any thread."""
-        self._core.interrupt()
+    async def take_reply_async(self, timeout: Seconds | None = None) -> Reply | None:
+        """take_reply() for asyncio."""
+        return await self._wait(timeout, self.try_take_reply)
 
-    def close(self) -> None:
-        """Ends a wait, gives up calls in flight, and leaves the service when no reply is left."""
-        self._core.close()
+    async def call_async(self, data: Any = b"", timeout: Seconds | None = None) -> bytes:
+        """call() for asyncio. Many tasks may call at once, but not beside take_reply(): replies of others are dropped.
+
+        A task that is cancelled takes its call back. Of several replies to one call it returns the first.
+        """
+        number = self.call_begin(data, timeout)
+        self._calls[number] = None
+        try:
+            reply = await self._wait(None, lambda: self._take_own(number))
+        except BaseException:
+            if not self.closed:
+                self._ask(lib.kickmsg_call_cancel, number)
+                self._take_own(number)
+            raise
+        finally:
+            del self._calls[number]
+        assert reply is not None
+        with reply:
+            return bytes(reply.data)
+
+    def _take_own(self, number: int) -> Reply | None:
+        """The reply to a task's call; those to other tasks' are kept for them."""
+        if (kept := self._calls[number]) is not None:
+            return kept
+        while (reply := self.try_take_reply()) is not None:
+            if reply.id == number:
+                return reply
+            if reply.id in self._calls:
+                self._calls[reply.id] = reply
+                self._wake_tasks()
+        return None

@@ -250,7 +250,7 @@ class Node(Closable):
         ret = ffi.new("struct kickmsg_server **")
         c, _keep = service_config_to_c(config)
         self._core.call(lib.kickmsg_serve, encode(service, "service"), c, ret)
-        return Server(self._core, ret[0])
+        return Server(self._core, self._watch, ret[0])
 
     def open_service(self, service: str | bytes, *, wait: Seconds | None = 0, spin: Seconds = 0,
                      schema: Schema | None = None) -> Caller:
@@ -267,7 +267,7 @@ class Node(Closable):
         def open_service() -> Caller:
             _kept = keep
             self._core.call(lib.kickmsg_open_service, name, options, ret)
-            return Caller(self._core, ret[0])
+            return Caller(self._core, self._watch, ret[0])
 
         return _beside(options.wait_ns, open_service)
 

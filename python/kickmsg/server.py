@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from ._core import ClientCore, Handle, HandleCore, Seconds, check, decode, each, nanoseconds
+from ._core import ClientCore, HandleCore, Seconds, check, decode, each, nanoseconds
 from ._memory import Lent, Window, as_array
 from ._native import ffi, lib
 from .config import Schema, Transport, fill_in
 from .publisher import Loan
+from .watch import Polled, Watch, each_async
 
 NO_DEADLINE = 2**63 - 1
 
@@ -217,11 +218,13 @@ class ReplyLoan(Loan):
             raise
 
 
-class Server(Handle):
+class Server(Polled):
     """Serves one service. It belongs to one thread at a time, and so do its requests; close() and interrupt() are for any."""
 
-    def __init__(self, client: ClientCore, pointer: Any) -> None:
-        self._core = HandleCore(client, pointer, "server", lib.kickmsg_server_free)
+    _get_fd = lib.kickmsg_server_get_fd
+
+    def __init__(self, client: ClientCore, watch: Watch, pointer: Any) -> None:
+        super().__init__(HandleCore(client, pointer, "server", lib.kickmsg_server_free), watch)
         self._core.wake = lib.kickmsg_server_interrupt
 
     def take_request(self, timeout: Seconds | None = None) -> Request | None:
@@ -241,6 +244,14 @@ class Server(Handle):
     def try_take_request(self) -> Request | None:
         return self.take_request(0)
 
+    async def take_request_async(self, timeout: Seconds | None = None) -> Request | None:
+        """take_request() for asyncio."""
+        return await self._wait(timeout, self.try_take_request)
+
+    def __aiter__(self) -> AsyncIterator[Request]:
+        """Each request as it comes, until interrupt() or close()."""
+        return each_async(self, self.take_request_async)
+
     def __iter__(self) -> Iterator[Request]:
         """Each request as it comes, until interrupt() or close()."""
         return each(self, self.take_request)
@@ -249,14 +260,6 @@ class Server(Handle):
     def is_active(self) -> bool:
         """It is the one that serves; as of its last take."""
         return bool(self._ask(lib.kickmsg_server_is_active))
-
-    def interrupt(self) -> None:
-        """Ends a take that sleeps, or the next one that would, with InterruptedError. For any thread."""
-        self._core.interrupt()
-
-    def close(self) -> None:
-        """Ends a take that waits, and leaves the service when no request is left."""
-        self._core.close()
 
 
 def _abandon(request: Any) -> None:

@@ -2,15 +2,14 @@
 """Receiving: copies, and samples that are read where they lie."""
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ._core import ClientCore, Handle, HandleCore, Seconds, check, each, nanoseconds
+from ._core import ClientCore, HandleCore, Seconds, each, nanoseconds
 from ._memory import InPlace
 from ._native import ffi, lib
-from .watch import Watch
+from .watch import Polled, Watch, each_async
 
 
 @dataclass(frozen=True)
@@ -44,14 +43,14 @@ class Sample(InPlace):
         super().__init__(core, sample.data, sample.len, give_back)
 
 
-class Subscriber(Handle):
+class Subscriber(Polled):
     """Receives from one topic. It belongs to one thread at a time; close() and interrupt() are for any."""
 
+    _get_fd = lib.kickmsg_subscriber_get_fd
+
     def __init__(self, client: ClientCore, watch: Watch, pointer: Any) -> None:
-        self._core = HandleCore(client, pointer, "subscriber", lib.kickmsg_subscriber_free)
+        super().__init__(HandleCore(client, pointer, "subscriber", lib.kickmsg_subscriber_free), watch)
         self._core.wake = lib.kickmsg_subscriber_interrupt
-        self._watch = watch
-        self._waiting: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
 
     def receive(self, timeout: Seconds | None = None) -> bytes | None:
         """A copy of the oldest message that waits. None: there came none in that time."""
@@ -86,11 +85,6 @@ class Subscriber(Handle):
                 lib.kickmsg_sample_release(sample)  # Ctrl-C came with the message
             core.leave()
 
-    def interrupt(self) -> None:
-        """Ends a receive that sleeps, or the next one that would, with InterruptedError. For any thread."""
-        self._core.interrupt()
-        self._wake_tasks()
-
     def __iter__(self) -> Iterator[bytes]:
         """Each message as it comes, until interrupt() or close()."""
         return each(self, self.receive)
@@ -101,65 +95,17 @@ class Subscriber(Handle):
             with sample:
                 yield sample
 
-    def fileno(self) -> int:
-        """A descriptor that is readable while a message waits: for select, asyncio and the like."""
-        return check(self._ask(lib.kickmsg_subscriber_get_fd))
-
     async def receive_async(self, timeout: Seconds | None = None) -> bytes | None:
         """receive() for asyncio."""
-        data: bytes | None = await self._receive_async(timeout, self._copy)
-        return data
+        return await self._wait(timeout, self.try_receive)
 
     async def receive_view_async(self, timeout: Seconds | None = None) -> Sample | None:
         """receive_view() for asyncio."""
-        sample: Sample | None = await self._receive_async(timeout, Sample)
-        return sample
+        return await self._wait(timeout, self.try_receive_view)
 
-    async def _receive_async(self, timeout: Seconds | None, make: Any) -> Any:
-        timeout_ns = nanoseconds(timeout)
-        if (made := self._receive(0, make)) is not None:
-            return made
-        loop = asyncio.get_running_loop()
-        descriptor, readable = self.fileno(), asyncio.Event()
-        self._core.out[readable] = None  # the descriptor stays open meanwhile
-        self._waiting[readable] = loop
-        self._watch.begin(loop)
-        loop.add_reader(descriptor, readable.set)
-        try:
-            async with asyncio.timeout(None if timeout_ns < 0 else timeout_ns / 1e9):
-                while (made := self._receive(0, make)) is None:
-                    if self._core.interrupted.is_set():
-                        self._core.interruption()
-                    await readable.wait()
-                    readable.clear()
-                return made
-        except TimeoutError:
-            return None
-        finally:
-            loop.remove_reader(descriptor)
-            self._watch.end(loop)
-            self._waiting.pop(readable, None)
-            self._core.out.pop(readable, None)
-            self._core.settle()
-
-    def _wake_tasks(self) -> None:
-        for event, loop in list(self._waiting.items()):
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(event.set)
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
         """Each message as it comes, until interrupt() or close()."""
-        while True:
-            try:
-                message = await self.receive_async()
-            except InterruptedError:
-                return
-            except ValueError:
-                if self.closed:
-                    return
-                raise
-            assert message is not None
-            yield message
+        return each_async(self, self.receive_async)
 
     @property
     def lost(self) -> int:
@@ -175,8 +121,3 @@ class Subscriber(Handle):
         ret = ffi.new("struct kickmsg_subscriber_stats *")
         self._ask(lib.kickmsg_subscriber_get_stats, ret)
         return SubscriberStats(ret.received, ret.lost, ret.waiting, ret.borrowed, ret.ring)
-
-    def close(self) -> None:
-        """Ends a receive that waits, and gives back the place when no sample is left."""
-        self._core.close()
-        self._wake_tasks()

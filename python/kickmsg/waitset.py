@@ -10,14 +10,18 @@ from typing import Any
 
 from ._core import ClientCore, Deadline, HandleCore, Seconds, check, error, generation, nanoseconds
 from ._native import ffi, lib
+from .caller import Caller
 from .node import Node
+from .server import Server
 from .subscriber import Subscriber
 
 CAPACITY = 64
+_ADD: dict[Any, Any] = {Subscriber: lib.kickmsg_waitset_add_subscriber, Server: lib.kickmsg_waitset_add_server,
+        Caller: lib.kickmsg_waitset_add_caller}
 
 
 class WaitSet:
-    """Subscribers, nodes, descriptors and deadlines. The set and its subscribers belong to one thread at a time.
+    """Subscribers, servers, callers, nodes, descriptors and deadlines. The set and its subscribers belong to one thread at a time.
 
     wait() returns what is ready: the subscriber, the node, the descriptor's object, or the deadline's `what`.
     A subscriber may be ready without a message: ask it by try_receive().
@@ -53,15 +57,10 @@ class WaitSet:
         if self._generation != generation():
             raise error(-errno.ECHILD)
 
-    def add(self, member: Subscriber | Node | Any, events: int = select.POLLIN) -> None:
-        """Adds a subscriber, a node, or a descriptor or an object that has one (`events` as for poll)."""
-        if isinstance(member, Subscriber):
-            core = member._core
-            pointer = core.enter()
-            try:
-                self._add(member, core, lib.kickmsg_waitset_add_subscriber, pointer)
-            finally:
-                core.leave()
+    def add(self, member: Subscriber | Server | Caller | Node | Any, events: int = select.POLLIN) -> None:
+        """Adds a subscriber, server, caller, a node, or a descriptor or an object that has one (`events` as for poll)."""
+        if isinstance(member, (Subscriber, Server, Caller)):
+            member._ask(lambda pointer: self._add(member, member._core, _ADD[type(member)], pointer))
         elif isinstance(member, Node):
             if member.closed:
                 raise ValueError("the node is closed")

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A node's connection looked after by an asyncio loop, while one of its subscribers is waited for."""
+"""Handles that an asyncio loop waits for, and the node's connection, which it looks after meanwhile."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+from ._core import Handle, HandleCore, Seconds, check, nanoseconds
+
+T = TypeVar("T")
 
 
 class Watch:
@@ -30,3 +35,84 @@ class Watch:
             self._dispatch()
         except OSError:
             pass  # no broker now: the library tries again, and the descriptor says when
+
+
+class Polled(Handle):
+    """A handle with a descriptor, which _get_fd asks for."""
+
+    _get_fd: Callable[[Any], int]
+
+    def __init__(self, core: HandleCore, watch: Watch) -> None:
+        self._core = core
+        self._watch = watch
+        self._waiting: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+
+    def fileno(self) -> int:
+        """A descriptor to poll for reading: for select, asyncio and the like."""
+        return check(self._ask(self._get_fd))
+
+    async def _wait(self, timeout: Seconds | None, look: Callable[[], T | None]) -> T | None:
+        """look(), which waits for nothing, until it has something."""
+        timeout_ns = nanoseconds(timeout)
+        if (found := look()) is not None:
+            return found
+        loop = asyncio.get_running_loop()
+        descriptor, readable = self.fileno(), asyncio.Event()
+        self._core.out[readable] = None  # the descriptor stays open meanwhile
+        if loop not in self._waiting.values():
+            loop.add_reader(descriptor, self._wake, loop)
+        self._waiting[readable] = loop
+        self._watch.begin(loop)
+        try:
+            async with asyncio.timeout(None if timeout_ns < 0 else timeout_ns / 1e9):
+                while (found := look()) is None:
+                    if self._core.interrupted.is_set():
+                        self._core.interruption()
+                    await readable.wait()
+                    readable.clear()
+                return found
+        except TimeoutError:
+            return None
+        finally:
+            del self._waiting[readable]
+            if loop not in self._waiting.values():
+                loop.remove_reader(descriptor)
+            self._watch.end(loop)
+            self._core.out.pop(readable, None)
+            self._core.settle()
+
+    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
+        """All tasks that wait: each looks whether it is for it."""
+        for event, waits_in in self._waiting.items():
+            if waits_in is loop:
+                event.set()
+
+    def _wake_tasks(self) -> None:
+        for event, loop in list(self._waiting.items()):
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(event.set)
+
+    def interrupt(self) -> None:
+        """Ends a wait that sleeps, or the next one that would, with InterruptedError. For any thread."""
+        self._core.interrupt()
+        self._wake_tasks()
+
+    def close(self) -> None:
+        """Ends a wait, and gives back the place when nothing that it lends is left."""
+        self._core.close()
+        self._wake_tasks()
+
+
+async def each_async(handle: Handle, take: Callable[[], Awaitable[T | None]]) -> AsyncIterator[T]:
+    """What take() waits for, until the handle is interrupted or closed."""
+    while True:
+        try:
+            taken = await take()
+        except InterruptedError:
+            return
+        except ValueError:
+            if handle.closed:
+                return
+            raise
+        assert taken is not None
+        yield taken

@@ -222,6 +222,22 @@ static void ends()
 	CHECK(caller.call_begin("x", 1, id) == -ECONNREFUSED);
 	CHECK(meet(second, caller) && second.is_active());
 
+	/* by descriptors */
+	WaitSet set;
+	second.add_to(set, &second);
+	caller.add_to(set, &caller);
+	CHECK(second.fd() >= 0 && caller.fd() >= 0 && second.fd() != caller.fd());
+	CHECK(caller.call_begin("x", 1, id) == 0);
+	std::optional<Request<>> request;
+	for (int tries = 0; tries < 1000 && !(request = second.try_take_request()); tries++)
+		CHECK(!set.wait(10s).empty());
+	CHECK(request && request->reply("y", 1) == 0);
+	for (int tries = 0; tries < 1000 && !(reply = caller.try_take_reply()); tries++)
+		CHECK(!set.wait(10s).empty());
+	CHECK(reply && is(reply->data(), reply->len(), "y"));
+	reply.reset();
+	CHECK(set.remove(&second) && set.remove(&caller));
+
 	/* interruptions */
 	second.interrupt();
 	CHECK(!second.take_request(forever, ec) && ec.value() == EINTR);

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import gc
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -381,19 +382,84 @@ class Calls(Case):
             self.assertEqual(caller.call(b"", WAIT), b"from a thread of this process")
         server.close()
 
-    def test_asyncio_by_threads(self):
-        server = self.node.serve(self.topic)
-        self.answer(server, lambda request: bytes(request)[::-1])
+    def run_async(self, work):
+        return asyncio.run(asyncio.wait_for(work, WAIT))
 
-        async def ask(text):
-            with await asyncio.to_thread(self.calling.open_service, self.topic, wait=WAIT) as caller:
-                return await asyncio.to_thread(caller.call, text, WAIT)
+    def test_asyncio_with_many_tasks_of_one_caller(self):
+        server, caller = self.serve(max_calls=16)
+
+        async def serve():
+            async for request in server:
+                with request:
+                    request.reply(bytes(request.data)[::-1])
+                del request
 
         async def run():
-            return await asyncio.gather(ask(b"ab"), ask(b"cd"))
+            tasks = [asyncio.ensure_future(caller.call_async(bytes([i]), WAIT)) for i in range(8)]
+            requests = [await server.take_request_async(WAIT) for _ in tasks]
+            while tasks:  # the last one first, and each when all others wait
+                for _ in range(50):
+                    await asyncio.sleep(0)
+                requests.pop().reply(b"first")
+                self.assertEqual(await tasks.pop(), b"first")
 
-        self.assertEqual(asyncio.run(run()), [b"ba", b"dc"])
-        server.close()
+            task = asyncio.ensure_future(serve())
+            answers = await asyncio.gather(*(caller.call_async(f"{i:02}".encode(), WAIT) for i in range(16)))
+            self.assertEqual(answers, [f"{i:02}".encode()[::-1] for i in range(16)])
+            call = caller.call_begin(b"ab")
+            reply = await caller.take_reply_async(WAIT)
+            self.assertEqual((reply.id, bytes(reply)), (call, b"ba"))
+            server.interrupt()
+            await task
+            self.assertIsNone(await server.take_request_async(0.001))
+
+        self.run_async(run())
+
+    def test_asyncio_call_that_is_cancelled_or_late_is_taken_back(self):
+        server, caller = self.serve()
+
+        async def run():
+            task = asyncio.ensure_future(caller.call_async(b"one"))
+            request = await server.take_request_async(WAIT)
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+            self.assertErrno(errno.ECANCELED, request.check)
+            request.reply()
+            with self.assertRaises(TimeoutError):
+                await caller.call_async(b"two", 0.001)
+            task = asyncio.ensure_future(caller.call_async(b"three"))
+            await asyncio.sleep(0)
+            caller.close()
+            with self.assertRaisesRegex(ValueError, "closed"):
+                await task
+
+        self.run_async(run())
+
+    def test_wait_set_of_a_server_and_a_caller(self):
+        server, caller = self.serve()
+        with kickmsg.WaitSet() as waits:
+            waits.add(server)
+            waits.add(caller)
+            caller.call_begin(b"x")
+            while (request := server.try_take_request()) is None:
+                self.assertTrue(waits.wait(WAIT))
+            request.reply(b"y")
+            while (reply := caller.try_take_reply()) is None:
+                self.assertTrue(waits.wait(WAIT))
+            self.assertEqual(bytes(reply), b"y")
+            waits.remove(server)
+            self.assertRaises(KeyError, waits.remove, server)
+
+    def test_descriptors_are_readable_when_something_waits(self):
+        server, caller = self.serve()
+        self.assertIsNone(server.try_take_request())
+        caller.call_begin(b"x")
+        self.assertEqual(select.select([server.fileno()], [], [], WAIT)[0], [server.fileno()])
+        while (request := server.try_take_request()) is None:
+            select.select([server.fileno()], [], [], WAIT)
+        request.reply(b"y")
+        self.assertEqual(select.select([caller], [], [], WAIT)[0], [caller])
 
     def test_any_order_of_collection(self):
         for i in range(24):
