@@ -517,11 +517,26 @@ static void *come_in(void *userdata)
 	return NULL;
 }
 
+/* Asks again and again, also while the waiters are served. */
+static void *take_a_place(void *userdata)
+{
+	struct kickmsg_client *client = flow_client("late");
+	struct kickmsg_subscriber *subscriber;
+	int *r = userdata;
+
+	pthread_barrier_wait(&all_comers);
+	do
+		*r = kickmsg_subscribe(client, "t", NULL, &subscriber);
+	while (*r == -ENOENT);
+	kickmsg_client_free(client);
+	return NULL;
+}
+
 START_TEST(thousand_waiters_are_all_there_for_whoever_comes)
 {
 	enum { PEERS = 20, EACH = 50, COMERS = 3 };
-	int peers[PEERS], there[COMERS];
-	pthread_t threads[COMERS];
+	int peers[PEERS], there[COMERS], late;
+	pthread_t threads[COMERS], late_thread;
 	union km_msg answer;
 
 	use(KICKMSG_TRANSPORT_SHARED);
@@ -533,7 +548,8 @@ START_TEST(thousand_waiters_are_all_there_for_whoever_comes)
 		for (uint32_t k = 0; k < EACH; k++)
 			ask_to_wait(peers[i], "t", 100 + k);
 	}
-	pthread_barrier_init(&all_comers, NULL, COMERS);
+	pthread_barrier_init(&all_comers, NULL, COMERS + 1);
+	pthread_create(&late_thread, NULL, take_a_place, &late);
 	for (int i = 0; i < COMERS; i++)
 		pthread_create(&threads[i], NULL, come_in, &there[i]);
 	for (int i = 0; i < PEERS; i++) {
@@ -551,6 +567,8 @@ START_TEST(thousand_waiters_are_all_there_for_whoever_comes)
 		}
 		ck_assert_uint_eq(answered, (UINT64_C(1) << EACH) - 1);
 	}
+	pthread_join(late_thread, NULL);
+	ck_assert_int_eq(late, -ENOSPC);
 	for (int i = 0; i < COMERS; i++) {
 		pthread_join(threads[i], NULL);
 		ck_assert_int_eq(there[i], PEERS * EACH - 1);
