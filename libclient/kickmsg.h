@@ -607,8 +607,9 @@ void kickmsg_subscriber_interrupt(struct kickmsg_subscriber *subscriber);
  * kickmsg_client_get_fd() too. It is closed by kickmsg_subscriber_free(). Don't close, read or
  * write it; copies of it (dup) say the same. In a receive that sleeps, it is readable.
  *
- * Cost: a descriptor, and an io_uring's for each of the first 64 of a client; or a thread of the
- * library for up to 127 of them (enum kickmsg_wait_mechanism), with all signals blocked.
+ * Cost: a descriptor, and an io_uring's for each of the first 64 of a client; a thread of the library
+ * with one io_uring for all others. Without io_uring a thread for each 127 (enum
+ * kickmsg_wait_mechanism). The threads have all signals blocked.
  * KICKMSG_WAIT=uring or =thread in the environment forces one. A receive that says -EAGAIN makes up
  * to three system calls, one that gets a message none. Publishers do what they do for a subscriber
  * that sleeps in a receive. Before Linux 5.16, or where futex_waitv(2) is refused, the thread looks

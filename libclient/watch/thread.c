@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The threads that sleep at words for a client's descriptors: see watch.h. */
+/*
+ * The threads that sleep at words for a client's descriptors: see watch.h. Over io_uring one thread sleeps
+ * for any number of them, and looks at those alone that were woken. In futex_waitv(2) each sleeps for
+ * KM_WATCH_GROUP, and looks at all.
+ */
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -12,18 +17,37 @@
 
 #include "common/ring/futex.h"
 #include "common/ring/waiter.h"
+#include "libclient/watch/uring.h"
 #include "libclient/watch/watch.h"
 
 #define STACK_SIZE (PTHREAD_STACK_MIN + 64 * 1024)
 
+/* Tags of what is in the ring: [generation | place + FIRST]. */
+#define OF_TURN  1u
+#define OF_FIRST 2u
+
+/* The place of one word in the ring. */
+struct slot {
+	struct km_watched *watched; /* null: nobody's */
+	/* Of its waits: the completion of an earlier one says nothing. */
+	uint32_t generation;
+	bool waits;
+	bool is_stale; /* its wait is to be cancelled */
+};
+
 struct km_watch_group {
 	TAILQ_ENTRY(km_watch_group) next;
 	pthread_t thread;
-	pthread_mutex_t lock; /* all below, and the words of those in the list */
+	struct km_uring *uring; /* null: futex_waitv(2) */
+	pthread_mutex_t lock;   /* all below, and the words of those in the list */
 	struct km_watched_list watched;
 	unsigned count;
 	bool ends;
 	_Atomic uint32_t turn; /* the thread sleeps at it as well */
+
+	struct slot *slots; /* of the ring */
+	size_t slot_count;
+	bool turn_waits;
 };
 
 static void write_one(struct km_watched *watched)
@@ -36,24 +60,132 @@ static void write_one(struct km_watched *watched)
 	km_add(D6, release, &watched->fires, 1);
 }
 
+/* Fires it if its word has moved; returns what to sleep at. */
+static uint32_t look_at(struct km_watched *watched)
+{
+	/* in this order: what is armed after the look was announced after it */
+	uint32_t word = km_load(D2, seq_cst, watched->word);
+	uint64_t armed = km_load(D1, seq_cst, &watched->armed);
+
+	if (armed && (uint32_t)armed != word &&
+		km_cas(D1, seq_cst, seq_cst, &watched->armed, &armed, 0))
+		write_one(watched);
+	return word;
+}
+
+static uint32_t turn_of(struct km_watch_group *group)
+{
+	return km_load(D3, seq_cst, &group->turn);
+}
+
+/* --- by a ring ----------------------------------------------------------------------------------- */
+
+static uint64_t tag_of(const struct km_watch_group *group, size_t place)
+{
+	return (uint64_t)group->slots[place].generation << 32 | (place + OF_FIRST);
+}
+
+static bool wait_again(struct km_watch_group *group, size_t place)
+{
+	struct slot *slot = &group->slots[place];
+	uint32_t word = look_at(slot->watched);
+
+	slot->waits = km_uring_push_wait(
+			      group->uring, slot->watched->word, word, tag_of(group, place)) == 0;
+	return slot->waits;
+}
+
+/* All places that don't wait, and those that do in vain. False: the kernel hasn't taken all. */
+static bool go_through(struct km_watch_group *group)
+{
+	bool all = true;
+
+	if (!group->turn_waits)
+		group->turn_waits = km_uring_push_wait(group->uring, &group->turn, turn_of(group),
+					    OF_TURN) == 0;
+	for (size_t i = 0; i < group->slot_count; i++) {
+		struct slot *slot = &group->slots[i];
+
+		if (slot->is_stale && slot->waits &&
+			km_uring_push_cancel(group->uring, tag_of(group, i)) < 0) {
+			all = false;
+			continue;
+		}
+		if (slot->is_stale) {
+			slot->generation++;
+			slot->waits = slot->is_stale = false;
+		}
+		if (slot->watched && !slot->waits && !wait_again(group, i))
+			all = false;
+	}
+	return all && group->turn_waits;
+}
+
+static bool take_in(struct km_watch_group *group, bool all)
+{
+	uint64_t tag;
+
+	while (km_uring_next(group->uring, &tag)) {
+		size_t place = (uint32_t)tag - OF_FIRST;
+
+		if (tag == OF_TURN)
+			group->turn_waits = all = false;
+		if (tag < OF_FIRST || place >= group->slot_count || tag != tag_of(group, place))
+			continue;
+		group->slots[place].waits = false;
+		if (group->slots[place].watched && !wait_again(group, place))
+			all = false;
+	}
+	return all || go_through(group);
+}
+
+/* With the lock, except while it sleeps. */
+static void watch_by_ring(struct km_watch_group *group)
+{
+	bool all = km_uring_take_over(group->uring) == 0 && go_through(group);
+
+	while (!group->ends) {
+		pthread_mutex_unlock(&group->lock);
+		if (!all || km_uring_sleep(group->uring) < 0)
+			km_nap(KM_WAIT_FOREVER);
+		pthread_mutex_lock(&group->lock);
+		all = take_in(group, all);
+	}
+}
+
+static int add_slot(struct km_watch_group *group, struct km_watched *watched)
+{
+	size_t i = 0, count = group->slot_count;
+
+	while (i < count && (group->slots[i].watched || group->slots[i].is_stale))
+		i++;
+	if (i == count) {
+		struct slot *slots = reallocarray(group->slots, 2 * count + 8, sizeof *slots);
+
+		if (!slots)
+			return -ENOMEM;
+		memset(slots + count, 0, (count + 8) * sizeof *slots);
+		group->slots = slots;
+		group->slot_count = 2 * count + 8;
+	}
+	group->slots[i].watched = watched;
+	watched->place = i;
+	return 0;
+}
+
+/* --- in futex_waitv(2) --------------------------------------------------------------------------- */
+
 /* Fires what moved, and fills in what to sleep at. The group's own word comes first. */
 static unsigned look(struct km_watch_group *group, struct futex_waitv *ret)
 {
 	struct km_watched *watched;
 	unsigned count = 1;
 
-	ret[0] = (struct futex_waitv){ km_load(D3, seq_cst, &group->turn), (uintptr_t)&group->turn,
+	ret[0] = (struct futex_waitv){ turn_of(group), (uintptr_t)&group->turn,
 		FUTEX_32 | FUTEX_PRIVATE_FLAG, 0 };
-	TAILQ_FOREACH (watched, &group->watched, next) {
-		/* in this order: what is armed after the look was announced after it */
-		uint32_t word = km_load(D2, seq_cst, watched->word);
-		uint64_t armed = km_load(D1, seq_cst, &watched->armed);
-
-		if (armed && (uint32_t)armed != word &&
-			km_cas(D1, seq_cst, seq_cst, &watched->armed, &armed, 0))
-			write_one(watched);
-		ret[count++] = (struct futex_waitv){ word, (uintptr_t)watched->word, FUTEX_32, 0 };
-	}
+	TAILQ_FOREACH (watched, &group->watched, next)
+		ret[count++] = (struct futex_waitv){ look_at(watched), (uintptr_t)watched->word,
+			FUTEX_32, 0 };
 	return count;
 }
 
@@ -64,6 +196,8 @@ static void *watch(void *argument)
 
 	prctl(PR_SET_NAME, "kickmsg-wait");
 	pthread_mutex_lock(&group->lock);
+	if (group->uring)
+		watch_by_ring(group);
 	while (!group->ends) {
 		unsigned count = look(group, words);
 
@@ -82,7 +216,10 @@ static void *watch(void *argument)
 static void call(struct km_watch_group *group)
 {
 	km_add(D3, seq_cst, &group->turn, 1);
-	syscall(SYS_futex, &group->turn, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	if (group->uring)
+		km_futex_wake(&group->turn);
+	else
+		syscall(SYS_futex, &group->turn, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
 /* No signal of the program's runs there. */
@@ -109,8 +246,11 @@ static int make_group(struct km_watch *watch, struct km_watch_group **ret)
 		return -ENOMEM;
 	TAILQ_INIT(&group->watched);
 	pthread_mutex_init(&group->lock, NULL);
+	if (watch->mechanism == KICKMSG_WAIT_URING)
+		km_uring_new_of_thread(&group->uring);
 	int r = start(group);
 	if (r < 0) {
+		km_uring_free(group->uring);
 		pthread_mutex_destroy(&group->lock);
 		free(group);
 		return r;
@@ -127,19 +267,23 @@ int km_watch_thread_add(struct km_watch *watch, struct km_watched *watched)
 	int r = 0;
 
 	TAILQ_FOREACH (group, &watch->groups, next)
-		if (group->count < KM_WATCH_GROUP)
+		if (group->uring || group->count < KM_WATCH_GROUP)
 			break;
 	if (!group)
 		r = make_group(watch, &group);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&group->lock);
-	watched->group = group;
-	TAILQ_INSERT_TAIL(&group->watched, watched, next);
-	group->count++;
+	if (group->uring)
+		r = add_slot(group, watched);
+	if (r == 0) {
+		watched->group = group;
+		TAILQ_INSERT_TAIL(&group->watched, watched, next);
+		group->count++;
+	}
 	pthread_mutex_unlock(&group->lock);
 	call(group);
-	return 0;
+	return r;
 }
 
 void km_watch_thread_remove(struct km_watched *watched)
@@ -149,6 +293,12 @@ void km_watch_thread_remove(struct km_watched *watched)
 	pthread_mutex_lock(&group->lock);
 	TAILQ_REMOVE(&group->watched, watched, next);
 	group->count--;
+	if (group->uring)
+		group->slots[watched->place] = (struct slot){
+			.generation = group->slots[watched->place].generation,
+			.waits = group->slots[watched->place].waits,
+			.is_stale = true,
+		};
 	pthread_mutex_unlock(&group->lock);
 	call(group);
 	watched->group = NULL;
@@ -158,8 +308,17 @@ void km_watch_thread_move(struct km_watched *watched, _Atomic uint32_t *word)
 {
 	pthread_mutex_lock(&watched->group->lock);
 	watched->word = word;
+	if (watched->group->uring)
+		watched->group->slots[watched->place].is_stale = true;
 	pthread_mutex_unlock(&watched->group->lock);
 	call(watched->group);
+}
+
+void km_watch_thread_disown(struct km_watched *watched)
+{
+	if (watched->group->uring)
+		km_uring_disown(watched->group->uring);
+	watched->group->uring = NULL;
 }
 
 void km_watch_thread_free(struct km_watch *watch)
@@ -173,6 +332,8 @@ void km_watch_thread_free(struct km_watch *watch)
 		call(group);
 		pthread_join(group->thread, NULL);
 		TAILQ_REMOVE(&watch->groups, group, next);
+		km_uring_free(group->uring);
+		free(group->slots);
 		pthread_mutex_destroy(&group->lock);
 		free(group);
 	}

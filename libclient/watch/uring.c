@@ -23,6 +23,7 @@
 #define OP_FUTEX_WAIT       51
 #define FUTEX2_U32          2
 #define ENTRIES             2
+#define ENTRIES_OF_MANY     128
 
 /*
  * Orders, with the kernel
@@ -32,7 +33,8 @@
  */
 struct km_uring {
 	int fd;
-	unsigned waits; /* in the kernel */
+	unsigned waits;  /* in the kernel; of one descriptor's ring */
+	unsigned pushed; /* and not submitted; of a thread's ring */
 	void *rings;
 	size_t rings_size;
 	struct io_uring_sqe *sqes;
@@ -94,22 +96,23 @@ static int map(struct km_uring *uring)
 	return 0;
 }
 
-int km_uring_new(int eventfd, struct km_uring **ret)
+/* `eventfd` may be -1. */
+static int make(unsigned entries, unsigned flags, int eventfd, struct km_uring **ret)
 {
 	struct km_uring *uring = calloc(1, sizeof *uring);
 	int r = 0;
 
 	if (!uring)
 		return -ENOMEM;
-	uring->params.flags = SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN | SETUP_TASKRUN_FLAG;
-	uring->fd = km_fd_above_stdio((int)syscall(SYS_io_uring_setup, ENTRIES, &uring->params));
+	uring->params.flags = SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN | flags;
+	uring->fd = km_fd_above_stdio((int)syscall(SYS_io_uring_setup, entries, &uring->params));
 	if (uring->fd < 0)
 		r = errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : -EOPNOTSUPP;
 	else if (!knows_futex(uring->fd))
 		r = -EOPNOTSUPP;
 	else
 		r = map(uring);
-	if (r == 0 &&
+	if (r == 0 && eventfd >= 0 &&
 		syscall(SYS_io_uring_register, uring->fd, IORING_REGISTER_EVENTFD, &eventfd, 1) < 0)
 		r = -errno;
 	if (r < 0) {
@@ -118,6 +121,11 @@ int km_uring_new(int eventfd, struct km_uring **ret)
 	}
 	*ret = uring;
 	return 0;
+}
+
+int km_uring_new(int eventfd, struct km_uring **ret)
+{
+	return make(ENTRIES, SETUP_TASKRUN_FLAG, eventfd, ret);
 }
 
 bool km_uring_free(struct km_uring *uring)
@@ -175,25 +183,111 @@ bool km_uring_is_completed(const struct km_uring *uring)
 	       has_completions(uring);
 }
 
-int km_uring_wait(struct km_uring *uring, const _Atomic uint32_t *word, uint32_t expected)
+static void push(struct km_uring *uring, const struct io_uring_sqe *sqe)
 {
 	const struct io_uring_params *p = &uring->params;
 	_Atomic uint32_t *tail = at(uring, p->sq_off.tail);
 	uint32_t place = km_load(D4, acquire, tail), index = place & (p->sq_entries - 1);
 
-	uring->sqes[index] = (struct io_uring_sqe){
+	uring->sqes[index] = *sqe;
+	*((uint32_t *)(void *)at(uring, p->sq_off.array) + index) = index;
+	km_store(D4, release, tail, place + 1);
+}
+
+static struct io_uring_sqe wait_at(const _Atomic uint32_t *word, uint32_t expected, uint64_t tag)
+{
+	return (struct io_uring_sqe){
 		.opcode = OP_FUTEX_WAIT,
 		.fd = FUTEX2_U32, /* shared between processes */
 		.addr = (uintptr_t)word,
 		.off = expected,
 		.addr3 = FUTEX_BITSET_MATCH_ANY,
+		.user_data = tag,
 	};
-	*((uint32_t *)(void *)at(uring, p->sq_off.array) + index) = index;
-	km_store(D4, release, tail, place + 1);
+}
+
+int km_uring_wait(struct km_uring *uring, const _Atomic uint32_t *word, uint32_t expected)
+{
+	const struct io_uring_sqe sqe = wait_at(word, expected, 0);
+
+	push(uring, &sqe);
 	long r = enter(uring, 1, 0);
 	if (r != 1)
 		return r < 0 ? (int)r : -EIO;
 	uring->waits++;
 	/* a word that has moved is said at once */
 	return !has_completions(uring);
+}
+
+/* --- a thread's ---------------------------------------------------------------------------------- */
+
+int km_uring_new_of_thread(struct km_uring **ret)
+{
+	return make(ENTRIES_OF_MANY, IORING_SETUP_R_DISABLED, -1, ret);
+}
+
+int km_uring_take_over(const struct km_uring *uring)
+{
+	long r = syscall(SYS_io_uring_register, uring->fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+
+	return r < 0 ? -errno : 0;
+}
+
+/* The kernel may leave some of it for the next time. */
+static int submit(struct km_uring *uring, unsigned completions)
+{
+	unsigned flags = completions > 0 ? IORING_ENTER_GETEVENTS : 0;
+	long r = syscall(SYS_io_uring_enter, uring->fd, uring->pushed, completions, flags, NULL, 0);
+
+	if (r < 0)
+		return -errno;
+	uring->pushed -= (unsigned)r < uring->pushed ? (unsigned)r : uring->pushed;
+	return 0;
+}
+
+static int push_one(struct km_uring *uring, const struct io_uring_sqe *sqe)
+{
+	int r = uring->pushed == uring->params.sq_entries ? submit(uring, 0) : 0;
+
+	if (r == 0 && uring->pushed == uring->params.sq_entries)
+		r = -EBUSY;
+	if (r < 0)
+		return r;
+	push(uring, sqe);
+	uring->pushed++;
+	return 0;
+}
+
+int km_uring_push_wait(
+	struct km_uring *uring, const _Atomic uint32_t *word, uint32_t expected, uint64_t tag)
+{
+	const struct io_uring_sqe sqe = wait_at(word, expected, tag);
+
+	return push_one(uring, &sqe);
+}
+
+int km_uring_push_cancel(struct km_uring *uring, uint64_t tag)
+{
+	const struct io_uring_sqe sqe = { .opcode = IORING_OP_ASYNC_CANCEL, .addr = tag };
+
+	return push_one(uring, &sqe);
+}
+
+int km_uring_sleep(struct km_uring *uring)
+{
+	return has_completions(uring) && uring->pushed == 0 ? 0 : submit(uring, 1);
+}
+
+bool km_uring_next(struct km_uring *uring, uint64_t *ret_tag)
+{
+	const struct io_uring_params *p = &uring->params;
+	_Atomic uint32_t *head = at(uring, p->cq_off.head);
+	uint32_t place = km_load(D4, acquire, head);
+
+	if (!has_completions(uring))
+		return false;
+	const struct io_uring_cqe *cqes = (void *)at(uring, p->cq_off.cqes);
+	*ret_tag = cqes[place & (p->cq_entries - 1)].user_data;
+	km_store(D4, release, head, place + 1);
+	return true;
 }

@@ -7,6 +7,9 @@
  * the thread that asked, and its epoll_wait(2) ends with EINTR at each message. Such a ring is one
  * thread's. When another thread comes, or the thread has ended, a new ring takes its place; an
  * ending thread's waits are cancelled, which signals the eventfd too.
+ *
+ * A thread of the library that sleeps for many words at once has one such ring, with any number of
+ * FUTEX_WAITs in it, and no eventfd at it.
  */
 #pragma once
 
@@ -35,3 +38,17 @@ int km_uring_reap(struct km_uring *uring);
 /* Waits for the word, once. Returns 1 it waits; 0 the word isn't `expected`; or a negative
  * errno. */
 int km_uring_wait(struct km_uring *uring, const _Atomic uint32_t *word, uint32_t expected);
+
+/* A thread's ring, made for it by another. Errors: those of km_uring_new(). */
+int km_uring_new_of_thread(struct km_uring **ret);
+/* In that thread, before all below. */
+int km_uring_take_over(const struct km_uring *uring);
+/* `tag` says what is completed. Errors: the kernel takes nothing now; try again. */
+int km_uring_push_wait(
+	struct km_uring *uring, const _Atomic uint32_t *word, uint32_t expected, uint64_t tag);
+/* Ends a wait. Both are completed; this one has the tag 0. */
+int km_uring_push_cancel(struct km_uring *uring, uint64_t tag);
+/* Gives the kernel what was pushed, and sleeps until something is completed. Errors: likewise. */
+int km_uring_sleep(struct km_uring *uring);
+/* Takes one completion. */
+bool km_uring_next(struct km_uring *uring, uint64_t *ret_tag);

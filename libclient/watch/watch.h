@@ -6,9 +6,10 @@
  *   uring    a small io_uring for each of the first KM_WATCH_RINGS descriptors of a client. Its
  *            FUTEX_WAIT is completed by whoever wakes the word, and the kernel writes the eventfd
  *            right there. No thread. Linux 6.7 (uring.c)
- *   thread   a thread of the library for each 127 words, which sleeps in futex_waitv(2), Linux 5.16,
- *            and writes the eventfds of the words that moved. Before 5.16, and where the call is
- *            refused, it looks each millisecond instead (thread.c)
+ *   thread   a thread of the library, which writes the eventfds of the words that moved (thread.c).
+ *            Behind the first KM_WATCH_RINGS one thread sleeps in one io_uring for all others. Where
+ *            there is no io_uring, one for each 127 words sleeps in futex_waitv(2), Linux 5.16.
+ *            Before 5.16, and where the call is refused, it looks each millisecond instead
  *
  * A publisher knows nothing of either: it sees a sleeper in the word and wakes it. An observer has no
  * word, and its descriptor is a timer, by which it looks for itself (timer.c).
@@ -68,6 +69,7 @@ struct km_watched {
 	_Atomic uint32_t fires;       /* of the thread: writes begun and writes done */
 	uint32_t seen;                /* of them, by the owner before it made it quiet */
 	TAILQ_ENTRY(km_watched) next;
+	size_t place; /* in the thread's ring, if it has one */
 
 	bool by_timer;
 	int64_t due_ns, look_ns; /* of the timer: when it expires, and after how long */
@@ -113,6 +115,7 @@ void km_watch_free(struct km_watch *watch);
 int km_watch_thread_add(struct km_watch *watch, struct km_watched *watched);
 void km_watch_thread_remove(struct km_watched *watched);
 void km_watch_thread_move(struct km_watched *watched, _Atomic uint32_t *word);
+void km_watch_thread_disown(struct km_watched *watched);
 void km_watch_thread_free(struct km_watch *watch);
 
 TAILQ_HEAD(km_watch_groups, km_watch_group);

@@ -188,6 +188,38 @@ int km_uring_wait(struct km_uring *uring, const _Atomic uint32_t *word, uint32_t
 	return !ring->completed;
 }
 
+/* The thread sleeps in futex_waitv(2) here. */
+int km_uring_new_of_thread(struct km_uring **ret)
+{
+	return -EOPNOTSUPP;
+}
+
+int km_uring_take_over(const struct km_uring *uring)
+{
+	return -EOPNOTSUPP;
+}
+
+int km_uring_push_wait(
+	struct km_uring *uring, const _Atomic uint32_t *word, uint32_t expected, uint64_t tag)
+{
+	return -EOPNOTSUPP;
+}
+
+int km_uring_push_cancel(struct km_uring *uring, uint64_t tag)
+{
+	return -EOPNOTSUPP;
+}
+
+int km_uring_sleep(struct km_uring *uring)
+{
+	return -EOPNOTSUPP;
+}
+
+bool km_uring_next(struct km_uring *uring, uint64_t *ret_tag)
+{
+	return false;
+}
+
 void world_woken(const volatile void *word)
 {
 	for (uint32_t i = 0; i < world.uring_count; i++)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Descriptors that say when a message waits. The index of a case is the transport and the mechanism:
- * 0 rings, 1 shared by io_uring; 2 rings, 3 shared by the library's thread.
+ * 0 rings, 1 shared by io_uring; 2 rings, 3 shared by the library's thread; 4 rings, 5 shared by its thread
+ * over one io_uring, behind KM_WATCH_RINGS others.
  *
  * The file is long because each thing that ends a wait has a case, over one fixture.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -17,21 +19,45 @@
 #include "tests/support/broker/told.h"
 #include "tests/support/uring.h"
 
-#define CASES 4
+#define CASES 6
 
 static struct kickmsg_client *client;
 static struct kickmsg_publisher *publisher;
 static struct kickmsg_subscriber *subscriber;
 static int fd;
 
+static bool by_futex_waitv(int i)
+{
+	return i == 2 || i == 3;
+}
+
+/* The descriptor of one that comes behind those that have rings of their own. */
+static int descriptor_behind_others(void)
+{
+	struct kickmsg_subscriber *others[KM_WATCH_RINGS];
+	struct kickmsg_topic_config config = *over(KICKMSG_TRANSPORT_SHARED);
+
+	config.max_subscribers = KM_WATCH_RINGS;
+	struct kickmsg_publisher *to_others = flow_advertise(client, "others", &config);
+	for (int i = 0; i < KM_WATCH_RINGS; i++) {
+		others[i] = flow_subscribe(client, "others");
+		ck_assert_int_ge(kickmsg_subscriber_get_fd(others[i]), 3);
+	}
+	int behind = kickmsg_subscriber_get_fd(subscriber);
+	for (int i = 0; i < KM_WATCH_RINGS; i++)
+		kickmsg_subscriber_free(others[i]);
+	kickmsg_publisher_free(to_others);
+	return behind;
+}
+
 static void begin(int i)
 {
-	setenv("KICKMSG_WAIT", i < 2 ? "uring" : "thread", 1);
+	setenv("KICKMSG_WAIT", by_futex_waitv(i) ? "thread" : "uring", 1);
 	test_broker_start(&broker, NULL);
 	client = told_client("ready");
 	publisher = flow_advertise(client, TOPIC, over(i % 2));
 	subscriber = flow_subscribe(client, TOPIC);
-	fd = kickmsg_subscriber_get_fd(subscriber);
+	fd = i < 4 ? kickmsg_subscriber_get_fd(subscriber) : descriptor_behind_others();
 }
 
 static void end(void)
@@ -333,10 +359,11 @@ START_TEST(many_of_a_client)
 		ck_assert_int_eq(flow_receive_int(subscribers[i]), -EAGAIN);
 	}
 	kickmsg_client_get_info(client, &info);
-	ck_assert_int_eq(info.wait_mechanism, _i < 2 ? KICKMSG_WAIT_URING : KICKMSG_WAIT_THREAD);
-	ck_assert_uint_eq(info.wait_rings, _i < 2 ? 64 : 0);
-	ck_assert_uint_eq(info.wait_threads, 2);
-	ck_assert_uint_le(test_fd_count(getpid()), fds + MANY + 64);
+	ck_assert_int_eq(
+		info.wait_mechanism, by_futex_waitv(_i) ? KICKMSG_WAIT_THREAD : KICKMSG_WAIT_URING);
+	ck_assert_uint_eq(info.wait_rings, by_futex_waitv(_i) ? 0 : 64);
+	ck_assert_uint_eq(info.wait_threads, by_futex_waitv(_i) ? 2 : 1);
+	ck_assert_uint_le(test_fd_count(getpid()), fds + MANY + 65);
 	for (int round = 0; round < 3; round++) {
 		flow_send_int(to_all, round);
 		for (int i = 0; i < MANY; i++) {
@@ -351,10 +378,33 @@ START_TEST(many_of_a_client)
 	}
 	for (int i = 0; i < MANY; i++)
 		kickmsg_subscriber_free(subscribers[i]);
-	ck_assert_uint_eq(test_fd_count(getpid()), fds);
+	/* the thread's ring stays */
+	ck_assert_uint_le(test_fd_count(getpid()), fds + (_i < 2));
 	end();
 }
 END_TEST
+
+/* How often the library's thread has gone to sleep. */
+static long sleeps_of_thread(void)
+{
+	char path[64], line[128];
+	long sleeps = -1;
+	DIR *tasks = opendir("/proc/self/task");
+
+	ck_assert_ptr_nonnull(tasks);
+	for (struct dirent *task; sleeps < 0 && (task = readdir(tasks));) {
+		snprintf(path, sizeof path, "/proc/self/task/%.20s/status", task->d_name);
+		int tid = atoi(task->d_name); /* 0: "." or ".." */
+		FILE *status = tid == 0 || tid == getpid() ? NULL : fopen(path, "r");
+
+		while (status && fgets(line, sizeof line, status))
+			sscanf(line, "voluntary_ctxt_switches: %ld", &sleeps);
+		if (status)
+			fclose(status);
+	}
+	closedir(tasks);
+	return sleeps;
+}
 
 static unsigned receive_from_the_readable(struct kickmsg_subscriber **from, unsigned count)
 {
@@ -367,6 +417,59 @@ static unsigned receive_from_the_readable(struct kickmsg_subscriber **from, unsi
 		}
 	return readable;
 }
+
+static bool is_at_rest(int epoll, struct kickmsg_subscriber **all, unsigned count)
+{
+	unsigned readable = receive_from_the_readable(all, count);
+	struct epoll_event event;
+	long before = sleeps_of_thread();
+
+	return readable == 0 && epoll_wait(epoll, &event, 1, 50) == 0 &&
+	       sleeps_of_thread() == before;
+}
+
+START_TEST(a_thousand_idle_ones_have_one_thread)
+{
+	enum { THOUSAND = 1000 };
+	static struct kickmsg_subscriber *idle[THOUSAND];
+	struct kickmsg_topic_config config = *over(KICKMSG_TRANSPORT_SHARED);
+	struct kickmsg_client_info info;
+	struct rlimit limit;
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = limit.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	setenv("KICKMSG_WAIT", "uring", 1);
+	test_broker_start(&broker, "[limits]\nclient_endpoints = 2000\n");
+	client = flow_client("idle");
+	config.max_subscribers = THOUSAND;
+	struct kickmsg_publisher *to_all = flow_advertise(client, "idle", &config);
+	unsigned fds = test_fd_count(getpid());
+	for (int i = 0; i < THOUSAND; i++) {
+		struct epoll_event event = { .events = EPOLLIN };
+
+		idle[i] = flow_subscribe(client, "idle");
+		ck_assert_int_eq(
+			epoll_ctl(epoll, EPOLL_CTL_ADD, kickmsg_subscriber_get_fd(idle[i]), &event),
+			0);
+		ck_assert_int_eq(flow_receive_int(idle[i]), -EAGAIN);
+	}
+	kickmsg_client_get_info(client, &info);
+	ck_assert_uint_eq(info.wait_threads, 1);
+	/* the first 64 have one more each, and the thread has one */
+	ck_assert_uint_le(test_fd_count(getpid()), fds + THOUSAND + 65);
+	for (int i = 0; i < 100 && !is_at_rest(epoll, idle, THOUSAND); i++)
+		ck_assert_int_lt(i, 99);
+	flow_send_int(to_all, 7);
+	for (int i = 0; i < THOUSAND; i++) {
+		ck_assert(is_readable_in(kickmsg_subscriber_get_fd(idle[i]), FLOW_WAIT_MS));
+		ck_assert_int_eq(flow_receive_int(idle[i]), 7);
+	}
+	close(epoll);
+	end();
+}
+END_TEST
 
 /* Those of one bell share its word: arming one is no message for the others. The last one in the thread's
  * list has another bell: when it is readable, the thread has looked at all. */
@@ -514,25 +617,28 @@ int main(void)
 {
 	TCase *tcase = tcase_create("ready");
 	Suite *suite = suite_create("ready");
-	int first = test_has_uring() ? 0 : 2;
+	int first = test_has_uring() ? 0 : 2, end = test_has_uring() ? CASES : 4;
 
 	if (first > 0)
 		printf("no io_uring with FUTEX_WAIT here: its cases are left out\n");
 	tcase_set_timeout(tcase, 60);
-	tcase_add_loop_test(tcase, readable_while_a_message_waits, first, CASES);
-	tcase_add_loop_test(tcase, message_before_the_first_look_is_seen, first, CASES);
-	tcase_add_loop_test(tcase, all_are_counted_level_triggered, first, CASES);
-	tcase_add_loop_test(tcase, all_are_counted_edge_triggered, first, CASES);
-	tcase_add_loop_test(tcase, all_are_counted_by_a_copy_in_another_epoll, first, CASES);
-	tcase_add_loop_test(tcase, a_receive_that_sleeps_and_the_descriptor, first, CASES);
-	tcase_add_loop_test(tcase, armed_by_a_thread_that_ends, first, CASES);
-	tcase_add_loop_test(tcase, in_a_fresh_region_too, first, CASES);
-	tcase_add_loop_test(tcase, a_topic_given_up_is_readable_and_says_so, first, CASES);
-	tcase_add_loop_test(tcase, an_unlinked_topic_goes_on, first, CASES);
-	tcase_add_loop_test(tcase, without_descriptors_it_is_usable_by_receive, first, CASES);
-	tcase_add_loop_test(tcase, many_of_a_client, first, CASES);
-	tcase_add_loop_test(tcase, many_of_one_bell_come_to_rest, 3, CASES);
-	tcase_add_loop_test(tcase, a_child_of_fork_has_none, first, CASES);
+	tcase_add_loop_test(tcase, readable_while_a_message_waits, first, end);
+	tcase_add_loop_test(tcase, message_before_the_first_look_is_seen, first, end);
+	tcase_add_loop_test(tcase, all_are_counted_level_triggered, first, end);
+	tcase_add_loop_test(tcase, all_are_counted_edge_triggered, first, end);
+	tcase_add_loop_test(tcase, all_are_counted_by_a_copy_in_another_epoll, first, end);
+	tcase_add_loop_test(tcase, a_receive_that_sleeps_and_the_descriptor, first, end);
+	tcase_add_loop_test(tcase, armed_by_a_thread_that_ends, first, end);
+	tcase_add_loop_test(tcase, in_a_fresh_region_too, first, end);
+	tcase_add_loop_test(tcase, a_topic_given_up_is_readable_and_says_so, first, end);
+	tcase_add_loop_test(tcase, an_unlinked_topic_goes_on, first, end);
+	tcase_add_loop_test(tcase, without_descriptors_it_is_usable_by_receive, first, end);
+	tcase_add_loop_test(tcase, many_of_a_client, first, end);
+	tcase_add_loop_test(tcase, many_of_one_bell_come_to_rest, 3, 4);
+	tcase_add_loop_test(tcase, many_of_one_bell_come_to_rest, 5, end);
+	tcase_add_loop_test(tcase, a_child_of_fork_has_none, first, end);
+	if (end == CASES)
+		tcase_add_test(tcase, a_thousand_idle_ones_have_one_thread);
 	tcase_add_test(tcase, an_observer_looks_less_and_less_often);
 	tcase_add_test(tcase, an_observer_counts_all);
 	tcase_add_test(tcase, a_publisher_knows_nothing_of_an_observer);
