@@ -85,7 +85,7 @@ int kickmsg_client_get_fd(const struct kickmsg_client *client)
 
 int kickmsg_subscriber_get_fd(struct kickmsg_subscriber *subscriber)
 {
-	return -EOPNOTSUPP;
+	return subscriber->ready ? subscriber->ready->watched.fd : -EOPNOTSUPP;
 }
 
 static int poll_and_receive(int index, struct kickmsg_sample *ret)
@@ -214,6 +214,13 @@ static void wait_for_peers(const struct actor *actor)
 	if (r != 0)
 		ex_fail("kickmsg_publisher_wait_matched: %d", r);
 	world.matched = true;
+	/* the broker has counted whoever it speaks of */
+	struct km_seen seen = km_seen_look(
+		&publishers[actor->index]->handle.place.region, KM_ROLE_PUBLISHER);
+	if (seen.peers < seen.changes || seen.left || seen.died || seen.fate || seen.given_up)
+		ex_fail("news: %u changes, %u peers are seen", seen.changes, seen.peers);
+	if (kickmsg_subscriber_get_matched(subscribers[0]) != 0)
+		ex_fail("matched: publishers that nobody let in");
 }
 
 void actor_publisher_body(void *argument)
@@ -330,6 +337,8 @@ static bool receive(const struct actor *actor, struct kickmsg_sample *ret)
 	struct kickmsg_subscriber *subscriber = subscribers[actor->index];
 
 	ex_call(CALL_LIMIT);
+	if (actor->flags & ACTOR_MOVES)
+		km_ready_move(subscriber);
 	int r = actor->flags & ACTOR_SLEEPS  ? kickmsg_receive(subscriber, -1, ret)
 		: actor->flags & ACTOR_POLLS ? poll_and_receive(actor->index, ret)
 					     : kickmsg_try_receive(subscriber, ret);
@@ -396,8 +405,10 @@ static void wait_for_all(const struct actor *actor)
 
 	for (int done = 0; done < actor->count;) {
 		ex_call(2 * CALL_LIMIT);
+		actor_subscriber(0)->polls = actor->flags & ACTOR_POLLS;
 		int r = kickmsg_waitset_wait(actor_set, -1, ready, WORLD_MAX_RINGS);
 
+		actor_subscriber(0)->polls = false;
 		if (r == -EINTR) {
 			note_interruption(actor_subscriber(0));
 			done++;

@@ -45,6 +45,8 @@ enum actor_flags {
 	ACTOR_COPIES = 256, /* kickmsg_try_receive_copy, and looks at its numbers */
 	/* Shared ring: at its end says that it has left for a fresh region. */
 	ACTOR_SAYS_LEFT = 65536,
+	/* With POLLS: goes over to another word before each receive, which is the same one here. */
+	ACTOR_MOVES = 33554432,
 	/* publisher: waits for `count` subscribers, and publishes nothing */
 	ACTOR_MATCHES = 8388608,
 	/* broker */

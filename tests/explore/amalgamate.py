@@ -97,7 +97,7 @@ def make(root, hunks, sources):
                  '#define calloc world_calloc', '#define free world_free',
                  # kernel.c
                  '#define eventfd world_eventfd', '#define read world_read', '#define write world_write',
-                 '#define syscall world_syscall', '#define pthread_create world_thread_create',
+                 '#define syscall world_syscall', '#define ppoll world_ppoll', '#define pthread_create world_thread_create',
                  '#define pthread_join world_thread_join', '#define secure_getenv world_getenv']
     for source in sources:
         maker.emit(source)

@@ -31,6 +31,7 @@ void actor_watcher_body(void *argument);
 void actor_interrupter_body(void *argument);
 extern struct kickmsg_waitset *actor_set;
 /* kernel.c */
+int world_eventfd(unsigned count, int flags);
 void world_poll(int fd);
 void world_woken(const volatile void *word);
 

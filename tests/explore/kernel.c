@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
@@ -65,6 +66,39 @@ void world_poll(int fd)
 		ex_wait(is_readable, count);
 		ex_kernel();
 	}
+}
+
+struct polled {
+	struct pollfd *fds;
+	nfds_t count;
+};
+
+static bool is_any_readable(void *argument)
+{
+	const struct polled *polled = argument;
+	bool any = false;
+
+	for (nfds_t i = 0; i < polled->count; i++) {
+		bool readable = *count_of(polled->fds[i].fd) > 0;
+
+		polled->fds[i].revents = readable ? POLLIN : 0;
+		any |= readable;
+	}
+	return any;
+}
+
+/* A wait set looks at its plain descriptor alone, and sleeps with others beside it. */
+int world_ppoll(
+	struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
+{
+	struct polled polled = { fds, count };
+
+	ex_kernel();
+	while (!is_any_readable(&polled) && count > 1) {
+		ex_wait(is_any_readable, &polled);
+		ex_kernel();
+	}
+	return is_any_readable(&polled);
 }
 
 long world_syscall(long number, ...)
@@ -139,6 +173,8 @@ int km_uring_new(int fd, struct km_uring **ret)
 
 bool km_uring_free(struct km_uring *uring)
 {
+	if (uring)
+		ring_of(uring)->waits = false;
 	return true;
 }
 

@@ -101,6 +101,10 @@ static void set_up_set(void)
 	world.sharing = false;
 	for (uint32_t i = 0; r == 0 && i < world.shape.subscribers; i++)
 		r = kickmsg_waitset_add_subscriber(actor_set, subscribers[i], &subscribers[i]);
+	world.sharing = true; /* its event */
+	if (r == 0 && flags_of(ACTOR_SUBSCRIBER, 0) & ACTOR_POLLS)
+		r = kickmsg_waitset_add_fd(actor_set, world_eventfd(0, 0), POLLIN, &actor_set);
+	world.sharing = false;
 	if (r < 0)
 		ex_fail("explorer: no wait set");
 }
@@ -249,7 +253,10 @@ static void check_asked(void)
 		const struct actor *actor = &actors_scenario->actors[i];
 		const struct kickmsg_subscriber *subscriber = subscribers[actor->index];
 
-		if (ex.threads[i].state != EX_ASLEEP)
+		bool polls = actor->flags & ACTOR_SETS && actor->flags & ACTOR_POLLS &&
+			     ex.threads[i].state == EX_WAITING;
+
+		if (ex.threads[i].state != EX_ASLEEP && !polls)
 			continue;
 		if (actor->flags & ACTOR_SETS
 				? km_load(D7, seq_cst, &actor_set->asked)
@@ -268,6 +275,7 @@ static void end_run(void)
 	world_check_sleepers();
 	world_check_polled();
 	check_asked();
+	kickmsg_waitset_free(actor_set);
 	if (world.given_up) {
 		check_given_up();
 		return;
