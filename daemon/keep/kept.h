@@ -65,6 +65,11 @@ struct km_totals {
 	uint64_t sent, failed, received, lost;
 };
 
+/* Endpoints of one role that are no longer there; what the topic's header tells of them. */
+struct km_kept_gone {
+	uint32_t left, died;
+};
+
 struct km_kept_topic {
 	uint64_t id; /* grows: the order of LIST */
 	struct km_topic_key key;
@@ -72,6 +77,7 @@ struct km_kept_topic {
 	uint64_t created_realtime_ns;
 	struct km_lifetime lifetime;
 	struct km_totals gone;
+	struct km_kept_gone gone_publishers, gone_subscribers;
 	uint32_t owner_uid;
 	int32_t creator_pid;
 	char creator[KM_PREFIX_SIZE]; /* the client that made it, as it wrote its name */

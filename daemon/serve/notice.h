@@ -11,9 +11,8 @@
  *                                                           ^                        |
  *                                                           +-- 10 ms to 1 s <-------+ not yet read
  *
- * An endpoint that goes while its broker is killed may be counted twice among those that left or
- * died: the next broker can't know how far the count had come. The number of those that are there
- * is exact again at once.
+ * An endpoint that goes while its broker is killed is counted once among those that left or died: the
+ * next broker knows from the state how many it had counted (daemon/topic/leave.c).
  *
  * A client that hasn't read what the broker sent before gets no EVENT; the broker looks after it again,
  * each time after twice the time. So a client never has more than one EVENT of this kind unread, and

@@ -104,6 +104,9 @@ static void run_sequence(void)
 	kickmsg_publisher_free(second);
 	MUST(kickmsg_topic_get_info(client, &ref, &info));
 	expect(info.publishers == 1, "who left is still there");
+	const struct km_gone *gone = &subscriber->handle.place.region.header->gone_publishers;
+	expect(km_load(M3, relaxed, &gone->left) == 1 && km_load(M3, relaxed, &gone->died) == 0,
+		"who left once is counted otherwise");
 	attach_many(client);
 	MUST(kickmsg_unlink_topic(client, "walk"));
 	MUST(kickmsg_send(publisher, "still", 6));

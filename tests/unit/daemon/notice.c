@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include "common/protocol/wire.h"
+#include "daemon/run/handlers.h"
 #include "daemon/run/turn.h"
 #include "daemon/serve/notice.h"
+#include "daemon/topic/leave.h"
 #include "daemon/topic/member.h"
 #include "daemon/topic/topic.h"
 #include "tests/support/broker/fixture.h"
@@ -16,6 +18,7 @@
 #define CLIENTS 2
 #define TOPICS  64
 
+static const struct km_handlers handlers = { .notice_changed = km_notice_changed };
 static struct km_broker broker;
 static struct km_topic topics[TOPICS];
 static struct km_session sessions[CLIENTS];
@@ -35,6 +38,7 @@ static void setup(void)
 	memset(topics, 0, sizeof topics);
 	memset(sessions, 0, sizeof sessions);
 	memset(members, 0, sizeof members);
+	broker.handlers = &handlers;
 	broker.base = event_base_new();
 	ck_assert_int_eq(km_turns_init(&broker.turns, broker.base, after, NULL), 0);
 	ck_assert_int_eq(km_notice_init(&broker), 0);
@@ -111,6 +115,29 @@ START_TEST(many_changes_each_client_one_event)
 	ck_assert_int_eq(hear(0), 1);
 	ck_assert_int_eq(hear(1), 0);
 	ck_assert_uint_eq(region.region.header->changes, 5);
+}
+END_TEST
+
+/* The next broker knows what was committed before, and the header all. */
+START_TEST(leave_broker_killed_before_its_commit_is_counted_once)
+{
+	const struct km_gone *gone = &region.region.header->gone_publishers;
+
+	for (int i = 0; i < CLIENTS; i++) {
+		members[i].kept.role = KM_ROLE_PUBLISHER;
+		members[i].kept.state = KM_ENDPOINT_LIVE;
+	}
+	topics[0].publishers = CLIENTS;
+	km_leave_detach(&members[0]);
+	ck_assert_uint_eq(gone->left, 1);
+	topics[0].kept.gone_publishers.left = 0;
+	topics[0].publishers = CLIENTS;
+	members[0].kept.state = KM_ENDPOINT_LIVE;
+	km_leave_detach(&members[0]);
+	ck_assert_uint_eq(gone->left, 1);
+	km_leave_detach(&members[1]);
+	ck_assert_uint_eq(gone->left, 2);
+	ck_assert_uint_eq(gone->died, 0);
 }
 END_TEST
 
@@ -216,6 +243,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, many_changes_each_client_one_event);
+	tcase_add_test(tcase, leave_broker_killed_before_its_commit_is_counted_once);
 	tcase_add_test(tcase, client_with_unread_messages_hears_once_it_has_read);
 	tcase_add_test(tcase, client_goes_before_its_turn_is_forgotten);
 	tcase_add_test(tcase, other_topics_change_news_are_not_put_off);
