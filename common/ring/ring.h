@@ -326,3 +326,35 @@ static inline int km_ring_take(const struct km_region *region, struct km_ring *r
 		km_hazard_clear(held);
 	return r;
 }
+
+/*
+ * Many at a time: looks at the oldest messages, `count` at most, and then takes all of them. Between
+ * the two, held[] must name each of the slots. Returns how many there are, 0 also where it isn't the
+ * usual case.
+ */
+static inline uint32_t km_ring_look_at_many(const struct km_region *region, struct km_ring *ring,
+	uint32_t count, uint64_t *ret_head, uint32_t *ret_slots)
+{
+	const uint64_t head = km_load(R2, acquire, &ring->head);
+	uint32_t there = 0;
+
+	for (; there < count; there++) {
+		const uint64_t p = head + there;
+		uint64_t word = km_load(R1, acquire, &ring->cells[p & region->cell_mask]);
+		const uint64_t slot = word - km_cell_word(p >> region->cell_shift, 0);
+
+		if (slot >= region->geometry.pool_size)
+			break;
+		ret_slots[there] = (uint32_t)slot;
+	}
+	*ret_head = head;
+	return there;
+}
+
+/* True: the `count` messages from `head` on are the caller's, as one that km_ring_take_next() took.
+ * False: a publisher has pushed one out meanwhile, and none is. A cell is filled anew only when head
+ * has gone by it: where head is as it was, the cells are as they were seen. */
+static inline bool km_ring_take_many(struct km_ring *ring, uint64_t head, uint32_t count)
+{
+	return km_cas(R6, release, relaxed, &ring->head, &head, head + count);
+}

@@ -293,7 +293,7 @@ static inline void km_shared_drop_old(
  */
 static km_always_inline bool km_shared_put(const struct km_region *region,
 	struct km_shared_cell *cell, uint64_t word, uint64_t fresh, uint64_t lap, uint32_t ref,
-	const struct km_shared_message *message, bool is_short)
+	const struct km_shared_message *message, bool is_short, bool fenced)
 {
 	if (ref == KM_SHARED_INLINE) {
 		km_fence(U2, release);
@@ -312,8 +312,17 @@ static km_always_inline bool km_shared_put(const struct km_region *region,
 		return km_cas(U4, seq_cst, relaxed, &cell->word, &word, fresh);
 	/* Without a CAS bytes and word leave at once, as they lie in the store buffer. */
 	km_store(U9, release, &cell->word, fresh);
-	km_fence(U10, seq_cst);
+	if (fenced)
+		km_fence(U10, seq_cst);
 	return true;
+}
+
+/* To be called behind the last of many messages, before the bell is listened to. A CAS is a fence
+ * already. */
+static km_always_inline void km_shared_fence(const struct km_region *region)
+{
+	if (__builtin_expect(region->sole, 1))
+		km_fence(U10, seq_cst);
 }
 
 /* Asks for the lines that a message of `len`, up to a line, will be written to that comes some
@@ -334,10 +343,11 @@ static km_always_inline void km_shared_prefetch(
  * The usual case, whose twin is km_shared_commit(), for messages of up to region->short_size: the frontier is at
  * *next, and there is no slot in its cell to be forgotten. True: the message is in, and has the
  * sequence *last + 1. Few stores, few registers: while a cell's line is on its way from a reader,
- * the store buffer holds what comes after. So *id and *last are loaded late.
+ * the store buffer holds what comes after. So *id and *last are loaded late. `fenced`: false where the
+ * caller does km_shared_fence() behind the last of many.
  */
 static km_always_inline bool km_shared_append(const struct km_region *region, const void *data,
-	uint64_t len, const uint32_t *id, uint64_t *last, uint64_t *next)
+	uint64_t len, const uint32_t *id, uint64_t *last, uint64_t *next, bool fenced)
 {
 	const uint64_t p = *next, lap = p >> region->cell_shift;
 	struct km_shared_cell *cell = km_region_cell(region, p);
@@ -352,7 +362,7 @@ static km_always_inline bool km_shared_append(const struct km_region *region, co
 		.publisher_id = *id,
 	};
 	if (!km_shared_put(region, cell, fresh - KM_CELL_LAP, fresh, lap, KM_SHARED_INLINE,
-		    &message, true))
+		    &message, true, fenced))
 		return false;
 	++*last;
 	*next = p + 1;
@@ -392,7 +402,7 @@ static inline int km_shared_commit(const struct km_region *region, struct km_end
 			return -ESTALE;
 		shielded |= old != KM_HAZARD_NONE;
 		if (!km_shared_put(region, cell, word, km_cell_word(p >> shift, ref), p >> shift,
-			    ref, message, false))
+			    ref, message, false, true))
 			continue;
 		km_store(U5, release, &region->shared->hint, p + 1);
 		*next = p + 1;

@@ -92,6 +92,10 @@ struct kickmsg_subscriber {
 	uint64_t own_sequence;
 };
 
+/* Of a call with many messages: so many have one look at who is live, one fence and one wake. Sleepers
+ * wait for no more. */
+#define KM_MANY 64
+
 /* The result of a call of the data path that can't be done for `error`. In a child of fork, a
  * handle of the parent's gives -ECHILD. */
 static inline int km_handle_refusal(const struct km_handle *handle, int error)

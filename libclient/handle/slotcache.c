@@ -24,6 +24,7 @@ void km_slot_cache_init(struct km_slot_cache *cache, const struct km_region *reg
 {
 	cache->at = 0;
 	cache->turns = 0;
+	cache->many = 0;
 	cache->count = cache->least = least_for(region);
 	cache->cursor = (uint32_t)(id * UINT64_C(2654435761) % region->geometry.pool_size);
 	for (uint32_t i = 0; i < cache->count; i++) {
@@ -43,6 +44,23 @@ static void forget(struct km_slot_cache *cache)
 		cache->at = 0;
 }
 
+static void ask_for(const struct km_region *region, uint32_t slot)
+{
+	km_prefetch_own(&region->slots[slot].word);
+	km_prefetch_own(km_region_sample(region, slot));
+	km_prefetch_own(km_region_payload(region, slot));
+}
+
+void km_slot_cache_ask_ahead(
+	const struct km_slot_cache *cache, const struct km_region *region, uint32_t ahead)
+{
+	uint32_t at = cache->at + ahead;
+
+	if (ahead >= cache->count)
+		return;
+	ask_for(region, cache->slots[at < cache->count ? at : at - cache->count]);
+}
+
 /* Goes on to the next slot of several. Its word and the head of its payload come while others
  * work. */
 static void turn(struct km_slot_cache *cache, const struct km_region *region)
@@ -51,14 +69,15 @@ static void turn(struct km_slot_cache *cache, const struct km_region *region)
 	uint32_t next = cache->slots[at];
 
 	cache->at = at;
-	if (++cache->turns % KM_SLOT_CACHE_SHRINK == 0 && cache->count > cache->least &&
-		km_slot_looks_free(&region->slots[next])) {
-		forget(cache);
-		next = cache->slots[cache->at];
+	if (++cache->turns % KM_SLOT_CACHE_SHRINK == 0) {
+		if (cache->count > cache->least && cache->count > cache->many &&
+			km_slot_looks_free(&region->slots[next])) {
+			forget(cache);
+			next = cache->slots[cache->at];
+		}
+		cache->many -= cache->many > 0;
 	}
-	km_prefetch_own(&region->slots[next].word);
-	km_prefetch_own(km_region_sample(region, next));
-	km_prefetch_own(km_region_payload(region, next));
+	ask_for(region, next);
 }
 
 /* A slot from the pool is the newest now. */

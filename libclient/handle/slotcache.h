@@ -31,10 +31,12 @@
 #define KM_SLOT_CACHE_BYTES (UINT64_C(1) << 20)
 
 struct km_slot_cache {
-	uint32_t at;     /* the slot that is tried next */
-	uint32_t count;  /* slots of the wheel */
-	uint32_t least;  /* that it keeps */
-	uint32_t turns;  /* messages */
+	uint32_t at;    /* the slot that is tried next */
+	uint32_t count; /* slots of the wheel */
+	uint32_t least; /* that it keeps */
+	uint32_t turns; /* messages */
+	/* Slots that it keeps for batches. One is forgotten for each 8 messages after the last batch. */
+	uint32_t many;
 	uint32_t cursor; /* through the pool */
 	uint32_t slots[KM_SLOT_CACHE_SIZE];
 };
@@ -52,6 +54,17 @@ static km_always_inline bool km_slot_cache_claim_hottest(struct km_slot_cache *c
 	*ret_slot = slot;
 	return cache->count == 1 && km_slot_looks_free(word) && km_slot_claim(word, id);
 }
+
+/* The publisher sends so many messages at a time. Where they are read as they come, a batch is written,
+ * one is read and one is on its way back: the wheel keeps slots for all of these. */
+static inline void km_slot_cache_keep_many(struct km_slot_cache *cache, uint32_t count)
+{
+	cache->many = 3 * count < KM_SLOT_CACHE_SIZE ? 3 * count : KM_SLOT_CACHE_SIZE;
+}
+
+/* Asks for the lines of the slot that will be tried `ahead` claims from now, if all goes well. */
+void km_slot_cache_ask_ahead(
+	const struct km_slot_cache *cache, const struct km_region *region, uint32_t ahead);
 
 /* Of a look that is to be a short one: all of the usual pool. */
 #define KM_SLOT_CACHE_FEW 1024

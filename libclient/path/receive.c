@@ -52,6 +52,36 @@ KM_EXPORT int kickmsg_sample_is_held(const struct kickmsg_sample *sample)
 	return of != NULL;
 }
 
+static int receive_some(
+	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret, size_t count)
+{
+	const uint32_t at_once = count < KM_MANY ? (uint32_t)count : KM_MANY;
+
+	return subscriber->handle.place.ring ? km_rings_receive_many(subscriber, ret, at_once)
+					     : km_shared_receive_many(subscriber, ret, at_once);
+}
+
+/* A receive that finds nothing says so to all that depends on it (ready.h). So the ways for many,
+ * which don't, find the first message only where one is there. */
+static ssize_t try_receive_many(
+	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret, size_t count)
+{
+	size_t done = 0;
+	int r;
+
+	if (__builtin_expect(subscriber->depth != 0, 0))
+		skip_old(subscriber);
+	while (done < count && (r = receive_some(subscriber, ret + done, count - done)) > 0)
+		done += (size_t)r;
+	if (done > 0 || r < 0)
+		return done > 0 ? (ssize_t)done : r;
+	r = kickmsg_try_receive(subscriber, ret);
+	if (r < 0 || count == 1)
+		return r < 0 ? r : 1;
+	r = receive_some(subscriber, ret + 1, count - 1);
+	return r > 0 ? 1 + r : 1;
+}
+
 static km_always_inline int released(
 	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *sample)
 {
@@ -76,7 +106,7 @@ static km_noinline int release_past(
 	return released(subscriber, sample);
 }
 
-KM_EXPORT int kickmsg_sample_release(struct kickmsg_sample *sample)
+static km_always_inline int release(struct kickmsg_sample *sample)
 {
 	struct kickmsg_subscriber *subscriber = sample->subscriber;
 
@@ -88,10 +118,27 @@ KM_EXPORT int kickmsg_sample_release(struct kickmsg_sample *sample)
 	return released(subscriber, sample);
 }
 
+KM_EXPORT int kickmsg_sample_release(struct kickmsg_sample *sample)
+{
+	return release(sample);
+}
+
+KM_EXPORT ssize_t kickmsg_release_many(struct kickmsg_sample *samples, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		int r = release(&samples[i]);
+
+		if (r < 0)
+			return i > 0 ? (ssize_t)i : r;
+	}
+	return (ssize_t)count;
+}
+
 /* --- waiting -------------------------------------------------------------------------------------- */
 
 /* One try of a receive in either style. */
 struct attempt {
+	size_t many;                   /* of samples; 0: one */
 	struct kickmsg_sample *sample; /* or null: */
 	void *buf;
 	size_t size;
@@ -99,6 +146,8 @@ struct attempt {
 
 static ssize_t try_once(struct kickmsg_subscriber *subscriber, const struct attempt *attempt)
 {
+	if (attempt->many)
+		return try_receive_many(subscriber, attempt->sample, attempt->many);
 	if (attempt->sample)
 		return kickmsg_try_receive(subscriber, attempt->sample);
 	return kickmsg_try_receive_copy(subscriber, attempt->buf, attempt->size);
@@ -227,6 +276,14 @@ KM_EXPORT int kickmsg_receive(
 	struct attempt attempt = { .sample = ret };
 
 	return (int)wait_for(subscriber, &attempt, timeout_ns);
+}
+
+KM_EXPORT ssize_t kickmsg_receive_many(struct kickmsg_subscriber *subscriber, int64_t timeout_ns,
+	struct kickmsg_sample *ret, size_t count)
+{
+	struct attempt attempt = { .many = count, .sample = ret };
+
+	return count > 0 ? wait_for(subscriber, &attempt, timeout_ns) : -EINVAL;
 }
 
 KM_EXPORT ssize_t kickmsg_receive_copy(

@@ -158,6 +158,61 @@ int km_rings_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sampl
 	return 0;
 }
 
+/* One hold for each of the slots: held[] names them. */
+static void shield(
+	struct km_place *place, const uint32_t *slots, uint32_t count, uint32_t *ret_holds)
+{
+	uint32_t hold = 0;
+
+	for (uint32_t i = 0; i < count; i++, hold++) {
+		while (km_hold_is_busy(&place->holds[hold]))
+			hold++;
+		ret_holds[i] = hold;
+		km_prefetch_own(&place->region.slots[slots[i]].word);
+		km_prefetch_read(km_region_sample(&place->region, slots[i]));
+		km_prefetch_read(km_region_payload(&place->region, slots[i]));
+		km_hazard_set(&place->record->held[hold], slots[i]);
+	}
+}
+
+/* A message whose length makes no sense is dropped, as km_rings_receive() drops it; the others aren't
+ * kept back for it. */
+static int enter_many(struct kickmsg_subscriber *subscriber, uint64_t head, const uint32_t *slots,
+	const uint32_t *holds, uint32_t count, struct kickmsg_sample *ret)
+{
+	const struct km_region *region = &subscriber->handle.place.region;
+	uint32_t good = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		good += enter(subscriber, holds[i], head + i, slots[i],
+				km_region_sample(region, slots[i]), &ret[good]) == 0;
+	subscriber->borrowed += good;
+	return good > 0 ? (int)good : -ESTALE;
+}
+
+int km_rings_receive_many(
+	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret, uint32_t count)
+{
+	struct km_place *here = &subscriber->handle.place;
+	const uint32_t room = here->region.geometry.max_borrows - subscriber->borrowed;
+	uint32_t slots[KM_MANY], holds[KM_MANY];
+	uint64_t head;
+
+	if (subscriber->has_pending)
+		return 0;
+	count = count < room ? count : room;
+	count = count < KM_MANY ? count : KM_MANY;
+	count = km_ring_look_at_many(&here->region, here->ring, count, &head, slots);
+	if (count == 0)
+		return 0;
+	shield(here, slots, count, holds);
+	if (km_ring_take_many(here->ring, head, count))
+		return enter_many(subscriber, head, slots, holds, count, ret);
+	for (uint32_t i = 0; i < count; i++)
+		km_hazard_clear(&here->record->held[holds[i]]);
+	return 0;
+}
+
 /* The twin of km_rings_receive_copy(). */
 static km_noinline ssize_t copy_anyhow(
 	struct kickmsg_subscriber *subscriber, void *buf, size_t size)

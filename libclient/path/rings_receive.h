@@ -6,6 +6,10 @@
 #include "libclient/handle/handle.h"
 
 int km_rings_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret);
+/* Of those that are there, up to `count`, without a look at anything else. Returns how many it took:
+ * 0 also where km_rings_receive() has to look. Errors: -ESTALE. */
+int km_rings_receive_many(
+	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret, uint32_t count);
 ssize_t km_rings_receive_copy(struct kickmsg_subscriber *subscriber, void *buf, size_t size);
 /* Loses all but the newest `depth` messages. */
 void km_rings_skip(struct kickmsg_subscriber *subscriber, uint32_t depth);

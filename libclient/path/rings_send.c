@@ -35,25 +35,13 @@
 
 /* --- claiming a slot ----------------------------------------------------------------------------- */
 
-/*
- * The header's first store comes before the first of the payload: its line is then asked for from the
- * last reader beside the payload's instead of behind it.
- */
-static km_always_inline void begin_slot(const struct km_place *place, uint32_t slot)
-{
-	struct km_sample_header *sample = km_region_sample(&place->region, slot);
-
-	km_plain_write(sample, sizeof *sample);
-	sample->publisher_id = place->id;
-}
-
 /* The usual case, whose twin is claim_anyhow(): the hottest slot is free. The caller has looked at
  * the length. */
 static km_always_inline bool claim(struct km_place *place, uint32_t *ret_slot)
 {
 	if (!km_slot_cache_claim_hottest(&place->cache, &place->region, place->id, ret_slot))
 		return false;
-	begin_slot(place, *ret_slot);
+	km_rings_begin_slot(place, *ret_slot);
 	return true;
 }
 
@@ -86,17 +74,14 @@ static km_noinline int claim_anyhow(
 	}
 	if (r < 0)
 		return km_publisher_find_no_slot(publisher);
-	begin_slot(here, *ret_slot);
+	km_rings_begin_slot(here, *ret_slot);
 	return 0;
 }
 
 /* --- delivering it -------------------------------------------------------------------------------- */
 
-/*
- * From where it isn't the usual case, in deliver() and post(): commits `slot` to the rings `left`, and
- * wakes those and the `sleeper`. Returns the bits of rings that made no sense; they are dropped.
- */
-static km_noinline uint64_t deliver_rest(
+/* From where it isn't the usual case, in deliver() and post(). */
+km_noinline uint64_t km_rings_deliver_rest(
 	struct km_place *place, uint32_t slot, uint64_t left, uint64_t sleeper)
 {
 	const struct km_region *region = &place->region;
@@ -138,24 +123,15 @@ static uint64_t deliver(struct km_place *place, uint32_t slot, uint64_t targets)
 		struct km_ring *ring = km_region_ring(region, i);
 
 		if (!km_ring_append(region, ring, slot, &place->cursors[i]))
-			return deliver_rest(place, slot, left, 0);
+			return km_rings_deliver_rest(place, slot, left, 0);
 		if (__builtin_expect(km_waiter_listen(ring) != 0, 0))
-			return deliver_rest(place, slot, left & (left - 1), left & -left);
+			return km_rings_deliver_rest(place, slot, left & (left - 1), left & -left);
 	}
 	km_hazard_clear(&record->delivering);
 	return 0;
 }
 
 /* --- publishing it -------------------------------------------------------------------------------- */
-
-static km_always_inline void describe(struct kickmsg_publisher *publisher,
-	struct km_sample_header *sample, uint64_t targets, size_t len)
-{
-	publisher->targets = targets;
-	km_plain_write(sample, sizeof *sample);
-	sample->sequence = ++publisher->sequence;
-	sample->len = len;
-}
 
 /* post() is for this ring from here on. */
 static void aim(struct km_place *place, uint64_t target)
@@ -175,7 +151,7 @@ static int publish_seeing(
 	uint64_t targets = live & km_load(P1, relaxed, &here->rings);
 	uint64_t failed = 0;
 
-	describe(publisher, km_region_sample(region, slot), targets, len);
+	km_rings_describe(publisher, km_region_sample(region, slot), targets, len);
 	if (targets != here->only && targets && (targets & (targets - 1)) == 0)
 		aim(here, targets);
 	if (targets)
@@ -228,7 +204,7 @@ static km_always_inline enum posted post(struct kickmsg_publisher *publisher, ui
 
 	if (target != here->only || live != here->live)
 		return POST_NOT_BEGUN;
-	describe(publisher, sample, target, len);
+	km_rings_describe(publisher, sample, target, len);
 	struct km_ring *ring = here->only_ring;
 	km_hazard_set(&here->record->delivering, slot);
 	km_slot_send(&region->slots[slot], target);
@@ -245,8 +221,8 @@ static int post_rest(struct kickmsg_publisher *publisher, uint32_t slot, enum po
 {
 	struct km_place *here = &publisher->handle.place;
 	const uint64_t target = publisher->targets;
-	uint64_t failed = posted == POST_TO_WAKE ? deliver_rest(here, slot, 0, target)
-						 : deliver_rest(here, slot, target, 0);
+	uint64_t failed = posted == POST_TO_WAKE ? km_rings_deliver_rest(here, slot, 0, target)
+						 : km_rings_deliver_rest(here, slot, target, 0);
 
 	km_endpoint_count(&here->record->messages, 1);
 	return failed ? -ESTALE : 0;

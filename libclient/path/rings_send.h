@@ -2,8 +2,49 @@
 /* kickmsg_send(), kickmsg_loan() and kickmsg_publish() with private rings. */
 #pragma once
 
+#include <sys/uio.h>
+
 #include "libclient/handle/handle.h"
 
 ssize_t km_rings_send(struct kickmsg_publisher *publisher, const void *data, size_t len);
 int km_rings_loan(struct kickmsg_publisher *publisher, size_t len, void **ret_payload);
 int km_rings_publish(struct kickmsg_publisher *publisher, void *payload, size_t len);
+/*
+ * Many at a time (rings_many.c): sends or publishes those of the first `count` that need nothing but
+ * what is usual. Returns how many: 0 also where the single call has to look. Errors: -ESTALE, of the
+ * first one.
+ */
+int km_rings_send_many(
+	struct kickmsg_publisher *publisher, const struct iovec *messages, uint32_t count);
+int km_rings_publish_many(
+	struct kickmsg_publisher *publisher, const struct iovec *loans, uint32_t count);
+
+/* --- the steps of a message, for many at a time as well (rings_many.c) --- */
+
+/*
+ * The header's first store comes before the first of the payload: its line is then asked for from the
+ * last reader beside the payload's instead of behind it.
+ */
+static km_always_inline void km_rings_begin_slot(const struct km_place *place, uint32_t slot)
+{
+	struct km_sample_header *sample = km_region_sample(&place->region, slot);
+
+	km_plain_write(sample, sizeof *sample);
+	sample->publisher_id = place->id;
+}
+
+static km_always_inline void km_rings_describe(struct kickmsg_publisher *publisher,
+	struct km_sample_header *sample, uint64_t targets, size_t len)
+{
+	publisher->targets = targets;
+	km_plain_write(sample, sizeof *sample);
+	sample->sequence = ++publisher->sequence;
+	sample->len = len;
+}
+
+/*
+ * Where it isn't the usual case: commits `slot` to the rings `left`, and wakes those and the
+ * `sleeper`. Returns the bits of rings that made no sense; they are dropped.
+ */
+uint64_t km_rings_deliver_rest(
+	struct km_place *place, uint32_t slot, uint64_t left, uint64_t sleeper);

@@ -160,6 +160,24 @@ static km_always_inline bool take_short(
 	return true;
 }
 
+/* The message before `next`, whose copy is in the room of `hold`. */
+static km_always_inline void lend(struct kickmsg_subscriber *subscriber, uint32_t hold,
+	const struct km_shared_seen *seen, struct kickmsg_sample *ret)
+{
+	struct km_place *here = &subscriber->handle.place;
+	const uint64_t ring_pos = here->next - 1 + here->offset;
+
+	ret->data = here->copies + hold * here->copy_stride;
+	ret->len = seen->len;
+	ret->ring_pos = ring_pos;
+	ret->publisher_sequence = seen->sequence;
+	ret->publisher_id = seen->publisher_id;
+	ret->hold = hold;
+	ret->subscriber = subscriber;
+	here->holds[hold].position = ring_pos;
+	subscriber->borrowed++;
+}
+
 /* The sample is a copy, in the room of its hold. */
 int km_shared_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
 {
@@ -178,17 +196,49 @@ int km_shared_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_samp
 			return r == -ERESTART ? kickmsg_try_receive(subscriber, ret) : r;
 		seen = any;
 	}
-	const uint64_t ring_pos = here->next - 1 + here->offset;
-	ret->data = copy;
-	ret->len = seen.len;
-	ret->ring_pos = ring_pos;
-	ret->publisher_sequence = seen.sequence;
-	ret->publisher_id = seen.publisher_id;
-	ret->hold = hold;
-	ret->subscriber = subscriber;
-	here->holds[hold].position = ring_pos;
-	subscriber->borrowed++;
+	lend(subscriber, hold, &seen, ret);
 	return 0;
+}
+
+/* A message that isn't a short one, of those that were published together with others. */
+static km_noinline bool read_long(
+	const struct km_place *place, unsigned char *copy, struct km_shared_seen *seen)
+{
+	struct km_shared_seen any = { 0 };
+	int r = km_shared_read(
+		&place->region, place->next, copy, place->region.geometry.max_payload_size, &any);
+
+	*seen = any;
+	return r == 0;
+}
+
+int km_shared_receive_many(
+	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret, uint32_t count)
+{
+	struct km_place *here = &subscriber->handle.place;
+	const struct km_geometry *geometry = &here->region.geometry;
+	const uint32_t room = geometry->max_borrows - subscriber->borrowed;
+	uint32_t hold = 0, taken = 0;
+
+	if (km_load(P2, relaxed, &here->own_id) != 0)
+		return 0;
+	count = count < room ? count : room;
+	for (; taken < count; taken++, hold++) {
+		struct km_shared_seen seen;
+
+		while (km_hold_is_busy(&here->holds[hold]))
+			hold++;
+		unsigned char *copy = here->copies + hold * here->copy_stride;
+		if (!km_shared_read_short(&here->region, here->next, copy,
+			    geometry->max_payload_size, &seen.len, &seen.publisher_id,
+			    &seen.sequence) &&
+			!read_long(here, copy, &seen))
+			break;
+		here->next++;
+		lend(subscriber, hold, &seen, &ret[taken]);
+	}
+	km_endpoint_count(&here->record->messages, taken);
+	return (int)taken;
 }
 
 /* The twin of km_shared_receive_copy(). */

@@ -7,6 +7,9 @@
 #include "libclient/handle/handle.h"
 
 int km_shared_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret);
+/* As km_rings_receive_many(), without an error. */
+int km_shared_receive_many(
+	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret, uint32_t count);
 ssize_t km_shared_receive_copy(struct kickmsg_subscriber *subscriber, void *buf, size_t size);
 /* Loses all but the newest `depth` messages. */
 void km_shared_skip(struct kickmsg_subscriber *subscriber, uint32_t depth);

@@ -175,14 +175,46 @@ ssize_t km_shared_send(struct kickmsg_publisher *publisher, const void *data, si
 	km_shared_prefetch(region, here->cursors[0].next, len);
 	if (km_load(L1, acquire, &header->live) != here->live)
 		return send_anyhow(publisher, data, len);
-	if (!km_shared_append(
-		    region, data, len, &here->id, &publisher->sequence, &here->cursors[0].next))
+	if (!km_shared_append(region, data, len, &here->id, &publisher->sequence,
+		    &here->cursors[0].next, true))
 		return send_anyhow(publisher, data, len);
 	km_endpoint_count(&here->record->messages, 1);
 	uint32_t seen = km_bell_listen(region->bell);
 	if (__builtin_expect(!(seen & KM_BELL_WOKEN), 0))
 		return wake(publisher, seen, len);
 	return (ssize_t)len;
+}
+
+/* One look at who is live and who is privileged, one fence and one wake. A publisher that has lost its
+ * privilege is dead or has left. */
+int km_shared_send_many(
+	struct kickmsg_publisher *publisher, const struct iovec *messages, uint32_t count)
+{
+	struct km_place *here = &publisher->handle.place;
+	const struct km_region *region = &here->region;
+	const struct km_control_header *header = region->header;
+	uint32_t sent = 0;
+
+	if (km_load(U8, acquire, &header->privileged) != here->id ||
+		km_load(L1, acquire, &header->live) != here->live)
+		return 0;
+	for (; sent < count && sent < KM_MANY; sent++) {
+		const size_t len = messages[sent].iov_len;
+
+		if (len > region->short_size)
+			break;
+		km_shared_prefetch(region, here->cursors[0].next, len);
+		if (!km_shared_append(region, messages[sent].iov_base, len, &here->id,
+			    &publisher->sequence, &here->cursors[0].next, false))
+			break;
+	}
+	if (sent == 0)
+		return 0;
+	km_shared_fence(region);
+	km_endpoint_count(&here->record->messages, sent);
+	if (km_bell_notify(region->bell))
+		km_publisher_hurry(publisher);
+	return (int)sent;
 }
 
 int km_shared_loan(struct kickmsg_publisher *publisher, size_t len, void **ret_payload)

@@ -2,9 +2,14 @@
 /* kickmsg_send(), kickmsg_loan(), kickmsg_publish() and kickmsg_publisher_reached() with a shared ring. */
 #pragma once
 
+#include <sys/uio.h>
+
 #include "libclient/handle/handle.h"
 
 ssize_t km_shared_send(struct kickmsg_publisher *publisher, const void *data, size_t len);
+/* As km_rings_send_many(), without an error. */
+int km_shared_send_many(
+	struct kickmsg_publisher *publisher, const struct iovec *messages, uint32_t count);
 int km_shared_loan(struct kickmsg_publisher *publisher, size_t len, void **ret_payload);
 int km_shared_publish(struct kickmsg_publisher *publisher, const void *payload, size_t len);
 uint32_t km_shared_reach(const struct kickmsg_publisher *publisher);

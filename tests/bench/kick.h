@@ -10,6 +10,10 @@ extern const struct adapter kick_shared_rw;  /* the same, mapped writable where 
 extern const struct adapter kick_rings;      /* a ring each: loans and borrowed samples */
 extern const struct adapter kick_rings_copy; /* a ring each: send and receive_copy */
 
+/* kick-many.c: 32 messages at a time */
+extern const struct adapter kick_rings_many;
+extern const struct adapter kick_shared_many;
+
 /* kick-wait.c: a descriptor in an epoll, over io_uring and over the library's thread; a wait set */
 extern const struct adapter kick_epoll_uring;
 extern const struct adapter kick_epoll_thread;

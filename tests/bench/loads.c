@@ -101,6 +101,28 @@ static void throughput(struct set *set, const char *load, size_t size, const str
 	loads_add_systems(set, load, &shape, 0, goals);
 }
 
+/* Beside the single calls that copy in as they do. */
+static void many(struct set *set, const char *load, size_t size, const struct goals *goals)
+{
+	static const struct {
+		const struct adapter *single, *many;
+		double goal;
+	} pairs[] = { { &kick_shared, &kick_shared_many, 1.5 },
+		{ &kick_rings_copy, &kick_rings_many, 2 } };
+	static const enum shape_kind kinds[] = { SHAPE_STREAM, SHAPE_FLOOD };
+	static const char *const names[] = { "many-64", "many-64-flood" };
+
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
+		for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+			struct shape shape = { kinds[k], size, 1, 1, .ends = 1 };
+			int one = (int)set->count;
+
+			set_add(set, names[k], NULL, pairs[i].single, &shape, one);
+			set_add(set, names[k], NULL, pairs[i].many, &shape, one)->goal =
+				pairs[i].goal;
+		}
+}
+
 static void bandwidth(struct set *set, const char *load, size_t size, const struct goals *goals)
 {
 	static const size_t sizes[] = { 1024, 65536, MESSAGE_MAX };
@@ -133,6 +155,7 @@ static const struct {
 	{ "throughput-64", throughput, 64, { 0, 0.85 } },
 	{ "throughput-1k", throughput, 1024, { 0, 0.8 } },
 	{ "throughput-64k", throughput, 65536, { 0.95, 0 } },
+	{ "many-64", many, 64, { 0 } },
 	{ "fanout", loads_fanout, 64, { 0, 2 } },
 	{ "fanout-blocked", loads_blocked, 64, { 0, 2 } },
 	{ "fanout-polling", loads_polling, 64, { 0, 2 } },

@@ -28,6 +28,12 @@ LOOP void loop_send(const struct adapter *adapter, struct worker *worker)
 	adapter->send(worker->sender, worker->shape.size, message_key(sender, worker->sent++));
 }
 
+LOOP void loop_flush(const struct adapter *adapter, struct worker *worker)
+{
+	if (adapter->flush)
+		adapter->flush(worker->sender);
+}
+
 /* The message that is due at this end. */
 LOOP void loop_receive(
 	const struct adapter *adapter, struct worker *worker, unsigned end, bool block)
@@ -97,6 +103,8 @@ LOOP void loop_stream(const struct adapter *adapter, struct worker *worker, unsi
 		}
 		loop_send(adapter, worker);
 	}
+	if (worker->index == 0)
+		loop_flush(adapter, worker);
 	seat->end = bench_ticks();
 	seat->messages = worker->index == 1 ? count - 1 : count;
 }
@@ -108,6 +116,7 @@ LOOP void loop_flood_send(const struct adapter *adapter, struct worker *worker, 
 	seat->start = bench_ticks();
 	for (unsigned i = 0; i < count; i++)
 		loop_send(adapter, worker);
+	loop_flush(adapter, worker);
 	seat->end = bench_ticks();
 	seat->messages = count;
 	atomic_fetch_add(&worker->stage->senders_done, 1);

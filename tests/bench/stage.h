@@ -132,6 +132,8 @@ struct adapter {
 	void *(*open_receiver)(struct worker *worker, unsigned channel, unsigned end);
 	/* Writes the message with this key and sends it. */
 	void (*send)(void *sender, size_t size, uint64_t key);
+	/* Sends what `send` has kept back. May be null. */
+	void (*flush)(void *sender);
 	/* The oldest message; null: none is there (if `block`: for now). Valid until release. */
 	const void *(*take)(void *receiver, size_t size, bool block);
 	void (*release)(void *receiver);

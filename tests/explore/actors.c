@@ -182,6 +182,40 @@ bool actor_lend(int index, void **ret_payload)
 	return true;
 }
 
+/* All of its messages in one call. */
+static void send_many(const struct actor *actor)
+{
+	struct world_endpoint *endpoint = actor_publisher(actor->index);
+	struct kickmsg_publisher *publisher = publishers[actor->index];
+	uint64_t next = (uint64_t)actor->index << 32 | ((uint32_t)publisher->sequence + 1);
+	uint64_t words[WORLD_MAX_CAPACITY][2];
+	struct iovec messages[WORLD_MAX_CAPACITY];
+	bool lends = actor->flags & ACTOR_LOANS;
+	int count = 0;
+
+	for (; count < actor->count; count++) {
+		uint64_t message = next + (uint32_t)count;
+
+		words[count][0] = message;
+		words[count][1] = ~message;
+		messages[count] = (struct iovec){ words[count], world_size() };
+		if (lends && !actor_lend(actor->index, &messages[count].iov_base))
+			break;
+		if (lends)
+			write_words(messages[count].iov_base, message);
+	}
+	endpoint->loan = 0;
+	endpoint->publishing = next;
+	ex_call(2 * (unsigned)actor->count * CALL_LIMIT);
+	ssize_t r = lends ? kickmsg_publish_many(publisher, messages, (size_t)count)
+			  : kickmsg_send_many(publisher, messages, (size_t)count);
+	if (r != count && !(r >= 0 && world.tight) &&
+		!(ex.old_reads > 0 && (r >= 0 || r == -EAGAIN)))
+		ex_fail("kickmsg_%s_many: %zd of %d", lends ? "publish" : "send", r, count);
+	endpoint->finished = (uint32_t)publisher->sequence;
+	world_check_sleepers();
+}
+
 static void discard(int index, void *payload)
 {
 	actor_publisher(index)->loan = 0;
@@ -242,7 +276,9 @@ void actor_publisher_body(void *argument)
 		ex_control();
 		actor_publisher(actor->index)->present = true;
 	}
-	for (int i = 0; i < actor->count; i++) {
+	if (actor->flags & ACTOR_MANY)
+		send_many(actor);
+	for (int i = 0; i < actor->count && !(actor->flags & ACTOR_MANY); i++) {
 		if (world.shape.shared && !(actor->flags & ACTOR_LOANS)) {
 			actor_send(actor->index);
 			continue;
@@ -385,6 +421,32 @@ static void receive_copy(const struct actor *actor)
 	check_numbers(actor->index);
 }
 
+static void receive_many(const struct actor *actor)
+{
+	struct world_endpoint *endpoint = actor_subscriber(actor->index);
+	struct kickmsg_sample samples[WORLD_MAX_CAPACITY];
+	uint64_t messages[WORLD_MAX_CAPACITY];
+
+	endpoint->took_count = 0;
+	ex_call(2 * WORLD_MAX_CAPACITY * CALL_LIMIT);
+	ssize_t r = kickmsg_receive_many(subscribers[actor->index],
+		actor->flags & ACTOR_SLEEPS ? -1 : 0, samples, WORLD_MAX_CAPACITY);
+	if (r == -EAGAIN)
+		return;
+	if (r <= 0)
+		ex_fail("kickmsg_receive_many: %zd", r);
+	for (ssize_t i = 0; i < r; i++) {
+		endpoint->taken = endpoint->took[i];
+		messages[i] = actor_check_received(actor->index, &samples[i]);
+	}
+	for (ssize_t i = 0; i < r; i++)
+		check_content(actor->index, &samples[i], messages[i]);
+	memset(endpoint->holds, 0, sizeof endpoint->holds);
+	ex_call(2 * WORLD_MAX_CAPACITY * CALL_LIMIT);
+	if (kickmsg_release_many(samples, (size_t)r) != r)
+		ex_fail("kickmsg_release_many");
+}
+
 static bool is_joined(void *argument)
 {
 	return ((struct world_endpoint *)argument)->joined;
@@ -457,6 +519,10 @@ void actor_subscriber_body(void *argument)
 		ex_call(CALL_LIMIT);
 	}
 	for (int i = 0; i < actor->count; i++) {
+		if (actor->flags & ACTOR_MANY) {
+			receive_many(actor);
+			continue;
+		}
 		if (actor->flags & ACTOR_COPIES) {
 			receive_copy(actor);
 			continue;

@@ -52,7 +52,7 @@ void world_check_shared_cell(uint32_t cell, uint64_t before, uint64_t after)
 		ex_fail("hole: commit at %lu, the frontier is %lu", position, world.frontier[0]);
 	if (ref == KM_SHARED_VOID || (km_shared_is_slot(ref) && ref >= world.shape.pool))
 		ex_fail("commit of %x", ref);
-	world_note_commit(writer->publishing);
+	world_note_commit(writer->publishing++); /* of many at a time the next one follows */
 }
 
 /* Each slot that a cell names has RING, and is what was committed there. */

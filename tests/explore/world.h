@@ -75,9 +75,11 @@ struct world_endpoint {
 	uint64_t start, received;
 	uint32_t last[WORLD_MAX_ENDPOINTS]; /* by publisher */
 	uint64_t taken;                     /* the message that its ring's last take got */
-	bool knows_left;                    /* it sleeps on although subscribers have left */
-	bool polls;                         /* its descriptor, which isn't readable */
-	unsigned asked, interrupted;        /* how often its sleep was to end, and ended by that */
+	uint64_t took[WORLD_MAX_CAPACITY];  /* the same of a call that takes many */
+	uint32_t took_count;
+	bool knows_left;             /* it sleeps on although subscribers have left */
+	bool polls;                  /* its descriptor, which isn't readable */
+	unsigned asked, interrupted; /* how often its sleep was to end, and ended by that */
 };
 
 struct world {

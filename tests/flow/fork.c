@@ -182,6 +182,12 @@ OF_PUBLISHER(kickmsg_send, kickmsg_send(h->publisher, bytes, 8) == -ECHILD &&
 					   kickmsg_send(h->publisher, bytes, SIZE_MAX) == -ECHILD
 				   ? -ECHILD
 				   : 0)
+OF_PUBLISHER(kickmsg_send_many,
+	kickmsg_send_many(h->publisher, &(struct iovec){ bytes, 8 }, 1) == -ECHILD
+		? kickmsg_send_many(h->publisher, (struct iovec[]){ { bytes, 8 }, { bytes, 8 } }, 2)
+		: 0)
+OF_PUBLISHER(
+	kickmsg_publish_many, kickmsg_publish_many(h->publisher, &(struct iovec){ h->loan, 1 }, 1))
 OF_PUBLISHER(kickmsg_publish, kickmsg_publish(h->publisher, h->loan, 1))
 OF_PUBLISHER(kickmsg_discard, kickmsg_discard(h->publisher, h->loan))
 
@@ -242,6 +248,19 @@ CALL(kickmsg_receive)
 OF_SUBSCRIBER(
 	kickmsg_try_receive_copy, kickmsg_try_receive_copy(h->subscriber, bytes, sizeof bytes))
 OF_SUBSCRIBER(kickmsg_receive_copy, kickmsg_receive_copy(h->subscriber, bytes, sizeof bytes, -1))
+
+CALL(kickmsg_receive_many)
+{
+	struct kickmsg_sample samples[2];
+
+	return !h->subscriber || (says(kickmsg_receive_many(h->subscriber, 0, samples, 2)) &&
+					 says(kickmsg_receive_many(h->subscriber, -1, samples, 1)));
+}
+
+CALL(kickmsg_release_many)
+{
+	return !h->sample.data || says(kickmsg_release_many(&h->sample, 1));
+}
 
 CALL(kickmsg_sample_is_held)
 {
@@ -441,6 +460,7 @@ static const struct call {
 	DATA_ROW(kickmsg_loan),
 	ROW(kickmsg_open_mailbox),
 	DATA_ROW(kickmsg_publish),
+	DATA_ROW(kickmsg_publish_many),
 	DATA_ROW(kickmsg_publisher_free),
 	DATA_ROW(kickmsg_publisher_get_matched),
 	ROW(kickmsg_publisher_get_stats),
@@ -448,12 +468,15 @@ static const struct call {
 	DATA_ROW(kickmsg_publisher_wait_matched),
 	DATA_ROW(kickmsg_receive),
 	DATA_ROW(kickmsg_receive_copy),
+	DATA_ROW(kickmsg_receive_many),
+	DATA_ROW(kickmsg_release_many),
 	DATA_ROW(kickmsg_sample_is_held),
 	DATA_ROW(kickmsg_sample_release),
 	NO_HANDLE(kickmsg_schema_diff),
 	NO_HANDLE(kickmsg_schema_set_identity),
 	NO_HANDLE(kickmsg_schema_set_layout),
 	DATA_ROW(kickmsg_send),
+	DATA_ROW(kickmsg_send_many),
 	NO_HANDLE(kickmsg_strerror),
 	ROW(kickmsg_subscribe),
 	ROW(kickmsg_subscribe_or_create),

@@ -257,6 +257,26 @@ static void visit_messages(void)
 	drain();
 }
 
+static void visit_many(void)
+{
+	struct kickmsg_sample samples[3];
+	struct iovec messages[] = { { buf, 4 }, { buf, 5 } };
+	struct iovec loan = { .iov_len = 5 };
+
+	NEED(CALL(kickmsg_loan, publisher, 5, &loan.iov_base) == 0);
+	NEED(CALL(kickmsg_publish_many, publisher, &loan, 1) == 1);
+	NEED(CALL(kickmsg_publish_many, publisher, &loan, 1) == -EINVAL);
+	NEED(CALL(kickmsg_send_many, publisher, messages, 2) == 2);
+	messages[0].iov_len = SIZE_MAX;
+	NEED(CALL(kickmsg_send_many, publisher, messages, 2) == -EMSGSIZE);
+	NEED(CALL(kickmsg_receive_many, subscriber, -1, samples, 1) == 1);
+	NEED(CALL(kickmsg_release_many, samples, 1) == 1);
+	NEED(CALL(kickmsg_receive_many, subscriber, 0, samples, 3) == 2);
+	NEED(CALL(kickmsg_release_many, samples, 2) == 2);
+	NEED(CALL(kickmsg_release_many, samples, 2) == -EINVAL);
+	NEED(CALL(kickmsg_receive_many, subscriber, 0, samples, 3) == -EAGAIN);
+}
+
 static void *send_later(void *argument)
 {
 	test_nap();
@@ -441,13 +461,14 @@ static void visit_ends(void)
 static const char *const hot[] = { "kickmsg_send", "kickmsg_loan", "kickmsg_publish",
 	"kickmsg_discard", "kickmsg_publisher_reached", "kickmsg_publisher_get_stats",
 	"kickmsg_try_receive", "kickmsg_try_receive_copy", "kickmsg_sample_is_held",
-	"kickmsg_sample_release", "kickmsg_subscriber_lost", "kickmsg_subscriber_get_stats",
+	"kickmsg_sample_release", "kickmsg_send_many", "kickmsg_publish_many",
+	"kickmsg_release_many", "kickmsg_subscriber_lost", "kickmsg_subscriber_get_stats",
 	"kickmsg_publisher_get_matched", "kickmsg_subscriber_get_matched", "kickmsg_request_status",
 	"kickmsg_reply", "kickmsg_reply_more", "kickmsg_reply_error", "kickmsg_reply_loan",
 	"kickmsg_reply_publish", "kickmsg_reply_discard", "kickmsg_reply_release",
 	"kickmsg_call_cancel", NULL };
 static const char *const looking[] = { "kickmsg_client_dispatch", "kickmsg_receive",
-	"kickmsg_receive_copy", "kickmsg_publisher_wait_matched", NULL };
+	"kickmsg_receive_copy", "kickmsg_receive_many", "kickmsg_publisher_wait_matched", NULL };
 static const char *const local[] = { "kickmsg_topic_config_init", "kickmsg_topic_config_check",
 	"kickmsg_strerror", "kickmsg_version", "kickmsg_schema_set_identity",
 	"kickmsg_schema_set_layout", "kickmsg_schema_diff", "kickmsg_fnv1a64",
@@ -494,6 +515,7 @@ static void tour(void *transport)
 	visit_operators_questions();
 	visit_unlinks();
 	visit_messages();
+	visit_many();
 	visit_sleep();
 	NEED(guest_visit_services(client, *(const uint32_t *)transport) == 0);
 	check_stack(false);

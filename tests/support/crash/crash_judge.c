@@ -247,14 +247,16 @@ static bool occupy(struct crash_world *world, const struct crash_op *op)
 {
 	if (world->region.shared)
 		return occupy_shared(world);
-	bool wants_slot = op->role == KM_ROLE_PUBLISHER &&
-			  world->publishers[0].handle.place.record->delivering == KM_HAZARD_NONE;
+	/* messages of the victim that have no sequence yet */
+	uint64_t unsent = op->role == KM_ROLE_PUBLISHER
+				  ? world->message.sequence - world->publishers[0].sequence
+				  : 0;
 	uint32_t victims = 0;
 	uint32_t *lent = &world->lent_count[1];
 
 	for (uint32_t i = 0; i < CRASH_POOL; i++)
 		victims += km_slot_id(world->region.slots[i].word) == 1;
-	if (wants_slot && victims <= world->lent_count[0])
+	if (victims < world->lent_count[0] + unsent)
 		return true;
 	for (uint32_t i = 0; i < CRASH_CAPACITY; i++)
 		if (!crash_send(world, 1 + i % 2))

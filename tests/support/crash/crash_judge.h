@@ -7,6 +7,13 @@
 
 #include "tests/support/crash/crash_world.h"
 
+enum crash_transports {
+	CRASH_NONE,
+	CRASH_BOTH,
+	CRASH_RINGS_ONLY,
+	CRASH_SHARED_ONLY,
+};
+
 /* The victim's operation. */
 struct crash_op {
 	const char *name;
@@ -18,6 +25,8 @@ struct crash_op {
 	bool detaches;                /* the victim's handle is gone afterwards */
 	/* after the spared victim has gone on to the end: is what it got right? */
 	bool (*check)(struct crash_world *world);
+	/* Not CRASH_NONE: of many messages, and in states that are for these. */
+	enum crash_transports many;
 	bool waits; /* needs an empty ring in the end */
 };
 

@@ -161,8 +161,8 @@ static void set_empty(struct crash_world *world)
 }
 
 const struct crash_state crash_states[] = {
-	{ "plain", set_plain, true, true, true, CRASH_BOTH },
-	{ "ring full", set_full, true, true, false, CRASH_BOTH, "send" },
+	{ "plain", set_plain, true, true, true, CRASH_BOTH, .many = true },
+	{ "ring full", set_full, true, true, false, CRASH_BOTH, "send", true },
 	{ "ring full of slots", set_shared_full, true, true, false, CRASH_SHARED_ONLY, "send" },
 	{ "last slot", set_last_slot, true, true, false, CRASH_RINGS_ONLY },
 	{ "last slot", set_shared_last_slot, true, false, false, CRASH_SHARED_ONLY },
@@ -172,9 +172,9 @@ const struct crash_state crash_states[] = {
 		CRASH_SHARED_ONLY },
 	{ "last slots in the ring of one who is gone", set_gone, true, true, false,
 		CRASH_RINGS_ONLY, "loan+discard" },
-	{ "several subscribers", set_several, true, true, false, CRASH_BOTH },
+	{ "several subscribers", set_several, true, true, false, CRASH_BOTH, .many = true },
 	{ "last reference", set_last_reference, true, true, false, CRASH_BOTH },
-	{ "sleeping subscriber", set_sleeping, true, true, true, CRASH_BOTH },
+	{ "sleeping subscriber", set_sleeping, true, true, true, CRASH_BOTH, .many = true },
 	{ "nobody listens", set_nobody, true, false, false, CRASH_BOTH },
 	{ "empty ring", set_empty, false, false, true, CRASH_BOTH },
 };
@@ -205,6 +205,9 @@ bool crash_applies(const struct crash_state *state, const struct crash_op *op)
 	bool shared = crash_transport != CRASH_RINGS;
 
 	if (state->transport == (shared ? CRASH_RINGS_ONLY : CRASH_SHARED_ONLY))
+		return false;
+	if (op->many &&
+		(!state->many || op->many == (shared ? CRASH_RINGS_ONLY : CRASH_SHARED_ONLY)))
 		return false;
 	if (op->waits)
 		return state->wait;

@@ -9,10 +9,12 @@ struct crash_state {
 	const char *name;
 	void (*set_up)(struct crash_world *world);
 	bool publisher, subscriber, wait; /* which operations it is for */
-	enum { CRASH_BOTH, CRASH_RINGS_ONLY, CRASH_SHARED_ONLY } transport;
+	enum crash_transports transport;
 	const char *
 		/* Damage for crash-repairer: a dead publisher in this operation; or null. */
 		repair;
+	/* Also for operations of many messages: these are long. */
+	bool many;
 };
 
 extern const struct crash_op crash_operations[];

@@ -26,7 +26,8 @@ enum {
 	CRASH_SUBSCRIBERS = 4,
 	CRASH_POOL = 12,
 	CRASH_CAPACITY = 4,
-	CRASH_BORROWS = 2,
+	CRASH_BORROWS = 4,
+	CRASH_MANY = 3, /* messages of a batch */
 	/* So that one publisher can count the free slots by taking them. */
 	CRASH_LOANS = CRASH_POOL,
 };
@@ -80,7 +81,10 @@ struct crash_world {
 	uint32_t announced;
 
 	/* the victim's */
-	struct crash_message message;
+	struct crash_message message; /* the last that it sends */
+	bool is_many;                 /* it sends a batch */
+	struct crash_message many[CRASH_MANY];
+	struct kickmsg_sample samples[CRASH_MANY];
 	ssize_t result;
 	void *payload;
 	struct kickmsg_sample sample;

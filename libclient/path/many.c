@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Many messages at a time: what is usual goes by the transport's *_many(), in pieces of KM_MANY, and
+ * each message for which that has to look at something goes by the single call. So the two mean the
+ * same, message by message.
+ */
+#include "libclient/export.h"
+#include "libclient/path/rings_send.h"
+#include "libclient/path/shared_send.h"
+
+static uint32_t at_once(size_t count)
+{
+	return count < KM_MANY ? (uint32_t)count : KM_MANY;
+}
+
+/* How far a call has come, that sends or publishes `count` messages, after one that returned `r`. */
+static ssize_t sum_up(size_t done, ssize_t r)
+{
+	return done > 0 ? (ssize_t)done : r;
+}
+
+static int send_some(
+	struct kickmsg_publisher *publisher, const struct iovec *messages, size_t count)
+{
+	return publisher->handle.place.region.shared
+		       ? km_shared_send_many(publisher, messages, at_once(count))
+		       : km_rings_send_many(publisher, messages, at_once(count));
+}
+
+KM_EXPORT ssize_t kickmsg_send_many(
+	struct kickmsg_publisher *publisher, const struct iovec *messages, size_t count)
+{
+	size_t done = 0;
+	ssize_t r = 0;
+
+	while (done < count && r >= 0) {
+		const struct iovec *next = &messages[done];
+
+		r = send_some(publisher, next, count - done);
+		done += r > 0 ? (size_t)r : 0;
+		if (r != 0)
+			continue;
+		r = kickmsg_send(publisher, next->iov_base, next->iov_len);
+		done += r >= 0;
+	}
+	return sum_up(done, r);
+}
+
+KM_EXPORT ssize_t kickmsg_publish_many(
+	struct kickmsg_publisher *publisher, const struct iovec *loans, size_t count)
+{
+	size_t done = 0;
+	ssize_t r = 0;
+
+	while (done < count && r >= 0) {
+		const struct iovec *next = &loans[done];
+
+		r = publisher->handle.place.region.shared
+			    ? 0
+			    : km_rings_publish_many(publisher, next, at_once(count - done));
+		done += r > 0 ? (size_t)r : 0;
+		if (r != 0)
+			continue;
+		r = kickmsg_publish(publisher, next->iov_base, next->iov_len);
+		done += r >= 0;
+	}
+	return sum_up(done, r);
+}

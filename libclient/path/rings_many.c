@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Publishing many messages at a time with private rings. The steps of each message are those of
+ * rings_send.c, in the same order. A batch has but once:
+ *
+ *    targets = live       before the first message      region.h L1
+ *    wake sleepers        behind the last one           waiter.h W1
+ *    delivering = none    behind that                   endpoint.h H1
+ *
+ * Between two messages `delivering` goes from one slot to the next: the first has its places in the
+ * rings then. So whoever is stopped or dies in a batch leaves what it leaves in a single message: at
+ * most one slot whose bits aren't all in rings, named by its hazard, and sleepers that weren't woken
+ * for what they have, whom the reconciler wakes.
+ *
+ * A ring that is closed during a batch may get some messages more. It is drained as one that had a
+ * publisher with old targets. A ring that is opened during a batch gets none of it: the publisher
+ * counts them when it meets the ring (lost.h).
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "common/memory/copy.h"
+#include "common/ring/waiter.h"
+#include "libclient/path/loan.h"
+#include "libclient/path/rings_send.h"
+
+/* Claims whose lines are asked for ahead of time. */
+#define AHEAD 8
+
+struct batch {
+	struct kickmsg_publisher *publisher;
+	uint64_t targets;
+};
+
+/* False: somebody has come, gone or left since the last message, or nobody is there. */
+static km_always_inline bool begin(struct kickmsg_publisher *publisher, struct batch *ret)
+{
+	struct km_place *here = &publisher->handle.place;
+	const uint64_t live = km_load(L1, acquire, &here->region.header->live);
+
+	ret->publisher = publisher;
+	ret->targets = live & km_load(P1, relaxed, &here->rings);
+	return live == here->live && ret->targets != 0;
+}
+
+/* False: a ring made no sense; the others have it. */
+static km_always_inline bool put(const struct batch *batch, uint32_t slot, size_t len)
+{
+	struct km_place *here = &batch->publisher->handle.place;
+	const struct km_region *region = &here->region;
+	uint64_t failed = 0;
+
+	km_rings_describe(batch->publisher, km_region_sample(region, slot), batch->targets, len);
+	km_hazard_set(&here->record->delivering, slot);
+	km_slot_send(&region->slots[slot], batch->targets);
+	for (uint64_t left = batch->targets; left; left &= left - 1) {
+		const uint32_t i = (uint32_t)__builtin_ctzll(left);
+
+		if (!km_ring_append(region, km_region_ring(region, i), slot, &here->cursors[i])) {
+			failed = km_rings_deliver_rest(here, slot, left, 0);
+			break;
+		}
+	}
+	km_endpoint_count(&here->record->messages, 1);
+	return failed == 0;
+}
+
+/* Behind the last of `done` good messages. */
+static int end(const struct batch *batch, uint32_t done, bool stale)
+{
+	const struct km_place *here = &batch->publisher->handle.place;
+
+	if (done > 0)
+		for (uint64_t left = batch->targets; left; left &= left - 1)
+			km_waiter_notify(
+				km_region_ring(&here->region, (uint32_t)__builtin_ctzll(left)));
+	km_hazard_clear(&here->record->delivering);
+	return done == 0 && stale ? -ESTALE : (int)done;
+}
+
+static km_always_inline void copy(struct km_sample_header *sample, const struct iovec *message)
+{
+	km_plain_write(sample + 1, message->iov_len);
+	if (message->iov_len <= KM_CACHE_LINE)
+		km_copy_short(sample + 1, message->iov_base, message->iov_len);
+	else
+		memcpy(sample + 1, message->iov_base, message->iov_len);
+}
+
+/* The usual case of a claim, with the bytes: no further slots than loans could be out. */
+static uint32_t fill(
+	struct km_place *place, const struct iovec *messages, uint32_t count, uint32_t *ret_slots)
+{
+	const struct km_region *region = &place->region;
+	const uint32_t room = region->geometry.max_loans - place->loan_count + 1;
+	uint32_t filled = 0;
+
+	count = count < room ? count : room;
+	km_slot_cache_keep_many(&place->cache, count);
+	for (uint32_t ahead = 0; ahead < AHEAD && ahead < count; ahead++)
+		km_slot_cache_ask_ahead(&place->cache, region, ahead);
+	for (; filled < count; filled++) {
+		uint32_t *slot = &ret_slots[filled];
+
+		if (messages[filled].iov_len > region->geometry.max_payload_size ||
+			km_slot_cache_claim(
+				&place->cache, region, place->id, KM_SLOT_CACHE_FEW, slot) < 0)
+			break;
+		km_slot_cache_ask_ahead(&place->cache, region, AHEAD);
+		km_rings_begin_slot(place, *slot);
+		copy(km_region_sample(region, *slot), &messages[filled]);
+	}
+	return filled;
+}
+
+int km_rings_send_many(
+	struct kickmsg_publisher *publisher, const struct iovec *messages, uint32_t count)
+{
+	struct km_place *here = &publisher->handle.place;
+	uint32_t slots[KM_MANY], filled, done = 0;
+	struct batch batch;
+	bool good = true;
+
+	if (!begin(publisher, &batch))
+		return 0;
+	filled = fill(here, messages, count < KM_MANY ? count : KM_MANY, slots);
+	for (; good && done < filled; done += good)
+		good = put(&batch, slots[done], messages[done].iov_len);
+	for (uint32_t i = done + !good; i < filled; i++)
+		km_slot_drop(&here->region.slots[slots[i]], KM_SLOT_ID_MASK);
+	return end(&batch, done, !good);
+}
+
+/* The loan of the present place, with whose index *next a batch begins to look. */
+static struct km_loan *find(struct km_place *place, const void *payload, uint32_t *next)
+{
+	struct km_loan *loan = &place->loans[*next];
+	struct km_place *of = place;
+
+	if (*next >= place->region.geometry.max_loans || loan->payload != payload || !payload)
+		loan = km_loan_find(place, payload, &of);
+	if (!loan || of != place)
+		return NULL;
+	*next = (uint32_t)(loan - place->loans) + 1;
+	return loan;
+}
+
+int km_rings_publish_many(
+	struct kickmsg_publisher *publisher, const struct iovec *loans, uint32_t count)
+{
+	struct km_place *here = &publisher->handle.place;
+	uint32_t done = 0, next = 0;
+	struct batch batch;
+	bool good = true;
+
+	if (here->past || !begin(publisher, &batch))
+		return 0;
+	for (; good && done < count && done < KM_MANY; done += good) {
+		struct km_loan *loan = find(here, loans[done].iov_base, &next);
+
+		if (!loan || loans[done].iov_len > loan->len)
+			break;
+		km_place_end_loan(here, loan);
+		good = put(&batch, loan->slot, loans[done].iov_len);
+	}
+	return end(&batch, done, !good);
+}
