@@ -27,6 +27,19 @@ grep -v /doc/kickmsg/examples/ "$work/list" | grep -E '/(hello|demo|unit-|flow-|
 	bad=1
 }
 
+# each file is in a Debian package, else none can be built
+sed -E 's/[[:blank:]].*//; s#^usr/##; s#/\*/#*/#' "$1"/debian/*.install >"$work/packaged"
+while read -r file; do
+	packaged=
+	while read -r pattern; do
+		# shellcheck disable=SC2254
+		case $file in
+		*/$pattern | */$pattern/*) packaged=yes ;;
+		esac
+	done <"$work/packaged"
+	[ -n "$packaged" ] || { echo "in no Debian package: $file"; bad=1; }
+done <"$work/list"
+
 pc=$(dirname "$(find "$work/root" -name libkickmsg-client.pc)")
 flags() {
 	PKG_CONFIG_SYSROOT_DIR=$work/root PKG_CONFIG_LIBDIR=$pc pkg-config "$@" libkickmsg-client
