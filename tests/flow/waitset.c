@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Wait sets. The index of a case is the transport, and how the set sleeps: 0 rings, 1 shared, by words;
- * 2 rings, 3 shared, by descriptors, since a pipe is in the set.
+ * 2 rings, 3 shared, by descriptors, since a pipe is in the set; 4 rings, 5 shared, by those of the library's
+ * thread.
  */
 #include <pthread.h>
 #include <time.h>
@@ -9,7 +10,7 @@
 #include "common/memory/atomic.h"
 #include "tests/support/broker/told.h"
 
-#define CASES   4
+#define CASES   6
 #define MEMBERS 4
 #define MS      INT64_C(1000000)
 
@@ -23,6 +24,8 @@ static void begin(int i)
 {
 	char name[16];
 
+	if (i >= 4)
+		setenv("KICKMSG_WAIT", "thread", 1);
 	test_broker_start(&broker, NULL);
 	client = told_client("set");
 	ck_assert_int_eq(kickmsg_waitset_new(&set), 0);
