@@ -630,6 +630,9 @@ void kickmsg_subscriber_interrupt(struct kickmsg_subscriber *subscriber);
  * without a message, as a socket's may: so receive with kickmsg_try_receive[_copy](), or with
  * timeout 0, until -EAGAIN. It is readable as well when a receive has an error to tell.
  *
+ * When another thread goes on with receiving, the kernel ends an epoll_wait(2) or poll(2) of the one before
+ * with EINTR, once, as it takes that thread's io_uring away.
+ *
  * The same one for the subscriber's life, over a broker's restart as well: for that, poll
  * kickmsg_client_get_fd() too. It is closed by kickmsg_subscriber_free(). Don't close, read or
  * write it; copies of it (dup) say the same. In a receive that sleeps, it is readable.
