@@ -18,6 +18,17 @@ int64_t km_clock_ns(void)
 	return INT64_MAX / 2; /* no clock: no deadline is waited for */
 }
 
+uint64_t km_clock_publish_ns(void)
+{
+	struct timespec now;
+	int caller_errno = errno;
+
+	if (clock_gettime(CLOCK_MONOTONIC, &now) == 0)
+		return (uint64_t)(now.tv_sec * NS_PER_S + now.tv_nsec);
+	errno = caller_errno;
+	return 0;
+}
+
 uint64_t km_clock_realtime_ns(void)
 {
 	struct timespec now;

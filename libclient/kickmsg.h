@@ -291,10 +291,14 @@ struct kickmsg_topic_config {
 	uint64_t linger_ns;        /* [0] without participants, up to 1 year */
 	uint32_t persistent;       /* [0] 1: it stays until it is unlinked */
 	uint32_t transport;        /* [KICKMSG_TRANSPORT_RINGS] enum kickmsg_transport */
+	/* [0] 1: each sample says when it was published (kickmsg_sample.publish_ns). It costs a
+	 * publisher one look at the clock. */
+	uint32_t timestamps;
+	uint32_t reserved32; /* zero */
 	/* [null] Set when the topic is made, or claimed for a topic that is there and has none;
 	 * copied. */
 	const struct kickmsg_schema *schema;
-	uint64_t reserved[8]; /* zero */
+	uint64_t reserved[7]; /* zero */
 };
 
 void kickmsg_topic_config_init(struct kickmsg_topic_config *config);
@@ -580,11 +584,14 @@ struct kickmsg_sample {
 	size_t len;       /* bytes */
 	/* Position in this subscriber's ring; gaps are losses. */
 	uint64_t ring_pos;
-	uint64_t publisher_sequence;           /* counts this publisher's messages from 1 */
+	uint64_t publisher_sequence; /* counts this publisher's messages from 1 */
+	/* When it was published, in ns of CLOCK_MONOTONIC, in a topic that has timestamps; else 0. It
+	 * is what the publisher wrote: a hostile one can write anything, also without timestamps. */
+	uint64_t publish_ns;
 	uint32_t publisher_id;                 /* unique among the topic's present publishers */
 	uint32_t hold;                         /* private */
 	struct kickmsg_subscriber *subscriber; /* private */
-	uint64_t reserved[4];                  /* undefined: a receive needn't write them */
+	uint64_t reserved[3];                  /* undefined: a receive needn't write them */
 };
 
 /*
@@ -724,6 +731,14 @@ ssize_t kickmsg_try_receive_copy(struct kickmsg_subscriber *subscriber, void *bu
 /* The same with kickmsg_receive()'s wait and its errors. */
 ssize_t kickmsg_receive_copy(
 	struct kickmsg_subscriber *subscriber, void *buf, size_t size, int64_t timeout_ns);
+
+/*
+ * The same, and describes the message in *ret: its publish time, its publisher and the rest. ret->data is
+ * `buf` (at least 1 byte of room) and needs no alignment; the sample isn't held, so it needs no release.
+ * Returns 0. Errors: as kickmsg_receive_copy(); buf's content is undefined then.
+ */
+int kickmsg_receive_into(struct kickmsg_subscriber *subscriber, void *buf, size_t size,
+	int64_t timeout_ns, struct kickmsg_sample *ret);
 
 /* Messages that were published to this subscriber and that it will never get, since it subscribed.
  * Exact at any time. */

@@ -58,8 +58,8 @@ struct km_geometry {
 	uint64_t max_payload_size; /* bytes */
 	uint32_t max_loans;
 	uint32_t max_borrows;
-	uint32_t transport; /* enum km_transport */
-	uint32_t reserved;  /* zero */
+	uint32_t transport;  /* enum km_transport */
+	uint32_t timestamps; /* 1: messages carry when they were published */
 };
 static_assert(sizeof(struct km_geometry) == 40, "shared layout");
 
@@ -173,13 +173,16 @@ struct km_shared_head {
 	_Atomic uint64_t about;    /* [len : 48 | publisher id : 16] */
 };
 
-/* A cell of the shared ring (shared.h). Behind it, where payloads may be longer than 8 bytes, the
- * two buffers, whole lines each: of even laps and, from the next pair of lines on, of odd ones. A
- * cell is whole pairs of lines: what fetches lines in pairs takes none that a publisher is at. */
+/* A cell of the shared ring (shared.h). Behind it, where payloads may be longer than 8 bytes or the
+ * topic has timestamps, the two buffers, whole lines each: of even laps and, from the next pair of
+ * lines on, of odd ones. A cell is whole pairs of lines: what fetches lines in pairs takes none that a
+ * publisher is at. */
 struct km_shared_cell {
 	_Alignas(KM_CACHE_LINE) _Atomic uint64_t word; /* publishers; [lap:40 | ref:24] */
-	struct km_shared_head heads[2];                /* the privileged publisher: these two */
-	_Atomic uint64_t small[2];                     /* payloads of up to 8 bytes */
+	struct km_shared_head heads[2];                /* the privileged publisher: these, and: */
+	/* Of even laps and of odd ones: payloads of up to 8 bytes. With timestamps all payloads
+	 * lie in the buffers, and these say when the messages were published. */
+	_Atomic uint64_t small[2];
 };
 static_assert(offsetof(struct km_shared_cell, heads) == 8, "shared layout");
 static_assert(offsetof(struct km_shared_cell, small) == 40, "shared layout");
@@ -209,10 +212,21 @@ static_assert(sizeof(struct km_bell) == KM_CACHE_LINE, "shared layout");
  * once is read once. */
 struct km_sample_header {
 	_Alignas(KM_CACHE_LINE) volatile uint64_t sequence; /* from 1 */
-	volatile uint64_t len;                              /* bytes */
+	/* CLOCK_MONOTONIC ns; without timestamps nobody writes it, so it stays 0. It lies behind
+	 * the sequence, since a reader takes both at once. */
+	volatile uint64_t publish_ns;
+	volatile uint64_t len; /* bytes */
 	volatile uint32_t publisher_id;
 };
+static_assert(offsetof(struct km_sample_header, publish_ns) == 8, "read with sequence");
 static_assert(sizeof(struct km_sample_header) == KM_CACHE_LINE, "shared layout");
+
+/* With a shared ring a slot has these words in that place. */
+struct km_shared_slot {
+	struct km_shared_head head;
+	_Atomic uint64_t publish_ns;
+};
+static_assert(sizeof(struct km_shared_slot) <= sizeof(struct km_sample_header), "shared layout");
 
 /* One attached publisher or subscriber. Never moves while it is attached (endpoint.h). Records, of
  * threads of one process perhaps, are whole pairs of lines (km_geometry_endpoint_size). */

@@ -38,6 +38,7 @@ static const struct field {
 	FIELD(max_loans, 1, KM_MAX_HOLDS),
 	FIELD(max_borrows, 1, KM_MAX_HOLDS),
 	FIELD(transport, KM_TRANSPORT_RINGS, KM_TRANSPORT_SHARED),
+	FIELD(timestamps, 0, 1),
 	/* the last: when it follows from others, those are named */
 	FIELD(pool_size, KM_MIN_POOL, KM_MAX_POOL),
 #undef FIELD
@@ -75,7 +76,7 @@ const char *km_geometry_check(const struct km_geometry *geometry)
 		return "ring_capacity";
 	if (!is_shared(geometry) && geometry->max_subscribers > KM_MAX_RINGS)
 		return "max_subscribers";
-	return geometry->reserved ? "reserved" : NULL;
+	return NULL;
 }
 
 const char *km_geometry_diff(const struct km_geometry *a, const struct km_geometry *b)
@@ -150,10 +151,10 @@ static uint64_t payload_stride(const struct km_geometry *geometry)
 		sizeof(struct km_sample_header) + geometry->max_payload_size, 2 * KM_CACHE_LINE);
 }
 
-/* Payloads of up to 8 bytes lie in the cell's own line. */
+/* Payloads of up to 8 bytes lie in the cell's own line, unless the times do. */
 static uint64_t size_of_buffer(const struct km_geometry *geometry)
 {
-	return geometry->max_payload_size <= sizeof(uint64_t)
+	return geometry->max_payload_size <= sizeof(uint64_t) && !geometry->timestamps
 		       ? 0
 		       : round_up(geometry->max_payload_size, KM_CACHE_LINE);
 }
@@ -294,6 +295,7 @@ static void lay_out(struct km_region *ret, void *control, const struct km_geomet
 		.payload_size = km_geometry_payload_size(geometry),
 		.cell_mask = geometry->ring_capacity - 1,
 		.cell_shift = (uint32_t)__builtin_ctz(geometry->ring_capacity),
+		.path = geometry->transport | (geometry->timestamps ? KM_PATH_TIMED : 0),
 		.geometry = *geometry,
 	};
 	if (is_shared(geometry)) {

@@ -23,6 +23,19 @@
 
 #include "common/memory/layout.h"
 
+/* Which code sends and receives: the transport's, and with timestamps another one, so that topics
+ * without them pay nothing for those with them. */
+enum km_path {
+	KM_PATH_RINGS = KM_TRANSPORT_RINGS,
+	KM_PATH_SHARED = KM_TRANSPORT_SHARED,
+	KM_PATH_TIMED = 2, /* or'ed */
+	KM_PATH_RINGS_TIMED = KM_PATH_RINGS | KM_PATH_TIMED,
+	KM_PATH_SHARED_TIMED = KM_PATH_SHARED | KM_PATH_TIMED,
+	/* or'ed by a subscriber that wants the newest messages alone, in its own struct */
+	KM_PATH_NEWEST = 4,
+	KM_PATHS = 8
+};
+
 struct km_region {
 	struct km_control_header *header;
 	struct km_slot *slots;         /* [geometry.pool_size] */
@@ -42,6 +55,7 @@ struct km_region {
 	uint64_t control_size;
 	uint64_t payload_size;
 	uint32_t ring_count;
+	uint32_t path;       /* enum km_path */
 	uint32_t cell_mask;  /* capacity - 1 */
 	uint32_t cell_shift; /* log2(capacity) */
 	struct km_geometry geometry;

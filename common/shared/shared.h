@@ -29,6 +29,12 @@
  *   no head: what is `capacity` behind the frontier is overwritten, read or not.
  * - hint <= frontier, as in ring.h. The first position is `capacity`, the first lap 1.
  *
+ * In a topic with timestamps the cell's line has two times in place of its two short payloads, which
+ * are in the buffers then: a message of any length takes the lines that one of its length takes
+ * anyway. A slot has its message's time in its header. A time is one of the message's bytes (U2, U3,
+ * U6). The functions below take it, or the place for it, as `publish_ns`, and null in a topic without:
+ * a constant to each caller, so neither kind of topic pays for the other.
+ *
  * The file is long because the whole algorithm is inline: a send of a small message has no call in it.
  *
  * Orders
@@ -100,11 +106,12 @@ static inline bool km_shared_is_slot(uint32_t ref)
 	return ref != KM_SHARED_INLINE && ref != KM_SHARED_VOID;
 }
 
-/* The place in `cell` of the bytes of a message of `len` bytes in lap `lap`. */
-static inline _Atomic uint64_t *km_shared_buffer(
-	const struct km_region *region, struct km_shared_cell *cell, uint64_t lap, uint64_t len)
+/* The place in `cell` of the bytes of a message of `len` bytes in lap `lap`. `timed`: the topic has
+ * timestamps. */
+static km_always_inline _Atomic uint64_t *km_shared_buffer(const struct km_region *region,
+	struct km_shared_cell *cell, uint64_t lap, uint64_t len, bool timed)
 {
-	if (len <= sizeof(uint64_t))
+	if (!timed && len <= sizeof(uint64_t))
 		return &cell->small[lap & 1];
 	return (_Atomic uint64_t *)((unsigned char *)(cell + 1) + (lap & 1) * region->buffer_step);
 }
@@ -173,6 +180,10 @@ static inline void km_shared_write(_Atomic uint64_t *to, const void *from, uint6
 		km_move_line(to, bytes);
 		to += 8;
 		bytes += KM_CACHE_LINE;
+	}
+	if (size > sizeof(uint64_t)) {
+		km_move_short(to, bytes, size);
+		return;
 	}
 #endif
 	for (; size >= 8; size -= 8, bytes += 8)
@@ -254,6 +265,12 @@ static inline struct km_shared_head *km_shared_slot_head(
 	return (struct km_shared_head *)km_region_sample(region, slot);
 }
 
+/* Likewise the time of its message. */
+static inline _Atomic uint64_t *km_shared_slot_time(const struct km_region *region, uint32_t slot)
+{
+	return &((struct km_shared_slot *)km_region_sample(region, slot))->publish_ns;
+}
+
 /* To be called between a slot's claim and the first byte written into it. */
 static inline void km_shared_begin_slot(void)
 {
@@ -293,20 +310,26 @@ static inline void km_shared_drop_old(
  */
 static km_always_inline bool km_shared_put(const struct km_region *region,
 	struct km_shared_cell *cell, uint64_t word, uint64_t fresh, uint64_t lap, uint32_t ref,
-	const struct km_shared_message *message, bool is_short, bool fenced)
+	const struct km_shared_message *message, const uint64_t *publish_ns, bool is_short,
+	bool fenced)
 {
+	const bool timed = publish_ns != NULL;
+
 	if (ref == KM_SHARED_INLINE) {
 		km_fence(U2, release);
 		km_shared_write_head(&cell->heads[lap & 1], message);
+		if (timed)
+			km_store(U6, relaxed, &cell->small[lap & 1], *publish_ns);
 		if (!is_short)
-			km_shared_write(km_shared_buffer(region, cell, lap, message->len),
+			km_shared_write(km_shared_buffer(region, cell, lap, message->len, timed),
 				message->data, message->len);
 		else if (__builtin_expect(message->len > sizeof(uint64_t), 1))
-			km_shared_write_short(km_shared_buffer(region, cell, lap, message->len),
+			km_shared_write_short(
+				km_shared_buffer(region, cell, lap, message->len, timed),
 				message->data, message->len);
 		else
-			km_shared_write_short(km_shared_buffer(region, cell, lap, 0), message->data,
-				message->len);
+			km_shared_write_short(km_shared_buffer(region, cell, lap, 0, timed),
+				message->data, message->len);
 	}
 	if (__builtin_expect(!region->sole, 0))
 		return km_cas(U4, seq_cst, relaxed, &cell->word, &word, fresh);
@@ -328,15 +351,15 @@ static km_always_inline void km_shared_fence(const struct km_region *region)
 /* Asks for the lines that a message of `len`, up to a line, will be written to that comes some
  * messages behind `next`. To be called by the privileged publisher before km_shared_append(). */
 static km_always_inline void km_shared_prefetch(
-	const struct km_region *region, uint64_t next, uint64_t len)
+	const struct km_region *region, uint64_t next, uint64_t len, bool timed)
 {
 	const uint64_t position = next + KM_SHARED_CELLS_AHEAD;
 	struct km_shared_cell *cell = km_region_cell(region, position);
 
 	km_prefetch_own(cell);
-	if (len > sizeof(uint64_t))
+	if (timed || len > sizeof(uint64_t))
 		km_prefetch_own(
-			km_shared_buffer(region, cell, position >> region->cell_shift, len));
+			km_shared_buffer(region, cell, position >> region->cell_shift, len, timed));
 }
 
 /*
@@ -347,7 +370,8 @@ static km_always_inline void km_shared_prefetch(
  * caller does km_shared_fence() behind the last of many.
  */
 static km_always_inline bool km_shared_append(const struct km_region *region, const void *data,
-	uint64_t len, const uint32_t *id, uint64_t *last, uint64_t *next, bool fenced)
+	uint64_t len, const uint32_t *id, const uint64_t *publish_ns, uint64_t *last,
+	uint64_t *next, bool fenced)
 {
 	const uint64_t p = *next, lap = p >> region->cell_shift;
 	struct km_shared_cell *cell = km_region_cell(region, p);
@@ -362,7 +386,7 @@ static km_always_inline bool km_shared_append(const struct km_region *region, co
 		.publisher_id = *id,
 	};
 	if (!km_shared_put(region, cell, fresh - KM_CELL_LAP, fresh, lap, KM_SHARED_INLINE,
-		    &message, true, fenced))
+		    &message, publish_ns, true, fenced))
 		return false;
 	++*last;
 	*next = p + 1;
@@ -373,12 +397,13 @@ static km_always_inline bool km_shared_append(const struct km_region *region, co
 /*
  * The twin of km_shared_append(), for all cases.
  * Appends a message: of `ref` INLINE (the caller is the privileged publisher) from message->data,
- * of a slot, whose word carries RING and which `delivering` names, as it lies there. *next is
+ * of a slot, whose word carries RING and which `delivering` names, as it lies there, with its time. *next is
  * private to the caller: behind what it committed last. Returns 0. Errors: -ESTALE the ring makes
  * no sense.
  */
-static inline int km_shared_commit(const struct km_region *region, struct km_endpoint *endpoint,
-	uint32_t ref, const struct km_shared_message *message, uint64_t *next)
+static km_always_inline int km_shared_commit(const struct km_region *region,
+	struct km_endpoint *endpoint, uint32_t ref, const struct km_shared_message *message,
+	const uint64_t *publish_ns, uint64_t *next)
 {
 	const uint32_t shift = region->cell_shift;
 	uint64_t p = km_load(U5, acquire, &region->shared->hint);
@@ -402,7 +427,7 @@ static inline int km_shared_commit(const struct km_region *region, struct km_end
 			return -ESTALE;
 		shielded |= old != KM_HAZARD_NONE;
 		if (!km_shared_put(region, cell, word, km_cell_word(p >> shift, ref), p >> shift,
-			    ref, message, false, true))
+			    ref, message, publish_ns, false, true))
 			continue;
 		km_store(U5, release, &region->shared->hint, p + 1);
 		*next = p + 1;
@@ -534,8 +559,10 @@ static inline int km_shared_overtaken(const struct km_region *region, uint64_t w
  * is undefined then. *ret_sequence may be null.
  */
 static km_always_inline bool km_shared_read_short(const struct km_region *region, uint64_t position,
-	void *buf, uint64_t size, uint64_t *ret_len, uint32_t *ret_id, uint64_t *ret_sequence)
+	void *buf, uint64_t size, uint64_t *ret_len, uint32_t *ret_id, uint64_t *ret_sequence,
+	uint64_t *ret_publish_ns)
 {
+	const bool timed = ret_publish_ns != NULL;
 	const uint64_t lap = position >> region->cell_shift;
 	struct km_shared_cell *cell = km_region_cell(region, position);
 	const struct km_shared_head *head = &cell->heads[lap & 1];
@@ -550,10 +577,12 @@ static km_always_inline bool km_shared_read_short(const struct km_region *region
 	*ret_id = (uint32_t)(about & ((1u << KM_SHARED_ID_BITS) - 1));
 	if (ret_sequence)
 		*ret_sequence = km_load(U6, relaxed, &head->sequence);
+	if (timed)
+		*ret_publish_ns = km_load(U6, relaxed, &cell->small[lap & 1]);
 	if (len > sizeof(uint64_t))
-		km_shared_copy_short(buf, km_shared_buffer(region, cell, lap, len), len);
+		km_shared_copy_short(buf, km_shared_buffer(region, cell, lap, len, timed), len);
 	else
-		km_shared_copy_short(buf, km_shared_buffer(region, cell, lap, 0), len);
+		km_shared_copy_short(buf, km_shared_buffer(region, cell, lap, 0, timed), len);
 	km_fence(U3, acquire);
 	return km_load(U7, relaxed, &cell->word) == word;
 }
@@ -565,8 +594,9 @@ static km_always_inline bool km_shared_read_short(const struct km_region *region
  * -ESTALE.
  */
 static km_always_inline int km_shared_read(const struct km_region *region, uint64_t position,
-	void *buf, uint64_t size, struct km_shared_seen *ret)
+	void *buf, uint64_t size, struct km_shared_seen *ret, uint64_t *ret_publish_ns)
 {
+	const bool timed = ret_publish_ns != NULL;
 	const uint64_t lap = position >> region->cell_shift;
 	struct km_shared_cell *cell = km_region_cell(region, position);
 	uint64_t word = km_load(U1, acquire, &cell->word);
@@ -578,7 +608,7 @@ static km_always_inline int km_shared_read(const struct km_region *region, uint6
 	if (ahead == -1) {
 		/* A subscriber that polls has the bytes' line on its way together with the word's. */
 		if (region->buffer_step)
-			km_prefetch_read(km_shared_buffer(region, cell, lap, UINT64_MAX));
+			km_prefetch_read(km_shared_buffer(region, cell, lap, UINT64_MAX, timed));
 		return -EAGAIN;
 	}
 	if (ahead != 0 || ref == KM_SHARED_VOID)
@@ -590,6 +620,10 @@ static km_always_inline int km_shared_read(const struct km_region *region, uint6
 	uint64_t about = km_load(U6, relaxed, &head->about);
 	ret->len = about >> KM_SHARED_ID_BITS;
 	ret->publisher_id = (uint32_t)(about & ((1u << KM_SHARED_ID_BITS) - 1));
+	if (timed)
+		*ret_publish_ns = km_load(U6, relaxed,
+			ref == KM_SHARED_INLINE ? &cell->small[lap & 1]
+						: km_shared_slot_time(region, ref));
 	if (ret->len > region->geometry.max_payload_size)
 		r = -ESTALE; /* or torn */
 	else if (ret->len > size)
@@ -597,7 +631,7 @@ static km_always_inline int km_shared_read(const struct km_region *region, uint6
 	else
 		km_shared_copy(buf,
 			ref == KM_SHARED_INLINE
-				? km_shared_buffer(region, cell, lap, ret->len)
+				? km_shared_buffer(region, cell, lap, ret->len, timed)
 				: (const _Atomic uint64_t *)km_region_payload(region, ref),
 			ret->len);
 	km_fence(U3, acquire);

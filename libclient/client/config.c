@@ -52,6 +52,7 @@ static struct km_geometry geometry_of(const struct kickmsg_topic_config *config)
 		.max_loans = config->max_loans,
 		.max_borrows = config->max_borrows,
 		.transport = transport_of(config),
+		.timestamps = config->timestamps,
 	};
 
 	geometry.pool_size = km_geometry_pool(&geometry, false);
@@ -106,7 +107,8 @@ int km_topic_config_to_geometry(const struct kickmsg_topic_config *config, struc
 			linger ? KM_MAX_LINGER_NS : UINT64_C(1));
 		return -EINVAL;
 	}
-	if (memcmp(config->reserved, zero.reserved, sizeof zero.reserved) != 0) {
+	if (config->reserved32 != 0 ||
+		memcmp(config->reserved, zero.reserved, sizeof zero.reserved) != 0) {
 		snprintf(ret_text, text_size,
 			"reserved fields of the topic's configuration are not zero: "
 			"call kickmsg_topic_config_init() first");

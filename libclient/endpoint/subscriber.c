@@ -70,6 +70,8 @@ int km_subscriber_attach(struct kickmsg_client *client, struct km_msg_attach *re
 	if (r == 0)
 		r = km_place_subscribe(
 			place, place->record, answer.attached.ring, answer.attached.start);
+	if (r == 0 && options->depth > 0)
+		place->region.path |= KM_PATH_NEWEST;
 	if (r == 0 && options->depth > place->region.geometry.ring_capacity)
 		r = km_client_fail(client, -EINVAL, "depth is %u; the topic's ring_capacity is %u",
 			options->depth, place->region.geometry.ring_capacity);

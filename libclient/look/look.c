@@ -45,6 +45,7 @@ static void read_entry(const struct km_list_entry *entry, struct kickmsg_topic_i
 			.max_loans = geometry->max_loans,
 			.max_borrows = geometry->max_borrows,
 			.transport = geometry->transport,
+			.timestamps = geometry->timestamps,
 			.linger_ns = entry->linger_ns,
 			.persistent = entry->persistent,
 		},

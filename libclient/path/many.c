@@ -19,12 +19,23 @@ static ssize_t sum_up(size_t done, ssize_t r)
 	return done > 0 ? (ssize_t)done : r;
 }
 
+/* With timestamps each message looks at the clock, and goes by the single call. */
+static int none(struct kickmsg_publisher *publisher, const struct iovec *messages, uint32_t count)
+{
+	return 0;
+}
+
 static int send_some(
 	struct kickmsg_publisher *publisher, const struct iovec *messages, size_t count)
 {
-	return publisher->handle.place.region.shared
-		       ? km_shared_send_many(publisher, messages, at_once(count))
-		       : km_rings_send_many(publisher, messages, at_once(count));
+	static int (*const sends[KM_PATHS])(
+		struct kickmsg_publisher *, const struct iovec *, uint32_t) = {
+		[KM_PATH_RINGS] = km_rings_send_many,
+		[KM_PATH_SHARED] = km_shared_send_many,
+		[KM_PATH_TIMED... KM_PATHS - 1] = none,
+	};
+
+	return sends[publisher->handle.place.region.path](publisher, messages, at_once(count));
 }
 
 KM_EXPORT ssize_t kickmsg_send_many(
@@ -55,7 +66,7 @@ KM_EXPORT ssize_t kickmsg_publish_many(
 	while (done < count && r >= 0) {
 		const struct iovec *next = &loans[done];
 
-		r = publisher->handle.place.region.shared
+		r = publisher->handle.place.region.path != KM_PATH_RINGS
 			    ? 0
 			    : km_rings_publish_many(publisher, next, at_once(count - done));
 		done += r > 0 ? (size_t)r : 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Receiving: chooses by the region's transport (rings_receive.c, shared_receive.c), and waits, which is
+ * Receiving: chooses by the region's path (rings_receive.c, shared_receive.c), and waits, which is
  * the same for both: try, spin for a while, then sleep and try again. Sleeping is waiter.h's and
  * bell.h's.
  */
@@ -25,21 +25,65 @@ static km_noinline void skip_old(struct kickmsg_subscriber *subscriber)
 		km_shared_skip(subscriber, subscriber->depth);
 }
 
+static int receive_newest(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret);
+static ssize_t copy_newest(struct kickmsg_subscriber *subscriber, void *buf, size_t size);
+
+#define EACH_NEWEST KM_PATH_NEWEST... KM_PATHS - 1
+
+static int (*const receives[KM_PATHS])(struct kickmsg_subscriber *, struct kickmsg_sample *) = {
+	[KM_PATH_RINGS] = km_rings_receive,
+	[KM_PATH_SHARED] = km_shared_receive,
+	[KM_PATH_RINGS_TIMED] = km_rings_receive, /* it takes the time in any case */
+	[KM_PATH_SHARED_TIMED] = km_shared_receive_timed,
+	[EACH_NEWEST] = receive_newest,
+};
+
+static ssize_t (*const copies[KM_PATHS])(struct kickmsg_subscriber *, void *, size_t) = {
+	[KM_PATH_RINGS] = km_rings_receive_copy,
+	[KM_PATH_SHARED] = km_shared_receive_copy,
+	[KM_PATH_RINGS_TIMED] = km_rings_receive_copy,
+	[KM_PATH_SHARED_TIMED] = km_shared_receive_copy_timed,
+	[EACH_NEWEST] = copy_newest,
+};
+
+static int receive_newest(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
+{
+	skip_old(subscriber);
+	return receives[subscriber->handle.place.region.path & ~KM_PATH_NEWEST](subscriber, ret);
+}
+
+static ssize_t copy_newest(struct kickmsg_subscriber *subscriber, void *buf, size_t size)
+{
+	skip_old(subscriber);
+	return copies[subscriber->handle.place.region.path & ~KM_PATH_NEWEST](
+		subscriber, buf, size);
+}
+
 KM_EXPORT int kickmsg_try_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
 {
-	if (__builtin_expect(subscriber->depth != 0, 0))
-		skip_old(subscriber);
-	return subscriber->handle.place.ring ? km_rings_receive(subscriber, ret)
-					     : km_shared_receive(subscriber, ret);
+	return receives[subscriber->handle.place.region.path](subscriber, ret);
 }
 
 KM_EXPORT ssize_t kickmsg_try_receive_copy(
 	struct kickmsg_subscriber *subscriber, void *buf, size_t size)
 {
-	if (__builtin_expect(subscriber->depth != 0, 0))
-		skip_old(subscriber);
-	return subscriber->handle.place.ring ? km_rings_receive_copy(subscriber, buf, size)
-					     : km_shared_receive_copy(subscriber, buf, size);
+	return copies[subscriber->handle.place.region.path](subscriber, buf, size);
+}
+
+/* One try of kickmsg_receive_into(). */
+static int try_receive_into(
+	struct kickmsg_subscriber *subscriber, void *buf, size_t size, struct kickmsg_sample *ret)
+{
+	int r;
+
+	do {
+		if (subscriber->depth != 0)
+			skip_old(subscriber);
+		r = subscriber->handle.place.ring
+			    ? km_rings_receive_into(subscriber, buf, size, ret)
+			    : km_shared_receive_into(subscriber, buf, size, ret);
+	} while (r == -ERESTART); /* as often as there are regions to go to */
+	return r;
 }
 
 KM_EXPORT int kickmsg_sample_is_held(const struct kickmsg_sample *sample)
@@ -52,13 +96,25 @@ KM_EXPORT int kickmsg_sample_is_held(const struct kickmsg_sample *sample)
 	return of != NULL;
 }
 
+/* Old messages are skipped before that. */
+static int (*const manys[KM_PATHS])(
+	struct kickmsg_subscriber *, struct kickmsg_sample *, uint32_t) = {
+	[KM_PATH_RINGS] = km_rings_receive_many,
+	[KM_PATH_SHARED] = km_shared_receive_many,
+	[KM_PATH_RINGS_TIMED] = km_rings_receive_many,
+	[KM_PATH_SHARED_TIMED] = km_shared_receive_many_timed,
+	[KM_PATH_NEWEST | KM_PATH_RINGS] = km_rings_receive_many,
+	[KM_PATH_NEWEST | KM_PATH_SHARED] = km_shared_receive_many,
+	[KM_PATH_NEWEST | KM_PATH_RINGS_TIMED] = km_rings_receive_many,
+	[KM_PATH_NEWEST | KM_PATH_SHARED_TIMED] = km_shared_receive_many_timed,
+};
+
 static int receive_some(
 	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret, size_t count)
 {
 	const uint32_t at_once = count < KM_MANY ? (uint32_t)count : KM_MANY;
 
-	return subscriber->handle.place.ring ? km_rings_receive_many(subscriber, ret, at_once)
-					     : km_shared_receive_many(subscriber, ret, at_once);
+	return manys[subscriber->handle.place.region.path](subscriber, ret, at_once);
 }
 
 /* A receive that finds nothing says so to all that depends on it (ready.h). So the ways for many,
@@ -139,17 +195,20 @@ KM_EXPORT ssize_t kickmsg_release_many(struct kickmsg_sample *samples, size_t co
 /* One try of a receive in either style. */
 struct attempt {
 	size_t many;                   /* of samples; 0: one */
-	struct kickmsg_sample *sample; /* or null: */
+	struct kickmsg_sample *sample; /* null: the message is copied and not described */
 	void *buf;
 	size_t size;
+	bool borrows; /* else it copies */
 };
 
 static ssize_t try_once(struct kickmsg_subscriber *subscriber, const struct attempt *attempt)
 {
 	if (attempt->many)
 		return try_receive_many(subscriber, attempt->sample, attempt->many);
-	if (attempt->sample)
+	if (attempt->borrows)
 		return kickmsg_try_receive(subscriber, attempt->sample);
+	if (attempt->sample)
+		return try_receive_into(subscriber, attempt->buf, attempt->size, attempt->sample);
 	return kickmsg_try_receive_copy(subscriber, attempt->buf, attempt->size);
 }
 
@@ -273,7 +332,7 @@ static ssize_t wait_for(
 KM_EXPORT int kickmsg_receive(
 	struct kickmsg_subscriber *subscriber, int64_t timeout_ns, struct kickmsg_sample *ret)
 {
-	struct attempt attempt = { .sample = ret };
+	struct attempt attempt = { .sample = ret, .borrows = true };
 
 	return (int)wait_for(subscriber, &attempt, timeout_ns);
 }
@@ -292,6 +351,14 @@ KM_EXPORT ssize_t kickmsg_receive_copy(
 	struct attempt attempt = { .buf = buf, .size = size };
 
 	return wait_for(subscriber, &attempt, timeout_ns);
+}
+
+KM_EXPORT int kickmsg_receive_into(struct kickmsg_subscriber *subscriber, void *buf, size_t size,
+	int64_t timeout_ns, struct kickmsg_sample *ret)
+{
+	struct attempt attempt = { .sample = ret, .buf = buf, .size = size };
+
+	return (int)wait_for(subscriber, &attempt, timeout_ns);
 }
 
 /* --- losses --------------------------------------------------------------------------------------- */

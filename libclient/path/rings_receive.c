@@ -56,6 +56,10 @@ static inline void lose_up_to(struct km_place *here, uint64_t position)
 	km_store(H2, relaxed, &here->record->lost, here->lost);
 }
 
+static_assert(offsetof(struct kickmsg_sample, publish_ns) ==
+		      offsetof(struct kickmsg_sample, publisher_sequence) + sizeof(uint64_t),
+	"copied with it");
+
 /* Of a message that was taken: enters it, and describes it. Errors: -ESTALE. */
 static km_always_inline int enter(struct kickmsg_subscriber *subscriber, uint32_t hold,
 	uint64_t position, uint32_t slot, const struct km_sample_header *sample,
@@ -78,7 +82,8 @@ static km_always_inline int enter(struct kickmsg_subscriber *subscriber, uint32_
 	ret->data = sample + 1;
 	ret->len = len;
 	ret->ring_pos = ring_pos;
-	ret->publisher_sequence = sample->sequence;
+	km_copy_pair((char *)ret + offsetof(struct kickmsg_sample, publisher_sequence),
+		&sample->sequence); /* and publish_ns */
 	ret->publisher_id = sample->publisher_id;
 	ret->hold = hold;
 	ret->subscriber = subscriber;
@@ -213,9 +218,8 @@ int km_rings_receive_many(
 	return 0;
 }
 
-/* The twin of km_rings_receive_copy(). */
-static km_noinline ssize_t copy_anyhow(
-	struct kickmsg_subscriber *subscriber, void *buf, size_t size)
+int km_rings_receive_into(
+	struct kickmsg_subscriber *subscriber, void *buf, size_t size, struct kickmsg_sample *ret)
 {
 	struct kickmsg_sample sample;
 
@@ -225,7 +229,7 @@ static km_noinline ssize_t copy_anyhow(
 		int r = take_anyhow(subscriber, &sample);
 
 		if (r < 0)
-			return r == -ERESTART ? kickmsg_try_receive_copy(subscriber, buf, size) : r;
+			return r;
 	}
 	if (sample.len > size) {
 		subscriber->pending = sample;
@@ -236,6 +240,26 @@ static km_noinline ssize_t copy_anyhow(
 	if (sample.len > 0)
 		memcpy(buf, sample.data, sample.len);
 	km_place_let_go(&subscriber->handle.place, sample.hold);
+	*ret = (struct kickmsg_sample){
+		.data = buf,
+		.len = sample.len,
+		.ring_pos = sample.ring_pos,
+		.publisher_sequence = sample.publisher_sequence,
+		.publish_ns = sample.publish_ns,
+		.publisher_id = sample.publisher_id,
+	};
+	return 0;
+}
+
+/* The twin of km_rings_receive_copy(). */
+static km_noinline ssize_t copy_anyhow(
+	struct kickmsg_subscriber *subscriber, void *buf, size_t size)
+{
+	struct kickmsg_sample sample;
+	int r = km_rings_receive_into(subscriber, buf, size, &sample);
+
+	if (r < 0)
+		return r == -ERESTART ? kickmsg_try_receive_copy(subscriber, buf, size) : r;
 	return (ssize_t)sample.len;
 }
 

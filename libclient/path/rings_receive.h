@@ -11,6 +11,9 @@ int km_rings_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sampl
 int km_rings_receive_many(
 	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret, uint32_t count);
 ssize_t km_rings_receive_copy(struct kickmsg_subscriber *subscriber, void *buf, size_t size);
+/* One try of kickmsg_receive_into(). Errors: also -ERESTART: it has gone to another region. */
+int km_rings_receive_into(
+	struct kickmsg_subscriber *subscriber, void *buf, size_t size, struct kickmsg_sample *ret);
 /* Loses all but the newest `depth` messages. */
 void km_rings_skip(struct kickmsg_subscriber *subscriber, uint32_t depth);
 /* Counts the messages that are lost here and those that wait, as of now. */

@@ -9,6 +9,9 @@
 ssize_t km_rings_send(struct kickmsg_publisher *publisher, const void *data, size_t len);
 int km_rings_loan(struct kickmsg_publisher *publisher, size_t len, void **ret_payload);
 int km_rings_publish(struct kickmsg_publisher *publisher, void *payload, size_t len);
+/* The same in a topic with timestamps. */
+ssize_t km_rings_send_timed(struct kickmsg_publisher *publisher, const void *data, size_t len);
+int km_rings_publish_timed(struct kickmsg_publisher *publisher, void *payload, size_t len);
 /*
  * Many at a time (rings_many.c): sends or publishes those of the first `count` that need nothing but
  * what is usual. Returns how many: 0 also where the single call has to look. Errors: -ESTALE, of the

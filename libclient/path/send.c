@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Publishing: chooses by the region's transport. rings_send.c or shared_send.c does the work. */
+/* Publishing: chooses by the region's path. rings_send.c or shared_send.c does the work. A table, so
+ * that no path pays for there being others. */
 #include <errno.h>
 
 #include "libclient/export.h"
@@ -10,8 +11,15 @@
 
 KM_EXPORT ssize_t kickmsg_send(struct kickmsg_publisher *publisher, const void *data, size_t len)
 {
-	return publisher->handle.place.region.shared ? km_shared_send(publisher, data, len)
-						     : km_rings_send(publisher, data, len);
+	static ssize_t (*const sends[KM_PATHS])(
+		struct kickmsg_publisher *, const void *, size_t) = {
+		[KM_PATH_RINGS] = km_rings_send,
+		[KM_PATH_SHARED] = km_shared_send,
+		[KM_PATH_RINGS_TIMED] = km_rings_send_timed,
+		[KM_PATH_SHARED_TIMED] = km_shared_send_timed,
+	};
+
+	return sends[publisher->handle.place.region.path](publisher, data, len);
 }
 
 KM_EXPORT int kickmsg_loan(struct kickmsg_publisher *publisher, size_t len, void **ret_payload)
@@ -22,8 +30,14 @@ KM_EXPORT int kickmsg_loan(struct kickmsg_publisher *publisher, size_t len, void
 
 KM_EXPORT int kickmsg_publish(struct kickmsg_publisher *publisher, void *payload, size_t len)
 {
-	return publisher->handle.place.region.shared ? km_shared_publish(publisher, payload, len)
-						     : km_rings_publish(publisher, payload, len);
+	static int (*const publishes[KM_PATHS])(struct kickmsg_publisher *, void *, size_t) = {
+		[KM_PATH_RINGS] = km_rings_publish,
+		[KM_PATH_SHARED] = km_shared_publish,
+		[KM_PATH_RINGS_TIMED] = km_rings_publish_timed,
+		[KM_PATH_SHARED_TIMED] = km_shared_publish_timed,
+	};
+
+	return publishes[publisher->handle.place.region.path](publisher, payload, len);
 }
 
 KM_EXPORT int kickmsg_discard(struct kickmsg_publisher *publisher, void *payload)

@@ -7,6 +7,8 @@
  * the oldest that is left, and the positions between are its loss. When that is overwritten as well
  * before it is copied, publishers are as fast as the reader; it then leaves a quarter of the ring
  * between them and itself, so that it isn't overtaken again at once.
+ *
+ * The file is long because each way to receive is there twice, with publish times and without.
  */
 #include "libclient/path/shared_receive.h"
 #include "common/ring/futex.h"
@@ -101,13 +103,13 @@ static inline int nothing(struct kickmsg_subscriber *subscriber)
 
 /* The twin of take(), after a look that didn't simply bring a message: goes on until there is
  * something to say. */
-static km_noinline int look_on(struct kickmsg_subscriber *subscriber, int r, void *buf, size_t size,
-	struct km_shared_seen *seen)
+static km_always_inline int look_on_as(struct kickmsg_subscriber *subscriber, int r, void *buf,
+	size_t size, struct km_shared_seen *seen, uint64_t *publish_ns)
 {
 	struct km_place *here = &subscriber->handle.place;
 	uint64_t frontier = 0; /* no position is: they begin with the capacity */
 
-	for (;; r = km_shared_read(&here->region, here->next, buf, size, seen)) {
+	for (;; r = km_shared_read(&here->region, here->next, buf, size, seen, publish_ns)) {
 		if (r == -EOVERFLOW) {
 			if (catch_up(here, seen->newest, &frontier) < 0)
 				return -ESTALE;
@@ -121,21 +123,35 @@ static km_noinline int look_on(struct kickmsg_subscriber *subscriber, int r, voi
 	}
 }
 
-/* The usual case, whose twin is look_on(): the next message is there, or none is. -ERESTART: it has
- * gone to another region, where there may be something. */
-static km_always_inline int take(
-	struct kickmsg_subscriber *subscriber, void *buf, size_t size, struct km_shared_seen *seen)
+static km_noinline int look_on(struct kickmsg_subscriber *subscriber, int r, void *buf, size_t size,
+	struct km_shared_seen *seen)
+{
+	return look_on_as(subscriber, r, buf, size, seen, NULL);
+}
+
+static km_noinline int look_on_timed(struct kickmsg_subscriber *subscriber, int r, void *buf,
+	size_t size, struct km_shared_seen *seen, uint64_t *publish_ns)
+{
+	return look_on_as(subscriber, r, buf, size, seen, publish_ns);
+}
+
+/* The usual case, whose twin is look_on_as(): the next message is there, or none is. -ERESTART: it has
+ * gone to another region, where there may be something. publish_ns: null in a topic without
+ * timestamps, as in shared.h. */
+static km_always_inline int take(struct kickmsg_subscriber *subscriber, void *buf, size_t size,
+	struct km_shared_seen *seen, uint64_t *publish_ns)
 {
 	struct km_place *here = &subscriber->handle.place;
 	uint32_t own_id = km_load(P2, relaxed, &here->own_id);
-	int r = km_shared_read(&here->region, here->next, buf, size, seen);
+	int r = km_shared_read(&here->region, here->next, buf, size, seen, publish_ns);
 
 	if (r == -EAGAIN)
 		return nothing(subscriber);
 	if (__builtin_expect(r != 0 || own_id != 0, 0)) {
 		struct km_shared_seen copy = *seen;
 
-		r = look_on(subscriber, r, buf, size, &copy);
+		r = publish_ns ? look_on_timed(subscriber, r, buf, size, &copy, publish_ns)
+			       : look_on(subscriber, r, buf, size, &copy);
 		*seen = copy;
 	}
 	if (r == 0) {
@@ -146,14 +162,14 @@ static km_always_inline int take(
 }
 
 /* The usual case of take(): a short message is there. False: take() says why. */
-static km_always_inline bool take_short(
-	struct kickmsg_subscriber *subscriber, void *buf, size_t size, struct km_shared_seen *seen)
+static km_always_inline bool take_short(struct kickmsg_subscriber *subscriber, void *buf,
+	size_t size, struct km_shared_seen *seen, uint64_t *publish_ns)
 {
 	struct km_place *here = &subscriber->handle.place;
 
 	if (km_load(P2, relaxed, &here->own_id) != 0 ||
 		!km_shared_read_short(&here->region, here->next, buf, size, &seen->len,
-			&seen->publisher_id, &seen->sequence))
+			&seen->publisher_id, &seen->sequence, publish_ns))
 		return false;
 	here->next++;
 	km_endpoint_count(&here->record->messages, 1);
@@ -162,7 +178,7 @@ static km_always_inline bool take_short(
 
 /* The message before `next`, whose copy is in the room of `hold`. */
 static km_always_inline void lend(struct kickmsg_subscriber *subscriber, uint32_t hold,
-	const struct km_shared_seen *seen, struct kickmsg_sample *ret)
+	const struct km_shared_seen *seen, uint64_t publish_ns, struct kickmsg_sample *ret)
 {
 	struct km_place *here = &subscriber->handle.place;
 	const uint64_t ring_pos = here->next - 1 + here->offset;
@@ -171,6 +187,7 @@ static km_always_inline void lend(struct kickmsg_subscriber *subscriber, uint32_
 	ret->len = seen->len;
 	ret->ring_pos = ring_pos;
 	ret->publisher_sequence = seen->sequence;
+	ret->publish_ns = publish_ns;
 	ret->publisher_id = seen->publisher_id;
 	ret->hold = hold;
 	ret->subscriber = subscriber;
@@ -179,25 +196,39 @@ static km_always_inline void lend(struct kickmsg_subscriber *subscriber, uint32_
 }
 
 /* The sample is a copy, in the room of its hold. */
-int km_shared_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
+static km_always_inline int receive_as(
+	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret, bool timed)
 {
 	struct km_place *here = &subscriber->handle.place;
 	struct km_shared_seen seen;
+	uint64_t time, *publish_ns = timed ? &time : NULL;
 
 	if (subscriber->borrowed >= here->region.geometry.max_borrows)
 		return -EDQUOT;
 	uint32_t hold = km_hold_spare(here);
 	unsigned char *copy = here->copies + hold * here->copy_stride;
-	if (!take_short(subscriber, copy, here->region.geometry.max_payload_size, &seen)) {
+	if (!take_short(
+		    subscriber, copy, here->region.geometry.max_payload_size, &seen, publish_ns)) {
 		struct km_shared_seen any = { 0 };
-		int r = take(subscriber, copy, here->region.geometry.max_payload_size, &any);
+		int r = take(
+			subscriber, copy, here->region.geometry.max_payload_size, &any, publish_ns);
 
 		if (r < 0)
 			return r == -ERESTART ? kickmsg_try_receive(subscriber, ret) : r;
 		seen = any;
 	}
-	lend(subscriber, hold, &seen, ret);
+	lend(subscriber, hold, &seen, timed ? time : 0, ret);
 	return 0;
+}
+
+int km_shared_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
+{
+	return receive_as(subscriber, ret, false);
+}
+
+int km_shared_receive_timed(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
+{
+	return receive_as(subscriber, ret, true);
 }
 
 /* A message that isn't a short one, of those that were published together with others. */
@@ -205,15 +236,22 @@ static km_noinline bool read_long(
 	const struct km_place *place, unsigned char *copy, struct km_shared_seen *seen)
 {
 	struct km_shared_seen any = { 0 };
-	int r = km_shared_read(
-		&place->region, place->next, copy, place->region.geometry.max_payload_size, &any);
+	int r = km_shared_read(&place->region, place->next, copy,
+		place->region.geometry.max_payload_size, &any, NULL);
 
 	*seen = any;
 	return r == 0;
 }
 
-int km_shared_receive_many(
-	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret, uint32_t count)
+static km_noinline bool read_long_timed(const struct km_place *place, unsigned char *copy,
+	struct km_shared_seen *seen, uint64_t *publish_ns)
+{
+	return km_shared_read(&place->region, place->next, copy,
+		       place->region.geometry.max_payload_size, seen, publish_ns) == 0;
+}
+
+static km_always_inline int receive_many_as(struct kickmsg_subscriber *subscriber,
+	struct kickmsg_sample *ret, uint32_t count, bool timed)
 {
 	struct km_place *here = &subscriber->handle.place;
 	const struct km_geometry *geometry = &here->region.geometry;
@@ -225,48 +263,111 @@ int km_shared_receive_many(
 	count = count < room ? count : room;
 	for (; taken < count; taken++, hold++) {
 		struct km_shared_seen seen;
+		uint64_t time = 0;
 
 		while (km_hold_is_busy(&here->holds[hold]))
 			hold++;
 		unsigned char *copy = here->copies + hold * here->copy_stride;
 		if (!km_shared_read_short(&here->region, here->next, copy,
 			    geometry->max_payload_size, &seen.len, &seen.publisher_id,
-			    &seen.sequence) &&
-			!read_long(here, copy, &seen))
+			    &seen.sequence, timed ? &time : NULL) &&
+			!(timed ? read_long_timed(here, copy, &seen, &time)
+				: read_long(here, copy, &seen)))
 			break;
 		here->next++;
-		lend(subscriber, hold, &seen, &ret[taken]);
+		lend(subscriber, hold, &seen, time, &ret[taken]);
 	}
 	km_endpoint_count(&here->record->messages, taken);
 	return (int)taken;
 }
 
-/* The twin of km_shared_receive_copy(). */
-static km_noinline ssize_t copy_anyhow(
-	struct kickmsg_subscriber *subscriber, void *buf, size_t size)
+int km_shared_receive_many(
+	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret, uint32_t count)
+{
+	return receive_many_as(subscriber, ret, count, false);
+}
+
+int km_shared_receive_many_timed(
+	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret, uint32_t count)
+{
+	return receive_many_as(subscriber, ret, count, true);
+}
+
+static km_always_inline ssize_t copy_anyhow_as(
+	struct kickmsg_subscriber *subscriber, void *buf, size_t size, uint64_t *publish_ns)
 {
 	struct km_shared_seen seen = { 0 };
-	int r = take(subscriber, buf, size, &seen);
+	int r = take(subscriber, buf, size, &seen, publish_ns);
 
 	if (r == -ERESTART)
 		return kickmsg_try_receive_copy(subscriber, buf, size);
 	return r < 0 ? r : (ssize_t)seen.len;
 }
 
-/* The usual case, whose twin is copy_anyhow(): a short message is there. */
-ssize_t km_shared_receive_copy(struct kickmsg_subscriber *subscriber, void *buf, size_t size)
+/* The twins of copy_as(). */
+static km_noinline ssize_t copy_anyhow(
+	struct kickmsg_subscriber *subscriber, void *buf, size_t size)
+{
+	return copy_anyhow_as(subscriber, buf, size, NULL);
+}
+
+static km_noinline ssize_t copy_anyhow_timed(
+	struct kickmsg_subscriber *subscriber, void *buf, size_t size)
+{
+	uint64_t time;
+
+	return copy_anyhow_as(subscriber, buf, size, &time);
+}
+
+/* The usual case, whose twin is copy_anyhow_as(): a short message is there. */
+static km_always_inline ssize_t copy_as(
+	struct kickmsg_subscriber *subscriber, void *buf, size_t size, bool timed)
 {
 	struct km_place *here = &subscriber->handle.place;
 	const uint64_t next = here->next;
-	uint64_t len;
+	uint64_t len, time;
 	uint32_t id;
 
 	if (km_load(P2, relaxed, &here->own_id) != 0 ||
-		!km_shared_read_short(&here->region, next, buf, size, &len, &id, NULL))
-		return copy_anyhow(subscriber, buf, size);
+		!km_shared_read_short(
+			&here->region, next, buf, size, &len, &id, NULL, timed ? &time : NULL))
+		return timed ? copy_anyhow_timed(subscriber, buf, size)
+			     : copy_anyhow(subscriber, buf, size);
 	here->next = next + 1;
 	km_endpoint_count(&here->record->messages, 1);
 	return (ssize_t)len;
+}
+
+ssize_t km_shared_receive_copy(struct kickmsg_subscriber *subscriber, void *buf, size_t size)
+{
+	return copy_as(subscriber, buf, size, false);
+}
+
+ssize_t km_shared_receive_copy_timed(struct kickmsg_subscriber *subscriber, void *buf, size_t size)
+{
+	return copy_as(subscriber, buf, size, true);
+}
+
+int km_shared_receive_into(
+	struct kickmsg_subscriber *subscriber, void *buf, size_t size, struct kickmsg_sample *ret)
+{
+	const bool timed = subscriber->handle.place.region.geometry.timestamps;
+	struct km_shared_seen seen = { 0 };
+	uint64_t time = 0;
+	int r = timed ? take(subscriber, buf, size, &seen, &time)
+		      : take(subscriber, buf, size, &seen, NULL);
+
+	if (r < 0)
+		return r;
+	*ret = (struct kickmsg_sample){
+		.data = buf,
+		.len = seen.len,
+		.ring_pos = subscriber->handle.place.next - 1 + subscriber->handle.place.offset,
+		.publisher_sequence = seen.sequence,
+		.publish_ns = time,
+		.publisher_id = seen.publisher_id,
+	};
+	return 0;
 }
 
 void km_shared_skip(struct kickmsg_subscriber *subscriber, uint32_t depth)

@@ -21,6 +21,7 @@
 
 #include <errno.h>
 
+#include "common/clock.h"
 #include "common/shared/bell.h"
 #include "common/shared/shared.h"
 #include "libclient/export.h"
@@ -65,12 +66,13 @@ static int claim(struct kickmsg_publisher *publisher, size_t len, uint32_t *ret_
 
 /* The twin of km_shared_append() (shared.h): commits a message that is in slot `ref`, or that the
  * usual case didn't take. */
-static int commit(
-	struct kickmsg_publisher *publisher, uint32_t ref, const struct km_shared_message *message)
+static km_always_inline int commit_as(struct kickmsg_publisher *publisher, uint32_t ref,
+	const struct km_shared_message *message, const uint64_t *publish_ns)
 {
 	struct km_place *here = &publisher->handle.place;
 	const struct km_region *region = &here->region;
-	int r = km_shared_commit(region, here->record, ref, message, &here->cursors[0].next);
+	int r = km_shared_commit(
+		region, here->record, ref, message, publish_ns, &here->cursors[0].next);
 
 	if (r < 0)
 		km_hazard_clear(&here->record->evicting);
@@ -78,6 +80,24 @@ static int commit(
 		km_publisher_hurry(publisher);
 	km_endpoint_count(&here->record->messages, 1);
 	return r;
+}
+
+static int commit(
+	struct kickmsg_publisher *publisher, uint32_t ref, const struct km_shared_message *message)
+{
+	return commit_as(publisher, ref, message, NULL);
+}
+
+static km_noinline int commit_timed(struct kickmsg_publisher *publisher,
+	const struct km_shared_message *message, uint64_t publish_ns)
+{
+	return commit_as(publisher, KM_SHARED_INLINE, message, &publish_ns);
+}
+
+/* With timestamps: to be called just before the slot's message is published. */
+static void stamp(const struct km_region *region, uint32_t slot)
+{
+	km_store(U6, relaxed, km_shared_slot_time(region, slot), km_clock_publish_ns());
 }
 
 static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t len)
@@ -110,7 +130,8 @@ static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t le
 
 /* --- the calls ------------------------------------------------------------------------- */
 
-static ssize_t send_privileged(struct kickmsg_publisher *publisher, const void *data, size_t len)
+static km_always_inline ssize_t send_privileged(
+	struct kickmsg_publisher *publisher, const void *data, size_t len, bool timed)
 {
 	struct km_place *here = &publisher->handle.place;
 	uint64_t live = load_live(here);
@@ -124,11 +145,13 @@ static ssize_t send_privileged(struct kickmsg_publisher *publisher, const void *
 		.publisher_id = here->id,
 		.sequence = ++publisher->sequence,
 	};
-	r = commit(publisher, KM_SHARED_INLINE, &message);
+	r = timed ? commit_timed(publisher, &message, km_clock_publish_ns())
+		  : commit(publisher, KM_SHARED_INLINE, &message);
 	return r < 0 ? r : (ssize_t)len;
 }
 
-static ssize_t send_by_slot(struct kickmsg_publisher *publisher, const void *data, size_t len)
+static km_always_inline ssize_t send_by_slot(
+	struct kickmsg_publisher *publisher, const void *data, size_t len, bool timed)
 {
 	uint32_t slot;
 	int r = claim(publisher, len, &slot);
@@ -138,21 +161,35 @@ static ssize_t send_by_slot(struct kickmsg_publisher *publisher, const void *dat
 	km_shared_write(
 		(_Atomic uint64_t *)km_region_payload(&publisher->handle.place.region, slot), data,
 		len);
+	if (timed)
+		stamp(&publisher->handle.place.region, slot);
 	r = publish(publisher, slot, len);
 	return r < 0 ? r : (ssize_t)len;
 }
 
-/* The twin of km_shared_send(). The privilege is looked at once a message: see shared.h. */
-static km_noinline ssize_t send_anyhow(
-	struct kickmsg_publisher *publisher, const void *data, size_t len)
+/* The twin of send(). The privilege is looked at once a message: see shared.h. */
+static km_always_inline ssize_t send_anyhow_as(
+	struct kickmsg_publisher *publisher, const void *data, size_t len, bool timed)
 {
 	const struct km_place *here = &publisher->handle.place;
 	const struct km_region *region = &here->region;
 
 	if (len <= region->geometry.max_payload_size &&
 		km_load(U8, acquire, &region->header->privileged) == here->id)
-		return send_privileged(publisher, data, len);
-	return send_by_slot(publisher, data, len);
+		return send_privileged(publisher, data, len, timed);
+	return send_by_slot(publisher, data, len, timed);
+}
+
+static km_noinline ssize_t send_anyhow(
+	struct kickmsg_publisher *publisher, const void *data, size_t len)
+{
+	return send_anyhow_as(publisher, data, len, false);
+}
+
+static km_noinline ssize_t send_anyhow_timed(
+	struct kickmsg_publisher *publisher, const void *data, size_t len)
+{
+	return send_anyhow_as(publisher, data, len, true);
 }
 
 static km_noinline ssize_t wake(struct kickmsg_publisher *publisher, uint32_t seen, size_t len)
@@ -162,27 +199,43 @@ static km_noinline ssize_t wake(struct kickmsg_publisher *publisher, uint32_t se
 	return (ssize_t)len;
 }
 
-/* The usual case, whose twin is send_anyhow(), has no call in it, so that few registers are
- * saved. */
-ssize_t km_shared_send(struct kickmsg_publisher *publisher, const void *data, size_t len)
+/* The usual case, whose twin is send_anyhow_as(). Without timestamps it has no call in it, so that few
+ * registers are saved. */
+static km_always_inline ssize_t send_as(
+	struct kickmsg_publisher *publisher, const void *data, size_t len, bool timed)
 {
+	ssize_t (*const anyhow)(struct kickmsg_publisher *, const void *,
+		size_t) = timed ? send_anyhow_timed : send_anyhow;
 	struct km_place *here = &publisher->handle.place;
 	const struct km_region *region = &here->region;
 	const struct km_control_header *header = region->header;
+	uint64_t publish_ns;
 
 	if (len > region->short_size || km_load(U8, acquire, &header->privileged) != here->id)
-		return send_anyhow(publisher, data, len);
-	km_shared_prefetch(region, here->cursors[0].next, len);
+		return anyhow(publisher, data, len);
+	km_shared_prefetch(region, here->cursors[0].next, len, timed);
 	if (km_load(L1, acquire, &header->live) != here->live)
-		return send_anyhow(publisher, data, len);
-	if (!km_shared_append(region, data, len, &here->id, &publisher->sequence,
-		    &here->cursors[0].next, true))
-		return send_anyhow(publisher, data, len);
+		return anyhow(publisher, data, len);
+	if (timed)
+		publish_ns = km_clock_publish_ns();
+	if (!km_shared_append(region, data, len, &here->id, timed ? &publish_ns : NULL,
+		    &publisher->sequence, &here->cursors[0].next, true))
+		return anyhow(publisher, data, len);
 	km_endpoint_count(&here->record->messages, 1);
 	uint32_t seen = km_bell_listen(region->bell);
 	if (__builtin_expect(!(seen & KM_BELL_WOKEN), 0))
 		return wake(publisher, seen, len);
 	return (ssize_t)len;
+}
+
+ssize_t km_shared_send(struct kickmsg_publisher *publisher, const void *data, size_t len)
+{
+	return send_as(publisher, data, len, false);
+}
+
+ssize_t km_shared_send_timed(struct kickmsg_publisher *publisher, const void *data, size_t len)
+{
+	return send_as(publisher, data, len, true);
 }
 
 /* One look at who is live and who is privileged, one fence and one wake. A publisher that has lost its
@@ -203,8 +256,8 @@ int km_shared_send_many(
 
 		if (len > region->short_size)
 			break;
-		km_shared_prefetch(region, here->cursors[0].next, len);
-		if (!km_shared_append(region, messages[sent].iov_base, len, &here->id,
+		km_shared_prefetch(region, here->cursors[0].next, len, false);
+		if (!km_shared_append(region, messages[sent].iov_base, len, &here->id, NULL,
 			    &publisher->sequence, &here->cursors[0].next, false))
 			break;
 	}
@@ -232,7 +285,7 @@ int km_shared_loan(struct kickmsg_publisher *publisher, size_t len, void **ret_p
 	return 0;
 }
 
-int km_shared_publish(struct kickmsg_publisher *publisher, const void *payload, size_t len)
+int km_shared_publish(struct kickmsg_publisher *publisher, void *payload, size_t len)
 {
 	struct km_place *here = &publisher->handle.place, *of;
 	struct km_loan *loan = km_loan_find(here, payload, &of);
@@ -243,8 +296,19 @@ int km_shared_publish(struct kickmsg_publisher *publisher, const void *payload, 
 		return -EMSGSIZE;
 	km_place_end_loan(here, loan);
 	int r = publish(publisher, loan->slot, len);
-	km_handle_settle(&publisher->handle);
+	if (here->past)
+		km_handle_settle(&publisher->handle);
 	return r < 0 ? r : (int)kickmsg_publisher_reached(publisher);
+}
+
+int km_shared_publish_timed(struct kickmsg_publisher *publisher, void *payload, size_t len)
+{
+	struct km_place *here = &publisher->handle.place, *of;
+	struct km_loan *loan = km_loan_find(here, payload, &of);
+
+	if (loan && of == here)
+		stamp(&here->region, loan->slot);
+	return km_shared_publish(publisher, payload, len);
 }
 
 uint32_t km_shared_reach(const struct kickmsg_publisher *publisher)

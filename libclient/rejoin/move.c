@@ -118,6 +118,7 @@ static void move_subscriber(struct kickmsg_subscriber *subscriber)
 	assert(!subscriber->has_pending);
 	subscriber->received += km_load(H2, relaxed, &here->record->messages);
 	struct km_place *old = swap(&subscriber->handle);
+	here->region.path |= old->region.path & KM_PATH_NEWEST;
 	here->offset = old->offset + old->next - here->next;
 	/* here->lost_before already has the losses of fresh places that the subscriber never came
 	 * to. */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/ring/futex.h"
 #include "common/ring/lost.h"
 #include "common/ring/waiter.h"
@@ -104,6 +105,15 @@ static int poll_and_receive(int index, struct kickmsg_sample *ret)
 }
 
 /* --- publishers --- */
+
+uint64_t km_clock_publish_ns(void)
+{
+	for (uint32_t i = 0; i < world.shape.publishers; i++)
+		if (world.endpoints[i].thread == ex.current)
+			return world.endpoints[i].publishing + 1;
+	ex_fail("explorer: a time for one that is no publisher");
+	return 0;
+}
 
 /* Writes a message. A reader of a shared ring may be at it, so it is written as the library writes
  * it. */
@@ -311,6 +321,13 @@ static void check_content(int index, const struct kickmsg_sample *sample, uint64
 			sample->ring_pos, message);
 }
 
+static void check_time(int index, const struct kickmsg_sample *sample, uint64_t message)
+{
+	if (sample->publish_ns != (world.shape.timed ? message + 1 : 0))
+		ex_fail("foreign time: subscriber %d got message %lx with time %lx", index, message,
+			sample->publish_ns);
+}
+
 /* Each publisher's messages once and in their order. */
 static void check_order(struct world_endpoint *endpoint, uint64_t message)
 {
@@ -338,6 +355,7 @@ uint64_t actor_check_received(int index, const struct kickmsg_sample *sample)
 			break;
 		}
 	check_content(index, sample, message);
+	check_time(index, sample, message);
 	check_order(endpoint, message);
 	if (sample->publisher_sequence != (uint32_t)message || sample->len != world_size() ||
 		sample->publisher_id != actor_publisher((int)(message >> 32))->id)
@@ -406,9 +424,15 @@ static void receive_copy(const struct actor *actor)
 	uint64_t words[8] = { 0 };
 
 	ex_call(CALL_LIMIT);
-	ssize_t r = kickmsg_try_receive_copy(subscribers[actor->index], words, sizeof words);
+	struct kickmsg_subscriber *subscriber = subscribers[actor->index];
+	struct kickmsg_sample sample = { 0 };
+	ssize_t r = world.shape.timed
+			    ? kickmsg_receive_into(subscriber, words, sizeof words, 0, &sample)
+			    : kickmsg_try_receive_copy(subscriber, words, sizeof words);
 	if (r == -EAGAIN)
 		return;
+	if (world.shape.timed && r == 0)
+		r = (ssize_t)sample.len;
 	uint64_t message = world.shape.shared
 				   ? world_committed(
 					     subscribers[actor->index]->handle.place.next - 1)
@@ -417,6 +441,7 @@ static void receive_copy(const struct actor *actor)
 	if (r != (int)world_size() || memcmp(words, wanted, world_size()) != 0)
 		ex_fail("torn: subscriber %d copied %lx.%lx, %zd bytes", actor->index, words[0],
 			words[1], r);
+	check_time(actor->index, &sample, message);
 	check_order(actor_subscriber(actor->index), words[0]);
 	check_numbers(actor->index);
 }

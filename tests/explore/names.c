@@ -27,7 +27,10 @@ static void name_shared(struct world_place place, char *ret, unsigned long size)
 		snprintf(ret, size, "cell%u", place.index);
 		break;
 	case PLACE_SHARED_BYTES:
-		if (place.cell < 4)
+		if (place.cell >= PLACE_TIME)
+			snprintf(
+				ret, size, "cell%u.time[%u]", place.index, place.cell - PLACE_TIME);
+		else if (place.cell < 4)
 			snprintf(ret, size, "cell%u.%s[%u]", place.index, heads[place.cell & 1],
 				place.cell / 2u);
 		else
@@ -35,7 +38,9 @@ static void name_shared(struct world_place place, char *ret, unsigned long size)
 				place.cell & 1u);
 		break;
 	case PLACE_SLOT_BYTES:
-		if (place.cell < 2)
+		if (place.cell >= PLACE_TIME)
+			snprintf(ret, size, "slot%u.time", place.index);
+		else if (place.cell < 2)
 			snprintf(ret, size, "slot%u.%s", place.index, heads[place.cell]);
 		else
 			snprintf(ret, size, "slot%u.word%u", place.index, place.cell - 2u);

@@ -24,6 +24,9 @@ enum place_kind {
 	PLACE_BELL,
 };
 
+/* The cell of a message's time: of even laps and, of a ring's cell, of odd ones. */
+#define PLACE_TIME 252
+
 struct world_place {
 	uint8_t kind, index, cell;
 };

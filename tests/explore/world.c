@@ -94,8 +94,12 @@ static void mark_shared(void)
 			mark(&cell->heads[lap].sequence, PLACE_SHARED_BYTES, i, 2 * lap);
 			mark(&cell->heads[lap].about, PLACE_SHARED_BYTES, i, 2 * lap + 1);
 			for (uint32_t word = 0; word < world_words(); word++)
-				mark(km_shared_buffer(region, cell, lap, world_size()) + word,
+				mark(km_shared_buffer(
+					     region, cell, lap, world_size(), world.shape.timed) +
+						word,
 					PLACE_SHARED_BYTES, i, 4 + 2 * word + lap);
+			if (world.shape.timed)
+				mark(&cell->small[lap], PLACE_SHARED_BYTES, i, PLACE_TIME + lap);
 		}
 	}
 	for (uint32_t i = 0; i < world.shape.pool; i++) {
@@ -103,6 +107,8 @@ static void mark_shared(void)
 
 		mark(&head->sequence, PLACE_SLOT_BYTES, i, 0);
 		mark(&head->about, PLACE_SLOT_BYTES, i, 1);
+		if (world.shape.timed)
+			mark(km_shared_slot_time(region, i), PLACE_SLOT_BYTES, i, PLACE_TIME);
 		for (uint32_t word = 0; word < world_words(); word++)
 			mark(km_region_payload(region, i) + 8 * word, PLACE_SLOT_BYTES, i,
 				2 + word);
@@ -169,6 +175,7 @@ void world_make(const struct world_shape *shape)
 		.max_loans = 2,
 		.max_borrows = shape->max_borrows ? shape->max_borrows : 1,
 		.transport = shape->shared ? KM_TRANSPORT_SHARED : KM_TRANSPORT_RINGS,
+		.timestamps = shape->timed,
 	};
 	unsigned char *control = memory_.shared, *payload, *end;
 

@@ -12,6 +12,7 @@
  *   eviction        from a ring that isn't full and whose subscriber lives
  *   torn, order     a sample that isn't what was published; one twice, or out of its publisher's order
  *   lost wake-up    a subscriber asleep with an unread message of a finished publish, or on a region that was given up
+ *   foreign time    a sample with the time of another message, or of none
  *   loss count      received + lost isn't what was committed to the ring since it joined
  *   leak            at the end, after reconcile, a slot that isn't free, a hazard that still stands
  *
@@ -45,6 +46,7 @@ struct world_shape {
 	uint32_t rings, capacity, pool, publishers, subscribers;
 	uint32_t max_borrows; /* 0: 1 */
 	bool shared;
+	bool timed;          /* messages have their time: the message, plus 1 */
 	uint32_t privileged; /* shared: who is at first, by id */
 	uint32_t words;      /* shared: of a payload, 0: 1 (in the cell's line) */
 	uint32_t short_by;   /* shared: bytes that its last word lacks */

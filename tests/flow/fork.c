@@ -248,6 +248,8 @@ CALL(kickmsg_receive)
 OF_SUBSCRIBER(
 	kickmsg_try_receive_copy, kickmsg_try_receive_copy(h->subscriber, bytes, sizeof bytes))
 OF_SUBSCRIBER(kickmsg_receive_copy, kickmsg_receive_copy(h->subscriber, bytes, sizeof bytes, -1))
+OF_SUBSCRIBER(kickmsg_receive_into,
+	kickmsg_receive_into(h->subscriber, bytes, sizeof bytes, -1, &(struct kickmsg_sample){ 0 }))
 
 CALL(kickmsg_receive_many)
 {
@@ -468,6 +470,7 @@ static const struct call {
 	DATA_ROW(kickmsg_publisher_wait_matched),
 	DATA_ROW(kickmsg_receive),
 	DATA_ROW(kickmsg_receive_copy),
+	DATA_ROW(kickmsg_receive_into),
 	DATA_ROW(kickmsg_receive_many),
 	DATA_ROW(kickmsg_release_many),
 	DATA_ROW(kickmsg_sample_is_held),

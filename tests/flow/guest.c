@@ -375,7 +375,9 @@ static void visit_restart(long (*step)(void))
 	NEED(VALUE(kickmsg_subscriber_lost, subscriber) >= 16);
 	NEED(CALL(kickmsg_sample_release, &sample) == 0);
 	NEED(CALL(kickmsg_receive_copy, subscriber, buf, sizeof buf, -1) == 5);
-	NEED(CALL(kickmsg_receive_copy, subscriber, buf, sizeof buf, -1) == 4);
+	struct kickmsg_sample copied;
+	NEED(CALL(kickmsg_receive_into, subscriber, buf, sizeof buf, -1, &copied) == 0);
+	NEED(copied.len == 4);
 	while (dispatch() > 0)
 		;
 }
@@ -468,7 +470,8 @@ static const char *const hot[] = { "kickmsg_send", "kickmsg_loan", "kickmsg_publ
 	"kickmsg_reply_publish", "kickmsg_reply_discard", "kickmsg_reply_release",
 	"kickmsg_call_cancel", NULL };
 static const char *const looking[] = { "kickmsg_client_dispatch", "kickmsg_receive",
-	"kickmsg_receive_copy", "kickmsg_receive_many", "kickmsg_publisher_wait_matched", NULL };
+	"kickmsg_receive_copy", "kickmsg_receive_into", "kickmsg_receive_many",
+	"kickmsg_publisher_wait_matched", NULL };
 static const char *const local[] = { "kickmsg_topic_config_init", "kickmsg_topic_config_check",
 	"kickmsg_strerror", "kickmsg_version", "kickmsg_schema_set_identity",
 	"kickmsg_schema_set_layout", "kickmsg_schema_diff", "kickmsg_fnv1a64",

@@ -22,6 +22,7 @@ static const struct {
 	{ "max_borrows", offsetof(struct km_geometry, max_borrows), 4, 1, KM_MAX_HOLDS },
 	{ "transport", offsetof(struct km_geometry, transport), 4, KM_TRANSPORT_RINGS,
 		KM_TRANSPORT_SHARED },
+	{ "timestamps", offsetof(struct km_geometry, timestamps), 4, 0, 1 },
 };
 #define FIELDS (sizeof fields / sizeof fields[0])
 
@@ -219,19 +220,24 @@ static int attach(
 /* The second buffer begins with a pair of lines, a cell is whole pairs. */
 START_TEST(attach_shared_ring_cells_are_pairs_of_lines)
 {
+	/* with timestamps the shortest payloads have buffers, and all others what they have without */
 	static const struct {
 		uint64_t payload, step, stride;
-	} table[] = { { 8, 0, 128 }, { 9, 64, 256 }, { 64, 64, 256 }, { 65, 192, 384 },
-		{ 128, 192, 384 }, { 4096, 4160, 8320 } };
+		uint32_t timestamps;
+	} table[] = { { 8, 0, 128, 0 }, { 8, 64, 256, 1 }, { 9, 64, 256, 0 }, { 9, 64, 256, 1 },
+		{ 64, 64, 256, 0 }, { 64, 64, 256, 1 }, { 65, 192, 384, 0 }, { 128, 192, 384, 0 },
+		{ 4096, 4160, 8320, 0 }, { 4096, 4160, 8320, 1 } };
 
 	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
 		struct km_geometry geometry = fixture_geometry(4, 16);
 
 		geometry.transport = KM_TRANSPORT_SHARED;
 		geometry.max_payload_size = table[i].payload;
+		geometry.timestamps = table[i].timestamps;
 		fixture_region_init(&f, &geometry);
 		ck_assert_uint_eq(f.region.buffer_step, table[i].step);
 		ck_assert_uint_eq(f.region.cell_stride, table[i].stride);
+		ck_assert_uint_eq(f.region.path, KM_PATH_SHARED + 2 * table[i].timestamps);
 		fixture_region_deinit(&f);
 	}
 }

@@ -19,14 +19,20 @@
 static struct fixture_region f;
 static struct km_endpoint *record;
 
-static void setup(uint64_t max_payload)
+static void setup_with(uint64_t max_payload, uint32_t timestamps)
 {
 	struct km_geometry geometry = fixture_geometry(CAPACITY, POOL);
 
 	geometry.transport = KM_TRANSPORT_SHARED;
 	geometry.max_payload_size = max_payload;
+	geometry.timestamps = timestamps;
 	fixture_region_init(&f, &geometry);
 	record = fixture_endpoint(KM_ROLE_PUBLISHER, 1, 0, 0);
+}
+
+static void setup(uint64_t max_payload)
+{
+	setup_with(max_payload, 0);
 }
 
 static void teardown(void)
@@ -56,7 +62,7 @@ static int commit(const void *data, uint64_t len, uint64_t sequence, uint64_t *n
 {
 	struct km_shared_message message = { data, len, sequence, 1 };
 
-	return km_shared_commit(&f.region, record, KM_SHARED_INLINE, &message, next);
+	return km_shared_commit(&f.region, record, KM_SHARED_INLINE, &message, NULL, next);
 }
 
 START_TEST(commit_any_hint_lands_at_frontier)
@@ -88,7 +94,7 @@ START_TEST(commit_near_last_lap_wraps)
 		ck_assert_int_eq(commit(&i, sizeof i, i + 1, &next), 0);
 		ck_assert_uint_eq(next, first + i + 1);
 		ck_assert_int_eq(
-			km_shared_read(&f.region, first + i, &value, sizeof value, &seen), 0);
+			km_shared_read(&f.region, first + i, &value, sizeof value, &seen, NULL), 0);
 		ck_assert_uint_eq(value, i);
 		ck_assert_uint_eq(seen.sequence, i + 1);
 	}
@@ -124,7 +130,8 @@ START_TEST(commit_lap_parity_leaves_other_buffer)
 		ck_assert_int_eq(commit(text, sizeof text, i + 1, &next), 0);
 		ck_assert_uint_eq(cell->heads[lap & 1].sequence, i + 1);
 		ck_assert_uint_eq(cell->heads[~lap & 1].sequence, before);
-		ck_assert_int_eq(*(char *)km_shared_buffer(&f.region, cell, lap, 16), 'A' + (int)i);
+		ck_assert_int_eq(
+			*(char *)km_shared_buffer(&f.region, cell, lap, 16, false), 'A' + (int)i);
 	}
 	teardown();
 }
@@ -168,11 +175,34 @@ START_TEST(read_each_length_whole)
 	for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
 		memset(out, 0xee, sizeof out);
 		ck_assert_int_eq(commit(in, lengths[i], i + 1, &next), 0);
-		ck_assert_int_eq(km_shared_read(&f.region, next - 1, out, 200, &seen), 0);
+		ck_assert_int_eq(km_shared_read(&f.region, next - 1, out, 200, &seen, NULL), 0);
 		ck_assert_uint_eq(seen.len, lengths[i]);
 		ck_assert_uint_eq(seen.publisher_id, 1);
 		ck_assert_int_eq(memcmp(in, out, lengths[i]), 0);
 		ck_assert_uint_eq(out[lengths[i]], 0xee); /* not a byte more */
+	}
+	teardown();
+}
+END_TEST
+
+/* Lengths whose place in the cell's line is the time's come back with it. */
+START_TEST(read_with_time_each_length_whole)
+{
+	struct km_shared_seen seen;
+	uint64_t next = CAPACITY, time, bytes = UINT64_C(0x0807060504030201), out;
+
+	setup_with(8, 1);
+	for (uint64_t i = 0; i < 4 * CAPACITY; i++) {
+		struct km_shared_message message = { &bytes, i % 9, i + 1, 1 };
+		const uint64_t publish_ns = 1000 + i, written = next;
+
+		ck_assert_int_eq(km_shared_commit(&f.region, record, KM_SHARED_INLINE, &message,
+					 &publish_ns, &next),
+			0);
+		ck_assert_int_eq(km_shared_read(&f.region, written, &out, 8, &seen, &time), 0);
+		ck_assert_uint_eq(time, publish_ns);
+		ck_assert_uint_eq(seen.len, i % 9);
+		ck_assert_mem_eq(&out, &bytes, seen.len);
 	}
 	teardown();
 }
@@ -186,18 +216,18 @@ START_TEST(read_each_state)
 
 	setup(64);
 	write_ring(100, KM_SHARED_VOID, 100);
-	ck_assert_int_eq(km_shared_read(&f.region, 100, buf, 64, &seen), -EAGAIN);
-	ck_assert_int_eq(km_shared_read(&f.region, 99, buf, 64, &seen), -ENODATA);
-	ck_assert_int_eq(km_shared_read(&f.region, 91, buf, 64, &seen), -EOVERFLOW);
+	ck_assert_int_eq(km_shared_read(&f.region, 100, buf, 64, &seen, NULL), -EAGAIN);
+	ck_assert_int_eq(km_shared_read(&f.region, 99, buf, 64, &seen, NULL), -ENODATA);
+	ck_assert_int_eq(km_shared_read(&f.region, 91, buf, 64, &seen, NULL), -EOVERFLOW);
 	ck_assert_uint_eq(seen.newest, 99);
-	ck_assert_int_eq(km_shared_read(&f.region, 104, buf, 64, &seen), -ESTALE);
+	ck_assert_int_eq(km_shared_read(&f.region, 104, buf, 64, &seen, NULL), -ESTALE);
 	ck_assert_int_eq(commit("hello", 5, 9, &next), 0);
-	ck_assert_int_eq(km_shared_read(&f.region, 100, buf, 4, &seen), -EMSGSIZE);
+	ck_assert_int_eq(km_shared_read(&f.region, 100, buf, 4, &seen, NULL), -EMSGSIZE);
 	ck_assert_uint_eq(seen.len, 5);
 	km_region_cell(&f.region, 100)->heads[1].about = UINT64_MAX; /* torn, and stands still */
-	ck_assert_int_eq(km_shared_read(&f.region, 100, buf, 64, &seen), -ESTALE);
+	ck_assert_int_eq(km_shared_read(&f.region, 100, buf, 64, &seen, NULL), -ESTALE);
 	*word_at(100) = km_cell_word(25, POOL);
-	ck_assert_int_eq(km_shared_read(&f.region, 100, buf, 64, &seen), -ESTALE);
+	ck_assert_int_eq(km_shared_read(&f.region, 100, buf, 64, &seen, NULL), -ESTALE);
 	teardown();
 }
 END_TEST
@@ -314,6 +344,7 @@ int main(void)
 	tcase_add_test(tc, commit_lap_parity_leaves_other_buffer);
 	tcase_add_test(tc, commit_corrupt_ring_estale_nothing_changed);
 	tcase_add_test(tc, read_each_length_whole);
+	tcase_add_test(tc, read_with_time_each_length_whole);
 	tcase_add_test(tc, read_each_state);
 	tcase_add_test(tc, claim_oldest_takes_oldest_slot_first);
 	tcase_add_test(tc, frontier_any_hint_found);
