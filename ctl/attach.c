@@ -38,11 +38,13 @@ static int check_places(struct ctl *ctl, const struct kickmsg_topic_ref *topic)
 int ctl_attach(struct ctl *ctl, const struct kickmsg_topic_ref *topic, uint32_t history,
 	struct ctl_reader *ret)
 {
-	struct kickmsg_subscribe_options options = { .observe = 1,
+	struct kickmsg_subscribe_options options = { .observe = !ret->takes_place,
 		.history = history,
 		.wait_ns = ctl_given(ctl, CTL_OPT_WAIT) ? UINT64_MAX : 0 };
 	char name[KICKMSG_WHOLE_NAME_SIZE];
-	int r = kickmsg_subscribe_to(ctl->client, topic, &options, &ret->subscriber);
+	int r = ret->takes_place
+			? -EOPNOTSUPP
+			: kickmsg_subscribe_to(ctl->client, topic, &options, &ret->subscriber);
 
 	ret->observes = true;
 	if (r == -EOPNOTSUPP && history == 0) {
@@ -60,12 +62,21 @@ int ctl_attach(struct ctl *ctl, const struct kickmsg_topic_ref *topic, uint32_t 
 	ctl_write_name(topic, name);
 	if (ret->observes)
 		fprintf(stderr, "kickmsgctl: observing %s: nobody notices\n", name);
+	else if (ret->takes_place)
+		fprintf(stderr, "kickmsgctl: subscribed to %s: this takes a place\n", name);
 	else
 		fprintf(stderr,
 			"kickmsgctl: subscribed to %s, which has a ring for each subscriber: this "
 			"takes a place\n",
 			name);
 	return CTL_DONE;
+}
+
+uint64_t ctl_published_at(const struct kickmsg_sample *sample, uint64_t now)
+{
+	uint64_t age = (uint64_t)ctl_now_ns() - sample->publish_ns;
+
+	return sample->publish_ns == 0 || age > now ? now : now - age;
 }
 
 void ctl_detach(struct ctl_reader *reader)

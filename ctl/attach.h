@@ -9,6 +9,8 @@ struct ctl_reader {
 	struct kickmsg_subscriber *subscriber;
 	bool observes; /* nobody notices */
 	bool ended;    /* the topic has */
+	/* To be set before: it is to be a subscriber, also where it could observe. */
+	bool takes_place;
 };
 
 /* Looks whether the topic has a place that may be taken (--spare-places), waits for it with --wait. Says on
@@ -16,6 +18,10 @@ struct ctl_reader {
 int ctl_attach(struct ctl *ctl, const struct kickmsg_topic_ref *topic, uint32_t history,
 	struct ctl_reader *ret);
 void ctl_detach(struct ctl_reader *reader);
+
+/* When the sample was published, by a clock that says `now`: `now` where the topic has no timestamps, or
+ * this one makes no sense. */
+uint64_t ctl_published_at(const struct kickmsg_sample *sample, uint64_t now);
 
 /* A client whose prefix this is, made where there is none yet. Returns an exit status. */
 int ctl_client_of(struct ctl *ctl, const char *prefix, struct kickmsg_client **ret);

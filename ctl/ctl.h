@@ -105,6 +105,7 @@ static inline void ctl_freep(void *p)
 	X(RATE, "rate", 'r', "HZ", RATE)                                                           \
 	X(WAIT_SUBSCRIBERS, "wait-subscribers", 0, "COUNT", COUNT)                                 \
 	X(MAX_PAYLOAD, "max-payload", 0, "SIZE", SIZE)                                             \
+	X(TIMESTAMPS, "timestamps", 0, NULL, FLAG)                                                 \
 	X(SPLIT, "split", 0, "SIZE", SIZE)                                                         \
 	X(COMPRESS, "compress", 'z', "zstd|lz4", TEXT)                                             \
 	X(UNTIL_LOST, "until-lost", 0, NULL, FLAG)                                                 \
@@ -298,7 +299,7 @@ int ctl_list(struct ctl *ctl), ctl_info(struct ctl *ctl), ctl_clients(struct ctl
 	ctl_unlink(struct ctl *ctl), ctl_rights(struct ctl *ctl), ctl_diagnose(struct ctl *ctl),
 	ctl_repair(struct ctl *ctl), ctl_reset_rings(struct ctl *ctl), ctl_reclaim(struct ctl *ctl),
 	ctl_recover(struct ctl *ctl), ctl_services(struct ctl *ctl), ctl_call(struct ctl *ctl),
-	ctl_top(struct ctl *ctl);
+	ctl_top(struct ctl *ctl), ctl_delay(struct ctl *ctl);
 
 /* record.c: whether the options say what to record. Returns 0 or CTL_USAGE. */
 int ctl_check_record(struct ctl *ctl);

@@ -20,24 +20,28 @@ static uint64_t realtime_ns(void)
 
 static void print_json(const struct ctl *ctl, const struct kickmsg_sample *sample, uint64_t lost)
 {
+	const uint64_t now = realtime_ns();
+
 	printf("{\"position\":%" PRIu64 ",\"publisher\":%" PRIu32 ",\"sequence\":%" PRIu64
 	       ",\"lost\":%" PRIu64 ",\"received_realtime_ns\":%" PRIu64 ",",
-		sample->ring_pos, sample->publisher_id, sample->publisher_sequence, lost,
-		realtime_ns());
+		sample->ring_pos, sample->publisher_id, sample->publisher_sequence, lost, now);
+	if (sample->publish_ns)
+		printf("\"publish_ns\":%" PRIu64 ",\"published_realtime_ns\":%" PRIu64 ",",
+			sample->publish_ns, ctl_published_at(sample, now));
 	ctl_print_payload_json(ctl, sample->data, sample->len);
 	puts("}");
 }
 
-/* Of day, as the sample was received. */
-static void print_time(void)
+/* Of day: when the sample was published, or received where its topic has no timestamps. */
+static void print_time(const struct kickmsg_sample *sample)
 {
-	uint64_t now = realtime_ns();
-	time_t seconds = (time_t)(now / 1000000000);
+	uint64_t when = ctl_published_at(sample, realtime_ns());
+	time_t seconds = (time_t)(when / 1000000000);
 	struct tm tm;
 
 	localtime_r(&seconds, &tm);
 	printf("%02d:%02d:%02d.%06u ", tm.tm_hour, tm.tm_min, tm.tm_sec,
-		(unsigned)(now % 1000000000 / 1000));
+		(unsigned)(when % 1000000000 / 1000));
 }
 
 static void print_sample(const struct ctl *ctl, const struct kickmsg_sample *sample, uint64_t lost)
@@ -47,7 +51,7 @@ static void print_sample(const struct ctl *ctl, const struct kickmsg_sample *sam
 		return;
 	}
 	if (!ctl_prints_bytes(ctl)) {
-		print_time();
+		print_time(sample);
 		printf("%" PRIu64 " publisher=%" PRIu32 " sequence=%" PRIu64 " len=%zu ",
 			sample->ring_pos, sample->publisher_id, sample->publisher_sequence,
 			sample->len);

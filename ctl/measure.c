@@ -2,6 +2,7 @@
 /*
  * hz, bw: how many messages or bytes come, and how evenly. They observe where the transport allows. With
  * private rings hz asks the broker for its numbers, and takes nobody's place.
+ * delay: how long messages take. An observer looks now and then, so delay is a subscriber, which is woken.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -15,14 +16,18 @@
 
 enum { PROGRESS_NS = 1000000000, LOOK_NS = 100000000 };
 
+enum what { HZ, BW, DELAY };
+
 struct measure {
 	struct ctl *ctl;
 	const struct kickmsg_topic_ref *topic;
-	bool is_bw;
+	enum what what;
 	int64_t begin_ns, end_ns, until_ns; /* until_ns: INT64_MAX without --timeout */
 	uint64_t messages, bytes, lost, least, most;
 	struct ctl_distribution between; /* one message and the next */
 	bool has_between;
+	struct ctl_distribution delay; /* from publishing to receiving */
+	uint64_t timeless;             /* messages whose time makes no sense */
 	/* of the second that is told next */
 	int64_t told_ns;
 	uint64_t told_messages, told_bytes;
@@ -42,13 +47,19 @@ static void tell_progress(struct measure *measure)
 
 	if (now - measure->told_ns < PROGRESS_NS)
 		return;
-	if (!measure->ctl->json) {
+	if (!measure->ctl->json && measure->what == DELAY) {
+		printf("%smean %.1fus, max %.1fus  %" PRIu64 " messages",
+			ctl_is_terminal() ? "\r" : "", ctl_distribution_mean(&measure->delay) / 1e3,
+			(double)measure->delay.most / 1e3, measure->messages);
+		fputs(ctl_is_terminal() ? "\033[K" : "\n", stdout);
+		fflush(stdout);
+	} else if (!measure->ctl->json) {
 		double messages = (double)(measure->messages - measure->told_messages) / seconds;
 		double bytes = (double)(measure->bytes - measure->told_bytes) / seconds;
 
 		printf("%s%s", ctl_is_terminal() ? "\r" : "",
-			measure->is_bw ? ctl_human_value(CTL_TYPE_BYTE_RATE, 0, bytes, text)
-				       : ctl_human_rate(messages, text));
+			measure->what == BW ? ctl_human_value(CTL_TYPE_BYTE_RATE, 0, bytes, text)
+					    : ctl_human_rate(messages, text));
 		printf("  %" PRIu64 " messages", measure->messages);
 		if (measure->lost)
 			printf(", %" PRIu64 " lost", measure->lost);
@@ -82,6 +93,12 @@ static void take(struct measure *measure, const struct kickmsg_sample *sample)
 		measure->least = sample->len;
 	if (sample->len > measure->most)
 		measure->most = sample->len;
+	/* of 0 and of a time to come it is beyond any age */
+	uint64_t age = (uint64_t)now - sample->publish_ns;
+	if (measure->what == DELAY && sample->publish_ns && age <= (uint64_t)now)
+		ctl_distribution_add(&measure->delay, age);
+	else
+		measure->timeless++;
 	measure->messages++;
 	measure->bytes += sample->len;
 }
@@ -140,6 +157,11 @@ static void print_json(const struct measure *measure, double rate, double byte_r
 	json_add_int(entry, "lost", measure->lost);
 	json_add_double(entry, "seconds", seconds_of(measure));
 	json_add_double(entry, "messages_per_s", rate);
+	if (measure->what == DELAY) {
+		json_add_int(entry, "timeless", measure->timeless);
+		ctl_distribution_json(&measure->delay, "delay", entry);
+		return;
+	}
 	if (!measure->has_between)
 		return;
 	json_add_int(entry, "bytes", measure->bytes);
@@ -170,10 +192,17 @@ static void print_summary(const struct measure *measure)
 		printf(", %" PRIu64 " lost", measure->lost);
 	if (measure->messages > 1)
 		printf(", %.1f messages/s", rate);
-	if (measure->is_bw)
+	if (measure->what == BW)
 		printf(", %s", ctl_human_value(CTL_TYPE_BYTE_RATE, 0, byte_rate, text));
+	if (measure->what == DELAY && measure->timeless)
+		printf(", %" PRIu64 " without a time that makes sense", measure->timeless);
 	putchar('\n');
-	if (measure->is_bw && measure->messages) {
+	if (measure->what == DELAY) {
+		if (measure->delay.count)
+			ctl_distribution_print(&measure->delay, "delay");
+		if (ctl_is_terminal())
+			ctl_distribution_draw(&measure->delay);
+	} else if (measure->what == BW && measure->messages) {
 		printf("size: min %s", ctl_human_bytes(measure->least, text));
 		printf(", mean %s", ctl_human_bytes(measure->bytes / measure->messages, text));
 		printf(", max %s\n", ctl_human_bytes(measure->most, text));
@@ -187,7 +216,7 @@ static void print_summary(const struct measure *measure)
 /* Reads the broker's numbers of private rings; or, with --subscribe, becomes a subscriber. */
 static int measure_rings(struct measure *measure, const struct kickmsg_topic_ref *topic)
 {
-	if (measure->is_bw) {
+	if (measure->what == BW) {
 		print_error(measure->ctl, topic, -EOPNOTSUPP,
 			"it has a ring for each subscriber, and lengths are seen by subscribers "
 			"alone: --subscribe takes a place");
@@ -201,25 +230,38 @@ static int measure_rings(struct measure *measure, const struct kickmsg_topic_ref
 	return r < 0 ? ctl_failed(measure->ctl, topic, NULL, r) : CTL_DONE;
 }
 
-static int run(struct ctl *ctl, bool is_bw)
+/* Has the topic what is to be measured? Says what to do where it hasn't. */
+static bool has_times(const struct measure *measure, const struct kickmsg_topic_info *info)
+{
+	if (measure->what != DELAY || info->config.timestamps)
+		return true;
+	print_error(measure->ctl, measure->topic, -EOPNOTSUPP,
+		"its messages don't say when they were published; they do in a topic that is made "
+		"with timestamps = 1 in its config, or by kickmsgctl pub --timestamps");
+	return false;
+}
+
+static int run(struct ctl *ctl, enum what what)
 {
 	static struct measure measure;
 	const struct ctl_value *timeout = &ctl->values[CTL_OPT_TIMEOUT];
-	struct ctl_reader reader = { 0 };
+	struct ctl_reader reader = { .takes_place = what == DELAY };
 	struct kickmsg_topic_info info;
 	int status, r;
 
-	measure = (struct measure){ .ctl = ctl, .topic = ctl_topic(ctl), .is_bw = is_bw };
+	measure = (struct measure){ .ctl = ctl, .topic = ctl_topic(ctl), .what = what };
 	/* before anything is known of its transport, no place may be taken */
 	while ((r = kickmsg_topic_get_info(ctl->client, measure.topic, &info)) == -ENOENT &&
 		ctl_given(ctl, CTL_OPT_WAIT))
 		ctl_sleep_until(ctl_now_ns() + LOOK_NS);
 	if (r < 0)
 		return ctl_failed(ctl, measure.topic, NULL, r);
+	if (!has_times(&measure, &info))
+		return CTL_FOUND;
 	measure.told_ns = measure.begin_ns = measure.end_ns = ctl_now_ns();
 	measure.until_ns = timeout->given ? measure.begin_ns + (int64_t)(timeout->seconds * 1e9)
 					  : INT64_MAX;
-	if (info.config.transport != KICKMSG_TRANSPORT_SHARED &&
+	if (what != DELAY && info.config.transport != KICKMSG_TRANSPORT_SHARED &&
 		!ctl_given(ctl, CTL_OPT_SUBSCRIBE)) {
 		status = measure_rings(&measure, measure.topic);
 	} else {
@@ -241,10 +283,15 @@ static int run(struct ctl *ctl, bool is_bw)
 
 int ctl_hz(struct ctl *ctl)
 {
-	return run(ctl, false);
+	return run(ctl, HZ);
 }
 
 int ctl_bw(struct ctl *ctl)
 {
-	return run(ctl, true);
+	return run(ctl, BW);
+}
+
+int ctl_delay(struct ctl *ctl)
+{
+	return run(ctl, DELAY);
 }

@@ -153,6 +153,7 @@ static int advertise(struct ctl *ctl, const struct kickmsg_topic_ref *topic, siz
 	struct kickmsg_topic_config config;
 
 	kickmsg_topic_config_init(&config);
+	config.timestamps = ctl_given(ctl, CTL_OPT_TIMESTAMPS);
 	config.max_payload_size = wanted ? wanted : len > DEFAULT_PAYLOAD ? len : DEFAULT_PAYLOAD;
 	return ctl_advertise(ctl->client, topic, &config, &publisher);
 }

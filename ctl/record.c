@@ -85,7 +85,8 @@ static void take(struct recording *recording, struct recording_source *source,
 	if (source->channel == 0)
 		recording_write_channel(recording, source);
 	int r = mcap_write_message(recording->writer, source->channel,
-		(uint32_t)sample->publisher_sequence, now, now, sample->data, sample->len);
+		(uint32_t)sample->publisher_sequence, now, ctl_published_at(sample, now),
+		sample->data, sample->len);
 	if (r < 0)
 		recording->error = r;
 	source->messages++;

@@ -60,6 +60,7 @@ static const struct ctl_use pub_uses[] = {
 	{ CTL_OPT_WAIT_SUBSCRIBERS, "wait for so many subscribers first" },
 	{ CTL_OPT_MAX_PAYLOAD, "longest message of a topic that is made (default: 4K, or\n"
 			       "what the first message needs)" },
+	{ CTL_OPT_TIMESTAMPS, "messages of a topic that is made say when they were published" },
 	END,
 };
 
@@ -114,6 +115,13 @@ static const struct ctl_use measure_uses[] = {
 	{ CTL_OPT_TIMEOUT, "end after so long" },
 	{ CTL_OPT_SUBSCRIBE, "take a place where observing isn't possible" },
 	{ CTL_OPT_SPARE_PLACES, "but none if fewer than so many would be left" },
+	END,
+};
+
+static const struct ctl_use delay_uses[] = {
+	{ CTL_OPT_COUNT, "end after so many messages" },
+	{ CTL_OPT_TIMEOUT, "end after so long" },
+	{ CTL_OPT_SPARE_PLACES, "take no place if fewer than so many would be left" },
 	END,
 };
 
@@ -191,6 +199,11 @@ const struct ctl_verb ctl_verbs[] = {
 	{ "bw", CTL_TOPIC, "TOPIC", "the bytes of its messages a second",
 		"The same for bytes. With private rings it needs --subscribe.\n", ctl_bw,
 		measure_uses, NULL, true },
+	{ "delay", CTL_TOPIC, "TOPIC", "how long messages take to a subscriber",
+		"Measures until it is interrupted, then sums up. The topic needs timestamps, and "
+		"a\n"
+		"place for a subscriber.\n",
+		ctl_delay, delay_uses, NULL, true },
 	{ "record", CTL_PATTERNS, "[TOPIC]... -o FILE", "record topics in a file (MCAP)",
 		"Records until it is interrupted. A topic with a shared ring is observed; of one "
 		"with\n"

@@ -136,6 +136,7 @@ static void send_for_ever(void *unused)
 	struct kickmsg_topic_config config = small;
 
 	config.transport = KICKMSG_TRANSPORT_SHARED;
+	config.timestamps = 1;
 	struct kickmsg_publisher *mine = flow_advertise(flow_client("steady"), "h", &config);
 
 	test_child_ready();
@@ -212,6 +213,9 @@ START_TEST(keys_are_those_of_the_page)
 	seen.count = 0;
 	check(&seen, json(0, "bw", "h", "-n", "3", NULL));
 	check_verb("bw", &seen, true);
+	seen.count = 0;
+	check(&seen, json(0, "delay", "h", "-n", "3", NULL));
+	check_verb("delay", &seen, true);
 	char file[128];
 	snprintf(file, sizeof file, "%s/out.mcap", broker.dir);
 	seen.count = 0;

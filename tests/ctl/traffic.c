@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kickmsgctl's verbs on messages: pub, echo's forms, hz, bw. The tests' index is the transport. */
+/* kickmsgctl's verbs on messages: pub, echo's forms, hz, bw, delay. The tests' index is the transport. */
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -291,6 +291,77 @@ START_TEST(hz_and_bw_measure)
 }
 END_TEST
 
+START_TEST(delay_measures_from_publishing)
+{
+	const char *program = getenv("KICKMSGCTL");
+	pthread_t thread;
+
+	begin(_i);
+	flow_advertise(client, "plain", &config);
+	expect(1, "delay", "plain", NULL);
+	says("pub --timestamps");
+	config.timestamps = 1;
+	struct kickmsg_publisher *pub = flow_advertise(client, "e", &config);
+	atomic_store(&stop_sending, false);
+	ck_assert_int_eq(pthread_create(&thread, NULL, keep_sending, pub), 0);
+
+	struct json_object *root = json(0, "delay", "e", "-n", "20", NULL);
+	struct json_object *topic = at(root, "topics", 0);
+	ck_assert_int_eq(number(topic, "messages"), 20);
+	ck_assert_int_eq(number(topic, "timeless"), 0);
+	ck_assert_int_gt(number(topic, "delay_min_ns"), 0);
+	ck_assert_int_ge(number(topic, "delay_p50_ns"), number(topic, "delay_min_ns"));
+	ck_assert_int_ge(number(topic, "delay_max_ns"), number(topic, "delay_p99_ns"));
+	json_object_put(root);
+	nobody_else_is_there();
+	expect(0, "delay", "e", "-n", "5", NULL);
+	says("kickmsg:e: 5 messages in ");
+	says("delay: min ");
+	expect(1, "delay", "e", "-n", "5", "--spare-places", "100000", NULL);
+	says("places for subscribers are taken");
+	/* at a terminal: progress, and a summary at Ctrl-C */
+	pty_start(&pty, 24, 80,
+		WORDS(program ? program : TEST_KICKMSGCTL, "--socket", broker.socket, "delay", "e"),
+		NULL);
+	pty_wait(&pty, 0, "us, max ");
+	pty_type(&pty, "\003");
+	ck_assert_int_eq(pty_end(&pty), 0);
+	ck_assert_ptr_nonnull(strstr(pty.shown, "delay: min "));
+	ck_assert_ptr_nonnull(strstr(pty.shown, "####"));
+	/* the times of echo */
+	expect(0, "echo", "e", "-n", "1", "--json", NULL);
+	says("\"publish_ns\":");
+	says("\"published_realtime_ns\":");
+	root = json(0, "info", "e", NULL);
+	ck_assert(json_object_get_boolean(get(at(root, "topics", 0), "timestamps")));
+	json_object_put(root);
+	atomic_store(&stop_sending, true);
+	pthread_join(thread, NULL);
+	expect(1, "delay", "e", "--timeout", "0.05", NULL);
+	says("0 messages in");
+	stop();
+}
+END_TEST
+
+START_TEST(pub_makes_topics_with_timestamps)
+{
+	const char *program = getenv("KICKMSGCTL");
+	const struct kickmsg_subscribe_options waits = { .wait_ns = UINT64_MAX };
+	struct kickmsg_sample sample;
+
+	begin(KICKMSG_TRANSPORT_RINGS);
+	pty_start(&pty, 24, 80,
+		WORDS(program ? program : TEST_KICKMSGCTL, "--socket", broker.socket, "pub", "made",
+			"text", "--timestamps", "--wait-subscribers", "1"),
+		NULL);
+	ck_assert_int_eq(kickmsg_subscribe(client, "made", &waits, &subscriber), 0);
+	ck_assert_int_eq(kickmsg_receive(subscriber, -1, &sample), 0);
+	ck_assert_uint_gt(sample.publish_ns, 0);
+	ck_assert_int_eq(pty_end(&pty), 0);
+	stop();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("ctl-traffic");
@@ -302,10 +373,12 @@ int main(void)
 	tcase_add_test(tc, pub_says_what_is_wrong);
 	tcase_add_loop_test(tc, pub_of_each_kind_reaches_its_subscribers, 0, end);
 	tcase_add_test(tc, pub_waits_for_subscribers);
+	tcase_add_test(tc, pub_makes_topics_with_timestamps);
 	tcase_add_test(tc, frames_carry_any_bytes);
 	tcase_add_test(tc, echo_has_forms_for_bytes);
 	tcase_add_test(tc, echo_leaves_places_and_waits_for_a_topic);
 	tcase_add_loop_test(tc, hz_and_bw_measure, 0, end);
+	tcase_add_loop_test(tc, delay_measures_from_publishing, 0, end);
 	suite_add_tcase(suite, tc);
 	return flow_main(suite);
 }

@@ -155,7 +155,8 @@ START_TEST(help_names_every_option_and_verb)
 	static const char *const verbs[] = { "list", "info", "stats", "clients", "schema",
 		"schema-diff", "echo", "unlink", "rights", "diagnose", "repair", "reset-rings",
 		"reclaim", "recover", "help", "status", "client", "find", "pub", "hz", "bw",
-		"record", "play", "reload", "evict", "completion", "services", "call", "top" };
+		"record", "play", "reload", "evict", "completion", "services", "call", "top",
+		"delay" };
 	static const char *const options[] = { "--socket", "-w, --wait", "--prefix", "--channel",
 		"--mailbox", "-j, --json", "--version", "-h, --help" };
 	static const char *const of_listings[] = { "-o, --output", "--sort", "--no-legend",
