@@ -291,6 +291,7 @@ struct Config {
 	nanoseconds linger{ 0 };
 	bool persistent = false;
 	Transport transport = Transport::Rings;
+	bool timestamps = false;
 	std::optional<SchemaInfo> schema{};
 
 	/* Points into this config. */
@@ -309,6 +310,7 @@ struct Config {
 		ret.linger_ns = detail::unsigned_time(linger);
 		ret.persistent = persistent;
 		ret.transport = static_cast<std::uint32_t>(transport);
+		ret.timestamps = timestamps;
 		ret.schema = schema ? schema->c() : nullptr;
 		return ret;
 	}
@@ -475,6 +477,11 @@ class SampleView
 	{
 		return sample_.publisher_sequence;
 	}
+	/* When it was published, by std::chrono::steady_clock; 0 in a topic without timestamps. */
+	nanoseconds publish_time() const noexcept
+	{
+		return nanoseconds(sample_.publish_ns);
+	}
 	std::uint32_t publisher_id() const noexcept
 	{
 		return sample_.publisher_id;
@@ -531,6 +538,10 @@ template <typename T> class View
 	std::uint64_t publisher_sequence() const noexcept
 	{
 		return view_.publisher_sequence();
+	}
+	nanoseconds publish_time() const noexcept
+	{
+		return view_.publish_time();
 	}
 	std::uint32_t publisher_id() const noexcept
 	{

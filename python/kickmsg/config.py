@@ -148,6 +148,7 @@ class Config:
     persistent: bool | None = None
     transport: Transport | None = None
     schema: Schema | None = None
+    timestamps: bool | None = None
 
     def to_c(self) -> tuple[Any, Any]:
         """The struct, and what it points to."""
@@ -159,7 +160,7 @@ class Config:
     def from_c(cls, config: Any) -> Config:
         return cls(config.max_subscribers, config.ring_capacity, config.pool_size, config.max_publishers,
                    config.max_payload_size, config.max_loans, config.max_borrows, config.linger_ns / 1e9,
-                   bool(config.persistent), Transport(config.transport))
+                   bool(config.persistent), Transport(config.transport), timestamps=bool(config.timestamps))
 
     def check(self) -> Sizing:
         """What it costs; ValueError if no such topic can be. Asks no broker."""

@@ -30,12 +30,13 @@ class Sample(InPlace):
     longer keeps the slot, and so never reads what somebody else writes.
     """
 
-    __slots__ = ("ring_pos", "publisher_id", "publisher_sequence")
+    __slots__ = ("ring_pos", "publisher_id", "publisher_sequence", "publish_ns")
 
     def __init__(self, core: HandleCore, sample: Any) -> None:
         self.ring_pos: int = sample.ring_pos
         self.publisher_id: int = sample.publisher_id
         self.publisher_sequence: int = sample.publisher_sequence
+        self.publish_ns: int = sample.publish_ns  # by time.monotonic_ns(); 0 in a topic without timestamps
 
         def give_back(_pointer: Any) -> None:
             lib.kickmsg_sample_release(sample)

@@ -39,6 +39,8 @@ static void topic_config(const struct worker *worker, struct kickmsg_topic_confi
 		config->pool_size = 4 * config->ring_capacity;
 	}
 	config->transport = worker->adapter->variant;
+	config->timestamps = worker->adapter == &kick_shared_timed ||
+			     worker->adapter == &kick_rings_timed;
 }
 
 static struct kick_end *new_end(struct worker *worker, unsigned channel, char *topic, size_t size)
@@ -159,6 +161,8 @@ LOOPS(shared_round, kick_shared)
 LOOPS(shared_rw_round, kick_shared_rw)
 LOOPS(rings_round, kick_rings)
 LOOPS(rings_copy_round, kick_rings_copy)
+LOOPS(shared_timed_round, kick_shared_timed)
+LOOPS(rings_timed_round, kick_rings_timed)
 
 #define ALL_SHAPES                                                                                 \
 	(1 << SHAPE_PING_PONG | 1 << SHAPE_STREAM | 1 << SHAPE_FLOOD | 1 << SHAPE_BURST |          \
@@ -230,4 +234,38 @@ const struct adapter kick_shared_rw = {
 	.lost = lost,
 	.close = close_client,
 	.round = shared_rw_round,
+};
+
+const struct adapter kick_rings_timed = {
+	.name = "kickmsg-rings-timed",
+	.setting = "in place, with timestamps",
+	.shapes = ALL_SHAPES,
+	.max_size = MESSAGE_MAX,
+	.exact = true,
+	.variant = KICKMSG_TRANSPORT_RINGS,
+	.open_sender = open_sender,
+	.open_receiver = open_receiver,
+	.send = send_in_place,
+	.take = take_in_place,
+	.release = release_in_place,
+	.lost = lost,
+	.close = close_client,
+	.round = rings_timed_round,
+};
+
+const struct adapter kick_shared_timed = {
+	.name = "kickmsg-shared-timed",
+	.setting = "one ring, copied, with timestamps",
+	.shapes = ALL_SHAPES,
+	.max_size = MESSAGE_MAX,
+	.exact = true,
+	.variant = KICKMSG_TRANSPORT_SHARED,
+	.open_sender = open_sender,
+	.open_receiver = open_receiver,
+	.send = send_copied,
+	.take = take_copied,
+	.release = release_copied,
+	.lost = lost,
+	.close = close_client,
+	.round = shared_timed_round,
 };

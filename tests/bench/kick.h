@@ -9,6 +9,8 @@ extern const struct adapter kick_shared;     /* one ring for all: send and recei
 extern const struct adapter kick_shared_rw;  /* the same, mapped writable where it is read */
 extern const struct adapter kick_rings;      /* a ring each: loans and borrowed samples */
 extern const struct adapter kick_rings_copy; /* a ring each: send and receive_copy */
+/* The first two with publish times. */
+extern const struct adapter kick_shared_timed, kick_rings_timed;
 
 /* kick-many.c: 32 messages at a time */
 extern const struct adapter kick_rings_many;

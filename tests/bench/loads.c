@@ -62,6 +62,22 @@ static void latency(struct set *set, const char *load, size_t size, const struct
 	loads_add_systems(set, load, &shape, 0, goals);
 }
 
+/* What publish times cost: each transport with them, beside itself without. */
+static void timestamps(struct set *set, const char *load, size_t size, const struct goals *goals)
+{
+	const struct adapter *const pairs[][2] = { { &kick_shared, &kick_shared_timed },
+		{ &kick_rings, &kick_rings_timed } };
+	struct shape shape = { SHAPE_PING_PONG, size, 1, 1, .ends = 1 };
+
+	set_add(set, load, "floor", &floor_line, &shape, 0);
+	for (size_t i = 0; i < 2; i++) {
+		int without = (int)set->count;
+
+		set_add(set, load, NULL, pairs[i][0], &shape, 0);
+		set_add(set, load, NULL, pairs[i][1], &shape, 0)->beside = without;
+	}
+}
+
 static void blocking(struct set *set, const char *load, size_t size, const struct goals *goals)
 {
 	struct shape shape = { SHAPE_PING_PONG, size, 1, 1, .ends = 1, .block = true };
@@ -151,6 +167,8 @@ static const struct {
 	{ "latency-1m", latency, MESSAGE_MAX, { 1.05, 0 } },
 	{ "blocking-64", blocking, 64, { 1.05, 1.05 } },
 	{ "waiting-64", waiting, 64, { 0 } },
+	{ "timestamps-64", timestamps, 64, { 0 } },
+	{ "timestamps-8", timestamps, 8, { 0 } },
 	{ "throughput-8", throughput, 8, { 0, 0.7 } },
 	{ "throughput-64", throughput, 64, { 0, 0.85 } },
 	{ "throughput-1k", throughput, 1024, { 0, 0.8 } },

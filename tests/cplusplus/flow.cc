@@ -86,6 +86,16 @@ static void bytes(Transport transport)
 	CHECK(view && view->size() == 3 &&
 		std::string(reinterpret_cast<char const *>(view->begin()), 3) == "abc");
 	CHECK(view->publisher_sequence() == 2 && !view->as<double>() && sub.stats().borrowed == 1);
+	CHECK(view->publish_time().count() == 0);
+	channel::Config timed;
+	timed.timestamps = true;
+	auto timed_pub = node.advertise("timed", timed);
+	auto timed_sub = node.subscribe("timed");
+	auto const before = std::chrono::steady_clock::now().time_since_epoch();
+	timed_pub.send(&value, sizeof(value));
+	auto when = timed_sub.receive_view(1s);
+	CHECK(when && when->publish_time() >= before &&
+		when->publish_time() <= std::chrono::steady_clock::now().time_since_epoch());
 	SampleView kept = std::move(*view);
 	CHECK(!view->valid() && view->data() == nullptr && view->len() == 0 && kept.valid());
 	view.reset();

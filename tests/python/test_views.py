@@ -2,6 +2,7 @@
 """Views of messages: in place, safe however long they live."""
 import errno
 import gc
+import time
 import unittest
 
 import kickmsg
@@ -18,6 +19,17 @@ BIG = kickmsg.Config(max_payload_size=1 << 20, pool_size=32, max_borrows=4)
 class Views(Case):
     def borrowed(self, subscriber):
         return subscriber.stats().borrowed
+
+    def test_sample_says_when_it_was_published(self):
+        for timestamps in (False, True):
+            config = kickmsg.Config(timestamps=timestamps)
+            with self.node.advertise(f"timed-{timestamps}", config) as publisher, \
+                    self.node.subscribe(f"timed-{timestamps}") as subscriber:
+                before = time.monotonic_ns()
+                publisher.send(b"x")
+                with subscriber.receive_view(1) as sample:
+                    self.assertEqual(before <= sample.publish_ns <= time.monotonic_ns(), timestamps)
+                    self.assertEqual(sample.publish_ns == 0, not timestamps)
 
     def test_view_is_read_only_and_raises_once_released(self):
         publisher, subscriber = self.pair(BIG)
