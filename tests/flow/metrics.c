@@ -37,16 +37,6 @@ static void teardown(void)
 	ck_assert_int_eq(rmdir(dir), 0);
 }
 
-static void start(const char *more)
-{
-	char config[512];
-
-	snprintf(config, sizeof config, "[recovery]\ninterval = 5\n[metrics]\nlisten = unix:%s\n%s",
-		path, more);
-	test_broker_start(&broker, config);
-	ck_assert(test_wait_until(access(path, F_OK) == 0, FLOW_WAIT_MS));
-}
-
 static int connect_to(const char *to)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -58,6 +48,26 @@ static int connect_to(const char *to)
 		return fd;
 	close(fd);
 	return -1;
+}
+
+/* The file is there a moment before it is listened to. */
+static bool listens(void)
+{
+	int fd = connect_to(path);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+static void start(const char *more)
+{
+	char config[512];
+
+	snprintf(config, sizeof config, "[recovery]\ninterval = 5\n[metrics]\nlisten = unix:%s\n%s",
+		path, more);
+	test_broker_start(&broker, config);
+	ck_assert(test_wait_until(listens(), FLOW_WAIT_MS));
 }
 
 /* All that comes until the other side closes, as a text; false: it didn't close in that time. */
