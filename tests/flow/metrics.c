@@ -160,6 +160,10 @@ START_TEST(numbers_are_those_of_the_topic)
 		FLOW_WAIT_MS));
 	ck_assert_double_eq(sample("kickmsg_messages_total"), 6);
 	ck_assert_double_eq(sample("kickmsg_lost_total"), 2);
+	client = flow_client("later");
+	ck_assert_int_eq(kickmsg_send(flow_advertise(client, "c", &small), "x", 1), 1);
+	ck_assert_double_eq(sample("kickmsg_messages_total"), 7);
+	kickmsg_client_free(client);
 	flow_stop();
 }
 END_TEST
