@@ -303,6 +303,11 @@ struct kickmsg_topic_config {
 
 void kickmsg_topic_config_init(struct kickmsg_topic_config *config);
 
+/* The same for a topic that keeps its last message for those who come later, also when nobody is
+ * there: a persistent shared ring. A subscriber gets it with history 1 in its options. The topic
+ * stays until it is unlinked. Never fails. */
+void kickmsg_topic_config_latched(struct kickmsg_topic_config *config);
+
 /* The costs of a config. */
 struct kickmsg_topic_sizing {
 	uint64_t control_bytes; /* memory for slots and rings */

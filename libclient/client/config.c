@@ -10,6 +10,9 @@
 #include "common/protocol/wire.h"
 #include "libclient/export.h"
 
+/* Of a ring whose last message alone matters: those who read one have some time for it. */
+#define LATCHED_CAPACITY 4
+
 KM_EXPORT void kickmsg_topic_config_init(struct kickmsg_topic_config *config)
 {
 	struct km_geometry geometry;
@@ -24,6 +27,14 @@ KM_EXPORT void kickmsg_topic_config_init(struct kickmsg_topic_config *config)
 		.max_loans = geometry.max_loans,
 		.max_borrows = geometry.max_borrows,
 	};
+}
+
+KM_EXPORT void kickmsg_topic_config_latched(struct kickmsg_topic_config *config)
+{
+	kickmsg_topic_config_init(config);
+	config->transport = KICKMSG_TRANSPORT_SHARED;
+	config->ring_capacity = LATCHED_CAPACITY;
+	config->persistent = 1;
 }
 
 /* AUTO: a copy of a message costs less than a slot for it up to here (docs/measurements.md);

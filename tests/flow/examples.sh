@@ -84,6 +84,17 @@ until_true 10 called || fail "nobody serves from a loop"
 kill "$loop"
 wait "$loop" || fail "loop_service ends badly"
 
+# --- the recipes of kickmsg-recipes(7)
+recipe() {
+	"$examples/recipe_$1" >"$work/recipe.log" 2>&1 || fail "recipe_$1: $(cat "$work/recipe.log")"
+	grep -qxF "$2" "$work/recipe.log" || fail "recipe_$1 says: $(cat "$work/recipe.log")"
+}
+recipe latched "the gain is 30"
+recipe camera "2 queued + 3 consumers x 1 held + 1 being filled = 6; the pool has 9"
+recipe camera "100 frames; the consumer that stood still lost 98, the others 0 and 0"
+recipe log "10000 entries written, 10000 confirmed, 0 failed"
+recipe telemetry "100 sensors, 1000 readings received, 0 lost"
+
 # --- hello_zerocopy: a real file of a few frames arrives as it is
 # A child that kept our end of the pipe would keep its reader from seeing the end: hence 4>&-.
 mkfifo "$work/frames"

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The last value for those who come later: kickmsg-recipes(7). The publisher may be gone by then. */
+#include <kickmsg.h>
+#include <stdio.h>
+
+#include "output.h"
+
+static int set(struct kickmsg_client *client, int gain)
+{
+	struct kickmsg_topic_config config;
+	struct kickmsg_publisher *publisher;
+
+	kickmsg_topic_config_latched(&config);
+	config.max_payload_size = sizeof gain;
+	int r = kickmsg_advertise(client, "gain", &config, &publisher);
+	if (r < 0)
+		return r;
+	ssize_t n = kickmsg_send(publisher, &gain, sizeof gain);
+	kickmsg_publisher_free(publisher);
+	return n < 0 ? (int)n : 0;
+}
+
+static int get(struct kickmsg_client *client, int *ret)
+{
+	const struct kickmsg_subscribe_options options = { .history = 1 };
+	struct kickmsg_subscriber *subscriber;
+	int r = kickmsg_subscribe(client, "gain", &options, &subscriber);
+
+	if (r < 0)
+		return r;
+	ssize_t n = kickmsg_try_receive_copy(subscriber, ret, sizeof *ret);
+	kickmsg_subscriber_free(subscriber);
+	return n < 0 ? (int)n : 0;
+}
+
+int main(void)
+{
+	struct kickmsg_client *client = NULL;
+	int gain = 0;
+
+	output_begin();
+	int r = kickmsg_client_new(NULL, &client);
+	for (int i = 1; r == 0 && i <= 3; i++)
+		r = set(client, 10 * i);
+	if (r == 0)
+		r = get(client, &gain);
+	if (r == 0)
+		r = kickmsg_unlink_topic(client, "gain"); /* it is persistent */
+	if (r == 0)
+		printf("the gain is %d\n", gain);
+	else
+		fprintf(stderr, "recipe_latched: %s\n", kickmsg_strerror(r));
+	kickmsg_client_free(client);
+	return output_end("recipe_latched", r < 0);
+}
