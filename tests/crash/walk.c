@@ -7,6 +7,8 @@
  *   crash-walk kill|freeze publisher|subscriber|shared-publisher|shared-other|shared-subscriber|
  *              sole-publisher [OPERATION [STATE]]
  *
+ * Before a role timed-: the topic has timestamps.
+ *
  * shared-publisher: of a shared ring, the one that is privileged; shared-other: one that isn't;
  * sole-publisher: the only one that there can be.
  *
@@ -155,6 +157,8 @@ int main(int argc, char **argv)
 		return 77;
 	}
 	bool kill = strcmp(argv[1], "kill") == 0;
+	crash_timed = strncmp(argv[2], "timed-", 6) == 0;
+	argv[2] += crash_timed ? 6 : 0;
 	enum km_role role = strstr(argv[2], "subscriber") ? KM_ROLE_SUBSCRIBER : KM_ROLE_PUBLISHER;
 	crash_transport = crash_transport_of(argv[2]);
 	if (crash_transport == CRASH_SHARED && role == KM_ROLE_SUBSCRIBER)

@@ -14,6 +14,7 @@
 char crash_where[256];
 unsigned crash_failures;
 enum crash_transport crash_transport;
+bool crash_timed;
 
 enum crash_transport crash_transport_of(const char *word)
 {
@@ -74,6 +75,7 @@ struct crash_world *crash_world_new(void)
 		.max_payload_size = sizeof(struct crash_message),
 		.max_loans = CRASH_LOANS,
 		.max_borrows = CRASH_BORROWS,
+		.timestamps = crash_timed,
 		.transport = crash_transport == CRASH_RINGS ? KM_TRANSPORT_RINGS
 							    : KM_TRANSPORT_SHARED,
 	};

@@ -100,6 +100,8 @@ enum crash_transport {
 	CRASH_SOLE,
 };
 extern enum crash_transport crash_transport;
+/* Messages have publish times. */
+extern bool crash_timed;
 
 /* The transport of a test's argument: shared[-...], shared-other[-...], sole[-...], or rings. */
 enum crash_transport crash_transport_of(const char *word);
