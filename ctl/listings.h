@@ -9,4 +9,4 @@ int ctl_print_participants(struct ctl *ctl, const struct kickmsg_topic_ref *topi
 	const struct kickmsg_topic_info *info);
 
 extern const struct ctl_columns ctl_list_columns, ctl_stats_columns, ctl_clients_columns,
-	ctl_client_columns, ctl_services_columns, ctl_find_columns;
+	ctl_client_columns, ctl_services_columns, ctl_find_columns, ctl_config_columns;

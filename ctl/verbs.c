@@ -137,6 +137,11 @@ const struct ctl_verb ctl_verbs[] = {
 		"the\n"
 		"limits, what it refused and repaired, and whether its topics outlive it.\n",
 		ctl_status, NULL, NULL, false },
+	{ "config", CTL_NOTHING, "", "the broker's configuration, and which line says it",
+		"Shows each value that is in force, with the file and line that says it. For root, "
+		"the\n"
+		"broker's user and the group kickmsg-admin.\n",
+		ctl_config, NULL, &ctl_config_columns, false },
 	{ "list", CTL_PATTERNS, "[TOPIC]...", "topics, and how much goes on there",
 		"Shows a line for each topic.\n", ctl_list, NULL, &ctl_list_columns, false },
 	{ "top", CTL_MAYBE_WORD, "[PATTERN]", "the busiest topics, live",

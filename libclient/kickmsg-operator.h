@@ -221,6 +221,21 @@ struct kickmsg_topic_numbers {
 ssize_t kickmsg_topic_list_numbers(struct kickmsg_client *client, uint64_t *cursor,
 	struct kickmsg_topic_numbers *ret, size_t capacity);
 
+/* A value of the broker's configuration that is in force. */
+struct kickmsg_config_value {
+	char section[512]; /* as "limits", or "topic PATTERN" */
+	char key[48];
+	char value[256];
+	char origin[144]; /* FILE:LINE, "the default" or "the command line" */
+	uint64_t reserved[2];
+};
+
+/* A page of all values, used as kickmsg_topic_list(); *cursor is how many were told. Errors: the
+ * common ones without -ENOENT; -EPERM neither root, nor the broker's user, nor an administrator;
+ * -EINVAL capacity is 0. */
+ssize_t kickmsg_broker_config(struct kickmsg_client *client, uint64_t *cursor,
+	struct kickmsg_config_value *ret, size_t capacity);
+
 #ifdef __cplusplus
 }
 #endif

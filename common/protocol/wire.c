@@ -160,6 +160,17 @@ static bool sessions_are_good(const struct km_msg_sessions_ok *m)
 	return true;
 }
 
+static bool config_is_good(const struct km_msg_config_ok *m)
+{
+	if (m->count > KM_WIRE_CONFIG_PAGE || m->reserved != 0)
+		return false;
+	for (uint32_t i = 0; i < m->count; i++)
+		if (!ENDED(m->entries[i].section) || !ENDED(m->entries[i].key) ||
+			!ENDED(m->entries[i].value) || !ENDED(m->entries[i].origin))
+			return false;
+	return true;
+}
+
 static bool answer_is_good(const union km_msg *m)
 {
 	switch (m->header.op) {
@@ -205,6 +216,8 @@ static bool answer_is_good(const union km_msg *m)
 		return sessions_are_good(&m->sessions_ok);
 	case KM_OP_NUMBERS_OK:
 		return m->numbers_ok.count <= KM_WIRE_NUMBERS_PAGE && m->numbers_ok.reserved == 0;
+	case KM_OP_CONFIG_OK:
+		return config_is_good(&m->config_ok);
 	case KM_OP_EVENT:
 		return m->event.header.serial == 0 && m->event.reserved == 0;
 	default:

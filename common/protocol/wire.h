@@ -70,6 +70,7 @@
 #define KM_WIRE_CALLERS_PAGE 16
 #define KM_WIRE_SESSION_PAGE 64
 #define KM_WIRE_NUMBERS_PAGE 128
+#define KM_WIRE_CONFIG_PAGE  16
 #define KM_WIRE_MAX_GROUPS   256
 #define KM_WIRE_ORIGIN_SIZE  144 /* of FILE:LINE */
 
@@ -96,7 +97,8 @@
 	X(16, CALLERS, callers, km_msg_topic)                                                      \
 	X(30, STATUS, status, km_msg_list)                                                         \
 	X(31, SESSIONS, sessions, km_msg_list)                                                     \
-	X(32, NUMBERS, numbers, km_msg_list)
+	X(32, NUMBERS, numbers, km_msg_list)                                                       \
+	X(33, CONFIG, config, km_msg_list)
 #define KM_WIRE_ANSWERS(X)                                                                         \
 	X(64, OK, ok, km_msg_ok)                                                                   \
 	X(65, ERROR, error, km_msg_error)                                                          \
@@ -115,7 +117,8 @@
 	X(78, WAITS, waits, km_msg_waits)                                                          \
 	X(94, STATUS_OK, status_ok, km_msg_status_ok)                                              \
 	X(95, SESSIONS_OK, sessions_ok, km_msg_sessions_ok)                                        \
-	X(96, NUMBERS_OK, numbers_ok, km_msg_numbers_ok)
+	X(96, NUMBERS_OK, numbers_ok, km_msg_numbers_ok)                                           \
+	X(97, CONFIG_OK, config_ok, km_msg_config_ok)
 
 #define KM_WIRE_OP(number, NAME, member, type) KM_OP_##NAME = number,
 enum km_op { KM_WIRE_REQUESTS(KM_WIRE_OP) KM_WIRE_ANSWERS(KM_WIRE_OP) };
@@ -302,6 +305,22 @@ struct km_msg_numbers_ok {
 	uint32_t count;
 	uint32_t reserved;
 	struct km_topic_numbers topics[KM_WIRE_NUMBERS_PAGE];
+};
+
+/* A value of the configuration as it is in force. */
+struct km_config_entry {
+	char section[512];
+	char key[48];
+	char value[KM_WIRE_TEXT_SIZE];
+	char origin[KM_WIRE_ORIGIN_SIZE]; /* FILE:LINE, or what it is instead */
+};
+
+struct km_msg_config_ok {
+	struct km_msg_header header;
+	uint64_t next; /* cursor for more, or 0: that was all */
+	uint32_t count;
+	uint32_t reserved;
+	struct km_config_entry entries[KM_WIRE_CONFIG_PAGE];
 };
 
 struct km_list_entry {

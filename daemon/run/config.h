@@ -76,6 +76,20 @@ struct km_limit {
 	struct km_origin origin;
 };
 
+/* The keys that aren't limits and stand in no rule. */
+enum km_config_key {
+	KM_KEY_SOCKET,
+	KM_KEY_SOCKET_MODE,
+	KM_KEY_AUTOMATIC,
+	KM_KEY_INTERVAL,
+	KM_KEY_LISTEN,
+	KM_KEY_LISTEN_ANYWHERE,
+	KM_KEY_LISTEN_MODE,
+	KM_KEY_LISTED_TOPICS,
+	KM_KEY_LEVEL,
+	KM_KEYS
+};
+
 struct km_config_file;
 
 /* Where numbers are served over HTTP (daemon/metrics/server.h). */
@@ -97,6 +111,7 @@ struct km_config {
 	bool automatic;
 	unsigned interval_ms;
 	struct km_config_metrics metrics;
+	struct km_origin origins[KM_KEYS];
 	struct km_policy policy;
 	struct km_config_file *files; /* those that origins name */
 };

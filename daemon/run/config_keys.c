@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "daemon/run/config_keys.h"
 
@@ -88,25 +89,49 @@ static int set_broker(struct setting *setting, const char *key, const char *valu
 	return wrong(setting, "[broker] has no key '%s'", key);
 }
 
+static const char *const section_names[] = {
+	[KM_CONFIG_BROKER] = "broker",
+	[KM_CONFIG_LIMITS] = "limits",
+	[KM_CONFIG_RECOVERY] = "recovery",
+	[KM_CONFIG_METRICS] = "metrics",
+	[KM_CONFIG_LOG] = "log",
+};
+
+static const struct {
+	enum km_config_section section;
+	const char *key;
+} keys[KM_KEYS] = {
+	[KM_KEY_SOCKET] = { KM_CONFIG_BROKER, "socket" },
+	[KM_KEY_SOCKET_MODE] = { KM_CONFIG_BROKER, "socket_mode" },
+	[KM_KEY_AUTOMATIC] = { KM_CONFIG_RECOVERY, "automatic" },
+	[KM_KEY_INTERVAL] = { KM_CONFIG_RECOVERY, "interval" },
+	[KM_KEY_LISTEN] = { KM_CONFIG_METRICS, "listen" },
+	[KM_KEY_LISTEN_ANYWHERE] = { KM_CONFIG_METRICS, "listen_anywhere" },
+	[KM_KEY_LISTEN_MODE] = { KM_CONFIG_METRICS, "listen_mode" },
+	[KM_KEY_LISTED_TOPICS] = { KM_CONFIG_METRICS, "listed_topics" },
+	[KM_KEY_LEVEL] = { KM_CONFIG_LOG, "level" },
+};
+
+static const struct {
+	const char *key;
+	size_t offset;
+	uint64_t min;
+} limits[] = {
+	{ "clients", offsetof(struct km_config, total[KM_CLIENTS]), 1 },
+	{ "topics", offsetof(struct km_config, total[KM_TOPICS]), 1 },
+	{ "endpoints", offsetof(struct km_config, total[KM_ENDPOINTS]), 1 },
+	{ "memory", offsetof(struct km_config, total[KM_BYTES]), 0 },
+	{ "user_clients", offsetof(struct km_config, user[KM_CLIENTS]), 0 },
+	{ "user_topics", offsetof(struct km_config, user[KM_TOPICS]), 0 },
+	{ "user_endpoints", offsetof(struct km_config, user[KM_ENDPOINTS]), 0 },
+	{ "user_memory", offsetof(struct km_config, user[KM_BYTES]), 0 },
+	{ "client_endpoints", offsetof(struct km_config, client_endpoints), 1 },
+	{ "user_client_rate", offsetof(struct km_config, user_rate[KM_CLIENTS]), 0 },
+	{ "user_topic_rate", offsetof(struct km_config, user_rate[KM_TOPICS]), 0 },
+};
+
 static int set_limit(struct setting *setting, const char *key, const char *value)
 {
-	static const struct {
-		const char *key;
-		size_t offset;
-		uint64_t min;
-	} limits[] = {
-		{ "clients", offsetof(struct km_config, total[KM_CLIENTS]), 1 },
-		{ "topics", offsetof(struct km_config, total[KM_TOPICS]), 1 },
-		{ "endpoints", offsetof(struct km_config, total[KM_ENDPOINTS]), 1 },
-		{ "memory", offsetof(struct km_config, total[KM_BYTES]), 0 },
-		{ "user_clients", offsetof(struct km_config, user[KM_CLIENTS]), 0 },
-		{ "user_topics", offsetof(struct km_config, user[KM_TOPICS]), 0 },
-		{ "user_endpoints", offsetof(struct km_config, user[KM_ENDPOINTS]), 0 },
-		{ "user_memory", offsetof(struct km_config, user[KM_BYTES]), 0 },
-		{ "client_endpoints", offsetof(struct km_config, client_endpoints), 1 },
-		{ "user_client_rate", offsetof(struct km_config, user_rate[KM_CLIENTS]), 0 },
-		{ "user_topic_rate", offsetof(struct km_config, user_rate[KM_TOPICS]), 0 },
-	};
 	struct km_limit limit = { .origin = *setting->origin };
 	const size_t count = sizeof limits / sizeof limits[0];
 	unsigned number = 0;
@@ -218,23 +243,19 @@ int km_config_set(struct km_config *config, enum km_config_section section, cons
 		[KM_CONFIG_TOPIC] = set_topic,
 	};
 	struct setting setting = { config, origin, ret_text, size };
+	int r = set[section](&setting, key, value);
 
-	return set[section](&setting, key, value);
+	for (int i = 0; r == 0 && i < KM_KEYS; i++)
+		if (keys[i].section == section && strcmp(keys[i].key, key) == 0)
+			config->origins[i] = *origin;
+	return r;
 }
 
 int km_config_begin(struct km_config *config, const char *name, enum km_config_section *ret,
 	char *ret_text, size_t size)
 {
-	static const char *const names[] = {
-		[KM_CONFIG_BROKER] = "broker",
-		[KM_CONFIG_LIMITS] = "limits",
-		[KM_CONFIG_RECOVERY] = "recovery",
-		[KM_CONFIG_METRICS] = "metrics",
-		[KM_CONFIG_LOG] = "log",
-	};
-
 	for (int i = KM_CONFIG_BROKER; i <= KM_CONFIG_LOG; i++)
-		if (strcmp(name, names[i]) == 0) {
+		if (strcmp(name, section_names[i]) == 0) {
 			*ret = (enum km_config_section)i;
 			return 0;
 		}
@@ -247,4 +268,69 @@ int km_config_begin(struct km_config *config, const char *name, enum km_config_s
 		return -EINVAL;
 	*ret = KM_CONFIG_TOPIC;
 	return 0;
+}
+
+static void tell_value(
+	const struct km_config *config, enum km_config_key key, char *ret, size_t size)
+{
+	static const char *const levels[] = { [LOG_ERR] = "error",
+		[LOG_WARNING] = "warning",
+		[LOG_NOTICE] = "notice",
+		[LOG_INFO] = "info",
+		[LOG_DEBUG] = "debug" };
+	const struct km_config_metrics *metrics = &config->metrics;
+
+	switch (key) {
+	case KM_KEY_SOCKET:
+		snprintf(ret, size, "%s", config->socket);
+		break;
+	case KM_KEY_SOCKET_MODE:
+	case KM_KEY_LISTEN_MODE:
+		snprintf(ret, size, "%04o",
+			key == KM_KEY_SOCKET_MODE ? config->socket_mode : metrics->mode);
+		break;
+	case KM_KEY_AUTOMATIC:
+	case KM_KEY_LISTEN_ANYWHERE:
+		snprintf(ret, size, "%s",
+			(key == KM_KEY_AUTOMATIC ? config->automatic : metrics->anywhere) ? "yes"
+											  : "no");
+		break;
+	case KM_KEY_INTERVAL:
+	case KM_KEY_LISTED_TOPICS:
+		snprintf(ret, size, "%u",
+			key == KM_KEY_INTERVAL ? config->interval_ms : metrics->topics);
+		break;
+	case KM_KEY_LISTEN:
+		snprintf(ret, size, "%s", *metrics->listen ? metrics->listen : "off");
+		break;
+	case KM_KEY_LEVEL:
+		snprintf(ret, size, "%s", levels[config->log_level]);
+		break;
+	case KM_KEYS:
+		break;
+	}
+}
+
+bool km_config_tell(const struct km_config *config, uint64_t index, struct km_config_entry *ret)
+{
+	const size_t limit_count = sizeof limits / sizeof limits[0];
+	const struct km_limit *limit;
+
+	*ret = (struct km_config_entry){ 0 };
+	if (index < KM_KEYS) {
+		strcpy(ret->section, section_names[keys[index].section]);
+		strcpy(ret->key, keys[index].key);
+		tell_value(config, (enum km_config_key)index, ret->value, sizeof ret->value);
+		km_origin_text(&config->origins[index], ret->origin);
+		return true;
+	}
+	index -= KM_KEYS;
+	if (index >= limit_count)
+		return km_policy_tell(&config->policy, index - limit_count, ret);
+	limit = (const void *)((const char *)config + limits[index].offset);
+	strcpy(ret->section, section_names[KM_CONFIG_LIMITS]);
+	strcpy(ret->key, limits[index].key);
+	snprintf(ret->value, sizeof ret->value, "%llu", (unsigned long long)limit->value);
+	km_origin_text(&limit->origin, ret->origin);
+	return true;
 }

@@ -22,3 +22,7 @@ int km_config_begin(struct km_config *config, const char *name, enum km_config_s
  * misspelt limit isn't taken for one. Errors: -EINVAL (ret_text says what is wrong). */
 int km_config_set(struct km_config *config, enum km_config_section section, const char *key,
 	const char *value, const struct km_origin *origin, char *ret_text, size_t size);
+
+/* Tells what is in force, one value after the other: first those of no rule, in the order of enum
+ * km_config_key. False: there are no more. */
+bool km_config_tell(const struct km_config *config, uint64_t index, struct km_config_entry *ret);

@@ -265,3 +265,39 @@ void km_policy_print(const struct km_policy *policy, FILE *file)
 			fprintf(file, "  says nothing\n");
 	}
 }
+
+static void tell(const struct km_rule *rule, const char *key, const char *value,
+	const struct km_origin *origin, struct km_config_entry *ret)
+{
+	const struct km_pattern *pattern = &rule->pattern;
+	bool any = pattern->kind < 0;
+
+	*ret = (struct km_config_entry){ 0 };
+	snprintf(ret->section, sizeof ret->section, "topic %s%s%s:%.360s",
+		any ? "" : km_kind_name((uint32_t)pattern->kind), any ? "" : ":", pattern->prefix,
+		pattern->name);
+	snprintf(ret->key, sizeof ret->key, "%s", key);
+	snprintf(ret->value, sizeof ret->value, "%s", value);
+	km_origin_text(origin, ret->origin);
+}
+
+bool km_policy_tell(const struct km_policy *policy, uint64_t index, struct km_config_entry *ret)
+{
+	for (size_t i = 0; i < policy->count; i++) {
+		const struct km_rule *rule = &policy->rules[i];
+
+		for (int right = 0; right < KM_RIGHTS; right++) {
+			const struct km_grant *grant = &rule->grants[right];
+
+			if (!grant->origin.file || index-- > 0)
+				continue;
+			tell(rule, right_names[right], grant->value, &grant->origin, ret);
+			return true;
+		}
+		if (!rule->transport.file || index-- > 0)
+			continue;
+		tell(rule, "transport", rule->shared ? "shared" : "any", &rule->transport, ret);
+		return true;
+	}
+	return false;
+}

@@ -94,6 +94,9 @@ void km_policy_settle(struct km_policy *policy);
 /* Prints the rules: what each is for, in words, and what it says, with file and line. */
 void km_policy_print(const struct km_policy *policy, FILE *file);
 
+/* Tells what the rules say, one value after the other. False: there are no more. */
+bool km_policy_tell(const struct km_policy *policy, uint64_t index, struct km_config_entry *ret);
+
 /* May this peer? */
 struct km_verdict km_policy_judge(const struct km_policy *policy, enum km_right right,
 	const struct km_object *object, const struct km_peer *peer);

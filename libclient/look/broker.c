@@ -125,3 +125,32 @@ KM_EXPORT ssize_t kickmsg_topic_list_numbers(struct kickmsg_client *client, uint
 	}
 	return (ssize_t)count;
 }
+
+KM_EXPORT ssize_t kickmsg_broker_config(struct kickmsg_client *client, uint64_t *cursor,
+	struct kickmsg_config_value *ret, size_t capacity)
+{
+	size_t count = 0;
+
+	if (capacity == 0)
+		return km_client_fail(client, -EINVAL, "no room for any value");
+	while (count < capacity) {
+		union km_msg answer;
+		int r = ask(client, KM_OP_CONFIG, KM_OP_CONFIG_OK, *cursor, &answer);
+
+		if (r < 0)
+			return count > 0 ? (ssize_t)count : r;
+		for (uint32_t i = 0; i < answer.config_ok.count && count < capacity; i++) {
+			const struct km_config_entry *entry = &answer.config_ok.entries[i];
+
+			ret[count] = (struct kickmsg_config_value){ 0 };
+			strcpy(ret[count].section, entry->section);
+			strcpy(ret[count].key, entry->key);
+			strcpy(ret[count].value, entry->value);
+			strcpy(ret[count++].origin, entry->origin);
+			++*cursor;
+		}
+		if (answer.config_ok.next == 0)
+			break;
+	}
+	return (ssize_t)count;
+}

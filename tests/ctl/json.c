@@ -197,6 +197,9 @@ START_TEST(keys_are_those_of_the_page)
 	check(&seen, json(0, "schema-diff", "s", "s", NULL));
 	check_verb("schema-diff", &seen, true);
 	seen.count = 0;
+	check(&seen, json(0, "config", NULL));
+	check_verb("config", &seen, true);
+	seen.count = 0;
 	check(&seen, json(0, "top", "-n", "1", NULL));
 	check_verb("top", &seen, true);
 	seen.count = 0;

@@ -90,6 +90,31 @@ START_TEST(root_is_told_of_all_and_by_which_line)
 }
 END_TEST
 
+START_TEST(config_says_which_line_says_it)
+{
+	char where[256];
+
+	user_start_broker(rules);
+	client = NULL;
+	expect(0, "config", NULL);
+	snprintf(where, sizeof where, " publish root %s:4\n", broker.config);
+	tells(where);
+	tells("\nlimits clients 1024 the default\n");
+	tells("\nrecovery automatic yes the default\n");
+	tells("\nmetrics listen off the default\n");
+	snprintf(where, sizeof where, "\nbroker socket %s the command line\n", broker.socket);
+	tells(where);
+	struct json_object *root = json(0, "config", NULL);
+	ck_assert_str_eq(text(at(root, "config", 0), "key"), "socket");
+	ck_assert_uint_gt(length(root, "config"), 20);
+	json_object_put(root);
+	expect_as(USER_A, 0, 4, (const char *[]){ "config", NULL });
+	says("may see the configuration");
+	says_not("12345");
+	stop();
+}
+END_TEST
+
 START_TEST(others_are_told_of_themselves_alone)
 {
 	user_start_broker(rules);
@@ -161,6 +186,7 @@ int main(void)
 		return 77;
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, root_is_told_of_all_and_by_which_line);
+	tcase_add_test(tc, config_says_which_line_says_it);
 	tcase_add_test(tc, others_are_told_of_themselves_alone);
 	tcase_add_test(tc, what_a_rule_names_with_a_slash_is_closed);
 	tcase_add_test(tc, wrong_users_are_status_2);

@@ -156,7 +156,7 @@ START_TEST(help_names_every_option_and_verb)
 		"schema-diff", "echo", "unlink", "rights", "diagnose", "repair", "reset-rings",
 		"reclaim", "recover", "help", "status", "client", "find", "pub", "hz", "bw",
 		"record", "play", "reload", "evict", "completion", "services", "call", "top",
-		"delay" };
+		"delay", "config" };
 	static const char *const options[] = { "--socket", "-w, --wait", "--prefix", "--channel",
 		"--mailbox", "-j, --json", "--version", "-h, --help" };
 	static const char *const of_listings[] = { "-o, --output", "--sort", "--no-legend",

@@ -132,6 +132,16 @@ CALL(kickmsg_broker_clients)
 	       says(kickmsg_broker_clients(client, &start, &one, 0));
 }
 
+CALL(kickmsg_broker_config)
+{
+	struct kickmsg_config_value one;
+	uint64_t start = 0;
+
+	(void)h;
+	return says(kickmsg_broker_config(client, &start, &one, 1)) &&
+	       says(kickmsg_broker_config(client, &start, &one, 0));
+}
+
 CALL(kickmsg_topic_list_numbers)
 {
 	struct kickmsg_topic_numbers one;
@@ -504,6 +514,7 @@ static const struct call {
 	NO_HANDLE(kickmsg_system_socket),
 	ROW(kickmsg_topic_get_stats),
 	ROW(kickmsg_broker_clients),
+	ROW(kickmsg_broker_config),
 	ROW(kickmsg_broker_get_status),
 	ROW(kickmsg_topic_list),
 	ROW(kickmsg_topic_list_numbers),

@@ -192,6 +192,7 @@ static void visit_operators_questions(void)
 	struct kickmsg_broker_status status;
 	struct kickmsg_broker_client one;
 	struct kickmsg_topic_numbers numbers;
+	struct kickmsg_config_value value;
 	uint64_t cursor = 0;
 
 	NEED(CALL(kickmsg_broker_get_status, client, &status) == 0);
@@ -200,6 +201,9 @@ static void visit_operators_questions(void)
 	cursor = 0;
 	NEED(CALL(kickmsg_topic_list_numbers, client, &cursor, &numbers, 1) == 1);
 	NEED(CALL(kickmsg_topic_list_numbers, client, &cursor, &numbers, 0) == -EINVAL);
+	cursor = 0;
+	NEED(CALL(kickmsg_broker_config, client, &cursor, &value, 1) == 1);
+	NEED(CALL(kickmsg_broker_config, client, &cursor, &value, 0) == -EINVAL);
 	cursor = 0;
 	NEED(CALL(kickmsg_topic_get_rights, client, &here, NULL, &rights) == 0);
 	NEED(CALL(kickmsg_topic_get_rights, client, &unnamed, NULL, &rights) == -EINVAL);
