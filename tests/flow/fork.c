@@ -347,6 +347,32 @@ IS(kickmsg_call_publish, kickmsg_call_publish(caller, room, 1, -1, &id))
 IS(kickmsg_call_discard, kickmsg_call_discard(caller, room))
 IS(kickmsg_call_cancel, kickmsg_call_cancel(caller, id))
 IS(kickmsg_take_reply, kickmsg_take_reply(caller, -1, &reply))
+IS(kickmsg_server_get_fd, kickmsg_server_get_fd(server))
+IS(kickmsg_caller_get_fd, kickmsg_caller_get_fd(caller))
+
+CALL(kickmsg_waitset_add_server)
+{
+	struct kickmsg_waitset *set;
+
+	(void)h;
+	if (kickmsg_waitset_new(&set) != 0)
+		return false;
+	bool is_right = says(kickmsg_waitset_add_server(set, server, NULL));
+	kickmsg_waitset_free(set);
+	return is_right;
+}
+
+CALL(kickmsg_waitset_add_caller)
+{
+	struct kickmsg_waitset *set;
+
+	(void)h;
+	if (kickmsg_waitset_new(&set) != 0)
+		return false;
+	bool is_right = says(kickmsg_waitset_add_caller(set, caller, NULL));
+	kickmsg_waitset_free(set);
+	return is_right;
+}
 
 CALL(kickmsg_server_is_active)
 {
@@ -502,6 +528,7 @@ static const struct call {
 	DATA_ROW(kickmsg_subscriber_lost),
 	NO_HANDLE(kickmsg_topic_config_check),
 	NO_HANDLE(kickmsg_topic_config_init),
+	NO_HANDLE(kickmsg_topic_config_latched),
 	ROW(kickmsg_topic_diagnose),
 	ROW(kickmsg_topic_anomalies),
 	ROW(kickmsg_topic_get_info),
@@ -532,6 +559,8 @@ static const struct call {
 	ROW(kickmsg_unlink_mailbox),
 	ROW(kickmsg_unlink_topic),
 	NO_HANDLE(kickmsg_version),
+	ROW(kickmsg_waitset_add_caller),
+	ROW(kickmsg_waitset_add_server),
 	NO_HANDLE(kickmsg_waitset_add_client),
 	NO_HANDLE(kickmsg_waitset_add_deadline),
 	NO_HANDLE(kickmsg_waitset_add_fd),
@@ -548,6 +577,7 @@ static const struct call {
 	DATA_ROW(kickmsg_call_loan),
 	DATA_ROW(kickmsg_call_publish),
 	ROW(kickmsg_caller_free),
+	ROW(kickmsg_caller_get_fd),
 	DATA_ROW(kickmsg_caller_interrupt),
 	ROW(kickmsg_caller_wait_server),
 	ROW(kickmsg_open_service),
@@ -561,6 +591,7 @@ static const struct call {
 	DATA_ROW(kickmsg_request_status),
 	ROW(kickmsg_serve),
 	ROW(kickmsg_server_free),
+	ROW(kickmsg_server_get_fd),
 	DATA_ROW(kickmsg_server_interrupt),
 	DATA_ROW(kickmsg_server_is_active),
 	NO_HANDLE(kickmsg_service_config_init),

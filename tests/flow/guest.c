@@ -49,6 +49,7 @@ static void visit_without_broker(uint32_t transport)
 	struct kickmsg_schema schema = { .version = 1 };
 	struct kickmsg_topic_sizing sizing;
 
+	DO(kickmsg_topic_config_latched, &shape);
 	DO(kickmsg_topic_config_init, &shape);
 	shape.transport = transport;
 	NEED(CALL(kickmsg_topic_config_check, &shape, &sizing) >= 0);
@@ -381,6 +382,7 @@ static void visit_restart(long (*step)(void))
 	NEED(CALL(kickmsg_receive_copy, subscriber, buf, sizeof buf, -1) == 5);
 	struct kickmsg_sample copied;
 	NEED(CALL(kickmsg_receive_into, subscriber, buf, sizeof buf, -1, &copied) == 0);
+	NEED(CALL(kickmsg_receive_into, subscriber, buf, sizeof buf, 0, &copied) == -EAGAIN);
 	NEED(copied.len == 4);
 	while (dispatch() > 0)
 		;

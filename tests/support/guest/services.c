@@ -2,7 +2,9 @@
 /* Each call of a service succeeds and fails: see services.h. */
 #include "tests/support/guest/services.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <sys/resource.h>
 
 #include "libclient/kickmsg-service.h"
 #include "tests/support/guest/guest.h"
@@ -136,6 +138,36 @@ static int visit_end(void)
 	return 0;
 }
 
+/* Their descriptors come last: from then on each call arms them. */
+static int visit_loops(void)
+{
+	struct rlimit files, none = { 0, 0 };
+	struct kickmsg_waitset *set;
+	void *ready;
+
+	NEED(getrlimit(RLIMIT_NOFILE, &files) == 0);
+	none.rlim_max = files.rlim_max;
+	NEED(kickmsg_waitset_new(&set) == 0);
+	NEED(setrlimit(RLIMIT_NOFILE, &none) == 0);
+	NEED(CALL(kickmsg_server_get_fd, server) == -EMFILE);
+	NEED(CALL(kickmsg_caller_get_fd, caller) == -EMFILE);
+	NEED(CALL(kickmsg_waitset_add_server, set, server, &server) == -EMFILE);
+	NEED(CALL(kickmsg_waitset_add_caller, set, caller, &caller) == -EMFILE);
+	NEED(setrlimit(RLIMIT_NOFILE, &files) == 0);
+	NEED(CALL(kickmsg_server_get_fd, server) >= 0);
+	NEED(CALL(kickmsg_caller_get_fd, caller) >= 0);
+	NEED(CALL(kickmsg_waitset_add_server, set, server, &server) == 0);
+	NEED(CALL(kickmsg_waitset_add_caller, set, caller, &caller) == 0);
+	NEED(kickmsg_call_begin(caller, "x", 1, -1, &id) == 0);
+	NEED(kickmsg_waitset_wait(set, -1, &ready, 1) == 1);
+	NEED(kickmsg_take_request(server, -1, &request) == 0);
+	NEED(kickmsg_reply(&request, "x", 1) == 0);
+	NEED(kickmsg_take_reply(caller, -1, &reply) == 0);
+	kickmsg_reply_release(&reply);
+	kickmsg_waitset_free(set);
+	return 0;
+}
+
 int guest_visit_services(struct kickmsg_client *client, uint32_t transport)
 {
 	int line = visit_beginning(client, transport);
@@ -146,5 +178,7 @@ int guest_visit_services(struct kickmsg_client *client, uint32_t transport)
 		line = visit_requests();
 	if (line == 0)
 		line = visit_call();
+	if (line == 0)
+		line = visit_loops();
 	return line == 0 ? visit_end() : line;
 }
