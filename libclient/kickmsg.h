@@ -548,13 +548,15 @@ int kickmsg_publish(struct kickmsg_publisher *publisher, void *payload, size_t l
 /*
  * Sends `count` messages, in their order, as kickmsg_send() does each; publishes `count` loans, whose
  * iov_base is what kickmsg_loan() lent and whose iov_len bytes are published. Faster than single calls:
- * where nothing unusual is to be done, 64 messages have one look at who is there, one fence and one
- * wake. So a subscriber that sleeps is woken behind up to 64 messages. Each message is in by itself:
- * a process that dies in the call has published none, some or all of them.
+ * where nothing unusual is to be done, up to 64 messages have one fence and one wake. Sent to private
+ * rings they are max_loans + 1 at most, less the loans that are out. In a topic with timestamps each
+ * goes alone. So a subscriber that sleeps is woken behind up to 64 messages. Each message is in by
+ * itself: a process that dies in the call has published none, some or all of them.
  *
  * Lock-free; blocks as kickmsg_publish(). Returns how many were sent (published): fewer than `count`
  * where the next one failed. The call fails itself only where that is the first; so call again with the
- * rest to hear why. Errors: as kickmsg_send() (kickmsg_publish()).
+ * rest to hear why. (A loan that is gone with its error gives -EINVAL then.) Errors: as kickmsg_send()
+ * (kickmsg_publish()).
  */
 ssize_t kickmsg_send_many(
 	struct kickmsg_publisher *publisher, const struct iovec *messages, size_t count);

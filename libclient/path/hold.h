@@ -2,7 +2,7 @@
 /* The samples that a subscriber's place has lent to its user: which sample is which. */
 #pragma once
 
-#include "libclient/handle/place.h"
+#include "libclient/handle/handle.h"
 
 /* An entry of holds[] that is not busy: there is one more than may be lent. */
 static km_always_inline uint32_t km_hold_spare(struct km_place *place)
@@ -10,6 +10,14 @@ static km_always_inline uint32_t km_hold_spare(struct km_place *place)
 	if (__builtin_expect(km_hold_is_busy(&place->holds[place->spare]), 0))
 		km_place_find_spare(place);
 	return place->spare;
+}
+
+/* How many samples more may be held. Those of past places count, where the topic may have lent more. */
+static km_always_inline uint32_t km_hold_room(const struct kickmsg_subscriber *subscriber)
+{
+	const uint32_t most = subscriber->handle.place.region.geometry.max_borrows;
+
+	return subscriber->borrowed < most ? most - subscriber->borrowed : 0;
 }
 
 static km_always_inline bool km_hold_is(

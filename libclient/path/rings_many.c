@@ -12,9 +12,10 @@
  * most one slot whose bits aren't all in rings, named by its hazard, and sleepers that weren't woken
  * for what they have, whom the reconciler wakes.
  *
- * A ring that is closed during a batch may get some messages more. It is drained as one that had a
- * publisher with old targets. A ring that is opened during a batch gets none of it: the publisher
- * counts them when it meets the ring (lost.h).
+ * A batch ends where somebody has come or gone. So a ring that is closed during a batch may get one
+ * message more, and is drained as one that had a publisher with old targets. A ring that is opened
+ * gets none: the publisher counts them when it meets the ring (lost.h). As with a single message, one
+ * that was a target under its owner before may get one.
  */
 #include <errno.h>
 #include <string.h>
@@ -43,6 +44,14 @@ static km_always_inline bool begin(struct kickmsg_publisher *publisher, struct b
 	return live == here->live && ret->targets != 0;
 }
 
+/* Nobody has come or gone since begin(). */
+static km_always_inline bool goes_on(const struct batch *batch)
+{
+	const struct km_place *here = &batch->publisher->handle.place;
+
+	return km_load(L1, acquire, &here->region.header->live) == here->live;
+}
+
 /* False: a ring made no sense; the others have it. */
 static km_always_inline bool put(const struct batch *batch, uint32_t slot, size_t len)
 {
@@ -65,17 +74,17 @@ static km_always_inline bool put(const struct batch *batch, uint32_t slot, size_
 	return failed == 0;
 }
 
-/* Behind the last of `done` good messages. */
+/* Behind the last message: `done` are good. `stale`: one more isn't, and some rings have it. */
 static int end(const struct batch *batch, uint32_t done, bool stale)
 {
 	const struct km_place *here = &batch->publisher->handle.place;
 
-	if (done > 0)
+	if (done > 0 || stale)
 		for (uint64_t left = batch->targets; left; left &= left - 1)
 			km_waiter_notify(
 				km_region_ring(&here->region, (uint32_t)__builtin_ctzll(left)));
 	km_hazard_clear(&here->record->delivering);
-	return done == 0 && stale ? -ESTALE : (int)done;
+	return (int)done;
 }
 
 static km_always_inline void copy(struct km_sample_header *sample, const struct iovec *message)
@@ -113,8 +122,8 @@ static uint32_t fill(
 	return filled;
 }
 
-int km_rings_send_many(
-	struct kickmsg_publisher *publisher, const struct iovec *messages, uint32_t count)
+int km_rings_send_many(struct kickmsg_publisher *publisher, const struct iovec *messages,
+	uint32_t count, bool *ret_stale)
 {
 	struct km_place *here = &publisher->handle.place;
 	uint32_t slots[KM_MANY], filled, done = 0;
@@ -124,10 +133,11 @@ int km_rings_send_many(
 	if (!begin(publisher, &batch))
 		return 0;
 	filled = fill(here, messages, count < KM_MANY ? count : KM_MANY, slots);
-	for (; good && done < filled; done += good)
+	for (; good && done < filled && (done == 0 || goes_on(&batch)); done += good)
 		good = put(&batch, slots[done], messages[done].iov_len);
 	for (uint32_t i = done + !good; i < filled; i++)
 		km_slot_drop(&here->region.slots[slots[i]], KM_SLOT_ID_MASK);
+	*ret_stale = !good;
 	return end(&batch, done, !good);
 }
 
@@ -145,8 +155,8 @@ static struct km_loan *find(struct km_place *place, const void *payload, uint32_
 	return loan;
 }
 
-int km_rings_publish_many(
-	struct kickmsg_publisher *publisher, const struct iovec *loans, uint32_t count)
+int km_rings_publish_many(struct kickmsg_publisher *publisher, const struct iovec *loans,
+	uint32_t count, bool *ret_stale)
 {
 	struct km_place *here = &publisher->handle.place;
 	uint32_t done = 0, next = 0;
@@ -155,7 +165,8 @@ int km_rings_publish_many(
 
 	if (here->past || !begin(publisher, &batch))
 		return 0;
-	for (; good && done < count && done < KM_MANY; done += good) {
+	count = count < KM_MANY ? count : KM_MANY;
+	for (; good && done < count && (done == 0 || goes_on(&batch)); done += good) {
 		struct km_loan *loan = find(here, loans[done].iov_base, &next);
 
 		if (!loan || loans[done].iov_len > loan->len)
@@ -163,5 +174,6 @@ int km_rings_publish_many(
 		km_place_end_loan(here, loan);
 		good = put(&batch, loan->slot, loans[done].iov_len);
 	}
+	*ret_stale = !good;
 	return end(&batch, done, !good);
 }

@@ -199,7 +199,7 @@ int km_rings_receive_many(
 	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret, uint32_t count)
 {
 	struct km_place *here = &subscriber->handle.place;
-	const uint32_t room = here->region.geometry.max_borrows - subscriber->borrowed;
+	const uint32_t room = km_hold_room(subscriber);
 	uint32_t slots[KM_MANY], holds[KM_MANY];
 	uint64_t head;
 

@@ -14,13 +14,13 @@ ssize_t km_rings_send_timed(struct kickmsg_publisher *publisher, const void *dat
 int km_rings_publish_timed(struct kickmsg_publisher *publisher, void *payload, size_t len);
 /*
  * Many at a time (rings_many.c): sends or publishes those of the first `count` that need nothing but
- * what is usual. Returns how many: 0 also where the single call has to look. Errors: -ESTALE, of the
- * first one.
+ * what is usual. Returns how many: 0 also where the single call has to look. *ret_stale is set where
+ * the one behind those failed with -ESTALE: some subscribers have it.
  */
-int km_rings_send_many(
-	struct kickmsg_publisher *publisher, const struct iovec *messages, uint32_t count);
-int km_rings_publish_many(
-	struct kickmsg_publisher *publisher, const struct iovec *loans, uint32_t count);
+int km_rings_send_many(struct kickmsg_publisher *publisher, const struct iovec *messages,
+	uint32_t count, bool *ret_stale);
+int km_rings_publish_many(struct kickmsg_publisher *publisher, const struct iovec *loans,
+	uint32_t count, bool *ret_stale);
 
 /* --- the steps of a message, for many at a time as well (rings_many.c) --- */
 

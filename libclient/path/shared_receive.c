@@ -255,7 +255,7 @@ static km_always_inline int receive_many_as(struct kickmsg_subscriber *subscribe
 {
 	struct km_place *here = &subscriber->handle.place;
 	const struct km_geometry *geometry = &here->region.geometry;
-	const uint32_t room = geometry->max_borrows - subscriber->borrowed;
+	const uint32_t room = km_hold_room(subscriber);
 	uint32_t hold = 0, taken = 0;
 
 	if (km_load(P2, relaxed, &here->own_id) != 0)

@@ -240,8 +240,8 @@ ssize_t km_shared_send_timed(struct kickmsg_publisher *publisher, const void *da
 
 /* One look at who is live and who is privileged, one fence and one wake. A publisher that has lost its
  * privilege is dead or has left. */
-int km_shared_send_many(
-	struct kickmsg_publisher *publisher, const struct iovec *messages, uint32_t count)
+int km_shared_send_many(struct kickmsg_publisher *publisher, const struct iovec *messages,
+	uint32_t count, bool *ret_stale)
 {
 	struct km_place *here = &publisher->handle.place;
 	const struct km_region *region = &here->region;

@@ -7,9 +7,9 @@
 #include "libclient/handle/handle.h"
 
 ssize_t km_shared_send(struct kickmsg_publisher *publisher, const void *data, size_t len);
-/* As km_rings_send_many(), without an error. */
-int km_shared_send_many(
-	struct kickmsg_publisher *publisher, const struct iovec *messages, uint32_t count);
+/* As km_rings_send_many(), never stale. */
+int km_shared_send_many(struct kickmsg_publisher *publisher, const struct iovec *messages,
+	uint32_t count, bool *ret_stale);
 int km_shared_loan(struct kickmsg_publisher *publisher, size_t len, void **ret_payload);
 int km_shared_publish(struct kickmsg_publisher *publisher, void *payload, size_t len);
 /* The same in a topic with timestamps. */

@@ -328,6 +328,44 @@ START_TEST(send_many_corrupt_ring_estale_others_get_it)
 }
 END_TEST
 
+/* The one behind good ones fails: those that have it have it once, and who sleeps is woken. */
+START_TEST(send_many_corrupt_ring_behind_good_ones_once)
+{
+	setup(RINGS);
+	struct km_ring *good = km_region_ring(&f.region, 0), *spoilt = km_region_ring(&f.region, 1);
+	const uint64_t sane = spoilt->cells[2];
+
+	spoilt->cells[2] = km_cell_word(77, 3);
+	ck_assert_int_eq(kickmsg_send_many(&pub, messages, 5), 2);
+	receive_all(0, 0, 3);
+	const uint32_t announced = km_waiter_announce(good);
+	ck_assert_int_eq(kickmsg_send_many(&pub, messages + 3, 2), -ESTALE);
+	ck_assert_uint_ne(good->waiting, announced);
+	spoilt->cells[2] = sane;
+	receive_all(0, 3, 1);
+	receive_all(1, 0, 2);
+	teardown();
+}
+END_TEST
+
+/* More samples of a past place are out than the present one may lend. */
+START_TEST(receive_many_fresh_place_lends_less_edquot)
+{
+	setup(_i);
+	struct km_place *place = &sub[0].handle.place;
+
+	ck_assert_int_eq(kickmsg_send_many(&pub, messages, 3), 3);
+	place->region.geometry.max_borrows = 1;
+	sub[0].borrowed = 3;
+	ck_assert_int_eq(kickmsg_receive_many(&sub[0], 0, samples, 9), -EDQUOT);
+	sub[0].borrowed = 0;
+	place->region.geometry.max_borrows = BORROWS;
+	receive_all(0, 0, 3);
+	receive_all(1, 0, 3);
+	teardown();
+}
+END_TEST
+
 /* One of several has a length that can't be: the others come, and it isn't kept. */
 START_TEST(receive_many_length_lies_others_come)
 {
@@ -431,6 +469,8 @@ int main(void)
 	tcase_add_test(tc, send_many_few_slots_all_sent);
 	tcase_add_test(tc, receive_many_hazards_name_samples_until_release);
 	tcase_add_test(tc, send_many_corrupt_ring_estale_others_get_it);
+	tcase_add_test(tc, send_many_corrupt_ring_behind_good_ones_once);
+	tcase_add_loop_test(tc, receive_many_fresh_place_lends_less_edquot, RINGS, SHARED + 1);
 	tcase_add_test(tc, receive_many_length_lies_others_come);
 	tcase_add_test(tc, send_many_unprivileged_takes_slots);
 	tcase_add_loop_test(tc, send_many_beside_receive_many_exact, RINGS, SHARED + 1);
