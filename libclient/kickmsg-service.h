@@ -120,7 +120,7 @@ void kickmsg_server_interrupt(struct kickmsg_server *server);
 /*
  * A descriptor to poll for POLLIN (EPOLLIN), as kickmsg_subscriber_get_fd(): it stays readable until
  * kickmsg_take_request() with timeout 0 says -EAGAIN or -EBUSY, which arms it. It may be readable
- * without a request, and is so once a second, since that take looks after the connection. Poll
+ * without a request, and is so ten times a second, since that take looks after the connection. Poll
  * kickmsg_client_get_fd() too. It is closed by kickmsg_server_free(); don't close, read or write it.
  * Cost: four descriptors and, for the service and each caller, what kickmsg_subscriber_get_fd()
  * takes. A take that finds nothing makes some system calls for each caller that has called since the
@@ -249,7 +249,7 @@ int kickmsg_take_reply(
 /*
  * A descriptor to poll, as kickmsg_server_get_fd(): readable while a reply or the end of a call waits,
  * also one by its deadline. It stays so until kickmsg_take_reply() with timeout 0 says -EAGAIN or
- * -ENOENT, and is so once a second. Errors: as kickmsg_server_get_fd(): -EMFILE, -ENFILE, -ENOMEM,
+ * -ENOENT, and is so ten times a second. Errors: as kickmsg_server_get_fd(): -EMFILE, -ENFILE, -ENOMEM,
  * -EAGAIN, -EOPNOTSUPP, -ECHILD.
  */
 int kickmsg_caller_get_fd(struct kickmsg_caller *caller);

@@ -31,6 +31,7 @@
 #define LIFE_NS     INT64_C(15000000000)
 #define QUIET_S     5
 #define HEADERS_MAX 8192
+#define INPUT_MAX   (2 * HEADERS_MAX) /* bytes that nobody has read */
 
 struct place {
 	struct km_metrics *metrics;
@@ -118,12 +119,29 @@ static bool is_full(const struct km_metrics *metrics)
 	return true;
 }
 
+/* evhttp bounds neither what comes while it answers nor the line of a chunk's size. It hears of the
+ * shutdown, and frees the connection. */
+static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *userdata)
+{
+	const size_t length = evbuffer_get_length(input);
+
+	if (length <= INPUT_MAX)
+		return;
+	shutdown(bufferevent_getfd(userdata), SHUT_RDWR);
+	evbuffer_drain(input, length);
+}
+
 /* evhttp asks for what the connection is to be that it has accepted. */
 static struct bufferevent *on_connection(struct event_base *base, void *userdata)
 {
 	struct km_metrics *metrics = userdata;
 	struct bufferevent *connection = bufferevent_socket_new(base, -1, 0);
 
+	if (connection &&
+		!evbuffer_add_cb(bufferevent_get_input(connection), on_input, connection)) {
+		bufferevent_free(connection);
+		connection = NULL;
+	}
 	adopt(metrics);
 	if (connection)
 		take_place(metrics, connection);

@@ -63,6 +63,8 @@ static void lead_subscriber(struct kickmsg_subscriber *subscriber)
 
 void km_nowhere_lead(struct kickmsg_client *client)
 {
+	if (client->watch)
+		km_watch_threads_disown(client->watch);
 	client->watch = NULL; /* its threads are the parent's */
 	for (struct km_handle *handle = client->handles; handle; handle = handle->next) {
 		handle->place.region = nowhere;

@@ -218,6 +218,9 @@ static int settle(struct kickmsg_caller *caller, struct km_call *call, int r, ui
 	call->line->calls++;
 	if (call->deadline_ns < caller->next_ns)
 		caller->next_ns = call->deadline_ns;
+	/* the take that follows sets the timer */
+	if (caller->loop && call->deadline_ns < caller->loop->timer_ns)
+		km_loop_set(caller->loop);
 	*ret_id = call->id;
 	return 0;
 }

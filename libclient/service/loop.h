@@ -2,8 +2,8 @@
 /*
  * A server's or caller's descriptor: an epoll of all that may bring something.
  *
- *   self      an eventfd, readable while a take has something left that no ring shows, and before the
- *             first take
+ *   self      an eventfd, readable while a take has something left that no ring shows, before the
+ *             first take, and where a deadline comes before the timer
  *   channels  the descriptor of each channel's subscriber (wait/ready.h), and for a caller one for the
  *             header in which the broker tells of the other end
  *   timer     deadlines, and once in KM_PATIENCE_NS to look after the connection

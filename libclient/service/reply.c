@@ -256,10 +256,12 @@ static bool arm_lines(struct kickmsg_caller *caller)
 
 	for (struct km_line *past = caller->past; past; past = past->next) {
 		km_loop_mute(caller->loop, &past->channel, past->channel.gone);
-		if (past->channel.gone)
+		if (past->channel.gone) {
 			km_loop_unwatch(caller->loop, &past->channel.ends);
-		else
+			again |= past->calls > 0; /* they end at the next look */
+		} else {
 			again |= km_loop_arm(&past->channel);
+		}
 	}
 	return again;
 }

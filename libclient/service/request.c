@@ -65,6 +65,9 @@ void km_visitor_pump(struct km_visitor *visitor)
 			cancel(visitor, trailer.id);
 		kickmsg_sample_release(&sample);
 	}
+	/* no ring shows those any more */
+	if (visitor->waiting > 0 && visitor->server->loop)
+		km_loop_set(visitor->server->loop);
 }
 
 /* Why nobody waits for its reply, or 0. */

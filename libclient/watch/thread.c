@@ -143,12 +143,18 @@ static bool take_in(struct km_watch_group *group, bool all)
 static void watch_by_ring(struct km_watch_group *group)
 {
 	bool all = km_uring_take_over(group->uring) == 0 && go_through(group);
+	struct km_watched *watched;
 
 	while (!group->ends) {
 		pthread_mutex_unlock(&group->lock);
-		if (!all || km_uring_sleep(group->uring) < 0)
+		const bool slept = all && km_uring_sleep(group->uring) == 0;
+		if (!slept)
 			km_nap(KM_WAIT_FOREVER);
 		pthread_mutex_lock(&group->lock);
+		/* where io_uring is refused from now on, nothing is completed any more */
+		if (!slept)
+			TAILQ_FOREACH (watched, &group->watched, next)
+				look_at(watched);
 		all = take_in(group, all);
 	}
 }
@@ -314,11 +320,14 @@ void km_watch_thread_move(struct km_watched *watched, _Atomic uint32_t *word)
 	call(watched->group);
 }
 
-void km_watch_thread_disown(struct km_watched *watched)
+void km_watch_threads_disown(struct km_watch *watch)
 {
-	if (watched->group->uring)
-		km_uring_disown(watched->group->uring);
-	watched->group->uring = NULL;
+	struct km_watch_group *group;
+
+	TAILQ_FOREACH (group, &watch->groups, next) {
+		km_uring_disown(group->uring);
+		group->uring = NULL;
+	}
 }
 
 void km_watch_thread_free(struct km_watch *watch)

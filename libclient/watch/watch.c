@@ -110,8 +110,6 @@ void km_watch_disown(struct km_watched *watched)
 	km_close(watched->fd);
 	if (watched->by_ring)
 		km_uring_disown(watched->uring);
-	else if (watched->group)
-		km_watch_thread_disown(watched);
 }
 
 /* The ring is another thread's, or waits for another word. */

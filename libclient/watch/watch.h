@@ -115,7 +115,8 @@ void km_watch_free(struct km_watch *watch);
 int km_watch_thread_add(struct km_watch *watch, struct km_watched *watched);
 void km_watch_thread_remove(struct km_watched *watched);
 void km_watch_thread_move(struct km_watched *watched, _Atomic uint32_t *word);
-void km_watch_thread_disown(struct km_watched *watched);
+/* In a child of fork: closes the child's copies of the threads' rings. */
+void km_watch_threads_disown(struct km_watch *watch);
 void km_watch_thread_free(struct km_watch *watch);
 
 TAILQ_HEAD(km_watch_groups, km_watch_group);

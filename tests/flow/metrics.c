@@ -306,6 +306,30 @@ START_TEST(a_dripping_request_ends)
 }
 END_TEST
 
+/* The line of a chunk's size, which is never ended: it isn't kept. */
+START_TEST(an_endless_chunk_is_cut_off)
+{
+	static const char head[] = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n"
+				   "Transfer-Encoding: chunked\r\n\r\n";
+	char digits[4096];
+	ssize_t r;
+	size_t sent = 0;
+
+	start("");
+	memset(digits, '1', sizeof digits);
+	int fd = connect_to(path);
+	r = send(fd, head, sizeof head - 1, MSG_NOSIGNAL);
+	while (r > 0 && sent < 4 << 20) {
+		r = send(fd, digits, sizeof digits, MSG_NOSIGNAL);
+		sent += r > 0 ? (size_t)r : 0;
+	}
+	ck_assert_int_lt(r, 0);
+	close(fd);
+	ck_assert_int_eq(get("/healthz"), 200);
+	flow_stop();
+}
+END_TEST
+
 START_TEST(the_next_broker_serves_there_too)
 {
 	start("");
@@ -428,6 +452,7 @@ int main(void)
 	tcase_add_test(tc, too_large_a_request_is_refused);
 	tcase_add_test(tc, silent_connections_are_bounded_and_end);
 	tcase_add_test(tc, a_dripping_request_ends);
+	tcase_add_test(tc, an_endless_chunk_is_cut_off);
 	tcase_add_test(tc, the_next_broker_serves_there_too);
 	tcase_add_test(tc, a_reload_moves_it);
 	tcase_add_test(tc, only_good_addresses_are_taken);

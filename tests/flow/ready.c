@@ -8,11 +8,15 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "common/repair/live.h"
 #include "libclient/handle/handle.h"
@@ -471,6 +475,55 @@ START_TEST(a_thousand_idle_ones_have_one_thread)
 }
 END_TEST
 
+/* As a sandbox is set up behind a program's beginning. In all threads. */
+static bool forbid_io_uring(void)
+{
+	struct sock_filter lines[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_enter, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = { sizeof lines / sizeof lines[0], lines };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter) ==
+		       0;
+}
+
+/* The thread looks each millisecond then. */
+START_TEST(those_of_the_thread_go_on_where_io_uring_is_forbidden)
+{
+	static struct kickmsg_subscriber *subscribers[MANY];
+	struct kickmsg_topic_config config = *over(KICKMSG_TRANSPORT_SHARED);
+	struct kickmsg_publisher *to_all;
+
+	begin(1);
+	config.max_subscribers = MANY;
+	to_all = flow_advertise(client, "many", &config);
+	for (int i = 0; i < MANY; i++) {
+		subscribers[i] = flow_subscribe(client, "many");
+		ck_assert_int_ge(kickmsg_subscriber_get_fd(subscribers[i]), 3);
+		ck_assert_int_eq(flow_receive_int(subscribers[i]), -EAGAIN);
+	}
+	ck_assert(forbid_io_uring());
+	for (int round = 0; round < 3; round++) {
+		flow_send_int(to_all, round);
+		for (int i = 64; i < MANY; i++) {
+			int value, of = kickmsg_subscriber_get_fd(subscribers[i]);
+
+			do
+				ck_assert(is_readable_in(of, FLOW_WAIT_MS));
+			while ((value = flow_receive_int(subscribers[i])) == -EAGAIN);
+			ck_assert_int_eq(value, round);
+			ck_assert_int_eq(flow_receive_int(subscribers[i]), -EAGAIN);
+		}
+	}
+	end();
+}
+END_TEST
+
 /* Those of one bell share its word: arming one is no message for the others. The last one in the thread's
  * list has another bell: when it is readable, the thread has looked at all. */
 START_TEST(many_of_one_bell_come_to_rest)
@@ -639,6 +692,8 @@ int main(void)
 	tcase_add_loop_test(tcase, a_child_of_fork_has_none, first, end);
 	if (end == CASES)
 		tcase_add_test(tcase, a_thousand_idle_ones_have_one_thread);
+	if (first < 2)
+		tcase_add_test(tcase, those_of_the_thread_go_on_where_io_uring_is_forbidden);
 	tcase_add_test(tcase, an_observer_looks_less_and_less_often);
 	tcase_add_test(tcase, an_observer_counts_all);
 	tcase_add_test(tcase, a_publisher_knows_nothing_of_an_observer);

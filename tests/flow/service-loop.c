@@ -56,7 +56,7 @@ static bool caller_is_quiet(void)
 	return false;
 }
 
-/* Without the timer, which makes it readable once a second and would hide what is missing. */
+/* Without the timer, which makes it readable now and then and would hide what is missing. */
 static void silence(const struct km_loop *loop)
 {
 	const struct itimerspec never = { 0 };
@@ -240,6 +240,38 @@ START_TEST(calls_that_end_otherwise_are_told)
 }
 END_TEST
 
+/* A request that something else than a take of the loop has fetched is in no ring any more. */
+START_TEST(a_request_that_was_fetched_meanwhile_is_told)
+{
+	struct kickmsg_request first;
+
+	setup(_i);
+	begin(-1);
+	first = take();
+	ck_assert(server_is_quiet());
+	silence(server->loop);
+	begin(-1);
+	ck_assert(test_wait_until(
+		kickmsg_request_status(&first) != 0 || server->loop->is_set, FLOW_WAIT_MS));
+	ck_assert(is_readable_in(server_fd, FLOW_WAIT_MS));
+	take();
+	teardown();
+}
+END_TEST
+
+/* Begun behind the take that set the timer. */
+START_TEST(a_sooner_deadline_is_told)
+{
+	setup(_i);
+	ck_assert(caller_is_quiet());
+	silence(caller->loop);
+	uint64_t late = begin(1000000);
+	ck_assert(is_readable_in(caller_fd, FLOW_WAIT_MS));
+	expect(late, -ETIMEDOUT);
+	teardown();
+}
+END_TEST
+
 START_TEST(a_wait_set_has_servers_and_callers)
 {
 	struct kickmsg_waitset *set = NULL;
@@ -341,6 +373,8 @@ int main(void)
 	tcase_add_loop_test(tc, newcomers_and_those_who_leave_are_met, first, CASES);
 	tcase_add_loop_test(tc, a_server_that_has_all_it_may_have_is_quiet, first, CASES);
 	tcase_add_loop_test(tc, calls_that_end_otherwise_are_told, first, CASES);
+	tcase_add_loop_test(tc, a_request_that_was_fetched_meanwhile_is_told, first, CASES);
+	tcase_add_loop_test(tc, a_sooner_deadline_is_told, first, CASES);
 	tcase_add_loop_test(tc, a_wait_set_has_servers_and_callers, first, CASES);
 	tcase_add_loop_test(tc, no_request_waits_beside_a_loop_that_sleeps, first, CASES);
 	tcase_add_loop_test(tc, a_child_of_fork_has_none_of_it, first, CASES);
