@@ -555,7 +555,7 @@ int kickmsg_publish(struct kickmsg_publisher *publisher, void *payload, size_t l
  *
  * Lock-free; blocks as kickmsg_publish(). Returns how many were sent (published): fewer than `count`
  * where the next one failed. The call fails itself only where that is the first; so call again with the
- * rest to hear why. (A loan that is gone with its error gives -EINVAL then.) Errors: as kickmsg_send()
+ * rest to hear why. (A loan that is gone with its error is unknown then.) Errors: as kickmsg_send()
  * (kickmsg_publish()).
  */
 ssize_t kickmsg_send_many(

@@ -54,9 +54,9 @@
  * None of U1 to U5, U9 and U10 can be weaker (`explore orders` has the trace: U1, U2, U3 in
  * scenario sh_inline, U2 of slots in sh_reuse, U4 in sh_sleep, U5 in sh_slots, U9 in sh_inline_2,
  * U10 in sh_sole_sleep). U6 and U7 are relaxed. A sole publisher needs U2 between the messages of a
- * batch, which have no U10 between them. U8 isn't shown to be needed: the explorer knows no modification order but that of
- * execution. By U8 a new holder's bytes (U6) come behind those that the dead one wrote to the same
- * buffer.
+ * batch, which have no U10 between them. U8 isn't shown to be needed: the explorer knows no
+ * modification order but that of execution. By U8 a new holder's bytes (U6) come behind those that the
+ * dead one wrote to the same buffer.
  *
  * Source of the two fences: Boehm, Can seqlocks get along with programming language memory models?,
  * MSPC 2012.

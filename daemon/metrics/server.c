@@ -6,6 +6,8 @@
  * connection only with its first request. But it asks for a bufferevent when it accepts, and gives
  * that its struct evhttp_connection for all callbacks. The connection is adopted right after that:
  * from then on its end is heard of. Between the two the loop hears no socket, so none can have ended.
+ *
+ * The file is long because what is bounded about a connection stands in one place.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -13,12 +13,14 @@ static void on_turn(evutil_socket_t fd, short what, void *userdata)
 {
 	struct km_turns *turns = userdata;
 	int64_t end = km_clock_ns() + KM_TURN_NS;
-	struct km_work *work;
+	struct km_work *work = TAILQ_FIRST(&turns->works);
 
-	while ((work = TAILQ_FIRST(&turns->works)) && km_clock_ns() < end) {
+	/* a piece at least, however slow the machine is */
+	while (work) {
 		km_turn_remove(turns, work);
 		if (work->step(work))
 			km_turn_add(turns, work);
+		work = km_clock_ns() < end ? TAILQ_FIRST(&turns->works) : NULL;
 	}
 	turns->after(turns->userdata);
 	if (!TAILQ_EMPTY(&turns->works))

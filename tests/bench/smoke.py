@@ -23,7 +23,7 @@ LOADS = ["latency-8", "latency-64", "latency-1k", "latency-4k", "latency-8k", "l
          "fanout-1", "fanout-4", "fanout-15", f"fanout-{MOST}", "flood-4to1",
          "topic-memory-default", "topic-memory-64", "topic-memory-1m"]
 # of these it is counted what got lost
-FLOODS = {"flood-1to1", "flood-4to1", "flood-1to8", "flood-4to8"}
+FLOODS = {"flood-1to1", "flood-4to1", "flood-1to8", "flood-4to8", "many-64-flood"}
 SETS = {"latency", "blocking", "waiting", "throughput", "fanout", "places", "flood", "memcpy"}
 # goals that the table judges besides those of ratio_to_floor
 JUDGED = {("latency-8", "kickmsg-shared"): "tail <=1.5", ("latency-1m", "kickmsg-rings"): "tail <=1.5",

@@ -51,7 +51,7 @@ enum actor_flags {
 	ACTOR_MATCHES = 8388608,
 	/* publisher: sends all of its messages in one call, or with LOANS publishes them; subscriber:
 	 * receives and releases what is there, `count` times */
-	ACTOR_MANY = 33554432,
+	ACTOR_MANY = 67108864,
 	/* broker */
 	ACTOR_TELLS = 16777216,    /* lets `count` subscribers in, and says so */
 	ACTOR_AFTER_DEATH = 512,   /* begins when somebody died or left */
