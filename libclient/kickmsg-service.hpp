@@ -85,6 +85,77 @@ struct FreeCaller {
 		kickmsg_caller_free(caller);
 	}
 };
+
+/* Room that the library lends to be filled in place. It is given back if it isn't published. */
+template <typename Owner, typename T, int (*give_back)(Owner *, void *)> class Lent
+{
+      public:
+	Lent() noexcept = default;
+	Lent(Owner *owner, void *payload, std::size_t len) noexcept
+	    : owner_(owner), payload_(payload), len_(len)
+	{
+	}
+	Lent(Lent const &) = delete;
+	Lent &operator=(Lent const &) = delete;
+	Lent(Lent &&other) noexcept
+	    : owner_(other.owner_), payload_(std::exchange(other.payload_, nullptr)),
+	      len_(other.len_)
+	{
+	}
+	Lent &operator=(Lent &&other) noexcept
+	{
+		if (this != &other) {
+			discard();
+			owner_ = other.owner_;
+			payload_ = std::exchange(other.payload_, nullptr);
+			len_ = other.len_;
+		}
+		return *this;
+	}
+	~Lent()
+	{
+		discard();
+	}
+
+	explicit operator bool() const noexcept
+	{
+		return payload_ != nullptr;
+	}
+	void *data() const noexcept
+	{
+		return payload_;
+	}
+	std::size_t len() const noexcept
+	{
+		return len_;
+	}
+	template <typename U = T> U &operator*() const noexcept
+	{
+		return *static_cast<U *>(payload_);
+	}
+	template <typename U = T> U *operator->() const noexcept
+	{
+		return static_cast<U *>(payload_);
+	}
+	void discard() noexcept
+	{
+		if (void *payload = std::exchange(payload_, nullptr))
+			give_back(owner_, payload);
+	}
+
+      protected:
+	/* What its publish returned: sent, or its other end is gone. */
+	int ended(int r) noexcept
+	{
+		if (r == 0 || r == -ECONNRESET)
+			payload_ = nullptr;
+		return r;
+	}
+
+	Owner *owner_ = nullptr;
+	void *payload_ = nullptr;
+	std::size_t len_ = 0;
+};
 } // namespace detail
 
 /* --- configs ------------------------------------------------------------------------------------- */
@@ -155,83 +226,25 @@ template <typename Q, typename A> SchemaInfo service_schema_of(std::uint32_t ver
 template <typename Q, typename A> class Server;
 template <typename Q, typename A> class Caller;
 
-/* A reply that is filled in place. It is given back if it isn't published. Its request stands still
- * meanwhile: it isn't moved, and doesn't end. */
-template <typename A> class ReplyLoan
+/* A reply that is filled in place. Its request stands still meanwhile: it isn't moved, and doesn't
+ * end. */
+template <typename A>
+class ReplyLoan : public detail::Lent<kickmsg_request, A, kickmsg_reply_discard>
 {
       public:
-	ReplyLoan() noexcept = default;
-	ReplyLoan(kickmsg_request *request, void *payload, std::size_t len) noexcept
-	    : request_(request), payload_(payload), len_(len)
-	{
-	}
-	ReplyLoan(ReplyLoan const &) = delete;
-	ReplyLoan &operator=(ReplyLoan const &) = delete;
-	ReplyLoan(ReplyLoan &&other) noexcept
-	    : request_(other.request_), payload_(std::exchange(other.payload_, nullptr)),
-	      len_(other.len_)
-	{
-	}
-	ReplyLoan &operator=(ReplyLoan &&other) noexcept
-	{
-		if (this != &other) {
-			discard();
-			request_ = other.request_;
-			payload_ = std::exchange(other.payload_, nullptr);
-			len_ = other.len_;
-		}
-		return *this;
-	}
-	~ReplyLoan()
-	{
-		discard();
-	}
-
-	explicit operator bool() const noexcept
-	{
-		return payload_ != nullptr;
-	}
-	void *data() const noexcept
-	{
-		return payload_;
-	}
-	std::size_t len() const noexcept
-	{
-		return len_;
-	}
-	template <typename U = A> U &operator*() const noexcept
-	{
-		return *static_cast<U *>(payload_);
-	}
-	template <typename U = A> U *operator->() const noexcept
-	{
-		return static_cast<U *>(payload_);
-	}
+	using detail::Lent<kickmsg_request, A, kickmsg_reply_discard>::Lent;
 
 	/* 0, or as kickmsg_reply() and kickmsg_reply_more(). */
 	int publish(bool more = false) noexcept
 	{
-		return publish(len_, more);
+		return publish(this->len_, more);
 	}
 	int publish(std::size_t len, bool more) noexcept
 	{
-		if (!payload_)
+		if (!this->payload_)
 			return -EINVAL;
-		int r = kickmsg_reply_publish(request_, payload_, len, more);
-		if (r == 0 || r == -ECONNRESET)
-			payload_ = nullptr;
-		return r;
+		return this->ended(kickmsg_reply_publish(this->owner_, this->payload_, len, more));
 	}
-	void discard() noexcept
-	{
-		if (void *payload = std::exchange(payload_, nullptr))
-			kickmsg_reply_discard(request_, payload);
-	}
-
-      private:
-	kickmsg_request *request_ = nullptr;
-	void *payload_ = nullptr;
-	std::size_t len_ = 0;
 };
 
 /* A request that was taken, in place; it ends with its last reply. */
@@ -580,79 +593,20 @@ template <typename A = void> class Reply
 
 /* --- callers ------------------------------------------------------------------------------------- */
 
-/* A request that is filled in place. It is given back if it isn't published. */
-template <typename Q> class CallLoan
+/* A request that is filled in place. */
+template <typename Q> class CallLoan : public detail::Lent<kickmsg_caller, Q, kickmsg_call_discard>
 {
       public:
-	CallLoan() noexcept = default;
-	CallLoan(kickmsg_caller *caller, void *payload, std::size_t len) noexcept
-	    : caller_(caller), payload_(payload), len_(len)
-	{
-	}
-	CallLoan(CallLoan const &) = delete;
-	CallLoan &operator=(CallLoan const &) = delete;
-	CallLoan(CallLoan &&other) noexcept
-	    : caller_(other.caller_), payload_(std::exchange(other.payload_, nullptr)),
-	      len_(other.len_)
-	{
-	}
-	CallLoan &operator=(CallLoan &&other) noexcept
-	{
-		if (this != &other) {
-			discard();
-			caller_ = other.caller_;
-			payload_ = std::exchange(other.payload_, nullptr);
-			len_ = other.len_;
-		}
-		return *this;
-	}
-	~CallLoan()
-	{
-		discard();
-	}
-
-	explicit operator bool() const noexcept
-	{
-		return payload_ != nullptr;
-	}
-	void *data() const noexcept
-	{
-		return payload_;
-	}
-	std::size_t len() const noexcept
-	{
-		return len_;
-	}
-	template <typename U = Q> U &operator*() const noexcept
-	{
-		return *static_cast<U *>(payload_);
-	}
-	template <typename U = Q> U *operator->() const noexcept
-	{
-		return static_cast<U *>(payload_);
-	}
+	using detail::Lent<kickmsg_caller, Q, kickmsg_call_discard>::Lent;
 
 	/* 0 and the call's id, or as kickmsg_call_publish(). */
 	int publish(std::uint64_t &ret_id, nanoseconds timeout = forever) noexcept
 	{
-		if (!payload_)
+		if (!this->payload_)
 			return -EINVAL;
-		int r = kickmsg_call_publish(
-			caller_, payload_, len_, detail::timeout(timeout), &ret_id);
-		if (r == 0 || r == -ECONNRESET)
-			payload_ = nullptr;
-		return r;
+		return this->ended(kickmsg_call_publish(this->owner_, this->payload_, this->len_,
+			detail::timeout(timeout), &ret_id));
 	}
-	void discard() noexcept
-	{
-		if (void *payload = std::exchange(payload_, nullptr))
-			kickmsg_call_discard(caller_, payload);
-	}
-
-      private:
-	kickmsg_caller *caller_ = nullptr;
-	void *payload_ = nullptr;
-	std::size_t len_ = 0;
 };
 
 template <typename Q = void, typename A = void> class Caller
