@@ -15,12 +15,6 @@ static uint32_t at_once(size_t count)
 	return count < KM_MANY ? (uint32_t)count : KM_MANY;
 }
 
-/* How far a call has come, that sends or publishes `count` messages, after one that returned `r`. */
-static ssize_t sum_up(size_t done, ssize_t r)
-{
-	return done > 0 ? (ssize_t)done : r;
-}
-
 /* With timestamps each message looks at the clock, and goes by the single call. */
 static int none(struct kickmsg_publisher *publisher, const struct iovec *messages, uint32_t count,
 	bool *ret_stale)
@@ -28,8 +22,32 @@ static int none(struct kickmsg_publisher *publisher, const struct iovec *message
 	return 0;
 }
 
-static int send_some(struct kickmsg_publisher *publisher, const struct iovec *messages,
-	size_t count, bool *ret_stale)
+static km_always_inline ssize_t in_pieces(struct kickmsg_publisher *publisher,
+	const struct iovec *messages, size_t count,
+	int (*some)(struct kickmsg_publisher *, const struct iovec *, uint32_t, bool *),
+	ssize_t (*one)(struct kickmsg_publisher *, const struct iovec *))
+{
+	size_t done = 0;
+	ssize_t r = 0;
+
+	while (done < count && r >= 0) {
+		bool stale = false;
+
+		r = some(publisher, &messages[done], at_once(count - done), &stale);
+		done += (size_t)r;
+		if (stale) {
+			r = -ESTALE;
+		} else if (r == 0) {
+			r = one(publisher, &messages[done]);
+			done += r >= 0;
+		}
+	}
+	return done > 0 ? (ssize_t)done : r;
+}
+
+/* The place may have another path behind each message. */
+static km_always_inline int send_some(struct kickmsg_publisher *publisher,
+	const struct iovec *messages, uint32_t count, bool *ret_stale)
 {
 	static int (*const sends[KM_PATHS])(
 		struct kickmsg_publisher *, const struct iovec *, uint32_t, bool *) = {
@@ -38,52 +56,37 @@ static int send_some(struct kickmsg_publisher *publisher, const struct iovec *me
 		[KM_PATH_TIMED... KM_PATHS - 1] = none,
 	};
 
-	return sends[publisher->handle.place.region.path](
-		publisher, messages, at_once(count), ret_stale);
+	return sends[publisher->handle.place.region.path](publisher, messages, count, ret_stale);
+}
+
+static km_always_inline ssize_t send_one(
+	struct kickmsg_publisher *publisher, const struct iovec *message)
+{
+	return kickmsg_send(publisher, message->iov_base, message->iov_len);
 }
 
 KM_EXPORT ssize_t kickmsg_send_many(
 	struct kickmsg_publisher *publisher, const struct iovec *messages, size_t count)
 {
-	size_t done = 0;
-	ssize_t r = 0;
+	return in_pieces(publisher, messages, count, send_some, send_one);
+}
 
-	while (done < count && r >= 0) {
-		const struct iovec *next = &messages[done];
-		bool stale = false;
+static km_always_inline int publish_some(struct kickmsg_publisher *publisher,
+	const struct iovec *loans, uint32_t count, bool *ret_stale)
+{
+	return publisher->handle.place.region.path == KM_PATH_RINGS
+		       ? km_rings_publish_many(publisher, loans, count, ret_stale)
+		       : 0;
+}
 
-		r = send_some(publisher, next, count - done, &stale);
-		done += (size_t)r;
-		if (stale)
-			return sum_up(done, -ESTALE);
-		if (r != 0)
-			continue;
-		r = kickmsg_send(publisher, next->iov_base, next->iov_len);
-		done += r >= 0;
-	}
-	return sum_up(done, r);
+static km_always_inline ssize_t publish_one(
+	struct kickmsg_publisher *publisher, const struct iovec *loan)
+{
+	return kickmsg_publish(publisher, loan->iov_base, loan->iov_len);
 }
 
 KM_EXPORT ssize_t kickmsg_publish_many(
 	struct kickmsg_publisher *publisher, const struct iovec *loans, size_t count)
 {
-	size_t done = 0;
-	ssize_t r = 0;
-
-	while (done < count && r >= 0) {
-		const struct iovec *next = &loans[done];
-		bool stale = false;
-
-		r = publisher->handle.place.region.path != KM_PATH_RINGS
-			    ? 0
-			    : km_rings_publish_many(publisher, next, at_once(count - done), &stale);
-		done += (size_t)r;
-		if (stale)
-			return sum_up(done, -ESTALE);
-		if (r != 0)
-			continue;
-		r = kickmsg_publish(publisher, next->iov_base, next->iov_len);
-		done += r >= 0;
-	}
-	return sum_up(done, r);
+	return in_pieces(publisher, loans, count, publish_some, publish_one);
 }
