@@ -5,14 +5,11 @@
  * been. And one that was started without descriptors 0 to 2.
  */
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 
 #include "tests/support/broker/emulated.h"
 #include "tests/support/broker/told.h"
+#include "tests/support/refuse.h"
 
 #define LIMIT 64
 
@@ -169,20 +166,6 @@ START_TEST(connect_emfile_and_nothing_stays)
 END_TEST
 
 /* From now on no file of this kind can be had, as on a machine that has as many open as it may. */
-static bool refuse_files(unsigned number)
-{
-	struct sock_filter lines[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENFILE),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog filter = { sizeof lines / sizeof lines[0], lines };
-
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
-}
-
 static const unsigned makers[] = { SYS_socket, SYS_epoll_create1, SYS_timerfd_create };
 
 START_TEST(connect_enfile_and_nothing_stays)
@@ -192,7 +175,7 @@ START_TEST(connect_enfile_and_nothing_stays)
 
 	if (test_skip_emulated("connect_enfile_and_nothing_stays",
 		    "system calls that fail when told to (seccomp)") ||
-		!refuse_files(makers[_i]))
+		!test_refuse(makers[_i], ENFILE))
 		return;
 	ck_assert_int_eq(kickmsg_client_new(&config, &client), -ENFILE);
 	ck_assert_msg(flow_said(NULL, "fs.file-max"), "%s", kickmsg_client_last_error(NULL));
@@ -269,7 +252,7 @@ START_TEST(reconnect_enfile_is_told)
 	restart();
 	if (test_skip_emulated(
 		    "reconnect_enfile_is_told", "system calls that fail when told to (seccomp)") ||
-		!refuse_files(SYS_socket))
+		!test_refuse(SYS_socket, ENFILE))
 		return;
 	ck_assert(DISPATCH_UNTIL(down_error == -ENFILE));
 	flow_send_int(publisher, 1);

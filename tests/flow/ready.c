@@ -8,19 +8,16 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 
 #include "common/repair/live.h"
 #include "libclient/handle/handle.h"
 #include "tests/support/broker/told.h"
+#include "tests/support/refuse.h"
 #include "tests/support/uring.h"
 
 #define CASES 6
@@ -475,24 +472,7 @@ START_TEST(a_thousand_idle_ones_have_one_thread)
 }
 END_TEST
 
-/* As a sandbox is set up behind a program's beginning. In all threads. */
-static bool forbid_io_uring(void)
-{
-	struct sock_filter lines[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_enter, 1, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog filter = { sizeof lines / sizeof lines[0], lines };
-
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-	       syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter) ==
-		       0;
-}
-
-/* The thread looks each millisecond then. */
+/* A sandbox is set up behind the program's beginning. The thread looks each millisecond then. */
 START_TEST(those_of_the_thread_go_on_where_io_uring_is_forbidden)
 {
 	static struct kickmsg_subscriber *subscribers[MANY];
@@ -507,7 +487,8 @@ START_TEST(those_of_the_thread_go_on_where_io_uring_is_forbidden)
 		ck_assert_int_ge(kickmsg_subscriber_get_fd(subscribers[i]), 3);
 		ck_assert_int_eq(flow_receive_int(subscribers[i]), -EAGAIN);
 	}
-	ck_assert(forbid_io_uring());
+	ck_assert(test_refuse(SYS_io_uring_setup, EPERM));
+	ck_assert(test_refuse(SYS_io_uring_enter, EPERM));
 	for (int round = 0; round < 3; round++) {
 		flow_send_int(to_all, round);
 		for (int i = 64; i < MANY; i++) {

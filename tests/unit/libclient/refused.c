@@ -5,13 +5,8 @@
  * A call that never ends is a test that times out.
  */
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +15,7 @@
 #include "libclient/handle/handle.h"
 #include "tests/support/broker/emulated.h"
 #include "tests/support/broker/fixture.h"
+#include "tests/support/refuse.h"
 
 #define CAPACITY 4u
 #define MS       INT64_C(1000000)
@@ -61,23 +57,11 @@ static void teardown(void)
 	fixture_region_deinit(&f);
 }
 
-#define REFUSE(number, error)                                                                      \
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 1),                                       \
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (error))
-
 /* In this process, from now on. */
 static void refuse(bool naps_too)
 {
-	struct sock_filter lines[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		REFUSE(SYS_futex, EPERM),
-		REFUSE(naps_too ? SYS_clock_nanosleep : SYS_futex, ENOSYS),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog filter = { sizeof lines / sizeof lines[0], lines };
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
+	if ((naps_too && !test_refuse(SYS_clock_nanosleep, ENOSYS)) ||
+		!test_refuse(SYS_futex, EPERM))
 		_exit(SKIPPED);
 }
 
