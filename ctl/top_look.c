@@ -158,7 +158,7 @@ static void find_slowest(
 	uint64_t cursor = 0;
 	ssize_t n = kickmsg_topic_ring_stats(top->client, topic, &cursor, rings, RINGS_PAGE);
 
-	/* the first page: who looks at a thousand subscribers opens the topic */
+	/* the first page: a user who wants a thousand subscribers opens the topic */
 	for (ssize_t i = 0; i < n; i++)
 		if (rings[i].waiting > ret->waiting || ret->pid == 0) {
 			ret->waiting = rings[i].waiting;

@@ -219,7 +219,7 @@ const struct ctl_verb ctl_verbs[] = {
 		"that\n"
 		"aren't there are made.\n",
 		ctl_play, play_uses, NULL, true },
-	{ "unlink", CTL_TOPIC, "TOPIC", "take its name away; who takes part goes on", "",
+	{ "unlink", CTL_TOPIC, "TOPIC", "take its name away; its participants go on", "",
 		ctl_unlink, NULL, NULL, false },
 	{ "rights", CTL_TOPIC, "TOPIC", "who may do what to it, and which line says so",
 		"The topic need not be there.\n", ctl_rights, rights_uses, NULL, false },

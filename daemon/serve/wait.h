@@ -9,7 +9,7 @@
  *                   WAITS
  *
  * Some are served at once, more of them in turns (turn.h). Until the last one is, the topic is `awaited`:
- * its maker's answer waits, and so does whoever else wants to come in. That ends, since whoever comes
+ * its maker's answer waits, and so do other clients that want to come in. That ends, since what comes
  * meanwhile isn't kept; it takes as long as it takes to attach them, some 50 us each. Each counts
  * as an endpoint against its client's and user's limits, which bound their number.
  *

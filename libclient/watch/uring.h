@@ -2,7 +2,7 @@
 /*
  * One FUTEX_WAIT of io_uring that writes an eventfd when it is completed. Raw system calls.
  *
- * The ring defers its work (IORING_SETUP_DEFER_TASKRUN): whoever wakes the word queues the
+ * The ring defers its work (IORING_SETUP_DEFER_TASKRUN): the waker of the word queues the
  * completion and signals the eventfd, and disturbs no thread. Without that the kernel interrupts
  * the thread that asked, and its epoll_wait(2) ends with EINTR at each message. Such a ring is one
  * thread's. When another thread comes, or the thread has ended, a new ring takes its place; an

@@ -111,7 +111,7 @@ static bool gets(struct kickmsg_subscriber *subscriber, const char *who, const c
 	       crash_fail("the %s gets \"%s\" (%zd), not \"%s\"", who, text, r, what);
 }
 
-/* Of a shared ring: a sole publisher's place is free, and who is left is privileged. */
+/* Of a shared ring: a sole publisher's place is free, and the one that is left is privileged. */
 static bool judge_heir(void)
 {
 	const struct km_region *region = &watcher->handle.place.region;

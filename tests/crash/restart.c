@@ -122,8 +122,8 @@ static void expect_int(struct kickmsg_subscriber *subscriber, int value)
 	expect(got == value, "another message comes");
 }
 
-/* A topic with a shared ring comes and goes, with its bell; who writes into its cells leaves, and who
- * was there as well does from then on. */
+/* A topic with a shared ring comes and goes, with its bell. The publisher that writes into its cells
+ * leaves, and the other one does so from then on. */
 static void run_shared_sequence(void)
 {
 	/* writable: what is answered again must still let it be mapped so */

@@ -222,7 +222,7 @@ START_TEST(without_a_broker_every_verb_says_so)
 }
 END_TEST
 
-/* The default's path is named as well; who may not connect is told who may. */
+/* The default's path is named as well; a user who may not connect is told who may. */
 START_TEST(broker_that_cant_be_reached_is_named)
 {
 	char folder[] = "/tmp/kickmsg-ctl-XXXXXX";

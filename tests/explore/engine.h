@@ -41,7 +41,7 @@ struct ex_program {
 	void (*finish)(void);
 	void (*died)(int thread);
 	void (*slept)(void);
-	/* FUTEX_WAKE; who sleeps is up already */
+	/* FUTEX_WAKE; the sleeper is up already */
 	void (*woken)(const volatile void *word);
 	void (*after_write)(const struct km_site *site, const volatile void *memory,
 		uint64_t before, uint64_t after);

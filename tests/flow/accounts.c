@@ -372,7 +372,7 @@ START_TEST(who_stays_pays)
 	pid_t stays = test_child_start(stay_in_all, &stay);
 	pid_t leaves = test_child_start(make_and_leave, &stay);
 	test_child_end(leaves, SIGKILL);
-	/* and who has gone pays no more */
+	/* and a client that has gone pays no more */
 	test_child_end(stays, SIGKILL);
 	struct kickmsg_client *client = flow_client("looks");
 	struct kickmsg_topic_info info;

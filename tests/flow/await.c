@@ -212,7 +212,7 @@ START_TEST(kinds_and_makers_all_serve_waiters)
 	flow_send_int(publisher, 1);
 	end(&waiter, 0, 1);
 
-	/* a mailbox has one reader: who makes it, not who waited for it */
+	/* a mailbox has one reader: its maker, not the client that waited for it */
 	waiter = (struct waiter){ .topic.kind = KICKMSG_MAILBOX };
 	begin(&waiter, waits, "box");
 	ck_assert(test_wait_until(waiting(waits), FLOW_WAIT_MS));
@@ -499,7 +499,7 @@ START_TEST(time_out_and_maker_cross_and_nothing_is_left)
 }
 END_TEST
 
-/* A thousand waiters of one name: whoever comes into the topic finds all of them in it. */
+/* A thousand waiters of one name: each client that comes into the topic finds all of them in it. */
 static pthread_barrier_t all_comers;
 
 static void *come_in(void *userdata)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Many connections at the broker's door: whoever fills it, there is a way in for others, and for
- * operators always. */
+/* Many connections at the broker's door: there is a way in for others, whatever client fills it, and
+ * for operators always. */
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>

@@ -94,7 +94,7 @@ START_TEST(socket_that_is_removed_is_made_again)
 }
 END_TEST
 
-/* The end of a login takes the folder away; whoever was connected goes on. */
+/* The end of a login takes the folder away; connected clients go on. */
 START_TEST(folder_that_is_gone_is_waited_for)
 {
 	char aside[160];

@@ -147,7 +147,7 @@ START_TEST(restart_nobody_notices)
 END_TEST
 
 /* A client that was hung up on left its region for a fresh one, since the topic had lost its name:
- * the mark and its closed ring are kept, so that who is still there goes on counting what it
+ * the mark and its closed ring are kept, so that a client that is still there goes on counting what it
  * lost. */
 START_TEST(restart_region_that_was_left_stays_left)
 {

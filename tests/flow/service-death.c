@@ -305,7 +305,7 @@ END_TEST
 
 /* --- brokers -------------------------------------------------------------------------------------- */
 
-/* Under a manager nobody notices; who dies meanwhile is told of by the next broker. */
+/* Under a manager nobody notices; the next broker tells of a client that dies meanwhile. */
 START_TEST(next_broker_takes_calls_over)
 {
 	static struct test_manager manager;

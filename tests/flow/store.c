@@ -206,7 +206,7 @@ START_TEST(what_cant_be_kept_is_refused_before_it_is_done)
 	ck_assert_msg(strstr(text, "wait for the next broker") && strstr(text, "LimitNOFILE="),
 		"it says '%s'", text);
 	ck_assert(test_manager_logged(&manager, "raise LimitNOFILE= before requests are refused"));
-	/* nothing is left of it, and who was there goes on, over a restart too */
+	/* nothing is left of it, and the participants go on, over a restart too */
 	struct kickmsg_topic_ref ref = { .name = "topic0" };
 	struct kickmsg_topic_info info;
 	ck_assert_int_eq(kickmsg_topic_get_info(client, &ref, &info), 0);

@@ -3,7 +3,7 @@
 """Nothing in common/ and libclient/ reads the constant part of a topic's control header.
 
 Participants can write there, so clients take a topic's shape, lifetime and schema from the broker's answer. Here every
-source is compiled with a layout.h in which these fields have other names: who names one doesn't compile. Two functions
+source is compiled with a layout.h in which these fields have other names: a source that names one doesn't compile. Two functions
 of region.c may, since the broker writes headers by them.
 
 usage: header.py SOURCE_ROOT CC

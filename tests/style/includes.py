@@ -6,7 +6,7 @@
 2. A part includes itself and the parts that it may need: common/ nobody, libclient/ and daemon/ common/ and never each
    other, ctl/ and examples/ nobody, since they have the installed headers (<kickmsg.h> and its like).
 3. Inside a part an include goes down or sideways: FLOORS has the rooms of each part from the ground up.
-4. No circle of sources: a source and its header are one; who must call upwards does so by a handler that is set from
+4. No circle of sources: a source and its header are one; a source that must call upwards does so by a handler that is set from
    above.
 5. What isn't libc's is used where it belongs.
 

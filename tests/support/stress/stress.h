@@ -49,8 +49,8 @@ struct stress_case {
 	bool blocking; /* subscribers sleep when there is nothing */
 	bool shared;   /* one ring for all */
 	bool lockstep; /* a publisher waits until everybody has its message */
-	/* After each ring full it waits until half of them have all, by turns: whoever is slow,
-	 * each gets every second ring full. */
+	/* After each ring full it waits until half of them have all, by turns: so each gets every
+	 * second ring full, also a slow one. */
 	bool paced;
 	/* runs in the parent while messages flow, however long; negative: failed */
 	int (*meanwhile)(struct stress_run *run);

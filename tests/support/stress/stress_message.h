@@ -55,7 +55,7 @@ struct stress_track_line {
 	uint64_t first;        /* sequence, of this life */
 	uint64_t last;
 	uint64_t received; /* of this life */
-	/* The life before a new one was seen; who looks sets it to 0. */
+	/* The life before a new one was seen; the subscriber that looks sets it to 0. */
 	uint32_t ended_life;
 	uint64_t ended_last;
 };

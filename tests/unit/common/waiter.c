@@ -71,7 +71,7 @@ START_TEST(look_each_ring_state)
 	ck_assert(km_waiter_look(&f.region, ring));
 	ring->head = 99; /* an eviction went by */
 	ck_assert(km_waiter_look(&f.region, ring));
-	/* Makes no sense: whoever receives shall find it, not sleep. */
+	/* Makes no sense: its receiver shall find it, not sleep. */
 	ring->head = 4000;
 	ck_assert(km_waiter_look(&f.region, ring));
 	fixture_region_deinit(&f);

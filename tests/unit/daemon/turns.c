@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Long work in turns: who is heard in between, and how much a tick of the health check takes on. */
+/* Long work in turns: which sockets are heard in between, and how much a tick takes on. */
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>

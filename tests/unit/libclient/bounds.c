@@ -439,7 +439,7 @@ START_TEST(claim_full_shared_topic_walks_pool_once)
 }
 END_TEST
 
-/* It is late by KM_PATIENCE_NS once, by a hundredth from then on; who is woken is patient again. */
+/* It is late by KM_PATIENCE_NS once, by a hundredth from then on; a woken one is patient again. */
 START_TEST(receive_nobody_wakes_sees_message_all_the_same)
 {
 	set_up(4, 16, true, 1);

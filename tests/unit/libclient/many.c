@@ -328,7 +328,7 @@ START_TEST(send_many_corrupt_ring_estale_others_get_it)
 }
 END_TEST
 
-/* The one behind good ones fails: those that have it have it once, and who sleeps is woken. */
+/* The one behind good ones fails: the good rings get it once, and a sleeper is woken. */
 START_TEST(send_many_corrupt_ring_behind_good_ones_once)
 {
 	setup(RINGS);
