@@ -77,6 +77,8 @@ int mcap_write_message(struct mcap_writer *writer, uint16_t channel, uint32_t se
 	uint64_t log_time, uint64_t publish_time, const void *data, size_t size);
 int mcap_write_metadata(struct mcap_writer *writer, const char *name,
 	const struct mcap_pair *metadata, size_t count);
+/* A Metadata record as a reader has found it. */
+int mcap_copy_metadata(struct mcap_writer *writer, const char *name, const void *data, size_t size);
 /* Ends the chunk that is open, so that a reader finds what came so far. */
 int mcap_flush(struct mcap_writer *writer);
 /* Bytes of the file so far. */
@@ -123,6 +125,8 @@ enum mcap_found {
 /* *ret is the caller's. Errors: of opening and reading; -EPROTO it isn't MCAP of version 0. */
 int mcap_reader_open(const char *path, struct mcap_reader **ret);
 void mcap_reader_free(struct mcap_reader *reader);
+/* From now on metadata of the file is written to `writer` too, in its order among the messages. */
+void mcap_reader_copy_metadata(struct mcap_reader *reader, struct mcap_writer *writer);
 /* The next message, valid until the next call; those of a chunk in the order of their log time. */
 enum mcap_found mcap_read(struct mcap_reader *reader, struct mcap_message *ret);
 /* Null: there is none of this id. */

@@ -10,15 +10,10 @@
 #include <string.h>
 
 #include "ctl/mcap.h"
+#include "ctl/mcap_span.h"
 
 /* Of a record and of a chunk's content: a longer one is taken for garbage. */
 #define MAX_SIZE (UINT64_C(1) << 31)
-
-/* Bytes that are taken apart. */
-struct span {
-	const unsigned char *at, *end;
-	bool bad; /* they ended too early */
-};
 
 struct mcap_reader {
 	FILE *file;
@@ -30,38 +25,10 @@ struct mcap_reader {
 	bool unsorted; /* they aren't yet */
 	struct mcap_schema *schemas[UINT16_MAX + 1];
 	struct mcap_channel *channels[UINT16_MAX + 1];
-	enum mcap_found over; /* what ended it; MCAP_FOUND_MESSAGE: nothing yet */
+	struct mcap_writer *copies_to; /* metadata; or null */
+	enum mcap_found over;          /* what ended it; MCAP_FOUND_MESSAGE: nothing yet */
 	char why[256];
 };
-
-static uint64_t take_number(struct span *span, size_t bytes)
-{
-	uint64_t value = 0;
-
-	if ((size_t)(span->end - span->at) < bytes) {
-		span->bad = true;
-		span->at = span->end;
-		return 0;
-	}
-	for (size_t i = 0; i < bytes; i++)
-		value |= (uint64_t)span->at[i] << (8 * i);
-	span->at += bytes;
-	return value;
-}
-
-/* So many of the bytes. */
-static struct span take_span(struct span *span, uint64_t size)
-{
-	struct span part = { span->at, span->at, span->bad };
-
-	if (size > (uint64_t)(span->end - span->at)) {
-		span->bad = part.bad = true;
-		span->at = span->end;
-		return part;
-	}
-	part.end = span->at += size;
-	return part;
-}
 
 /* A string of its own; null where it isn't there, or without memory. */
 static char *take_string(struct span *span)
@@ -140,6 +107,11 @@ void mcap_reader_free(struct mcap_reader *reader)
 	free(reader->chunk);
 	free(reader->messages);
 	free(reader);
+}
+
+void mcap_reader_copy_metadata(struct mcap_reader *reader, struct mcap_writer *writer)
+{
+	reader->copies_to = writer;
 }
 
 const char *mcap_reader_why(const struct mcap_reader *reader)
@@ -254,6 +226,24 @@ static bool take_message(struct mcap_reader *reader, struct span span)
 	return true;
 }
 
+/* Of the file, not of a channel. The writer keeps its own errors. */
+static bool copy_metadata(struct mcap_reader *reader, struct span span)
+{
+	const struct span whole = span;
+
+	if (!reader->copies_to)
+		return true;
+	char *name = take_string(&span);
+	struct span pairs = take_span(&span, take_number(&span, 4));
+	while (pairs.at < pairs.end && !pairs.bad)
+		take_span(&pairs, take_number(&pairs, 4));
+	bool good = name && !span.bad && !pairs.bad;
+	if (good)
+		mcap_copy_metadata(reader->copies_to, name, whole.at, (size_t)(span.at - whole.at));
+	free(name);
+	return good;
+}
+
 /* A record that may stand in a chunk. Others are passed over. */
 static bool take_record(struct mcap_reader *reader, unsigned kind, struct span span)
 {
@@ -365,6 +355,8 @@ static enum mcap_found next_record(struct mcap_reader *reader)
 	enum mcap_found found = MCAP_FOUND_MESSAGE;
 	if (head[0] == MCAP_CHUNK)
 		found = take_chunk(reader, span);
+	else if (head[0] == MCAP_METADATA && !copy_metadata(reader, span))
+		found = corrupt(reader, "nonsense");
 	else if (head[0] == 0 || !take_record(reader, head[0], span))
 		found = corrupt(reader, "nonsense");
 	reader->offset += sizeof head + size;

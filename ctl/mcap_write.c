@@ -265,25 +265,39 @@ int mcap_write_message(struct mcap_writer *writer, uint16_t channel, uint32_t se
 	return chunk->size >= CHUNK_SIZE ? mcap_flush(writer) : chunk->failed ? -ENOMEM : 0;
 }
 
-int mcap_write_metadata(struct mcap_writer *writer, const char *name,
-	const struct mcap_pair *metadata, size_t count)
+/* The record that lies in writer->record. */
+static int write_metadata(struct mcap_writer *writer, const char *name)
 {
 	struct mcap_buffer *record = &writer->record, *index = &writer->metadata_indexes;
-
-	if (mcap_flush(writer) < 0)
-		return writer->error;
-	size_t begin = mcap_begin_record(record, MCAP_METADATA);
-	mcap_put_string(record, name);
-	put_pairs(record, metadata, count);
-	mcap_end_record(record, begin);
-
-	begin = mcap_begin_record(index, MCAP_METADATA_INDEX);
+	size_t begin = mcap_begin_record(index, MCAP_METADATA_INDEX);
 	mcap_put_number(index, writer->size, 8);
 	mcap_put_number(index, record->size, 8);
 	mcap_put_string(index, name);
 	mcap_end_record(index, begin);
 	writer->metadata_count++;
 	return write_buffer(writer, record);
+}
+
+int mcap_write_metadata(struct mcap_writer *writer, const char *name,
+	const struct mcap_pair *metadata, size_t count)
+{
+	if (mcap_flush(writer) < 0)
+		return writer->error;
+	size_t begin = mcap_begin_record(&writer->record, MCAP_METADATA);
+	mcap_put_string(&writer->record, name);
+	put_pairs(&writer->record, metadata, count);
+	mcap_end_record(&writer->record, begin);
+	return write_metadata(writer, name);
+}
+
+int mcap_copy_metadata(struct mcap_writer *writer, const char *name, const void *data, size_t size)
+{
+	if (mcap_flush(writer) < 0)
+		return writer->error;
+	size_t begin = mcap_begin_record(&writer->record, MCAP_METADATA);
+	mcap_put(&writer->record, data, size);
+	mcap_end_record(&writer->record, begin);
+	return write_metadata(writer, name);
 }
 
 static void put_statistics(struct mcap_writer *writer, struct mcap_buffer *ret)

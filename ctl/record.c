@@ -206,6 +206,7 @@ static int copy(struct recording *recording)
 	if (status != CTL_DONE)
 		return status;
 	status = recording_open(recording);
+	mcap_reader_copy_metadata(reader, recording->writer);
 	while (status == CTL_DONE && recording->error == 0 &&
 		(found = mcap_read(reader, &message)) == MCAP_FOUND_MESSAGE) {
 		uint16_t id = (uint16_t)(uintptr_t)message.channel->userdata;

@@ -29,7 +29,9 @@ struct recording {
 uint64_t recording_time_ns(void);
 
 /* Opens "a.mcap", or with --split the next one of "a-0000.mcap", ... A file that is there isn't replaced.
- * Says what is wrong. Returns an exit status, as recording_close() does. */
+ * Says what is wrong. Returns an exit status, as recording_close() does. Both write down how far
+ * CLOCK_MONOTONIC is from CLOCK_REALTIME, as metadata "kickmsg.clocks": a sample's publish_ns is of the
+ * one, and the file's times are of the other. */
 int recording_open(struct recording *recording);
 /* Writes the losses and the end of the file. */
 int recording_close(struct recording *recording);

@@ -9,6 +9,9 @@
 #include <unistd.h>
 
 #include "ctl/record.h"
+#include "ctl/terminal.h"
+
+enum { LOOKS = 8 };
 
 uint64_t recording_time_ns(void)
 {
@@ -16,6 +19,47 @@ uint64_t recording_time_ns(void)
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Numbers as text. */
+struct numbers {
+	char text[8][24];
+	size_t used;
+};
+
+static const char *number(struct numbers *numbers, uint64_t value)
+{
+	char *text = numbers->text[numbers->used++];
+
+	snprintf(text, sizeof numbers->text[0], "%" PRIu64, value);
+	return text;
+}
+
+/* Both clocks at one time. A look at them may be interrupted in the middle: of several looks the shortest
+ * one counts. A copy has the clocks of the recording that it was made from. */
+static void write_clocks(struct recording *recording)
+{
+	uint64_t monotonic = 0, realtime = 0, took = UINT64_MAX;
+	struct numbers n = { 0 };
+
+	if (ctl_given(recording->ctl, CTL_OPT_FROM))
+		return;
+	for (int i = 0; i < LOOKS; i++) {
+		uint64_t before = (uint64_t)ctl_now_ns(), now = recording_time_ns();
+		uint64_t after = (uint64_t)ctl_now_ns();
+
+		if (after - before >= took)
+			continue;
+		took = after - before;
+		monotonic = before + took / 2;
+		realtime = now;
+	}
+	const struct mcap_pair metadata[] = {
+		{ "monotonic_ns", number(&n, monotonic) },
+		{ "realtime_ns", number(&n, realtime) },
+		{ "within_ns", number(&n, took) },
+	};
+	mcap_write_metadata(recording->writer, "kickmsg.clocks", metadata, COUNT_OF(metadata));
 }
 
 int recording_open(struct recording *recording)
@@ -39,25 +83,13 @@ int recording_open(struct recording *recording)
 		r = -errno;
 	else
 		r = mcap_writer_new(fd, recording->compression, &recording->writer);
-	if (r == 0)
+	if (r == 0) {
+		write_clocks(recording);
 		return CTL_DONE;
+	}
 	snprintf(text, sizeof text, "%.300s: %s", name, strerror(-r));
 	print_error(recording->ctl, NULL, r, text);
 	return CTL_NO_OUTPUT;
-}
-
-/* Numbers of a topic as text. */
-struct numbers {
-	char text[8][24];
-	size_t used;
-};
-
-static const char *number(struct numbers *numbers, uint64_t value)
-{
-	char *text = numbers->text[numbers->used++];
-
-	snprintf(text, sizeof numbers->text[0], "%" PRIu64, value);
-	return text;
 }
 
 void recording_write_channel(struct recording *recording, struct recording_source *source)
@@ -113,6 +145,7 @@ int recording_close(struct recording *recording)
 		recording_write_loss(recording, &recording->sources[i], "kickmsg.topic");
 		recording->sources[i].channel = 0;
 	}
+	write_clocks(recording);
 	r = mcap_writer_finish(recording->writer);
 	recording->writer = NULL;
 	if (r < 0)

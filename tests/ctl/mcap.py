@@ -8,8 +8,10 @@
 import struct
 import sys
 import zlib
+from time import CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime_ns
 
 MAGIC = b"\x89MCAP0\r\n"
+SECOND = 10**9
 
 
 class Span:
@@ -40,6 +42,19 @@ def record_at(data, offset):
     size = int.from_bytes(data[offset + 1:offset + 9], "little")
     assert offset + 9 + size <= len(data), "a record beyond the end"
     return data[offset], data[offset + 9:offset + 9 + size], offset + 9 + size
+
+
+def check_clocks(clocks, messages, chunks):
+    """The clocks stand before and behind all messages, and say how far these two clocks here are from each other."""
+    for realtime, monotonic, within, _ in clocks:
+        here = clock_gettime_ns(CLOCK_REALTIME) - clock_gettime_ns(CLOCK_MONOTONIC)
+        assert within < SECOND and abs(realtime - monotonic - here) < SECOND, "the clocks' offset"
+    times = [realtime for realtime, _, _, _ in clocks]
+    assert times == sorted(times), "the clocks' order"
+    if len(clocks) == 2 and messages:
+        assert times[0] <= min(messages)[0] and max(messages)[0] <= times[1], "the clocks' times"
+        assert clocks[0][3] < min(chunks) and max(chunks) < clocks[1][3], "the clocks' places"
+    print(f"clocks {len(clocks)}")
 
 
 def check(path):
@@ -115,12 +130,17 @@ def check(path):
                 assert log_time == time and first <= time <= last
                 messages.append((time, channel, sequence, content[22:]))
         assert total == index_length
+    clocks = []
     for offset, length, name in metadata:
         kind, content, end = record_at(data, offset)
         span = Span(content)
         assert kind == 12 and end - offset == length and span.string() == name, "a metadata index"
         values = dict(span.pairs(Span.string, Span.string))
-        print(f"metadata {name} {values['topic']} messages={values['messages']} lost={values['lost']}")
+        if name == "kickmsg.clocks":
+            clocks.append((int(values["realtime_ns"]), int(values["monotonic_ns"]), int(values["within_ns"]), offset))
+        if "topic" in values:
+            print(f"metadata {name} {values['topic']} messages={values['messages']} lost={values['lost']}")
+    check_clocks(clocks, messages, [chunk[2] for chunk in chunks])
     kind = [k for k, _ in seen]
     assert statistics[1] == len(schemas) and statistics[2] == len(channels) and statistics[5] == len(chunks)
     assert statistics[4] == len(metadata) and kind.count(11) == 1
@@ -160,8 +180,6 @@ def chunk(body, compression="", packed=None, crc=None):
 
 HEAD = MAGIC + record(1, string("ros2") + string("somebody else's"))
 END = record(15, bytes(4)) + record(2, bytes(20)) + MAGIC
-SECOND = 10**9
-
 
 def make(folder):
     three = channel(1, "/a") + b"".join(message(1, i * 1000, b"m%d" % i) for i in range(3))
@@ -193,6 +211,7 @@ def make(folder):
         "bad-lz4": HEAD + chunk(three, "lz4", b"garbage") + END,
         "bad-channel": HEAD + three + message(9, 0, b"x") + END,
         "bad-string": HEAD + record(4, struct.pack("<HHI", 1, 0, 2**32 - 1)) + END,
+        "bad-metadata": HEAD + record(12, string("x") + struct.pack("<II", 4, 9)) + three + END,
         "bad-chunk": HEAD + chunk(three + b"\5\xff\xff") + END,
     }
     for name, data in files.items():

@@ -156,6 +156,7 @@ START_TEST(recording_is_as_the_specification_says)
 	says("channel kickmsg:b schema=-\n");
 	says("metadata kickmsg.topic kickmsg:a messages=40 lost=0\n");
 	says("metadata kickmsg.topic kickmsg:b messages=40 lost=0\n");
+	says("clocks 2\n");
 	play_gives_all("out.mcap", SENT);
 	shell(0, "ctl play out.mcap --rate 1000000 --topics '*:b'");
 	for (int i = 0; i < SENT; i++)
@@ -181,6 +182,8 @@ START_TEST(compressed_recordings_play_as_well)
 	/* the programs of these formats, where they are, agree on the other way round */
 	shell(0, "ctl record --from out.mcap -o plain.mcap; mcap check plain.mcap");
 	says("messages 80\n");
+	says("metadata kickmsg.topic kickmsg:b messages=40 lost=0\n");
+	says("clocks 2\n");
 	play_gives_all("plain.mcap", SENT);
 	end();
 }
@@ -229,6 +232,10 @@ START_TEST(killed_recorder_leaves_a_recording)
 		got(from_a, i, 0);
 		got(from_b, i, 1);
 	}
+	/* the clocks of the beginning, not those of the copy */
+	shell(1, "ctl record --from out.mcap -o whole.mcap");
+	shell(0, "mcap check whole.mcap");
+	says("clocks 1\n");
 	end();
 }
 END_TEST
@@ -321,6 +328,9 @@ START_TEST(nonsense_is_a_clear_error)
 		shell(1, script);
 		says(bad[i].says);
 	}
+	/* metadata is looked at where it is copied alone */
+	shell(1, "ctl record --from bad-metadata.mcap -o copy.mcap");
+	says("nonsense in the record");
 	shell(1, "ctl play /nonexistent");
 	says("/nonexistent: No such file");
 	shell(1, "ctl play .");
@@ -363,6 +373,8 @@ START_TEST(recording_is_split)
 	shell(0, "for file in out-*.mcap; do mcap check $file | grep ^messages; done |"
 		 "awk '{ n += $2 } END { print (NR > 1), n }'");
 	says("1 80\n");
+	shell(0, "for file in out-*.mcap; do mcap check $file | grep ^clocks; done | sort -u");
+	says("clocks 2\n");
 	end();
 }
 END_TEST
