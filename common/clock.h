@@ -4,10 +4,11 @@
 
 #include <stdint.h>
 
-/* CLOCK_MONOTONIC in ns. Where it is refused: later than any deadline. */
+/* CLOCK_MONOTONIC in ns. Where the kernel refuses the clock, a time later than any deadline. */
 int64_t km_clock_ns(void);
 
-/* The same for messages: 0 where it is refused. */
+/* The time of a message's publishing: CLOCK_MONOTONIC in ns; 0 where the kernel refuses the
+ * clock. */
 uint64_t km_clock_publish_ns(void);
 
 /* CLOCK_REALTIME in ns. */

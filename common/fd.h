@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A program may run without descriptors 0 to 2. If a descriptor of ours took one of these places,
- * it would get the words that the program, or a library of it, writes to stderr.
+ * that descriptor would get the words that the program, or a library of it, writes to stderr.
  */
 #pragma once
 
@@ -9,7 +9,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-/* Moves a fresh descriptor (close-on-exec) above 2. Takes -1 with its errno, and gives the same. */
+/* Moves a fresh descriptor (close-on-exec) above 2. Of -1 with its errno the result is -1 and that
+ * errno. */
 static inline int km_fd_above_stdio(int fd)
 {
 	if (fd < 0 || fd > 2)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Standard output of all programs here. The output gets where it should, or the program says that
- * it didn't and ends with another status. Call km_output_begin() before anything else and
+ * output was lost and ends with another status. Call km_output_begin() before anything else and
  * km_output_end() before the end.
  */
 #pragma once
@@ -12,6 +12,6 @@
  * that no file or socket of the program takes their place. */
 void km_output_begin(void);
 
-/* Writes what is left on standard output. Returns `status`, or, if anything printed is lost, what
- * is said on standard error as "PROGRAM: ...", 1 in the place of 0. */
+/* Writes what is left on standard output. Returns `status`. If anything printed is lost, says so on
+ * standard error as "PROGRAM: ...", and returns 1 in the place of 0. */
 int km_output_end(const char *program, int status);

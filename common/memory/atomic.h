@@ -11,13 +11,14 @@
  *     km_fence(label, order)
  *
  * and km_plain_write(pointer, size), km_plain_read(pointer, size), which are nothing: they tell the
- * explorer of the non-atomic accesses beside them, so that it can look for data races.
+ * explorer of the non-atomic accesses beside them, so that the explorer can look for data races.
  *
- * `order` is relaxed, acquire, release, acq_rel or seq_cst. `label` names the site and its pairing:
- * it is listed in the table of orders at the head of the file that owns the algorithm (ring.h,
- * slot.h, waiter.h, reconcile.c). In the product it is nothing and the operation is the C11 one.
- * When KM_EXPLORE is defined the same names call the scheduler of tests/explore. It may run another
- * thread at each of them, may return any value that C11 allows, and knows the site by its label.
+ * `order` is relaxed, acquire, release, acq_rel or seq_cst. `label` names the site and its pairing.
+ * The table of orders at the head of the file that owns the algorithm (ring.h, slot.h, waiter.h,
+ * reconcile.c) lists it. In the product a label is nothing, and the operation is the C11 one. When
+ * KM_EXPLORE is defined the same names call the scheduler of tests/explore. The scheduler may run
+ * another thread at each of them, may return any value that C11 allows, and knows the site by its
+ * label.
  *
  * km_pause() is what a loop that waits for another process says each time round.
  */
@@ -65,9 +66,9 @@ static inline void km_pause(void)
 #if defined(__x86_64__) && !defined(KM_EXPLORE)
 #define KM_MOVES_LINES
 /*
- * Moves a cache line's bytes, `to` or `from` shared with others that may be at them: as eight
- * relaxed moves of words would, for the halves of these 16 bytes are whole. At 1 KiB 0.93 x their
- * time.
+ * Moves a cache line's bytes, `to` or `from` shared with others that may be at them. The effect is
+ * that of eight relaxed moves of words, since the halves of each 16 bytes are moved whole. At 1 KiB
+ * it takes 0.93 x the time of those.
  */
 static inline void km_move_line(void *to, const void *from)
 {
@@ -84,8 +85,8 @@ static inline void km_move_line(void *to, const void *from)
 			 : "xmm0", "xmm1", "xmm2", "xmm3", "memory");
 }
 
-/* A piece of km_move_short(). The operands say what it touches, so that what is in registers stays
- * there. */
+/* A piece of km_move_short(). The operands say what the piece touches, so registers keep what they
+ * have. */
 #define KM_MOVE_PIECE(type, load, store, reg, to, from)                                            \
 	__asm__ volatile(load "\n\t" store : "=m"(*(type *)(to)) : "m"(*(const type *)(from)) : reg)
 #define km_move_16(to, from)                                                                       \
@@ -126,13 +127,13 @@ static km_always_inline void km_move_short(void *to, const void *from, uint64_t 
 }
 #endif
 
-/* Hints that a line is about to be written (read): they cost nothing when they are wrong. */
+/* Hints that a line is about to be written (read). A wrong hint costs nothing. */
 #define km_prefetch_write(ptr) __builtin_prefetch(ptr, 1, 3)
 #define km_prefetch_read(ptr)  __builtin_prefetch(ptr, 0, 3)
 
-/* The line is to be this CPU's alone. On x86-64 spelt out: compilers make km_prefetch_write() a
- * read there, which gets another CPU's line shared, and its owner is asked again at the write. CPUs
- * without the instruction take it as a no-op. */
+/* Makes the line this CPU's alone. On x86-64 the instruction is spelt out: compilers make
+ * km_prefetch_write() a read there. A read gets another CPU's line shared, and the write has to ask
+ * its owner again. CPUs without the instruction take it as a no-op. */
 #ifdef __x86_64__
 #define km_prefetch_own(ptr)                                                                       \
 	__asm__ volatile("prefetchw %0" ::"m"(*(const volatile unsigned char *)(ptr)))

@@ -11,12 +11,10 @@
 #define KM_CELL_LAP_MASK  ((UINT64_C(1) << 40) - 1)
 #define KM_CELL_LAP       (UINT64_C(1) << KM_CELL_SLOT_BITS) /* a word's next lap, less the word */
 
-/*
- * A cell is known to be ahead of a position by less than this. A walk follows cells ahead, from a
- * position. If it has come so many laps, memory that makes no sense leads it in a circle: no
- * neighbour is so fast. If it has not, and the memory stood still, it has met each cell once at
- * most: a cell that it passed is behind it when it comes there again.
- */
+/* A cell is known to be ahead of a position by less than this. A walk follows cells ahead, from a
+ * position. A walk that has come so many laps is led in a circle, by memory that makes no sense: no
+ * neighbour is so fast. On memory that stands still, a walk that has come less far has met each
+ * cell once at most: a cell that it passed is behind it when it comes there again. */
 #define KM_CELL_LAPS (UINT64_C(1) << 39)
 
 /* In a shared ring a cell may be filled without a slot. */

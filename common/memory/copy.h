@@ -10,14 +10,14 @@
 typedef uint64_t km_pair __attribute__((vector_size(16), may_alias));
 typedef km_pair km_loose_pair __attribute__((aligned(8)));
 
-/* Two words by as many instructions as one takes. `from` is aligned to 16 bytes; each word is read
- * once. */
+/* Copies two words by as many instructions as one takes. `from` is aligned to 16 bytes; each word
+ * is read once. */
 static km_always_inline void km_copy_pair(void *to, const volatile uint64_t *from)
 {
 	*(km_loose_pair *)to = *(const volatile km_pair *)from;
 }
 
-/* Up to KM_CACHE_LINE bytes, which nobody else writes meanwhile. */
+/* Copies up to KM_CACHE_LINE bytes, which nobody else writes meanwhile. */
 static km_always_inline void km_copy_short(void *to, const void *from, size_t size)
 {
 	unsigned char *t = to;

@@ -59,7 +59,7 @@ struct km_geometry {
 	uint32_t max_loans;
 	uint32_t max_borrows;
 	uint32_t transport;  /* enum km_transport */
-	uint32_t timestamps; /* 1: messages carry when they were published */
+	uint32_t timestamps; /* 1: each message carries the time of its publishing */
 };
 static_assert(sizeof(struct km_geometry) == 40, "shared layout");
 
@@ -84,9 +84,9 @@ enum km_transport {
 #define KM_LIVE_RINGS       (KM_LIVE_OPENING - 1)
 
 struct km_control_header {
-	/* written by the broker, for people and debuggers alone: no program believes what stands
-	 * here, since every process with the segment writable can write it. The broker compares
-	 * it with its own copy and mends it (daemon/topic/header.h). */
+	/* written by the broker, for people and debuggers alone. No program believes what stands
+	 * here, since every process with the segment writable can write it. The broker compares it
+	 * with its own copy and mends it (daemon/topic/header.h). */
 	_Atomic uint64_t magic;
 	uint32_t version;
 	uint32_t kind;
@@ -95,7 +95,7 @@ struct km_control_header {
 	uint64_t created_realtime_ns;
 	char region_name[KM_REGION_NAME_SIZE];
 	char topic[KM_NAME_SIZE];
-	unsigned char schema[512];     /* at creation or at the one later claim */
+	unsigned char schema[512];     /* when made, or at the one later claim */
 	_Atomic uint32_t schema_state; /* 1: there is one */
 	uint64_t linger_ns;
 	uint32_t persistent;
@@ -106,10 +106,10 @@ struct km_control_header {
 	_Alignas(KM_CACHE_LINE) _Atomic uint64_t live;
 	/* Shared ring: id of the publisher that writes into cells' buffers; 0: none. */
 	_Atomic uint32_t privileged;
-	/* The broker: present ones; believed for that number alone. */
+	/* The broker: how many there are; believed for that number alone. */
 	_Atomic uint32_t subscribers;
 	/* not read on the path of a message */
-	_Alignas(KM_CACHE_LINE) _Atomic uint32_t publishers; /* the broker: present ones */
+	_Alignas(KM_CACHE_LINE) _Atomic uint32_t publishers; /* the broker: how many there are */
 	_Atomic uint32_t departed; /* publishers that left for a fresh region (lost.h) */
 	/* The broker, for handles that count their peers; believed for that alone (notice.h). A futex,
 	 * which moves after each change of the counts. */
@@ -134,9 +134,9 @@ static_assert(offsetof(struct km_control_header, subscribers) == 1036, "in live'
 static_assert(offsetof(struct km_control_header, publishers) == 1088, "not in live's line");
 static_assert(sizeof(struct km_control_header) == 1152, "shared layout");
 
-/* Says who has a slot (slot.h). It has a line of its own, so endpoints at neighbouring slots
- * don't touch each other's line. The generation is in it since a publisher that claims has just got
- * the line. */
+/* The slot's word says who has the slot (slot.h). A slot has a line of its own, so endpoints at
+ * neighbouring slots don't touch each other's line. The generation lies in that line, since a
+ * publisher that claims has just got the line. */
 struct km_slot {
 	_Alignas(KM_CACHE_LINE) _Atomic uint64_t word; /* everybody */
 	_Atomic uint64_t generation;                   /* the publisher that claims the slot */
@@ -167,7 +167,8 @@ static_assert(offsetof(struct km_ring, lost_before) == 136, "in waiting's line")
 static_assert(offsetof(struct km_ring, lost_after) == 144, "in waiting's line");
 static_assert(offsetof(struct km_ring, cells) == 192, "shared layout");
 
-/* The description of a message beside its bytes, where readers may look while it is overwritten. */
+/* The description of a message beside its bytes, in memory where readers may look while a publisher
+ * overwrites it. */
 struct km_shared_head {
 	_Atomic uint64_t sequence; /* from 1 */
 	_Atomic uint64_t about;    /* [len : 48 | publisher id : 16] */
@@ -212,7 +213,7 @@ static_assert(sizeof(struct km_bell) == KM_CACHE_LINE, "shared layout");
  * once is read once. */
 struct km_sample_header {
 	_Alignas(KM_CACHE_LINE) volatile uint64_t sequence; /* from 1 */
-	/* CLOCK_MONOTONIC ns; without timestamps nobody writes it, so it stays 0. It lies behind
+	/* CLOCK_MONOTONIC ns. Without timestamps nobody writes this, so it stays 0. It lies behind
 	 * the sequence, since a reader takes both at once. */
 	volatile uint64_t publish_ns;
 	volatile uint64_t len; /* bytes */
@@ -228,8 +229,9 @@ struct km_shared_slot {
 };
 static_assert(sizeof(struct km_shared_slot) <= sizeof(struct km_sample_header), "shared layout");
 
-/* One attached publisher or subscriber. Never moves while it is attached (endpoint.h). Records, of
- * threads of one process perhaps, are whole pairs of lines (km_geometry_endpoint_size). */
+/* One attached publisher or subscriber. A record never moves while its endpoint is attached
+ * (endpoint.h). Records, perhaps of several threads of one process, are whole pairs of lines
+ * (km_geometry_endpoint_size). */
 enum km_role { KM_ROLE_NONE = 0, KM_ROLE_PUBLISHER = 1, KM_ROLE_SUBSCRIBER = 2 };
 
 #define KM_HAZARD_NONE UINT32_MAX
@@ -237,7 +239,7 @@ enum km_role { KM_ROLE_NONE = 0, KM_ROLE_PUBLISHER = 1, KM_ROLE_SUBSCRIBER = 2 }
 struct km_endpoint {
 	/* written by the broker before its owner knows of it */
 	_Alignas(KM_CACHE_LINE) volatile uint32_t role;
-	/* Of a publisher: what its slots' words carry, from 1. */
+	/* A publisher's: its slots' words carry this id, from 1. */
 	volatile uint32_t id;
 	volatile uint32_t ring;       /* of a subscriber */
 	volatile uint32_t held_count; /* of a subscriber: entries in held[] */

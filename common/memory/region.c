@@ -39,7 +39,8 @@ static const struct field {
 	FIELD(max_borrows, 1, KM_MAX_HOLDS),
 	FIELD(transport, KM_TRANSPORT_RINGS, KM_TRANSPORT_SHARED),
 	FIELD(timestamps, 0, 1),
-	/* the last: when it follows from others, those are named */
+	/* the last field: where its value has to follow from others, the complaint is about
+	 * those */
 	FIELD(pool_size, KM_MIN_POOL, KM_MAX_POOL),
 #undef FIELD
 };
@@ -138,7 +139,8 @@ static uint64_t round_up(uint64_t size, uint64_t unit)
 	return (size + unit - 1) / unit * unit;
 }
 
-/* A ring is whole pairs of lines: what fetches lines in pairs doesn't reach into the next one. */
+/* A ring is whole pairs of lines. Processors that fetch lines in pairs then don't reach into the
+ * next ring. */
 static uint64_t ring_stride(const struct km_geometry *geometry)
 {
 	return round_up(sizeof(struct km_ring) + geometry->ring_capacity * sizeof(uint64_t),
@@ -159,7 +161,7 @@ static uint64_t size_of_buffer(const struct km_geometry *geometry)
 		       : round_up(geometry->max_payload_size, KM_CACHE_LINE);
 }
 
-/* From a cell's one buffer to its other, which begins with a pair of lines. */
+/* Bytes from a cell's one buffer to its other, which begins with a pair of lines. */
 static uint64_t step_of_buffer(const struct km_geometry *geometry)
 {
 	uint64_t size = size_of_buffer(geometry);
@@ -181,7 +183,7 @@ static uint64_t size_of_shared_ring(const struct km_geometry *geometry)
 	return sizeof(struct km_shared_ring) + geometry->ring_capacity * size_of_cell(geometry);
 }
 
-/* Where the rings begin, with a pair of lines. */
+/* Offset of the rings, which begin with a pair of lines. */
 static uint64_t rings_offset(const struct km_geometry *geometry)
 {
 	return round_up(

@@ -23,8 +23,8 @@
 
 #include "common/memory/layout.h"
 
-/* Which code sends and receives: the transport's, and with timestamps another one, so that topics
- * without them pay nothing for those with them. */
+/* The path decides which code sends and receives: the transport's own, and with timestamps another
+ * one. So topics without timestamps pay nothing for topics with them. */
 enum km_path {
 	KM_PATH_RINGS = KM_TRANSPORT_RINGS,
 	KM_PATH_SHARED = KM_TRANSPORT_SHARED,
@@ -68,7 +68,7 @@ void km_geometry_init(struct km_geometry *geometry);
  * that follow from a good one fit 63 bits. */
 const char *km_geometry_check(const struct km_geometry *geometry);
 
-/* The field in which two differ, or null. */
+/* The name of the first field in which the two differ, or null. */
 const char *km_geometry_diff(const struct km_geometry *a, const struct km_geometry *b);
 
 /* The value of a field that one of the two calls above named, and what it may be in such a
@@ -80,15 +80,15 @@ void km_geometry_limits(
 /* FNV-1a-64 of the geometry. */
 uint64_t km_geometry_hash(const struct km_geometry *geometry);
 
-/* The same of a whole config: geometry, and how long the topic lives. One without linger and not
- * persistent has its geometry's. */
+/* FNV-1a-64 of a whole config: of the geometry, and of how long the topic lives. A config without
+ * linger that isn't persistent has its geometry's hash. */
 uint64_t km_config_hash(
 	const struct km_geometry *geometry, uint64_t linger_ns, uint32_t persistent);
 
-/* Longest time that a topic may linger: a year. */
+/* The longest time that a topic may linger: a year. */
 #define KM_MAX_LINGER_NS (UINT64_C(366) * 24 * 3600 * 1000000000)
 
-/* Bytes of the segments of a good geometry. The bell's are 0 where there is none. */
+/* Bytes of the segments of a good geometry. Without a shared ring the bell's are 0. */
 uint64_t km_geometry_control_size(const struct km_geometry *geometry);
 uint64_t km_geometry_payload_size(const struct km_geometry *geometry);
 uint64_t km_geometry_bell_size(const struct km_geometry *geometry);

@@ -39,8 +39,9 @@ int km_segment_reserve(int fd, uint64_t from, uint64_t size)
 	return r == -ENOSPC || r == -EFBIG ? -ENOMEM : r;
 }
 
-/* The kernel reserves a memfd page by page and says no only when nothing is left to kill, so what
- * can never be is refused before. The broker judges what can be had now (daemon/run/account.c). */
+/* The kernel reserves a memfd page by page, and says no only when nothing is left to kill. So a
+ * size that can never be had is refused before. The broker judges what can be had now
+ * (daemon/run/account.c). */
 static bool is_more_than_the_machine_has(uint64_t size)
 {
 	struct sysinfo info;
@@ -129,7 +130,8 @@ int km_segment_map_resident(int fd, uint64_t size, int prot, void **ret)
 {
 	int r = km_segment_map(fd, size, prot, ret);
 
-	/* a help, no promise: what it can't do, a fault does later */
+	/* madvise() helps and promises nothing: a page that stays unmapped is mapped by a fault
+	 * later */
 	if (r == 0 && size <= KM_SEGMENT_RESIDENT)
 		madvise(*ret, size, prot & PROT_WRITE ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
 	return r;
@@ -141,7 +143,7 @@ void km_segment_empty(int fd, uint64_t from, uint64_t size)
 
 	/* a part of a page would only be zeroed */
 	size = (size + KM_PAGE_SIZE - 1) / KM_PAGE_SIZE * KM_PAGE_SIZE;
-	/* of a memfd without F_SEAL_WRITE nothing but a signal stops it */
+	/* without F_SEAL_WRITE on the memfd nothing but a signal stops this call */
 	do
 		r = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from,
 			(off_t)(size - from));

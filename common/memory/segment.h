@@ -20,8 +20,8 @@
  * -ENFILE. Blocks while the kernel clears the pages. */
 int km_segment_create(const char *name, uint64_t size, int *ret_fd);
 
-/* The same in pieces: a segment without pages, and the pages of bytes `from` to `from + size`.
- * Nobody is given a segment before it has all its pages. */
+/* km_segment_create() in pieces: makes a segment without pages, and reserves the pages of bytes
+ * `from` to `from + size`. Nobody is given a segment before it has all its pages. */
 int km_segment_begin(const char *name, uint64_t size, int *ret_fd);
 int km_segment_reserve(int fd, uint64_t from, uint64_t size);
 
@@ -32,14 +32,15 @@ int km_segment_reopen(int fd, int flags, int *ret_fd);
 /* Is `fd` a memfd of at least `size` bytes that can't shrink? Errors: -EPROTO no. */
 int km_segment_check(int fd, uint64_t size);
 
-/* The same check, and maps it. `prot` as mmap(2). Errors: -EPROTO as above; -ENOMEM; -EACCES. */
+/* Checks as km_segment_check() does, and maps the memfd. `prot` as mmap(2). Errors: -EPROTO it
+ * can't be such a segment; -ENOMEM; -EACCES. */
 int km_segment_map(int fd, uint64_t size, int prot, void **ret);
 
 /*
- * The same, for a process that is to use all of it: of up to KM_SEGMENT_RESIDENT bytes each page is mapped
- * now, so that no message meets a page fault (from Linux 5.14 on; else the first to touch a page
- * does). It takes some 0.3 us for each 4 KiB, while a new subscriber's ring fills already: hence
- * the limit.
+ * km_segment_map() for a process that is to use all of the segment. Of a segment of up to
+ * KM_SEGMENT_RESIDENT bytes each page is mapped now, so that no message meets a page fault. (Before
+ * Linux 5.14 the first touch of each page meets one.) The mapping takes some 0.3 us for each 4 KiB,
+ * while a new subscriber's ring fills already: hence the limit.
  */
 #define KM_SEGMENT_RESIDENT (UINT64_C(8) << 20)
 int km_segment_map_resident(int fd, uint64_t size, int prot, void **ret);

@@ -24,9 +24,10 @@ enum km_kind {
 	KM_KIND_PUBSUB = 0,
 	KM_KIND_BROADCAST = 1,
 	KM_KIND_MAILBOX = 2,
-	/* Its publishers serve, its subscribers call; no message goes through it. */
+	/* A service's publishers serve and its subscribers call; no message goes through it. */
 	KM_KIND_SERVICE = 3,
-	/* Of one caller and its server; the owner is the caller's endpoint at the service. */
+	/* Requests and replies of one caller and its server. The owner is the caller's endpoint at
+	 * the service. */
 	KM_KIND_REQUESTS = 4,
 	KM_KIND_REPLIES = 5,
 	KM_KIND_LAST = 5
@@ -46,7 +47,7 @@ static inline bool km_kind_is_private(uint32_t kind)
 	return kind > KM_KIND_SERVICE;
 }
 
-/* The opposite; -1: none of them. */
+/* The kind of that name; -1: no kind has it. */
 int km_kind_of(const char *word);
 
 /*
@@ -55,16 +56,17 @@ int km_kind_of(const char *word);
  */
 int km_name_escape(const char *name, char *ret, size_t size);
 
-/* The opposite. Errors: -EINVAL a '%' without two digits, or of byte 0; or longer than fits. */
+/* Reads a written part back. Errors: -EINVAL a '%' without two digits, or of byte 0; or longer than
+ * fits. */
 int km_name_unescape(const char *written, char *ret, size_t size);
 
-/* One byte: writes it and returns its characters; reads it, goes on behind it, and returns it, or 0 at
- * the end, or -EINVAL as km_name_unescape(). */
+/* One byte of a part. The first writes it and returns its characters. The second reads it, goes on
+ * behind it, and returns it, or 0 at the end, or -EINVAL as km_name_unescape(). */
 #define KM_NAME_BYTE_SIZE 4
 size_t km_name_write_byte(unsigned char byte, char ret[KM_NAME_BYTE_SIZE]);
 int km_name_read_byte(const char **text);
 
-/* Writes a text that isn't a name for people: what isn't printable ASCII becomes '?'. */
+/* Writes a text that isn't a name, for people: each byte that isn't printable ASCII becomes '?'. */
 void km_name_printable(const char *name, char *ret, size_t size);
 
 /* Is this a part as km_name_escape() writes it? */
@@ -78,6 +80,6 @@ int km_name_write(uint32_t kind, const char *prefix, const char *owner, const ch
 /* "/{prefix}_{topic}" from two written parts. Errors: -EINVAL too long. */
 int km_name_region(const char *prefix, const char *topic, char *ret, size_t size);
 
-/* The same for all kinds; `owner` is looked at where the kind has one. */
+/* km_name_region() for all kinds; `owner` is looked at where the kind has one. */
 int km_name_region_of(uint32_t kind, const char *prefix, const char *owner, const char *name,
 	char *ret, size_t size);

@@ -32,7 +32,7 @@ enum km_schema_diff_bit {
 /* Bits of what differs; flags, reserved and what follows a name's 0 are ignored. */
 uint32_t km_schema_diff(const struct km_schema *a, const struct km_schema *b);
 
-/* The bits as words, "identity, version"; "nothing" for 0. */
+/* The bits of km_schema_diff() as words, "identity, version"; "nothing" for 0. */
 void km_schema_diff_text(uint32_t diff, char *ret, size_t size);
 
 /* FNV-1a, 64 bits, going on from `hash`. */

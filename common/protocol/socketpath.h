@@ -29,12 +29,13 @@ struct km_socket_choice {
 	bool is_root;
 };
 
-/* As this process is; `said` may be null. */
+/* The choice of this process, by its environment; `said` may be null. */
 struct km_socket_choice km_socket_choose(const char *said);
 
-/* The path that a client looks at. Returns its length, of which `ret` gets what it has room for. */
+/* The path that a client looks at. Returns its length; `ret` gets as much of it as it has room
+ * for. */
 size_t km_socket_client_path(const struct km_socket_choice *choice, char *ret, size_t size);
 
-/* The folder in which a broker listens that was told no path. Returns as above; 0: there is
- * none. */
+/* The folder in which a broker listens that was told no path. Returns as km_socket_client_path();
+ * 0: there is none. */
 size_t km_socket_broker_folder(const struct km_socket_choice *choice, char *ret, size_t size);

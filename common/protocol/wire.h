@@ -28,7 +28,7 @@
  *
  * A bell comes where the topic has a shared ring. Its subscribers get control read only, unless
  * they ask for it WRITABLE and may publish. A client segment comes where the client says that it
- * hasn't the segment with its record: the segment is new, or the answer that brought it came
+ * lacks the segment with its record. That segment is new, or the answer that brought it came
  * without its descriptors.
  *
  * All messages stand in this one file, so that a reader sees both sides of the conversation.
@@ -150,7 +150,7 @@ enum km_attach_flag {
 	KM_ATTACH_ANY_CONFIG = 1,
 	KM_ATTACH_MUST_EXIST = 2, /* ADVERTISE that doesn't create */
 	KM_ATTACH_CREATE = 4,     /* SUBSCRIBE that does */
-	/* SUBSCRIBE to a shared ring without becoming a member. */
+	/* SUBSCRIBE to a shared ring by an observer, which is no member. */
 	KM_ATTACH_OBSERVE = 8,
 	/* SUBSCRIBE to a shared ring, mapped as by its publishers. */
 	KM_ATTACH_WRITABLE = 16,
@@ -183,8 +183,8 @@ struct km_msg_attach {
 	struct km_schema wanted;
 };
 
-/* This tells a client all that it has to know of a topic, also what the header repeats, since clients
- * can write the header. */
+/* ATTACHED tells a client all that it has to know of a topic, also what the header repeats, since
+ * clients can write the header. */
 struct km_msg_attached {
 	struct km_msg_header header;
 	uint64_t control_size; /* bytes */
@@ -194,7 +194,7 @@ struct km_msg_attached {
 	uint64_t start;
 	/* Client segment, counted from 0, that has the record. */
 	uint32_t segment;
-	uint32_t new_segment_size; /* bytes of the segment that comes along, or 0 */
+	uint32_t new_segment_size; /* bytes of the segment that comes, or 0 */
 	uint32_t record_offset;    /* of the endpoint record in it */
 	uint32_t role;
 	uint32_t id;   /* publisher */
@@ -212,13 +212,13 @@ struct km_msg_attached {
 /* The broker has kept a SUBSCRIBE. */
 struct km_msg_waits {
 	struct km_msg_header header;
-	/* In DETACH it names what is kept, and the endpoint that comes of it. */
+	/* Names the kept SUBSCRIBE in DETACH, and the endpoint that comes of it. */
 	uint64_t endpoint;
 };
 
-/* Has no answer, since nobody waits for one. An endpoint that isn't the client's is none any more.
- */
-/* In DETACH: each endpoint that the client has. It is the last thing that a client says. */
+/* DETACH has no answer, since nobody waits for one. The broker ignores an endpoint that isn't the
+ * client's. */
+/* In DETACH: each endpoint that the client has. A client says nothing after it. */
 #define KM_ALL_ENDPOINTS UINT64_MAX
 
 struct km_msg_detach {
@@ -231,7 +231,7 @@ struct km_msg_list {
 	uint64_t cursor; /* 0, or from the last answer; STATUS: 0 */
 };
 
-/* The broker itself. */
+/* The resources of a broker that STATUS counts. */
 enum km_status_resource {
 	KM_STATUS_CLIENTS,
 	KM_STATUS_TOPICS,
@@ -253,7 +253,7 @@ struct km_msg_status_ok {
 	uint64_t repaired;     /* topics, after a death */
 	uint64_t quarantined;  /* topics */
 	uint64_t config_reads; /* how often it read its config, or refused to */
-	uint64_t interval_ms;  /* between two looks at the topics' health */
+	uint64_t interval_ms;  /* ms between two looks at the topics' health */
 	int32_t pid;
 	uint32_t strangers; /* connections that have said nothing yet */
 	uint32_t automatic; /* 0 or 1: it repairs by itself */
@@ -424,7 +424,7 @@ struct km_msg_clients_ok {
 	struct km_topic_client clients[KM_WIRE_CLIENTS_PAGE];
 };
 
-/* A caller of a service, as the broker knows it. */
+/* A caller of a service, as the broker knows that program. */
 struct km_caller {
 	/* At the service; the owner of its requests and replies. */
 	uint64_t endpoint;
@@ -436,8 +436,8 @@ struct km_caller {
 	uint32_t reserved;
 };
 
-/* For servers: who serves, and to the one that does, who calls: the oldest of those that came later
- * than the cursor. */
+/* For servers: which server is active. The active one also hears of callers: of the oldest of those
+ * that came later than the cursor. */
 struct km_msg_callers_ok {
 	struct km_msg_header header;
 	uint64_t active; /* the server's endpoint, or 0 */
@@ -459,13 +459,13 @@ enum km_right {
 	KM_RIGHT_PUBLISH,
 	KM_RIGHT_SUBSCRIBE,
 	KM_RIGHT_ADMINISTER,
-	/* These two are of services alone, for which the first three don't count. */
+	/* The next two are of services alone, for which the first three don't count. */
 	KM_RIGHT_SERVE,
 	KM_RIGHT_CALL,
 	KM_RIGHTS
 };
 
-/* The reason why a user may, whatever the rules say. */
+/* Why a user may do all, whatever the rules say. */
 enum km_privilege { KM_PRIVILEGE_NONE, KM_PRIVILEGE_ROOT, KM_PRIVILEGE_SELF, KM_PRIVILEGE_ADMIN };
 
 struct km_msg_rights {
@@ -481,7 +481,7 @@ struct km_said_right {
 	uint32_t allowed;   /* 0 or 1 */
 	uint32_t privilege; /* enum km_privilege */
 	char origin[KM_WIRE_ORIGIN_SIZE];
-	/* The value that stands there; "" where the client may not ask about others. */
+	/* The value of the deciding line; "" where the client may not ask about others. */
 	char value[KM_WIRE_TEXT_SIZE];
 };
 
@@ -489,13 +489,13 @@ struct km_msg_rights_ok {
 	struct km_msg_header header;
 	uint32_t exists; /* 0 or 1 */
 	uint32_t owner_uid;
-	uint32_t uid; /* whose rights these are */
+	uint32_t uid; /* the user whose rights these are */
 	uint32_t reserved;
 	struct km_said_right rights[KM_RIGHTS];
 };
 
 enum km_news {
-	KM_NEWS_TOPICS_CHANGED = 2, /* headers of topics say what (daemon/serve/notice.h) */
+	KM_NEWS_TOPICS_CHANGED = 2, /* the topics' headers say what (serve/notice.h) */
 };
 
 struct km_msg_event {
@@ -541,7 +541,7 @@ enum km_anomaly_kind {
 	KM_ANOMALY_DEAD_ENDPOINT = 4,
 	/* A living subscriber's sample, held longer than a tick. */
 	KM_ANOMALY_LONG_HELD = 5,
-	KM_ANOMALY_STILL_HAZARD = 6, /* delivering or evicting that stands still */
+	KM_ANOMALY_STILL_HAZARD = 6, /* an endpoint that stands still within a step */
 	KM_ANOMALY_CORRUPT = 7,
 };
 
@@ -554,7 +554,7 @@ struct km_anomaly {
 	uint32_t owner_uid;
 	uint32_t owner_alive; /* 0 or 1 */
 	uint32_t reserved;
-	/* Since when it was first seen or its owner died; 0 unknown. */
+	/* Time since the anomaly was first seen, or since its owner died; 0: unknown. */
 	uint64_t age_ns;
 	char owner[KM_PREFIX_SIZE];
 };
@@ -565,7 +565,7 @@ struct km_msg_diagnose_ok {
 	uint64_t next; /* cursor for more anomalies, or 0 */
 	uint32_t count;
 	uint32_t reserved;
-	char reason[KM_WIRE_TEXT_SIZE]; /* why it is quarantined */
+	char reason[KM_WIRE_TEXT_SIZE]; /* why the topic is quarantined */
 	struct km_anomaly anomalies[KM_WIRE_ANOMALY_PAGE];
 };
 
@@ -644,8 +644,8 @@ int km_wire_send(int socket, const void *message, size_t size, const int *fds, s
 ssize_t km_wire_receive(
 	int socket, union km_msg *ret, int ret_fds[KM_WIRE_MAX_FDS], size_t *ret_fd_count);
 
-/* The same, and checks that it is a good answer. Returns 0. With -EMFILE the answer is in *ret,
- * good but for its descriptors. */
+/* Receives as km_wire_receive(), and checks that the message is a good answer. Returns 0. With
+ * -EMFILE the answer is in *ret, good but for its descriptors. */
 int km_wire_receive_answer(
 	int socket, union km_msg *ret, int ret_fds[KM_WIRE_MAX_FDS], size_t *ret_fd_count);
 

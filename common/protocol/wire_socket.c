@@ -48,7 +48,7 @@ static ssize_t receive(int socket, struct msghdr *header, int flags)
 
 	for (;;) {
 		n = recvmsg(socket, header, flags);
-		/* a peer that left answers unread: what it had sent before comes all the same */
+		/* the peer left answers unread: what it had sent before comes all the same */
 		if (n < 0 && errno == ECONNRESET && !was_reset)
 			was_reset = true;
 		else if (n >= 0 || errno != EINTR)
@@ -65,7 +65,7 @@ static void close_fds(const int *fds, size_t count)
 		close(fds[i]);
 }
 
-/* Moves them above 2. False: that can't be, and all are closed. */
+/* Moves the descriptors above 2. False: the process can't have them there, and all are closed. */
 static bool lift_fds(int *fds, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {

@@ -11,7 +11,7 @@ int km_live_open(
 	const struct km_region *region, uint32_t ring_index, uint64_t *live, uint64_t *ret_start)
 {
 	struct km_ring *ring = km_region_ring(region, ring_index);
-	_Atomic uint32_t evicting; /* nobody's: see reconcile.c */
+	_Atomic uint32_t evicting; /* a hazard that nobody looks at: see reconcile.c */
 
 	km_hazard_clear(&evicting);
 	int r = km_ring_drain_some(region, ring_index, &evicting, KM_LIVE_DRAIN);

@@ -147,7 +147,7 @@ static int close_rings(struct km_pass *pass, uint64_t *work)
 	pass->unowned = KM_LIVE_RINGS & ~owned;
 	if (pass->live & pass->unowned && pass->what & KM_REPAIR_RINGS)
 		km_and(L2, release, &region->header->live, ~pass->unowned);
-	/* As below: the publisher may have died between its commit and its wake. */
+	/* The publisher may have died between its commit and its ring of the bell. */
 	if (region->shared && pass->dead_publisher && pass->what)
 		km_bell_ring_anyway(region->bell);
 	for (uint32_t i = 0; i < region->ring_count; i++) {
@@ -183,9 +183,9 @@ static int drain_ring(struct km_pass *pass, uint64_t *work)
 {
 	uint32_t index = (uint32_t)pass->at;
 	uint32_t some = pass->left < *work ? pass->left : (uint32_t)*work;
-	_Atomic uint32_t
-		/* Nobody's hazard: a bit that a dead reconciler evicted is a stale bit like any. */
-		evicting;
+	/* A hazard that nobody looks at: a bit that a dead reconciler evicted is a stale bit like
+	 * any. */
+	_Atomic uint32_t evicting;
 
 	km_hazard_clear(&evicting);
 	int drained = km_ring_drain_some(pass->region, index, &evicting, some);
@@ -201,7 +201,8 @@ static int drain_ring(struct km_pass *pass, uint64_t *work)
 	return 0;
 }
 
-/* Step 1. A ring whose owner has gone since the rings were closed is the next pass's. */
+/* Step 1: drains the rings without an owner. A ring whose owner has gone since the rings were
+ * closed is the next pass's. */
 static int drain_rings(struct km_pass *pass, uint64_t *work)
 {
 	const uint64_t owned = pass->endpoints.owned(pass->endpoints.userdata) | ~pass->unowned;
@@ -295,7 +296,7 @@ static int look_at_cells(struct km_pass *pass, uint64_t *work)
 	return 0;
 }
 
-/* Step 4 for the ring `at`: `left` cells from `position` on. */
+/* Step 4 for the ring `at`: looks at `left` cells from `position` on. */
 static int look_at_window(struct km_pass *pass, uint64_t *work)
 {
 	const struct km_region *region = pass->region;
@@ -435,12 +436,13 @@ static void settle_bits(struct km_pass *pass, uint32_t index)
 		pass->result.bits_cleared += (uint32_t)__builtin_popcountll(stale);
 }
 
-/* A look isn't needed once its slot is settled. The pages of a large pool's looks go piece by piece,
- * since the kernel takes ms for all of them. */
+/* A slot that is settled needs its look no more. The pages of a large pool's looks go piece by
+ * piece, since the kernel takes ms for all of them. */
 static void give_looks_back(struct km_pass *pass)
 {
 	const uintptr_t mask = KM_PAGE_SIZE - 1;
-	/* never the page that they begin in: malloc's own words are there, or a neighbour */
+	/* never the page in which the looks begin: malloc's own words lie there, or a
+	 * neighbour's */
 	const uintptr_t begin = pass->looks_given ? pass->looks_given
 						  : ((uintptr_t)pass->looks | mask) + 1;
 	const uintptr_t end = (uintptr_t)&pass->looks[pass->at] & ~mask;

@@ -19,7 +19,7 @@
 
 enum km_endpoint_state {
 	KM_ENDPOINT_LIVE = 1,
-	/* Its owner lives and gave it back; its hazards still count. */
+	/* The owner lives and gave the endpoint back; the endpoint's hazards still count. */
 	KM_ENDPOINT_LEAVING = 2,
 	KM_ENDPOINT_DEAD = 3, /* its owner is dead or doesn't map it any more */
 };
@@ -54,7 +54,7 @@ struct km_reconcile_result {
 	uint32_t messages_drained;
 };
 
-/* A pass' knowledge of a slot. */
+/* A slot as a pass knows it. */
 struct km_look {
 	uint64_t generation;
 	uint64_t word;
@@ -68,8 +68,8 @@ struct km_pass {
 	struct km_endpoint_source endpoints;
 	/* Kinds of repair (enum km_repair_what); 0 only looks, and needs no lock. */
 	unsigned what;
-	/* or null: for each thing found, before it is repaired; kind, slot, ring and owner_id alone
-	 * are filled in */
+	/* Called for each thing found, before it is repaired; kind, slot, ring and owner_id alone
+	 * are filled in. May be null. */
 	void (*on_anomaly)(void *userdata, const struct km_anomaly *anomaly);
 	void *userdata;
 	/* what it says */
@@ -78,12 +78,12 @@ struct km_pass {
 	/* Rings without an owner, as the step on rings found them: a pass that resets rings has
 	 * closed these. */
 	uint64_t unowned;
-	/* its own */
+	/* the pass' own */
 	struct km_look *looks;     /* [pool_size] */
 	uintptr_t looks_given;     /* the end of those that the kernel has back, or 0 */
 	unsigned char *id_is_live; /* [max_publishers + 1] */
 	unsigned step;             /* which of those in reconcile.c */
-	bool begun;                /* the step; then `at` and what follows say how far */
+	bool begun;                /* the step has begun; what follows says how far */
 	bool dead_publisher;       /* there is one */
 	uint64_t at;               /* slot, ring or cell that is next */
 	uint64_t live;             /* rings that were when the step on rings began */
@@ -93,8 +93,8 @@ struct km_pass {
 };
 
 /*
- * Begins. Every publisher and subscriber that attached, and whose id or ring hasn't been settled
- * since, must be among the endpoints at each walk. Errors: -ENOMEM.
+ * Begins a pass. Every publisher and subscriber that attached, and whose id or ring hasn't been
+ * settled since, must be among the endpoints at each walk. Errors: -ENOMEM.
  *
  * A pass with KM_REPAIR_ALL that comes to its end settles ids and rings: those of endpoints that were
  * dead in the first walk may be used again. This holds also when the pass had to leave bits
@@ -109,5 +109,5 @@ int km_pass_init(struct km_pass *pass);
  * says what); nothing more is changed, and the pass is over. */
 int km_pass_step(struct km_pass *pass, uint64_t work);
 
-/* It may be called in the middle of a pass: repairs that were made stay, and nothing is settled. */
+/* Ends a pass, also in the middle of it: repairs that were made stay, and nothing is settled. */
 void km_pass_deinit(struct km_pass *pass);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Endpoint records and their hazards: which slots an endpoint may be touching in a step that
- * other memory doesn't show yet. Plain stores to a line that only their owner writes.
+ * other memory doesn't show yet. Their owner sets them by plain stores to a line that nobody else
+ * writes.
  *
  * Invariants
  * - An entry is set before the operation that it covers and stays until after the one that ends it:

@@ -28,7 +28,7 @@ int km_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns
 		return 0;
 	if (r == EINTR || r == ETIMEDOUT)
 		return -r;
-	return km_nap(deadline_ns); /* refused: the caller looks again and again */
+	return km_nap(deadline_ns); /* refused: after a nap the caller looks again */
 }
 
 void km_futex_wake(_Atomic uint32_t *word)

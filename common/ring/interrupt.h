@@ -30,7 +30,7 @@ struct km_interrupt {
 	_Atomic uintptr_t place; /* of the word, an _Atomic uint32_t; 0: no sleep */
 };
 
-/* Async-signal-safe. */
+/* Asks for the end of a sleep. Async-signal-safe. */
 static inline void km_interrupt(struct km_interrupt *interrupt)
 {
 	km_add(I3, seq_cst, &interrupt->busy, 1);
@@ -55,13 +55,13 @@ static inline void km_interrupt_end_sleep(struct km_interrupt *interrupt)
 	km_store(I2, seq_cst, &interrupt->place, 0);
 }
 
-/* Is somebody asking? */
+/* Has somebody asked for the end of the sleep? */
 static inline bool km_interrupt_is_asked(const struct km_interrupt *interrupt)
 {
 	return km_load(I1, seq_cst, &interrupt->asked) != 0;
 }
 
-/* The same, and then it has been heard. */
+/* The answer of km_interrupt_is_asked(); a request that was there is taken. */
 static inline bool km_interrupt_take(struct km_interrupt *interrupt)
 {
 	uint32_t one = 1;
@@ -70,7 +70,8 @@ static inline bool km_interrupt_take(struct km_interrupt *interrupt)
 	       km_cas(I1, seq_cst, seq_cst, &interrupt->asked, &one, 0);
 }
 
-/* Not while it sleeps: may somebody be about to move a word of a region that was left? */
+/* May somebody be about to move a word of a region that was left? Not to be asked during a
+ * sleep. */
 static inline bool km_interrupt_is_busy(const struct km_interrupt *interrupt)
 {
 	return km_load(I3, seq_cst, &interrupt->busy) != 0;

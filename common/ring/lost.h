@@ -41,7 +41,7 @@
 #define KM_LOST_SHIFT 48
 #define KM_LOST_COUNT ((UINT64_C(1) << KM_LOST_SHIFT) - 1)
 
-/* The broker, before the ring's live bit is set. */
+/* Begins a ring's counts anew. For the broker, before the ring's live bit is set. */
 static inline void km_lost_open(struct km_ring *ring)
 {
 	uint64_t opening = (km_load(G1, relaxed, &ring->lost_before) >> KM_LOST_SHIFT) + 1;
@@ -79,7 +79,7 @@ static inline uint64_t km_lost_after(struct km_ring *ring)
 	return km_load(G2, relaxed, &ring->lost_after);
 }
 
-/* A publisher will never touch this region again. */
+/* Says that a publisher will never touch this region again. */
 static inline void km_lost_depart(const struct km_region *region)
 {
 	km_add(G3, release, &region->header->departed, 1);

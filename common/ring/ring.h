@@ -52,21 +52,21 @@
 #include "common/ring/endpoint.h"
 #include "common/ring/slot.h"
 
-/* One publisher's memory of one ring. It is private, and both values may be old. */
+/* One publisher's memory of one ring. The memory is private, and both values may be old. */
 struct km_ring_cursor {
 	uint64_t head; /* some head that was read; head only grows */
 	uint64_t next; /* behind the last message that it put there */
 };
 
-/* Bits that an evictor has taken out of rings and not yet dropped. All are of one slot, which
- * `evicting` names as long as there are any. Rings hold largely the same messages, so one drop
+/* Bits that an evictor has taken out of rings and not yet dropped. All are bits of one slot, which
+ * `evicting` names until the last is dropped. Rings hold largely the same messages, so one drop
  * often does for many rings. */
 struct km_ring_drops {
 	uint32_t slot;
 	uint64_t bits;
 };
 
-/* Tells km_ring_commit()'s caller what the commit pushed out. */
+/* Tells the caller of km_ring_commit() what the commit pushed out. */
 struct km_ring_result {
 	uint64_t position; /* where the message went */
 	uint32_t evictions;
@@ -241,7 +241,7 @@ static inline int km_ring_drain_some(const struct km_region *region, uint32_t ri
 	return evictions;
 }
 
-/* Evicts everything, within the limit. */
+/* Evicts everything, but no more than km_ring_drain_limit(). */
 static inline int km_ring_drain(
 	const struct km_region *region, uint32_t ring_index, _Atomic uint32_t *evicting)
 {
@@ -351,9 +351,10 @@ static inline uint32_t km_ring_look_at_many(const struct km_region *region, stru
 	return there;
 }
 
-/* True: the `count` messages from `head` on are the caller's, as one that km_ring_take_next() took.
- * False: a publisher has pushed one out meanwhile, and none is. A cell is filled anew only when head
- * has gone by it: where head is as it was, the cells are as they were seen. */
+/* True: the `count` messages from `head` on are the caller's, as a message of km_ring_take_next()
+ * is. False: a publisher has pushed one out meanwhile, and none of them is the caller's. A cell is
+ * filled anew only when head has gone by it: where head is as it was, the cells are as they were
+ * seen. */
 static inline bool km_ring_take_many(struct km_ring *ring, uint64_t head, uint32_t count)
 {
 	return km_cas(R6, release, relaxed, &ring->head, &head, head + count);

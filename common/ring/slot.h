@@ -62,7 +62,7 @@ static inline bool km_slot_looks_free(struct km_slot *slot)
 	return km_load(S5, relaxed, &slot->word) == 0;
 }
 
-/* Claims a free slot for a publisher. False when it is somebody's. */
+/* Claims a free slot for a publisher. False: somebody has the slot. */
 static inline bool km_slot_claim(struct km_slot *slot, uint32_t publisher_id)
 {
 	uint64_t free_word = 0;

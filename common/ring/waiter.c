@@ -22,8 +22,8 @@ bool km_waiter_look(const struct km_region *region, struct km_ring *ring)
 	uint64_t head = km_load(R2, acquire, &ring->head);
 	uint64_t word = km_load(W3, seq_cst, &ring->cells[head & region->cell_mask]);
 
-	/* The cell is ahead of head: an eviction went by. Or it makes no sense: receive finds that.
-	 * Either way, don't sleep. */
+	/* The cell is ahead of head because an eviction went by, or because it makes no sense,
+	 * which receive finds. Either way, don't sleep. */
 	return km_cell_laps_ahead(word, head, region->cell_shift) != -1;
 }
 

@@ -39,7 +39,7 @@
 #define KM_WAITING_WOKEN      2u
 #define KM_WAITING_GENERATION 4u
 
-/* When a wait that begins now ends; a negative timeout, or one beyond the clock: never. */
+/* When a wait that begins now ends. A negative timeout, or one beyond the clock, means never. */
 static inline int64_t km_wait_deadline(int64_t timeout_ns)
 {
 	int64_t deadline_ns;
@@ -69,7 +69,7 @@ static inline uint32_t km_waiter_listen(const struct km_ring *ring)
 	return (seen & (KM_WAITING_ASLEEP | KM_WAITING_WOKEN)) == KM_WAITING_ASLEEP ? seen : 0;
 }
 
-/* The same in one. No system call unless the subscriber sleeps. */
+/* Listens and wakes in one call. No system call unless the subscriber sleeps. */
 static inline void km_waiter_notify(struct km_ring *ring)
 {
 	uint32_t seen = km_waiter_listen(ring);
@@ -81,7 +81,7 @@ static inline void km_waiter_notify(struct km_ring *ring)
 /* For the reconciler: wakes the ring if it is asleep, whatever WOKEN says. */
 void km_waiter_wake_anyway(struct km_ring *ring);
 
-/* The events that end a sleep, beside a message and a wake. */
+/* The events that end a sleep, beside a message and a wake of the word. */
 struct km_sleep {
 	uint64_t ends;                /* bits of header->live */
 	const _Atomic uint32_t *stop; /* a word of this process that isn't 0; null: none */

@@ -35,7 +35,7 @@ bool km_bell_ring(struct km_bell *bell, uint32_t seen)
 {
 	if (seen & KM_BELL_WOKEN)
 		return false;
-	/* what it carries over takes ANNOUNCED away */
+	/* the carry takes ANNOUNCED away */
 	uint32_t more = KM_BELL_GENERATION - (seen & KM_BELL_ANNOUNCED);
 	uint32_t word = km_add(B4, seq_cst, &bell->word, more) + more;
 

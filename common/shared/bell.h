@@ -59,13 +59,13 @@
  * whether subscribers have left for a fresh region (lost.h); WOKEN isn't set then. */
 bool km_bell_ring(struct km_bell *bell, uint32_t seen);
 
-/* For publishers, after each commit: what to ring for, unless it is WOKEN. */
+/* For publishers, after each commit: the bell's word. Unless that is WOKEN, the publisher rings. */
 static inline uint32_t km_bell_listen(const struct km_bell *bell)
 {
 	return km_load(B1, seq_cst, &bell->word);
 }
 
-/* The same in one. No system call unless somebody has announced a sleep. */
+/* Listens and rings in one call. No system call unless somebody has announced a sleep. */
 static inline bool km_bell_notify(struct km_bell *bell)
 {
 	uint32_t seen = km_bell_listen(bell);

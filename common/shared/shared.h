@@ -86,7 +86,7 @@
 #define KM_SHARED_ID_BITS 16
 
 struct km_shared_message {
-	const void *data; /* of a slot: where it lies already */
+	const void *data; /* of a slot: the place where the bytes lie already */
 	uint64_t len;
 	uint64_t sequence;
 	uint32_t publisher_id;
@@ -116,7 +116,8 @@ static km_always_inline _Atomic uint64_t *km_shared_buffer(const struct km_regio
 	return (_Atomic uint64_t *)((unsigned char *)(cell + 1) + (lap & 1) * region->buffer_step);
 }
 
-/* A publisher asks for the lines of a cell so many cells ahead: it has them when it comes there. */
+/* A publisher asks for the lines of a cell so many cells ahead: it has them by the time it comes
+ * there. */
 #define KM_SHARED_CELLS_AHEAD 8
 
 /* Lines that are asked for before the first of them is needed. */
@@ -166,7 +167,7 @@ static km_always_inline void km_shared_scatter(unsigned char *bytes, uint64_t wo
 	}
 }
 
-/* Whole words; what is behind `size` in the last one is undefined. */
+/* Writes whole words; the bytes behind `size` in the last word are undefined. */
 static inline void km_shared_write(_Atomic uint64_t *to, const void *from, uint64_t size)
 {
 	const unsigned char *bytes = from;
@@ -265,7 +266,7 @@ static inline struct km_shared_head *km_shared_slot_head(
 	return (struct km_shared_head *)km_region_sample(region, slot);
 }
 
-/* Likewise the time of its message. */
+/* The word of a slot that has the publish time of its message. */
 static inline _Atomic uint64_t *km_shared_slot_time(const struct km_region *region, uint32_t slot)
 {
 	return &((struct km_shared_slot *)km_region_sample(region, slot))->publish_ns;
@@ -507,8 +508,8 @@ static inline int km_shared_frontier(
 /*
  * For a publisher that has found no slot free. It takes messages that lie in slots out of the ring,
  * the oldest first, until it has claimed one of their slots. Another publisher may be faster at a
- * slot, so the search goes once through the ring. Returns 0. Errors: -EAGAIN there is no such
- * message (any more); -ESTALE.
+ * slot, so the search goes once through the ring. Returns 0. Errors: -EAGAIN no message in the ring
+ * lies in a slot (any more); -ESTALE.
  */
 static inline int km_shared_claim_oldest(const struct km_region *region,
 	struct km_endpoint *endpoint, uint32_t publisher_id, uint64_t next, uint32_t *ret_slot)
@@ -625,7 +626,7 @@ static km_always_inline int km_shared_read(const struct km_region *region, uint6
 			ref == KM_SHARED_INLINE ? &cell->small[lap & 1]
 						: km_shared_slot_time(region, ref));
 	if (ret->len > region->geometry.max_payload_size)
-		r = -ESTALE; /* or torn */
+		r = -ESTALE; /* or the copy is torn */
 	else if (ret->len > size)
 		r = -EMSGSIZE;
 	else
