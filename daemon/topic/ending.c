@@ -12,10 +12,10 @@
 #include "daemon/topic/segments.h"
 #include "daemon/topic/topic.h"
 
-/* So many topics a call: freeing one takes some 40 us. */
+/* Topics that one call frees at most: freeing one takes some 40 us. */
 #define SWEEP_MAX 32
 
-/* It isn't to be looked at any more by the sweep at hand. */
+/* The sweep at hand doesn't look at the topic any more. */
 static void forget_idle(struct km_topic *topic)
 {
 	if (topic->idle)
@@ -23,7 +23,7 @@ static void forget_idle(struct km_topic *topic)
 	topic->idle = false;
 }
 
-/* Neither the sweep nor the timer looks at it any more. */
+/* Neither the sweep nor the timer looks at the topic any more. */
 static void forget(struct km_topic *topic)
 {
 	forget_idle(topic);
@@ -32,7 +32,7 @@ static void forget(struct km_topic *topic)
 	topic->linger_event = NULL;
 }
 
-/* It is no topic any more; its memory still counts, until it is freed. */
+/* Takes the topic out of the broker's topics. Its memory still counts, until it is freed. */
 static void end(struct km_topic *topic)
 {
 	struct km_broker *broker = topic->broker;
@@ -91,7 +91,7 @@ static void on_linger(evutil_socket_t fd, short what, void *userdata)
 	km_broker_sweep(broker);
 }
 
-/* Without the timer it lives no longer: nothing would ever end it. */
+/* Without its timer the topic doesn't linger: nothing would ever end it. */
 static bool start_timer(struct km_topic *topic, uint64_t ns)
 {
 	struct timeval after = { (time_t)(ns / 1000000000), (suseconds_t)(ns % 1000000000 / 1000) };
@@ -101,7 +101,7 @@ static bool start_timer(struct km_topic *topic, uint64_t ns)
 	return topic->linger_event && event_add(topic->linger_event, &after) == 0;
 }
 
-/* Somebody is still in it. */
+/* Looks at an idle topic in which somebody still is. */
 static void look_at_used(struct km_topic *topic)
 {
 	if (topic->kept.named)
@@ -115,12 +115,12 @@ static void look_at_used(struct km_topic *topic)
 		topic->linger_over = !start_timer(topic, KM_QUARANTINE_NS);
 }
 
-/* Nobody has it any more but observers. */
+/* Ends or frees a topic that nobody has any more but observers. */
 static void end_or_free(struct km_topic *topic)
 {
 	struct km_broker *broker = topic->broker;
 
-	/* they learn that it has ended */
+	/* observers learn by this that the topic has ended */
 	km_store(L3, seq_cst, &topic->region.header->live, KM_LIVE_QUARANTINED);
 	if (!topic->kept.observed) {
 		km_ending_free(topic);
@@ -167,14 +167,14 @@ bool km_ending_sweep(struct km_broker *broker)
 			look_at_used(topic);
 			continue;
 		}
-		/* a walk that is in it looks again when it ends (walk.c) */
+		/* a walk through this topic looks at it again when the walk ends (walk.c) */
 		if (!LIST_EMPTY(&topic->walks))
 			continue;
 		if (km_lifetime_keeps(topic) &&
 			(topic->kept.lifetime.persistent ||
 				start_timer(topic, topic->kept.lifetime.linger_ns)))
 			continue;
-		/* not said at the broker's end: the next one may have it still */
+		/* not logged at the broker's end: the next broker may still have the topic */
 		km_log(LOG_DEBUG | KM_EVENT_TOPIC_FREED, NULL, topic, "topic freed");
 		end_or_free(topic);
 	}

@@ -14,16 +14,16 @@
 
 #define KM_OBSERVERS_NS  UINT64_C(2000000000)
 #define KM_QUARANTINE_NS UINT64_C(10000000000)
-/* Ended topics whose memory waits for observers; of more the oldest goes. */
+/* Ended topics whose memory waits for observers; beyond so many the oldest goes. */
 #define KM_ENDED_MAX 64
 
-/* Frees topics that have nothing to stay for. True: there are more, for the next turn. */
+/* Frees topics that have nothing to stay for. True: more are left, for the next turn. */
 bool km_ending_sweep(struct km_broker *broker);
 
-/* Gives back some of what only waits for observers and for clients of quarantined topics, and
- * is on this account. True: there was any, and there may be more. */
+/* Gives back memory that only waits for observers, or for clients of quarantined topics, and counts
+ * on this account. True: there was some, and there may be more. */
 bool km_ending_hurry(struct km_broker *broker, struct km_account *account);
 
-/* Frees a topic without members, and gives its memory back (not at the broker's end). For all others
- * the sweep does. */
+/* Frees a topic without members, and gives its memory back (not at the broker's end). Others leave
+ * that to the sweep. */
 void km_ending_free(struct km_topic *topic);

@@ -61,7 +61,8 @@ void km_grave_empty(struct km_broker *broker, struct km_account *account, int fd
 		km_segment_unmap(mapping, size);
 		return;
 	}
-	grave->account = km_account_ref(account->accounts, account->uid); /* which is there */
+	/* the table has this account already */
+	grave->account = km_account_ref(account->accounts, account->uid);
 	grave->work.step = step;
 	grave->at = from;
 	grave->end = size;

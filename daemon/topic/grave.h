@@ -7,10 +7,11 @@
 
 #include "daemon/run/broker.h"
 
-/* As km_segment_empty(), in turns where that takes long. The descriptor stays the caller's. `mapping` is
- * the broker's own of `size` bytes, or null; it is unmapped once it is empty: then that is soon done. */
+/* Gives memory back as km_segment_empty() does, in turns where that takes long. The descriptor
+ * stays the caller's. `mapping` is the broker's own of `size` bytes, or null. It is unmapped last,
+ * since an empty mapping is soon unmapped. */
 void km_grave_empty(struct km_broker *broker, struct km_account *account, int fd, uint64_t from,
 	uint64_t size, void *mapping);
 
-/* The broker's end. Memory that is left goes with the last descriptor. */
+/* For the broker's end. Memory that is left goes with the last descriptor. */
 void km_grave_deinit(struct km_broker *broker);

@@ -39,7 +39,8 @@ static void describe(const struct km_topic *topic, union picture *ret)
 	km_store(L0, relaxed, &header->schema_state, 1);
 }
 
-/* Returns the first byte that differed, or -1. */
+/* Writes the broker's copy over a header that differs. Returns the first byte that differed, or
+ * -1. */
 static int mend(struct km_topic *topic)
 {
 	_Atomic uint64_t *words = (_Atomic uint64_t *)(void *)topic->region.header;
@@ -61,14 +62,15 @@ void km_header_write(struct km_topic *topic)
 	mend(topic);
 }
 
-/* Subscribers of a shared ring have it read only, unless they asked and may publish. */
+/* Could the member have written the header? Subscribers of a shared ring have it read only, unless
+ * they asked for more and may publish. */
 static bool can_write(const struct km_member *member)
 {
 	return member->kept.role == KM_ROLE_PUBLISHER || !member->topic->region.shared ||
 	       member->kept.writable;
 }
 
-/* "'name' (pid 12, uid 1000), ..." */
+/* Names the clients that may have written: "'name' (pid 12, uid 1000), ...". */
 static void name_suspects(const struct km_topic *topic, char *ret, size_t size)
 {
 	const struct km_member *member;
@@ -110,7 +112,7 @@ void km_header_look(struct km_topic *topic)
 
 void km_header_set_schema(struct km_topic *topic, const struct km_schema *schema)
 {
-	/* Damage that is there already isn't to be mended together with this. */
+	/* Damage that is there already isn't to be mended together with this, and unnoticed. */
 	km_header_look(topic);
 	topic->kept.schema = *schema;
 	topic->kept.has_schema = true;

@@ -8,12 +8,12 @@
 
 #include "daemon/run/broker.h"
 
-/* Writes what the broker knows of the topic. */
+/* Writes into the header what the broker knows of the topic. */
 void km_header_write(struct km_topic *topic);
 
 /* Gives the topic a schema, which it must not have: the broker's copy, then the header's. */
 void km_header_set_schema(struct km_topic *topic, const struct km_schema *schema);
 
-/* Compares, and mends what differs. When something did it is logged, with the clients that can
- * have done it, and kept as the topic's reason for `diagnose`. */
+/* Compares the header with the broker's copy, and mends it. A difference is logged, with the
+ * clients that can have written it, and kept as the topic's reason for `diagnose`. */
 void km_header_look(struct km_topic *topic);

@@ -18,7 +18,8 @@
 #include "daemon/topic/privilege.h"
 #include "daemon/topic/topic.h"
 
-/* A ring, or the number by which a shared ring's subscriber is shown, if one is left. */
+/* A free ring, or the number by which a shared ring's subscriber is shown. KM_HAZARD_NONE: none
+ * is left. */
 static uint32_t free_ring(const struct km_topic *topic)
 {
 	uint64_t left = ~topic->rings_taken & KM_LIVE_RINGS;
@@ -40,7 +41,7 @@ static uint32_t free_id(const struct km_topic *topic)
 	return 64 * word + (uint32_t)__builtin_ctzll(~topic->ids_taken[word]) + 1;
 }
 
-/* The number of a member is its id (a publisher) or its ring (a subscriber). May it have that? */
+/* Is the member's number free? It is the id of a publisher, the ring of a subscriber. */
 static bool number_is_free(const struct km_member *member)
 {
 	const struct km_topic *topic = member->topic;
@@ -102,7 +103,7 @@ int km_join_insert(struct km_member *member)
 	return 0;
 }
 
-/* Room for its record, in a new segment of its client's if need be. */
+/* Finds room for the member's record, in a new segment of its client's if need be. */
 static int find_room(struct km_member *member, char *ret_text, size_t text_size)
 {
 	const struct km_geometry *geometry = &member->topic->region.geometry;
@@ -117,7 +118,7 @@ static int find_room(struct km_member *member, char *ret_text, size_t text_size)
 		     : km_memory_find_record(member->session, size, &kept->segment, &kept->offset);
 }
 
-/* `ret_text`: why there is no memory for its record. */
+/* Makes a member. `ret_text`: why there is no memory for its record. */
 static int make(struct km_session *session, struct km_topic *topic, enum km_role role,
 	struct km_member **ret, char *ret_text, size_t text_size)
 {
@@ -206,7 +207,7 @@ int km_join_start(const struct km_topic *topic, uint32_t history, uint64_t *ret)
 
 	if (r < 0)
 		return r;
-	uint64_t back = frontier - capacity; /* how many there were */
+	uint64_t back = frontier - capacity; /* messages that were there before */
 	if (back > capacity)
 		back = capacity;
 	*ret = frontier - (history < back ? history : back);
@@ -216,7 +217,7 @@ int km_join_start(const struct km_topic *topic, uint32_t history, uint64_t *ret)
 bool km_join_drain(const struct km_topic *topic, uint32_t count)
 {
 	const uint32_t ring = free_ring(topic);
-	_Atomic uint32_t evicting; /* nobody's: see reconcile.c */
+	_Atomic uint32_t evicting; /* a hazard that nobody looks at: see reconcile.c */
 
 	if (topic->region.shared || ring >= topic->region.ring_count)
 		return false;

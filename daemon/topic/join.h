@@ -12,8 +12,8 @@
 #include "daemon/run/broker.h"
 #include "daemon/topic/member.h"
 
-/* May the session have one more endpoint? Those that it waits for count. Errors: -EDQUOT, and ret_text
- * says of whom. */
+/* May the session have one more endpoint? Those that it waits for count. Errors: -EDQUOT, and
+ * ret_text says whose limit is reached. */
 int km_join_check(struct km_session *session, char *ret_text, size_t text_size);
 
 /*
@@ -26,20 +26,21 @@ int km_join(struct km_session *session, struct km_topic *topic, enum km_role rol
 	struct km_member **ret, char *ret_text, size_t text_size);
 
 /*
- * Links a member in whose `kept`, session and topic are filled in, a new one or one that an earlier
- * broker had: takes its id or ring, its record and its share of the account, and counts it. Its peers
- * are told by km_member_tell_counts(), when its ring is live. Errors:
- * -EPROTO it can't have its id, ring or record, or somebody else has it; nothing is changed.
+ * Links a member in whose `kept`, session and topic are filled in. The member is new, or an earlier
+ * broker had it. Takes its id or ring, its record and its share of the account, and counts it. Its
+ * peers are told by km_member_tell_counts(), when its ring is live. Errors: -EPROTO its id, ring or
+ * record can't be, or another member has it; nothing is changed.
  */
 int km_join_insert(struct km_member *member);
 
-/* Makes a new subscriber's ring ready and lets messages in. `history` as below. Errors: -ESTALE the
- * ring makes no sense. */
+/* Makes a new subscriber's ring ready and lets messages in. `history` as for km_join_start().
+ * Errors: -ESTALE the ring makes no sense. */
 int km_join_open(struct km_member *member, uint32_t history);
 
-/* Drains up to `count` messages of the ring that the next subscriber gets. True: there may be more. */
+/* Drains up to `count` messages of the ring that the next subscriber gets. True: more may be
+ * left. */
 bool km_join_drain(const struct km_topic *topic, uint32_t count);
 
-/* Where a shared ring's subscriber begins: with what is to come, or so many messages back. Errors:
- * -ESTALE. */
+/* The position at which a shared ring's subscriber begins: with messages to come, or `history`
+ * messages back. Errors: -ESTALE. */
 int km_join_start(const struct km_topic *topic, uint32_t history, uint64_t *ret);

@@ -13,7 +13,7 @@
 #include "daemon/topic/topic.h"
 #include "daemon/topic/walk.h"
 
-/* The member's numbers go into the topic's. */
+/* Adds the member's numbers to the topic's. */
 static void add_to_totals(const struct km_member *member)
 {
 	const struct km_endpoint *record = km_member_record(member);
@@ -28,9 +28,9 @@ static void add_to_totals(const struct km_member *member)
 	}
 }
 
-/* A broker that was killed behind this and before its commit had counted it in the header already: the
- * next one counts from what was kept, and finds the same number there. A client that writes there makes
- * it wrong. */
+/* Tells in the header how many have gone. A broker that was killed behind this and before its
+ * commit had counted the endpoint in the header already: the next broker counts from the kept
+ * number, and finds the same one there. A client that writes there makes the number wrong. */
 static void tell_gone(_Atomic uint32_t *told, uint32_t count)
 {
 	if ((int32_t)(count - km_load(M3, relaxed, told)) > 0)
@@ -53,13 +53,13 @@ static void count_gone(const struct km_member *member, enum km_endpoint_state st
 	km_keep_topic(topic);
 }
 
-/* It is no longer one of the living. */
+/* Takes the member out of the living. */
 static void leave(struct km_member *member, enum km_endpoint_state state)
 {
 	struct km_topic *topic = member->topic;
 
 	if (member->kept.state == KM_ENDPOINT_LIVE) {
-		/* before its ring is drained: what lies there unread isn't lost */
+		/* before its ring is drained: draining would count unread messages as lost */
 		if (member->kept.role == KM_ROLE_SUBSCRIBER)
 			member->kept.lost = km_member_lost(member);
 		topic->publishers -= member->kept.role == KM_ROLE_PUBLISHER;
@@ -77,7 +77,7 @@ static void leave(struct km_member *member, enum km_endpoint_state state)
 	km_keep_member(member);
 }
 
-/* No new messages for its ring. */
+/* Lets no new messages into the member's ring. */
 static void close_ring(struct km_member *member)
 {
 	struct km_topic *topic = member->topic;
@@ -136,7 +136,7 @@ void km_leave_settle(struct km_member *member)
 	km_memory_give_record(session, member->kept.segment, member->kept.offset, member->size);
 	session->member_count--;
 	session->publishers -= member->kept.role == KM_ROLE_PUBLISHER;
-	topic->broker->sweep = true; /* also for the session */
+	topic->broker->sweep = true; /* the session may be free now, too */
 	km_privilege_pass_on(topic, member);
 	km_leave_free(member);
 	if (LIST_EMPTY(&topic->members) || !topic->kept.named)

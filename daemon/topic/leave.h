@@ -4,16 +4,16 @@
 
 #include "daemon/run/broker.h"
 
-/* Its client gave it back. */
+/* The member's client gave the endpoint back. */
 void km_leave_detach(struct km_member *member);
 
-/* Its process is dead, or never knew of it. */
+/* The member's process is dead, or never knew of the endpoint. */
 void km_leave_die(struct km_member *member);
 
-/* Nothing in the region speaks of it any more: its id or ring and its record may be used again.
- * Frees it. The caller keeps the topic (keep.h), which has its numbers now, when it has settled all
- * that it settles at once. */
+/* Frees a member of which nothing in the region speaks any more: its id or ring and its record may
+ * be used again. The topic has its numbers now. When the caller has settled all that it settles at
+ * once, it has to keep the topic (keep.h). */
 void km_leave_settle(struct km_member *member);
 
-/* Forgets it and touches no shared memory: for the broker's end. */
+/* Forgets the member and touches no shared memory: for the broker's end. */
 void km_leave_free(struct km_member *member);

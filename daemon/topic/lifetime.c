@@ -15,7 +15,7 @@ void km_lifetime_begin(struct km_topic *topic)
 	TAILQ_INSERT_TAIL(&broker->topics, topic, in_all);
 	topic->bytes = km_segments_bytes(topic);
 	km_payer_charge(topic);
-	/* In case nobody gets into it; or somebody else is to pay. */
+	/* In case nobody gets into the topic, or another user is to pay. */
 	km_lifetime_look(topic);
 }
 

@@ -12,14 +12,14 @@
 
 #include "daemon/run/broker.h"
 
-/* Takes a topic that has its memory, id and names among the broker's. */
+/* Begins the life of a topic that has its memory, id and names among the broker's. */
 void km_lifetime_begin(struct km_topic *topic);
 
-/* It lost its last member, or never had one: the next sweep looks whether it may go. */
+/* The topic lost its last member, or never had one: the next sweep looks whether it may go. */
 void km_lifetime_look(struct km_topic *topic);
 
-/* Somebody came in. */
+/* A member came into the topic. */
 void km_lifetime_use(struct km_topic *topic);
 
-/* Would it stay without members? */
+/* Would the topic stay without members? */
 bool km_lifetime_keeps(const struct km_topic *topic);

@@ -62,7 +62,7 @@ struct km_ring_stats km_member_describe_shared(const struct km_member *member, u
 	ret.written = frontier > member->kept.start ? frontier - member->kept.start : 0;
 	ret.received = km_load(H2, relaxed, &record->messages);
 	ret.lost = km_load(H2, relaxed, &record->lost);
-	/* what it has said so far; it may be behind by more than there is */
+	/* messages that its record tells of: the rest may be more than the ring can have */
 	uint64_t known = ret.received + ret.lost;
 	ret.waiting = ret.written > known ? ret.written - known : 0;
 	if (ret.waiting > region->geometry.ring_capacity) {
@@ -85,7 +85,8 @@ uint64_t km_member_lost(const struct km_member *member)
 			       ? 0
 			       : km_member_describe_shared(member, frontier).lost;
 	const struct km_ring *ring = km_region_ring(&member->topic->region, member->kept.ring);
-	/* between its take and its count a subscriber has one more; where nothing moves, that is all */
+	/* a subscriber that has taken a message and not counted it yet has one more: so look until
+	 * its count stands still */
 	do {
 		received = km_load(H2, relaxed, &record->messages);
 		uint64_t gone = km_load(R2, acquire, &ring->head) - member->kept.start;

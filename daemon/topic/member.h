@@ -7,7 +7,7 @@
 
 struct km_topic;
 
-/* A hazard as health last saw it: the same slot in the same generation is the same step. */
+/* A hazard as health saw it last. The same slot in the same generation means the same step. */
 struct km_watch {
 	uint32_t slot;
 	uint64_t generation;
@@ -20,42 +20,43 @@ struct km_member {
 	struct km_session *session;
 	struct km_topic *topic;
 	struct km_kept_member kept; /* what the next broker is to know of it too */
-	uint32_t kept_at;           /* the place of that in the state, or 0 */
+	uint32_t kept_at;           /* the place of `kept` in the state, or 0 */
 	uint32_t held_count;
 	uint32_t size; /* of its record */
 	/* [2 + held_count]: delivering, evicting, held; or null. */
 	struct km_watch *watches;
-	/* The pass that found it dead, or gone, and settles it (recover.c). */
+	/* The pass that found the member dead, or gone, and settles it (recover.c). */
 	uint64_t gone_in;
 };
 
 /* "publisher" or "subscriber". */
 const char *km_member_role_name(enum km_role role);
 
-/* Does DETACH mean it by this: its handle, or the wait that it has come of? */
+/* Does DETACH mean the member by this number: its handle, or the wait that it has come of? */
 bool km_member_is_named(const struct km_member *member, uint64_t handle);
 
-/* Is there an id (a ring) that is nobody's? Those of the dead are theirs until they are settled. */
+/* Is an id (a ring) free? The numbers of the dead are theirs until they are settled. */
 bool km_member_has_room(const struct km_topic *topic, enum km_role role);
 
-/* Its record in its client's memory. */
+/* The member's record in its client's memory. */
 struct km_endpoint *km_member_record(const struct km_member *member);
 
-/* Messages that a subscriber lost, pushed out of its ring unread; one too many for the moment in
- * which it takes one. */
+/* Messages that a subscriber lost, pushed out of its ring unread. While it takes one the count may
+ * be one too high. */
 uint64_t km_member_lost(const struct km_member *member);
 
-/* Numbers of a shared ring's subscriber, for a ring whose frontier is there; what it has lost it
- * says itself. */
+/* Numbers of a shared ring's subscriber, for a ring with that frontier. Its own record says
+ * what the subscriber has lost. */
 struct km_ring_stats km_member_describe_shared(const struct km_member *member, uint64_t frontier);
 
-/* Writes into the topic's header how many it has, and tells the others that this has changed. */
+/* Writes into the topic's header how many publishers and subscribers there are, and tells the other
+ * members' clients that this has changed. */
 void km_member_tell_counts(struct km_topic *topic);
 
-/* Do its hazards say that its owner is in no step and holds nothing? */
+/* Do the member's hazards say that its owner is in no step and holds nothing? */
 bool km_member_is_quiet(const struct km_member *member);
 
-/* Writes down for the next broker what it is. */
+/* Writes the member's record for the next broker. */
 void km_keep_member(struct km_member *member);
-/* Its record is no more. */
+/* Drops the member's record for the next broker. */
 void km_keep_forget_member(struct km_member *member);

@@ -15,14 +15,14 @@ void km_payer_discharge(struct km_topic *topic)
 {
 	km_account_give(topic->account, KM_BYTES, topic->bytes);
 	topic->bytes = 0;
-	if (topic->ended) /* no topic any more */
+	if (topic->ended) /* the topic has ended */
 		return;
 	km_account_give(topic->account, KM_TOPICS, 1);
 	topic->account->inherited -= topic->account->uid != topic->kept.owner_uid;
 }
 
-/* The session whose user pays for a topic that nobody new can find: one of its owner's, else the one
- * that is there longest. */
+/* The session whose user pays for a topic that newcomers can't find: one of the topic's owner, else
+ * the session that takes part longest. */
 static const struct km_session *find_payer(const struct km_topic *topic)
 {
 	const struct km_member *member;
@@ -45,8 +45,8 @@ void km_payer_settle(struct km_topic *topic)
 		return;
 	km_payer_discharge(topic);
 	km_account_unref(topic->account);
-	topic->account = km_account_ref(
-		&topic->broker->accounts, payer->kept.uid); /* which the session has already */
+	/* the session has this account already */
+	topic->account = km_account_ref(&topic->broker->accounts, payer->kept.uid);
 	topic->bytes = bytes;
 	km_payer_charge(topic);
 }

@@ -9,9 +9,9 @@
 
 #include "daemon/run/broker.h"
 
-/* Counts the topic and its `bytes` on its account, and no more. */
+/* Counts the topic and its `bytes` on the account of its payer. */
 void km_payer_charge(struct km_topic *topic);
 void km_payer_discharge(struct km_topic *topic);
 
-/* Called when a member has gone or the name was taken away: finds who pays from here on. */
+/* Finds who pays from here on. Called when a member has gone or the name was taken away. */
 void km_payer_settle(struct km_topic *topic);

@@ -39,8 +39,8 @@ void km_privilege_restore(struct km_topic *topic)
 
 	if (!topic->region.shared)
 		return;
-	/* The broker before wrote it. A client that wrote another number there has spoilt its own
-	 * topic alone. */
+	/* The broker before this one wrote the word. A client that wrote another number there has
+	 * spoilt its own topic alone. */
 	uint32_t id = km_load(U8, acquire, &topic->region.header->privileged);
 
 	topic->privileged = 0;

@@ -9,11 +9,12 @@
 
 #include "daemon/run/broker.h"
 
-/* There is a new publisher. */
+/* Offers the privilege to a new publisher. */
 void km_privilege_offer(struct km_member *member);
 
-/* This member, which isn't LIVE, is being settled. */
+/* Finds a successor for this member, which isn't LIVE and is being settled. */
 void km_privilege_pass_on(struct km_topic *topic, const struct km_member *from);
 
-/* After a restart, when the topic's members are there: what the header says stands if it can be. */
+/* After a restart, when the topic's members are there: what the header says stands, if such a
+ * publisher can have it. */
 void km_privilege_restore(struct km_topic *topic);

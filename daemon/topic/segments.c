@@ -21,7 +21,7 @@ int km_segments_map_bell(struct km_topic *topic)
 	return r;
 }
 
-/* The memory that the subscribers of a shared ring may write. */
+/* Makes the memory that the subscribers of a shared ring may write. */
 static int make_bell(struct km_topic *topic, const struct km_geometry *geometry)
 {
 	uint64_t size = km_geometry_bell_size(geometry);
@@ -77,7 +77,8 @@ uint64_t km_segments_bytes(const struct km_topic *topic)
 {
 	const struct km_geometry *geometry = &topic->region.geometry;
 
-	/* the header's page, where clients look whether the region is given up; and the bell */
+	/* what stays is the bell, and the header's page, where clients look whether the region is
+	 * given up */
 	return topic->kept.emptied ? KM_PAGE_SIZE + km_geometry_bell_size(geometry)
 				   : km_geometry_total_size(geometry);
 }

@@ -15,15 +15,15 @@ int km_segments_format(
 /* Maps the bell of a shared ring, whose descriptor the topic has. */
 int km_segments_map_bell(struct km_topic *topic);
 
-/* Unmaps and closes what the topic has of them. */
+/* Unmaps and closes the segments that the topic has. */
 void km_segments_close(struct km_topic *topic);
 
-/* The bytes that they count for on the account of the topic's payer. */
+/* The bytes for which the segments count on the account of the topic's payer. */
 uint64_t km_segments_bytes(const struct km_topic *topic);
 
-/* Gives the memory of a quarantined topic back, but for the pages by which its clients learn
- * that it is given up. */
+/* Gives the memory of a quarantined topic back, but for the pages by which its clients learn that
+ * the region is given up. */
 void km_segments_empty_quarantined(struct km_topic *topic);
 
-/* Gives all of it back, whoever still has a descriptor or a mapping. */
+/* Gives the whole memory back, whoever still has a descriptor or a mapping. */
 void km_segments_give_back(struct km_topic *topic);

@@ -14,7 +14,7 @@ static uint32_t hash_text(uint32_t hash, const char *text)
 }
 
 /* The seed keeps clients from choosing names that are all in one bucket. The upper bits depend on
- * all of it. */
+ * every byte of the key. */
 static uint32_t hash_key(const struct km_broker *broker, const struct km_topic_key *key)
 {
 	uint32_t hash = hash_text(broker->hash_seed ^ key->kind, key->prefix);
