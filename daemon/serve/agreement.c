@@ -10,7 +10,7 @@
 
 typedef unsigned long long ull;
 
-/* To a mailbox only its owner subscribes. */
+/* May the client receive from the topic? To a mailbox only its owner subscribes. */
 static bool may_receive(const struct km_wanted *wanted, const struct km_topic *topic)
 {
 	const struct km_topic_key *key = &wanted->key;
@@ -53,7 +53,7 @@ static bool can_be_found(const struct km_wanted *wanted, const struct km_topic *
 	return false;
 }
 
-/* Has a topic that is made the transport that a rule wants? */
+/* Has the topic, where the request makes it, the transport that a rule wants? */
 static bool has_transport(const struct km_wanted *wanted, const struct km_topic *topic)
 {
 	const struct km_topic_key *key = &wanted->key;
@@ -110,7 +110,7 @@ static bool agrees_in_config(const struct km_wanted *wanted, const struct km_top
 	return false;
 }
 
-/* Is the schema that it brings the topic's? */
+/* Does the schema that the request brings agree with the topic's? */
 static bool agrees_in_schema(const struct km_wanted *wanted, const struct km_topic *topic)
 {
 	char words[96];
@@ -128,7 +128,8 @@ static bool agrees_in_schema(const struct km_wanted *wanted, const struct km_top
 	return false;
 }
 
-/* Is the topic's schema, or the one that this request gives it, what is expected? */
+/* Is the topic's schema, or the one that this request gives it, the schema that the client
+ * expects? */
 static bool has_expected_schema(const struct km_wanted *wanted, const struct km_topic *topic)
 {
 	static const struct km_schema none;
@@ -162,7 +163,7 @@ static bool may_join(const struct km_wanted *wanted, const struct km_topic *topi
 	       agrees_in_config(wanted, topic) && agrees_in_schema(wanted, topic);
 }
 
-/* Only a shared ring has history and observers. */
+/* Can the topic's transport do what is asked? Only a shared ring has history and observers. */
 static bool transport_can(const struct km_wanted *wanted, const struct km_topic *topic)
 {
 	const struct km_geometry *geometry = topic ? &topic->region.geometry : &wanted->geometry;

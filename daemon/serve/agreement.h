@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whether somebody may have what it wants: decided before anything is made. Those that return false
- * have refused the request. The topic is null where there is none: the request would make it.
+ * The decision whether a client may have what it wants, before anything is made. A function that
+ * returns false has refused the request. The topic is null where there is none: the request would
+ * make it.
  */
 #pragma once
 
@@ -12,9 +13,9 @@
  * right to publish. */
 bool km_agreement_writable(const struct km_wanted *wanted, const struct km_topic *topic);
 
-/* May it wait for a topic that isn't there? All else is decided when the topic is. */
+/* May the client wait for a topic that isn't there? All else is decided when the topic is. */
 bool km_agreement_may_wait(const struct km_wanted *wanted);
 
-/* Checks all of it: the topic is there or may be made, rights, config, schema. A client that comes
- * to an existing topic agrees with its config, or says that it takes any. */
+/* Checks the whole request: the topic is there or may be made, rights, config, schema. A client
+ * that comes to an existing topic agrees with its config, or says that any is good. */
 bool km_agreement_allows(const struct km_wanted *wanted, const struct km_topic *topic);

@@ -21,12 +21,12 @@
 #include "daemon/topic/header.h"
 #include "daemon/topic/join.h"
 
-/* Messages that are drained in one piece: each may be a slot far away. */
+/* Messages that one piece of work drains: each may be in a slot far away. */
 #define DRAIN_PIECE 2048
 
-/* The topic that is wanted, or null. Those who have waited for it come first. One that has no room left
- * is looked after first, and may be gone afterwards. False: that takes a while, and the request is
- * served again. */
+/* Finds the topic that is wanted, or null. Clients that have waited for it come first. A topic
+ * without room is looked after first, and may be gone afterwards. False: that takes a while, and
+ * the request is served again. */
 static bool find(const struct km_wanted *wanted, struct km_topic **ret)
 {
 	struct km_session *session = wanted->session;
@@ -49,7 +49,7 @@ static bool find(const struct km_wanted *wanted, struct km_topic **ret)
 	return true;
 }
 
-/* False: the request was refused, or is served again. */
+/* Makes the topic. False: the request was refused, or is served again. */
 static bool create(const struct km_wanted *wanted, struct km_topic **ret)
 {
 	char text[KM_WIRE_TEXT_SIZE];
@@ -63,7 +63,7 @@ static bool create(const struct km_wanted *wanted, struct km_topic **ret)
 /* A ring that is being drained for its next subscriber. */
 struct draining {
 	struct km_question question;
-	unsigned pieces; /* no more, even if publishers go on delivering */
+	unsigned pieces; /* at most, even if publishers go on delivering */
 };
 
 static bool drain_some(struct km_question *question)
@@ -93,8 +93,8 @@ static bool drain(const struct km_wanted *wanted, struct km_topic *topic)
 	return false;
 }
 
-/* The maker of a topic is answered after those who waited for it; it is in before them, so that they
- * take no place of its. */
+/* Serves a client that becomes a member. The maker of a topic is answered after those that waited
+ * for the topic. It is a member before them, so that they don't take its place. */
 static void serve_member(const struct km_wanted *wanted, struct km_topic *topic, bool is_made)
 {
 	struct km_session *session = wanted->session;
@@ -160,7 +160,7 @@ void km_attach_answer_again(struct km_session *session, const struct km_msg_atta
 	} else if (member)
 		km_enter_answer_again(session, request, member);
 	else if (!km_wait_answer_again(session, handle))
-		/* its topic was given up meanwhile */
+		/* the topic was given up meanwhile */
 		km_session_refuse(session, NULL, -ESTALE,
 			"the broker has begun anew and can't find what it had given: try again");
 }

@@ -40,7 +40,7 @@ static int send_region(struct km_session *session, const struct km_topic *topic,
 	return km_session_answer(session, answer, sizeof *answer, fds, count);
 }
 
-/* Describes the topic. Clients believe this, not the header. */
+/* Describes the topic. Clients believe this answer, not the header. */
 static void describe(const struct km_topic *topic, struct km_msg_attached *ret)
 {
 	const struct km_region *region = &topic->region;

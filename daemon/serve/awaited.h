@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The books of wait.c: which names are waited for, and which subscribers wait. A wait is in one of two
- * queues: in that of its name until it is served, then in broker->late if its answer has to wait.
+ * The books of wait.c: which names are waited for, and which subscribers wait. A wait is in one of
+ * two queues. Until it is served it is in the queue of its name, and then in broker->late if its
+ * answer has to wait.
  */
 #pragma once
 
@@ -9,14 +10,15 @@
 #include "daemon/run/turn.h"
 #include "daemon/topic/topic.h"
 
-/* A name that is waited for, and all that wait for it: the first one came first. */
+/* A name that is waited for, and all waits for it, in the order in which they came. */
 struct km_awaited {
 	struct km_work work;
 	LIST_ENTRY(km_awaited) in_bucket;
 	struct km_broker *broker;
 	struct km_topic_key key;
 	TAILQ_HEAD(, km_wait) waits;
-	bool restored; /* the broker before may have ended at one of them */
+	/* the broker before this one may have ended at a wait */
+	bool restored;
 };
 
 struct km_wait {
@@ -25,7 +27,7 @@ struct km_wait {
 	/* Null: a member has come of it, and its answer waits (broker->late). */
 	struct km_awaited *awaited;
 	struct km_session *session;
-	bool counts; /* among the endpoints of its client */
+	bool counts; /* the wait is among its client's endpoints */
 	struct km_kept_wait kept;
 	uint32_t kept_at; /* its place in the state, or 0 */
 };
@@ -33,18 +35,18 @@ struct km_wait {
 /* A turn's piece of work: serves the first wait of a name. False: nothing is left to do. */
 typedef bool km_awaited_step(struct km_work *work);
 
-/* Null: nobody waits for that name. */
+/* The waits for that name; null: there are none. */
 struct km_awaited *km_awaited_find(struct km_broker *broker, const struct km_topic_key *key);
-/* Null: the session has no such wait. */
+/* The session's wait of that number; null: it has no such wait. */
 struct km_wait *km_awaited_find_wait(const struct km_session *session, uint64_t id);
 
-/* Null: no memory. */
+/* Adds a wait. Null: no memory. */
 struct km_wait *km_awaited_add(struct km_session *session, const struct km_topic_key *key,
 	const struct km_kept_wait *kept, km_awaited_step *serve);
-/* Writes it into the state. */
+/* Writes the wait into the state. */
 void km_awaited_keep(struct km_wait *wait);
 /* A wait counts as one of its client's endpoints, until a member is about to come of it. */
 void km_awaited_count(struct km_wait *wait, bool counts);
-/* Takes it out of its queue. A name that nobody waits for any more goes as well. */
+/* Takes the wait out of its queue. A name that nobody waits for any more goes as well. */
 void km_awaited_leave_queue(struct km_wait *wait);
 void km_awaited_free_wait(struct km_wait *wait);

@@ -69,7 +69,7 @@ bool km_callers_allow(const struct km_wanted *wanted)
 	return false;
 }
 
-/* Keeps the oldest ones, oldest first. */
+/* Puts the caller into a page that keeps the oldest ones, oldest first. */
 static void insert(struct km_msg_callers_ok *answer, const struct km_member *member)
 {
 	const struct km_session *session = member->session;

@@ -13,8 +13,8 @@
 
 struct km_member;
 
-/* The one of a service's servers that serves, or null. */
+/* The server that is active, or null. */
 const struct km_member *km_callers_active(const struct km_topic *service);
 
-/* Of requests and replies: may the session have its part? Else it is refused (-EACCES). */
+/* May the session have its part of these requests or replies? Else it is refused (-EACCES). */
 bool km_callers_allow(const struct km_wanted *wanted);

@@ -22,8 +22,8 @@
 #include "daemon/topic/lifetime.h"
 #include "daemon/topic/segments.h"
 
-/* Is there so much room? Memory that the session has reserved has passed all but the limits before.
- */
+/* Is there room for that much? Of memory that the session has reserved only the limits are left to
+ * be checked. */
 static int check(struct km_session *session, enum km_resource resource, uint64_t amount,
 	char *ret_text, size_t text_size)
 {
@@ -32,7 +32,8 @@ static int check(struct km_session *session, enum km_resource resource, uint64_t
 	return km_account_check_memory(session->account, amount, ret_text, text_size);
 }
 
-/* The same, once what is about to be freed is free: a little of it at once, more of it in turns. */
+/* Checks for room, once memory that is about to be freed is free: a little of it at once, more of
+ * it in turns. */
 static int make_room(struct km_session *session, enum km_resource resource, uint64_t amount,
 	char *ret_text, size_t text_size)
 {
@@ -73,7 +74,7 @@ static int check_limits(struct km_session *session, uint64_t size, char *ret_tex
 	return r;
 }
 
-/* The names of the topic's region and its segments, and their memory. */
+/* Gives the topic the names of its region and its segments, and their memory. */
 static int furnish(const struct km_wanted *wanted, struct km_topic *topic)
 {
 	_cleanup_(km_closep) int control = -1, payload = -1;
@@ -84,7 +85,7 @@ static int furnish(const struct km_wanted *wanted, struct km_topic *topic)
 		sizeof topic->region_name);
 
 	if (r < 0)
-		return -ENAMETOOLONG; /* the only one */
+		return -ENAMETOOLONG; /* the only error */
 	if (km_reserve_first(wanted->session, topic->region_name, geometry))
 		return -EINPROGRESS;
 	/* what memfd_create() takes; the header has the whole name */
@@ -98,7 +99,7 @@ static int furnish(const struct km_wanted *wanted, struct km_topic *topic)
 		r = km_segments_format(topic, geometry, control, payload);
 	if (r < 0)
 		return r;
-	control = payload = -1; /* the topic's */
+	control = payload = -1; /* the topic has them now */
 	km_header_write(topic);
 	return 0;
 }
@@ -112,7 +113,7 @@ static int park(struct km_topic *topic, char *ret_text, size_t text_size)
 		topic->bell_fd >= 0 ? 3 : 2, ret_text, text_size);
 }
 
-/* Takes its maker's words for the topic. */
+/* The record of a topic as its maker describes it. */
 static struct km_kept_topic describe(const struct km_wanted *wanted)
 {
 	const struct km_session *session = wanted->session;
@@ -175,7 +176,7 @@ static int make(
 		km_segments_close(topic);
 		return r;
 	}
-	/* which the session has already */
+	/* the session has this account already */
 	topic->account = km_account_ref(&session->broker->accounts, session->kept.uid);
 	topic->ids_taken = km_steal_ptr(ids);
 	topic->ids_free = ids_max;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The making of topics: reserved, sealed, formatted, or refused whole. */
+/* The making of topics: a topic is reserved, sealed and formatted, or refused whole. */
 #pragma once
 
 #include "daemon/serve/wanted.h"

@@ -51,8 +51,8 @@ struct km_topic *km_diagnose_find(struct km_session *session, const struct km_ms
 											    : NULL;
 }
 
-/* Is it the member's: a publisher's by its id, a subscriber's by its ring? A shared ring's
- * subscriber may be shown by none, so may what belongs to nobody. */
+/* Is the anomaly the member's: a publisher's by its id, a subscriber's by its ring? A shared ring's
+ * subscriber may be shown by no number, and what belongs to nobody has none. */
 static bool is_of(const struct km_anomaly *anomaly, const struct km_member *member)
 {
 	if (!anomaly->owner_id && anomaly->ring == KM_HAZARD_NONE &&
@@ -64,7 +64,7 @@ static bool is_of(const struct km_anomaly *anomaly, const struct km_member *memb
 	return member->kept.role == KM_ROLE_SUBSCRIBER && member->kept.ring == anomaly->ring;
 }
 
-/* The dead before the living. */
+/* Names the owner of an anomaly. The dead come before the living. */
 static void name_owner(
 	const struct diagnosis *diagnosis, const struct km_member *member, struct km_anomaly *entry)
 {
@@ -137,7 +137,7 @@ static bool end_step(struct diagnosis *diagnosis, unsigned next)
 	return true;
 }
 
-/* False: it was refused. */
+/* Goes on with the pass. False: it was refused. */
 static bool pass(struct diagnosis *diagnosis)
 {
 	struct km_topic *topic = diagnosis->question.walk.topic;

@@ -5,7 +5,7 @@
 #include "common/protocol/wire.h"
 #include "daemon/run/broker.h"
 
-/* The topic that an operator means, also for REPAIR; null when it got a refusal: no right, or no such
- * topic. */
+/* The topic that an operator names, also for REPAIR. Null: the request was refused, for want of a
+ * right or of the topic. */
 struct km_topic *km_diagnose_find(struct km_session *session, const struct km_msg_topic *names,
 	const char *verb, bool attached_may);

@@ -22,7 +22,7 @@ static void give_up_topic(
 		"topic '%s' was corrupt and is given up: advertise it anew", wanted->key.name);
 }
 
-/* The client was refused what it has. */
+/* Takes a member back whose client was refused it. */
 static void take_back(struct km_member *member)
 {
 	struct km_topic *topic = member->topic;

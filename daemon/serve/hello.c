@@ -15,7 +15,7 @@
 #include "daemon/serve/hello.h"
 #include "daemon/serve/serve.h"
 
-/* Clients beyond `clients` that operators may have. */
+/* Places beyond the limit on `clients` that are kept for operators. */
 #define PLACES_FOR_OPERATORS 4
 
 static void answer_hello(struct km_session *session, int segment_fd)
@@ -30,8 +30,8 @@ static void answer_hello(struct km_session *session, int segment_fd)
 	km_session_answer(session, &answer, sizeof answer, &segment_fd, 1);
 }
 
-/* One more client? When all places are taken, a few are left for operators; their own limit counts
- * for them too. */
+/* May one more client come in? When all places are taken, a few are left for operators. An
+ * operator's own limit counts all the same. */
 static bool may_come_in(struct km_session *session, char *ret_text, size_t size)
 {
 	struct km_account *account = session->account;

@@ -9,13 +9,13 @@
 #include "daemon/peer/session.h"
 #include "daemon/serve/hold.h"
 
-/* Operators may have so many beyond the limit in all. */
+/* Descriptors that operators may have unread beyond the limit in all. */
 #define FOR_OPERATORS 32
 
-/* One user's clients have room for a few answers, however small the limits are. */
+/* The least limit: one user's clients have room for a few answers, however small the limits are. */
 #define LEAST (UINT64_C(8) * KM_WIRE_MAX_FDS)
 
-/* A request that meets a limit of many is looked at so often, for so long. */
+/* A request that meets a limit of many is looked at again after so long, so many times. */
 #define LOOK_AGAIN_MS 20
 #define PATIENCE_NS   INT64_C(1000000000)
 
@@ -30,7 +30,7 @@ static uint64_t most_in_all(const struct km_broker *broker)
 	return most > LEAST ? most : LEAST;
 }
 
-/* Would one more answer be too many? Then ret_text says of what. */
+/* Would one more answer be too many unread? Then ret_text says whose. */
 static bool are_too_many(const struct km_session *session, char *ret_text, size_t size)
 {
 	const struct km_account *account = session->account;
@@ -53,7 +53,7 @@ static bool are_too_many(const struct km_session *session, char *ret_text, size_
 	return too_many_own || too_many;
 }
 
-/* The kernel tells it each time that something was read, and that the peer is gone. */
+/* The event comes each time that the peer has read something, and when the peer is gone. */
 static void on_held(evutil_socket_t fd, short what, void *userdata)
 {
 	struct km_session *session = userdata;
@@ -63,12 +63,12 @@ static void on_held(evutil_socket_t fd, short what, void *userdata)
 		return;
 	session->held = false;
 	event_del(session->held_event);
-	/* it was listened to before: what that takes is there */
+	/* the event was there before, so there is memory for it */
 	if (event_add(session->socket_event, NULL) < 0)
 		km_session_disconnect(session);
 }
 
-/* The session isn't listened to until on_held(). */
+/* Stops listening to the session until on_held(). */
 static void hold(struct km_session *session, bool for_others)
 {
 	const struct timeval again = { 0, LOOK_AGAIN_MS * 1000 };
@@ -80,14 +80,14 @@ static void hold(struct km_session *session, bool for_others)
 		session->held_since_ns = 0;
 	else if (session->held_since_ns == 0)
 		session->held_since_ns = km_clock_ns();
-	/* this kind of event can't be there beside the other */
+	/* libevent can't have this kind of event beside the other */
 	event_del(session->socket_event);
 	session->held = session->held_event &&
 			event_add(session->held_event, for_others ? &again : NULL) == 0;
 	session->doomed |= !session->held;
 }
 
-/* Some may have been read since they were looked at. */
+/* Is a limit reached? The peers may have read some since the last count. */
 static bool is_full(struct km_session *session, char *ret_text, size_t size)
 {
 	if (!are_too_many(session, ret_text, size))

@@ -17,7 +17,7 @@
 
 struct km_session;
 
-/* Are too many unread in all, or of the session's user? Its own one aside. */
+/* Are too many unread in all, or of the session's user? The session's own answer doesn't count. */
 bool km_hold_is_full(struct km_session *session);
 
 /* True: the request isn't to be served now. It waits (session->held), or was refused. */

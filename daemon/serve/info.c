@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* All that there is to know of a topic but its numbers: see info.h. */
+/* The answers about a topic but for its numbers: see info.h. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,8 +44,8 @@ static bool counts(const struct km_member *member)
 	return member->kept.state == KM_ENDPOINT_LIVE || member->kept.state == KM_ENDPOINT_DEAD;
 }
 
-/* Sums up what a session has of the topic. False: `member` isn't the first of these, so another one
- * stands for it. */
+/* Sums up what a session has of the topic. False: `member` isn't the session's first one, which
+ * stands for all of them. */
 static bool describe_client(const struct km_member *member, struct km_topic_client *ret)
 {
 	const struct km_session *session = member->session;
@@ -55,7 +55,7 @@ static bool describe_client(const struct km_member *member, struct km_topic_clie
 	LIST_FOREACH (other, &session->members, of_session) {
 		if (other->topic != member->topic || !counts(other))
 			continue;
-		/* both lists have the newest first */
+		/* the lists of topic and session both have the newest first */
 		if (other->kept.handle > member->kept.handle)
 			return false;
 		ret->publishers += other->kept.role == KM_ROLE_PUBLISHER;
@@ -76,12 +76,12 @@ static bool describe_client(const struct km_member *member, struct km_topic_clie
 struct client_list {
 	struct km_question question;
 	struct km_msg_clients_ok answer;
-	/* Handle of the last one told; they come newest first. */
+	/* handle of the last client told; they come newest first */
 	uint64_t cursor;
 	uint64_t last;
 };
 
-/* False: that was all, or the page is full. */
+/* Tells one client. False: that was all, or the page is full. */
 static bool tell_client(struct client_list *list, const struct km_member *member)
 {
 	struct km_msg_clients_ok *answer = &list->answer;

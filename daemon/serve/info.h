@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* INFO, CLIENTS, SCHEMA and CLAIM: what there is to know of a topic but its numbers. For every client:
- * the list of topics is, too. */
+/* INFO, CLIENTS, SCHEMA and CLAIM: all about a topic but its numbers. Every client may ask, as
+ * every client may list the topics. */
 #pragma once
 
 #include "daemon/run/broker.h"
 
-/* Has the session a publisher or subscriber of the topic? */
+/* Has the session an endpoint at the topic? */
 bool km_info_has_endpoint(const struct km_session *session, const struct km_topic *topic);

@@ -2,8 +2,9 @@
 /*
  * LIST: see list.h. The cursor is the id of the last topic that was told, so that topics that come
  * and go between two pages don't shift the rest. Where the last page ended is remembered, so that
- * a client that goes through all of them doesn't begin at the first one for each page. A listing ends at
- * what there was when it began: where topics come as fast as they are told it would never end.
+ * a client that goes through all of them doesn't begin at the first one for each page. A listing
+ * ends at the newest topic of its beginning: else it would never end where topics come as fast as
+ * they are told.
  */
 #include <string.h>
 

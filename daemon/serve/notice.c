@@ -23,7 +23,7 @@ struct km_notices {
 	struct km_broker *broker;
 	struct km_work work;
 	struct event *timer;
-	unsigned wait_ms;                    /* until the next round */
+	unsigned wait_ms;                    /* ms until the next round */
 	TAILQ_HEAD(, km_topic) topics;       /* that have changed */
 	struct km_walk walk;                 /* through the members of one of them */
 	TAILQ_HEAD(, km_session) sessions;   /* that are to hear of it */
@@ -56,7 +56,7 @@ static void remove_session(struct km_notices *notices, struct km_session *sessio
 		notices->round_count = notices->session_count;
 }
 
-/* Some members of the topics that have changed. Returns whether there are more. */
+/* Looks at some members of the topics that have changed. Returns whether more are left. */
 static bool walk_on(struct km_notices *notices)
 {
 	struct km_topic *topic = TAILQ_FIRST(&notices->topics);
@@ -135,7 +135,8 @@ void km_notice_changed(struct km_topic *topic)
 	if (topic->has_news)
 		return;
 	topic->has_news = true;
-	/* Nobody's news are put off: those of a topic before, or for a client that hadn't read. */
+	/* No news are put off by this: neither those of an earlier topic, nor those for a client
+	 * that hadn't read. */
 	if (!evtimer_pending(notices->timer, NULL) || notices->wait_ms > GATHER_MS)
 		arm(notices, GATHER_MS);
 	TAILQ_INSERT_TAIL(&notices->topics, topic, in_news);

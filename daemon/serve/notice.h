@@ -3,9 +3,9 @@
  * Telling clients that a topic of theirs has changed: who came, left or died, that it was unlinked,
  * replaced or quarantined.
  *
- * The topic's header says what has changed, in numbers that only grow (layout.h). A NEWS_TOPICS_CHANGED
- * says no more than that the client should look. So one of these stands for any number of changes,
- * and a client that is slow misses none.
+ * The topic's header says what has changed, in numbers that only grow (layout.h). A
+ * NEWS_TOPICS_CHANGED says no more than that the client should look. So one EVENT stands for any
+ * number of changes, and a slow client misses none.
  *
  *   change -> header -> topic in `topics` -- 10 ms --> its members' clients in `sessions` --> EVENT
  *                                                           ^                        |
@@ -15,8 +15,8 @@
  * next broker knows from the state how many it had counted (daemon/topic/leave.c).
  *
  * A client that hasn't read what the broker sent before gets no EVENT; the broker looks after it again,
- * each time after twice the time. So a client never has more than one EVENT of this kind unread, and
- * one that doesn't read at all costs a look a second. All of it is done in turns.
+ * each time after twice the time. So a client never has more than one EVENT of this kind unread,
+ * and a client that doesn't read at all costs a look a second. The whole work is done in turns.
  */
 #pragma once
 
@@ -25,7 +25,8 @@
 /* A member came or went, or the topic's fate is another. The header is up to date. */
 void km_notice_changed(struct km_topic *topic);
 
-/* It has a successor: another topic has got its name. */
+/* The topic has taken the name of another one, whose clients are to hear that they have been
+ * replaced. */
 void km_notice_replaced(struct km_topic *successor);
 
 void km_notice_forget_topic(struct km_topic *topic);

@@ -56,7 +56,7 @@ void km_serve_numbers(struct km_session *session, const struct km_msg_list *requ
 	struct km_topic *topic = km_list_first_after(broker, request->cursor);
 	uint64_t members = 0;
 
-	/* as with LIST: where topics come as fast as they are told it would never end */
+	/* as LIST, this ends at the newest topic of its beginning */
 	if (request->cursor == 0 || session->numbers_end == 0)
 		session->numbers_end = broker->next_topic;
 	for (; topic && topic->kept.id <= session->numbers_end &&

@@ -6,7 +6,7 @@
 
 struct km_topic;
 
-/* Sums up its members, past ones included. A topic with more members than that is told without
- * those that it has (`complete` is 0). */
+/* Sums up the topic's members, past ones included. A topic with more members than that is told
+ * without its present ones (`complete` is 0). */
 #define KM_NUMBERS_MEMBERS 1024
 void km_numbers_describe(const struct km_topic *topic, struct km_topic_numbers *ret);

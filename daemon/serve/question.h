@@ -13,9 +13,9 @@ struct km_question {
 	struct km_work work;
 	struct km_session *session;
 	struct km_walk walk; /* in the topic that is asked about */
-	/* A piece of it. False: it is answered, or not to be. */
+	/* Does a piece of it. False: it is answered, or not to be. */
 	bool (*step)(struct km_question *question);
-	/* Gives back what it has, answered or not; may be null. */
+	/* Gives back what the question has, answered or not; may be null. */
 	void (*end)(struct km_question *question);
 	/* The request is to be served once more, from its beginning. */
 	bool anew;
@@ -26,19 +26,20 @@ struct km_question {
 void km_question_ask(
 	struct km_session *session, struct km_topic *topic, struct km_question *question);
 
-/* The session serves its request once more when nothing is under way in the topic. */
+/* Serves the session's request once more when nothing is under way in the topic. */
 void km_question_wait(struct km_session *session, struct km_topic *topic);
 
-/* The same when its user may have so much more, or all has been given back that can be. */
+/* Serves the request once more when its user may have so much more, or all has been given back that
+ * can be. */
 void km_question_wait_for_room(
 	struct km_session *session, enum km_resource resource, uint64_t amount);
 
-/* The same for as long as the step says so. */
+/* Serves the request once more when the step says no more that it has to wait. */
 void km_question_wait_while(struct km_session *session, struct km_topic *topic,
 	bool (*step)(struct km_question *question));
 
-/* Nobody waits for the answer any more. */
+/* Drops a question whose answer nobody waits for any more. */
 void km_question_drop(struct km_session *session);
 
-/* The broker ends in good order: it hasn't ended at this question. */
+/* The broker ends in good order: it wasn't this question that ended it. */
 void km_question_end(struct km_session *session);

@@ -42,7 +42,7 @@ static void begin(struct repair *repair, unsigned pass, unsigned what)
 	repair->recovery = (struct km_recovery){ .what = what };
 }
 
-/* The pass at hand is over. False: so is the repair. */
+/* Goes on to the next pass when one is over. False: the repair is over, too. */
 static bool next_pass(struct repair *repair)
 {
 	const struct km_topic *topic = repair->question.walk.topic;

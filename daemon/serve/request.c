@@ -12,8 +12,8 @@
 #include "daemon/serve/request.h"
 #include "daemon/serve/serve.h"
 
-/* Writes down that this broker is about to serve it. Returns how many brokers before it have
- * written the same and have not come to the end of it. */
+/* Writes down that this broker is about to serve the request. Returns how many brokers before it
+ * have written the same and have not come to the end of the request. */
 static uint32_t count_try(struct km_session *session)
 {
 	if (session->kept.tried.serial != session->serial)
@@ -25,7 +25,8 @@ static uint32_t count_try(struct km_session *session)
 	return before;
 }
 
-/* Did the broker before this one do it already? Then only its answer is sent, once more perhaps. */
+/* Did the broker before this one serve the request already? Then its answer alone is sent, once
+ * more perhaps. */
 static bool was_done(struct km_session *session, const union km_msg *message)
 {
 	const struct km_msg_header *header = &message->header;
@@ -43,8 +44,8 @@ static bool was_done(struct km_session *session, const union km_msg *message)
 	return true;
 }
 
-/* The first request after a restart, which the broker before this one may have been at. True: there
- * is nothing left to do. */
+/* The first request after a restart: the broker before this one may have been at it. True: nothing
+ * is left to do. */
 static bool was_met_before(struct km_session *session, const union km_msg *message)
 {
 	session->again = false;
@@ -59,7 +60,8 @@ static bool was_met_before(struct km_session *session, const union km_msg *messa
 	return true;
 }
 
-/* Heard also when nobody asks any more, so it is done below. */
+/* Ends an endpoint, or a wait. A DETACH is heard also when nobody asks any more: farewell.c does
+ * it. */
 void km_serve_detach(struct km_session *session, const struct km_msg_detach *request)
 {
 	km_farewell_serve(session, request);
@@ -86,7 +88,8 @@ void km_request_serve(struct km_session *session, const union km_msg *message)
 		km_serve_##member(session, &message->member);                                      \
 		break;
 		KM_WIRE_REQUESTS(SERVE)
-	default: /* km_wire_check_request lets no other through */
+	/* km_wire_check_request() lets no other kind through */
+	default:
 		session->doomed = true;
 	}
 }

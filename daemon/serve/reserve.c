@@ -14,7 +14,7 @@ struct km_reserved {
 	int fds[2];
 	uint64_t sizes[2];
 	uint64_t done[2];
-	int error; /* why it can't be had, or 0 */
+	int error; /* why the memory can't be had, or 0 */
 	bool charged;
 };
 
@@ -63,7 +63,7 @@ static bool step(struct km_question *question)
 		if (reserved->error == 0)
 			return true;
 	}
-	/* what is charged for the topic itself follows at once */
+	/* the charge for the topic itself follows at once */
 	discharge(session, reserved);
 	session->reserved = reserved;
 	reserving->reserved = NULL;

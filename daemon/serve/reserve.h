@@ -2,7 +2,7 @@
 /*
  * The memory of a large topic is reserved in turns, before the topic is made: the kernel clears a
  * MiB in some 0.2 ms. The request waits (question.h), and is served anew when the memory is there,
- * or can't be had. Meanwhile it counts for the user that asked.
+ * or can't be had. Meanwhile the memory counts for the user that asked.
  */
 #pragma once
 
@@ -13,8 +13,8 @@
 #define KM_RESERVE_PIECE   (UINT64_C(1) << 20)
 #define KM_RESERVE_AT_ONCE (4 * KM_RESERVE_PIECE)
 
-/* Begins, if the topic's memory is that large and wasn't reserved yet. False: the request
- * goes on. */
+/* Begins to reserve, if the topic's memory is that large and wasn't reserved yet. False: the
+ * request goes on. */
 bool km_reserve_first(
 	struct km_session *session, const char *region_name, const struct km_geometry *geometry);
 
@@ -22,5 +22,5 @@ bool km_reserve_first(
  * km_segment_create(). */
 int km_reserve_take(struct km_session *session, const char *name, uint64_t size, int *ret_fd);
 
-/* The request is served: gives back what it has not taken. */
+/* Gives back memory that the request, now served, has not taken. */
 void km_reserve_drop(struct km_session *session);

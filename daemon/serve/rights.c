@@ -48,7 +48,7 @@ bool km_rights_allow(struct km_session *session, const struct km_topic_key *key,
 	const struct km_policy *policy = &session->broker->config->policy;
 	struct km_peer peer = { .uid = session->kept.uid, .gid = session->kept.gid };
 	char joined[KM_RIGHTS_NAME_SIZE];
-	/* its maker will own it */
+	/* the asking user will own it */
 	struct km_object object = km_rights_object(
 		key, topic ? topic->kept.owner_uid : session->kept.uid, joined);
 

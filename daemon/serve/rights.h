@@ -7,7 +7,7 @@
 #include "daemon/keep/keep.h"
 #include "daemon/run/broker.h"
 
-/* Of a mailbox rules see OWNER:NAME. */
+/* The topic's name as rules see it: of a mailbox OWNER:NAME. */
 #define KM_RIGHTS_NAME_SIZE (KM_PREFIX_SIZE + KM_NAME_SIZE)
 
 /* The topic as rules are asked about it; its name is written into `joined`. */
@@ -18,14 +18,14 @@ struct km_object km_rights_object(
 bool km_rights_allow(struct km_session *session, const struct km_topic_key *key,
 	const struct km_topic *topic, enum km_right right, const char *verb);
 
-/* Has a topic of that name to have a shared ring, if this session makes it? Then *ret_rule says so. It
- * refuses nothing. */
+/* Does a rule want a shared ring for a topic of that name that this session makes? Then *ret_rule
+ * names the rule. The call refuses nothing. */
 bool km_rights_need_shared(
 	struct km_session *session, const struct km_topic_key *key, struct km_origin *ret_rule);
 
-/* To join in a role the topic, or (null) the one that is made by this request. */
+/* May the session join the topic in that role? `topic` null: the topic that the request makes. */
 bool km_rights_allow_role(struct km_session *session, const struct km_topic_key *key,
 	const struct km_topic *topic, enum km_role role);
 
-/* To give the topic its schema: for its owner, and for users that may publish. */
+/* May the session give the topic its schema? Its owner may, and users that may publish. */
 bool km_rights_allow_schema(struct km_session *session, const struct km_topic *topic);

@@ -16,7 +16,7 @@
 struct page {
 	const struct km_session *sessions[KM_WIRE_SESSION_PAGE];
 	uint32_t count;
-	bool more; /* there are others beyond these */
+	bool more; /* more come after these */
 };
 
 static void consider(struct page *page, const struct km_session *session)

@@ -68,11 +68,11 @@ static void describe_ring(
 struct stats {
 	struct km_question question;
 	struct km_msg_stats_ok answer;
-	/* Where it isn't 0, only rings are asked for, those behind this member's. */
+	/* Not 0: rings alone are asked for, those behind this member's. */
 	uint64_t cursor;
 	uint64_t frontier; /* one search for all: they share the ring */
-	bool counted;      /* all members are */
-	uint32_t slot;     /* that is next */
+	bool counted;      /* all members are counted */
+	uint32_t slot;     /* the next slot to look at */
 };
 
 /* Members come newest first, in the order of their handles. */
@@ -121,7 +121,7 @@ static bool count_members(struct stats *stats)
 	for (unsigned work = KM_PIECE / 8; work > 0; work--) {
 		const struct km_member *member = km_walk_next(&stats->question.walk);
 
-		/* a page beside the first is over when it is full */
+		/* A page behind the first is over when it is full. */
 		if (!member || (stats->cursor && stats->answer.next))
 			return false;
 		add_member(stats, member);
@@ -154,7 +154,8 @@ static bool step(struct km_question *question)
 	}
 	if (stats->cursor == 0 && count_slots(stats))
 		return true;
-	/* last, so that no member that was settled on the way is left out; twice is better */
+	/* at the end, so that members that were settled on the way are in these sums; to count one
+	 * twice is better than not at all */
 	answer->sent += topic->kept.gone.sent;
 	answer->failed += topic->kept.gone.failed;
 	answer->received += topic->kept.gone.received;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* STATUS: how the broker itself is. All of it is counted where it comes to be, so nothing is walked. */
+/* STATUS: how the broker itself is. Each number is counted where it comes to be, so nothing is
+ * walked. */
 #include <stdio.h>
 #include <unistd.h>
 

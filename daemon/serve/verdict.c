@@ -10,7 +10,8 @@
 #include "daemon/serve/wanted.h"
 #include "daemon/topic/topic.h"
 
-/* The user whose rights are asked for. False: the client may not ask that, and was refused. */
+/* Finds the user whose rights are asked for. False: the client may not ask that, and was
+ * refused. */
 static bool find_asked(
 	struct km_session *session, const struct km_msg_rights *request, struct km_peer *ret)
 {

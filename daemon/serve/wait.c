@@ -63,7 +63,8 @@ bool km_wait_answer_again(struct km_session *session, uint64_t id)
 
 /* --- serving ---------------------------------------------------------------------------- */
 
-/* The broker before this one may have ended at it. Returns how many have. */
+/* Writes down that this broker is about to serve the wait. Returns how many brokers have ended at
+ * it. */
 static uint32_t count_try(struct km_wait *wait)
 {
 	uint32_t before = wait->kept.tried++;
@@ -73,13 +74,13 @@ static uint32_t count_try(struct km_wait *wait)
 	return before;
 }
 
-/* May its client be sent one more answer with descriptors? */
+/* May the wait's client be sent one more answer with descriptors? */
 static bool may_answer(struct km_session *session)
 {
 	return !km_unread_look(session->broker, &session->unread) && !km_hold_is_full(session);
 }
 
-/* The topic is there: what was asked for is decided and done. False: its answer has to wait. */
+/* Serves a wait whose topic is there. False: its answer has to wait. */
 static bool attach(struct km_wait *wait, struct km_topic *topic)
 {
 	struct km_session *session = wait->session;
@@ -122,15 +123,15 @@ static void answer_later(struct km_wait *wait)
 	TAILQ_INSERT_TAIL(&broker->late, wait, queued);
 }
 
-/* Its answer doesn't get out: its connection ends, in an event of its own. */
+/* A client whose answer doesn't get out is disconnected, in an event of its own. */
 static void look_whether_doomed(struct km_session *session)
 {
 	if (session->doomed)
 		event_active(session->socket_event, EV_READ, 0);
 }
 
-/* The state has it until the answer is out: else the next broker would have a member whose client waits
- * for ever. */
+/* Serves a wait. The state has it until the answer is out: else the next broker would have a member
+ * whose client waits for ever. */
 static void serve(struct km_wait *wait, struct km_topic *topic)
 {
 	struct km_session *session = wait->session;
@@ -196,7 +197,7 @@ static bool serve_next(struct km_work *work)
 	struct km_wait *wait = TAILQ_FIRST(&awaited->waits);
 	bool is_last = !TAILQ_NEXT(wait, queued);
 
-	/* it was taken away again: they wait for the next one of that name */
+	/* the topic was taken away again: these wait for the next one of that name */
 	if (!topic)
 		return false;
 	serve(wait, topic);
@@ -254,7 +255,7 @@ void km_wait_restore(struct km_broker *broker, struct km_session *session, uint3
 	struct km_wait *wait = NULL;
 	struct km_wanted wanted;
 
-	/* one that can't be is refused, if its client can be told so */
+	/* a wait that can't be is refused, if its client can be told so */
 	if (session && session->socket >= 0 && km_kept_wait_is_good(kept)) {
 		session->serial = kept->request.header.serial;
 		if (km_wanted_attach(session, &kept->request, &wanted) == 0)
@@ -276,7 +277,7 @@ void km_wait_catch_up(struct km_broker *broker)
 	struct km_awaited *awaited;
 	struct km_wait *wait, *next;
 
-	/* members may have come of them whose answers have not got out */
+	/* members may have come of waits whose answers have not got out */
 	LIST_FOREACH (session, &broker->sessions, next)
 		for (wait = LIST_FIRST(&session->waits); wait; wait = next) {
 			next = LIST_NEXT(wait, of_session);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Subscribers that wait for a topic. Their SUBSCRIBEs are kept, and served when the topic is made, in
- * the order in which they came, before its maker is answered: so none of them misses a message.
+ * Subscribers that wait for a topic. Their SUBSCRIBEs are kept, and served when the topic is made,
+ * in the order in which they came. The topic's maker is answered after them, so none of them misses
+ * a message.
  *
  *   SUBSCRIBE ---> kept ---------the topic is made--------> served: ATTACHED or ERROR
  *                   |  \
@@ -30,27 +31,27 @@
 int km_wait_init(struct km_broker *broker);
 void km_wait_deinit(struct km_broker *broker);
 
-/* Keeps the request, and answers WAITS or refuses. */
+/* Keeps the request, and answers WAITS; or refuses it. */
 void km_wait_keep(const struct km_wanted *wanted, const struct km_msg_attach *request);
 
-/* Answers WAITS once more, if the session waits so. */
+/* Answers WAITS once more, if the session has that wait. */
 bool km_wait_answer_again(struct km_session *session, uint64_t id);
 
-/* The topic was made: serves those who wait for it. */
+/* A topic was made: serves the waits for it. */
 void km_wait_serve(const struct km_topic *topic);
 
-/* Do any of them still wait to be served? */
+/* Do waits for the topic still have to be served? */
 bool km_wait_is_awaited(const struct km_topic *topic);
 
-/* The session's request is served once more when none does. */
+/* Serves the session's request once more when no wait for the topic is left. */
 void km_wait_hold(struct km_session *session, struct km_topic *topic);
 
-/* The session's wait of that name ends, or all of them; nobody is told. */
+/* Ends the session's wait of that number, or all of its waits; nobody is told. */
 void km_wait_end(struct km_session *session, uint64_t id);
 void km_wait_forget(struct km_session *session);
 
-/* A wait of the broker before. */
+/* Takes over a wait that the broker before this one kept. */
 void km_wait_restore(struct km_broker *broker, struct km_session *session, uint32_t place,
 	const struct km_kept_wait *kept);
-/* All are there, and the topics: serves those whose topic is. */
+/* The waits are there, and the topics: serves the waits whose topics exist. */
 void km_wait_catch_up(struct km_broker *broker);

@@ -36,7 +36,7 @@ static int copy_owner(
 	return copy_part(session, "client", owner, ret->owner);
 }
 
-/* `owner` is a mailbox'; empty: the client. */
+/* Reads the written names of a request. `owner` is a mailbox'; empty: the client. */
 static int read_names(struct km_session *session, uint32_t kind, const char *prefix,
 	const char *name, const char *owner, struct km_topic_key *ret)
 {
@@ -50,7 +50,7 @@ static int read_names(struct km_session *session, uint32_t kind, const char *pre
 int km_wanted_key(
 	struct km_session *session, const struct km_msg_topic *request, struct km_topic_key *ret)
 {
-	/* a prefix that can't be is one of which there is no topic */
+	/* a prefix that can't be is one without topics */
 	const char *prefix = *request->prefix ? request->prefix : session->kept.prefix;
 
 	return read_names(session, request->kind, prefix, request->topic, request->owner, ret);
@@ -90,7 +90,7 @@ struct km_topic *km_wanted_topic_anyhow(
 	return topic;
 }
 
-/* The first field of the config that is out of its range. */
+/* Finds the first field of the config that is out of its range. */
 static void find_impossible(struct km_wanted *wanted)
 {
 	const char *field = km_geometry_check(&wanted->geometry);
@@ -107,8 +107,8 @@ static void find_impossible(struct km_wanted *wanted)
 	}
 }
 
-/* A mailbox has one subscriber. How many slots are needed depends on that, on the kind, and on the
- * transport that a rule may have chosen. */
+/* Settles how many slots the topic has. The need depends on its kind (a mailbox has one
+ * subscriber), and on the transport, which a rule may have chosen. */
 static void settle_pool(struct km_wanted *wanted)
 {
 	struct km_geometry shape = wanted->geometry;
@@ -119,7 +119,7 @@ static void settle_pool(struct km_wanted *wanted)
 		&shape, wanted->key.kind == KM_KIND_BROADCAST);
 }
 
-/* The topic that the request would make. */
+/* Settles the config of the topic that the request would make. */
 static void settle_config(struct km_wanted *wanted, const struct km_msg_attach *request)
 {
 	wanted->has_config = request->has_geometry;
@@ -129,7 +129,7 @@ static void settle_config(struct km_wanted *wanted, const struct km_msg_attach *
 		wanted->geometry = request->geometry;
 	else
 		km_geometry_init(&wanted->geometry);
-	/* requests and replies are between two who trust each other with no more than that */
+	/* requests and replies are between two clients, and no rule on topics is about those */
 	wanted->shared_by_rule = wanted->key.kind < KM_KIND_SERVICE &&
 				 km_rights_need_shared(
 					 wanted->session, &wanted->key, &wanted->rule);
@@ -142,8 +142,8 @@ static void settle_config(struct km_wanted *wanted, const struct km_msg_attach *
 		wanted->geometry.max_subscribers = 1;
 }
 
-/* Does it make the topic if need be? A mailbox is made by its owner, which receives from it, and so are
- * a caller's replies. A server makes the service, and a caller its requests. */
+/* Does the request make the topic if need be? A mailbox is made by its owner, which receives from
+ * it, and so are a caller's replies. A server makes the service, and a caller its requests. */
 static bool creates(const struct km_msg_attach *request)
 {
 	if (request->header.op == KM_OP_ADVERTISE)

@@ -21,29 +21,29 @@ struct km_wanted {
 	struct km_session *session;
 	uint32_t op;
 	enum km_role role;
-	bool observes; /* only looks, and becomes no member */
+	bool observes; /* the client only looks, and becomes no member */
 	/* Subscriber of a shared ring: the memory mapped as by its publishers. */
 	bool writable;
-	/* Its client hears when the topic has changed (notice.h). */
+	/* The client hears when the topic has changed (notice.h). */
 	bool wants_events;
-	/* It is kept where there is no topic (wait.h). */
+	/* Where there is no topic the request is kept (wait.h). */
 	bool waits;
-	/* It was kept: the wait that a member comes of; or 0. */
+	/* The wait that was kept, of which a member comes; or 0. */
 	uint64_t waited;
 	uint32_t history;  /* messages to begin back */
 	uint32_t segments; /* client segments that the client has */
 
 	/* which topic, and what it has to be */
 	struct km_topic_key key;
-	bool creates; /* makes the topic if it isn't there */
-	/* A topic that is there is good with any config and schema. */
+	bool creates; /* makes the topic if there is none */
+	/* Any config and schema of an existing topic is good. */
 	bool takes_any;
 	/* The next two were asked for; else they are the defaults. */
 	bool has_config;
 	struct km_geometry geometry;
 	struct km_lifetime lifetime;
 	struct {
-		/* Of the config, which can't be; null: all of them can. */
+		/* The name of a config's field that can't be; null: all can. */
 		const char *field;
 		uint64_t value, min, max;
 	} impossible;
@@ -54,17 +54,17 @@ struct km_wanted {
 	const struct km_schema *expected; /* what the topic's has to be; or null */
 };
 
-/* ADVERTISE and SUBSCRIBE. The schemas stay the message's. */
+/* Understands ADVERTISE and SUBSCRIBE. The schemas stay the message's. */
 int km_wanted_attach(
 	struct km_session *session, const struct km_msg_attach *request, struct km_wanted *ret);
 
-/* The topic that other requests name: what it is found by, whether it is there or not. */
+/* The key of a topic that another request names, whether the topic is there or not. */
 int km_wanted_key(
 	struct km_session *session, const struct km_msg_topic *request, struct km_topic_key *ret);
 
-/* The topic itself. Without one the request is refused: -ENOENT. */
+/* The topic that a request names. Where there is none the request is refused: -ENOENT. */
 struct km_topic *km_wanted_topic(struct km_session *session, const struct km_msg_topic *request);
 
-/* The same, also one that was unlinked or is quarantined. */
+/* The topic that a request names, also one that was unlinked or is quarantined. */
 struct km_topic *km_wanted_topic_anyhow(
 	struct km_session *session, const struct km_msg_topic *request);
