@@ -22,15 +22,15 @@
 
 struct km_broker;
 
-/* Starts an empty state, when there is a manager to keep it. Without one, and when it fails (it is
- * logged), all below does nothing. */
+/* Starts an empty state, when there is a manager to keep it. Without a manager, and when the start
+ * fails (that is logged), all functions of this header do nothing. */
 void km_keep_init(struct km_broker *broker);
 
-/* Writes one record down. `id`: never given to another one, also by the next broker. */
+/* Writes one record down. An `id` is never given to another record, neither by the next broker. */
 void km_keep_put(struct km_broker *broker, enum km_state_table table, uint32_t *place,
 	const void *record, size_t size, uint64_t id);
 
 void km_keep_commit(struct km_broker *broker);
 
-/* Why something that was kept can't be taken back, in words. */
+/* Why a kept record can't be taken back, in words. */
 const char *km_keep_reason(int error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The impossible contents of a record: see kept.h. */
+/* Which contents a record can't have: see kept.h. */
 #include <string.h>
 
 #include "common/repair/reconcile.h"
@@ -26,7 +26,7 @@ bool km_kept_topic_is_good(const struct km_kept_topic *kept)
 	       is_text(key->name, sizeof key->name) && is_text(kept->reason, sizeof kept->reason) &&
 	       is_text(kept->creator, sizeof kept->creator) &&
 	       !km_geometry_check(&kept->geometry) &&
-	       /* clients are told some of these as they stand here */
+	       /* clients are told some of these values as they stand here */
 	       (kept->named | kept->unlinked | kept->quarantined | kept->emptied | kept->observed |
 		       kept->has_schema) <= 1 &&
 	       kept->lifetime.persistent <= 1;

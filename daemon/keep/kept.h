@@ -2,7 +2,7 @@
 /*
  * The records of a session, a topic, a member and a wait for the next broker. Each of these objects has its
  * record embedded. The broker works on the record itself, writes it down whole, and takes it over
- * whole at its start. So nothing that the next broker needs can be forgotten on the way.
+ * whole at its start. So no field that the next broker needs can be forgotten on the way.
  */
 #pragma once
 
@@ -20,7 +20,7 @@ struct km_done {
 	uint32_t op; /* 0: none */
 };
 
-/* A request that brokers were at when they ended, since it was never taken from the socket. */
+/* A request at which brokers ended, since they never took it from the socket. */
 struct km_tried {
 	uint32_t serial;
 	uint32_t times;
@@ -65,7 +65,7 @@ struct km_totals {
 	uint64_t sent, failed, received, lost;
 };
 
-/* Endpoints of one role that are no longer there; what the topic's header tells of them. */
+/* Endpoints of one role that are gone; the topic's header tells the same numbers. */
 struct km_kept_gone {
 	uint32_t left, died;
 };
@@ -80,7 +80,7 @@ struct km_kept_topic {
 	struct km_kept_gone gone_publishers, gone_subscribers;
 	uint32_t owner_uid;
 	int32_t creator_pid;
-	char creator[KM_PREFIX_SIZE]; /* the client that made it, as it wrote its name */
+	char creator[KM_PREFIX_SIZE]; /* the written name of the client that made it */
 	uint8_t named;                /* newcomers find it */
 	uint8_t unlinked;             /* its name was taken away */
 	uint8_t quarantined;
@@ -89,7 +89,7 @@ struct km_kept_topic {
 	uint8_t has_schema;
 	uint8_t reserved[2];
 	struct km_schema schema; /* this one counts; the header's is for people */
-	/* Why it is quarantined, or that its header was mended. */
+	/* Why the topic is quarantined, or that its header was mended. */
 	char reason[KM_WIRE_TEXT_SIZE];
 };
 
@@ -106,15 +106,15 @@ struct km_kept_member {
 	uint32_t segment, offset; /* of its record in the session's segments */
 	/* Subscriber: of a shared ring, mapped as its publishers do. */
 	uint32_t writable;
-	/* Its client hears when the topic has changed (notice.h). */
+	/* The client hears when the topic has changed (notice.h). */
 	uint32_t wants_events;
-	/* The wait that it has come of, or 0 (serve/wait.h). */
+	/* The wait of which the member has come, or 0 (serve/wait.h). */
 	uint64_t waited;
 };
 
 /* A SUBSCRIBE that is kept until its topic exists (serve/wait.h). */
 struct km_kept_wait {
-	/* Names it in DETACH; no member has it for its handle. */
+	/* Names the wait in DETACH; no member has it for its handle. */
 	uint64_t id;
 	uint64_t session_id;
 	uint32_t tried; /* brokers that have ended at it */
@@ -127,7 +127,8 @@ static_assert(sizeof(struct km_kept_topic) <= KM_STATE_TOPIC_SIZE, "a record has
 static_assert(sizeof(struct km_kept_member) <= KM_STATE_MEMBER_SIZE, "a record has room");
 static_assert(sizeof(struct km_kept_wait) <= KM_STATE_WAIT_SIZE, "a record has room");
 
-/* Can a broker have written that? A checksum tells of damage; these are for what it can't tell of. */
+/* Can a broker have written such a record? A checksum tells of damage; these checks are for what no
+ * checksum tells. */
 bool km_kept_session_is_good(const struct km_kept_session *kept);
 bool km_kept_topic_is_good(const struct km_kept_topic *kept);
 bool km_kept_member_is_good(const struct km_kept_member *kept);

@@ -12,14 +12,14 @@
 #include "daemon/keep/parking.h"
 #include "daemon/keep/parking_message.h"
 
-/* So many entries may be gone before a pass is worth it; and twice as many messages be too many. */
+/* Entries that may be gone before a pass is worth it; messages may be twice as many too many. */
 #define SLACK 32
 
 /* The messages that one step of a pass looks at. */
 #define STEP_MESSAGES 64
 #define STEP_FDS      (2 * KM_MESSAGE_FDS)
 
-/* Steps that a put makes at once when there is no room. */
+/* Steps of a pass that a put makes at once when there is no room. */
 #define STEPS_FOR_ROOM 8
 
 void km_parking_drop(struct km_parking *parking, const struct km_parked *parked)
@@ -27,7 +27,7 @@ void km_parking_drop(struct km_parking *parking, const struct km_parked *parked)
 	km_needed_drop(&parking->needed, km_needed_find(&parking->needed, km_parked_pack(parked)));
 }
 
-/* Counts what a message brings to the queue, or takes from it. */
+/* Counts the entries that a message brings to the queue, or takes from it. */
 static void count(struct km_parking *parking, const struct km_message *message, bool comes)
 {
 	size_t fds = 0;
@@ -63,8 +63,8 @@ static bool take_front(struct km_parking *parking)
 
 /* --- passes ----------------------------------------------------------------------------------- */
 
-/* Adds what is needed of message number `number` to the batch and closes the rest. False: the batch
- * has no room for it, and nothing is changed. */
+/* Adds the needed entries of message number `number` to the batch and closes the rest. False: the
+ * batch has no room for them, and nothing is changed. */
 static bool join(struct km_parking *parking, struct km_message *batch, struct km_message *message,
 	uint64_t number)
 {
@@ -95,7 +95,7 @@ static bool join(struct km_parking *parking, struct km_message *batch, struct km
 }
 
 /* Gathers the front messages, as many as one message has room for. Returns how many; an error: not
- * one can be looked at. */
+ * even the first can be looked at. */
 static int gather(struct km_parking *parking, struct km_message *batch)
 {
 	struct km_message message;
@@ -118,7 +118,7 @@ static int gather(struct km_parking *parking, struct km_message *batch)
 	return (int)done;
 }
 
-/* The front messages go to the end, without what is gone. */
+/* Sends the front messages to the end, without the entries that are gone. */
 static int step(struct km_parking *parking)
 {
 	struct km_message batch = { .entry_count = 0 };
@@ -140,7 +140,7 @@ static void begin_pass(struct km_parking *parking)
 		parking->pass_end = parking->next;
 }
 
-/* Bytes that the kernel counts for what waits, and how many it allows. */
+/* Bytes that the kernel counts for waiting messages, and how many it allows. */
 static void look_at_buffer(const struct km_parking *parking, size_t *ret_used, size_t *ret_all)
 {
 	int used = 0, all = 0;
@@ -179,7 +179,8 @@ bool km_parking_tidy(struct km_parking *parking)
 	if (parking->first >= parking->pass_end && pass_is_due(parking))
 		begin_pass(parking);
 	if (parking->first < parking->pass_end && step(parking) < 0)
-		parking->pass_end = parking->first; /* there is no room for it now */
+		/* there is no room for the copies now */
+		parking->pass_end = parking->first;
 	return parking->first < parking->pass_end;
 }
 
@@ -196,7 +197,7 @@ int km_parking_new(struct km_parking *parking)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;
-	/* the next broker looks at what waits by this; an emulator may not have it */
+	/* the next broker looks at waiting messages by this; an emulator may not have it */
 	if (setsockopt(ends[1], SOL_SOCKET, SO_PEEK_OFF, &start, sizeof start) < 0) {
 		int r = -errno;
 
@@ -240,8 +241,9 @@ static int learn(struct km_parking *parking)
 	return r;
 }
 
-/* Gives the descriptors of message `number` away. An entry that waits in a later message as well is
- * closed: this one is the rest of a pass, or of a broker that ended before it wrote the entry down.
+/* Gives the descriptors of message `number` away. The descriptors of an entry that waits in a later
+ * message as well are closed. They are the rest of a pass, or of a broker that ended before it
+ * wrote the entry down.
  */
 static void hand_out(struct km_parking *parking, struct km_message *message, uint64_t number,
 	km_parking_take take, void *userdata)
@@ -301,7 +303,7 @@ bool km_parking_is_claimed(const struct km_parking *parking, const struct km_par
 void km_parking_drop_unclaimed(struct km_parking *parking)
 {
 	km_needed_drop_unclaimed(&parking->needed);
-	/* memory of the dead may wait there, and nobody else has it */
+	/* memory of the dead may wait there that nobody else has */
 	if (parking->entries > parking->needed.count)
 		begin_pass(parking);
 }
@@ -351,7 +353,7 @@ int km_parking_put(struct km_parking *parking, const struct km_parked *parked, c
 
 	memcpy(message.fds, fds, parked->fd_count * sizeof *fds);
 	km_needed_drop(&parking->needed, km_needed_find(&parking->needed, message.entries[0]));
-	/* before it is sent: afterwards nothing may fail */
+	/* The entry is added before the message is sent: afterwards nothing may fail. */
 	int r = km_needed_add(&parking->needed, message.entries[0], parking->next, true);
 	if (r < 0)
 		return r;

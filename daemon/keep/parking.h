@@ -33,7 +33,7 @@ struct km_parking {
 	struct km_needed_set needed; /* the entries that are not gone */
 	/* In the queue; those that are gone, and doubles, are counted too. */
 	size_t entries, fds;
-	/* The oldest message's number, and that of the next one to be sent. */
+	/* The number of the oldest message, and that of the next one to be sent. */
 	uint64_t first, next;
 	/* A pass goes on to this message; at or below `first`: there is none. */
 	uint64_t pass_end;
@@ -41,19 +41,19 @@ struct km_parking {
 	size_t elsewhere;
 };
 
-/* Makes an empty one. Both ends stay its. Errors: -EMFILE, -ENOMEM, -ENOPROTOOPT the kernel has no
- * SO_PEEK_OFF, ... */
+/* Makes an empty pair. Both ends stay the parking's. Errors: -EMFILE, -ENOMEM, -ENOPROTOOPT the
+ * kernel has no SO_PEEK_OFF, ... */
 int km_parking_new(struct km_parking *parking);
 
-/* Is given a descriptor, its own from then on. Index: which one of the entry. */
+/* Gets a descriptor, which is its own from then on. `index`: which one of the entry. */
 typedef void (*km_parking_take)(
 	const struct km_parked *parked, unsigned index, int fd, void *userdata);
 
 /*
  * Takes a pair over that an earlier broker left, with what waits in it. Each descriptor is given to
- * `take`. All entries are gone again unless km_parking_claim() is called for them before
- * km_parking_drop_unclaimed(). On success the ends are its. Errors: -EPROTO these aren't the ends
- * of a pair; -EMFILE and -ENOMEM are no failures: some descriptors are missing.
+ * `take`. An entry is gone again unless km_parking_claim() is called for it before
+ * km_parking_drop_unclaimed(). On success the ends are the parking's. Errors: -EPROTO these aren't
+ * the ends of a pair; -EMFILE and -ENOMEM are no failures: some descriptors are missing.
  */
 int km_parking_open(
 	struct km_parking *parking, int in, int out, km_parking_take take, void *userdata);
@@ -64,15 +64,16 @@ void km_parking_drop_unclaimed(struct km_parking *parking);
 /* Closes both ends here. The entries go on waiting for processes that have the ends too. */
 void km_parking_deinit(struct km_parking *parking);
 
-/* Sends descriptors to wait, of an entry that doesn't wait yet. Errors: -EDQUOT there is no room;
+/* Sends the descriptors of an entry that doesn't wait yet. Errors: -EDQUOT there is no room;
  * -ENOMEM, ... Nothing waits then. */
 int km_parking_put(struct km_parking *parking, const struct km_parked *parked, const int *fds);
 
 /* The entry isn't needed any more. Nothing happens when there is none. */
 void km_parking_drop(struct km_parking *parking, const struct km_parked *parked);
 
-/* Makes one step of a pass, or begins one when enough entries are gone: at most some 1000 system
- * calls. Only when the state speaks no more of what was dropped. True: there is more to do. */
+/* Makes one step of a pass, or begins a pass when enough entries are gone: at most some 1000 system
+ * calls. To be called only when the state speaks no more of dropped entries. True: there is more to
+ * do. */
 bool km_parking_tidy(struct km_parking *parking);
 
 /* How many descriptors may wait at most; `ret_limit`, when not null: the limit that says so. */

@@ -12,7 +12,7 @@
 /* With more entries the kernel would count twice the bytes for the message. */
 #define KM_MESSAGE_ENTRIES 208
 
-/* The bytes that it counts for one of KM_MESSAGE_ENTRIES, against SO_SNDBUF. */
+/* Bytes that the kernel counts against SO_SNDBUF for a message of KM_MESSAGE_ENTRIES. */
 #define KM_MESSAGE_COST 2304
 
 struct km_message {
@@ -26,16 +26,16 @@ struct km_message {
  * user are under way; -ENOMEM, ... */
 int km_message_send(int socket, const struct km_message *message);
 
-/* A copy of the message that begins `offset` bytes behind the front; its descriptors are the
- * caller's. Returns its size. Errors: -EAGAIN there is none; ... On -EMFILE it is there, but not all
- * of its descriptors, since the process may open no more. */
+/* Copies the message that begins `offset` bytes behind the front; its descriptors are the caller's.
+ * Returns its size. Errors: -EAGAIN there is none; ... On -EMFILE it is there, but not all of its
+ * descriptors, since the process may open no more. */
 ssize_t km_message_peek(int socket, int offset, struct km_message *ret);
 
-/* The same of its entries alone. */
+/* Copies that message's entries alone. */
 ssize_t km_message_peek_entries(int socket, int offset, struct km_message *ret);
 
-/* Takes the front message off, with all that it alone keeps open, and says its entries. Errors:
- * -EAGAIN there is none; ... */
+/* Takes the front message off, with the descriptors that it alone keeps open, and says its entries.
+ * Errors: -EAGAIN there is none; ... */
 int km_message_take(int socket, struct km_message *ret);
 
 void km_message_close(struct km_message *message);

@@ -25,7 +25,7 @@ unsigned km_parked_fds(uint64_t entry)
 	return entry & 3;
 }
 
-/* How many descriptors it has doesn't make it another one. */
+/* An entry stays the same one however many descriptors it has. */
 static int compare(const void *a, const void *b)
 {
 	uint64_t x = ((const struct km_needed *)a)->entry >> 2;
@@ -87,7 +87,8 @@ void km_needed_drop_unclaimed(struct km_needed_set *set)
 	struct list list = { calloc(set->count + 1, sizeof *list.found), 0 };
 
 	if (!list.found)
-		return; /* they wait in vain, as long as this broker lives */
+		/* the entries wait in vain, as long as this broker lives */
+		return;
 	twalk_r(set->tree, list_unclaimed, &list);
 	while (list.count > 0)
 		km_needed_drop(set, list.found[--list.count]);

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Most descriptors of one entry. */
+/* An entry has so many descriptors at most. */
 #define KM_PARKED_FDS 3
 
 enum km_parked_kind { KM_PARKED_SESSION, KM_PARKED_SEGMENT, KM_PARKED_TOPIC, KM_PARKED_KINDS };
@@ -31,7 +31,7 @@ unsigned km_parked_fds(uint64_t entry);
 
 struct km_needed {
 	uint64_t entry;
-	uint64_t at; /* the message that has it */
+	uint64_t at; /* the number of the message that has the entry */
 	bool claimed;
 };
 
@@ -42,10 +42,10 @@ struct km_needed_set {
 
 /* The needed entry of the same kind, id and part; or null. */
 struct km_needed *km_needed_find(const struct km_needed_set *set, uint64_t entry);
-/* Errors: -ENOMEM. */
+/* Adds the entry of message `at`. Errors: -ENOMEM. */
 int km_needed_add(struct km_needed_set *set, uint64_t entry, uint64_t at, bool claimed);
-/* Takes a null pointer. */
+/* Takes an entry out. Takes a null pointer. */
 void km_needed_drop(struct km_needed_set *set, struct km_needed *needed);
-/* When there is no memory they stay. */
+/* Drops entries that nobody claimed. When there is no memory they stay. */
 void km_needed_drop_unclaimed(struct km_needed_set *set);
 void km_needed_clear(struct km_needed_set *set);

@@ -101,7 +101,7 @@ static const char *scan(struct km_state *state, unsigned table)
 	uint64_t offset = km_state_table_offset(table), end = km_state_table_offset(table + 1);
 	off_t data = (off_t)offset;
 
-	/* pages that were never written are left out: they would be made by the look */
+	/* pages that were never written are passed over: the look would make them */
 	while ((data = lseek(state->fd, data, SEEK_DATA)) >= 0 && (uint64_t)data < end) {
 		off_t hole = lseek(state->fd, data, SEEK_HOLE);
 		uint64_t first = ((uint64_t)data - offset) / km_state_tables[table].size;
@@ -126,8 +126,8 @@ static const char *scan(struct km_state *state, unsigned table)
 	return NULL;
 }
 
-/* Does the state have this broker's versions? Its header is read before anything is mapped, for its
- * size is that version's too. Null, or the difference. */
+/* Does the state have this broker's versions? The header is read before anything is mapped, since
+ * its versions decide the state's size. Null, or the difference. */
 static const char *check_versions(int fd, uint64_t size)
 {
 	static char text[96];
@@ -188,7 +188,7 @@ int km_state_open(int fd, struct km_state **ret, const char **ret_reason)
 		return r;
 	*ret_reason = read_all(state);
 	if (*ret_reason) {
-		state->fd = -1; /* stays the caller's */
+		state->fd = -1; /* the descriptor stays the caller's */
 		km_state_free(state);
 		return -EPROTO;
 	}

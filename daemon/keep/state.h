@@ -32,17 +32,19 @@
 
 struct km_state;
 
-/* Makes an empty one; *ret_fd stays its. Errors: -ENOMEM, -EMFILE, ... */
+/* Makes an empty state; *ret_fd stays the state's. Errors: -ENOMEM, -EMFILE, ... */
 int km_state_new(struct km_state **ret, int *ret_fd);
 
 /*
- * Takes over what an earlier broker left. On success the descriptor is its. `*ret_reason` says what
- * is wrong with memory that is refused; it is good until the next call. Errors: -EPROTO not a state,
- * of another version, of another version's regions or clients, or spoilt; -ENOMEM.
+ * Takes over the state that an earlier broker left. On success the descriptor is the state's.
+ * `*ret_reason` says what is wrong with memory that is refused; it is good until the next call.
+ * Errors: -EPROTO not a state, a state of another version, or of another version's regions or
+ * clients, or a spoilt one; -ENOMEM.
  */
 int km_state_open(int fd, struct km_state **ret, const char **ret_reason);
 
-/* Closes; what is staged and not committed is forgotten. Takes a null pointer. */
+/* Closes the state; changes that are staged and not committed are forgotten. Takes a null
+ * pointer. */
 void km_state_free(struct km_state *state);
 
 /* Stages a record's new content; *place is 0 for a new one and gets its place. When the table is
@@ -53,15 +55,16 @@ int km_state_put(struct km_state *state, enum km_state_table table, uint32_t *pl
 /* Stages a record's end; *place becomes 0. Nothing to do for place 0. */
 void km_state_drop(struct km_state *state, enum km_state_table table, uint32_t *place);
 
-/* Says that an id was given away; it counts at once, for it does no harm to reserve too many. */
+/* Says that an id was given away. That counts at once, without a commit: it does no harm to reserve
+ * too many. */
 void km_state_reserve(struct km_state *state, enum km_state_table table, uint64_t id);
-/* The highest one that was. */
+/* The highest id that was given away. */
 uint64_t km_state_reserved(const struct km_state *state, enum km_state_table table);
 
-/* Makes all that is staged valid at once. */
+/* Makes all staged changes valid at once. */
 void km_state_commit(struct km_state *state);
 
-/* The next record at or behind *place (begin with 1), or false. *place is its place; add 1 to go
- * on. */
+/* Finds the next record at or behind *place (begin with 1). *place is its place; add 1 to go on.
+ * False: there is none. */
 bool km_state_next(struct km_state *state, enum km_state_table table, uint32_t *place,
 	const void **ret_record);

@@ -46,7 +46,7 @@ bool km_state_log_apply(struct km_state *state, uint64_t size)
 
 static void give_back(struct km_state *state, uint64_t offset, uint64_t size)
 {
-	/* a kernel that can't leaves it as it is */
+	/* a kernel that can't do this leaves the memory as it is */
 	fallocate(
 		state->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size);
 }
@@ -104,7 +104,8 @@ void km_state_log_commit(struct km_state *state)
 void km_state_log(
 	struct km_state *state, unsigned table, uint32_t place, const void *content, uint32_t size)
 {
-	/* only thousands of ends at once get here: the last of them are a state of their own */
+	/* only thousands of records that end at once get here; the last of them become a state of
+	 * their own */
 	if (state->staged + entry_size(size) > KM_STATE_LOG_SIZE)
 		km_state_log_commit(state);
 	struct entry *entry = (void *)(state->memory + KM_STATE_LOG_OFFSET + state->staged);

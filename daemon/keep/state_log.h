@@ -4,16 +4,16 @@
 
 #include "daemon/keep/state_memory.h"
 
-/* Writes a record's new content into the log, or (null) its end. A log that is full is committed
+/* Writes a record's new content into the log, or (null) the record's end. A full log is committed
  * before. */
 void km_state_log(
 	struct km_state *state, unsigned table, uint32_t place, const void *content, uint32_t size);
 
-/* Copies what the log says to its places, without a commit. False when it makes no sense; then some
- * may be copied. */
+/* Copies what the log says to its places, without a commit. False: the log makes no sense, and some
+ * of it may be copied. */
 bool km_state_log_apply(struct km_state *state, uint64_t size);
 
-/* Makes what is in the log valid at once, and copies it to its places. */
+/* Makes the content of the log valid at once, and copies it to its places. */
 void km_state_log_commit(struct km_state *state);
 
 /* Gives back the pages of the log, and those on which it had records end. */

@@ -116,7 +116,7 @@ bool km_state_is_taken(const struct km_state *state, unsigned table, uint32_t pl
 	return state->taken[table][place / 64] >> (place % 64) & 1;
 }
 
-/* A word's 64 places at a time: members are many, and clients choose which are free. */
+/* Looks at a word's 64 places at a time: members are many, and clients choose which are free. */
 uint32_t km_state_find(
 	const struct km_state *state, enum km_state_table table, uint32_t place, bool taken)
 {

@@ -15,15 +15,15 @@
 #define KM_STATE_LOG_SIZE   (UINT64_C(16) << 20)
 
 struct km_state_header {
-	/* This and the version stay where they are in all versions. */
+	/* Magic and version stay where they are in all versions. */
 	uint64_t magic;
 	uint32_t version;
 	uint32_t record_sizes;     /* of all tables, mixed: another build's differ */
 	_Atomic uint64_t log_size; /* bytes that are valid; 0: all is in its place */
 	uint64_t reserved_ids[KM_STATE_TABLES];
-	/* Of the regions and client segments that it speaks of. */
+	/* Layout version of the regions and client segments that the state speaks of. */
 	uint32_t layout_version;
-	uint32_t wire_version; /* that its clients speak */
+	uint32_t wire_version; /* wire version of its clients */
 };
 
 /* The head of each record. */
@@ -46,7 +46,7 @@ struct km_state {
 	unsigned char *memory;
 	/* Bytes of the log that are written and not yet valid. */
 	uint64_t staged;
-	uint32_t lowest[KM_STATE_TABLES]; /* no place below is free */
+	uint32_t lowest[KM_STATE_TABLES]; /* no lower place is free */
 	uint64_t *taken[KM_STATE_TABLES]; /* a bit for each place */
 };
 
@@ -60,13 +60,14 @@ struct km_state_record *km_state_record_at(
 	struct km_state *state, enum km_state_table table, uint32_t place);
 uint64_t km_state_checksum(const unsigned char *content, size_t size);
 
-/* Maps it; the descriptor is its on success. No place is taken yet. Errors: -ENOMEM. */
+/* Maps the state; on success the descriptor is the state's. No place is taken yet. Errors:
+ * -ENOMEM. */
 int km_state_map(int fd, struct km_state **ret);
 void km_state_unmap(struct km_state *state);
 
 void km_state_mark(struct km_state *state, unsigned table, uint32_t place, bool taken);
 bool km_state_is_taken(const struct km_state *state, unsigned table, uint32_t place);
-/* The first place from this one on that is taken, or that isn't; 0: there is none. */
+/* The first place from this one on that is taken, or that is free; 0: there is none. */
 uint32_t km_state_find(
 	const struct km_state *state, enum km_state_table table, uint32_t place, bool taken);
 /* The lowest free place, or 0: the table is full. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tables of the state (state.h), and what a record of each may be long. */
+/* The tables of the state (state.h), and how long a record of each may be. */
 #pragma once
 
 enum km_state_table {

@@ -17,7 +17,7 @@ static const char *const parked_kinds[KM_PARKED_KINDS] = {
 	[KM_PARKED_TOPIC] = (const char[]){ KM_STORE_CONTROL, KM_STORE_PAYLOAD, KM_STORE_BELL, 0 },
 };
 
-/* One of the four that the manager keeps. */
+/* Is it one of the four kinds that the manager keeps? */
 static bool is_managed(char kind)
 {
 	return kind == KM_STORE_STATE || kind == KM_STORE_LOCK || kind == KM_STORE_IN ||
@@ -38,7 +38,7 @@ static void forget(struct km_store *store, const char *name)
 		km_manager_forget(&store->manager, name);
 }
 
-/* One descriptor of the manager's goes where it belongs, or is closed. */
+/* Puts one descriptor of the manager's where it belongs, or closes it. */
 static int sort_in(struct km_store *store, int fd, const char *name)
 {
 	if (km_manager_is_listening(fd)) {
@@ -77,7 +77,7 @@ static int sort_in(struct km_store *store, int fd, const char *name)
 	return 0;
 }
 
-/* A descriptor from the parking is treated as if it had come from the manager. */
+/* Puts a descriptor from the parking where it belongs, as one of the manager's. */
 static void take_parked(const struct km_parked *parked, unsigned index, int fd, void *userdata)
 {
 	const char *kinds = parked->kind < KM_PARKED_KINDS ? parked_kinds[parked->kind] : "";
@@ -87,7 +87,7 @@ static void take_parked(const struct km_parked *parked, unsigned index, int fd, 
 	km_stored_add(userdata, stored);
 }
 
-/* The pair of the broker before, or another one. Errors are logged. */
+/* Opens the pair of the broker before this one, or a new pair. Errors are logged. */
 static int open_parking(struct km_store *store)
 {
 	struct km_parking *parking = &store->parking;
@@ -159,7 +159,8 @@ int km_store_init(struct km_store *store)
 		return r;
 	store->active = getenv("NOTIFY_SOCKET");
 	const char *fds = getenv("LISTEN_FDS");
-	snprintf(said, sizeof said, "%s", fds ? fds : ""); /* it is unset there */
+	/* a copy: sd_listen_fds_with_names() unsets the variable */
+	snprintf(said, sizeof said, "%s", fds ? fds : "");
 	int count = km_manager_list(&names);
 	if (count < 0) {
 		km_log(LOG_ERR | KM_EVENT_CANT_START, NULL, NULL,
@@ -171,7 +172,7 @@ int km_store_init(struct km_store *store)
 	r = sort_all_in(store, names, count);
 	if (r < 0 || !store->active)
 		return r;
-	/* systemd says it from version 254 on */
+	/* systemd sets the variable from version 254 on */
 	room = getenv("FDSTORE");
 	if (room && strtoul(room, NULL, 10) < KM_STORE_MANAGED)
 		km_log(LOG_WARNING | KM_EVENT_NOT_KEPT, NULL, NULL,
@@ -216,7 +217,7 @@ void km_store_unhand(struct km_store *store, char kind)
 	forget(store, (const char[]){ kind, '\0' });
 }
 
-/* Says once that the limit is near, and again when it was far in between. */
+/* Warns once that the limit is near, and again when it was far in between. */
 static void warn(struct km_store *store)
 {
 	const char *limit;
@@ -268,7 +269,7 @@ bool km_store_tidy(struct km_store *store)
 	return km_parking_tidy(&store->parking);
 }
 
-/* The parked entry that a stored descriptor is of. False: it is one of the manager's four. */
+/* The parked entry that a stored descriptor belongs to. False: it is one of the manager's four. */
 static bool parked_of(const struct km_stored *stored, struct km_parked *ret)
 {
 	for (unsigned kind = 0; kind < KM_PARKED_KINDS; kind++)
@@ -301,11 +302,12 @@ size_t km_store_drop_rest(struct km_store *store, struct km_hangup *hangup)
 
 		if (stored->fd < 0)
 			continue;
-		/* twice the same name: the manager would forget the one that is in use as well */
+		/* twice the same name: the manager would forget also the descriptor that is in
+		 * use */
 		bool twin = km_stored_has_twin(&store->stored, i);
 		if (is_managed(stored->kind) && !twin)
 			km_store_unhand(store, stored->kind);
-		/* it waits until a pass comes to it; its client hears now */
+		/* the descriptor waits until a pass comes to it; its client hears now */
 		if (stored->kind == KM_STORE_CONNECTION && parked_of(stored, &parked) &&
 			!km_parking_is_claimed(&store->parking, &parked))
 			km_hangup(hangup, km_steal_fd(stored->fd), NULL);

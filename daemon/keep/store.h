@@ -47,9 +47,9 @@ struct km_store {
 	int listen_fd; /* from the manager, or -1 */
 	struct km_manager manager;
 	struct km_parking parking;
-	struct km_stored_list stored; /* what came with the start */
-	size_t outdated;              /* that an older broker had kept one by one */
-	bool warned;                  /* that the limit is near */
+	struct km_stored_list stored; /* descriptors that came with the start */
+	size_t outdated;              /* how many an older broker had kept one by one */
+	bool warned;                  /* it was said that the limit is near */
 };
 
 /*
@@ -60,8 +60,9 @@ struct km_store {
 int km_store_init(struct km_store *store);
 void km_store_deinit(struct km_store *store);
 
-/* Gives one of the four to the manager as well, or has it forget one. Blocks while the manager has
- * no time. Errors: -EIO it doesn't listen (logged); nothing is stored from then on. */
+/* Gives one of the four to the manager as well, or has the manager forget it. Blocks while the
+ * manager has no time. Errors: -EIO the manager doesn't listen (logged); nothing is stored from
+ * then on. */
 int km_store_hand(struct km_store *store, char kind, int fd);
 void km_store_unhand(struct km_store *store, char kind);
 
@@ -70,26 +71,26 @@ void km_store_end(struct km_store *store);
 
 /*
  * Lets the descriptors of a session, a segment of it or a topic wait. Errors: -EDQUOT no more may
- * wait; -ENOMEM, ... Then none does, and ret_text says why and what to raise.
+ * wait; -ENOMEM, ... Then none of them waits, and ret_text says why and what to raise.
  */
 int km_store_put(struct km_store *store, enum km_parked_kind kind, uint64_t id, uint32_t part,
 	const int *fds, unsigned count, char *ret_text, size_t text_size);
 
-/* They aren't needed any more. */
+/* Drops descriptors that aren't needed any more. */
 void km_store_remove(struct km_store *store, enum km_parked_kind kind, uint64_t id, uint32_t part);
 
-/* Goes on making room (km_parking_tidy()). Only after the state was committed. True: there is more
- * to do. */
+/* Goes on making room (km_parking_tidy()). To be called only after the state was committed. True:
+ * there is more to do. */
 bool km_store_tidy(struct km_store *store);
 
 /* A descriptor that came with the start, now the caller's; or -1. */
 int km_store_take(struct km_store *store, char kind, uint64_t id, uint32_t part);
 
-/* Closes what nobody took, here and at the manager, and hangs up on connections. Returns how
- * many. */
+/* Closes descriptors that nobody took, here and at the manager, and hangs up on connections.
+ * Returns how many. */
 size_t km_store_drop_rest(struct km_store *store, struct km_hangup *hangup);
 
-/* Says so (it is logged) when as many descriptors can't be stored. */
+/* Logs it when so many descriptors can't be stored. */
 void km_store_expect(const struct km_store *store, size_t needed);
 
 /* "STORED of POSSIBLE descriptors", for people; an empty text: there is no manager. */

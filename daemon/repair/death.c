@@ -25,7 +25,7 @@
 #include "daemon/topic/leave.h"
 #include "daemon/topic/member.h"
 
-/* Those that it didn't give back. */
+/* Counts the endpoints that the session didn't give back. */
 static unsigned count_live(const struct km_session *session)
 {
 	const struct km_member *member;
@@ -46,7 +46,7 @@ static void die(struct km_session *session, const char *why)
 	if (session->kept.state == KM_SESSION_READY ||
 		session->kept.state == KM_SESSION_DISCONNECTED)
 		km_account_give(session->account, KM_CLIENTS, 1);
-	/* leaving with nothing attached is how clients ordinarily end */
+	/* a client that leaves with nothing attached has simply ended */
 	km_log((live ? LOG_INFO : LOG_DEBUG) | KM_EVENT_CLIENT_GONE, session, NULL,
 		"client is gone (%s) with %u endpoints", why, live);
 	session->kept.state = KM_SESSION_DEAD;
@@ -66,7 +66,7 @@ bool km_death_check(struct km_session *session)
 
 	if (session->kept.state == KM_SESSION_DEAD)
 		return true;
-	/* without a pidfd: it couldn't be had any more when the broker began */
+	/* without a pidfd: the broker couldn't have one any more when it began */
 	if (session->pidfd < 0 || (poll(&ended, 1, 0) == 1 && ended.revents & POLLIN)) {
 		die(session, "its process ended");
 		return true;
@@ -86,7 +86,7 @@ void km_death_probe(struct km_session *session)
 		return;
 	session->probe_ms = session->probe_ms ? 2 * session->probe_ms : 1;
 	if (session->probe_ms > limit)
-		return; /* from here on the health tick looks */
+		return; /* the tick of health looks from here on */
 	struct timeval wait = { session->probe_ms / 1000, session->probe_ms % 1000 * 1000 };
 	evtimer_add(session->probe_event, &wait);
 }

@@ -10,9 +10,10 @@
 #include "daemon/topic/leave.h"
 #include "daemon/topic/member.h"
 
-/* A socket's queue holds some three hundred. A process that lives may go on sending. */
+/* Farewells that are heard at most. A socket's queue holds some three hundred, but a process that
+ * lives may go on sending. */
 #define LAST_MAX 1024
-/* Topics that the end of a client is done in at once; of more the rest is done in turns. */
+/* Topics from which a client's end is done at once; of more the rest is done in turns. */
 #define AT_ONCE 64
 
 static void take_leave(struct km_member *member)
@@ -21,7 +22,7 @@ static void take_leave(struct km_member *member)
 	km_leave_detach(member);
 }
 
-/* Null: the broker before this one did it. */
+/* The member that is given back. Null: the broker before this one has ended it. */
 static struct km_member *find(struct km_session *session, uint64_t handle)
 {
 	struct km_member *member;
@@ -49,8 +50,9 @@ static bool is_among(struct km_topic *const *topics, unsigned count, const struc
 	return count > 0;
 }
 
-/* Once all have left. The next client finds names and limits free, also after the end of a client:
- * so a few topics, and that is most clients' all, are looked after `at_once`. */
+/* Looks after topics once all endpoints have left. The next client finds names and limits free,
+ * also after the end of a client. So a few topics, which is all that most clients have, are looked
+ * after `at_once`. */
 static void tend_left(struct km_session *session, unsigned at_once)
 {
 	struct km_topic *topics[AT_ONCE];
@@ -84,12 +86,12 @@ void km_farewell_serve(struct km_session *session, const struct km_msg_detach *r
 		take_leave(member);
 		km_tend(member->topic);
 	}
-	/* written down before the request is taken from the socket, as where there is an answer */
+	/* written down before the request leaves the socket, as where a request has an answer */
 	km_keep_commit(session->broker);
 }
 
-/* The next request, or false. When a client has closed with something unread, the kernel says so
- * once, before it gives what the client had sent. */
+/* The next request. False: there is none. When a client has closed with something unread, the
+ * kernel says so once, before it gives what the client had sent. */
 static bool peek(const struct km_session *session, union km_msg *ret)
 {
 	ssize_t n = km_wire_peek(session->socket, ret);

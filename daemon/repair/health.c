@@ -20,8 +20,8 @@
 #include "daemon/topic/topic.h"
 
 #define SESSIONS_PER_TICK 256
-/* Slots, cells and members that a tick has looked at; the last topic may go over it. A topic's turn alone costs as
- * much as that many: ten thousand small ones are not for one tick. */
+/* Slots, cells and members that a tick looks at; the last topic may go over it. A topic's turn
+ * alone costs as much as so many of them: ten thousand small topics are not for one tick. */
 #define WORK_PER_TICK  (1u << 17)
 #define WORK_PER_TOPIC 128
 
@@ -39,7 +39,7 @@ static void look_at_sessions(struct km_broker *broker, int64_t now)
 	}
 }
 
-/* In turns. Returns how much there is to look at. */
+/* Has the topic tended in turns. Returns how much there is to look at. */
 static uint64_t look_at_topic(struct km_topic *topic)
 {
 	topic->watched = true;

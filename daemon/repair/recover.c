@@ -36,8 +36,8 @@
 #include "daemon/topic/topic.h"
 #include "daemon/topic/walk.h"
 
-/* Slots from which on a topic is large, and passes over such ones at once that somebody asked for:
- * each remembers 32 bytes of a slot. */
+/* Topics with at least so many slots are large. At once so many passes over large topics may be
+ * under way on somebody's request: each remembers 32 bytes of a slot. */
 #define LARGE_POOL   65536
 #define LARGE_PASSES 2
 
@@ -49,8 +49,8 @@ static void rewind_endpoints(void *userdata)
 	recovery->first_walk = recovery->pass.step == 0;
 }
 
-/* A member that has left and is quiet counts as dead for a pass that repairs: it has no claim to
- * anything. */
+/* Does the member count as dead for this pass? For a pass that repairs, so does one that has left
+ * and is quiet: it has no claim to anything. */
 static bool is_gone(struct km_recovery *recovery, struct km_member *member)
 {
 	if (!recovery->pass.what)
@@ -89,7 +89,8 @@ static uint64_t owned_rings(void *userdata)
 	return recovery->walk.topic->rings_owned;
 }
 
-/* Returns what is left of the work: each walk in the topic is looked at for the member that goes. */
+/* Settles a member. Returns what is left of the work: each walk in the topic is looked at for the
+ * member that goes. */
 static uint64_t settle_member(struct km_member *member, uint64_t work)
 {
 	const uint64_t walks = member->topic->walk_count;
@@ -98,7 +99,7 @@ static uint64_t settle_member(struct km_member *member, uint64_t work)
 	return work > walks ? work - walks : 0;
 }
 
-/* Settles those that the first walk found gone. True: there are more. */
+/* Settles members that the first walk found gone. True: there are more. */
 static bool settle(struct km_recovery *recovery, uint64_t work)
 {
 	struct km_topic *topic = recovery->walk.topic;
@@ -144,9 +145,9 @@ static void log_repairs(const struct km_recovery *recovery)
 			result->messages_drained, recovery->settled);
 }
 
-/* Is header->live what the broker wrote? A client that was hung up on, and got a fresh region for a
- * name that this one doesn't have any more, has left it behind: it says so there, and closes its
- * rings. */
+/* Is header->live what the broker wrote? A client may have left this region behind: it was hung up
+ * on, and got a fresh region for a name that this topic doesn't have any more. Such a client says
+ * so in the word, and closes its rings. */
 static bool live_is_mine(const struct km_topic *topic)
 {
 	uint64_t live = km_load(L1, acquire, &topic->region.header->live), differs;
@@ -157,7 +158,7 @@ static bool live_is_mine(const struct km_topic *topic)
 	return !(differs & ~KM_LIVE_RINGS) && !(live & differs);
 }
 
-/* Is what the broker alone writes as it wrote it? */
+/* Is each word that the broker alone writes as the broker wrote it? */
 static bool is_sound(struct km_topic *topic)
 {
 	km_header_look(topic);
@@ -177,7 +178,7 @@ static bool is_large(const struct km_topic *topic)
 	return topic->region.geometry.pool_size > LARGE_POOL;
 }
 
-/* The lock is taken by the first pass that repairs, and given back by the last. */
+/* Takes the lock for the first pass that repairs; the last one gives it back. */
 static int take_lock(struct km_broker *broker)
 {
 	if (broker->reconciling == 0 && km_segment_lock(broker->reconcile_lock, true) < 0)
@@ -251,7 +252,7 @@ int km_recovery_step(struct km_recovery *recovery, uint64_t work)
 		uint64_t known = recovery->pass.unowned;
 		int r = km_pass_step(&recovery->pass, work);
 
-		/* those that it has closed just now */
+		/* the rings that it has just closed */
 		if (recovery->what & KM_REPAIR_RINGS)
 			topic->live &= ~(recovery->pass.unowned & ~known);
 		if (r == -ESTALE)

@@ -11,16 +11,17 @@
 #include "daemon/run/broker.h"
 #include "daemon/topic/walk.h"
 
-/* A pass' order and its result. */
+/* The order for a pass, and its result. */
 struct km_recovery {
 	unsigned what; /* bits of enum km_repair_what; 0 only looks */
 	void (*on_anomaly)(void *userdata, const struct km_anomaly *anomaly); /* or null */
 	void *userdata;
 	uint32_t settled; /* members */
-	/* its own; zero before the first */
+	/* the pass itself; zero before the first step */
 	struct km_pass pass; /* and its result */
 	struct km_walk walk;
-	uint64_t number; /* what it settles has this in `gone_in` */
+	/* members that it settles have this number in `gone_in` */
+	uint64_t number;
 	bool active, first_walk, passed;
 };
 
@@ -33,19 +34,19 @@ int km_recovery_begin(struct km_recovery *recovery, struct km_topic *topic);
 
 /* Goes on for `work` slots, cells, messages and members. Returns 1: there is more; 0: the pass is
  * at its end, and a whole one (KM_REPAIR_ALL) has settled all that were dead or had left when it
- * began; recovery->pass.result says what it found. Errors: -ESTALE as above. */
+ * began; recovery->pass.result says what it found. Errors: -ESTALE as km_recovery_begin(). */
 int km_recovery_step(struct km_recovery *recovery, uint64_t work);
 
-/* Ends it, wherever it is. Nothing to do for one that wasn't begun. */
+/* Ends the pass, wherever it is. Nothing to do for one that wasn't begun. */
 void km_recovery_end(struct km_recovery *recovery);
 
-/* Both in one: begins it if need be, goes on, ends it when it is over. Returns 1 also for
- * -EAGAIN. */
+/* All three calls in one: begins the pass if need be, goes on with it, and ends it when it is over.
+ * Returns 1 also for -EAGAIN. */
 int km_recovery_run(struct km_recovery *recovery, struct km_topic *topic, uint64_t work);
 
-/* Settles members that nobody needs a pass for, since nobody will be given what is in this region:
- * no more than `work`, in which each takes as much as there are walks in the topic. Returns whether
- * there may be more. */
+/* Settles members without a pass, in a region of which nobody will be given anything any more: no
+ * more than `work`, in which each member takes as much as there are walks in the topic. Returns
+ * whether more may be left. */
 bool km_recovery_settle_unseen(struct km_walk *walk, uint64_t work);
 
 /* How much there is to look at in the topic, in the units of `work`. */

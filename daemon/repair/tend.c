@@ -28,7 +28,8 @@
 #define AGAIN_FIRST_MS 1
 #define AGAIN_LAST_MS  64
 
-/* A topic up to this size is looked at in one go. In units of a pass: some half a millisecond. */
+/* A topic of up to this size is looked at in one go. The units are those of a pass: so many take
+ * some half a millisecond. */
 #define SMALL_WORK 32768
 
 enum stage { WATCH, JUDGE, PASS, UNSEEN };
@@ -53,7 +54,7 @@ static bool may_repair(const struct km_topic *topic)
 	return topic->broker->config->automatic || topic->dead == 0;
 }
 
-/* Will nobody touch the region any more? */
+/* Will no client touch the region any more? */
 static bool all_are_through(const struct km_topic *topic)
 {
 	const struct km_member *member;
@@ -76,7 +77,7 @@ static enum stage judge(struct tending *now)
 {
 	struct km_topic *topic = now->topic;
 
-	/* The losses of the gone: draining their rings changes them. */
+	/* The losses of the gone are kept first: draining their rings changes them. */
 	km_keep_commit(topic->broker);
 	topic->dirty = false;
 	km_walk_rewind(&now->walk);
@@ -96,7 +97,7 @@ static enum stage judge(struct tending *now)
 	return PASS;
 }
 
-/* False: the pass is over. */
+/* Goes on with the topic's pass. False: the pass is over. */
 static bool go_on_with_pass(struct tending *now, uint64_t work)
 {
 	struct km_topic *topic = now->topic;
@@ -120,7 +121,8 @@ static bool watch_some(struct tending *now, uint64_t work)
 	struct km_member *member = NULL;
 
 	while (work-- > 0 && (member = km_walk_next(&now->walk))) {
-		/* it had left, and no member that has to be looked at can have changed that since */
+		/* the member had left, and no member that has to be looked at can have changed that
+		 * since */
 		if (member->kept.state == KM_ENDPOINT_LEAVING &&
 			member->session->kept.state == KM_SESSION_DEAD &&
 			!km_member_is_quiet(member))
@@ -152,7 +154,7 @@ static void end(struct tending *now)
 	km_walk_end(&now->walk);
 }
 
-/* False: that was all. */
+/* Goes on with a topic. False: that was all. */
 static bool go_on(struct tending *now, uint64_t work)
 {
 	bool more = false;
@@ -208,7 +210,7 @@ void km_tend_soon(struct km_topic *topic)
 	km_turn_add(&topic->broker->turns, &tending->work);
 }
 
-/* Is it being tended in turns, so that this can be finished at once? */
+/* The turns in which the topic is being tended, if they can be finished at once; or null. */
 static struct tending *find_turns(const struct km_topic *topic)
 {
 	struct tending *now = &topic->broker->tending[0]->now;
@@ -216,7 +218,7 @@ static struct tending *find_turns(const struct km_topic *topic)
 	return now->topic == topic && (now->recovery.active || !topic->repaired) ? now : NULL;
 }
 
-/* Another one may be made under its name, however long this one takes to go. */
+/* Frees the topic's name: another topic may be made under it, however long this one takes to go. */
 static void free_name(struct km_topic *topic)
 {
 	if (topic->kept.named && is_over(topic))
@@ -238,7 +240,7 @@ void km_tend(struct km_topic *topic)
 		km_tend_soon(topic);
 		return;
 	}
-	/* it may have begun before what is to be seen now */
+	/* the turns under way may have begun before what is to be seen now */
 	while (turns && go_on(turns, SMALL_WORK))
 		;
 	km_tend_forget(topic);

@@ -11,17 +11,19 @@
 
 #include "daemon/run/broker.h"
 
-/* Once, in turns. Also while it is being tended: then once more, for what has changed meanwhile. */
+/* Tends the topic once, in turns. A topic that is being tended is tended once more, for what has
+ * changed meanwhile. */
 void km_tend_soon(struct km_topic *topic);
 
-/* At once when it is small, after what is under way in it; else soon, also while an operator repairs it. */
+/* Tends a small topic at once, after what is under way in it; another one soon, also while an
+ * operator repairs it. */
 void km_tend(struct km_topic *topic);
 
-/* Several have left at once: if they were the last ones the topic's name is free at once. The rest is done
- * in turns. */
+/* Several members have left at once: if they were the last ones the topic's name is free at once.
+ * The rest is done in turns. */
 void km_tend_left(struct km_topic *topic);
 
-/* Is it being tended, or will it be soon? */
+/* Is the topic being tended, or will it be soon? */
 bool km_topic_is_tended(const struct km_topic *topic);
 
 /* The topic is going to be freed. */

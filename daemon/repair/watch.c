@@ -43,7 +43,7 @@ void km_watch_look(struct km_member *member, int64_t now_ns)
 
 		if (!member->watches) {
 			if (!names_one)
-				continue; /* most never have anything at a look */
+				continue; /* most records never show anything at a look */
 			member->watches = calloc(watch_count(member), sizeof *member->watches);
 			if (!member->watches)
 				return;

@@ -8,7 +8,7 @@
 /* Looks at the hazards of a member that isn't dead and remembers what is new. */
 void km_watch_look(struct km_member *member, int64_t now_ns);
 
-/* Calls for each hazard of the member that has stood since before now_ns - min_ns: LONG_HELD or
- * STILL_HAZARD, with slot, ring, owner_id and age_ns. Changes nothing. */
+/* Calls back for each hazard of the member that has stood since before now_ns - min_ns: LONG_HELD
+ * or STILL_HAZARD, with slot, ring, owner_id and age_ns. Changes nothing. */
 void km_watch_report(const struct km_member *member, int64_t now_ns, int64_t min_ns,
 	void (*on_anomaly)(void *userdata, const struct km_anomaly *anomaly), void *userdata);

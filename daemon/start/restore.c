@@ -30,12 +30,13 @@
 #include "daemon/topic/quarantine.h"
 #include "daemon/topic/topic.h"
 
-/* The manager is told so often that the start goes on, and asked for so much more time. A step is a
- * descriptor to map. Passes over regions come later, in turns. */
+/* The manager is told at this interval that the start goes on, and asked for so much more time. A
+ * step is a descriptor to map. Passes over regions come later, in turns. */
 #define TELL_NS   INT64_C(500000000)
 #define TELL_USEC 30000000u
 
-/* Records in the order of their ids, which is the order of the lists; and what became of them. */
+/* The records in the order of their ids, which is the order of the lists; and what became of
+ * each. */
 struct found {
 	uint64_t id;
 	uint32_t place;
@@ -55,7 +56,7 @@ static int by_id(const void *a, const void *b)
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 
-/* All records begin with their id. */
+/* Lists the records of a table. All records begin with their id. */
 static int list(struct km_state *state, enum km_state_table table, struct table *ret)
 {
 	size_t room = 0;
@@ -150,7 +151,7 @@ static int restore_all(struct km_broker *broker, struct progress *progress)
 	return r;
 }
 
-/* Rings that are open: those of the dead stay so where nobody looks after them. */
+/* The rings that are open: those of the dead stay open where nobody looks after them. */
 static uint64_t open_rings(const struct km_topic *topic)
 {
 	const struct km_member *member;
@@ -167,9 +168,9 @@ static uint64_t open_rings(const struct km_topic *topic)
 	return rings;
 }
 
-/* The number of the last opening isn't in the records, so it is read from the word: the next
- * opening must have another. Endpoints that left the region for a fresh one said so there, and
- * closed their rings: that stays. */
+/* Writes the word of live rings anew. The number of the last opening isn't in the records, so it is
+ * read from the word: the next opening must have another. Endpoints that left the region for a
+ * fresh one said so there, and closed their rings: that stays. */
 static void restore_live(struct km_topic *topic)
 {
 	_Atomic uint64_t *word = &topic->region.header->live;
@@ -183,7 +184,7 @@ static void restore_live(struct km_topic *topic)
 	km_store(L2, release, word, live);
 }
 
-/* The regions' words, and what has ended while nobody looked. */
+/* Mends the regions' words, and looks at what has ended while nobody looked. */
 static void catch_up(struct km_broker *broker)
 {
 	struct km_session *session;
@@ -205,15 +206,16 @@ static void catch_up(struct km_broker *broker)
 		else
 			km_death_check(session);
 	}
-	/* the broker before may have been in the middle of a pass, or before one */
+	/* the broker before this one may have been in the middle of a pass, or about to begin
+	 * one */
 	TAILQ_FOREACH (topic, &broker->topics, in_all)
 		if (topic->dead + topic->leaving > 0)
 			km_tend_soon(topic);
 	km_wait_catch_up(broker);
 }
 
-/* Closes all that the broker before left. `refused`: why its state isn't read, or null: there is
- * none. */
+/* Closes all that the broker before this one left. `refused`: why its state isn't read, or null:
+ * there is no state. */
 static void start_anew(struct km_broker *broker, const char *refused)
 {
 	size_t count = km_store_drop_rest(&broker->store, &broker->hangup);
@@ -233,7 +235,7 @@ static void start_anew(struct km_broker *broker, const char *refused)
 	km_broker_sweep(broker); /* frees the memory that they held */
 }
 
-/* Members and waits have their numbers from one count. */
+/* The last number given to a member or wait: both have their numbers from one count. */
 static uint64_t last_member(const struct km_state *state)
 {
 	uint64_t members = km_state_reserved(state, KM_STATE_MEMBERS);

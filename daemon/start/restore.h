@@ -6,7 +6,7 @@
 
 /*
  * Takes back sessions, topics and members from the manager's store, reconciles what has died in
- * between, and closes what belongs to nobody. A thing that can't be taken back is given up and
- * logged. In any case the broker can serve afterwards.
+ * between, and closes descriptors that belong to nobody. A thing that can't be taken back is given
+ * up and logged. In any case the broker can serve afterwards.
  */
 void km_restore(struct km_broker *broker);

@@ -28,9 +28,9 @@ static bool is_socket(int fd)
 	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
-/* The pidfd of a session that isn't dead, its own or as its connection gives it again. None is
- * there when the kernel says that the process is gone (before Linux 6.16, of a process that was waited for).
- */
+/* Finds the pidfd of a session that isn't dead: its own, or the one that its connection gives
+ * again. There is none when the kernel says that the process is gone (before Linux 6.16, of a
+ * process that was waited for). */
 static int take_pidfd(struct km_session *session, uint64_t id, int connection)
 {
 	session->pidfd = km_store_take(&session->broker->store, KM_STORE_PIDFD, id, 0);
@@ -41,7 +41,8 @@ static int take_pidfd(struct km_session *session, uint64_t id, int connection)
 	return r == -ESRCH ? 0 : r == -ENOPROTOOPT ? -ENOENT : r;
 }
 
-/* Its connection and pidfd. A connection that was hung up on waits for its pidfd's sake alone. */
+/* Takes the session's connection and pidfd. A connection that was hung up on waits for its pidfd's
+ * sake alone. */
 static int take_connection(struct km_session *session, const struct km_kept_session *kept)
 {
 	_cleanup_(km_closep) int connection = -1;
@@ -59,7 +60,7 @@ static int take_connection(struct km_session *session, const struct km_kept_sess
 	return r;
 }
 
-/* Its descriptors. Errors: -ENOENT one is missing; -EPROTO, -ENOMEM. */
+/* Takes the session's descriptors. Errors: -ENOENT one is missing; -EPROTO, -ENOMEM. */
 static int take_session_fds(struct km_session *session, const struct km_kept_session *kept)
 {
 	struct km_store *store = &session->broker->store;
@@ -97,7 +98,7 @@ struct km_session *km_restore_session(
 			.again = true,
 			.kept = *kept,
 			.kept_at = place };
-		/* until all of it is there */
+		/* until all of the session is there */
 		session->kept.state = KM_SESSION_NEW;
 		session->kept.segment_count = 0;
 		LIST_INSERT_HEAD(&broker->sessions, session, next);
@@ -111,7 +112,7 @@ struct km_session *km_restore_session(
 		km_unread_restore(broker, &session->unread, session->socket, session->account);
 		if (kept->state != KM_SESSION_DEAD)
 			km_account_take(session->account, KM_CLIENTS, 1);
-		broker->sweep = true; /* in case that it has nothing and is gone */
+		broker->sweep = true; /* the session may be gone and have nothing */
 		return session;
 	}
 	km_log(LOG_ERR | KM_EVENT_NOT_TAKEN_BACK, session, NULL,

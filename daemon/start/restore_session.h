@@ -6,7 +6,7 @@
 
 struct km_kept_session;
 
-/* One record, at its place in the state. A session that can't be taken back is dropped from the state
- * and logged; then null is returned. */
+/* Takes back one record, at its place in the state. A session that can't be taken back is dropped
+ * from the state and logged; then null is returned. */
 struct km_session *km_restore_session(
 	struct km_broker *broker, uint32_t place, const struct km_kept_session *kept);

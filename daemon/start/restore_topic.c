@@ -50,7 +50,7 @@ static int take_topic(struct km_topic *topic)
 	bool has_bell = km_geometry_bell_size(&kept->geometry) > 0;
 	if (topic->control_fd < 0 || topic->payload_fd < 0 || has_bell != (topic->bell_fd >= 0))
 		return -ENOENT;
-	/* mapped by clients alone */
+	/* clients alone map the payload */
 	r = km_segment_check(topic->payload_fd, km_geometry_payload_size(&kept->geometry));
 	if (r < 0)
 		return r;
@@ -127,7 +127,7 @@ void km_restore_member(struct km_broker *broker, struct km_session *session, str
 	}
 	free(member);
 	km_state_drop(broker->state, KM_STATE_MEMBERS, &place);
-	/* nobody will ever know what it holds there, so the topic goes too */
+	/* nobody will ever know what this member holds in the topic, so the topic goes too */
 	if (topic && !topic->kept.quarantined) {
 		topic->kept.quarantined = true;
 		strcpy(topic->kept.reason, "an endpoint could not be taken back after a restart");

@@ -12,8 +12,8 @@
 struct km_kept_member;
 struct km_kept_topic;
 
-/* One record each, at its place in the state. A record that can't be taken back is dropped from the
- * state and logged; a member that is lost takes its topic with it. */
+/* Takes back one record, at its place in the state. A record that can't be taken back is dropped
+ * from the state and logged; a member that is lost takes its topic with it. */
 struct km_topic *km_restore_topic(
 	struct km_broker *broker, uint32_t place, const struct km_kept_topic *kept);
 void km_restore_member(struct km_broker *broker, struct km_session *session, struct km_topic *topic,

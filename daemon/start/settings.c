@@ -60,7 +60,7 @@ void km_settings_expect_descriptors(struct km_broker *broker)
 		3 * (size_t)total[KM_TOPICS].value + 3 * (size_t)total[KM_CLIENTS].value);
 }
 
-/* Keeps what was fixed when the broker began. */
+/* Keeps the socket's settings as they were when the broker began. */
 static void keep_socket(const struct km_broker *broker, struct km_config *fresh)
 {
 	const struct km_config *old = broker->config;

@@ -6,21 +6,22 @@
 
 #include "daemon/run/broker.h"
 
-/* A limit on memory that isn't set is half of what there is. */
+/* Sets a limit on memory that isn't set to half of what the machine has. */
 void km_settings_fill_memory(struct km_config *config);
 
 /* The time between two ticks. */
 struct timeval km_settings_interval(const struct km_config *config);
 
-/* A topic takes two descriptors or three, a client three and one for each 16 KiB of records. Only a
- * privileged process gets more than the hard limit. */
+/* Raises the limit on descriptors as far as the config needs it. A topic takes two descriptors or
+ * three, a client three and one for each 16 KiB of records. Only a privileged process gets more
+ * than the hard limit. */
 void km_settings_raise_descriptors(const struct km_config *config);
 
-/* The descriptors that may have to wait for the next broker: three of a topic, and three of a
- * client. */
+/* Says when the store can't take as many descriptors as may have to wait for the next broker: three
+ * of each topic, and three of each client. */
 void km_settings_expect_descriptors(struct km_broker *broker);
 
-/* Reads the config again: all of it counts from now on, or, when anything is wrong (it is logged),
- * nothing. Limits that are lower than what there is end nothing that is. Settings that were fixed when
- * the broker began stay, and the log says so. */
+/* Reads the config again. The whole config counts from now on, or, when anything in it is wrong
+ * (that is logged), nothing of it. A limit that is lower than what there is ends nothing that
+ * exists. Settings that were fixed when the broker began stay, and the log says so. */
 void km_settings_read_again(struct km_broker *broker);

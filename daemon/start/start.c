@@ -38,10 +38,10 @@
 #include "daemon/topic/member.h"
 #include "daemon/topic/topic.h"
 
-/* Sessions and segments that one call frees: each takes some 15 us. */
+/* Sessions and segments that one call frees at most: each takes some 15 us. */
 #define SWEEP_WORK 64
 
-/* True: there are more, for the next turn. */
+/* Frees sessions that are gone. True: there are more, for the next turn. */
 static bool free_sessions(struct km_broker *broker)
 {
 	struct km_session *session, *next_session;
@@ -54,7 +54,8 @@ static bool free_sessions(struct km_broker *broker)
 		if (work == 0)
 			return true;
 		work--;
-		/* its memory goes piece by piece, and no record may speak of the rest */
+		/* the session's memory goes piece by piece, and no record may speak of the rest
+		 * meanwhile */
 		km_keep_forget_session(session);
 		if (!km_memory_give_back(session, &work))
 			return true;
@@ -122,13 +123,13 @@ static void on_signal(evutil_socket_t number, short what, void *userdata)
 	event_base_loopbreak(broker->base);
 }
 
-/* The lock is taken through a description of its own: one that came with a descriptor from somebody
- * else would be that one's lock too. */
+/* Opens the file whose lock a broker that reconciles has. The lock is taken through a description
+ * of its own: a description that came with a descriptor would share its maker's lock. */
 static int open_reconcile_lock(struct km_broker *broker)
 {
 	int r = 0;
 
-	/* that of the broker before this one, should it still run, half dead */
+	/* the file of the broker before this one, which may still run, half dead */
 	broker->reconcile_memfd = km_store_take(&broker->store, KM_STORE_LOCK, 0, 0);
 	if (broker->reconcile_memfd >= 0 && km_segment_check(broker->reconcile_memfd, 1) < 0) {
 		km_log(LOG_WARNING | KM_EVENT_FOREIGN_DESCRIPTOR, NULL, NULL,
@@ -213,7 +214,7 @@ int km_start_init(
 	LIST_INIT(&broker->sessions);
 	TAILQ_INIT(&broker->strangers);
 	TAILQ_INIT(&broker->unread);
-	/* without it the names of clients decide which bucket is full */
+	/* without a random seed the names of clients would decide which bucket is full */
 	if (getrandom(&broker->hash_seed, sizeof broker->hash_seed, GRND_NONBLOCK) < 0)
 		broker->hash_seed = (uint32_t)km_clock_ns();
 	km_hangup_init(&broker->hangup);
@@ -221,7 +222,7 @@ int km_start_init(
 	TAILQ_INIT(&broker->ended);
 	broker->tidying.step = tidy;
 	km_settings_raise_descriptors(config);
-	/* store and listener say for themselves what is wrong */
+	/* store and listener log by themselves what is wrong */
 	r = km_store_init(&broker->store);
 	if (r == 0)
 		km_settings_expect_descriptors(broker);
@@ -259,9 +260,10 @@ int km_start_run(struct km_broker *broker)
 	return r < 0 ? -EIO : 0;
 }
 
-/* Clients wait for the next broker, which begins when this process is gone. The kernel takes back
- * what is open and mapped here faster than a walk over thousands of topics. But a connection that
- * only this process has may have a peer's descriptors in it (hangup.h). */
+/* Ends without freeing anything. Clients wait for the next broker, which begins when this process
+ * is gone. The kernel takes back what is open and mapped here faster than a walk over thousands of
+ * topics. But a connection that only this process has may have a peer's descriptors in it
+ * (hangup.h). */
 static void leave_all_to_the_next(struct km_broker *broker)
 {
 	struct km_session *session;
@@ -283,7 +285,7 @@ void km_start_deinit(struct km_broker *broker)
 	km_tend_deinit(broker);
 	LIST_FOREACH (session, &broker->sessions, next)
 		km_question_end(session);
-	/* what the state says stays: the next broker goes on from there */
+	/* the state stays as it is: the next broker goes on from there */
 	km_keep_commit(broker);
 	broker->ending = true;
 	const bool has_next = broker->state && broker->store.active;
