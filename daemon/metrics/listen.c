@@ -8,7 +8,8 @@
 #include "common/cleanup.h"
 #include "daemon/metrics/listen.h"
 
-/* Only a socket that refuses is one that nobody has. */
+/* Removes a Unix socket's file that a dead process has left. Only a socket that refuses connections
+ * has no owner. */
 static void remove_stale(const struct km_address *address)
 {
 	_cleanup_(km_closep) int fd = socket(
@@ -20,7 +21,7 @@ static void remove_stale(const struct km_address *address)
 		unlink(address->local.sun_path);
 }
 
-/* Nobody connects before the file has its mode. */
+/* Binds the file so that nobody connects before it has its mode. */
 static int bind_file(int fd, const struct km_address *address, mode_t mode)
 {
 	remove_stale(address);
@@ -47,7 +48,7 @@ int km_metrics_bind(const struct km_config_metrics *config, int *ret)
 	if (address.base.sa_family == AF_UNIX) {
 		r = bind_file(fd, &address, config->mode);
 	} else {
-		/* connections of the broker before may linger */
+		/* connections of the broker before this one may linger */
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
 		r = bind(fd, &address.base, address.size) < 0 ? -errno : 0;
 	}

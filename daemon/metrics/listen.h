@@ -6,8 +6,8 @@
 
 #include "daemon/run/config.h"
 
-/* A Unix socket that nobody listens at any more is replaced. Errors: -EADDRINUSE, and those of
- * socket(2), bind(2). */
+/* Makes the listening socket. A Unix socket that nobody listens at any more is replaced. Errors:
+ * -EADDRINUSE, and those of socket(2), bind(2). */
 int km_metrics_bind(const struct km_config_metrics *config, int *ret);
 
 /* Removes the file of a Unix socket. */

@@ -28,7 +28,7 @@ struct km_page {
 	struct evbuffer *body;
 	struct km_topic_lines lines;
 	uint64_t cursor; /* the topic that was told last */
-	uint64_t end;    /* the newest one when the page was begun */
+	uint64_t end;    /* the newest topic when the page was begun */
 	unsigned listed;
 	uint64_t unlisted;
 	struct km_totals sum;
@@ -152,7 +152,7 @@ static void raise_to(uint64_t *told, uint64_t now)
 		*told = now;
 }
 
-/* The sums never go down either: what a topic had stays in them when it is gone. */
+/* Tells the sums. They never go down either: a topic's numbers stay in them when it is gone. */
 static void tell_sums(struct km_page *page)
 {
 	struct km_totals *told = &page->broker->told;
@@ -187,7 +187,7 @@ static bool finish(struct km_page *page)
 	return !page->failed;
 }
 
-/* Returns how much work that was; -ENOMEM. */
+/* Adds a topic's lines. Returns how much work that was; -ENOMEM. */
 static int64_t add_topic(struct km_page *page, struct km_topic *topic)
 {
 	uint64_t members = topic->publishers + topic->subscribers;
@@ -242,7 +242,7 @@ int km_page_new(struct km_broker *broker, const struct km_pulse *pulse, bool ope
 		.userdata = userdata,
 		.body = evbuffer_new(),
 		.end = broker->next_topic,
-		/* before any topic: one that ends meanwhile isn't counted twice */
+		/* before any topic, so a topic that ends meanwhile isn't counted twice */
 		.sum = broker->freed };
 	if (!page->body || km_topic_lines_init(&page->lines, openmetrics) < 0) {
 		km_page_free(page);

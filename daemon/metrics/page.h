@@ -14,11 +14,11 @@
 struct km_page;
 struct km_pulse;
 
-/* Called in a turn, once; the body is null where memory ran out. It frees the page. */
+/* Called in a turn, once; the body is null where memory ran out. The call frees the page. */
 typedef void km_page_fn(void *userdata, struct evbuffer *body);
 
-/* Errors: -ENOMEM. */
+/* Begins a page. Errors: -ENOMEM. */
 int km_page_new(struct km_broker *broker, const struct km_pulse *pulse, bool openmetrics,
 	km_page_fn *on_done, void *userdata, struct km_page **ret);
-/* At any time; on_done isn't called any more. */
+/* Frees a page, at any time; on_done isn't called any more. */
 void km_page_free(struct km_page *page);

@@ -18,6 +18,6 @@ struct km_pulse {
 	uint64_t stalls; /* delays above KM_PULSE_STALL_NS */
 };
 
-/* Errors: -ENOMEM, -EMFILE, ... */
+/* Starts the clock. Errors: -ENOMEM, -EMFILE, ... */
 int km_pulse_init(struct km_pulse *pulse, struct event_base *base);
 void km_pulse_deinit(struct km_pulse *pulse);

@@ -65,7 +65,7 @@ struct km_metrics {
 	TAILQ_HEAD(, scrape) scrapes;
 };
 
-/* Called by evhttp, also where it hangs up by itself. */
+/* Frees the connection's place. evhttp calls this also where it hangs up by itself. */
 static void on_closed(struct evhttp_connection *connection, void *userdata)
 {
 	struct place *place = userdata;
@@ -133,7 +133,7 @@ static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info
 	evbuffer_drain(input, length);
 }
 
-/* evhttp asks for what the connection is to be that it has accepted. */
+/* Gives evhttp a bufferevent for the connection that it has accepted. */
 static struct bufferevent *on_connection(struct event_base *base, void *userdata)
 {
 	struct km_metrics *metrics = userdata;
@@ -183,7 +183,8 @@ static void free_scrape(struct scrape *scrape)
 	free(scrape);
 }
 
-/* A connection that ended meanwhile has left its request behind; evhttp knows. */
+/* Answers with the page. A connection that ended meanwhile has left its request behind; evhttp
+ * knows. */
 static void on_page(void *userdata, struct evbuffer *body)
 {
 	struct scrape *scrape = userdata;
@@ -260,13 +261,13 @@ static void on_request(struct evhttp_request *request, void *userdata)
 			"there are /metrics, /healthz and /readyz\n");
 }
 
-/* No descriptor for one more: later. */
+/* No descriptor is free for one more connection: try later. */
 static void on_accept_error(struct evconnlistener *listener, void *userdata)
 {
 	evconnlistener_disable(listener);
 }
 
-/* Takes the socket. */
+/* Serves at the socket, which isn't the caller's any more. */
 static int serve_at(struct km_metrics *metrics, int socket)
 {
 	struct evhttp *http = evhttp_new(metrics->broker->base);

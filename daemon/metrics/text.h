@@ -22,7 +22,8 @@ static inline const char *km_metric_suffix(const struct km_metric *metric)
 	return metric->type == KM_METRIC_COUNTER ? "_total" : "";
 }
 
-/* The formats differ in what a counter's family is called. Returns a negative number without memory. */
+/* Begins a family. The formats differ in what a counter's family is called. Returns a negative
+ * number without memory. */
 static inline int km_metric_begin(
 	struct evbuffer *to, const struct km_metric *metric, bool openmetrics)
 {

@@ -12,7 +12,7 @@
 
 /* A larger pool isn't counted: that would take longer than a turn. */
 #define COUNTED_SLOTS 65536
-/* Likewise for the entries of all subscribers' held[]. */
+/* Of a topic whose subscribers' held[] have more entries than that, none are looked at. */
 #define COUNTED_HOLDS 65536
 
 /* In the order of what km_topic_lines_add() tells. */
@@ -84,7 +84,7 @@ void km_topic_count(struct km_topic *topic)
 	raise_to(&topic->told.failed, numbers.failed);
 }
 
-/* UINT64_MAX: not counted. */
+/* The topic's free slots; UINT64_MAX: not counted. */
 static uint64_t count_free_slots(const struct km_topic *topic)
 {
 	const struct km_region *region = &topic->region;
@@ -107,7 +107,7 @@ static bool holds(const struct km_member *member)
 	return false;
 }
 
-/* UINT64_MAX: not counted. */
+/* The samples that the topic's subscribers hold; UINT64_MAX: not counted. */
 static uint64_t count_holders(const struct km_topic *topic)
 {
 	const struct km_member *member;

@@ -15,7 +15,7 @@ struct km_topic_lines {
 	struct evbuffer *families[KM_TOPIC_FAMILIES];
 };
 
-/* Errors: -ENOMEM. */
+/* Makes a buffer for each family. Errors: -ENOMEM. */
 int km_topic_lines_init(struct km_topic_lines *lines, bool openmetrics);
 void km_topic_lines_deinit(struct km_topic_lines *lines);
 
@@ -25,5 +25,5 @@ void km_topic_count(struct km_topic *topic);
 /* Adds a line for the topic to each family. Returns -ENOMEM, or how much work that was, in slots. */
 int64_t km_topic_lines_add(struct km_topic_lines *lines, const struct km_topic *topic);
 
-/* Moves all of it behind what `to` has. Errors: -ENOMEM. */
+/* Moves all lines behind those that `to` has. Errors: -ENOMEM. */
 int km_topic_lines_join(struct km_topic_lines *lines, struct evbuffer *to);

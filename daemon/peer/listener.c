@@ -55,7 +55,7 @@ static void on_resume(evutil_socket_t fd, short what, void *userdata)
 	event_add(listener->accept_event, NULL);
 }
 
-/* False: there is none to take now. */
+/* Takes one connection in. False: there is none to take now. */
 static bool accept_one(struct km_listener *listener)
 {
 	int peer = accept4(listener->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -98,7 +98,7 @@ static int listen_to(struct km_listener *listener, int socket)
 	return 0;
 }
 
-/* No more connections; those that are in the queue already go as all others do (hangup.h). */
+/* Takes no more connections; those that are in the queue already go as all others do (hangup.h). */
 static void close_socket(struct km_listener *listener)
 {
 	struct km_broker *broker = listener->broker;
@@ -107,7 +107,7 @@ static void close_socket(struct km_listener *listener)
 	if (listener->accept_event)
 		event_free(listener->accept_event);
 	listener->accept_event = NULL;
-	/* the manager's stays open, for the next broker */
+	/* the manager's socket stays open, for the next broker */
 	if (listener->socket >= 0 && !listener->file.is_managers) {
 		shutdown(listener->socket, SHUT_RD);
 		while ((peer = accept4(

@@ -86,7 +86,7 @@ int km_memory_add(struct km_session *session, char *ret_text, size_t text_size)
 {
 	int r = 0;
 
-	/* an operator's first one is in no user's way, and all that kickmsgctl needs */
+	/* an operator's first segment is in no user's way, and all that kickmsgctl needs */
 	if (session->kept.segment_count > 0 || !km_operator_is(session))
 		r = km_account_check_memory(
 			session->account, KM_CLIENT_SEGMENT_SIZE, ret_text, text_size);

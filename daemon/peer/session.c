@@ -19,7 +19,7 @@
 #include "daemon/run/log.h"
 #include "daemon/run/turn.h"
 
-/* For the log: of processes whose pid the broker can't know. */
+/* The number by which the log counts processes of a user whose pid the broker can't know. */
 #define PEERS_OF_UID (UINT64_C(1) << 63)
 
 int km_session_answer(
@@ -151,7 +151,7 @@ void km_session_disconnect(struct km_session *session)
 	session->broker->handlers->death_probe(session);
 }
 
-/* A HELLO of a library of another version. Its size is that version's. */
+/* Is this a HELLO of a library of another version? Its size is that version's. */
 static bool is_foreign(const union km_msg *message, size_t size)
 {
 	return size >= offsetof(struct km_msg_hello, name) && message->header.op == KM_OP_HELLO &&
@@ -159,7 +159,7 @@ static bool is_foreign(const union km_msg *message, size_t size)
 		       message->hello.layout_version != KM_LAYOUT_VERSION);
 }
 
-/* A datagram that isn't a request: says so and hangs up. */
+/* Answers a datagram that isn't a request: says so and hangs up. */
 static void reject(struct km_session *session, const union km_msg *message, size_t size)
 {
 	const bool has_header = size >= sizeof message->header;
@@ -183,8 +183,8 @@ static void reject(struct km_session *session, const union km_msg *message, size
 	session->doomed = true;
 }
 
-/* One request. It is taken from the socket when it is done and answered: a broker that comes after
- * this one meets it again if this one didn't get so far. False: there is none, or it waits. */
+/* Serves one request. It is taken from the socket when it is done and answered: if this broker
+ * doesn't get so far the next one meets the request again. False: there is none, or it waits. */
 static bool serve_one(struct km_session *session)
 {
 	union km_msg message;
@@ -218,7 +218,7 @@ void km_session_go_on(struct km_session *session, bool served)
 		session->waited = session->drained = session->joined = false;
 	if (served && !session->doomed)
 		km_wire_skip(session->socket);
-	/* it was listened to before: what that takes is there */
+	/* the event was there before, so there is memory for it */
 	if (session->doomed || event_add(session->socket_event, NULL) < 0)
 		km_session_disconnect(session);
 }

@@ -15,7 +15,7 @@ struct km_log_about;
 struct km_question;
 struct km_reserved;
 
-/* Bytes of a client segment, and of what a record's place is a multiple of. */
+/* Bytes of a client segment; a record's place in it is a multiple of the second. */
 #define KM_CLIENT_SEGMENT_SIZE 16384
 #define KM_RECORD_UNIT         128
 #define KM_RECORD_UNITS        (KM_CLIENT_SEGMENT_SIZE / KM_RECORD_UNIT)
@@ -50,11 +50,11 @@ struct km_session {
 	struct event *held_event; /* or null: no request has waited yet */
 	int64_t held_since_ns;    /* one waits for others' answers; 0: none does */
 	bool held;                /* its request waits (hold.h) */
-	/* Memory for the topic that it asks for, or null (reserve.h). */
+	/* Memory for the topic that its request asks for, or null (reserve.h). */
 	struct km_reserved *reserved;
 	bool waited;  /* its request has waited for room already */
 	bool drained; /* its request has waited for a ring's drain */
-	/* Its request has made a member, and its answer waits (wait.h). */
+	/* The request at hand has made a member, and its answer waits (wait.h). */
 	bool joined;
 	bool doomed;      /* to be disconnected once its request is done with */
 	bool keeps_pidfd; /* its connection can't give it again */
@@ -86,36 +86,36 @@ int km_session_refuse(struct km_session *session, const struct km_topic *topic, 
  * its next request. */
 void km_session_tell(struct km_session *session, enum km_news what);
 
-/* Its question is answered, and taken from the socket if it is `served`; it is listened to
- * again. */
+/* The session's question is answered, and is taken from the socket if it is `served`. The session
+ * is listened to again. */
 void km_session_go_on(struct km_session *session, bool served);
 
-/* Listens to its connection, if it has one, and to its process. Errors: -ENOMEM. */
+/* Listens to the session's connection, if it has one, and to its process. Errors: -ENOMEM. */
 int km_session_watch(struct km_session *session);
 
 /* The pidfd of the process that connected, as the kernel remembers it. Errors: -ENOPROTOOPT not
  * before Linux 6.5; -ESRCH the process is gone, and the kernel can't tell of it; -EMFILE, ... */
 int km_session_peer_pidfd(int socket, int *ret);
 
-/* It has said hello, or is gone (stranger.h). */
+/* The session has said hello, or is gone (stranger.h). */
 void km_session_no_stranger(struct km_session *session);
 
-/* The connection is over; whether its process is, death.c finds out. */
+/* Ends the connection; whether the process has ended, death.c finds out. */
 void km_session_disconnect(struct km_session *session);
 
-/* Closes what belongs to the connection and the process, before the session is freed or when it is
- * dead. */
+/* Closes all that belongs to the connection and the process, before the session is freed or when it
+ * is dead. */
 void km_session_close(struct km_session *session);
 
-/* Frees a session without members and memory (memory.h). Only km_broker_sweep() and the broker's end
- * do. */
+/* Frees a session without members and memory (memory.h). Only km_broker_sweep() and the broker's
+ * end call this. */
 void km_session_free(struct km_session *session);
 
-/* Writes down for the next broker what it is. */
+/* Writes the session's record for the next broker. */
 void km_keep_session(struct km_session *session);
-/* It is no more: its record, and its connection in the parking. */
+/* Drops the session's record, and its connection in the parking. */
 void km_keep_forget_session(struct km_session *session);
-/* Says what the request at hand has done; `handle` of an endpoint, or 0. */
+/* Writes down what the request at hand has done; `handle` of an endpoint, or 0. */
 void km_keep_done(struct km_session *session, uint32_t op, uint64_t handle);
 
 /* For the log: see struct km_log_describers. */

@@ -20,7 +20,7 @@
 
 #define HINT_SIZE (KM_SOCKET_PATH_SIZE + 200)
 
-/* The reason of many an error: a folder in which everybody can make and hold files. */
+/* A text on the reason of many an error: a folder in which everybody can make and hold files. */
 static const char *hint(const struct km_socketfile *file, char ret[HINT_SIZE])
 {
 	const char *slash = strrchr(file->path, '/');
@@ -62,7 +62,7 @@ static bool is_file(const char *path, const struct km_file_id *id)
 	return id->ino && lstat(path, &st) == 0 && st.st_dev == id->dev && st.st_ino == id->ino;
 }
 
-/* The path when nobody gave one; its last folder is made. */
+/* Finds the path when nobody gave one; its last folder is made. */
 static int default_path(struct km_socketfile *file)
 {
 	const struct km_socket_choice choice = km_socket_choose(NULL);
@@ -110,11 +110,11 @@ static int take_lock(struct km_socketfile *file)
 			file->lock_file = id;
 			return 0;
 		}
-		/* its last holder has just removed it: take the next one */
+		/* the lock's last holder has just removed the file: take the next one */
 	}
 }
 
-/* Removes a dead broker's socket file. With the lock. */
+/* Removes a dead broker's socket file. Needs the lock file's lock. */
 static int clear_file(const struct km_socketfile *file)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -163,7 +163,7 @@ static int bind_and_listen(struct km_socketfile *file, int *ret)
 	return 0;
 }
 
-/* Errors that have been logged already: -EADDRINUSE, -EEXIST. */
+/* Binds the file. These errors have been logged already: -EADDRINUSE, -EEXIST. */
 static int bind_file(struct km_socketfile *file, int *ret_socket)
 {
 	int r = clear_file(file);
@@ -253,7 +253,7 @@ int km_socketfile_check(struct km_socketfile *file, int *ret_socket)
 }
 
 /* A moment lies between the look and the removal. Only a broker whose lock file was removed under
- * it has another one beside it then. */
+ * it has another broker beside it then. */
 void km_socketfile_leave(struct km_socketfile *file)
 {
 	if (file->is_managers || file->lock < 0)

@@ -43,9 +43,9 @@ int km_socketfile_take(struct km_socketfile *file, const struct km_config *confi
 /* The file of a socket that the service manager has bound; it is only watched. */
 void km_socketfile_of_manager(struct km_socketfile *file, int socket);
 
-/* Is the socket still where clients look for it? 0: yes, or it can't be helped (which is logged
- * once). 1: it was bound again, *ret_socket is the fresh one. */
+/* Is the socket still where clients look for it? 0: yes, or that can't be helped (which is logged
+ * once). 1: the socket was bound again, and *ret_socket is the fresh one. */
 int km_socketfile_check(struct km_socketfile *file, int *ret_socket);
 
-/* Removes what is still this broker's. */
+/* Removes the files that are still this broker's. */
 void km_socketfile_leave(struct km_socketfile *file);

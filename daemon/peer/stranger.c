@@ -27,8 +27,9 @@ static int open_pidfd(struct km_session *session, int *ret)
 	if (r != -ENOPROTOOPT)
 		return r;
 	session->keeps_pidfd = true;
-	/* Before Linux 6.5: the number may have become another process' since it connected; not if
-	 * the connection still stands after the pidfd was opened, since the process that connected has it open. */
+	/* Before Linux 6.5 the number may have become another process' since the connection. If the
+	 * connection still stands after the pidfd was opened it has not: the process that connected
+	 * has it open. */
 	int fd = (int)syscall(SYS_pidfd_open, session->kept.pid, 0);
 	struct pollfd state = { session->socket, 0, 0 };
 
@@ -58,7 +59,7 @@ static int identify(struct km_session *session)
 	return open_pidfd(session, &session->pidfd);
 }
 
-/* Has it said something that only waits for its turn? */
+/* Has the connection said nothing that only waits for its turn? */
 static bool is_silent(const struct km_session *session)
 {
 	struct pollfd state = { session->socket, POLLIN, 0 };
@@ -66,7 +67,8 @@ static bool is_silent(const struct km_session *session)
 	return poll(&state, 1, 0) == 0;
 }
 
-/* The one of this account that has been silent for longest; null: all have something to say. */
+/* The connection of this account that has been silent for longest; null: all have something to
+ * say. */
 static struct km_session *find_silent(struct km_broker *broker, const struct km_account *account)
 {
 	struct km_session *session;
@@ -93,8 +95,8 @@ static void send_away(struct km_session *session, const char *why)
 	km_session_disconnect(session);
 }
 
-/* For one more. -EDQUOT: nobody can go, since all have something to say, or stay open only because
- * they can't be closed. */
+/* Makes room for one more connection. -EDQUOT: none can go, since all have something to say, or
+ * stay open only because they can't be closed. */
 static int make_room(struct km_broker *broker, struct km_account *account)
 {
 	struct km_session *silent = NULL;

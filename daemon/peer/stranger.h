@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Connections that haven't said hello. They cost descriptors and nobody knows what they want, so
- * there is a time for it and a share for each user; but a newcomer is always taken in. When there
- * are too many, the one that has been silent for longest goes. So nobody can lock others out by
- * saying nothing, and a user that does it only loses its own connections.
+ * their time is bounded, and each user has a share. But a newcomer is always taken in. When there
+ * are too many, the connection that has been silent for longest goes. So nobody can lock others out
+ * by saying nothing, and a user that does it only loses its own connections.
  */
 #pragma once
 
@@ -16,5 +16,5 @@
 /* Takes the peer of a new connection in; `socket` isn't the caller's any more. */
 void km_stranger_accept(struct km_broker *broker, int socket);
 
-/* Sends those away that have been silent for too long. */
+/* Closes connections that have been silent for too long. */
 void km_stranger_expire(struct km_broker *broker, int64_t now_ns);

@@ -9,8 +9,8 @@
 #include "daemon/peer/unread.h"
 #include "daemon/run/broker.h"
 
-/* The kernel counts more bytes than that for each unread message. One that is being freed may still
- * count a few. */
+/* The kernel counts more bytes than that for each unread message. A message that is being freed may
+ * still count a few. */
 #define LEAST_UNREAD 256
 
 /* Entries of the list that are looked at in one go. */
@@ -72,7 +72,7 @@ bool km_unread_keep(struct km_broker *broker, struct km_unread *unread)
 		return false;
 	shutdown(unread->socket, SHUT_RDWR); /* a copy may wait in the parking */
 	kept->is_over = true;
-	/* it is there already: this can't fail */
+	/* the event is there already: this can't fail */
 	struct km_account *account = km_account_ref(&broker->accounts, unread->account->uid);
 	km_unread_sent(broker, kept, unread->socket, account, fds);
 	return true;

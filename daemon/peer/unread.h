@@ -19,9 +19,9 @@ struct km_broker;
 
 struct km_unread {
 	TAILQ_ENTRY(km_unread) next;
-	/* 0: none, and it is in no list */
+	/* 0: there is no such answer, and this is in no list */
 	unsigned fds;
-	/* The connection has ended, and the socket is this one's. */
+	/* The connection has ended, and the socket belongs to this. */
 	bool is_over;
 	int socket;
 	struct km_account *account;
@@ -35,7 +35,7 @@ void km_unread_sent(struct km_broker *broker, struct km_unread *unread, int sock
 void km_unread_restore(
 	struct km_broker *broker, struct km_unread *unread, int socket, struct km_account *account);
 
-/* Is there such an answer still? */
+/* Is an answer with descriptors still unread? */
 bool km_unread_look(struct km_broker *broker, struct km_unread *unread);
 
 /* The connection ends. True: it is shut down, and stays open here until its peer has let go. */

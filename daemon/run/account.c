@@ -79,7 +79,7 @@ static uint64_t left(const struct km_limit *limit, uint64_t used)
 	return limit->value > used ? limit->value - used : 0;
 }
 
-/* The tighter one of the user's own limit and that of all; *ret_own says which. */
+/* The tighter of two limits, the user's own and that of all; *ret_own says which. */
 static const struct km_limit *tightest(const struct km_account *account, enum km_resource resource,
 	bool *ret_own, uint64_t *ret_left)
 {
@@ -138,7 +138,8 @@ int km_account_check(const struct km_account *account, enum km_resource resource
 	return -EDQUOT;
 }
 
-/* Each one takes its share of a second; an account may be ahead of time by so much. */
+/* Each thing that is made takes its share of a second; an account may be ahead of time by so
+ * much. */
 int km_account_take_rate(struct km_account *account, enum km_resource resource, int64_t now_ns,
 	char *ret_text, size_t size)
 {

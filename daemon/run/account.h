@@ -22,7 +22,7 @@ struct km_accounts {
 	const struct km_config *config; /* has the limits */
 	LIST_HEAD(, km_account) list;
 	uint64_t used[KM_RESOURCES]; /* by all */
-	/* Bytes that are to be reserved yet for topics to be (reserve.h). */
+	/* Bytes still to be reserved for topics that are being made (reserve.h). */
 	uint64_t reserving;
 };
 
@@ -31,7 +31,7 @@ struct km_account {
 	struct km_accounts *accounts;
 	uid_t uid;
 	unsigned refs;
-	/* Topics that others own and that it pays for, since it stays there. */
+	/* Topics of others that the user pays for, since it stays there. */
 	unsigned inherited;
 	uint64_t used[KM_RESOURCES];
 	/* Segments whose pages are on their way back (grave.h). */
@@ -48,7 +48,7 @@ struct km_account *km_account_ref(struct km_accounts *accounts, uid_t uid);
 void km_account_unref(struct km_account *account);
 void km_account_sweep(struct km_accounts *accounts, int64_t now_ns);
 
-/* Counts, for the user and in all. */
+/* Counts, for the user and in all; the second gives back. */
 void km_account_take(struct km_account *account, enum km_resource resource, uint64_t amount);
 void km_account_give(struct km_account *account, enum km_resource resource, uint64_t amount);
 
@@ -56,19 +56,20 @@ void km_account_give(struct km_account *account, enum km_resource resource, uint
  * the text says so. */
 int km_account_check_inherited(const struct km_account *account, char *ret_text, size_t size);
 
-/* May the user have so much more? 0, or -EDQUOT and ret_text says which limit, of whom, set
+/* May the user have so much more? Returns 0, or -EDQUOT and ret_text says which limit, of whom, set
  * where. */
 int km_account_check(const struct km_account *account, enum km_resource resource, uint64_t amount,
 	char *ret_text, size_t size);
 
 /* Counts one more client or topic of the user's against its rate (over which it may be for 10 s).
- * Root and the broker's own user have none. 0, or -EDQUOT and ret_text says which rate, set where.
+ * Root and the broker's own user have no rate. Returns 0, or -EDQUOT and ret_text says which rate,
+ * set where.
  */
 #define KM_RATE_BURST_NS INT64_C(10000000000)
 int km_account_take_rate(struct km_account *account, enum km_resource resource, int64_t now_ns,
 	char *ret_text, size_t size);
 
-/* May the user have `size` more bytes? 0, or -EDQUOT (over a limit) or -ENOMEM (the machine
+/* May the user have `size` more bytes? Returns 0, or -EDQUOT (over a limit) or -ENOMEM (the machine
  * or a control group hasn't so much: room.h), and ret_text says how many there are. */
 int km_account_check_memory(
 	const struct km_account *account, uint64_t size, char *ret_text, size_t text_size);

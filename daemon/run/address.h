@@ -25,5 +25,5 @@ struct km_address {
 	bool reaches_out; /* other hosts may reach it */
 };
 
-/* Errors: -EINVAL, and ret_text says what is wrong. */
+/* Reads such an address. Errors: -EINVAL, and ret_text says what is wrong. */
 int km_address_parse(const char *text, struct km_address *ret, char *ret_text, size_t size);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Backing off: see backoff.h. How often the service was begun anew only the manager knows, so it is asked,
- * over D-Bus; where it can't be, the wait is a second. systemd has an option of its own for this since
- * version 254 (RestartSteps=), which would do the same to a broker that crashed.
+ * Backing off: see backoff.h. Only the manager knows how often the service was begun anew, so it is
+ * asked, over D-Bus. Where it can't be asked the wait is a second. systemd has an option of its own
+ * for this since version 254 (RestartSteps=), which would do the same to a broker that crashed.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@ typedef int get_property_fn(void *bus, const char *destination, const char *path
 	const char *interface, const char *member, void *ret_error, char type, void *ret);
 typedef void *close_bus_fn(void *bus);
 
-/* Of this service, since somebody started it; -1: not known. */
+/* How often the manager has begun this service anew since somebody started it; -1: not known. */
 static int restarts(void)
 {
 	const char *manager = getenv("NOTIFY_SOCKET");

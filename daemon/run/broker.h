@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The broker's knowledge. All that decides anything is here, in memory that is the broker's alone.
- * It looks at memory that clients can write, and never believes it.
+ * The broker looks at memory that clients can write, and never believes it.
  *
  *   broker ---< session ---< member >--- topic
  *               a connected  an attached publisher
@@ -68,16 +68,17 @@ struct km_broker {
 	struct event *again_event;
 	struct event *watchdog_event; /* or null: nobody asked for it */
 	char status[1024];            /* as the manager was told */
-	/* Why the config was refused that is there now, or "". */
+	/* Why the config that is there now was refused, or "". */
 	char config_error[768];
 	unsigned again_ms; /* till its next turn */
 	struct event *signal_events[3];
 	struct km_store store;
-	struct km_state *state; /* or null: nobody keeps it */
+	struct km_state *state; /* null: nobody keeps it */
 	int reconcile_memfd;
-	/* A description of it of this broker's own: the broker that locks it may reconcile. */
+	/* A description of the lock's file that is this broker's own: the broker that locks it may
+	 * reconcile. */
 	int reconcile_lock;
-	/* Passes that need the lock; it is taken while there are any. */
+	/* passes that need the lock; it is taken while there are any */
 	unsigned reconciling;
 	unsigned large; /* passes over large topics that somebody asked for */
 	uint64_t next_session, next_topic, next_member, next_pass;
@@ -108,7 +109,7 @@ struct km_broker {
 	/* The topic after list_cursor, or null: not known. */
 	struct km_topic *list_next;
 	uint64_t list_cursor;
-	/* From a client's death till an endpoint of its is settled. */
+	/* times from a client's death until an endpoint of its was settled */
 	struct km_histogram recoveries;
 	struct km_totals freed;     /* the numbers of topics that are no more */
 	struct km_totals told;      /* of all topics, as metrics told them last */

@@ -41,7 +41,7 @@ void km_config_deinit(struct km_config *config)
 	}
 }
 
-/* The newest is the first. Returns how much of ret is used. */
+/* Adds the file to a text, the newest first. Returns how much of ret is used. */
 static size_t add_file(const struct km_config_file *file, char *ret, size_t size)
 {
 	size_t used = file->next ? add_file(file->next, ret, size) : 0;

@@ -47,7 +47,7 @@
 #include "daemon/run/address.h"
 #include "daemon/run/policy.h"
 
-/* Where it comes from; strings are not copied. */
+/* The place that a config is read from; strings are not copied. */
 struct km_config_source {
 	const char *file;    /* read this one alone; null: the folders' */
 	const char *root;    /* before the folders' names; "" */
@@ -64,7 +64,7 @@ enum km_resource {
 	KM_ENDPOINTS = KM_RATED,
 	KM_BYTES, /* of all segments */
 	KM_LIMITED,
-	/* Connections before hello, or that can't be closed yet. */
+	/* Connections before hello, and connections that can't be closed yet. */
 	KM_STRANGERS = KM_LIMITED,
 	/* Descriptors of answers that clients may not have read. */
 	KM_UNREAD,
@@ -97,7 +97,7 @@ struct km_config_metrics {
 	char listen[KM_ADDRESS_SIZE]; /* "": nowhere */
 	bool anywhere;
 	mode_t mode;
-	unsigned topics; /* as many at most have numbers of their own */
+	unsigned topics; /* so many topics at most have numbers of their own */
 };
 
 struct km_config {
@@ -119,12 +119,12 @@ struct km_config {
 void km_config_init(struct km_config *config);
 void km_config_deinit(struct km_config *config);
 
-/* Remembers a file that is being read. Returns the copy of its path that origins may name, or null:
- * there is no memory. */
+/* Remembers a file that is being read. Returns the copy of its path that origins may name; null: no
+ * memory. */
 const char *km_config_add_file(struct km_config *config, const char *path);
 
 /* The files that were read, in their order, with blanks in between; "none". Returns ret. */
 const char *km_config_files_text(const struct km_config *config, char *ret, size_t size);
 
-/* -EINVAL: no such level. */
+/* Reads the name of a level. Errors: -EINVAL there is no such level. */
 int km_config_parse_level(const char *text, int *ret);

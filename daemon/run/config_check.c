@@ -56,7 +56,7 @@ static int become(const char *name)
 	return 0;
 }
 
-/* Reads it all; says what is wrong. */
+/* Reads the whole config, and says what is wrong. */
 static int try(
 	const struct km_config_source *source, km_config_file_fn *on_file, struct km_config *ret)
 {

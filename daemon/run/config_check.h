@@ -12,7 +12,8 @@
 int km_check_config(const struct km_config_source *source, const char *user);
 
 /*
- * Checks, says what is wrong, and in any case tells the broker `pid` to read its config again: it keeps what
- * it has if that is wrong, and its log and status say so too. Returns 0 or a negative errno.
+ * Checks, says what is wrong, and in any case tells the broker `pid` to read its config again. A
+ * broker that finds the config wrong keeps the one that it has, and its log and status say so too.
+ * Returns 0 or a negative errno.
  */
 int km_check_reload(const struct km_config_source *source, pid_t pid);

@@ -148,7 +148,7 @@ static int load_folders(struct km_config *config, const char *root, km_config_fi
 	if (r == 0)
 		qsort(drop_ins->list, drop_ins->count, sizeof drop_ins->list[0], compare);
 	for (size_t i = 0; r == 0 && i < drop_ins->count; i++) {
-		/* an empty file, and /dev/null, say nothing: so a drop-in is masked */
+		/* an empty file, and /dev/null, say nothing: that masks a drop-in */
 		snprintf(path, sizeof path, "%s%s/kickmsgd.conf.d/%s", root,
 			folders[drop_ins->list[i].folder], drop_ins->list[i].name);
 		r = load(config, path, on_file, ret_text, size);
@@ -156,7 +156,8 @@ static int load_folders(struct km_config *config, const char *root, km_config_fi
 	return r;
 }
 
-/* Known only when all is read: the key that allows it may stand in another file. */
+/* Checks the metrics' settings when all files are read: the key that allows them may stand in
+ * another file. */
 static int check_metrics(const struct km_config_metrics *metrics, char *ret_text, size_t size)
 {
 	struct km_address address;

@@ -18,7 +18,7 @@ struct setting {
 	size_t text_size;
 };
 
-/* Returns -EINVAL. */
+/* Says what is wrong. Returns -EINVAL. */
 __attribute__((format(printf, 2, 3))) static int wrong(
 	struct setting *setting, const char *format, ...)
 {
@@ -30,7 +30,7 @@ __attribute__((format(printf, 2, 3))) static int wrong(
 	return -EINVAL;
 }
 
-/* A whole number with an optional K, M, G or T behind it where `units` says so. */
+/* Reads a whole number, with an optional K, M, G or T behind it where `units` says so. */
 static int parse_number(const char *text, int base, bool units, uint64_t max, uint64_t *ret)
 {
 	static const char names[] = "KMGT";

@@ -14,7 +14,8 @@ enum km_config_section {
 	KM_CONFIG_TOPIC, /* the policy's rule that was begun last */
 };
 
-/* Begins the section [name]; *ret is which one. Errors: -EINVAL there is none (ret_text says why). */
+/* Begins the section [name]; *ret is which one. Errors: -EINVAL there is no such section (ret_text
+ * says why). */
 int km_config_begin(struct km_config *config, const char *name, enum km_config_section *ret,
 	char *ret_text, size_t size);
 

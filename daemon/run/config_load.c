@@ -20,8 +20,8 @@ struct parser {
 	const char *path;
 	unsigned line; /* that was read last */
 	enum km_config_section section;
-	bool skips;          /* the section's keys: it is wrong */
-	unsigned error_line; /* the first wrong one, or 0 */
+	bool skips;          /* the keys of this section, which is wrong */
+	unsigned error_line; /* the first line that is wrong, or 0 */
 	char error[640];
 };
 
@@ -39,7 +39,7 @@ __attribute__((format(printf, 2, 3))) static int wrong(
 	return 0;
 }
 
-/* Returns as inih has it: not 0 for a pair that is good. */
+/* Takes a pair. Returns what inih wants: not 0 for a good pair. */
 static int on_pair(void *userdata, const char *section, const char *key, const char *value)
 {
 	struct parser *parser = userdata;
@@ -47,7 +47,7 @@ static int on_pair(void *userdata, const char *section, const char *key, const c
 	char text[600];
 
 	if (parser->skips)
-		return 0; /* it was said */
+		return 0; /* the section was found wrong, and that was said */
 	if (km_config_set(parser->config, parser->section, key, value, &origin, text, sizeof text) <
 		0)
 		return wrong(parser, "%s", text);
@@ -92,8 +92,9 @@ static void begin_line(struct parser *parser, char *line)
 	*end = ']';
 }
 
-/* Counts lines as inih reads them, so that an error has its line. A 0 would hide what stands behind it:
- * a file that a crash of the machine left full of them says nothing else. */
+/* Reads a line for inih, and counts lines as inih does, so that an error has its line. A byte 0
+ * would hide the rest of the file: after a crash of the machine a file may be full of them and say
+ * nothing else. */
 static char *read_line(char *ret, int size, void *userdata)
 {
 	struct parser *parser = userdata;
@@ -122,7 +123,7 @@ static void close_file(FILE **file)
 		fclose(*file);
 }
 
-/* A pipe would be waited for, and some devices never end. */
+/* Opens a regular file alone. A pipe would be waited for, and some devices never end. */
 static int open_file(const char *path, FILE **ret, char *ret_text, size_t size)
 {
 	_cleanup_(km_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The work that lower rooms of the broker have done by higher ones; start.c says by whom. Each
- * handler is described where it is done: question_drop is km_question_drop() of question.h, and so
- * on.
+ * The work that lower rooms of the broker leave to higher ones; start.c says which function does
+ * it. Each handler is described where it is done: question_drop is km_question_drop() of
+ * question.h, and so on.
  */
 #pragma once
 

@@ -48,8 +48,8 @@ void km_hangup_refuse_rights(int socket)
 
 enum next { NOTHING, PLAIN, WITH_RIGHTS };
 
-/* What is the next message? A socket that is shut reads as 0 bytes when it is empty, and so does an
- * empty message; but each message has credentials with it. There is room for these alone, so no
+/* Looks at the next message. A socket that is shut reads as 0 bytes when it is empty, and so does
+ * an empty message; but each message has credentials with it. There is room for these alone, so no
  * descriptor is opened. */
 static enum next look(int socket)
 {
@@ -68,12 +68,13 @@ static enum next look(int socket)
 		return NOTHING;
 	if (header.msg_flags & MSG_CTRUNC)
 		return WITH_RIGHTS;
-	/* an emulator says that there is something, and there is nothing in it */
+	/* an emulator says that there is a control message, and there is nothing in it */
 	const struct cmsghdr *cmsg = CMSG_FIRSTHDR(&header);
 	return cmsg && cmsg->cmsg_type == SCM_CREDENTIALS ? PLAIN : NOTHING;
 }
 
-/* Is there no message in the connection that has descriptors? Messages without any are taken. */
+/* Is there no message in the connection that has descriptors? Messages without descriptors are
+ * taken. */
 static bool is_clean(int socket)
 {
 	const int on = 1;
@@ -138,7 +139,8 @@ static void stop(struct km_hangup *hangup)
 	hangup->pid = 0;
 }
 
-/* Errors: of fork(2) and sendmsg(2); -EAGAIN: it has enough to do. */
+/* Hands the connection over. Errors: of fork(2) and sendmsg(2); -EAGAIN: the process has enough to
+ * do. */
 static int hand_over(struct km_hangup *hangup, int socket)
 {
 	struct km_msg_header word = { 0 };
@@ -148,7 +150,7 @@ static int hand_over(struct km_hangup *hangup, int socket)
 		r = km_wire_send(hangup->socket, &word, sizeof word, &socket, 1);
 	if (r != -ENOTCONN)
 		return r;
-	stop(hangup); /* somebody ended it */
+	stop(hangup); /* the process was ended from outside */
 	r = start(hangup);
 	return r < 0 ? r : km_wire_send(hangup->socket, &word, sizeof word, &socket, 1);
 }
@@ -161,7 +163,7 @@ static void keep_open(struct km_hangup *hangup, int socket, struct km_account *a
 		"a connection with descriptors of uid %d can't be closed yet: %s",
 		account ? (int)account->uid : -1, strerror(-error));
 	if (!unclosed)
-		/* It stays open for good, which is less bad than to wait here. */
+		/* The socket stays open for good, which is less bad than to wait here. */
 		return;
 	unclosed->socket = socket;
 	unclosed->account = account ? km_account_ref(account->accounts, account->uid) : NULL;

@@ -45,5 +45,5 @@ void km_hangup(struct km_hangup *hangup, int socket, struct km_account *account)
 /* Tries again with those that stayed open. */
 void km_hangup_again(struct km_hangup *hangup);
 
-/* The end of the broker. */
+/* For the end of the broker. */
 void km_hangup_deinit(struct km_hangup *hangup);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How often something took how long, in steps from 1 ms to 10 s. */
+/* Counts of how long something took, in steps from 1 ms to 10 s. */
 #pragma once
 
 #include <stdint.h>
@@ -13,7 +13,7 @@ struct km_histogram {
 
 /* The longest time that counts in each step. */
 extern const int64_t km_histogram_steps_ns[KM_HISTOGRAM_STEPS];
-/* The same in seconds, as text. */
+/* The steps in seconds, as text. */
 extern const char *const km_histogram_steps[KM_HISTOGRAM_STEPS];
 
 static inline void km_histogram_add(struct km_histogram *histogram, int64_t ns)

@@ -64,9 +64,9 @@ static void make_plain(char *text)
 			*text = '?';
 }
 
-/* A log that nobody takes must not stop the broker: what would wait is lost. Another process may
+/* Writes a line, or loses it: a log that nobody takes must not stop the broker. Another process may
  * fill a pipe between the look and the write, so the kernel is asked not to wait where it knows
- * how; of a file it would take that for a reason to write less. */
+ * how. Of a file the kernel would take that for a reason to write less. */
 static bool write_line(const char *line, size_t len)
 {
 	struct pollfd room = { STDERR_FILENO, POLLOUT, 0 };
@@ -83,7 +83,7 @@ static bool write_line(const char *line, size_t len)
 	return poll(&room, 1, 0) == 1 && write(STDERR_FILENO, line, len) == (ssize_t)len;
 }
 
-/* False: it is lost. */
+/* Writes the entry where stderr goes. False: it is lost. */
 static bool put(const struct km_log_place *place, const struct km_log_entry *entry)
 {
 	const struct km_log_about *about = entry->about;
@@ -140,7 +140,7 @@ void km_log_set_describers(const struct km_log_describers *describers)
 	describe = describers;
 }
 
-/* By a kind's number; that of lines without a kind is the first. */
+/* Counts by a kind's number; lines without a kind have the first. */
 static uint64_t counts[KM_EVENT_NUMBERS];
 
 uint64_t km_log_count(enum km_event kind)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One entry for each event: text, its kind (log_event.h), and who and what it is about. Levels are
- * those of syslog(3).
+ * One entry for each event: text, its kind (log_event.h), and the peer and the topic that it is
+ * about. Levels are those of syslog(3).
  *
  *   where stderr is         an entry is
  *   the journal             structured: MESSAGE, MESSAGE_ID, PRIORITY, KICKMSG_* (log_journal.c)
@@ -37,7 +37,7 @@ struct km_log_describers {
 };
 void km_log_set_describers(const struct km_log_describers *describers);
 
-/* Levels beyond this one are left out. */
+/* Begins; levels beyond this one are left out. */
 void km_log_init(int level);
 
 /* `what` is a level | a kind. session and topic may be null. Never fails, keeps errno. */
@@ -51,6 +51,6 @@ void km_log_at(const struct km_log_place *place, unsigned what, const struct km_
 /* How many events of this kind there were, logged or not. */
 uint64_t km_log_count(enum km_event kind);
 
-/* Says what was suppressed and is due; now and then, and (all of it) at the end. */
+/* Tells how many entries were suppressed, where that is due; at the end (all of it) as well. */
 void km_log_tell_suppressed(int64_t now_ns);
 void km_log_deinit(void);

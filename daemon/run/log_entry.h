@@ -7,7 +7,7 @@
 
 #include "daemon/run/log_event.h"
 
-/* Where in the source. */
+/* The place in the source. */
 struct km_log_place {
 	const char *file;
 	unsigned line;
@@ -17,10 +17,10 @@ struct km_log_place {
 /* The peer and the topic that an entry is about. */
 struct km_log_about {
 	pid_t pid; /* -1: no peer; 0: one of another pid namespace */
-	/* The peer's, else that of the topic's owner, else -1. */
+	/* The uid of the peer, else of the topic's owner, else -1. */
 	uid_t uid;
-	const char *client; /* its name; "": none */
-	const char *topic;  /* its name; "": none */
+	const char *client; /* the peer's; "": none */
+	const char *topic;  /* the topic's; "": none */
 	const char *region; /* the topic's whole name (common/protocol/name.h) */
 };
 
@@ -28,6 +28,6 @@ struct km_log_entry {
 	unsigned what; /* level | kind */
 	const struct km_log_about *about;
 	const char *text;
-	/* That many more like this weren't logged; 0: it stands for itself. */
+	/* How many more entries like this weren't logged; 0: the entry stands for itself. */
 	unsigned suppressed;
 };

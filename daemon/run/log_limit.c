@@ -10,7 +10,7 @@
 #define PEERS 128 /* processes and topics that are counted at once */
 #define USERS 8   /* of each kind */
 
-/* One count. It is told with the text of the last suppressed entry. */
+/* A count of entries. It is told with the text of the last suppressed entry. */
 struct bucket {
 	int64_t since_ns;
 	uint64_t peer;
@@ -18,7 +18,7 @@ struct bucket {
 	unsigned count;
 	unsigned suppressed;
 	bool used;
-	/* Of the last suppressed one; its strings are those below. */
+	/* The subjects of the last suppressed entry; the strings are those that follow. */
 	struct km_log_about about;
 	char client[KM_PREFIX_SIZE];
 	char topic[KM_NAME_SIZE];
@@ -65,7 +65,8 @@ static void remember(struct bucket *bucket, const struct km_log_entry *entry, un
 		bucket->topic, bucket->region };
 }
 
-/* The user's place. A user without one gets a free one, else that of the user that was there first. */
+/* The user's place. A user without a place gets a free one, else that of the user that was there
+ * first. */
 static struct bucket *find_user(const struct km_log_entry *entry, int64_t now_ns,
 	void (*say)(const struct km_log_entry *entry))
 {

@@ -20,7 +20,7 @@
 #define KM_LOG_USER_BURST  200
 
 /* May this entry be logged? If not it is counted. `peer` is a pid or a topic's id. `say` is called
- * for what is due because of this entry. */
+ * for each count that has to be told because of this entry. */
 bool km_log_limit_allow(int64_t now_ns, uint64_t peer, const struct km_log_entry *entry,
 	void (*say)(const struct km_log_entry *entry));
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command line: see options.h. It goes over the config file. */
+/* The command line: see options.h. Its values replace those of the config files. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -105,7 +105,7 @@ static const char **text_of(struct options *options, int letter)
 	}
 }
 
-/* The words of the command line, and no more. */
+/* Parses the words of the command line, and reads no file. */
 static enum km_options_result parse(int argc, char **argv, struct options *ret)
 {
 	static const struct option options[] = {
@@ -163,8 +163,8 @@ static enum km_options_result parse(int argc, char **argv, struct options *ret)
 	return check_values(ret);
 }
 
-/* The options with which the broker runs that is to read its config again: it reads the same
- * files. */
+/* Takes over the options of the broker `pid`, which is to read its config again: this process then
+ * reads the same files. */
 static void read_options_of(pid_t pid, struct km_config_source *ret)
 {
 	static char text[65536], *words[64];

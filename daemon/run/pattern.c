@@ -42,7 +42,7 @@ static const char *take_part(const char *text, size_t most, char *ret, unsigned 
 	return ret > begin ? NULL : "has an empty part";
 }
 
-/* A name alone: of which prefix, and was the part before a '/' meant for one? */
+/* Refuses a name alone: of which prefix is it, and was the part before a '/' meant for a prefix? */
 static int refuse_bare(const char *text, char *ret_text, size_t size)
 {
 	const char *slash = strchr(text, '/');
@@ -89,7 +89,7 @@ static int take_kind(
 	int kind = km_kind_of(parts[0]);
 
 	if (kind > KM_KIND_SERVICE)
-		kind = -1; /* no rule is for these */
+		kind = -1; /* no rule is for topics of this kind */
 
 	ret->kind = -1;
 	if (count == 2 && kind >= 0)
@@ -149,7 +149,8 @@ int km_pattern_parse(const char *text, struct km_pattern *ret, char *ret_text, s
 	return 0;
 }
 
-/* One character of a written name: %XX of a byte above 7F with those that go on with it in UTF-8. */
+/* The length of one character of a written name: %XX of a byte above 7F with the bytes that go on
+ * with it in UTF-8. */
 static size_t character(const char *text)
 {
 	size_t len = *text == '%' ? 3 : 1;

@@ -15,16 +15,18 @@ struct km_pattern {
 	unsigned weight; /* characters that aren't `*` or `?` */
 };
 
-/* Errors: -EINVAL, and ret_text says why, with all readings of a text that has more than one. */
+/* Parses a pattern. Errors: -EINVAL, and ret_text says why, with all readings of a text that has
+ * more than one. */
 int km_pattern_parse(const char *text, struct km_pattern *ret, char *ret_text, size_t size);
 
-/* Is it for this topic? Its parts are written; `name` is OWNER:NAME for a mailbox. */
+/* Is the pattern for this topic? The topic's parts are written; `name` is OWNER:NAME for a
+ * mailbox. */
 bool km_pattern_matches(
 	const struct km_pattern *pattern, uint32_t kind, const char *prefix, const char *name);
 
 bool km_pattern_equals(const struct km_pattern *a, const struct km_pattern *b);
 
-/* Above 0: `a` is more specific, below: `b` is. */
+/* Above 0: `a` is more specific; below: `b` is. */
 int km_pattern_compare(const struct km_pattern *a, const struct km_pattern *b);
 
 /* Says in words what a pattern is for: "topics, channels and services named a/b of the prefix p". Returns

@@ -77,7 +77,7 @@ int km_policy_add(struct km_policy *policy, const char *pattern, char *ret_text,
 	return 0;
 }
 
-/* A number, or a name that the system knows. `what` is "user" or "group". */
+/* Reads a number, or a name that the system knows. `what` is "user" or "group". */
 static int parse_id(const char *name, bool is_group, uint32_t *ret, char *ret_text, size_t size)
 {
 	const char *what = is_group ? "group" : "user";

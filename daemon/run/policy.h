@@ -54,7 +54,7 @@ struct km_peer {
 	size_t group_count;
 };
 
-/* The right that is asked for. */
+/* The topic whose right is asked for. */
 struct km_object {
 	uint32_t kind;
 	const char *prefix, *name; /* of a mailbox OWNER:NAME */
@@ -74,41 +74,40 @@ struct km_rule;
 struct km_policy {
 	struct km_rule *rules;
 	size_t count;
-	size_t current;    /* the one that was begun last */
-	uid_t self;        /* the broker's own */
+	size_t current;    /* the rule that was begun last */
+	uid_t self;        /* uid of the broker */
 	gid_t admin_group; /* or -1: there is none */
 };
 
 void km_policy_init(struct km_policy *policy);
 void km_policy_deinit(struct km_policy *policy);
 
-/* Begins a rule, or goes on with the one of that pattern, of which km_policy_set() sets the keys.
- * Both return 0, or -EINVAL, -ENOMEM and ret_text says what is wrong. */
+/* Begins a rule, or goes on with the rule of that pattern. km_policy_set() sets its keys. Both
+ * return 0, or -EINVAL, -ENOMEM and ret_text says what is wrong. */
 int km_policy_add(struct km_policy *policy, const char *pattern, char *ret_text, size_t size);
 int km_policy_set(struct km_policy *policy, const char *key, const char *value,
 	const struct km_origin *origin, char *ret_text, size_t size);
 
-/* All rules are there: looks up the administrators' group in /etc/group. */
+/* To be called when all rules are there: looks up the administrators' group in /etc/group. */
 void km_policy_settle(struct km_policy *policy);
 
-/* Prints the rules: what each is for, in words, and what it says, with file and line. */
+/* Prints the rules: in words what each is for, and what it says, with file and line. */
 void km_policy_print(const struct km_policy *policy, FILE *file);
 
 /* Tells what the rules say, one value after the other. False: there are no more. */
 bool km_policy_tell(const struct km_policy *policy, uint64_t index, struct km_config_entry *ret);
 
-/* May this peer? */
+/* May this peer use that right to the topic? */
 struct km_verdict km_policy_judge(const struct km_policy *policy, enum km_right right,
 	const struct km_object *object, const struct km_peer *peer);
 
 /* Must a topic that is made have a shared ring? It doesn't matter which user makes it: the rule
- * protects the others.
- * If so *ret_origin is what says it, the policy's. */
+ * protects the others. If so *ret_origin is the place of the line, the policy's. */
 bool km_policy_needs_shared(const struct km_policy *policy, const struct km_object *object,
 	struct km_origin *ret_origin);
 
-/* Is it root, the broker's own user, or an administrator? */
+/* Is the user root, the broker's own, or an administrator? */
 enum km_privilege km_policy_privilege(const struct km_policy *policy, const struct km_peer *peer);
 
-/* Is it any of these: may it administer everything? */
+/* Is the user any of these: may it administer everything? */
 bool km_policy_is_operator(const struct km_policy *policy, const struct km_peer *peer);

@@ -9,9 +9,9 @@
 #include "common/protocol/wire.h"
 #include "daemon/run/pattern.h"
 
-#define KM_NOBODYS_ID UINT32_MAX /* of no user and no group */
+#define KM_NOBODYS_ID UINT32_MAX /* no user or group has this id */
 
-/* Where in the config something was said; file null: nowhere, it is the default. */
+/* The place in the config of a line; file null: no line says it, so it is the default. */
 struct km_origin {
 	const char *file;
 	unsigned line;
@@ -26,7 +26,7 @@ struct km_subject {
 
 struct km_grant {
 	struct km_origin origin;  /* file null: this rule says nothing of the right */
-	struct km_origin instead; /* what said it before for the same pattern */
+	struct km_origin instead; /* the line that said it before for this pattern */
 	char *value;              /* as it is written */
 	struct km_subject *subjects;
 	size_t count;
@@ -38,6 +38,6 @@ struct km_rule {
 	struct km_origin transport; /* file null: this rule says nothing of it */
 	struct km_origin transport_instead;
 	bool shared;
-	/* In the section that is being read; the last: transport. */
+	/* Keys said in the section that is being read; the last: transport. */
 	bool said[KM_RIGHTS + 1];
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory that there is: see room.h. */
+/* How much memory there is: see room.h. */
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -14,11 +14,11 @@
 typedef unsigned long long ull;
 
 #define LOOK_NS INT64_C(100000000)
-/* For the broker's own memory, and what the kernel needs beside the pages. */
+/* Bytes kept for the broker's own memory, and for what the kernel needs beside the pages. */
 #define RESERVE(size) ((UINT64_C(4) << 20) + (size) / 64)
 
-/* The first number of a file, or, with a key, the one behind it at a line's begin. "max" is
- * none. */
+/* Reads the first number of a file, or, with a key, the number behind the key at a line's begin.
+ * "max" is no number. */
 static bool read_number(const char *path, const char *key, uint64_t *ret)
 {
 	char line[256];
@@ -54,7 +54,7 @@ static void look_at_machine(const char *root, struct km_room *ret)
 		ret->left = kib * 1024;
 }
 
-/* A version of control groups: where it is mounted, and its files. */
+/* A version of control groups: the folder where it is mounted, and its files. */
 struct version {
 	const char *mount, *limit, *usage, *cache;
 };
@@ -65,7 +65,7 @@ static const struct version versions[] = {
 	{ "unified", "memory.max", "memory.current", "inactive_file" },
 };
 
-/* Memory that the kernel drops first when a group is full counts as left. */
+/* Looks at one group. Memory that the kernel drops first when a group is full counts as left. */
 static void look_at_group(const char *folder, const struct version *version, struct km_room *ret)
 {
 	char path[PATH_MAX];
@@ -89,7 +89,8 @@ static void look_at_group(const char *folder, const struct version *version, str
 	snprintf(ret->what, sizeof ret->what, "the control group %.96s", folder);
 }
 
-/* From the group itself up to the root. In a container some of these may not be there. */
+/* Looks at the group itself and at all above it up to the root. In a container some of these may
+ * not be there. */
 static void look_at_groups(
 	const char *root, const struct version *version, char *group, struct km_room *ret)
 {

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 struct km_room {
-	/* Bytes that it may have at most; UINT64_MAX: nobody says. */
+	/* Bytes that the broker may have at most; UINT64_MAX: nobody says. */
 	uint64_t total;
 	uint64_t left;  /* bytes that are left of it now */
 	char what[128]; /* which limit has the least left */
@@ -20,8 +20,8 @@ struct km_room {
 /* Looks under `root`: "" but for tests. A file that can't be read is no limit. */
 void km_room_look(const char *root, struct km_room *ret);
 
-/* Is there room for so many bytes? A look is good for some ms, as long as little of it is used.
- * Errors: -ENOMEM, and the text says what hasn't got it. */
+/* Is there room for so many bytes? A look is good for some ms, as long as little of what it found
+ * is used. Errors: -ENOMEM, and the text says which limit is in the way. */
 int km_room_check(uint64_t size, char *ret_text, size_t text_size);
 
 /* Names the limits of the broker's process that may have been in the way, as the end of a sentence,

@@ -23,8 +23,8 @@ static void notify(const char *state)
 		say(0, state);
 }
 
-/* For words that are said again anyway: never waits for a manager that stands still, as libsystemd does.
- * False: the manager takes nothing now. */
+/* Says words that are said again anyway: never waits for a manager that stands still, as libsystemd
+ * does. False: the manager takes nothing now. */
 static bool mention(const char *state)
 {
 	static int fd = -1;

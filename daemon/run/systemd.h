@@ -14,8 +14,8 @@ void km_systemd_notify(const char *format, ...) __attribute__((format(printf, 1,
 
 /*
  * Begins to say, from the event loop itself, that the loop turns (WATCHDOG=1, twice in the time
- * that the manager allows): a broker that is stuck is ended and begun anew. Nothing without a
- * manager that asks for it. Errors: -ENOMEM.
+ * that the manager allows). A broker that is stuck is ended and begun anew. Without a manager that
+ * asks for it nothing is said. Errors: -ENOMEM.
  */
 int km_systemd_watch(struct km_broker *broker);
 

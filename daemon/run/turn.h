@@ -12,7 +12,7 @@
 
 struct km_work {
 	TAILQ_ENTRY(km_work) next;
-	bool (*step)(struct km_work *work); /* a piece of it; false: that was all */
+	bool (*step)(struct km_work *work); /* does a piece of it; false: that was all */
 	bool queued;
 };
 
@@ -23,8 +23,8 @@ struct km_turns {
 	void *userdata;
 };
 
-/* Of a turn, and of what one session gets before the others. Of a request that takes longer a
- * session gets its piece in each turn. */
+/* The length of a turn, and of what one session gets before the others. A session whose request
+ * takes longer gets its piece in each turn. */
 #define KM_TURN_NS  INT64_C(1000000)
 #define KM_SHARE_NS INT64_C(250000)
 
@@ -36,7 +36,8 @@ int km_turns_init(struct km_turns *turns, struct event_base *base, void (*after)
 	void *userdata);
 void km_turns_deinit(struct km_turns *turns);
 
-/* Does pieces of it from now on, until its step says that there are no more. Once at a time. */
+/* Does pieces of the work from now on, until its step says that there are no more. Once at a
+ * time. */
 void km_turn_add(struct km_turns *turns, struct km_work *work);
-/* No more pieces, whether or not there are any. */
+/* Does no more pieces, whether or not any are left. */
 void km_turn_remove(struct km_turns *turns, struct km_work *work);
