@@ -8,12 +8,14 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
+#include <sys/uio.h>
 
 #include "common/cleanup.h"
 #include "common/memory/layout.h"
 #include "common/memory/segment.h"
 
-#define NEEDED_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+#define ZEROS_AT_ONCE 64 /* pages */
+#define NEEDED_SEALS  (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
@@ -28,15 +30,34 @@ static int memfd_open(const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Pages are reserved now: shortage is an error here and never a signal later. */
+/* Pages are reserved now: shortage is an error here and never a signal later. They are written, since
+ * what fallocate() reserves is cleared only when it is first touched: each page by a fault of its own,
+ * in a process that waits for it. */
 int km_segment_reserve(int fd, uint64_t from, uint64_t size)
 {
-	int r;
+	static const unsigned char zeros[KM_PAGE_SIZE];
+	struct iovec pages[ZEROS_AT_ONCE];
+	const uint64_t end = from + size;
 
-	do
-		r = fallocate(fd, 0, (off_t)from, (off_t)size) < 0 ? -errno : 0;
-	while (r == -EINTR);
-	return r == -ENOSPC || r == -EFBIG ? -ENOMEM : r;
+	while (from < end) {
+		int count = 0;
+
+		for (uint64_t at = from; at < end && count < ZEROS_AT_ONCE; count++) {
+			uint64_t part = end - at < sizeof zeros ? end - at : sizeof zeros;
+
+			pages[count].iov_base = (void *)(uintptr_t)zeros;
+			pages[count].iov_len = part;
+			at += part;
+		}
+		ssize_t n = pwritev(fd, pages, count, (off_t)from);
+		if (n == 0)
+			return -EIO; /* no file does so */
+		if (n > 0)
+			from += (uint64_t)n;
+		else if (errno != EINTR)
+			return errno == ENOSPC || errno == EFBIG ? -ENOMEM : -errno;
+	}
+	return 0;
 }
 
 /* The kernel reserves a memfd page by page, and says no only when nothing is left to kill. So a
@@ -107,13 +128,13 @@ int km_segment_check(int fd, uint64_t size)
 	return 0;
 }
 
-int km_segment_map(int fd, uint64_t size, int prot, void **ret)
+static int map(int fd, uint64_t size, int prot, int flags, void **ret)
 {
 	int r = km_segment_check(fd, size);
 
 	if (r < 0)
 		return r;
-	void *memory = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
+	void *memory = mmap(NULL, size, prot, flags, fd, 0);
 	/* EAGAIN: a process that locks all that it maps may lock no more */
 	if (memory == MAP_FAILED)
 		return errno == EAGAIN ? -ENOMEM : -errno;
@@ -126,15 +147,18 @@ int km_segment_map(int fd, uint64_t size, int prot, void **ret)
 	return 0;
 }
 
+int km_segment_map(int fd, uint64_t size, int prot, void **ret)
+{
+	return map(fd, size, prot, MAP_SHARED, ret);
+}
+
 int km_segment_map_resident(int fd, uint64_t size, int prot, void **ret)
 {
-	int r = km_segment_map(fd, size, prot, ret);
-
-	/* madvise() helps and promises nothing: a page that stays unmapped is mapped by a fault
-	 * later */
-	if (r == 0 && size <= KM_SEGMENT_RESIDENT)
-		madvise(*ret, size, prot & PROT_WRITE ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
-	return r;
+	/* MAP_POPULATE helps and promises nothing: a page that stays unmapped is mapped by a fault
+	 * later. Of a shared mapping the kernel reads the pages, so that one fault maps many, and maps
+	 * them writable where `prot` says so. */
+	return map(
+		fd, size, prot, MAP_SHARED | (size <= KM_SEGMENT_RESIDENT ? MAP_POPULATE : 0), ret);
 }
 
 void km_segment_empty(int fd, uint64_t from, uint64_t size)

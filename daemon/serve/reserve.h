@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The memory of a large topic is reserved in turns, before the topic is made: the kernel clears a
- * MiB in some 0.2 ms. The request waits (question.h), and is served anew when the memory is there,
+ * The memory of a large topic is reserved in turns, before the topic is made: the kernel makes a
+ * MiB in some 0.25 ms. The request waits (question.h), and is served anew when the memory is there,
  * or can't be had. Meanwhile the memory counts for the user that asked.
  */
 #pragma once

@@ -44,7 +44,7 @@ int km_segments_format(
 {
 	uint64_t control_size = km_geometry_control_size(geometry);
 	void *control;
-	int r = km_segment_map(control_fd, control_size, PROT_READ | PROT_WRITE, &control);
+	int r = km_segment_map_resident(control_fd, control_size, PROT_READ | PROT_WRITE, &control);
 
 	if (r < 0)
 		return r;

@@ -128,6 +128,24 @@ static double own_bytes(pid_t pid)
 	return 1024.0 * (double)(status_kib(pid, "RssAnon") + status_kib(pid, "RssFile"));
 }
 
+/* Bytes that the kernel has for all processes: pages of topics, inodes and files, tables of pages. */
+static double kernel_bytes(void)
+{
+	static const char *const names[] = { "Shmem:", "Slab:", "PageTables:" };
+	char line[128];
+	unsigned long kib, sum = 0;
+	FILE *file = fopen("/proc/meminfo", "re");
+
+	while (file && fgets(line, sizeof(line), file))
+		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+			if (strncmp(line, names[i], strlen(names[i])) == 0 &&
+				sscanf(line + strlen(names[i]), "%lu", &kib) == 1)
+				sum += kib;
+	if (file)
+		fclose(file);
+	return 1024.0 * (double)sum;
+}
+
 /* CPU time that a process has had. */
 static double cpu_ns(pid_t pid)
 {
@@ -170,12 +188,14 @@ static void note_count(struct bench_row *row, unsigned count, unsigned wanted, c
 		count < wanted ? " (all that its descriptors allow here)" : "", shape);
 }
 
+/* `goal`: KiB that a topic takes in all, the kernel's included; 0: none. */
 static void topics_of(struct bench *bench, const char *load, const char *shape,
-	const struct kickmsg_topic_config *config)
+	const struct kickmsg_topic_config *config, double goal)
 {
 	struct board *board = bench_shared(sizeof(*board));
 	unsigned wanted = bench->scale.topics, count = possible_topics(wanted);
 	double before = own_bytes(bench->broker), seconds = bench->scale.round_seconds * 250;
+	double kernel = kernel_bytes();
 	char name[32];
 	pid_t holder = start_holder(bench, board, count, config, holder_topics);
 	int64_t start;
@@ -186,6 +206,13 @@ static void topics_of(struct bench *bench, const char *load, const char *shape,
 	snprintf(name, sizeof(name), "%s-memory", load);
 	note_count(one_figure(bench, name, "B", (own_bytes(bench->broker) - before) / count), count,
 		wanted, shape);
+	kernel = kernel_bytes() - kernel + own_bytes(bench->broker) - before;
+	snprintf(name, sizeof(name), "%s-total", load);
+	struct bench_row *total = one_figure(bench, name, "KiB", kernel / 1024 / count);
+	total->known = kernel > 0; /* else others gave back more meanwhile */
+	total->goal = goal;
+	total->goal_is_absolute = true;
+	note_count(total, count, wanted, shape);
 	usleep(bench->scale.smoke ? 1000 : 500000); /* its first looks at what is new are over */
 	start = bench_now_ns();
 	used = cpu_ns(bench->broker);
@@ -208,14 +235,14 @@ void bench_broker_topics(struct bench *bench, const char *load)
 	bench_broker_start(bench);
 	kickmsg_topic_config_init(&config);
 	config.max_payload_size = 64; /* memory for payloads isn't the broker's own */
-	topics_of(bench, "topics", "16 rings of 64, 225 slots", &config);
+	topics_of(bench, "topics", "16 rings of 64, 225 slots", &config, 0);
 	config.max_subscribers = 1;
 	config.max_publishers = 1;
 	config.ring_capacity = 4;
 	config.max_loans = 1;
 	config.max_borrows = 1;
 	config.pool_size = 8;
-	topics_of(bench, "topics-small", "1 ring of 4, 8 slots", &config);
+	topics_of(bench, "topics-small", "1 ring of 4, 8 slots", &config, 24);
 }
 
 /* A client that has a topic is killed; us until the broker says that the topic has no publisher. */

@@ -8,17 +8,37 @@
 
 #define MAX_ATTACHES 1000
 
-/* Connect, advertise (a new topic, or `topic` that `subscriber` is on), first message; us. */
-static double attach_once(struct bench *bench, const char *topic,
+struct took {
+	double connect, attach; /* us */
+};
+
+enum { KINDS = 3, TIMES = MAX_ATTACHES };
+
+/* Waits until the broker is done with the client before, so that this isn't in the next one's time. */
+static void let_rest(struct kickmsg_client *client, const char *topic, unsigned others)
+{
+	struct kickmsg_topic_ref ref = { .name = topic };
+	struct kickmsg_topic_info info;
+	int64_t end = bench_now_ns() + INT64_C(1000000000);
+
+	while (kickmsg_topic_get_info(client, &ref, &info) == 0 && info.publishers > others)
+		if (bench_now_ns() > end)
+			bench_die(
+				"the broker still has %u publishers of %s", info.publishers, topic);
+}
+
+/* Connect, advertise (a new topic, or `topic` that `subscriber` is on), first message. */
+static struct took attach_once(struct bench *bench, const char *topic,
 	const struct kickmsg_topic_config *config, struct kickmsg_subscriber *subscriber)
 {
-	uint64_t words[8], start = bench_ticks(), end;
+	uint64_t words[1], start = bench_ticks(), connected, end;
 	struct kickmsg_client *client = kick_client(bench->socket_path);
-	struct kickmsg_publisher *publisher = kick_publisher(client, topic, config);
 	struct kickmsg_sample sample;
 	ssize_t sent;
 	int r = 0;
 
+	connected = bench_ticks();
+	struct kickmsg_publisher *publisher = kick_publisher(client, topic, config);
 	message_write(words, sizeof(words), start);
 	sent = kickmsg_send(publisher, words, sizeof(words));
 	if (subscriber && sent >= 0)
@@ -33,11 +53,12 @@ static double attach_once(struct bench *bench, const char *topic,
 		bench->report.verified++;
 	}
 	kickmsg_client_free(client);
-	return (double)(end - start) * bench_ns_per_tick() / 1e3;
+	return (struct took){ (double)(connected - start) * bench_ns_per_tick() / 1e3,
+		(double)(end - connected) * bench_ns_per_tick() / 1e3 };
 }
 
 static void attach_row(struct bench *bench, const char *load, const char *system, double *values,
-	unsigned count, double probe)
+	unsigned count, double goal, double probe)
 {
 	struct bench_row *row = bench_row_new(&bench->report, load, system, "us");
 	double after = stage_probe(bench);
@@ -45,47 +66,83 @@ static void attach_row(struct bench *bench, const char *load, const char *system
 	bench_row_values(row, values, count);
 	bench_median(values, count); /* sorts them */
 	row->p99 = values[count * 99 / 100];
-	row->goal = 1000;
+	row->goal = goal;
 	row->goal_is_absolute = true;
 	row->noisy = stage_probes_differ(probe, after);
 	snprintf(row->note, sizeof(row->note), "line %.0f/%.0f ns", probe, after);
+}
+
+/* The whole, and without connecting. */
+static void attach_rows(struct bench *bench, const char *load, const char *system,
+	const struct took *times, unsigned count, double goal, double probe)
+{
+	static double whole[TIMES], alone[TIMES];
+	char name[32];
+
+	for (unsigned i = 0; i < count; i++) {
+		alone[i] = times[i].attach;
+		whole[i] = times[i].connect + times[i].attach;
+	}
+	attach_row(bench, load, system, whole, count, 1000, probe);
+	snprintf(name, sizeof(name), "%s-connected", load);
+	attach_row(bench, name, system, alone, count, goal, probe);
+}
+
+/* Defaults, and a topic of two pages. */
+static void attach_config(struct kickmsg_topic_config *config, uint32_t transport, bool small)
+{
+	kickmsg_topic_config_init(config);
+	config->transport = transport;
+	if (!small)
+		return;
+	config->max_payload_size = 8;
+	config->max_subscribers = 1;
+	config->max_publishers = 2;
+	config->ring_capacity = 4;
+	config->max_loans = 1;
+	config->max_borrows = 1;
 }
 
 void bench_attach(struct bench *bench, const char *load)
 {
 	static const struct {
 		uint32_t transport;
+		bool small;
 		const char *there, *fresh, *joined;
-	} kinds[] = {
-		{ KICKMSG_TRANSPORT_RINGS, "attach.there", "new-topic", "to-receiver" },
-		{ KICKMSG_TRANSPORT_SHARED, "attach.shared", "new-topic-shared",
+	} kinds[KINDS] = {
+		{ KICKMSG_TRANSPORT_RINGS, false, "attach.there", "new-topic", "to-receiver" },
+		{ KICKMSG_TRANSPORT_SHARED, false, "attach.shared", "new-topic-shared",
 			"to-receiver-shared" },
+		{ KICKMSG_TRANSPORT_RINGS, true, "attach.small", "new-topic-small",
+			"to-receiver-small" },
 	};
-	static double fresh[2][MAX_ATTACHES], joined[2][MAX_ATTACHES];
+	static struct took fresh[KINDS][TIMES], joined[KINDS][TIMES];
 	unsigned count = bench->scale.attaches;
 	struct kickmsg_client *client = kick_client(bench->socket_path);
-	struct kickmsg_topic_config configs[2];
-	struct kickmsg_subscriber *subscribers[2];
+	struct kickmsg_topic_config configs[KINDS];
+	struct kickmsg_subscriber *subscribers[KINDS];
 	double probe = stage_probe(bench);
 
-	for (unsigned k = 0; k < 2; k++) {
-		kickmsg_topic_config_init(&configs[k]);
-		configs[k].transport = kinds[k].transport;
+	for (unsigned k = 0; k < KINDS; k++) {
+		attach_config(&configs[k], kinds[k].transport, kinds[k].small);
 		kick_publisher(client, kinds[k].there, &configs[k]);
 		subscribers[k] = kick_subscriber(client, kinds[k].there);
 	}
-	for (unsigned i = 0; i < 2 * count; i++) {
-		unsigned k = i % 2;
+	for (unsigned i = 0; i < KINDS * count; i++) {
+		unsigned k = i % KINDS;
 		char topic[64];
 
 		snprintf(topic, sizeof(topic), "attach.%u", i);
-		fresh[k][i / 2] = attach_once(bench, topic, &configs[k], NULL);
-		joined[k][i / 2] = attach_once(bench, kinds[k].there, &configs[k], subscribers[k]);
+		fresh[k][i / KINDS] = attach_once(bench, topic, &configs[k], NULL);
+		let_rest(client, topic, 0);
+		joined[k][i / KINDS] = attach_once(
+			bench, kinds[k].there, &configs[k], subscribers[k]);
+		let_rest(client, kinds[k].there, 1);
 	}
 	kickmsg_client_free(client);
-	for (unsigned k = 0; k < 2; k++) {
-		attach_row(bench, load, kinds[k].fresh, fresh[k], count, probe);
-		attach_row(bench, load, kinds[k].joined, joined[k], count, probe);
+	for (unsigned k = 0; k < KINDS; k++) {
+		attach_rows(bench, load, kinds[k].fresh, fresh[k], count, 300, probe);
+		attach_rows(bench, load, kinds[k].joined, joined[k], count, 150, probe);
 	}
 }
 

@@ -129,6 +129,75 @@ START_TEST(create_more_than_memory_enomem_before_reserving)
 }
 END_TEST
 
+/* Bytes that aren't whole pages, and pieces of them: after it each page is there, and is cleared, so that
+ * whoever maps it has no more to wait for (mincore(2) counts no page that is still to be cleared). */
+START_TEST(reserve_pieces_each_page_cleared)
+{
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), size = 200 * page + 72;
+	unsigned char *memory, there[201];
+	int segment;
+	void *mapped;
+
+	ck_assert_int_eq(km_segment_begin("/unit_pieces", size, &segment), 0);
+	ck_assert_int_eq(km_segment_reserve(segment, 0, 64 * page), 0);
+	ck_assert_int_eq(km_segment_reserve(segment, 64 * page, page), 0);
+	ck_assert_int_eq(km_segment_reserve(segment, 65 * page, size - 65 * page), 0);
+	ck_assert_int_eq(km_segment_map(segment, size, PROT_READ, &mapped), 0);
+	ck_assert_int_eq(mincore(mapped, size, there), 0);
+	memory = mapped;
+	for (uint64_t i = 0; i < 201; i++) {
+		ck_assert_msg(there[i] & 1, "page %" PRIu64 " is still to be cleared", i);
+		ck_assert_uint_eq(memory[i * page], 0);
+	}
+	km_segment_unmap(mapped, size);
+	close(segment);
+}
+END_TEST
+
+/* Whether the process' table of pages has it, so that touching it is no fault. */
+static bool is_mapped(const unsigned char *page)
+{
+	const uint64_t size = (uint64_t)sysconf(_SC_PAGESIZE);
+	int pages = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	uint64_t entry = 0;
+
+	ck_assert_int_ge(pages, 0);
+	ck_assert_int_eq(
+		pread(pages, &entry, sizeof entry, (off_t)((uintptr_t)page / size * sizeof entry)),
+		sizeof entry);
+	close(pages);
+	return entry >> 63;
+}
+
+START_TEST(map_resident_up_to_the_limit_each_page_mapped)
+{
+	static const uint64_t sizes[] = { SIZE, KM_SEGMENT_RESIDENT, KM_SEGMENT_RESIDENT + 4096 };
+	static const int access[] = { PROT_READ | PROT_WRITE, PROT_READ };
+
+	if (test_is_emulated()) {
+		puts("skipped: an emulator's table of pages isn't the program's");
+		return;
+	}
+	for (size_t i = 0; i < 3; i++) {
+		const uint64_t step = sizes[i] / 16;
+		int segment;
+
+		ck_assert_int_eq(km_segment_create("/unit_resident", sizes[i], &segment), 0);
+		for (size_t a = 0; a < 2; a++) {
+			void *memory;
+
+			ck_assert_int_eq(
+				km_segment_map_resident(segment, sizes[i], access[a], &memory), 0);
+			for (uint64_t at = 0; at < sizes[i]; at += step)
+				ck_assert_int_eq(is_mapped((unsigned char *)memory + at),
+					sizes[i] <= KM_SEGMENT_RESIDENT);
+			km_segment_unmap(memory, sizes[i]);
+		}
+		close(segment);
+	}
+}
+END_TEST
+
 START_TEST(create_no_descriptor_emfile)
 {
 	struct rlimit old, few;
@@ -397,6 +466,8 @@ int main(void)
 	tcase_add_test(tc, create_any_resize_refused);
 	tcase_add_test(tc, create_bad_size_or_name_error_nothing_left);
 	tcase_add_loop_test(tc, create_more_than_memory_enomem_before_reserving, 0, 3);
+	tcase_add_test(tc, reserve_pieces_each_page_cleared);
+	tcase_add_test(tc, map_resident_up_to_the_limit_each_page_mapped);
 	tcase_add_test(tc, create_no_descriptor_emfile);
 	tcase_add_test(tc, map_good_segment_shared_both_ways);
 	tcase_add_test(tc, map_not_such_a_segment_eproto);
