@@ -47,8 +47,41 @@ const char *km_keep_reason(int error)
 	return strerror(-error);
 }
 
+void km_keep_once(struct km_broker *broker, struct km_keep_once *once, enum km_state_table table,
+	const void *record, size_t size, uint64_t id)
+{
+	if (!broker->state || once->changed)
+		return;
+	once->changed = true;
+	once->table = table;
+	once->record = record;
+	once->size = size;
+	once->id = id;
+	LIST_INSERT_HEAD(&broker->changed, once, next);
+}
+
+static void take_from_list(struct km_keep_once *once)
+{
+	if (once->changed)
+		LIST_REMOVE(once, next);
+	once->changed = false;
+}
+
+void km_keep_once_drop(struct km_broker *broker, struct km_keep_once *once)
+{
+	take_from_list(once);
+	km_state_drop(broker->state, once->table, &once->place);
+}
+
 void km_keep_commit(struct km_broker *broker)
 {
-	if (broker->state)
-		km_state_commit(broker->state);
+	struct km_keep_once *once;
+
+	if (!broker->state)
+		return;
+	while ((once = LIST_FIRST(&broker->changed))) {
+		take_from_list(once);
+		km_keep_put(broker, once->table, &once->place, once->record, once->size, once->id);
+	}
+	km_state_commit(broker->state);
 }

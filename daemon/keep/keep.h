@@ -3,8 +3,9 @@
  * The knowledge for the next broker. It is written down as it happens (state.h), and read again at
  * the next start (restore.c).
  *
- * Each km_keep_ call stages an object's present picture; km_keep_commit() makes all that was staged
- * valid at once. It is called before a client is answered, before a pass changes what the members'
+ * Each km_keep_ call stages an object's present picture. A topic's is staged by the commit alone:
+ * thousands of its members may go in one event. km_keep_commit() makes all that was staged valid at
+ * once. It is called before a client is answered, before a pass changes what the members'
  * numbers are read from, and at the end of each event. So the next broker finds the world as it was
  * between two steps; what a step did to shared memory and had not yet written down is what a
  * reconcile pass mends anyway.
@@ -18,9 +19,23 @@
  */
 #pragma once
 
+#include <sys/queue.h>
+
 #include "daemon/keep/kept.h"
 
 struct km_broker;
+
+/* A record that many steps of one event change: km_keep_commit() writes it down, once. The struct is
+ * embedded in the object that has the record, and all 0 at first. */
+struct km_keep_once {
+	LIST_ENTRY(km_keep_once) next; /* of broker->changed, while `changed` */
+	bool changed;
+	enum km_state_table table;
+	uint32_t place; /* in the state, or 0 */
+	const void *record;
+	size_t size;
+	uint64_t id;
+};
 
 /* Starts an empty state, when there is a manager to keep it. Without a manager, and when the start
  * fails (that is logged), all functions of this header do nothing. */
@@ -29,6 +44,12 @@ void km_keep_init(struct km_broker *broker);
 /* Writes one record down. An `id` is never given to another record, neither by the next broker. */
 void km_keep_put(struct km_broker *broker, enum km_state_table table, uint32_t *place,
 	const void *record, size_t size, uint64_t id);
+
+/* Has the next commit write the record down, with what it says by then. The record stays where it is. */
+void km_keep_once(struct km_broker *broker, struct km_keep_once *once, enum km_state_table table,
+	const void *record, size_t size, uint64_t id);
+/* Stages the end of such a record. */
+void km_keep_once_drop(struct km_broker *broker, struct km_keep_once *once);
 
 void km_keep_commit(struct km_broker *broker);
 

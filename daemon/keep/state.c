@@ -161,8 +161,9 @@ static const char *read_all(struct km_state *state)
 	struct km_state_header *header = km_state_header_of(state);
 	const char *reason = NULL;
 	uint64_t log_size = km_load(T1, acquire, &header->log_size);
-	if (log_size > KM_STATE_LOG_SIZE || !km_state_log_apply(state, log_size))
+	if (log_size > KM_STATE_LOG_SIZE || !km_state_log_is_good(state, log_size))
 		return "its log is spoilt";
+	km_state_log_apply(state, log_size);
 	km_store(T1, release, &header->log_size, 0);
 	for (unsigned i = 0; i < KM_STATE_TABLES && !reason; i++)
 		reason = scan(state, i);

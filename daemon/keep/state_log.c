@@ -30,18 +30,27 @@ static bool entry_is_good(const struct entry *entry, uint64_t left)
 			       km_state_checksum(entry->record.content, entry->record.size));
 }
 
-bool km_state_log_apply(struct km_state *state, uint64_t size)
+bool km_state_log_is_good(const struct km_state *state, uint64_t size)
 {
 	for (uint64_t at = 0; at < size;) {
 		const struct entry *entry = (void *)(state->memory + KM_STATE_LOG_OFFSET + at);
 
 		if (!entry_is_good(entry, size - at))
 			return false;
+		at += entry_size(entry->record.size);
+	}
+	return true;
+}
+
+void km_state_log_apply(struct km_state *state, uint64_t size)
+{
+	for (uint64_t at = 0; at < size;) {
+		const struct entry *entry = (void *)(state->memory + KM_STATE_LOG_OFFSET + at);
+
 		memcpy(km_state_record_at(state, entry->table, entry->place), &entry->record,
 			sizeof entry->record + entry->record.size);
 		at += entry_size(entry->record.size);
 	}
-	return true;
 }
 
 static void give_back(struct km_state *state, uint64_t offset, uint64_t size)

@@ -9,9 +9,11 @@
 void km_state_log(
 	struct km_state *state, unsigned table, uint32_t place, const void *content, uint32_t size);
 
-/* Copies what the log says to its places, without a commit. False: the log makes no sense, and some
- * of it may be copied. */
-bool km_state_log_apply(struct km_state *state, uint64_t size);
+/* Does the log of another broker make sense? */
+bool km_state_log_is_good(const struct km_state *state, uint64_t size);
+
+/* Copies what the log says to its places, without a commit. It has to be good. */
+void km_state_log_apply(struct km_state *state, uint64_t size);
 
 /* Makes the content of the log valid at once, and copies it to its places. */
 void km_state_log_commit(struct km_state *state);

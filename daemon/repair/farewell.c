@@ -9,6 +9,7 @@
 #include "daemon/run/log.h"
 #include "daemon/topic/leave.h"
 #include "daemon/topic/member.h"
+#include "daemon/topic/topic.h"
 
 /* Farewells that are heard at most. A socket's queue holds some three hundred, but a process that
  * lives may go on sending. */
@@ -43,26 +44,20 @@ static void take_leave_of(struct km_session *session, uint64_t handle)
 			take_leave(member);
 }
 
-static bool is_among(struct km_topic *const *topics, unsigned count, const struct km_topic *topic)
-{
-	while (count > 0 && topics[count - 1] != topic)
-		count--;
-	return count > 0;
-}
-
 /* Looks after topics once all endpoints have left. The next client finds names and limits free,
  * also after the end of a client. So a few topics, which is all that most clients have, are looked
- * after `at_once`. */
+ * after `at_once`. Each topic is looked at once, for the look goes through its members. */
 static void tend_left(struct km_session *session, unsigned at_once)
 {
+	const uint64_t look = ++session->broker->next_look;
 	struct km_topic *topics[AT_ONCE];
 	struct km_member *member;
 	unsigned count = 0;
 
 	LIST_FOREACH (member, &session->members, of_session) {
-		if (member->kept.state != KM_ENDPOINT_LEAVING ||
-			is_among(topics, count, member->topic))
+		if (member->kept.state != KM_ENDPOINT_LEAVING || member->topic->left_look == look)
 			continue;
+		member->topic->left_look = look;
 		if (count < at_once)
 			topics[count++] = member->topic;
 		else
@@ -108,11 +103,10 @@ void km_farewell_hear_last(struct km_session *session)
 	if (session->socket < 0)
 		return;
 	for (unsigned i = 0; i < LAST_MAX && peek(session, &message); i++) {
-		if (message.header.op == KM_OP_DETACH) {
+		if (message.header.op == KM_OP_DETACH)
 			take_leave_of(session, message.detach.endpoint);
-			tend_left(session, 0);
-		}
 		km_keep_commit(session->broker);
 		km_wire_skip(session->socket);
 	}
+	tend_left(session, 0);
 }

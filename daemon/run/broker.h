@@ -37,6 +37,7 @@
 
 struct km_broker;
 struct km_handlers;
+struct km_keep_once;
 struct km_session;
 struct km_member;
 struct km_topic;
@@ -74,6 +75,8 @@ struct km_broker {
 	struct event *signal_events[3];
 	struct km_store store;
 	struct km_state *state; /* null: nobody keeps it */
+	/* Records that the next commit writes down. */
+	LIST_HEAD(, km_keep_once) changed;
 	int reconcile_memfd;
 	/* A description of the lock's file that is this broker's own: the broker that locks it may
 	 * reconcile. */
@@ -81,7 +84,7 @@ struct km_broker {
 	/* passes that need the lock; it is taken while there are any */
 	unsigned reconciling;
 	unsigned large; /* passes over large topics that somebody asked for */
-	uint64_t next_session, next_topic, next_member, next_pass;
+	uint64_t next_session, next_topic, next_member, next_pass, next_look;
 	struct km_accounts accounts;
 	struct km_session_list sessions;
 	TAILQ_HEAD(, km_session) strangers; /* the first one came first (stranger.h) */

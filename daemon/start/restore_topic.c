@@ -84,7 +84,7 @@ struct km_topic *km_restore_topic(
 			.bell_fd = -1,
 			.dirty = true,
 			.kept = *kept,
-			.kept_at = place };
+			.once = { .table = KM_STATE_TOPICS, .place = place } };
 	if (r == 0)
 		r = take_topic(topic);
 	if (r == 0) {

@@ -92,8 +92,8 @@ void km_topic_add_numbers(struct km_totals *sum, const struct km_totals *more)
 
 void km_keep_topic(struct km_topic *topic)
 {
-	km_keep_put(topic->broker, KM_STATE_TOPICS, &topic->kept_at, &topic->kept,
-		sizeof topic->kept, topic->kept.id);
+	km_keep_once(topic->broker, &topic->once, KM_STATE_TOPICS, &topic->kept, sizeof topic->kept,
+		topic->kept.id);
 }
 
 void km_keep_forget_topic(struct km_topic *topic)
@@ -102,6 +102,6 @@ void km_keep_forget_topic(struct km_topic *topic)
 
 	if (!broker->state)
 		return;
-	km_state_drop(broker->state, KM_STATE_TOPICS, &topic->kept_at);
+	km_keep_once_drop(broker, &topic->once);
 	km_store_remove(&broker->store, KM_PARKED_TOPIC, topic->kept.id, 0);
 }

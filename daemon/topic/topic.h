@@ -20,7 +20,7 @@ struct km_topic {
 	LIST_ENTRY(km_topic) in_idle;   /* while `idle` */
 	struct km_broker *broker;
 	struct km_kept_topic kept; /* what the next broker is to know of it too */
-	uint32_t kept_at;          /* the place of `kept` in the state, or 0 */
+	struct km_keep_once once;  /* how `kept` gets into the state */
 	char region_name[KM_REGION_NAME_SIZE];
 	struct km_account *account; /* the payer's (payer.h) */
 	uint64_t bytes;             /* that count there */
@@ -47,6 +47,7 @@ struct km_topic {
 	TAILQ_ENTRY(km_topic) in_due;     /* while `due` */
 	uint32_t publishers, subscribers; /* LIVE ones */
 	uint32_t dead, leaving;
+	uint64_t left_look; /* the last look after members that left (farewell.c) */
 	/* The numbers that metrics told last: what is told never goes down. */
 	struct km_totals told;
 	unsigned looks_left; /* looks to come soon, since somebody has gone */
@@ -81,7 +82,7 @@ void km_topic_forget_name(struct km_topic *topic);
 /* Adds numbers of settled members, or of a topic, to `sum`. */
 void km_topic_add_numbers(struct km_totals *sum, const struct km_totals *more);
 
-/* Writes the topic's record for the next broker. */
+/* The next commit writes the topic's record for the next broker. */
 void km_keep_topic(struct km_topic *topic);
 /* Drops the topic's record, and its descriptors in the parking. */
 void km_keep_forget_topic(struct km_topic *topic);
