@@ -7,9 +7,9 @@
 
 struct ctl_reader {
 	struct kickmsg_subscriber *subscriber;
-	bool observes; /* nobody notices */
-	bool ended;    /* the topic has */
-	/* To be set before: it is to be a subscriber, also where it could observe. */
+	bool observes; /* nobody notices the reader */
+	bool ended;    /* the topic has ended */
+	/* To be set before: the reader is to be a subscriber, also where it could observe. */
 	bool takes_place;
 };
 
@@ -33,13 +33,14 @@ void ctl_free_clients(void);
 int ctl_advertise(struct kickmsg_client *client, const struct kickmsg_topic_ref *topic,
 	const struct kickmsg_topic_config *config, struct kickmsg_publisher **ret);
 
-/* The next message. Waits for it until a signal comes, or with --timeout for so long. Standard output is
- * flushed before it sleeps. Returns 0, or a negative errno: -EINTR it was interrupted; -ETIMEDOUT. */
+/* Takes the next message. Waits for it until a signal comes, or with --timeout for so long.
+ * Standard output is flushed before it sleeps. Returns 0, or a negative errno: -EINTR it was
+ * interrupted; -ETIMEDOUT. */
 int ctl_receive(
 	struct ctl *ctl, struct ctl_reader *reader, int64_t timeout_ns, struct kickmsg_sample *ret);
 
-/* play.c. Opens a recording; says how one ends that isn't whole. Both tell what is wrong, and return an exit
- * status. */
+/* play.c. The first opens a recording; the second says how a recording ends that isn't whole. Both
+ * tell what is wrong, and return an exit status. */
 int ctl_open_recording(struct ctl *ctl, const char *path, struct mcap_reader **ret);
 int ctl_tell_end(
 	struct ctl *ctl, const struct mcap_reader *reader, const char *path, enum mcap_found found);

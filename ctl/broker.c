@@ -174,7 +174,7 @@ static const struct ctl_column client_columns[] = {
 };
 const struct ctl_columns ctl_client_columns = CTL_LISTING(client_columns);
 
-/* Is it the one that the word means: by its pid, or a pattern of names? */
+/* Does the word mean this client: by its pid, or as a pattern of names? */
 static bool is_meant(const struct ctl *ctl, const struct kickmsg_broker_client *client)
 {
 	char written[KICKMSG_NAME_SIZE];
@@ -188,7 +188,8 @@ static bool is_meant(const struct ctl *ctl, const struct kickmsg_broker_client *
 	       strcmp(word, client->name) == 0;
 }
 
-/* All clients that are meant. *ret is the caller's to free. Returns 0 or a negative errno. */
+/* Fetches all clients that are meant. *ret is the caller's to free. Returns 0 or a negative
+ * errno. */
 static int fetch_clients(struct ctl *ctl, struct kickmsg_broker_client **ret, size_t *ret_count)
 {
 	_cleanup_free_ struct kickmsg_broker_client *clients = NULL;
@@ -247,7 +248,7 @@ static void put_client(struct ctl_table *table, struct json_object *object,
 		ctl_mark_bad(table);
 }
 
-/* The topics that a client takes part in, as roles. */
+/* Puts the topics that a client takes part in, with its roles. */
 static int put_topics(struct ctl *ctl, uint64_t client_id, struct json_object *list)
 {
 	static const char *const roles[] = { "none", "publisher", "subscriber", "both" };
@@ -345,8 +346,8 @@ int ctl_reload(struct ctl *ctl)
 	return CTL_DONE;
 }
 
-/* Ends the process of a client that the broker still has once its pidfd is there: no other process can
- * have got its number. */
+/* Ends the process of a client. Its pidfd comes first: if the broker has the client still after
+ * that, no other process can have got its number. */
 static int end_process(struct ctl *ctl, const struct kickmsg_broker_client *client)
 {
 	_cleanup_free_ struct kickmsg_broker_client *again = NULL;
@@ -363,7 +364,7 @@ static int end_process(struct ctl *ctl, const struct kickmsg_broker_client *clie
 	if (fd >= 0)
 		close(fd);
 	if (r == -ESRCH || (r == 0 && !is_there))
-		return CTL_DONE; /* it is gone */
+		return CTL_DONE; /* the process is gone */
 	if (r < 0) {
 		snprintf(text, sizeof text, "process %" PRId32 " can't be ended: %s", client->pid,
 			strerror(-r));

@@ -11,7 +11,7 @@
 
 enum { READ_SIZE = 65536 };
 
-/* For a server to answer at all, where no option says more. */
+/* How long a server may take to come, where no option says more. */
 #define SERVER_WAIT_NS INT64_C(5000000000)
 
 static struct kickmsg_caller *caller;
@@ -29,7 +29,7 @@ int ctl_check_call(struct ctl *ctl)
 	return 0;
 }
 
-/* All of standard input. Returns 0 or a negative errno; *ret is the caller's to free. */
+/* Reads all of standard input. Returns 0 or a negative errno; *ret is the caller's to free. */
 static int read_all(char **ret, size_t *ret_len)
 {
 	_cleanup_free_ char *data = NULL;
@@ -51,7 +51,7 @@ static int read_all(char **ret, size_t *ret_len)
 	return 0;
 }
 
-/* Until the time-out, from the beginning on; without one `otherwise_ns`. */
+/* The time until the time-out, counted from the beginning; without a time-out `otherwise_ns`. */
 static int64_t time_left(const struct ctl *ctl, int64_t begin_ns, int64_t otherwise_ns)
 {
 	const struct ctl_value *timeout = &ctl->values[CTL_OPT_TIMEOUT];
@@ -114,7 +114,7 @@ static int print_replies(struct ctl *ctl)
 	return CTL_DONE;
 }
 
-/* Waits for a server, too. Returns 0 or a negative errno. */
+/* Begins the call; waits for a server, too. Returns 0 or a negative errno. */
 static int begin(struct ctl *ctl, const char *data, size_t len)
 {
 	const int64_t begin_ns = ctl_now_ns();

@@ -48,7 +48,7 @@ static void put_client(struct json_object *list, const struct kickmsg_topic_ref 
 		ctl_mark_bad(table);
 }
 
-/* Into the table; with --json into an array of the entry, or of a new one. */
+/* Puts a participant into the table; with --json into an array of the entry, or of a new one. */
 static int gather(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
 	const struct kickmsg_topic_info *info, struct json_object *entry)
 {

@@ -13,7 +13,7 @@ static const enum ctl_reading readings[CTL_OPTION_COUNT] = {
 #undef CTL_OPTION_READING
 };
 
-/* "64", "64K", "1M". */
+/* Reads a size: "64", "64K", "1M". */
 static int read_size(const struct ctl *ctl, struct ctl_value *value)
 {
 	static const char letters[] = "KMG";
@@ -114,7 +114,7 @@ static int scan(struct ctl *ctl, int argc, char **argv)
 	return 0;
 }
 
-/* --prefix, --channel and --mailbox are about each TOPIC. */
+/* Reads --prefix, --channel and --mailbox, which are about each TOPIC. */
 static int parse_name_options(struct ctl *ctl, struct ctl_name *ret)
 {
 	const char *prefix = ctl->values[CTL_OPT_PREFIX].text;
@@ -164,7 +164,7 @@ static int parse_topic(
 	return 0;
 }
 
-/* The words behind the verb. */
+/* Reads the words behind the verb. */
 static int parse_words(struct ctl *ctl, size_t count, char **words)
 {
 	static const size_t least[] = { 0, 0, 0, 1, 1, 2, 1, 0 },
@@ -194,7 +194,7 @@ static int parse_words(struct ctl *ctl, size_t count, char **words)
 	return status;
 }
 
-/* The options that were given, against those that the verb takes. */
+/* Holds the options that were given against those that the verb takes. */
 static int check_options(struct ctl *ctl)
 {
 	int status = 0;

@@ -5,7 +5,7 @@
 
 #include "ctl/ctl.h"
 
-/* The options of a verb with blanks between, or of all verbs in common. */
+/* Prints the options of a verb with blanks between, or the options that all verbs have. */
 static void print_options(const struct ctl_verb *verb)
 {
 	const struct ctl_use *lists[] = { ctl_common_uses, verb->uses,

@@ -9,7 +9,7 @@
 
 enum { PAGE = 256 };
 
-/* Says where no broker could be reached, and what to do: a path may be the wrong one. */
+/* Says at which path no broker could be reached, and what to do: the path may be the wrong one. */
 static void print_unreachable(struct ctl *ctl, int error)
 {
 	const char *systems = kickmsg_system_socket();

@@ -177,11 +177,12 @@ struct ctl_verb {
 /* verbs.c */
 extern const struct ctl_verb ctl_verbs[];
 extern const size_t ctl_verb_count;
-/* Those that each verb takes, ended as above; and those of verbs that print a listing. */
+/* The options that every verb takes, and the options of verbs that print a listing. An entry
+ * without help ends each. */
 extern const struct ctl_use ctl_common_uses[], ctl_name_uses[], ctl_listing_uses[];
 const struct ctl_verb *ctl_find_verb(const char *name);
 bool ctl_takes_topics(const struct ctl_verb *verb);
-/* Its topics are services, also where the name alone is given. */
+/* Does the verb's TOPIC name a service, also where the name alone is given? */
 bool ctl_takes_services(const struct ctl_verb *verb);
 
 /* A name, taken apart. The parts are as programs write them, "" where nothing is said. */
@@ -272,12 +273,13 @@ typedef int ctl_one_fn(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
 	const struct kickmsg_topic_info *info);
 
 /* topics.c. All topics that the words mean, in the order of creation; with --prefix alone those of that
- * prefix. A word that means none is told of. *ret is the caller's to free. Returns an exit status. */
+ * prefix. A word that means no topic is told of. *ret is the caller's to free. Returns an exit
+ * status. */
 int ctl_select_topics(struct ctl *ctl, struct kickmsg_topic_info **ret, size_t *ret_count);
 /* Does `one` for each topic that the words mean. */
 int ctl_for_each(struct ctl *ctl, ctl_one_fn *one);
-/* Says why, and what may have been meant. Returns the exit status; but CTL_DONE where a topic that was
- * listed is gone since. */
+/* Says why the verb failed for the topic, and which topic may have been meant. Returns the exit
+ * status; but CTL_DONE where a topic that was listed is gone since. */
 int ctl_failed(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
 	const struct kickmsg_topic_info *info, int r);
 /* The exit status for an error of the library. */
@@ -305,16 +307,17 @@ int ctl_list(struct ctl *ctl), ctl_info(struct ctl *ctl), ctl_clients(struct ctl
 int ctl_check_record(struct ctl *ctl);
 /* pub.c: whether the options say what to publish. Returns 0 or CTL_USAGE. */
 int ctl_check_pub(struct ctl *ctl);
-/* call.c: the same of what to call with. */
+/* call.c: whether the options say what to send. Returns 0 or CTL_USAGE. */
 int ctl_check_call(struct ctl *ctl);
 
 /* rights.c: of whom rights are asked, by what the options say. Returns 0 or CTL_USAGE. */
 int ctl_parse_user(struct ctl *ctl);
 
-/* output.c. The first is called before anything else: descriptors 0 to 2 that aren't open become such as nothing can
- * be read from or written to, so that no socket takes their place. */
+/* output.c. The first is called before anything else. Descriptors 0 to 2 that aren't open become
+ * such as nothing can be read from or written to, so that no socket takes their place. */
 void ctl_output_begin(void);
-/* The second is called at the end. Returns `status`, or CTL_NO_OUTPUT if anything printed is lost, which it says. */
+/* The second is called at the end. Returns `status`, or, after saying so, CTL_NO_OUTPUT if anything
+ * printed is lost. */
 int ctl_output_end(int status);
 
 /* print.c. Texts from others may be any bytes: a person gets '?' for what isn't printable ASCII, a
@@ -325,7 +328,7 @@ void print_text(const char *text);
 
 /* Another object with the keys that name the topic, which may be null. */
 struct json_object *json_new_named(const struct kickmsg_topic_ref *topic);
-/* The same at the end of the output. */
+/* A new object at the end of the output, with the keys that name the topic. */
 struct json_object *json_new_entry(struct ctl *ctl, const struct kickmsg_topic_ref *topic);
 struct json_object *json_last_entry(struct ctl *ctl);
 /* A new array `key` of `object`, and a new object at the end of such an array. */

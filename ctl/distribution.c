@@ -13,7 +13,8 @@ static const struct {
 	double percent;
 } percentiles[] = { { "p50", 50 }, { "p90", 90 }, { "p99", 99 }, { "p999", 99.9 } };
 
-/* 64 buckets for each power of two from 64 on; below that one for each value. */
+/* The bucket of a value: 64 buckets for each power of two from 64 on; below that one for each
+ * value. */
 static size_t bucket_of(uint64_t ns)
 {
 	unsigned shift = ns < 128 ? 0 : 57 - (unsigned)__builtin_clzll(ns);
@@ -71,7 +72,7 @@ uint64_t ctl_distribution_percentile(const struct ctl_distribution *spread, doub
 	return spread->most;
 }
 
-/* With two digits behind the point where they say something. */
+/* A time as text, with two digits behind the point where they say something. */
 static const char *exact(double ns, char ret[CTL_HUMAN_SIZE])
 {
 	if (ns < 1e6)

@@ -16,10 +16,10 @@ struct ctl_distribution {
 };
 
 void ctl_distribution_add(struct ctl_distribution *spread, uint64_t ns);
-/* These are 0 without a value. */
+/* Mean and so on are 0 without a value. */
 double ctl_distribution_mean(const struct ctl_distribution *spread);
 double ctl_distribution_deviation(const struct ctl_distribution *spread);
-/* At most this in so many of a hundred; exact to 1/64. */
+/* The value that so many of a hundred don't exceed; exact to 1/64. */
 uint64_t ctl_distribution_percentile(const struct ctl_distribution *spread, double percent);
 
 /* "min ..., p50 ..., ... max ..." */

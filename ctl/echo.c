@@ -32,7 +32,8 @@ static void print_json(const struct ctl *ctl, const struct kickmsg_sample *sampl
 	puts("}");
 }
 
-/* Of day: when the sample was published, or received where its topic has no timestamps. */
+/* Prints the time of day when the sample was published, or received where its topic has no
+ * timestamps. */
 static void print_time(const struct kickmsg_sample *sample)
 {
 	uint64_t when = ctl_published_at(sample, realtime_ns());
@@ -59,7 +60,7 @@ static void print_sample(const struct ctl *ctl, const struct kickmsg_sample *sam
 	ctl_print_payload(ctl, sample->data, sample->len);
 }
 
-/* Prints until there is nothing more to come, or so many are. */
+/* Prints until nothing more can come, or until --count messages are printed. */
 static int print_all(struct ctl *ctl, struct ctl_reader *reader, uint64_t *ret_count)
 {
 	const uint64_t most = ctl->values[CTL_OPT_COUNT].count;

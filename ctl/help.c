@@ -8,7 +8,7 @@
 
 enum { INDENT = 24 }; /* columns before the texts */
 
-/* `left`, and the lines of `text` beside it. */
+/* Prints `left`, and the lines of `text` beside it. */
 static void print_entry(const char *left, const char *text)
 {
 	size_t used = strlen(left);

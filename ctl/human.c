@@ -6,7 +6,7 @@
 
 #include "ctl/table.h"
 
-/* Three digits or so, with a letter for each step of `base`. */
+/* A number of three digits or so, with a letter for each step of `base`. */
 static const char *scale(
 	double value, double base, const char *letters, const char *unit, char ret[CTL_HUMAN_SIZE])
 {

@@ -127,7 +127,7 @@ static void put_topic(
 
 enum { LOOK_NS = 200000000 };
 
-/* The look before, with --watch. */
+/* The counters of the look before, with --watch. */
 static struct ctl_looks before;
 
 static void put_numbers(struct ctl_table *table, const struct ctl_looks *now, uint64_t id)
@@ -149,7 +149,7 @@ static void put_numbers(struct ctl_table *table, const struct ctl_looks *now, ui
 		ctl_put_real(table, COLUMN_RATE, ctl_rate(old, numbers, old->sent, numbers->sent));
 }
 
-/* A rate needs two looks: programs that want none needn't wait. */
+/* Does the output show a rate? A rate needs two looks, which other programs needn't wait for. */
 static bool wants_rate(const struct ctl *ctl)
 {
 	const char *columns = ctl->values[CTL_OPT_COLUMNS].text;

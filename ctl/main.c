@@ -9,7 +9,7 @@
 
 static const char clear_screen[] = "\033[H\033[2J\033[3J";
 
-/* The output of a look is gathered first, and replaces the last one in one write. */
+/* Gathers the output of a look first: it replaces the last look's in one write. */
 static int watch_once(struct ctl *ctl)
 {
 	FILE *screen = stdout;

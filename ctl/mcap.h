@@ -53,7 +53,7 @@ void mcap_put_string(struct mcap_buffer *buffer, const char *text);
 /* A record begins; returns what mcap_end_record() wants. */
 size_t mcap_begin_record(struct mcap_buffer *buffer, enum mcap_kind kind);
 void mcap_end_record(struct mcap_buffer *buffer, size_t begin);
-/* The same for a map or an array, whose length stands before it in 4 bytes. */
+/* A map or an array begins, whose length stands before it in 4 bytes. */
 size_t mcap_begin_list(struct mcap_buffer *buffer);
 void mcap_end_list(struct mcap_buffer *buffer, size_t begin);
 
@@ -117,7 +117,7 @@ struct mcap_reader;
 enum mcap_found {
 	MCAP_FOUND_MESSAGE,
 	MCAP_FOUND_END, /* the recording is whole */
-	/* It ends in the middle: what came was all that can be had. */
+	/* The recording ends in the middle: all that can be had has been read. */
 	MCAP_FOUND_CUT,
 	MCAP_FOUND_CORRUPT, /* mcap_reader_why() says where and how */
 };

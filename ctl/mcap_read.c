@@ -30,7 +30,7 @@ struct mcap_reader {
 	char why[256];
 };
 
-/* A string of its own; null where it isn't there, or without memory. */
+/* Takes a string of its own; null where it isn't there, or without memory. */
 static char *take_string(struct span *span)
 {
 	struct span text = take_span(span, take_number(span, 4));
@@ -286,7 +286,7 @@ static bool unpack(struct mcap_reader *reader, const char *how, struct span pack
 		how, packed.at, (size_t)(packed.end - packed.at), reader->chunk, (size_t)size);
 }
 
-/* Those of one time stay as they are in the chunk. */
+/* Orders by time. Messages of one time stay as they are in the chunk. */
 static int compare(const void *a, const void *b)
 {
 	const struct mcap_message *x = a, *y = b;

@@ -38,7 +38,7 @@ static double seconds_of(const struct measure *measure)
 	return (double)(measure->end_ns - measure->begin_ns) / 1e9;
 }
 
-/* A line a second: on a terminal in the place of the one before. */
+/* Prints a line a second: on a terminal in the place of the one before. */
 static void tell_progress(struct measure *measure)
 {
 	int64_t now = ctl_now_ns();
@@ -93,7 +93,7 @@ static void take(struct measure *measure, const struct kickmsg_sample *sample)
 		measure->least = sample->len;
 	if (sample->len > measure->most)
 		measure->most = sample->len;
-	/* of 0 and of a time to come it is beyond any age */
+	/* of 0 and of a time to come the age is beyond any */
 	uint64_t age = (uint64_t)now - sample->publish_ns;
 	if (measure->what == DELAY && sample->publish_ns && age <= (uint64_t)now)
 		ctl_distribution_add(&measure->delay, age);
@@ -123,7 +123,7 @@ static int measure_messages(struct measure *measure, struct ctl_reader *reader)
 	return 0;
 }
 
-/* Of private rings: the broker knows how many messages were sent. */
+/* Measures private rings by the broker's numbers: it knows how many messages were sent. */
 static int measure_numbers(struct measure *measure)
 {
 	struct kickmsg_topic_stats first = { 0 }, now;
@@ -230,7 +230,7 @@ static int measure_rings(struct measure *measure, const struct kickmsg_topic_ref
 	return r < 0 ? ctl_failed(measure->ctl, topic, NULL, r) : CTL_DONE;
 }
 
-/* Has the topic what is to be measured? Says what to do where it hasn't. */
+/* Has the topic times to be measured? Says what to do where it hasn't. */
 static bool has_times(const struct measure *measure, const struct kickmsg_topic_info *info)
 {
 	if (measure->what != DELAY || info->config.timestamps)

@@ -39,7 +39,7 @@ static const char not_a_name[] =
 	"not a topic's name: that is NAME, PREFIX:NAME, channel:PREFIX:NAME or "
 	"mailbox:PREFIX:OWNER:NAME, with %XX for a byte that isn't one of A-Z a-z 0-9 . _ - /";
 
-/* -1: not a kind. */
+/* The kind of that word; -1: not a kind. */
 static int kind_of(const char *word)
 {
 	const char *name;
@@ -50,7 +50,7 @@ static int kind_of(const char *word)
 	return -1;
 }
 
-/* From the parts of a whole name, the last of which is there. */
+/* Takes the parts of a whole name, the last of which is there. */
 static const char *take_parts(char **parts, size_t count, struct ctl_name *ret)
 {
 	int kind = count > 1 ? kind_of(parts[0]) : -1;

@@ -14,8 +14,8 @@ static unsigned least(unsigned a, unsigned b, unsigned c)
 	return ab < c ? ab : c;
 }
 
-/* Single letters put in, left out or changed, and neighbours swapped, from one word to the other.
- * UINT_MAX for words that are too long to be looked at. */
+/* How many single letters put in, left out or changed, and neighbours swapped, lead from one word
+ * to the other. UINT_MAX for words that are too long to be looked at. */
 static unsigned distance(const char *a, const char *b)
 {
 	unsigned rows[3][MAX_LENGTH + 1];
@@ -64,7 +64,7 @@ const char *ctl_near_verb(const char *word)
 	return best;
 }
 
-/* 0: the same name elsewhere; UINT_MAX: not near. */
+/* How near a topic's name is. 0: the same name elsewhere; UINT_MAX: not near. */
 static unsigned how_near(
 	const struct kickmsg_topic_ref *topic, const struct kickmsg_topic_info *info)
 {

@@ -8,7 +8,7 @@
 
 enum { ON_A_TERMINAL = 256 }; /* bytes of a message that are printed there */
 
-/* Offset, sixteen bytes, and the same as text, a line. */
+/* Prints lines of an offset, sixteen bytes, and the same bytes as text. */
 static void print_hex(const unsigned char *data, size_t len)
 {
 	for (size_t at = 0; at < len; at += 16) {
@@ -58,7 +58,7 @@ static void print_frame(const void *data, size_t len)
 	fwrite(data, 1, len, stdout);
 }
 
-/* How many of the bytes. */
+/* How many of the bytes are printed. */
 static size_t shown_of(const struct ctl *ctl, size_t len)
 {
 	const struct ctl_value *truncate = &ctl->values[CTL_OPT_TRUNCATE];

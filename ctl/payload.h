@@ -5,13 +5,13 @@
 
 #include "ctl/ctl.h"
 
-/* The output is the messages' bytes and nothing else. */
+/* Is the output the messages' bytes and nothing else? */
 static inline bool ctl_prints_bytes(const struct ctl *ctl)
 {
 	return ctl_given(ctl, CTL_OPT_RAW) || ctl_given(ctl, CTL_OPT_RAW_FRAMES);
 }
 
-/* Prints them, and ends the line where there is one. */
+/* Prints the message's bytes, and ends the line where there is one. */
 void ctl_print_payload(const struct ctl *ctl, const void *data, size_t len);
 /* Prints the keys `len`, and `hex` or `base64`. */
 void ctl_print_payload_json(const struct ctl *ctl, const void *data, size_t len);

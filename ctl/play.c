@@ -88,7 +88,8 @@ static struct kickmsg_topic_ref ref_of(const struct player *player)
 	};
 }
 
-/* Names as record writes them are whole; others are names alone, of any bytes. */
+/* Finds the topic of a name. Names as record writes them are whole; others are names alone, of any
+ * bytes. */
 static void find_name(const char *topic, struct player *ret)
 {
 	if (ctl_parse_name(topic, &ret->name) != NULL) {
@@ -113,7 +114,8 @@ static void read_number(const struct mcap_channel *channel, const char *key, uin
 		*ret = value;
 }
 
-/* The shape that the topic had; where the recording doesn't say, one that its first message fits. */
+/* Finds the shape that the topic had; where the recording doesn't say, one that its first message
+ * fits. */
 static void find_config(
 	struct ctl *ctl, const struct mcap_message *message, struct kickmsg_topic_config *ret)
 {
@@ -181,7 +183,7 @@ static int open_topic(
 		config.schema = &schema;
 	}
 	r = ctl_advertise(client, &topic, &config, &player->publisher);
-	play->ctl->client = client; /* it knows why */
+	play->ctl->client = client; /* the client's last error says why */
 	status = r < 0 ? ctl_failed(play->ctl, &topic, NULL, r)
 		       : check_schema(play->ctl, client, &topic, config.schema);
 	play->ctl->client = asks;
@@ -192,7 +194,7 @@ static int open_topic(
 	return status;
 }
 
-/* The message's topic, or null without memory. */
+/* The player of the message's topic, or null without memory. */
 static struct player *player_of(struct play *play, struct mcap_channel *channel)
 {
 	const char *pattern = play->ctl->values[CTL_OPT_TOPICS].text;

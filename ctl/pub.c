@@ -9,7 +9,7 @@
 #include "ctl/table.h"
 #include "ctl/terminal.h"
 
-/* Where messages come from, and the one that is next. */
+/* The source of messages, and the message that is next. */
 struct source {
 	char *data;
 	size_t len, room;
@@ -44,7 +44,7 @@ static int grow(struct source *source, size_t len)
 	return 0;
 }
 
-/* A whole file as one message. */
+/* Reads a whole file as one message. */
 static int read_file(struct ctl *ctl, struct source *source, const char *path)
 {
 	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
@@ -67,7 +67,7 @@ static int read_file(struct ctl *ctl, struct source *source, const char *path)
 	return r < 0 ? no_message(ctl, path, -r) : CTL_DONE;
 }
 
-/* The next frame. Returns 1: there is one; 0: there is no more; or an exit status below 0. */
+/* Reads the next frame. Returns 1: it is there; 0: there is no more; or an exit status below 0. */
 static int next_frame(struct ctl *ctl, struct source *source)
 {
 	unsigned char length[4];
@@ -124,7 +124,7 @@ int ctl_check_pub(struct ctl *ctl)
 			       "--file or --size");
 }
 
-/* By what the command line says. Returns an exit status. */
+/* Opens the source that the command line says. Returns an exit status. */
 static int open_source(struct ctl *ctl, struct source *ret)
 {
 	const char *data = ctl->word_count > 1 ? ctl->arguments[1] : NULL;
@@ -239,7 +239,7 @@ static int send_all(struct ctl *ctl, struct source *source, struct progress *pro
 	return r == -EINTR ? 0 : r < 0 ? -failed(ctl, source->len, r) : 0;
 }
 
-/* The subscribers that are waited for. Ctrl-C ends the wait. */
+/* Waits for the subscribers that the options ask for. Ctrl-C ends the wait. */
 static int wait_subscribers(struct ctl *ctl)
 {
 	const struct ctl_value *wanted = &ctl->values[CTL_OPT_WAIT_SUBSCRIBERS];

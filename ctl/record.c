@@ -59,7 +59,7 @@ static int add_source(struct recording *recording, const struct kickmsg_topic_in
 	return status;
 }
 
-/* Topics that the words mean and that aren't recorded yet. */
+/* Adds topics that the words mean and that aren't recorded yet. */
 static int add_sources(struct recording *recording)
 {
 	_cleanup_free_ struct kickmsg_topic_info *topics = NULL;
@@ -94,7 +94,7 @@ static void take(struct recording *recording, struct recording_source *source,
 	recording->bytes += sample->len;
 }
 
-/* Takes what waits, of each in its turn. Returns how many messages. */
+/* Takes waiting messages, of each topic in its turn. Returns how many. */
 static size_t take_some(struct recording *recording)
 {
 	struct kickmsg_sample sample;
@@ -129,7 +129,7 @@ static void tell_progress(const struct recording *recording, bool is_end)
 		recording->count, recording->lost, is_end ? "\n" : "\033[K");
 }
 
-/* Once a second. */
+/* Writes losses and all that has come, and begins a new part of the recording, once a second. */
 static int tick(struct recording *recording)
 {
 	const struct ctl_value *split = &recording->ctl->values[CTL_OPT_SPLIT];
@@ -194,7 +194,7 @@ static void print_summary(struct recording *recording)
 	}
 }
 
-/* Another recording's messages, up to where it is good, into a whole file. */
+/* Copies another recording's messages, up to where it is good, into a whole file. */
 static int copy(struct recording *recording)
 {
 	const char *path = recording->ctl->values[CTL_OPT_FROM].text;

@@ -10,7 +10,7 @@ struct recording_source {
 	struct kickmsg_topic_info info;
 	char name[KICKMSG_WHOLE_NAME_SIZE];
 	struct ctl_reader reader;
-	uint16_t channel; /* in the file that is open; 0: it is not there yet */
+	uint16_t channel; /* in the file that is open; 0: not there yet */
 	uint64_t messages, lost, written_lost;
 };
 
@@ -35,7 +35,8 @@ uint64_t recording_time_ns(void);
 int recording_open(struct recording *recording);
 /* Writes the losses and the end of the file. */
 int recording_close(struct recording *recording);
-/* The topic's shape and schema go along, so that it can be made again. */
+/* Writes the topic's channel. Its shape and schema go along, so that the topic can be made
+ * again. */
 void recording_write_channel(struct recording *recording, struct recording_source *source);
 /* Writes a record `what` with the topic's messages and losses so far. */
 void recording_write_loss(

@@ -8,7 +8,7 @@
 
 enum { PAGE = 32 };
 
-/* Is there something that a repair would mend, or that nothing can? */
+/* Is anything there that a repair would mend, or that nothing can? */
 static bool is_damaged(const struct kickmsg_topic_diagnosis *health)
 {
 	return health->quarantined || health->slots_orphaned || health->slots_stale ||

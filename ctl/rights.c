@@ -13,7 +13,7 @@
 static const char *const right_names[KICKMSG_RIGHTS] = { "create", "publish", "subscribe",
 	"administer", "serve", "call" };
 
-/* Why rules don't count. */
+/* The reason why rules don't count. */
 static const char *privilege_name(enum kickmsg_privilege privilege)
 {
 	static const char *const names[] = { "", "root", "the broker's user",
@@ -22,7 +22,8 @@ static const char *privilege_name(enum kickmsg_privilege privilege)
 	return (size_t)privilege < sizeof names / sizeof names[0] ? names[privilege] : "?";
 }
 
-/* A name or a number. Errors: -EINVAL not a number; -ENOENT no such user; -ENOMEM. */
+/* Finds a user by a name or a number. Errors: -EINVAL not a number; -ENOENT no such user;
+ * -ENOMEM. */
 static int find_user(struct ctl *ctl, const char *name, bool by_name)
 {
 	struct kickmsg_user *user = &ctl->user;

@@ -33,7 +33,7 @@ static const char *algo_name(uint32_t algo)
 	}
 }
 
-/* 64 bytes in hexadecimal; without the zeros behind if `shorten`. */
+/* Writes 64 bytes in hexadecimal; without the zeros behind if `shorten`. */
 static void format_bytes(const uint8_t bytes[64], bool shorten, char ret[129])
 {
 	size_t size = 64;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * services: who serves, and who calls. The broker tells of it as of topics: the publishers of a service are
- * its servers, of which the oldest serves, and its subscribers are its callers. A call is in flight once the
- * caller's requests count it as sent, until its replies do.
+ * services: the servers and callers of each service. The broker tells of these as of topics: the
+ * publishers of a service are its servers, of which the oldest serves, and its subscribers are its
+ * callers. A call is in flight once the caller's requests count it as sent, until its replies do.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -37,7 +37,7 @@ struct looks {
 	size_t number_count;
 };
 
-/* Returns 0 or a negative errno; what *ret has is to be freed in any case. */
+/* Looks at all topics. Returns 0 or a negative errno; what *ret has is to be freed in any case. */
 static int look(struct ctl *ctl, struct looks *ret)
 {
 	uint64_t cursor = 0;
@@ -85,7 +85,8 @@ static bool is_of(const struct kickmsg_topic_info *info, enum kickmsg_kind kind,
 	       strcmp(info->prefix, service->prefix) == 0;
 }
 
-/* Of one caller. Its replies may have been looked at later than its requests. */
+/* Calls of one caller that are in flight. Its replies may have been looked at later than its
+ * requests. */
 static uint64_t in_flight_of(const struct looks *looks, const struct kickmsg_topic_info *service,
 	const struct kickmsg_topic_info *requests)
 {
@@ -108,7 +109,8 @@ static uint64_t in_flight(const struct looks *looks, const struct kickmsg_topic_
 	return ret;
 }
 
-/* The one that serves; `*ret_name` is empty where there is none. Returns 0 or a negative errno. */
+/* Finds the server that is active; `*ret_name` is empty where there is none. Returns 0 or a
+ * negative errno. */
 static int find_server(
 	struct ctl *ctl, const struct kickmsg_topic_ref *service, struct kickmsg_participant *ret)
 {

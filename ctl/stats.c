@@ -85,7 +85,7 @@ struct samples {
 	size_t count;
 };
 
-/* With --watch: the last look. */
+/* The last look, with --watch. */
 static struct samples before;
 
 static void free_samples(struct samples *samples)
@@ -96,13 +96,14 @@ static void free_samples(struct samples *samples)
 	*samples = (struct samples){ 0 };
 }
 
-/* Rings are printed of the one topic that was named, and for programs. */
+/* Are rings printed? They are for programs, and where one topic was named. */
 static bool wants_rings(const struct ctl *ctl)
 {
 	return ctl->json || (ctl->word_count == 1 && !ctl->words[0].pattern);
 }
 
-/* Returns 0 or a negative errno; ret->rings is to be freed in any case. */
+/* Fetches a topic's numbers. Returns 0 or a negative errno; ret->rings is to be freed in any
+ * case. */
 static int fetch_numbers(
 	struct ctl *ctl, const struct kickmsg_topic_ref *topic, struct numbers *ret)
 {
@@ -222,7 +223,7 @@ static void put_topic(
 		print_rings(view, json_add_array(object, "rings"));
 }
 
-/* One topic's numbers, at the end of *ret. */
+/* Adds one topic's numbers at the end of *ret. */
 static int collect_one(struct ctl *ctl, const struct kickmsg_topic_info *info, struct samples *ret)
 {
 	const struct kickmsg_topic_ref topic = ctl_ref(info);
@@ -242,7 +243,8 @@ static int collect_one(struct ctl *ctl, const struct kickmsg_topic_info *info, s
 	return r == -ENOENT || r == -ESTALE ? CTL_DONE : ctl_failed(ctl, &topic, info, r);
 }
 
-/* The numbers of all topics that are meant. *ret is the caller's to free, also after a failure. */
+/* Collects the numbers of all topics that are meant. *ret is the caller's to free, also after a
+ * failure. */
 static int collect(struct ctl *ctl, struct samples *ret)
 {
 	_cleanup_free_ struct kickmsg_topic_info *infos = NULL;
@@ -297,7 +299,7 @@ static void print_all(struct ctl *ctl, const struct samples *now, bool as_rates)
 
 		view.now = &now->all[i].numbers;
 		view.before = as_rates ? find_before(view.now->topic.topic_id) : NULL;
-		/* one that is new has no rates before the next round */
+		/* a topic that is new has no rates before the next round */
 		if (as_rates && (!view.before || view.now->topic.monotonic_ns <=
 							 view.before->topic.monotonic_ns))
 			continue;

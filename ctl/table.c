@@ -28,7 +28,7 @@ struct ctl_table {
 	size_t count, room, last; /* `last`: the column that was put last */
 };
 
-/* Without memory there is nothing that could be told. */
+/* Ends the program without memory: there is nothing that could be told. */
 static void *need(void *memory)
 {
 	if (!memory) {
@@ -89,7 +89,7 @@ static struct cell *put(struct ctl_table *table, size_t column)
 	return cell;
 }
 
-/* Null: nothing of it is for programs. */
+/* The JSON object that a cell belongs to. Null: nothing of it is for programs. */
 static struct json_object *object_for(struct ctl_table *table, size_t column)
 {
 	return table->columns->columns[column].key ? table->rows[table->count - 1].object : NULL;
@@ -218,7 +218,7 @@ static void sort_rows(struct ctl_table *table)
 	qsort_r(table->rows, table->count, sizeof *table->rows, compare, &order);
 }
 
-/* The columns that are shown, in their order; returns how many. */
+/* Chooses the columns that are shown, in their order; returns how many. */
 static size_t choose_columns(const struct ctl_table *table, size_t *ret)
 {
 	const char *rest = table->columns->is_listing ? table->ctl->values[CTL_OPT_COLUMNS].text
@@ -316,7 +316,7 @@ void ctl_table_print(struct ctl_table *table, struct json_object *array, const c
 		puts(empty);
 }
 
-/* "MAX-SUBS" is "Max subs". */
+/* Prints a column's name as a label: "MAX-SUBS" is "Max subs". */
 static void print_label(const char *name, int width)
 {
 	printf("%*s", width - (int)strlen(name), "");

@@ -52,21 +52,21 @@ static inline void ctl_table_freep(struct ctl_table **table)
 }
 #define _cleanup_table_ __attribute__((cleanup(ctl_table_freep)))
 
-/* A new row. `object` is what its JSON is written into, and the table's from now on; null without
- * --json. Cells that aren't put are empty, and have no key in JSON. */
+/* Begins a row. `object` is what its JSON is written into, and the table's from now on; null
+ * without --json. Cells that aren't put are empty, and have no key in JSON. */
 void ctl_table_row(struct ctl_table *table, struct json_object *object);
 void ctl_put_text(struct ctl_table *table, size_t column, const char *text);
 void ctl_put_part(struct ctl_table *table, size_t column, const char *part);
 void ctl_put_count(struct ctl_table *table, size_t column, uint64_t value);
 void ctl_put_real(struct ctl_table *table, size_t column, double value);
 void ctl_put_bool(struct ctl_table *table, size_t column, bool value);
-/* The cell that was put last is told to be bad, or to be looked at. */
+/* Marks the cell that was put last: it is bad, or to be looked at. */
 void ctl_mark_bad(struct ctl_table *table);
 void ctl_mark_dim(struct ctl_table *table);
 size_t ctl_table_rows(const struct ctl_table *table);
 
-/* Prints it: a table, or with --json an entry of `array` a row; null: the objects are elsewhere, too.
- * `empty` is what a person is told where there is no row; may be null. */
+/* Prints the table, or with --json an entry of `array` for each row; null: the objects are
+ * elsewhere, too. `empty` is the text for a person where there is no row; may be null. */
 void ctl_table_print(struct ctl_table *table, struct json_object *array, const char *empty);
 /* Prints each row as lines "Column: value". */
 void ctl_table_print_upright(struct ctl_table *table, struct json_object *array);

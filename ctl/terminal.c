@@ -87,7 +87,7 @@ static void run_pager(const char *command)
 	_exit(127);
 }
 
-/* Nothing, or the program to be taken. */
+/* The pager's command line; null: none is to be taken. */
 static const char *pager_command(void)
 {
 	static const char *const names[] = { "KICKMSG_PAGER", "PAGER" };

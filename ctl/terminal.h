@@ -9,18 +9,19 @@ struct ctl;
 
 /* Looks once, before anything is printed. */
 void ctl_terminal_begin(void);
-/* Is standard output one? Also where a pager stands between. */
+/* Is standard output a terminal? A pager may stand between. */
 bool ctl_is_terminal(void);
-/* Is standard error one? Progress is shown there. */
+/* Is standard error a terminal? Progress is shown there. */
 bool ctl_errors_are_shown(void);
-/* Columns and rows as they are now; where it isn't one, 80 and 24, or what $COLUMNS says. */
+/* Columns and rows as they are now; where standard output isn't a terminal 80 and 24, or what
+ * $COLUMNS says. */
 unsigned ctl_terminal_columns(void);
 unsigned ctl_terminal_rows(void);
-/* On a terminal whose kind isn't "dumb", unless $NO_COLOR is set. */
+/* Is the output coloured? On a terminal whose kind isn't "dumb", unless $NO_COLOR is set. */
 bool ctl_is_coloured(void);
 
-/* Standard output goes through a pager, if it is a terminal and there is one. Ends when everything was
- * read. */
+/* Lets standard output go through a pager, if it is a terminal and there is a pager. Ends when
+ * everything was read. */
 void ctl_pager_begin(void);
 void ctl_pager_end(void);
 
@@ -28,6 +29,7 @@ void ctl_pager_end(void);
  * `interrupt`, which may be null, is called with `userdata` by the signal handler. */
 void ctl_catch_interrupts(void (*interrupt)(void *userdata), void *userdata);
 bool ctl_is_interrupted(void);
-/* Sleeps until then, or until a signal. CLOCK_MONOTONIC. Returns false where one came. */
+/* Sleeps until that time of CLOCK_MONOTONIC, or until a signal. Returns false where a signal
+ * came. */
 bool ctl_sleep_until(int64_t monotonic_ns);
 int64_t ctl_now_ns(void);

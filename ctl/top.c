@@ -82,7 +82,7 @@ static int print_look(struct ctl *ctl, struct top *top)
 	return CTL_DONE;
 }
 
-/* The rates of the first look are those of a moment before it. */
+/* Prints looks. The rates of the first look are those of a moment before it. */
 static int print_looks(struct ctl *ctl, struct top *top, int64_t interval_ns, uint64_t rounds)
 {
 	int64_t when = ctl_now_ns() + FIRST_LOOK_NS;

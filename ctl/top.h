@@ -57,5 +57,6 @@ void top_ask(struct top *top, struct top_row *row);
 /* Forgets the broker and all that it said. */
 void top_forget(struct top *top);
 
-/* top_screen.c. Until somebody ends it. Returns an exit status; -1: the terminal can't do it. */
+/* top_screen.c. Shows the screen until the user ends it. Returns an exit status; -1: the terminal
+ * can't do it. */
 int top_show(struct ctl *ctl, struct top *top, int64_t interval_ns, uint64_t rounds);

@@ -147,7 +147,8 @@ static int one_of_all(struct ctl *ctl, const struct kickmsg_topic_info *topics, 
 			"an older topic of this name is quarantined and still has participants");
 		return CTL_FOUND;
 	}
-	/* it has no name to ask by; `list` shows it, and it ends with its last participant */
+	/* the topic has no name to ask by; `list` shows it, and it ends with its last
+	 * participant */
 	if (info->unlinked)
 		return CTL_DONE;
 	return one(ctl, &topic, info);
