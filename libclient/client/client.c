@@ -23,7 +23,7 @@
 
 #define DEFAULT_TIMEOUT_NS UINT64_C(10000000000)
 
-/* Of a client that couldn't be made, by the calling thread. */
+/* The last error of a client that couldn't be made, for the calling thread. */
 static _Thread_local char new_error[KM_WIRE_TEXT_SIZE];
 
 int km_client_address(const struct kickmsg_client_config *config, struct sockaddr_un *ret)
@@ -184,12 +184,13 @@ KM_EXPORT int kickmsg_client_dispatch(struct kickmsg_client *client)
 	km_client_lock(client);
 	do {
 		r = km_reconnect_step(client, &handled);
-		/* each is told before the next step: of one thing there is only the latest */
+		/* each event is told before the next step of the connection: of one thing only the
+		 * latest news is kept */
 		for (; km_event_take(&client->events, &told); handled++) {
 			km_client_unlock(client);
 			client->events.on_event(client->events.userdata, &told.event);
 			if (km_client_is_inherited(client))
-				return -ECHILD; /* it was there that it forked */
+				return -ECHILD; /* the callback forked, and this is the child */
 			km_client_lock(client);
 		}
 	} while (r > 0);

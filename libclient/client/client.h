@@ -6,5 +6,5 @@
 
 #include "libclient/kickmsg.h"
 
-/* Errors: -EINVAL, the last error of null says what. */
+/* Finds the address of the broker's socket. Errors: -EINVAL, the last error of null says what. */
 int km_client_address(const struct kickmsg_client_config *config, struct sockaddr_un *ret);

@@ -10,7 +10,8 @@
 #include "common/protocol/wire.h"
 #include "libclient/export.h"
 
-/* Of a ring whose last message alone matters: those who read one have some time for it. */
+/* Ring capacity of a topic whose last message alone matters: a subscriber that reads one has some
+ * time for it. */
 #define LATCHED_CAPACITY 4
 
 KM_EXPORT void kickmsg_topic_config_init(struct kickmsg_topic_config *config)
@@ -37,8 +38,8 @@ KM_EXPORT void kickmsg_topic_config_latched(struct kickmsg_topic_config *config)
 	config->persistent = 1;
 }
 
-/* AUTO: a copy of a message costs less than a slot for it up to here (docs/measurements.md);
- * and only a shared ring takes so many subscribers. */
+/* AUTO chooses a shared ring up to this size: a copy of a message costs less there than a slot for
+ * it (docs/measurements.md). So it does for many subscribers, which no other transport takes. */
 #define AUTO_MAX_PAYLOAD 4096
 
 static uint32_t transport_of(const struct kickmsg_topic_config *config)
@@ -51,7 +52,7 @@ static uint32_t transport_of(const struct kickmsg_topic_config *config)
 		       : KM_TRANSPORT_RINGS;
 }
 
-/* As the topic's, of a topic that isn't a broadcast channel or mailbox. */
+/* The shape that a config says, for a topic that isn't a broadcast channel or mailbox. */
 static struct km_geometry geometry_of(const struct kickmsg_topic_config *config)
 {
 	struct km_geometry geometry = {
@@ -70,7 +71,7 @@ static struct km_geometry geometry_of(const struct kickmsg_topic_config *config)
 	return geometry;
 }
 
-/* The rest of the sentence on a field's range. */
+/* The rest of the sentence that tells a field's range. */
 static const char *more_of(const char *field)
 {
 	if (strcmp(field, "pool_size") == 0)
@@ -78,7 +79,7 @@ static const char *more_of(const char *field)
 	return strcmp(field, "ring_capacity") == 0 ? " and a power of two" : "";
 }
 
-/* Of a config that has one. */
+/* The first bad field of a config; null: all are good. */
 static const char *bad_field(const struct kickmsg_topic_config *config)
 {
 	struct km_geometry geometry = geometry_of(config);
@@ -126,7 +127,7 @@ int km_topic_config_to_geometry(const struct kickmsg_topic_config *config, struc
 		return -EINVAL;
 	}
 	*ret = geometry;
-	ret->pool_size = config->pool_size; /* the broker knows what kind of topic it is */
+	ret->pool_size = config->pool_size; /* the broker knows the topic's kind, and so its pool */
 	return 0;
 }
 

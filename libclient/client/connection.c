@@ -33,7 +33,7 @@ void km_client_lock(struct kickmsg_client *client)
 
 bool km_client_trylock(struct kickmsg_client *client)
 {
-	if (client->pid == KM_INHERITED) /* the thread that would unlock it may be gone */
+	if (client->pid == KM_INHERITED) /* the thread that would unlock may be gone */
 		return false;
 	if (pthread_mutex_trylock(&client->turn) != 0)
 		return false;
@@ -94,7 +94,7 @@ int km_client_failed(struct kickmsg_client *client, int r)
 
 uint32_t km_client_next_serial(struct kickmsg_client *client)
 {
-	return ++client->serial ? client->serial : ++client->serial; /* 0: events' */
+	return ++client->serial ? client->serial : ++client->serial; /* events have 0 */
 }
 
 int km_client_take(
@@ -123,7 +123,7 @@ void km_client_drop_stray(
 		;
 	else if (answer->header.op == KM_OP_ATTACHED &&
 		 !(handler && handler->has_endpoint(client, answer->attached.endpoint))) {
-		if (r == 0) /* later records may lie there */
+		if (r == 0) /* later records may lie in that segment */
 			km_client_memory_adopt(client->memory, &answer->attached, fds);
 		km_client_give_back(client, answer->attached.endpoint);
 	}
@@ -174,7 +174,7 @@ int km_client_wait(struct kickmsg_client *client, short events, int64_t deadline
 
 /* --- farewells ----------------------------------------------------------------------------------- */
 
-/* Whether it is told that the socket takes more again. */
+/* Says whether epoll is to tell that the socket takes more again. */
 static void watch_socket(struct kickmsg_client *client, uint32_t events)
 {
 	struct epoll_event watched = { .events = events };
@@ -211,14 +211,15 @@ void km_client_give_back(struct kickmsg_client *client, uint64_t endpoint)
 	if (client->ends)
 		return;
 	km_client_say_farewells(client);
-	/* hung up: the next look at the socket says so */
+	/* hung up, which the next look at the socket says */
 	if (endpoint == 0 || (left->count == 0 && say_farewell(client, endpoint) != -EAGAIN))
 		return;
 	if (left->count == left->capacity) {
 		size_t capacity = left->capacity ? 2 * left->capacity : 64;
 		uint64_t *endpoints = reallocarray(left->endpoints, capacity, sizeof *endpoints);
 
-		if (!endpoints) /* the broker hears of it when the client ends */
+		/* the broker hears of the endpoint when the client ends */
+		if (!endpoints)
 			return;
 		left->endpoints = endpoints;
 		left->capacity = capacity;
@@ -228,8 +229,8 @@ void km_client_give_back(struct kickmsg_client *client, uint64_t endpoint)
 	left->endpoints[left->count++] = endpoint;
 }
 
-/* A socket that takes no more of what was said before takes this: its limit is raised first, above what
- * reconnect.c has set. */
+/* Says the farewell for all. A socket that takes no more of earlier messages still takes this one:
+ * its limit is raised first, above what reconnect.c has set. */
 void km_client_give_all_back(struct kickmsg_client *client)
 {
 	int size = INT32_MAX; /* as much as the machine allows */

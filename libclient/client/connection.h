@@ -14,7 +14,7 @@
 #include "libclient/client/memory.h"
 #include "libclient/kickmsg.h"
 
-/* Endpoints of the connection that the broker is to hear the end of, once the socket takes more. */
+/* Endpoints of the connection whose end the broker is to hear of, once the socket takes more. */
 struct km_farewells {
 	uint64_t *endpoints;
 	size_t count, capacity;
@@ -26,27 +26,28 @@ enum km_link { KM_LINK_DOWN, KM_LINK_HELLO, KM_LINK_UP };
  * the first handle, since handles are built on connections. All but on_end() and on_fork() need the
  * lock. */
 struct km_connection_handler {
-	/* The connection is there again; it is gone. */
+	/* The first: the connection is there again. The second: it is gone. */
 	void (*on_up)(struct kickmsg_client *client);
 	void (*on_down)(struct kickmsg_client *client);
-	/* Does what is due. Returns whether there was anything. */
+	/* Does the handles' work that is due. Returns whether there was any. */
 	bool (*on_time)(struct kickmsg_client *client);
 	/* Is this the answer to a handle's request? The descriptors stay the caller's; null: they
-	 * are lost. */
+	 * were lost. */
 	bool (*on_answer)(
 		struct kickmsg_client *client, const union km_msg *answer, const int *fds);
-	/* Does a handle have it, by this connection? After its restart a broker may answer once
-	 * more what it had answered before. */
+	/* Does a handle have this endpoint, by this connection? After its restart a broker may
+	 * answer once more what it had answered before. */
 	bool (*has_endpoint)(const struct kickmsg_client *client, uint64_t endpoint);
 	/* Topics have changed: the headers of those that the client has handles in say what. */
 	void (*on_changed)(struct kickmsg_client *client);
 	/* The client ends: frees the first handle. */
 	void (*on_end)(struct kickmsg_client *client);
-	/* This is a child of fork, where the handles can do nothing (inherit.h). No lock is held. */
+	/* This process is a child of fork, where the handles can do nothing (inherit.h). No lock is
+	 * held. */
 	void (*on_fork)(struct kickmsg_client *client);
 };
 
-/* A server or a caller of the client's (service/link.h); under the lock. */
+/* A server or caller of the client's (service/link.h); needs the lock. */
 struct km_service_link {
 	struct km_service_link *next, *previous;
 	void (*free)(struct km_service_link *link);
@@ -60,37 +61,37 @@ struct km_service_link {
 struct kickmsg_client {
 	pid_t pid; /* of the process that made it, or KM_INHERITED */
 	LIST_ENTRY(kickmsg_client) listed;
-	int poll_fd; /* an epoll of the two */
+	int poll_fd; /* an epoll of the next two */
 	int socket;  /* -1: down */
 	int timer_fd;
 	/* Control calls take turns, and so do the steps of the connection; they need the lock. A
 	 * call that waits for the broker lets go of the lock and keeps the turn. Calls that free
 	 * something meanwhile need the lock alone. */
 	pthread_mutex_t turn;
-	pthread_mutex_t lock; /* all below */
+	pthread_mutex_t lock; /* of all that follows */
 	uint32_t serial;
 	/* Serial of the request whose answer didn't come in time, or 0. */
 	uint32_t overdue;
-	/* A call has waited for the broker, and nothing was heard of it since. */
+	/* A call has waited for the broker, which has said nothing since. */
 	bool in_vain;
 	uint64_t timeout_ns;
 	struct km_farewells farewells;
-	bool ends;                       /* one farewell for all comes in the end */
+	bool ends;                       /* one farewell for all comes at the end */
 	struct km_client_memory *memory; /* the connection's; null: down */
 	char error[KM_WIRE_TEXT_SIZE];
 	struct km_events events;
 
 	/* reconnect.c */
 	enum km_link link;
-	int link_error;                    /* why it isn't up */
+	int link_error;                    /* why the connection isn't up */
 	char link_text[KM_WIRE_TEXT_SIZE]; /* the same in the broker's words, or "" */
-	uint64_t connection;               /* counts them from 1 */
-	uint32_t hello_serial;             /* of the one that isn't answered */
+	uint64_t connection;               /* the present connection's number, from 1 */
+	uint32_t hello_serial;             /* of the HELLO that isn't answered yet */
 	int64_t attempt_ns;                /* DOWN: when to try; HELLO: when to give up */
-	/* Between attempts; 0 once the broker has answered more than hello. */
+	/* Between attempts; 0 once the broker has answered more than HELLO. */
 	int64_t backoff_ns;
-	int64_t look_ns;  /* a look on behalf of the data path: not before */
-	int64_t poked_ns; /* the last one */
+	int64_t look_ns;  /* no look for the data path before that time */
+	int64_t poked_ns; /* the time of the last such look */
 	int64_t armed_ns; /* what timer_fd is set to; 0: nothing */
 	uint64_t random;  /* state of the random part of delays */
 	struct sockaddr_un address;
@@ -98,22 +99,23 @@ struct kickmsg_client {
 	struct km_event down, up;
 
 	/* wait/ready.c */
-	struct km_watch *watch; /* null: no descriptor was asked for yet */
+	struct km_watch *watch; /* null: nobody asked for a descriptor yet */
 
-	/* endpoint/attach.c: that the broker has kept until their topics exist */
+	/* endpoint/attach.c: SUBSCRIBEs that the broker keeps until their topics exist */
 	LIST_HEAD(, km_awaited) awaited;
 
-	struct km_service_link *services; /* their handles are among these: */
+	struct km_service_link *services; /* their handles are among those that follow */
 	/* handle.c, rejoin.c */
 	struct km_handle *handles;
 	const struct km_connection_handler *handler; /* null: there was no handle yet */
-	uint32_t asked;                              /* requests of handles that are on their way */
-	/* When to ask again for what was refused; 0: nothing was. */
+	/* requests of handles that aren't answered yet */
+	uint32_t asked;
+	/* When to ask again for places that were refused; 0: none was. */
 	int64_t rejoin_ns;
 	int64_t rejoin_backoff_ns;
 };
 
-/* The turn and the lock. */
+/* Takes the turn and the lock, and gives both back. */
 void km_client_lock(struct kickmsg_client *client);
 bool km_client_trylock(struct kickmsg_client *client);
 void km_client_unlock(struct kickmsg_client *client);
@@ -121,19 +123,19 @@ void km_client_unlock(struct kickmsg_client *client);
 /* Was the client made by another process? Takes no lock. */
 bool km_client_is_inherited(const struct kickmsg_client *client);
 
-/* The last error. Says what is wrong before it comes to a call. Returns `r`. */
+/* Sets the last error. It says what is wrong before the call reaches the broker. Returns `r`. */
 int km_client_fail(struct kickmsg_client *client, int r, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-/* Says why a call has failed, if the last error doesn't yet. Needs the lock. */
+/* Says why a call has failed, where the last error doesn't yet. Needs the lock. */
 void km_client_explain(struct kickmsg_client *client, int error);
-/* The same where the lock isn't held. Returns `r`. */
+/* km_client_explain() where the lock isn't held. Returns `r`. */
 int km_client_failed(struct kickmsg_client *client, int r);
 
-/* The messages. All that follows needs the lock. */
+/* The client's messages. The functions from here on need the lock. */
 uint32_t km_client_next_serial(struct kickmsg_client *client);
 
-/* One message from the socket, checked. Returns 0, -EAGAIN, -ENOTCONN, -EPROTO, or -EMFILE: *ret is
- * there, its descriptors aren't. */
+/* Takes one message from the socket, checked. Returns 0, -EAGAIN, -ENOTCONN, -EPROTO, or -EMFILE:
+ * *ret is there, its descriptors aren't. */
 int km_client_take(
 	struct kickmsg_client *client, union km_msg *ret, int *ret_fds, size_t *ret_count);
 
@@ -142,11 +144,11 @@ int km_client_take(
 void km_client_drop_stray(
 	struct kickmsg_client *client, const union km_msg *message, int *fds, size_t count, int r);
 
-/* Takes one message that nobody asked for, or not any more, from the socket. Returns 1 or a
- * negative errno (-EAGAIN: nothing there). */
+/* Takes one message from the socket that no call waits for. Returns 1 or a negative errno (-EAGAIN:
+ * nothing there). */
 int km_client_take_stray(struct kickmsg_client *client);
 
-/* Until when a call that begins now may wait for the broker. */
+/* The time until which a call that begins now may wait for the broker. */
 int64_t km_client_deadline(const struct kickmsg_client *client);
 
 /* Waits until the socket has a message (POLLIN), or takes one (POLLOUT), without the lock but with
@@ -154,11 +156,13 @@ int64_t km_client_deadline(const struct kickmsg_client *client);
 int km_client_wait(struct kickmsg_client *client, short events, int64_t deadline_ns);
 
 /* Tells the broker that an endpoint of this connection has ended, or was never wanted: now, or when
- * the socket takes it. Never waits. 0: an observer's, of which the broker knows nothing. */
+ * the socket takes the message. Never waits. `endpoint` 0: an observer's, of which the broker knows
+ * nothing. */
 void km_client_give_back(struct kickmsg_client *client, uint64_t endpoint);
-/* Tells it that all of them have. Called once nothing is mapped, before the socket is closed. */
+/* Tells the broker that all endpoints have ended. Called once nothing is mapped, before the socket
+ * is closed. */
 void km_client_give_all_back(struct kickmsg_client *client);
-/* Says what the socket takes now of what is still to be said. */
+/* Says the farewells that are left, as far as the socket takes them now. */
 void km_client_say_farewells(struct kickmsg_client *client);
 
 void km_close_fds(int *fds, size_t count);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests and answers: see control.h. Answers come in the order of the requests. One whose request
- * has timed out may come later; its serial says so, and what it brought is given back.
+ * Requests and answers: see control.h. Answers come in the order of the requests. The answer to a
+ * request that has timed out may come later. Its serial says so, and what it brought is given back.
  */
 #include "libclient/client/control.h"
 
@@ -13,7 +13,8 @@
 #include "common/ring/waiter.h"
 #include "libclient/client/reconnect.h"
 
-/* The answer to this request; serial 0: to the one that is overdue, which nobody wants any more. */
+/* Waits for the answer to this request; serial 0: for the overdue answer, which nobody wants any
+ * more. */
 static int await_answer(struct kickmsg_client *client, uint32_t serial, int64_t deadline_ns,
 	union km_msg *ret, int *ret_fds, size_t *ret_count)
 {
@@ -33,7 +34,7 @@ static int await_answer(struct kickmsg_client *client, uint32_t serial, int64_t 
 	return 0;
 }
 
-/* Sends, if the connection stands, once nothing is before it. */
+/* Sends the request, if the connection stands, once no answer is overdue. */
 static int send_in_turn(struct kickmsg_client *client, struct km_msg_header *header, size_t size,
 	int64_t deadline_ns)
 {
@@ -59,13 +60,14 @@ static int send_in_turn(struct kickmsg_client *client, struct km_msg_header *hea
 	}
 }
 
-/* No broker is there that could answer: what kickmsg_client_new() says of it is -ENOTCONN here. */
+/* Does the error of a connection mean that there is no broker? Then a request fails with
+ * -ENOTCONN. */
 static bool means_no_broker(int error)
 {
 	return error == -ECONNREFUSED || error == -ENOTCONN;
 }
 
-/* Sends; over a new connection if the old one turns out to be closed. */
+/* Sends the request; over a new connection if the old one turns out to be closed. */
 static int send_request(struct kickmsg_client *client, struct km_msg_header *header, size_t size,
 	int64_t deadline_ns)
 {
@@ -112,7 +114,7 @@ static bool is_refused_as_deadly(const union km_msg *answer)
 	return answer->header.op == KM_OP_ERROR && answer->error.error == -EIO;
 }
 
-/* A SUBSCRIBE may have been kept. */
+/* Is this the answer that the request may have? A SUBSCRIBE may have been kept. */
 static bool is_expected(const struct km_msg_header *request, uint32_t expected, uint32_t op)
 {
 	return op == expected ||
@@ -130,7 +132,8 @@ int km_client_call_locked(struct kickmsg_client *client, void *request, size_t s
 
 	client->error[0] = '\0';
 	int r = ask_and_wait(client, header, size, deadline_ns, ret, fds, &count);
-	/* Two brokers ended at it. That may be chance, and the request was not done; twice it isn't. */
+	/* Two brokers ended at the request, which was not done. That may be chance once; twice it
+	 * isn't. */
 	if (r == 0 && is_refused_as_deadly(ret))
 		r = ask_and_wait(client, header, size, deadline_ns, ret, fds, &count);
 	if (r == 0 && ret->header.op == KM_OP_ERROR) {
@@ -142,7 +145,7 @@ int km_client_call_locked(struct kickmsg_client *client, void *request, size_t s
 		r = -EPROTO;
 	}
 	if (r == -ENOTCONN || r == -ETIMEDOUT)
-		client->error[0] = '\0'; /* not why an earlier connection was refused */
+		client->error[0] = '\0'; /* it may say why an earlier connection was refused */
 	if (r < 0) {
 		km_client_explain(client, r);
 		return r;

@@ -3,8 +3,8 @@
  * The library's conversation with the broker: one request, one answer.
  *
  * A broker that hangs is waited for once. When a call has waited its time in vain, later calls wait
- * a hundredth of it until the broker says anything. They send nothing while that answer is still to
- * come.
+ * a hundredth of that time until the broker says anything. They send nothing while the first answer
+ * is still to come.
  */
 #pragma once
 
@@ -20,6 +20,6 @@
 int km_client_call(struct kickmsg_client *client, void *request, size_t size, uint32_t expected,
 	union km_msg *ret, int ret_fds[KM_WIRE_MAX_FDS], size_t *ret_fd_count);
 
-/* The same with the lock held. */
+/* km_client_call() for a caller that has the lock. */
 int km_client_call_locked(struct kickmsg_client *client, void *request, size_t size,
 	uint32_t expected, union km_msg *ret, int *ret_fds, size_t *ret_fd_count);

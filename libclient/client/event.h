@@ -9,7 +9,7 @@
 #include "common/protocol/wire.h"
 #include "libclient/kickmsg.h"
 
-/* One place for news of one thing: the latest news replace those that were not yet told. */
+/* A place for news of one thing: the latest news replace those that were not yet told. */
 struct km_event {
 	TAILQ_ENTRY(km_event) next;
 	enum kickmsg_event_kind kind; /* 0: not in the list */
@@ -18,14 +18,14 @@ struct km_event {
 	struct km_peers {
 		uint32_t now, came, left, died;
 	} peers;
-	/* of a handle's: whose, and the written name of its topic; else null */
+	/* whose news these are, and the written name of its topic; null: the connection's */
 	struct kickmsg_publisher *publisher;
 	struct kickmsg_subscriber *subscriber;
 	const char *topic;
 };
 
 struct km_events {
-	TAILQ_HEAD(, km_event) told; /* what is to be told */
+	TAILQ_HEAD(, km_event) told; /* news to be told */
 	void (*on_event)(void *userdata, const struct kickmsg_event *event);
 	void *userdata;
 };
@@ -41,9 +41,9 @@ void km_event_forget(struct km_events *events, struct km_event *event);
 void km_event_tell(struct km_events *events, struct km_event *event, enum kickmsg_event_kind kind,
 	int error, const char *text);
 
-/* KICKMSG_EVENT_PEERS. Peers that were not yet told of stay counted. */
+/* Adds to a handle's KICKMSG_EVENT_PEERS. Peers that were not yet told of stay counted. */
 void km_event_tell_peers(
 	struct km_events *events, struct km_event *event, const struct km_peers *peers);
 
-/* Takes the oldest one out. False: there is none. */
+/* Takes the oldest event out. False: there is none. */
 bool km_event_take(struct km_events *events, struct km_told *ret);

@@ -60,7 +60,7 @@ int km_client_memory_adopt(
 {
 	if (answer->new_segment_size == 0)
 		return 0;
-	/* the last one */
+	/* the segment's descriptor is the last one */
 	return km_client_memory_add(memory, answer->segment, fds[answer->bell_size > 0 ? 3 : 2],
 		answer->new_segment_size);
 }

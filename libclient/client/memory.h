@@ -23,15 +23,16 @@ struct km_client_memory {
 	size_t segment_count;
 };
 
-/* Its one user unrefs it. Null: no memory. */
+/* Makes an empty list of segments, whose one user unrefs it. Null: no memory. */
 struct km_client_memory *km_client_memory_new(void);
 struct km_client_memory *km_client_memory_ref(struct km_client_memory *memory);
 void km_client_memory_unref(struct km_client_memory *memory);
 
-/* Maps segment `index`, if it isn't yet. The descriptor stays the caller's. Errors: -ENOMEM; -EPROTO. */
+/* Maps segment `index`, unless it is mapped. The descriptor stays the caller's. Errors: -ENOMEM;
+ * -EPROTO. */
 int km_client_memory_add(struct km_client_memory *memory, uint32_t index, int fd, uint64_t size);
-/* Maps the segment that came with an answer, if one did. */
+/* Maps the segment that came with an answer, if one came. */
 int km_client_memory_adopt(
 	struct km_client_memory *memory, const struct km_msg_attached *answer, const int *fds);
-/* How many there are before the first gap. */
+/* How many segments there are before the first gap. */
 uint32_t km_client_memory_count(const struct km_client_memory *memory);

@@ -42,7 +42,7 @@ static void schedule(struct kickmsg_client *client)
 					     : BACKOFF_MAX_NS;
 }
 
-/* `wait_ns`: how long to wait for a place in the broker's backlog. */
+/* Connects. `wait_ns`: how long to wait for a place in the broker's backlog. */
 static int connect_to_broker(const struct kickmsg_client *client, uint64_t wait_ns, int *ret_fd)
 {
 	struct timeval timeout = { (time_t)(wait_ns / 1000000000),
@@ -79,7 +79,7 @@ static void tell_down(struct kickmsg_client *client, int error, const char *text
 	km_event_tell(&client->events, &client->down, KICKMSG_EVENT_DISCONNECTED, error, text);
 }
 
-/* Tells why there is still no connection, unless it is because nobody is there. */
+/* Tells why there is still no connection, unless the reason is that no broker is there. */
 static void tell_still_down(struct kickmsg_client *client, int error, const char *text)
 {
 	if (error == -ECONNREFUSED || error == -ENOTCONN || error == -ETIMEDOUT ||
@@ -89,7 +89,7 @@ static void tell_still_down(struct kickmsg_client *client, int error, const char
 	km_reconnect_arm(client);
 }
 
-/* DOWN or HELLO to DOWN. `text` is the broker's, or "". */
+/* Goes from DOWN or HELLO to DOWN. `text` is the broker's, or "". */
 static int fail(struct kickmsg_client *client, int error, const char *text)
 {
 	km_close(km_steal_fd(client->socket));
@@ -149,7 +149,7 @@ static void come_back(struct kickmsg_client *client)
 		client->handler->on_up(client);
 }
 
-/* The broker's answer to hello, if it is there. */
+/* Takes the broker's answer to hello, if it is there. */
 static int hear(struct kickmsg_client *client)
 {
 	union km_msg answer;
@@ -184,8 +184,8 @@ void km_reconnect_lost(struct kickmsg_client *client)
 	client->link_error = -ENOTCONN;
 	client->in_vain = false;
 	client->overdue = 0;
-	client->farewells.count = 0; /* it can't hear them by another one */
-	/* the handles' places keep theirs */
+	client->farewells.count = 0; /* these endpoints end by no other connection */
+	/* the handles' places keep the memory */
 	km_client_memory_unref(client->memory);
 	client->memory = NULL;
 	schedule(client);
@@ -242,8 +242,8 @@ int km_reconnect_now(struct kickmsg_client *client, int64_t deadline_ns)
 {
 	int r = 0;
 
-	/* a broker may end between taking the connection in and knowing the client: to the next one
-	 * it is a new connection */
+	/* a broker may end after it has taken the connection in and before it knows the client: to
+	 * the next broker the connection is a new one */
 	for (int tries = 0; tries < HELLO_TRIES && (tries == 0 || r == -ENOTCONN); tries++) {
 		int64_t left = deadline_ns - km_clock_ns();
 
@@ -274,7 +274,8 @@ int km_reconnect_first(struct kickmsg_client *client, uint64_t wait_ns)
 		if ((r != -ECONNREFUSED && r != -ENOTCONN) ||
 			(uint64_t)(km_clock_ns() - begun) >= wait_ns)
 			return r;
-		poll(NULL, 0, ms); /* a signal may end it: then the next look is early */
+		/* a signal may end the wait: then the next look is early */
+		poll(NULL, 0, ms);
 	}
 }
 

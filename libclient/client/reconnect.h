@@ -19,30 +19,31 @@
 
 #include "libclient/client/connection.h"
 
-/* One step, if one can be taken. Returns 1: more may follow; 0; -EPROTO the broker sent what can't
- * be understood. */
+/* Takes one step, if one can be taken. Returns 1: more may follow; 0; -EPROTO the broker sent what
+ * can't be understood. */
 int km_reconnect_step(struct kickmsg_client *client, int *handled);
 
-/* Steps for a caller that may not wait, and not too often. `hurry`: a broker is there, since others
- * have left the region for a fresh one. */
+/* Takes steps for a caller that may not wait, and not too often. `hurry`: a broker is there, since
+ * others have left the region for a fresh one. */
 void km_reconnect_poke(struct kickmsg_client *client, bool hurry);
 
 /* Connects and waits for the answer to hello, but no longer than until `deadline_ns`: -ETIMEDOUT,
- * and it may still come. Other errors as kickmsg_client_new(). */
+ * and the answer may still come. Other errors as kickmsg_client_new(). */
 int km_reconnect_now(struct kickmsg_client *client, int64_t deadline_ns);
 
-/* The first time: where there is no broker, looks for one again and again for `wait_ns`. Errors as
- * kickmsg_client_new(). */
+/* Connects for the first time: where there is no broker, looks for one again and again for
+ * `wait_ns`. Errors as kickmsg_client_new(). */
 int km_reconnect_first(struct kickmsg_client *client, uint64_t wait_ns);
 
-/* The broker hung up. */
+/* Goes DOWN, since the broker hung up. */
 void km_reconnect_lost(struct kickmsg_client *client);
 
-/* In how many ns the next step can be taken, without news from the broker at most a second. */
+/* The time in ns until the next step can be taken; without news from the broker at most a
+ * second. */
 int64_t km_reconnect_pause(const struct kickmsg_client *client);
 
-/* A time, shortened by chance. */
+/* The time, shortened by chance. */
 int64_t km_reconnect_jitter(struct kickmsg_client *client, int64_t ns);
 
-/* Sets the timer for the next step, or for what is to be told. */
+/* Sets the timer for the next step, or for events that are to be told. */
 void km_reconnect_arm(struct kickmsg_client *client);

@@ -58,7 +58,7 @@ int km_request_config(struct kickmsg_client *client, const struct kickmsg_topic_
 	return 0;
 }
 
-/* The shape that the broker makes of it, unless a rule chooses another transport. */
+/* The shape that the broker makes of the request, unless a rule chooses another transport. */
 static struct km_geometry shape_of(const struct km_msg_attach *request)
 {
 	struct km_geometry shape = request->geometry;
@@ -80,7 +80,7 @@ static void warn_of_pool(struct kickmsg_client *client, const struct km_msg_atta
 			request->topic, geometry.pool_size, needed);
 }
 
-/* The first thing in which the topic isn't as it was asked for: null, there is none. */
+/* The first difference between the topic and what was asked for; null: there is none. */
 static const char *find_difference(const struct km_msg_attach *asked,
 	const struct km_msg_attached *stands, uint64_t *ret_asked, uint64_t *ret_stands)
 {
@@ -111,7 +111,7 @@ void km_request_warn(struct kickmsg_client *client, const struct km_msg_attach *
 	if (request->has_geometry && request->kind < KM_KIND_SERVICE)
 		warn_of_pool(client, request);
 	if (!(request->flags & KM_ATTACH_ANY_CONFIG))
-		return; /* the broker has compared */
+		return; /* the broker has compared them */
 	const char *field = request->has_geometry
 				    ? find_difference(request, answer, &asked, &stands)
 				    : NULL;

@@ -28,18 +28,18 @@ static void free_first(struct kickmsg_client *client)
 		kickmsg_subscriber_free((struct kickmsg_subscriber *)first);
 }
 
-/* A SUBSCRIBE that the broker keeps until its topic exists; of the thread that waits. Whichever thread
- * takes its answer from the socket makes its place. */
+/* A SUBSCRIBE that the broker keeps until its topic exists. It lies in the frame of the thread that
+ * waits. Whichever thread takes the answer from the socket makes the place. */
 struct km_awaited {
 	LIST_ENTRY(km_awaited) next;
 	struct km_handle *handle;
 	const struct km_msg_attach *request;
 	union km_msg *answer;
-	uint64_t connection; /* by which it was asked */
-	uint64_t endpoint;   /* that the broker keeps for it */
+	uint64_t connection; /* the connection that it was asked by */
+	uint64_t endpoint;   /* the endpoint that the broker keeps for it */
 	uint32_t serial;     /* 0: it is about to be asked again */
 	bool answered;
-	int result; /* once it is */
+	int result; /* once it is answered */
 };
 
 static bool on_answer(struct kickmsg_client *client, const union km_msg *answer, const int *fds);
@@ -55,8 +55,8 @@ static const struct km_connection_handler handler = {
 	.on_fork = km_nowhere_lead,
 };
 
-/* The place that the broker has given, with the lock that its answer was taken by: what it names is of
- * the connection that it came by. */
+/* Makes the place that the broker has given. Needs the lock by which the answer was taken: the
+ * endpoint is one of the connection that it came by. */
 static int take_place(struct km_handle *handle, struct kickmsg_client *client,
 	const struct km_msg_attach *request, const struct km_msg_attached *answer, const int *fds)
 {
@@ -93,7 +93,7 @@ static bool on_answer(struct kickmsg_client *client, const union km_msg *answer,
 			break;
 	if (!awaited)
 		return km_rejoin_answer(client, answer, fds);
-	/* said once more by a broker after its restart, or already answered */
+	/* a broker says this once more after its restart, or the answer was there already */
 	if (answer->header.op == KM_OP_WAITS || awaited->answered)
 		return answer->header.op == KM_OP_WAITS;
 	awaited->result = take_answer(client, awaited, answer, fds);
@@ -101,7 +101,8 @@ static bool on_answer(struct kickmsg_client *client, const union km_msg *answer,
 	return true;
 }
 
-/* Sends the request. When it is kept, the broker answers later. Needs the lock, which it lets go of. */
+/* Sends the request. When the broker keeps it, the answer comes later. Needs the lock, and lets go
+ * of it meanwhile. */
 static int ask(
 	struct kickmsg_client *client, struct km_awaited *awaited, struct km_msg_attach *request)
 {
@@ -128,8 +129,8 @@ static int ask(
 	return r;
 }
 
-/* Lets go of the lock until there may be news, but not for long: another thread may take them from the
- * socket. */
+/* Lets go of the lock until there may be news, but not for long: another thread may take them from
+ * the socket. */
 static void rest(struct kickmsg_client *client, int64_t deadline_ns)
 {
 	struct pollfd watched = { .fd = client->socket, .events = POLLIN };
@@ -144,8 +145,8 @@ static void rest(struct kickmsg_client *client, int64_t deadline_ns)
 	km_client_lock(client);
 }
 
-/* The answer to a request that was kept. When the connection is lost, it is asked again by the next one.
- * Needs the lock, which it lets go of. */
+/* Waits for the answer to a request that was kept. When the connection is lost, the request is sent
+ * again by the next one. Needs the lock, and lets go of it meanwhile. */
 static int await(struct kickmsg_client *client, struct km_awaited *awaited,
 	struct km_msg_attach *request, int64_t deadline_ns)
 {
@@ -175,7 +176,7 @@ static int await(struct kickmsg_client *client, struct km_awaited *awaited,
 			break;
 		rest(client, deadline_ns);
 	}
-	/* its place may be on its way: then that is what this gives back */
+	/* the place may be on its way: then DETACH gives it back */
 	if (client->link == KM_LINK_UP && client->connection == awaited->connection)
 		km_client_give_back(client, awaited->endpoint);
 	strcpy(client->error, "the topic did not come to exist in time");
@@ -223,12 +224,11 @@ void km_detach_end(struct km_handle *handle)
 	struct km_place *place = &handle->place;
 
 	km_place_end(place);
-	if (client) { /* else it was refused */
+	if (client) { /* otherwise the request was refused */
 		pthread_mutex_lock(&client->lock);
-		/* unmapped first: when the broker hears of it, nothing here can touch the region any
-		 * more */
+		/* unmapped first: once the broker hears of it, nothing here may touch the region */
 		km_place_unmap(place);
-		/* if the broker is gone, the end of the mapping says the same */
+		/* without that broker the end of the mapping says the same */
 		if (client->link == KM_LINK_UP && place->connection == client->connection)
 			km_client_give_back(client, place->endpoint);
 		pthread_mutex_unlock(&client->lock);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Descriptors to poll, and what a client has for them. */
+/* Descriptors to poll, and the means that a client has for them. */
 #include <errno.h>
 
 #include "common/cleanup.h"

@@ -22,7 +22,8 @@ KM_EXPORT int kickmsg_join_broadcast(struct kickmsg_client *client, const char *
 	if (r < 0)
 		return r;
 	subscribe = advertise;
-	/* the subscriber first: what it refuses for its schema isn't created or claimed */
+	/* the subscriber first: a topic that it refuses for its schema is neither created nor
+	 * claimed */
 	subscribe.flags |= KM_ATTACH_CREATE;
 	r = km_subscriber_attach(client, &subscribe, options, &subscriber);
 	if (r < 0)

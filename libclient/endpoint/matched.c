@@ -53,7 +53,8 @@ void km_matched_look(struct kickmsg_client *client)
 	km_reconnect_arm(client);
 }
 
-/* A member of a broadcast channel that doesn't hear itself is no peer of its own. */
+/* Counts the peers. A member of a broadcast channel that doesn't hear itself is no peer of its
+ * own. */
 static uint32_t count(const struct km_handle *handle, bool has_own)
 {
 	uint32_t peers = km_seen_peers(&handle->place.region, handle->place.role);
@@ -83,7 +84,7 @@ static void look_after(struct kickmsg_publisher *publisher, uint64_t live)
 	}
 }
 
-/* 0 when there are enough; 1 after a wait: they are to be counted again. */
+/* Waits once. 0: there are enough; 1: the peers are to be counted again. */
 static int wait_once(struct kickmsg_publisher *publisher, uint32_t wanted, int64_t deadline_ns)
 {
 	struct km_control_header *header = publisher->handle.place.region.header;

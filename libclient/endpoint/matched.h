@@ -4,6 +4,6 @@
 
 #include "libclient/handle/handle.h"
 
-/* The broker says that topics have changed: tells, for each handle, what changed there. Needs the
+/* For each handle, tells what has changed in its topic: the broker says that topics have. Needs the
  * client's lock. */
 void km_matched_look(struct kickmsg_client *client);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A publisher's beginning and end; what it does in between is in path/send.c. */
+/* A publisher's beginning and end; path/send.c has the rest of its life. */
 #include "libclient/endpoint/publisher.h"
 
 #include <errno.h>

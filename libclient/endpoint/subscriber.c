@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A subscriber's beginning and end; what it does in between is in path/receive.c. */
+/* A subscriber's beginning and end; path/receive.c has the rest of its life. */
 #include "libclient/endpoint/subscriber.h"
 
 #include <errno.h>
@@ -84,7 +84,7 @@ int km_subscriber_attach(struct kickmsg_client *client, struct km_msg_attach *re
 	return 0;
 }
 
-/* A subscriber has its client's prefix. */
+/* Makes a SUBSCRIBE. A subscriber has its client's prefix. */
 static int request_subscribe(struct kickmsg_client *client, const struct kickmsg_topic_ref *topic,
 	struct km_msg_attach *ret)
 {
@@ -165,10 +165,10 @@ KM_EXPORT void kickmsg_subscriber_free(struct kickmsg_subscriber *subscriber)
 	if (!subscriber || km_handle_is_inherited(&subscriber->handle))
 		return;
 	km_handle_end(&subscriber->handle);
-	/* before somebody else may get its ring */
+	/* before another subscriber may get its ring */
 	km_subscriber_unpair(subscriber);
 	km_detach_begin(&subscriber->handle);
-	km_ready_free(subscriber); /* before what it watches is unmapped */
+	km_ready_free(subscriber); /* before the word that it watches is unmapped */
 	km_detach_end(&subscriber->handle);
 	free(subscriber);
 }

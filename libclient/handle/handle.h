@@ -21,22 +21,22 @@
 #include "libclient/watch/watch.h"
 
 struct km_handle {
-	struct km_place place;         /* its present one */
+	struct km_place place;         /* its present place */
 	struct kickmsg_client *client; /* null: made without a broker */
 	struct km_handle *next, *previous;
 
 	/* rejoin/; under the client's lock */
-	struct km_msg_attach *request; /* how it came, and comes again */
+	struct km_msg_attach *request; /* how the handle came, and comes again */
 	/* Connection by which it has a place, if only a fresh one. */
 	uint64_t latest;
 	uint32_t asked;         /* serial of the request on its way, or 0 */
 	bool refused;           /* not to be asked for before the client's rejoin_ns */
-	struct km_place *fresh; /* where its owner will go */
-	struct km_event event;  /* what became of its rejoining */
-	struct km_event peers_event, fate_event; /* of its topic (endpoint/matched.h) */
+	struct km_place *fresh; /* the place where its owner will go */
+	struct km_event event;  /* news of its rejoining */
+	struct km_event peers_event, fate_event; /* news of its topic (endpoint/matched.h) */
 };
 
-/* The time after which a message is seen at most whose publisher didn't wake its subscriber. */
+/* A message whose publisher didn't wake its subscriber is seen after this time at most. */
 #define KM_PATIENCE_NS INT64_C(100000000)
 
 struct kickmsg_publisher {
@@ -59,9 +59,9 @@ struct kickmsg_publisher {
 struct km_ready {
 	struct km_watched watched;
 	bool suspended; /* a receive sleeps */
-	/* It was seen that the region was left, and a receive has looked since. */
+	/* A look has seen that the region was left, and a receive has looked since. */
 	bool left;
-	/* Looks in a row that found something that wasn't for this subscriber. */
+	/* Looks in a row that found news that weren't for this subscriber. */
 	unsigned in_vain;
 	/* The position where an observer last found nothing. */
 	uint64_t observed;
@@ -70,30 +70,30 @@ struct km_ready {
 struct kickmsg_subscriber {
 	struct km_handle handle;
 	uint32_t borrowed; /* samples that the user has */
-	/* Taken, but too long for the buffer that it was meant for. */
+	/* A message was taken, and was too long for the buffer that it was meant for. */
 	bool has_pending;
 	struct kickmsg_sample pending;
 	uint64_t received; /* in places before */
 	uint64_t spin_ns;
-	uint32_t spins_in_vain; /* in a row, without a message; see receive.c */
-	/* Asleep: it looks by itself after that; 0: after KM_PATIENCE_NS. */
+	uint32_t spins_in_vain; /* waits in a row without a message; see receive.c */
+	/* Time until a sleeper looks by itself; 0: KM_PATIENCE_NS. */
 	int64_t patience_ns;
-	uint32_t depth;     /* it wants the newest ones alone; 0: all */
+	uint32_t depth;     /* it wants so many of the newest alone; 0: all */
 	bool interruptible; /* a signal handler ends its sleep */
 	struct km_interrupt interrupt;
-	int64_t look_ns; /* asleep: when to look after the connection */
+	int64_t look_ns; /* when a sleeper looks after the connection */
 	/* Bits: what a receive that finds nothing is to look at. */
 	_Atomic uint32_t prepared;
 	struct km_ready *ready;            /* null: nobody asked for a descriptor */
 	struct kickmsg_publisher *deaf_to; /* doesn't publish to it; under the client's lock */
-	_Atomic uint32_t is_deaf;          /* 1: there is one */
+	_Atomic uint32_t is_deaf;          /* 1: such a publisher is there */
 	/* sequence of the last of its own publisher's messages that it met (own.h); UINT64_MAX: it
 	 * comes from a place where it met none */
 	uint64_t own_sequence;
 };
 
-/* Of a call with many messages: so many have one look at who is live, one fence and one wake. Sleepers
- * wait for no more. */
+/* A call with many messages looks at who is live, fences and wakes once for so many of them.
+ * Sleepers wait for no more. */
 #define KM_MANY 64
 
 /* The result of a call of the data path that can't be done for `error`. In a child of fork, a
@@ -103,11 +103,11 @@ static inline int km_handle_refusal(const struct km_handle *handle, int error)
 	return handle->client && handle->client->pid == KM_INHERITED ? -ECHILD : error;
 }
 
-/* Was it made by another process? Takes no lock. */
+/* Was the handle made by another process? Takes no lock. */
 bool km_handle_is_inherited(const struct km_handle *handle);
 
-/* Puts it into the client's list, or out of it: no other thread knows of it any more then. Needs
- * the client's lock. */
+/* Puts the handle into the client's list, or out of it: then no other thread knows of it any more.
+ * Needs the client's lock. */
 void km_handle_link(struct km_handle *handle, struct kickmsg_client *client);
 void km_handle_unlink(struct km_handle *handle);
 
@@ -116,7 +116,7 @@ bool km_handle_has_endpoint(const struct kickmsg_client *client, uint64_t endpoi
 
 /* Takes the broker's description of the topic into the request by which the handle comes again. */
 void km_handle_learn(struct km_handle *handle, const struct km_msg_attached *answer);
-/* The same of a schema that the topic was given later, for all of the client's handles of the topic
+/* Takes over a schema that the topic was given later, for all of the client's handles of the topic
  * that `request` names. Takes the lock. */
 void km_handle_learn_schema(struct kickmsg_client *client, const struct km_msg_topic *request,
 	const struct km_schema *schema);

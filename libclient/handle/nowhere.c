@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The region that inherited handles lead to: given up, with one slot that is taken, and an empty ring.
- * The fork may have come in the middle of changing a handle. So nothing of it is believed but its role,
- * which never changes; all else is overwritten.
+ * The fork may have come in the middle of changing a handle. So nothing of the handle is believed
+ * but its role, which never changes; all else is overwritten.
  */
 #include "libclient/handle/nowhere.h"
 
@@ -12,7 +12,8 @@ static struct km_ring nowhere_ring = { .head = 1, .cells = { 0 } };
 static struct km_endpoint nowhere_record = { .held = { KM_HAZARD_NONE, KM_HAZARD_NONE } };
 static struct km_sample_header nowhere_payload;
 
-/* Any length gets as far as asking for a slot. One loan, one sample: the least that there can be. */
+/* Any length gets as far as asking for a slot. There are one loan and one sample, the least that
+ * there can be. */
 static const struct km_region nowhere = {
 	.header = &nowhere_header,
 	.slots = &nowhere_slot,
@@ -36,7 +37,7 @@ static void lead_publisher(struct kickmsg_publisher *publisher)
 	publisher->targets = 0;
 	here->only = KM_ONLY_NONE;
 	here->loan_count = 0;
-	/* null: it was about to be made, and nobody knows of it */
+	/* null: the place was about to be made, and nobody knows of it */
 	if (here->loans)
 		here->loans[0].payload = NULL;
 	here->cache = (struct km_slot_cache){ .count = 1, .least = 1 };

@@ -45,7 +45,8 @@ static int find_record(struct km_place *place, const struct km_client_memory *me
 	return 0;
 }
 
-/* fds: control, payload, and the bell of a shared ring, whose subscribers write nothing else. */
+/* Maps the region. fds: control, payload, and the bell of a shared ring, whose subscribers write
+ * nothing else. */
 static int map_region(struct km_place *place, const struct km_msg_attached *answer, const int *fds)
 {
 	int read_write = PROT_READ | PROT_WRITE;
@@ -133,7 +134,8 @@ int km_place_publish(struct km_place *place, struct km_endpoint *record, uint32_
 	return 0;
 }
 
-/* A page that is never written to costs nothing but addresses. */
+/* Makes room for the copies that a subscriber lends. A page that is never written to costs nothing
+ * but addresses. */
 static int make_room_for_copies(struct km_place *place)
 {
 	const struct km_geometry *geometry = &place->region.geometry;

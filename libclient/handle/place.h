@@ -2,8 +2,7 @@
 /*
  * A place: what a handle has in one region of its topic. It is the part of a handle that changes
  * when the handle goes over to the fresh region of a next broker, and is swapped whole then. So all
- * that is about one region belongs here. All that is about the handle's whole life stands in
- * handle.h.
+ * about one region belongs here. All about the handle's whole life stands in handle.h.
  *
  * A place is made in three steps: km_place_map() by what the broker answered, km_place_publish() or
  * km_place_subscribe() for its role. The latter need no broker: they take the region as it is, and
@@ -28,15 +27,15 @@
 
 /* A slot that a publisher has lent to its user. */
 struct km_loan {
-	const void *payload; /* null: the loan isn't out */
+	const void *payload; /* null: the loan isn't in use */
 	uint64_t len;        /* as asked for */
 	uint32_t slot;
 };
 
 /* A sample that a subscriber has lent to its user. */
 struct km_hold {
-	uint64_t position; /* the sample's ring_pos; KM_HOLD_FREE: it isn't out */
-	uint32_t slot;     /* also after its end */
+	uint64_t position; /* the sample's ring_pos; KM_HOLD_FREE: not lent */
+	uint32_t slot;     /* stays after the loan's end */
 };
 #define KM_HOLD_FREE 0 /* no position is: they begin with the capacity */
 
@@ -48,23 +47,23 @@ static inline bool km_hold_is_busy(const struct km_hold *hold)
 #define KM_ONLY_NONE KM_LIVE_QUARANTINED /* no ring's bit */
 
 struct km_place {
-	/* The place before it, while that is still needed (past.h). */
+	/* The place before this one, while it is still needed (past.h). */
 	struct km_place *past;
 	enum km_role role;
 	bool observes; /* the broker knows of no endpoint */
 	/* A subscriber of a shared ring: mapped as its publishers map it. */
 	bool writable;
 
-	/* what the broker gave; null and 0 without a broker */
-	uint64_t connection;             /* the one that it came by */
+	/* from the broker; null and 0 without a broker */
+	uint64_t connection;             /* the connection that the place came by */
 	uint64_t endpoint;               /* the broker's name for it, in DETACH; 0: none */
-	uint64_t inode;                  /* of the control segment: which region it is */
-	struct km_client_memory *memory; /* that has the record */
+	uint64_t inode;                  /* of the control segment: tells which region it is */
+	struct km_client_memory *memory; /* the memory that has the record */
 	void *control, *payload, *bell;  /* mappings */
 	uint64_t control_size, payload_size, bell_size;
 
 	struct km_region region;
-	struct km_seen seen; /* what was told of it last */
+	struct km_seen seen; /* what was told of the topic last */
 	struct km_endpoint *record;
 	union {
 		struct { /* of a publisher */
@@ -72,8 +71,8 @@ struct km_place {
 			uint32_t loan_count;
 			struct km_loan *loans; /* [max_loans] */
 			uint64_t live;         /* header->live as it was at the last message */
-			_Atomic uint64_t
-				rings; /* that it publishes to: all but, perhaps, its own */
+			/* Rings that it publishes to: all but, perhaps, its own subscriber's. */
+			_Atomic uint64_t rings;
 			/* Where messages went last that went to one ring, or KM_ONLY_NONE. The two
 			 * pointers lead into this very place. */
 			uint64_t only;
@@ -94,46 +93,46 @@ struct km_place {
 			uint64_t lost;         /* here */
 			uint64_t lost_before;  /* in places before, and before its start */
 			bool rejoined;         /* the ring's lost_before counts (lost.h) */
-			bool closed;           /* about to go: its ring is closed to messages */
+			bool closed;           /* about to go: its ring takes no messages */
 			/* of a shared ring: a borrowed sample is a copy, in copies[hold] */
 			unsigned char *copies;
-			void *copies_memory; /* what is freed */
+			void *copies_memory; /* the memory to be freed */
 			uint64_t copy_stride;
 			/* of a shared ring: the member of a channel that doesn't hear itself
 			 * (own.h) */
-			_Atomic uint32_t own_id; /* of its publisher; 0: it hears everybody */
+			_Atomic uint32_t own_id; /* id of its publisher; 0: it hears everybody */
 			uint64_t own_lost;       /* of its own messages, among what is lost */
 		};
 	};
 };
 
 /*
- * Maps the memory of the broker's answer, and checks it; closes nothing. ret's role, observes and
+ * Maps the memory of the broker's answer, and checks it; closes nothing. In *ret role, observes and
  * writable say what was asked for. Needs the client's lock. After an error, km_place_unmap() undoes
- * what was done.
- * Errors: -EPROTO; those of mmap(2).
+ * what was done. Errors: -EPROTO; those of mmap(2).
  */
 int km_place_map(struct km_place *ret, struct kickmsg_client *client,
 	const struct km_msg_attached *answer, const int *fds);
 void km_place_unmap(struct km_place *place);
-/* The payload alone, when no sample of it is out any more. */
+/* Unmaps the payload alone, when no sample of it is lent any more. */
 void km_place_unmap_payload(struct km_place *place);
 
-/* The record is formatted, but for an observer's, which is made here: its numbers are its own.
- * `start`: the first position that may be this subscriber's. Errors: -ENOMEM. */
+/* Begins a place's role. The record is formatted already, but for an observer's: that is made here,
+ * for its numbers alone. `start`: the first position that may be this subscriber's. Errors:
+ * -ENOMEM. */
 int km_place_publish(struct km_place *place, struct km_endpoint *record, uint32_t id);
 int km_place_subscribe(
 	struct km_place *place, struct km_endpoint *record, uint32_t ring_index, uint64_t start);
-/* Gives back all loans or samples and frees private memory; mappings stay. Takes what is half
- * made. */
+/* Gives back all loans or samples and frees private memory; mappings stay. Takes a half-made
+ * place. */
 void km_place_end(struct km_place *place);
 
-/* A publisher's: meets those of `rings` that were opened since it last did (lost.h). `sequence`: of
+/* Meets those of a publisher's `rings` that were opened since it last did (lost.h). `sequence`: of
  * its last message. */
 void km_place_greet(struct km_place *place, uint64_t sequence, uint64_t rings);
 
-/* Where a subscriber's own ring ends: the first position that carries no message. *ret_head is
- * where it begins. */
+/* The position where a subscriber's own ring ends: the first one without a message. *ret_head is
+ * where the ring begins. */
 uint64_t km_place_frontier(const struct km_place *place, uint64_t *ret_head);
 
 /* Makes `spare` an entry of holds[] that isn't busy. */
@@ -154,7 +153,7 @@ static inline void km_place_end_loan(struct km_place *place, struct km_loan *loa
 	place->loan_count--;
 }
 
-/* Ends what held[hold] covers: the slot may be somebody else's from here on. */
+/* Ends what held[hold] covers: another publisher may claim the slot from here on. */
 static km_always_inline void km_place_let_go(struct km_place *place, uint32_t hold)
 {
 	struct km_hold *entry = &place->holds[hold];
@@ -162,7 +161,7 @@ static km_always_inline void km_place_let_go(struct km_place *place, uint32_t ho
 	entry->position = KM_HOLD_FREE;
 	place->spare = hold;
 	if (place->region.shared)
-		return; /* a copy: nobody else knows of it */
+		return; /* a copy, of which nobody else knows */
 	km_slot_drop(&place->region.slots[entry->slot], UINT64_C(1) << place->ring_index);
 	km_hazard_clear(&place->record->held[hold]);
 }

@@ -22,6 +22,6 @@ struct km_seen {
 	bool given_up;
 };
 
-/* `role`: of the endpoint that looks. */
+/* Counts the peers. `role`: of the endpoint that looks. */
 uint32_t km_seen_peers(const struct km_region *region, enum km_role role);
 struct km_seen km_seen_look(const struct km_region *region, enum km_role role);

@@ -61,8 +61,8 @@ void km_slot_cache_ask_ahead(
 	ask_for(region, cache->slots[at < cache->count ? at : at - cache->count]);
 }
 
-/* Goes on to the next slot of several. Its word and the head of its payload come while others
- * work. */
+/* Goes on to the next slot of several. Its word and the head of its payload come into the cache
+ * while others work. */
 static void turn(struct km_slot_cache *cache, const struct km_region *region)
 {
 	uint32_t at = cache->at + 1 < cache->count ? cache->at + 1 : 0;
@@ -80,7 +80,7 @@ static void turn(struct km_slot_cache *cache, const struct km_region *region)
 	ask_for(region, next);
 }
 
-/* A slot from the pool is the newest now. */
+/* Makes a slot from the pool the newest of the wheel. */
 static void join(struct km_slot_cache *cache, uint32_t slot)
 {
 	uint32_t *at = &cache->slots[cache->at];

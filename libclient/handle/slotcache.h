@@ -25,23 +25,24 @@
 
 #define KM_SLOT_CACHE_SIZE   128 /* most slots of the wheel */
 #define KM_SLOT_CACHE_SHRINK 8   /* messages for each slot that is forgotten */
-/* Large payloads take turns through so many bytes of slots: a slot that the subscriber has just had
- * is still in its cache, and must be taken out of there at each line that is written. */
+/* Large payloads take turns through so many bytes of slots. A slot that the subscriber has just had
+ * is still in its cache, and each line that is written must be taken out of there. */
 #define KM_SLOT_CACHE_LARGE UINT64_C(16384) /* bytes of a payload */
 #define KM_SLOT_CACHE_BYTES (UINT64_C(1) << 20)
 
 struct km_slot_cache {
-	uint32_t at;    /* the slot that is tried next */
+	uint32_t at;    /* index of the slot that is tried next */
 	uint32_t count; /* slots of the wheel */
-	uint32_t least; /* that it keeps */
-	uint32_t turns; /* messages */
-	/* Slots that it keeps for batches. One is forgotten for each 8 messages after the last batch. */
+	uint32_t least; /* slots that the wheel keeps */
+	uint32_t turns; /* messages since a slot was forgotten */
+	/* Slots that the wheel keeps for batches. One is forgotten for each 8 messages after the
+	 * last batch. */
 	uint32_t many;
-	uint32_t cursor; /* through the pool */
+	uint32_t cursor; /* its next place in the pool */
 	uint32_t slots[KM_SLOT_CACHE_SIZE];
 };
 
-/* Publishers begin to look at different places. */
+/* Begins; each publisher begins to look at another place. */
 void km_slot_cache_init(struct km_slot_cache *cache, const struct km_region *region, uint32_t id);
 
 /* The usual case, whose twin is km_slot_cache_claim(): the only slot of the wheel is free. */
@@ -55,8 +56,8 @@ static km_always_inline bool km_slot_cache_claim_hottest(struct km_slot_cache *c
 	return cache->count == 1 && km_slot_looks_free(word) && km_slot_claim(word, id);
 }
 
-/* The publisher sends so many messages at a time. Where they are read as they come, a batch is written,
- * one is read and one is on its way back: the wheel keeps slots for all of these. */
+/* The publisher sends so many messages at a time. Where they are read as they come, one batch is
+ * written, one is read and one is on its way back: the wheel keeps slots for all of these. */
 static inline void km_slot_cache_keep_many(struct km_slot_cache *cache, uint32_t count)
 {
 	cache->many = 3 * count < KM_SLOT_CACHE_SIZE ? 3 * count : KM_SLOT_CACHE_SIZE;
@@ -66,7 +67,7 @@ static inline void km_slot_cache_keep_many(struct km_slot_cache *cache, uint32_t
 void km_slot_cache_ask_ahead(
 	const struct km_slot_cache *cache, const struct km_region *region, uint32_t ahead);
 
-/* Of a look that is to be a short one: all of the usual pool. */
+/* Slots that a short look takes: all of the usual pool. */
 #define KM_SLOT_CACHE_FEW 1024
 
 /* The twin of km_slot_cache_claim_hottest(), for all cases. Claims a free slot after a look at no more

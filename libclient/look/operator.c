@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What tools need: see kickmsg-operator.h. */
+/* The calls that tools need: see kickmsg-operator.h. */
 #include "libclient/kickmsg-operator.h"
 
 #include <errno.h>
@@ -160,7 +160,7 @@ KM_EXPORT ssize_t kickmsg_topic_anomalies(struct kickmsg_client *client,
 		for (; i < page->count && count < capacity; i++)
 			read_anomaly(&page->anomalies[i], &ret[count++]);
 		*cursor += i;
-		/* a page that doesn't go on would be asked for for ever */
+		/* a page that doesn't go on would be asked for without end */
 		if (page->count == 0 || (i == page->count && page->next < *cursor))
 			*cursor = KM_LOOK_END;
 	}

@@ -12,7 +12,8 @@ static km_always_inline uint32_t km_hold_spare(struct km_place *place)
 	return place->spare;
 }
 
-/* How many samples more may be held. Those of past places count, where the topic may have lent more. */
+/* How many more samples may be held. Samples of past places count, where the topic may have lent
+ * more. */
 static km_always_inline uint32_t km_hold_room(const struct kickmsg_subscriber *subscriber)
 {
 	const uint32_t most = subscriber->handle.place.region.geometry.max_borrows;

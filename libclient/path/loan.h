@@ -4,7 +4,7 @@
 
 #include "libclient/handle/place.h"
 
-/* Enters a loan. The caller has seen that one more may be out. */
+/* Enters a loan. The caller has seen that one more is allowed. */
 static km_always_inline void *km_loan_begin(struct km_place *place, uint32_t slot, size_t len)
 {
 	struct km_loan *loan = place->loans;
@@ -17,7 +17,7 @@ static km_always_inline void *km_loan_begin(struct km_place *place, uint32_t slo
 	return payload;
 }
 
-/* The loan, and whose it is: of `place` or of a past one of it. Or null. */
+/* Finds the loan, and its place: `place` or a past one of it. Null: there is no such loan. */
 static inline struct km_loan *km_loan_find(
 	struct km_place *place, const void *payload, struct km_place **ret)
 {

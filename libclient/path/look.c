@@ -8,8 +8,9 @@
 #include "libclient/path/loan.h"
 #include "libclient/rejoin/move.h"
 
-/* The topic has a fresh region since `slot` of a past one was claimed: its payload goes over, by
- * whatever transport that has. Until then the slot counts as a loan, so that the place stays. */
+/* Carries a payload over. The topic has a fresh region since `slot` of a past one was claimed: the
+ * payload goes by the transport that the fresh one has. Until then the slot counts as a loan, so
+ * that the place stays. */
 static int carry_over(
 	struct kickmsg_publisher *publisher, struct km_place *past, uint32_t slot, size_t len)
 {
@@ -41,7 +42,7 @@ int km_publisher_look(struct kickmsg_publisher *publisher, uint64_t live, uint32
 			km_slot_drop(&region->slots[slot], KM_SLOT_ID_MASK);
 		return -ESTALE;
 	}
-	/* before what its subscriber loses is counted, also a ring that is closed already */
+	/* before the losses of its subscriber are counted; also a ring that is closed already */
 	km_place_greet(here, publisher->sequence, live & KM_LIVE_LEFT ? rings : rings & live);
 	if (live & KM_LIVE_LEFT)
 		count_lost_after(region, rings & ~live);

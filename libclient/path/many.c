@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Many messages at a time: what is usual goes by the transport's *_many(), in pieces of KM_MANY, and
- * each message for which that has to look at something goes by the single call. So the two mean the
- * same, message by message.
+ * Many messages at a time. The usual ones go by the transport's *_many(), in pieces of KM_MANY. A
+ * message for which that function would have to look at something goes by the single call. So the
+ * two mean the same, message by message.
  */
 #include <errno.h>
 
@@ -15,7 +15,7 @@ static uint32_t at_once(size_t count)
 	return count < KM_MANY ? (uint32_t)count : KM_MANY;
 }
 
-/* With timestamps each message looks at the clock, and goes by the single call. */
+/* Takes none: with timestamps each message looks at the clock, and goes by the single call. */
 static int none(struct kickmsg_publisher *publisher, const struct iovec *messages, uint32_t count,
 	bool *ret_stale)
 {
@@ -45,7 +45,7 @@ static km_always_inline ssize_t in_pieces(struct kickmsg_publisher *publisher,
 	return done > 0 ? (ssize_t)done : r;
 }
 
-/* The place may have another path behind each message. */
+/* Sends some. The place may have another path behind each message. */
 static km_always_inline int send_some(struct kickmsg_publisher *publisher,
 	const struct iovec *messages, uint32_t count, bool *ret_stale)
 {

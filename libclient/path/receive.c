@@ -16,7 +16,7 @@
 #include "libclient/rejoin/past.h"
 #include "libclient/wait/ready.h"
 
-/* A subscriber that wants the newest messages alone loses the others. */
+/* A subscriber that wants the newest messages alone loses the older ones here. */
 static km_noinline void skip_old(struct kickmsg_subscriber *subscriber)
 {
 	if (subscriber->handle.place.ring)
@@ -96,7 +96,7 @@ KM_EXPORT int kickmsg_sample_is_held(const struct kickmsg_sample *sample)
 	return of != NULL;
 }
 
-/* Old messages are skipped before that. */
+/* The ways to receive many. Old messages are skipped before. */
 static int (*const manys[KM_PATHS])(
 	struct kickmsg_subscriber *, struct kickmsg_sample *, uint32_t) = {
 	[KM_PATH_RINGS] = km_rings_receive_many,
@@ -117,8 +117,8 @@ static int receive_some(
 	return manys[subscriber->handle.place.region.path](subscriber, ret, at_once);
 }
 
-/* A receive that finds nothing says so to all that depends on it (ready.h). So the ways for many,
- * which don't, find the first message only where one is there. */
+/* A receive that finds nothing tells all that depends on it (ready.h). The ways to receive many
+ * don't tell, so they get the first message only where one is there. */
 static ssize_t try_receive_many(
 	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret, size_t count)
 {
@@ -246,14 +246,15 @@ static ssize_t spin(
 			km_pause();
 		}
 	} while (km_clock_ns() < end_ns && !km_interrupt_is_asked(&subscriber->interrupt));
-	if (end_ns != deadline_ns) /* else it was the caller that had no more time */
+	/* at the deadline it was the caller that had no more time */
+	if (end_ns != deadline_ns)
 		subscriber->spins_in_vain++;
 	return -EAGAIN;
 }
 
 /*
  * A sleeping subscriber looks for itself after KM_PATIENCE_NS. A message that it finds by that came
- * without a wake: another subscriber of a shared ring marks the bell WOKEN that wasn't rung, or a
+ * without a wake. Another subscriber of a shared ring marks the bell WOKEN that wasn't rung, or a
  * publisher has died before its wake, or may not call futex(2). From then on the subscriber looks
  * after MISTRUST_NS, and with each wake that does come an eighth later.
  */
@@ -280,7 +281,7 @@ static int sleep_a_while(struct kickmsg_subscriber *subscriber, uint64_t ends, i
 	return r;
 }
 
-/* After a sleep, which ended with `slept`, that a message followed. */
+/* Judges a sleep that ended with `slept` and after which a message was there. */
 static void judge(struct kickmsg_subscriber *subscriber, int slept)
 {
 	int64_t *patience_ns = &subscriber->patience_ns;

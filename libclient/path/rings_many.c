@@ -8,14 +8,14 @@
  *    delivering = none    behind that                   endpoint.h H1
  *
  * Between two messages `delivering` goes from one slot to the next: the first has its places in the
- * rings then. So whoever is stopped or dies in a batch leaves what it leaves in a single message: at
- * most one slot whose bits aren't all in rings, named by its hazard, and sleepers that weren't woken
- * for what they have, whom the reconciler wakes.
+ * rings then. So a publisher that is stopped or dies in a batch leaves no more than in a single
+ * message. That is at most one slot whose bits aren't all in rings, named by its hazard, and
+ * sleepers that weren't woken for what they have. The reconciler wakes those.
  *
  * A batch ends where somebody has come or gone. So a ring that is closed during a batch may get one
  * message more, and is drained as one that had a publisher with old targets. A ring that is opened
- * gets none: the publisher counts them when it meets the ring (lost.h). As with a single message, one
- * that was a target under its owner before may get one.
+ * gets none: the publisher counts them when it meets the ring (lost.h). As with a single message, a
+ * ring that was a target under its former owner may get one.
  */
 #include <errno.h>
 #include <string.h>
@@ -25,7 +25,7 @@
 #include "libclient/path/loan.h"
 #include "libclient/path/rings_send.h"
 
-/* Claims whose lines are asked for ahead of time. */
+/* Claims ahead of which the lines of a slot are asked for. */
 #define AHEAD 8
 
 struct batch {
@@ -33,7 +33,8 @@ struct batch {
 	uint64_t targets;
 };
 
-/* False: somebody has come, gone or left since the last message, or nobody is there. */
+/* Begins a batch. False: somebody has come, gone or left since the last message, or nobody is
+ * there. */
 static km_always_inline bool begin(struct kickmsg_publisher *publisher, struct batch *ret)
 {
 	struct km_place *here = &publisher->handle.place;
@@ -44,7 +45,7 @@ static km_always_inline bool begin(struct kickmsg_publisher *publisher, struct b
 	return live == here->live && ret->targets != 0;
 }
 
-/* Nobody has come or gone since begin(). */
+/* Has nobody come or gone since begin()? */
 static km_always_inline bool goes_on(const struct batch *batch)
 {
 	const struct km_place *here = &batch->publisher->handle.place;
@@ -52,7 +53,7 @@ static km_always_inline bool goes_on(const struct batch *batch)
 	return km_load(L1, acquire, &here->region.header->live) == here->live;
 }
 
-/* False: a ring made no sense; the others have it. */
+/* Puts one message into the rings. False: a ring made no sense; the others have the message. */
 static km_always_inline bool put(const struct batch *batch, uint32_t slot, size_t len)
 {
 	struct km_place *here = &batch->publisher->handle.place;
@@ -74,7 +75,8 @@ static km_always_inline bool put(const struct batch *batch, uint32_t slot, size_
 	return failed == 0;
 }
 
-/* Behind the last message: `done` are good. `stale`: one more isn't, and some rings have it. */
+/* Ends a batch, behind the last message: `done` are good. `stale`: one more isn't, and some rings
+ * have it. */
 static int end(const struct batch *batch, uint32_t done, bool stale)
 {
 	const struct km_place *here = &batch->publisher->handle.place;
@@ -96,7 +98,7 @@ static km_always_inline void copy(struct km_sample_header *sample, const struct 
 		memcpy(sample + 1, message->iov_base, message->iov_len);
 }
 
-/* The usual case of a claim, with the bytes: no further slots than loans could be out. */
+/* Claims slots in the usual case, and fills them: no further slots than loans could be out. */
 static uint32_t fill(
 	struct km_place *place, const struct iovec *messages, uint32_t count, uint32_t *ret_slots)
 {
@@ -141,7 +143,7 @@ int km_rings_send_many(struct kickmsg_publisher *publisher, const struct iovec *
 	return end(&batch, done, !good);
 }
 
-/* The loan of the present place, with whose index *next a batch begins to look. */
+/* Finds a loan of the present place. A batch begins to look at index *next. */
 static struct km_loan *find(struct km_place *place, const void *payload, uint32_t *next)
 {
 	struct km_loan *loan = &place->loans[*next];

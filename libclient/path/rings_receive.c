@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Receiving from a ring of its own, from top to bottom:
+ * Receiving from a ring of the subscriber's own, from top to bottom:
  *
  *    1. held[k] = the slot, then take the oldest message    ring.h R6
  *    2. hand it out
@@ -24,15 +24,17 @@
 #include "libclient/rejoin/move.h"
 #include "libclient/wait/ready.h"
 
-/* There was no message to take, or `r` says that the ring makes no sense. */
+/* Returns for a receive without a message: there was none to take, or `r` says that the ring makes
+ * no sense. */
 static km_noinline int nothing(struct kickmsg_subscriber *subscriber, int r)
 {
 	const struct km_place *here = &subscriber->handle.place;
 	const struct km_region *region = &here->region;
 	uint64_t live = r == -EAGAIN ? km_load(L4, relaxed, &region->header->live) : 0;
 
-	/* A subscriber that polls has the next message's lines on their way with its cell's: a
-	 * publisher that is waited for uses the same slot again. */
+	/* A subscriber that polls has the next message's lines on their way with its cell's. A
+	 * publisher that waits for the release uses the same slot again, so the lines are likely
+	 * this slot's. */
 	const uint32_t likely = here->holds[here->spare].slot;
 	km_prefetch_read(km_region_sample(region, likely));
 	km_prefetch_read(km_region_payload(region, likely));
@@ -60,7 +62,7 @@ static_assert(offsetof(struct kickmsg_sample, publish_ns) ==
 		      offsetof(struct kickmsg_sample, publisher_sequence) + sizeof(uint64_t),
 	"copied with it");
 
-/* Of a message that was taken: enters it, and describes it. Errors: -ESTALE. */
+/* Enters a message that was taken, and describes it. Errors: -ESTALE. */
 static km_always_inline int enter(struct kickmsg_subscriber *subscriber, uint32_t hold,
 	uint64_t position, uint32_t slot, const struct km_sample_header *sample,
 	struct kickmsg_sample *ret)
@@ -78,7 +80,7 @@ static km_always_inline int enter(struct kickmsg_subscriber *subscriber, uint32_
 	const uint64_t len = sample->len;
 	if (__builtin_expect(len > here->region.geometry.max_payload_size, 0))
 		return senseless(here, hold);
-	/* not as a whole: that would write its reserved words with every message */
+	/* not as a whole: that would write its reserved words with each message */
 	ret->data = sample + 1;
 	ret->len = len;
 	ret->ring_pos = ring_pos;
@@ -107,7 +109,7 @@ static km_noinline int take_anyhow(
 }
 
 /* Takes the oldest message; it is in the hold *ret->hold until km_place_let_go(). Errors: -EAGAIN;
- * -ESTALE; -ERESTART: it has gone to another region, where there may be something. */
+ * -ESTALE; -ERESTART: the subscriber has gone to another region, where a message may be. */
 static km_always_inline int take(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
 {
 	struct km_place *here = &subscriber->handle.place;
@@ -163,7 +165,7 @@ int km_rings_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sampl
 	return 0;
 }
 
-/* One hold for each of the slots: held[] names them. */
+/* Writes the slots into free holds: held[] names them from then on. */
 static void shield(
 	struct km_place *place, const uint32_t *slots, uint32_t count, uint32_t *ret_holds)
 {
@@ -180,8 +182,8 @@ static void shield(
 	}
 }
 
-/* A message whose length makes no sense is dropped, as km_rings_receive() drops it; the others aren't
- * kept back for it. */
+/* Enters many messages. A message whose length makes no sense is dropped, as km_rings_receive()
+ * drops it; the others aren't kept back for it. */
 static int enter_many(struct kickmsg_subscriber *subscriber, uint64_t head, const uint32_t *slots,
 	const uint32_t *holds, uint32_t count, struct kickmsg_sample *ret)
 {
@@ -286,8 +288,9 @@ ssize_t km_rings_receive_copy(struct kickmsg_subscriber *subscriber, void *buf, 
 	return (ssize_t)sample.len;
 }
 
-/* A message is taken as any, and dropped at once. Each that a publisher pushes out meanwhile makes room
- * for a newer one, so no more than `depth` are left of those that were there. */
+/* Each message is taken as any, and dropped at once. A message that a publisher pushes out
+ * meanwhile makes room for a newer one, so no more than `depth` are left of those that were
+ * there. */
 void km_rings_skip(struct kickmsg_subscriber *subscriber, uint32_t depth)
 {
 	struct km_place *here = &subscriber->handle.place;
@@ -300,7 +303,8 @@ void km_rings_skip(struct kickmsg_subscriber *subscriber, uint32_t depth)
 
 		if (km_ring_take(&here->region, here->ring, &here->record->held[hold], &position,
 			    &slot) < 0)
-			return; /* the receive finds the same, and says so */
+			/* the receive finds the same error, and says so */
+			return;
 		here->holds[hold] = (struct km_hold){ position + here->offset, slot };
 		lose_up_to(here, position + 1);
 		here->next = position + 1;

@@ -72,7 +72,7 @@ static km_noinline int claim_anyhow(
 	int r = km_slot_cache_claim(&here->cache, region, here->id, KM_SLOT_CACHE_FEW, ret_slot);
 	if (r < 0) {
 		evict_from_rings_of_the_gone(here);
-		/* also when nothing was there: the broker may have been faster */
+		/* also when those rings were empty: the broker may have been faster */
 		r = km_slot_cache_claim(&here->cache, region, here->id, UINT32_MAX, ret_slot);
 	}
 	if (r < 0)
@@ -83,7 +83,7 @@ static km_noinline int claim_anyhow(
 
 /* --- delivering it -------------------------------------------------------------------------------- */
 
-/* From where it isn't the usual case, in deliver() and post(). */
+/* Delivers the rest where it isn't the usual case, in deliver() and post(). */
 km_noinline uint64_t km_rings_deliver_rest(
 	struct km_place *place, uint32_t slot, uint64_t left, uint64_t sleeper)
 {
@@ -101,7 +101,7 @@ km_noinline uint64_t km_rings_deliver_rest(
 		km_waiter_notify(km_region_ring(region, i));
 	if (failed)
 		km_slot_drop(&region->slots[slot], failed);
-	/* also after an eviction that somebody else was faster at */
+	/* also after an eviction at which another process was faster */
 	km_hazard_clear(&record->evicting);
 	if (result.evictions)
 		km_endpoint_count(&record->evicted, result.evictions);
@@ -136,7 +136,7 @@ static uint64_t deliver(struct km_place *place, uint32_t slot, uint64_t targets)
 
 /* --- publishing it -------------------------------------------------------------------------------- */
 
-/* post() is for this ring from here on. */
+/* Makes post() send to this ring from here on. */
 static void aim(struct km_place *place, uint64_t target)
 {
 	const uint32_t i = (uint32_t)__builtin_ctzll(target);
@@ -191,8 +191,8 @@ static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t le
 enum posted {
 	POSTED,
 	POST_NOT_BEGUN, /* publish() does it */
-	POST_TO_COMMIT, /* post_rest() does the rest */
-	POST_TO_WAKE,   /* the same */
+	POST_TO_COMMIT, /* the rest is post_rest()'s, up to the wake */
+	POST_TO_WAKE,   /* the rest is post_rest()'s, the wake alone */
 };
 
 /* The usual case, whose twin is publish(): nobody has come or gone since the last message, there is one
@@ -353,7 +353,8 @@ int km_rings_publish(struct kickmsg_publisher *publisher, void *payload, size_t 
 
 /* --- with timestamps ------------------------------------------------------------------------------ */
 
-/* To be called just before the message is published. The rest of the path is the same as without. */
+/* Writes the publish time, just before the message is published. The rest of the path is as without
+ * timestamps. */
 static void stamp(struct km_sample_header *sample)
 {
 	km_plain_write(sample, sizeof *sample);

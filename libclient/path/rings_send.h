@@ -9,13 +9,13 @@
 ssize_t km_rings_send(struct kickmsg_publisher *publisher, const void *data, size_t len);
 int km_rings_loan(struct kickmsg_publisher *publisher, size_t len, void **ret_payload);
 int km_rings_publish(struct kickmsg_publisher *publisher, void *payload, size_t len);
-/* The same in a topic with timestamps. */
+/* These send and publish in a topic with timestamps. */
 ssize_t km_rings_send_timed(struct kickmsg_publisher *publisher, const void *data, size_t len);
 int km_rings_publish_timed(struct kickmsg_publisher *publisher, void *payload, size_t len);
 /*
- * Many at a time (rings_many.c): sends or publishes those of the first `count` that need nothing but
- * what is usual. Returns how many: 0 also where the single call has to look. *ret_stale is set where
- * the one behind those failed with -ESTALE: some subscribers have it.
+ * Many at a time (rings_many.c): sends or publishes messages, up to `count`, until one is no usual
+ * case. Returns how many: 0 also where the single call has to look. *ret_stale is set where the
+ * next message failed with -ESTALE: some subscribers have it.
  */
 int km_rings_send_many(struct kickmsg_publisher *publisher, const struct iovec *messages,
 	uint32_t count, bool *ret_stale);
@@ -24,10 +24,8 @@ int km_rings_publish_many(struct kickmsg_publisher *publisher, const struct iove
 
 /* --- the steps of a message, for many at a time as well (rings_many.c) --- */
 
-/*
- * The header's first store comes before the first of the payload: its line is then asked for from the
- * last reader beside the payload's instead of behind it.
- */
+/* The header's first store comes before the first of the payload. So its line is asked for from the
+ * last reader beside the payload's lines, and not behind them. */
 static km_always_inline void km_rings_begin_slot(const struct km_place *place, uint32_t slot)
 {
 	struct km_sample_header *sample = km_region_sample(&place->region, slot);
@@ -45,9 +43,7 @@ static km_always_inline void km_rings_describe(struct kickmsg_publisher *publish
 	sample->len = len;
 }
 
-/*
- * Where it isn't the usual case: commits `slot` to the rings `left`, and wakes those and the
- * `sleeper`. Returns the bits of rings that made no sense; they are dropped.
- */
+/* Delivers where it isn't the usual case: commits `slot` to the rings `left`, and wakes those and
+ * the `sleeper`. Returns the bits of rings that made no sense; they are dropped. */
 uint64_t km_rings_deliver_rest(
 	struct km_place *place, uint32_t slot, uint64_t left, uint64_t sleeper);

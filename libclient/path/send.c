@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Publishing: chooses by the region's path. rings_send.c or shared_send.c does the work. A table, so
- * that no path pays for there being others. */
+/* Publishing: the public calls choose by the region's path, and rings_send.c or shared_send.c does
+ * the work. The choice is a table, so no path pays for the others. */
 #include <errno.h>
 
 #include "libclient/export.h"

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Receiving from a shared ring (shared.h): the position is the subscriber's own, and nothing is
- * written but statistics, so nobody else is ever touched by how it reads or that it dies.
+ * Receiving from a shared ring (shared.h): the position is the subscriber's own, and it writes
+ * nothing but statistics. So nobody else is ever touched by how it reads or that it dies.
  *
  * A message that was overwritten before it was read is found by its cell: the subscriber goes on at
  * the oldest that is left, and the positions between are its loss. When that is overwritten as well
- * before it is copied, publishers are as fast as the reader; it then leaves a quarter of the ring
- * between them and itself, so that it isn't overtaken again at once.
+ * before it is copied, publishers are as fast as the reader. The subscriber then leaves a quarter
+ * of the ring between them and itself, so that it isn't overtaken again at once.
  *
  * The file is long because each way to receive is there twice, with publish times and without.
  */
@@ -27,7 +27,7 @@ static void lose(struct km_place *here, uint64_t count)
 {
 	here->next += count;
 	here->lost += count;
-	/* its own messages may have been in a region before: those don't count here */
+	/* its own messages of an earlier region don't count here */
 	km_store(H2, relaxed, &here->record->lost,
 		here->lost > here->own_lost ? here->lost - here->own_lost : 0);
 }
@@ -58,8 +58,8 @@ static int catch_up(struct km_place *here, uint64_t newest, uint64_t *frontier)
 	return 0;
 }
 
-/* Is this a message of the subscriber's own publisher? It is passed over then. Its earlier messages
- * that were overwritten meanwhile are no losses either. */
+/* Is this a message of the subscriber's own publisher? Then it is passed over. That publisher's
+ * earlier messages that were overwritten meanwhile are no losses either. */
 static bool pass_over_own(struct kickmsg_subscriber *subscriber, const struct km_shared_seen *seen)
 {
 	struct km_place *here = &subscriber->handle.place;
@@ -75,7 +75,7 @@ static bool pass_over_own(struct kickmsg_subscriber *subscriber, const struct km
 	return true;
 }
 
-/* No message is there. Is there another region to go to? */
+/* No message is there. Finds out whether there is another region to go to. */
 static km_noinline int look_elsewhere(struct kickmsg_subscriber *subscriber, uint64_t live)
 {
 	bool moves = live & KM_LIVE_LEFT || subscriber->handle.place.past ||
@@ -101,8 +101,8 @@ static inline int nothing(struct kickmsg_subscriber *subscriber)
 	return -EAGAIN;
 }
 
-/* The twin of take(), after a look that didn't simply bring a message: goes on until there is
- * something to say. */
+/* The twin of take(), after a look that found no short message: goes on until there is something to
+ * say. */
 static km_always_inline int look_on_as(struct kickmsg_subscriber *subscriber, int r, void *buf,
 	size_t size, struct km_shared_seen *seen, uint64_t *publish_ns)
 {
@@ -135,9 +135,9 @@ static km_noinline int look_on_timed(struct kickmsg_subscriber *subscriber, int 
 	return look_on_as(subscriber, r, buf, size, seen, publish_ns);
 }
 
-/* The usual case, whose twin is look_on_as(): the next message is there, or none is. -ERESTART: it has
- * gone to another region, where there may be something. publish_ns: null in a topic without
- * timestamps, as in shared.h. */
+/* The usual case, whose twin is look_on_as(): the next message is there, or none is. -ERESTART: the
+ * subscriber has gone to another region, where a message may be. publish_ns: null in a topic
+ * without timestamps, as in shared.h. */
 static km_always_inline int take(struct kickmsg_subscriber *subscriber, void *buf, size_t size,
 	struct km_shared_seen *seen, uint64_t *publish_ns)
 {
@@ -161,7 +161,7 @@ static km_always_inline int take(struct kickmsg_subscriber *subscriber, void *bu
 	return r;
 }
 
-/* The usual case of take(): a short message is there. False: take() says why. */
+/* The usual case of take(): a short message is there. False: take() has to look. */
 static km_always_inline bool take_short(struct kickmsg_subscriber *subscriber, void *buf,
 	size_t size, struct km_shared_seen *seen, uint64_t *publish_ns)
 {
@@ -176,7 +176,7 @@ static km_always_inline bool take_short(struct kickmsg_subscriber *subscriber, v
 	return true;
 }
 
-/* The message before `next`, whose copy is in the room of `hold`. */
+/* Lends the message before `next`, whose copy is in the room of `hold`. */
 static km_always_inline void lend(struct kickmsg_subscriber *subscriber, uint32_t hold,
 	const struct km_shared_seen *seen, uint64_t publish_ns, struct kickmsg_sample *ret)
 {
@@ -195,7 +195,7 @@ static km_always_inline void lend(struct kickmsg_subscriber *subscriber, uint32_
 	subscriber->borrowed++;
 }
 
-/* The sample is a copy, in the room of its hold. */
+/* Receives a sample, which is a copy in the room of its hold. */
 static km_always_inline int receive_as(
 	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret, bool timed)
 {
@@ -231,7 +231,7 @@ int km_shared_receive_timed(struct kickmsg_subscriber *subscriber, struct kickms
 	return receive_as(subscriber, ret, true);
 }
 
-/* A message that isn't a short one, of those that were published together with others. */
+/* Reads a message that isn't a short one, among others that were published together. */
 static km_noinline bool read_long(
 	const struct km_place *place, unsigned char *copy, struct km_shared_seen *seen)
 {
@@ -304,7 +304,7 @@ static km_always_inline ssize_t copy_anyhow_as(
 	return r < 0 ? r : (ssize_t)seen.len;
 }
 
-/* The twins of copy_as(). */
+/* The twins of the functions that copy_as() makes. */
 static km_noinline ssize_t copy_anyhow(
 	struct kickmsg_subscriber *subscriber, void *buf, size_t size)
 {

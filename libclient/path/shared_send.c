@@ -94,7 +94,8 @@ static km_noinline int commit_timed(struct kickmsg_publisher *publisher,
 	return commit_as(publisher, KM_SHARED_INLINE, message, &publish_ns);
 }
 
-/* With timestamps: to be called just before the slot's message is published. */
+/* Writes the publish time, just before the slot's message is published. For topics with
+ * timestamps. */
 static void stamp(const struct km_region *region, uint32_t slot)
 {
 	km_store(U6, relaxed, km_shared_slot_time(region, slot), km_clock_publish_ns());
@@ -238,8 +239,8 @@ ssize_t km_shared_send_timed(struct kickmsg_publisher *publisher, const void *da
 	return send_as(publisher, data, len, true);
 }
 
-/* One look at who is live and who is privileged, one fence and one wake. A publisher that has lost its
- * privilege is dead or has left. */
+/* A batch looks once at who is live and who is privileged, and has one fence and one wake. A
+ * publisher that has lost its privilege is dead or has left. */
 int km_shared_send_many(struct kickmsg_publisher *publisher, const struct iovec *messages,
 	uint32_t count, bool *ret_stale)
 {

@@ -7,12 +7,12 @@
 #include "libclient/handle/handle.h"
 
 ssize_t km_shared_send(struct kickmsg_publisher *publisher, const void *data, size_t len);
-/* As km_rings_send_many(), never stale. */
+/* Sends many, as km_rings_send_many(); a ring that all share never fails for some alone. */
 int km_shared_send_many(struct kickmsg_publisher *publisher, const struct iovec *messages,
 	uint32_t count, bool *ret_stale);
 int km_shared_loan(struct kickmsg_publisher *publisher, size_t len, void **ret_payload);
 int km_shared_publish(struct kickmsg_publisher *publisher, void *payload, size_t len);
-/* The same in a topic with timestamps. */
+/* These send and publish in a topic with timestamps. */
 ssize_t km_shared_send_timed(struct kickmsg_publisher *publisher, const void *data, size_t len);
 int km_shared_publish_timed(struct kickmsg_publisher *publisher, void *payload, size_t len);
 uint32_t km_shared_reach(const struct kickmsg_publisher *publisher);

@@ -17,7 +17,7 @@
 #define BUSY_NS  INT64_C(2000000)
 #define DOUBT_NS INT64_C(100000000)
 
-/* Returns the handle's old place, whose past is still its own. */
+/* Swaps the places. Returns the handle's old place, whose past is still its own. */
 static struct km_place *swap(struct km_handle *handle)
 {
 	struct km_place *fresh = handle->fresh, old = handle->place;
@@ -28,7 +28,8 @@ static struct km_place *swap(struct km_handle *handle)
 	return fresh;
 }
 
-/* With the lock. No past place is unmapped where another thread may be ending a sleep. */
+/* Settles the past. Needs the lock. No past place is unmapped where another thread may be ending a
+ * sleep. */
 static void settle(struct km_handle *handle)
 {
 	if (handle->place.role == KM_ROLE_SUBSCRIBER &&
@@ -50,7 +51,8 @@ static void move_publisher(struct kickmsg_publisher *publisher)
 	km_past_leave(here, publisher->sequence);
 	struct km_place *old = swap(&publisher->handle);
 	here->only = old->only = KM_ONLY_NONE;
-	here->live = ~UINT64_C(0); /* look, also after the old place */
+	/* the next message looks around, also after the old place */
+	here->live = ~UINT64_C(0);
 	here->base = publisher->sequence;
 	km_store(P1, relaxed, &here->rings,
 		km_load(P1, relaxed, &here->rings) & ~km_own_ring(publisher));
@@ -89,7 +91,7 @@ void km_publisher_hurry(struct kickmsg_publisher *publisher)
 		return;
 	if (!publisher->handle.fresh)
 		km_reconnect_poke(client, true);
-	/* when a broker ends, not all of its connections do at once */
+	/* a broker's connections don't all end at the same moment */
 	if (!is_where_it_belongs(&publisher->handle)) {
 		publisher->doubt_ns = 0;
 	} else if (publisher->doubt_ns == 0) {
@@ -114,7 +116,7 @@ static void move_subscriber(struct kickmsg_subscriber *subscriber)
 {
 	struct km_place *here = &subscriber->handle.place;
 
-	/* it would be a sample of another place then */
+	/* the message would be a sample of another place then */
 	assert(!subscriber->has_pending);
 	subscriber->received += km_load(H2, relaxed, &here->record->messages);
 	struct km_place *old = swap(&subscriber->handle);
@@ -130,7 +132,8 @@ static void move_subscriber(struct kickmsg_subscriber *subscriber)
 		km_store(P2, relaxed, &here->own_id, 0);
 	km_store(P3, relaxed, &subscriber->prepared, subscriber->ready ? KM_HAS_READY : 0);
 	km_ready_move(subscriber);
-	/* newest first: the old one, those that it never came to, those before */
+	/* newest first: the old place, the places that the subscriber never came to, and those
+	 * before */
 	struct km_place *older = old->past;
 	old->past = here->past;
 	append(old, older);
@@ -149,7 +152,7 @@ bool km_subscriber_move(struct kickmsg_subscriber *subscriber, uint64_t live)
 		km_reconnect_poke(client, true);
 	bool moves = handle->fresh != NULL;
 	if (moves && handle->place.ring && !handle->place.closed) {
-		/* what came until now is still taken */
+		/* messages that came until now are still taken */
 		km_past_close_ring(&handle->place);
 		handle->place.closed = true;
 	} else if (moves) {
@@ -173,7 +176,7 @@ int64_t km_subscriber_rest(
 	*ret_ends = KM_LIVE_QUARANTINED;
 	if (!client)
 		return deadline_ns;
-	/* of a region that is left already, nobody will say so */
+	/* in a region that is left already nobody wakes a sleeper for this */
 	if (!left)
 		*ret_ends |= KM_LIVE_LEFT;
 	now = km_clock_ns();

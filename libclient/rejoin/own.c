@@ -62,7 +62,8 @@ void km_subscriber_unpair(struct kickmsg_subscriber *subscriber)
 
 /* --- in a fresh region ------------------------------------------------------------------------------ */
 
-/* Its place in the region of `there`, if it is in it or will be: the present one or the fresh one. */
+/* The place of a handle in the region of `there`, if it is in it or will be: the present one or the
+ * fresh one. */
 static const struct km_place *place_in(const struct km_handle *handle, const struct km_place *there)
 {
 	if (km_place_is_in(there, &handle->place))
@@ -124,7 +125,7 @@ void km_own_forgive(struct kickmsg_subscriber *subscriber)
 		place = place->past;
 	if (!place || !place->region.shared)
 		return;
-	/* the last one that it can't meet any more */
+	/* the last message that the subscriber can't meet any more */
 	uint64_t sequence = publisher->handle.place.base;
 	if (place != here)
 		sequence += km_load(H2, relaxed, &publisher->handle.place.record->messages);

@@ -16,7 +16,8 @@ void km_past_announce(const struct km_place *place)
 	uint64_t live = km_load(L3, seq_cst, word);
 
 	if (region->shared && place->role == KM_ROLE_SUBSCRIBER) {
-		if (region->bell) /* else an observer: nobody is to notice it */
+		/* an observer has no bell: nobody is to notice it */
+		if (region->bell)
 			km_bell_say_left(region->bell);
 		return;
 	}
@@ -73,7 +74,8 @@ static bool has_samples(const struct km_place *past)
 	return false;
 }
 
-/* For what is out to the user; of a subscriber, then for the count of what may still come. */
+/* Is the place needed? It is while something of it is lent; a subscriber's also while messages may
+ * still come there. */
 static bool is_needed(struct km_place *past, unsigned *kept)
 {
 	if (past->role == KM_ROLE_PUBLISHER)
@@ -119,7 +121,8 @@ void km_past_skip(struct km_place *skipped, struct km_place *newer)
 		km_past_free(skipped);
 		return;
 	}
-	newer->past = skipped; /* it is fresh: there was none */
+	/* a fresh place has no past yet */
+	newer->past = skipped;
 	newer->lost_before += skipped->lost_before;
 	km_past_settle(newer, false);
 }

@@ -21,8 +21,8 @@ static void tell(
 
 /* --- asking ---------------------------------------------------------------------------- */
 
-/* As it was asked for, with the shape, lifetime and schema that the broker said last: the client
- * that comes first makes it so. */
+/* Makes the request anew, with the shape, lifetime and schema that the broker said last: the client
+ * that comes first makes the topic as it was. */
 static void fill_request(const struct km_handle *handle, struct km_msg_attach *ret)
 {
 	*ret = *handle->request;
@@ -33,15 +33,16 @@ static void fill_request(const struct km_handle *handle, struct km_msg_attach *r
 		ret->flags |= KM_ATTACH_CREATE;
 	if (handle->place.writable)
 		ret->flags |= KM_ATTACH_WRITABLE;
-	/* it has seen nothing of the fresh region: all that is still there is for it. Unless others
-	 * have made it with private rings: then there is none. */
+	/* the handle has seen nothing of the fresh region, so all messages still there are for it;
+	 * but where others have made the topic with private rings there is no history */
 	ret->history = 0;
 	if (handle->place.role == KM_ROLE_SUBSCRIBER && handle->place.region.shared &&
 		handle->event.error != -EOPNOTSUPP)
 		ret->history = UINT32_MAX;
 }
 
-/* A publisher that leaves out a subscriber's ring has to know it. */
+/* Is the handle to ask now? A publisher that leaves out a subscriber's ring has to know that
+ * ring. */
 static bool is_to_be_asked(const struct kickmsg_client *client, const struct km_handle *handle)
 {
 	if (handle->latest == client->connection || handle->asked || handle->refused)
@@ -77,7 +78,7 @@ static void ask(struct kickmsg_client *client)
 		request.header.serial = km_client_next_serial(client);
 		request.segments = km_client_memory_count(client->memory);
 		if (km_wire_send(client->socket, &request, sizeof request, NULL, 0) < 0) {
-			/* full, or hung up, which the next look says */
+			/* the socket is full, or hung up, which the next look says */
 			ask_again_later(client);
 			return;
 		}
@@ -130,7 +131,8 @@ static int init(struct km_place *fresh, const struct km_msg_attached *answer)
 	return km_place_subscribe(fresh, fresh->record, answer->ring, answer->start);
 }
 
-/* Returns 1 when it is where it was: the broker lives, and had only hung up. */
+/* Prepares the place. Returns 1 when the handle is where it was: the broker lives, and had only
+ * hung up. */
 static int prepare(const struct km_handle *handle, const struct km_msg_attached *answer,
 	const int *fds, struct km_place **ret)
 {
@@ -154,7 +156,7 @@ static int prepare(const struct km_handle *handle, const struct km_msg_attached 
 	return r;
 }
 
-/* The fresh place is there for its owner; others in the old one are told. */
+/* Parks the fresh place for its owner; others in the old region are told. */
 static void park(struct km_handle *handle, struct km_place *fresh)
 {
 	struct kickmsg_subscriber *subscriber = (struct kickmsg_subscriber *)handle;
@@ -232,7 +234,7 @@ void km_rejoin_forget(struct km_handle *handle)
 	km_event_forget(&client->events, &handle->event);
 	km_event_forget(&client->events, &handle->peers_event);
 	km_event_forget(&client->events, &handle->fate_event);
-	/* an answer that still comes is given back as any that nobody waits for */
+	/* an answer that still comes is given back, as any answer that nobody waits for */
 	if (handle->asked)
 		client->asked--;
 	handle->asked = 0;

@@ -13,8 +13,8 @@
  *              (move.h); what was its place stays as `past` for as long as loans or samples of it are
  *              out, and, of a subscriber, while messages may still come there (lost.h)
  *
- * All of it needs the client's lock. The data path only ever tries to get it: without it a call
- * goes on where it is, and the next one tries again.
+ * These functions need the client's lock. The data path only ever tries to get it: a call that
+ * fails to goes on where it is, and the next call tries again.
  */
 #pragma once
 
@@ -27,5 +27,5 @@ void km_rejoin_lost(struct kickmsg_client *client);
 bool km_rejoin_again(struct kickmsg_client *client);
 bool km_rejoin_answer(struct kickmsg_client *client, const union km_msg *answer, const int *fds);
 
-/* A handle ends: so does what was prepared for it. */
+/* Frees what was prepared for a handle that ends. */
 void km_rejoin_forget(struct km_handle *handle);

@@ -41,7 +41,7 @@ static int check_options(
 		client, -EINVAL, "fields of the caller's options that must be zero are not");
 }
 
-/* The service, once it is there; its shape comes with it. */
+/* Finds the service, once it is there; its shape comes with it. */
 static int find_service(struct kickmsg_caller *caller, const char *name,
 	const struct kickmsg_caller_options *options)
 {
@@ -94,7 +94,7 @@ static int wait_server(struct kickmsg_caller *caller, int64_t deadline_ns)
 				"no server of the service '%s' has answered in time", caller->name);
 		km_caller_look_after(caller);
 		km_rest_begin(&caller->rest);
-		/* if the handle has gone over to another region, the sleep doesn't wait for this header */
+		/* a handle that has gone over to another region doesn't sleep at this header */
 		const struct km_region *service = &caller->service->handle.place.region;
 		if (service->header == header)
 			km_rest_add_header(&caller->rest, service, changes);
@@ -176,7 +176,7 @@ KM_EXPORT int kickmsg_caller_wait_server(struct kickmsg_caller *caller, int64_t 
 
 /* --- calling -------------------------------------------------------------------------------------- */
 
-/* The usual case: there is a line, and nothing has happened to it. */
+/* The usual case of finding a line: there is one, and nothing has happened to it. */
 static inline int find_line(struct kickmsg_caller *caller)
 {
 	const struct km_line *line = caller->line;
@@ -195,7 +195,7 @@ static inline bool has_place(struct kickmsg_caller *caller)
 	return caller->free_count > 0;
 }
 
-/* Takes the place of a call; its id is new. It is free again if its request isn't sent. */
+/* Takes the place of a call, with a new id. The place is free again if the request isn't sent. */
 static struct km_call *begin(struct kickmsg_caller *caller, int64_t timeout_ns)
 {
 	struct km_call *call = &caller->calls[caller->free_calls[caller->free_count - 1]];
@@ -205,7 +205,7 @@ static struct km_call *begin(struct kickmsg_caller *caller, int64_t timeout_ns)
 	return call;
 }
 
-/* Ends the begin of a call, whose request was sent or not (`r`). */
+/* Ends the beginning of a call, whose request was sent or not (`r`). */
 static int settle(struct kickmsg_caller *caller, struct km_call *call, int r, uint64_t *ret_id)
 {
 	if (r < 0)
@@ -257,7 +257,7 @@ KM_EXPORT int kickmsg_call_loan(struct kickmsg_caller *caller, size_t len, void 
 	return r == -ECONNRESET ? -ECONNREFUSED : r;
 }
 
-/* The line that has lent it, or null. */
+/* The line that has lent the payload, or null. */
 static struct km_line *find_lender(const struct kickmsg_caller *caller, const void *payload)
 {
 	struct km_line *line = caller->line;

@@ -33,7 +33,7 @@ struct km_call {
 	uint64_t id;          /* [generation : 48 | index : 16] */
 	struct km_line *line; /* the line that holds it, or null */
 	int64_t deadline_ns;  /* INT64_MAX: none */
-	int error;            /* 0, or how it has ended, to be told */
+	int error;            /* 0, or how the call has ended, to be told */
 	bool waits;
 	bool cancelled; /* its server was told */
 };
@@ -44,10 +44,10 @@ struct kickmsg_caller {
 	char name[KM_NAME_SIZE]; /* as it is written */
 	struct kickmsg_subscriber *service;
 	struct km_service_shape shape;
-	struct km_line *line; /* null: none was made */
+	struct km_line *line; /* null: no line was made */
 	struct km_line *past;
 	uint64_t connection, endpoint; /* at the service, when `line` was made */
-	/* Since then there are lines that the present broker doesn't know of; 0: there is none. */
+	/* Since when there are lines that the present broker doesn't know of; 0: there are none. */
 	int64_t doubt_ns;
 	struct km_call *calls; /* [max_calls] */
 	uint16_t *free_calls;  /* [free_count] */
@@ -67,22 +67,22 @@ struct kickmsg_caller {
 
 /* --- line.c --- */
 
-/* Sees to it that there is a line with a server at its end. May ask the broker. Errors: -ECONNREFUSED
- * there is no server, or it hasn't answered yet; those of kickmsg_advertise(). */
+/* Sees to it that there is a line with a server at its end. May ask the broker. Errors:
+ * -ECONNREFUSED there is no server, or it hasn't answered yet; those of kickmsg_advertise(). */
 int km_caller_prepare(struct kickmsg_caller *caller);
-/* A server said HELLO. */
+/* Takes a server's HELLO. */
 void km_caller_meet(struct kickmsg_caller *caller, struct km_line *line, uint64_t server);
-/* Looks after the connection and the lines; frees those that nobody needs. */
+/* Looks after the connection and the lines; frees lines that nobody needs. */
 void km_caller_look_after(struct kickmsg_caller *caller);
 void km_caller_free_lines(struct kickmsg_caller *caller);
 
 /* --- reply.c --- */
 
-/* All places are taken: hears of those that servers are done with. */
+/* Looks for calls that servers are done with, since all places are taken. */
 void km_caller_find_places(struct kickmsg_caller *caller);
 
-/* Ends all calls that the line holds: their server is gone. */
+/* Ends all calls that the line holds, since their server is gone. */
 void km_caller_end_line(struct kickmsg_caller *caller, struct km_line *line);
-/* Takes what comes by the line. Returns 1: *ret is filled; 0; or -EDQUOT. `ret` null: only what isn't for
- * the user, as long as no call waits. */
+/* Takes messages that come by the line. Returns 1: *ret is filled; 0; or -EDQUOT. `ret` null: takes
+ * only messages that aren't for the user, as long as no call waits. */
 int km_caller_hear(struct kickmsg_caller *caller, struct km_line *line, struct kickmsg_reply *ret);

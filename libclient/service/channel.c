@@ -14,7 +14,7 @@
 #include "libclient/endpoint/subscriber.h"
 #include "libclient/path/loan.h"
 
-/* `geometry` null: the topic exists. */
+/* Names a topic of the channel. `geometry` null: the topic exists. */
 static void name(enum km_kind kind, const char *service, uint64_t owner,
 	const struct km_geometry *geometry, struct km_msg_attach *ret)
 {
@@ -43,7 +43,7 @@ static int open_caller(struct km_channel *ret, const char *service, uint64_t own
 	return km_publisher_attach(ret->client, &request, &ret->out);
 }
 
-/* It listens before it can speak. */
+/* Opens the server's end, which listens before it can speak. */
 static int open_server(struct km_channel *ret, const char *service, uint64_t owner)
 {
 	struct km_msg_attach request;

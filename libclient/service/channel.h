@@ -26,10 +26,10 @@ struct km_channel {
 	struct kickmsg_publisher *out;
 	struct kickmsg_subscriber *in;
 	uint32_t changes; /* of the header of `in`, as seen last */
-	bool gone;        /* the other end has ended */
-	/* The client's connection by which it came. */
+	bool gone;        /* the other end is gone */
+	/* The connection of its client by which the channel came. */
 	uint64_t connection;
-	/* Room for a message, with a shared ring: there a send in place takes a slot. */
+	/* With a shared ring, room for a message: there a send in place takes a slot. */
 	unsigned char *scratch;
 	/* loop.h */
 	struct km_watched ends; /* of its end */
@@ -43,24 +43,24 @@ struct km_channel {
  */
 int km_channel_open(struct km_channel *ret, struct kickmsg_client *client, const char *service,
 	uint64_t owner, const struct km_service_shape *shape);
-/* Takes what was never opened, or half. */
+/* Closes a channel. Takes one that was never opened, or half. */
 void km_channel_close(struct km_channel *channel);
 
-/* Has the other end ended? All that it sent before can be received now. */
+/* Has the other end ended? All messages that it sent before can be received now. */
 bool km_channel_look(struct km_channel *channel);
 
-/* Sends; in place: lends, sends, gives back. Errors: -ECONNRESET there is no other end any more;
- * -EMSGSIZE, -EAGAIN, -EDQUOT, -EINVAL as kickmsg_send() and kickmsg_loan(). */
+/* Send a message, also in place: lend, send, give back. Errors: -ECONNRESET there is no other end
+ * any more; -EMSGSIZE, -EAGAIN, -EDQUOT, -EINVAL as kickmsg_send() and kickmsg_loan(). */
 int km_channel_send(
 	struct km_channel *channel, const void *data, size_t len, const struct km_trailer *trailer);
 int km_channel_loan(struct km_channel *channel, size_t len, void **ret_payload);
 int km_channel_publish(
 	struct km_channel *channel, void *payload, size_t len, const struct km_trailer *trailer);
 int km_channel_discard(struct km_channel *channel, void *payload);
-/* Is this lent by the channel? */
+/* Has the channel lent this payload? */
 bool km_channel_has_lent(const struct km_channel *channel, const void *payload);
 
-/* The next message, which is to be released; what is no message is dropped. Errors: -EAGAIN; -EDQUOT as
- * kickmsg_try_receive(). */
+/* Receives the next message, which is to be released; a sample that is no message is dropped.
+ * Errors: -EAGAIN; -EDQUOT as kickmsg_try_receive(). */
 int km_channel_receive(struct km_channel *channel, struct kickmsg_sample *ret,
 	struct km_trailer *ret_trailer, size_t *ret_len);

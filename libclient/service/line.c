@@ -10,7 +10,7 @@
 #include "libclient/endpoint/subscriber.h"
 #include "libclient/service/caller.h"
 
-/* So long calls go on by a line of which no broker tells any more. */
+/* Calls go on for so long by a line of which no broker tells any more. */
 #define DOUBT_NS INT64_C(2000000000)
 
 static bool has_servers(const struct kickmsg_caller *caller)
@@ -26,7 +26,7 @@ static bool is_where_it_was(const struct kickmsg_caller *caller)
 	return here->connection == caller->connection && here->endpoint == caller->endpoint;
 }
 
-/* Its endpoint at the service is the name of its line; each line has another one. */
+/* Takes a new endpoint at the service, whose number names the line: each line has another one. */
 static int take_new_endpoint(struct kickmsg_caller *caller)
 {
 	struct km_msg_attach request = { .kind = KM_KIND_SERVICE };
@@ -84,7 +84,7 @@ int km_caller_prepare(struct kickmsg_caller *caller)
 	KM_KEEP_ERRNO;
 	struct kickmsg_sample none;
 
-	/* no message ever comes there: it goes over to a fresh region */
+	/* no message ever comes there: the subscriber goes over to a fresh region by this */
 	kickmsg_try_receive(caller->service, &none);
 	if (caller->line && (km_channel_look(&caller->line->channel) || !is_where_it_was(caller)))
 		leave_line(caller);
@@ -115,8 +115,8 @@ static bool is_needed(const struct km_line *line)
 	       line->channel.out->handle.place.loan_count > 0;
 }
 
-/* A broker that begins anew says nothing of earlier lines. Their calls end if no server comes back in
- * time that says it is the same one. */
+/* Begins to doubt the past lines. A broker that begins anew says nothing of them. Their calls end
+ * if no server comes back in time that says it is the same one. */
 static void doubt_past(struct kickmsg_caller *caller, int64_t now)
 {
 	bool doubtful = false;
@@ -133,7 +133,7 @@ static void doubt_past(struct kickmsg_caller *caller, int64_t now)
 		past->channel.gone |= doubtful && now - caller->doubt_ns > DOUBT_NS;
 }
 
-/* Is the client with another broker, or back at the same one? */
+/* Looks whether the client is with another broker, or back at the same one. */
 static void look_at_connection(struct kickmsg_caller *caller)
 {
 	struct kickmsg_client *client = caller->client;
@@ -145,7 +145,8 @@ static void look_at_connection(struct kickmsg_caller *caller)
 	bool differs = client->link == KM_LINK_UP && caller->line &&
 		       caller->line->channel.connection != client->connection;
 	if (differs && service->latest == client->connection && !service->fresh)
-		caller->line->channel.connection = client->connection; /* it had only hung up */
+		/* the connection was only hung up */
+		caller->line->channel.connection = client->connection;
 	else if (differs)
 		leave_line(caller);
 	km_client_unlock(client);

@@ -85,7 +85,7 @@ void km_loop_set(struct km_loop *loop)
 	KM_KEEP_ERRNO;
 	loop->is_set = true;
 	if (write(loop->self, &one, sizeof one) < 0)
-		return; /* full: readable as can be */
+		return; /* full: it is readable all the same */
 }
 
 void km_loop_rest(struct km_loop *loop, int64_t until_ns)
@@ -96,9 +96,9 @@ void km_loop_rest(struct km_loop *loop, int64_t until_ns)
 	if (until_ns < ends)
 		ends = until_ns > 0 ? until_ns : 1;
 	if (loop->is_set && read(loop->self, &count, sizeof count) < 0)
-		errno = 0; /* it was quiet */
+		errno = 0; /* it was quiet already */
 	loop->is_set = false;
-	/* one that passes sooner is good enough */
+	/* a timer that passes sooner is good enough */
 	if (loop->timer_ns > now && loop->timer_ns <= ends)
 		return;
 	struct itimerspec time = { .it_value = { ends / 1000000000, ends % 1000000000 } };
@@ -137,7 +137,7 @@ bool km_loop_arm_word(struct km_watched *watched, uint32_t value)
 		return false;
 	km_watch_quiet(watched);
 	km_watch_arm(watched, value);
-	/* the broker wakes whoever waits there, without an announcement */
+	/* the broker wakes every sleeper at that word, without an announcement */
 	if (km_watch_settle(watched, value))
 		return false;
 	km_watch_fire(watched);

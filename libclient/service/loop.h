@@ -24,28 +24,30 @@ struct km_loop {
 	int64_t timer_ns; /* when the timer passes; 0: it isn't set */
 };
 
-/* A take that finds something on its second look comes again, so often. */
+/* A take that finds something on its second look begins again, at most so often. */
 #define KM_LOOP_LOOKS 4
-/* After a question to the broker in vain. */
+/* Time after a question to the broker that was in vain. */
 #define KM_LOOP_ASKS_NS INT64_C(50000000)
 
-/* Errors of the two: -EMFILE, -ENFILE, -ENOMEM. */
+/* Makes the descriptors. Errors: -EMFILE, -ENFILE, -ENOMEM. */
 int km_loop_new(struct kickmsg_client *client, struct km_loop **ret);
-/* Closes the descriptors. In a child of fork these are its copies, and the memory stays. Takes null. */
+/* Closes the descriptors. In a child of fork they are its copies, and the memory stays. Takes
+ * null. */
 void km_loop_close(struct km_loop *loop);
 
 void km_loop_set(struct km_loop *loop);
-/* Makes self quiet; the timer passes at `until_ns` or after KM_PATIENCE_NS. */
+/* Makes `self` quiet; the timer passes at `until_ns` or after KM_PATIENCE_NS. */
 void km_loop_rest(struct km_loop *loop, int64_t until_ns);
 
-/* The channel's descriptors come in and go; `ends`: also for its end. Errors: those of
- * kickmsg_subscriber_get_fd(). */
+/* Put the channel's descriptors into the epoll and take them out; `ends`: also the one for its end.
+ * Errors: those of kickmsg_subscriber_get_fd(). */
 int km_loop_join(struct km_loop *loop, struct km_channel *channel, bool ends);
 void km_loop_leave(struct km_loop *loop, struct km_channel *channel);
 void km_loop_mute(struct km_loop *loop, struct km_channel *channel, bool muted);
 /* Arms the header of a channel that has one. True: there is something to look at. */
 bool km_loop_arm(struct km_channel *channel);
-/* The same for the header of the service itself, which is watched by `watched`. */
+/* Puts a header of the service itself into the epoll, watched by `watched`. Errors: those of
+ * km_watch_begin(). */
 int km_loop_watch(struct km_loop *loop, struct km_watched *watched, const struct km_region *region);
 void km_loop_unwatch(struct km_loop *loop, struct km_watched *watched);
 bool km_loop_arm_word(struct km_watched *watched, uint32_t value);

@@ -9,14 +9,14 @@
 #include "libclient/export.h"
 #include "libclient/service/caller.h"
 
-/* Nobody waits for it, nobody holds it, and nothing is to be told. */
+/* Frees the call if nobody waits for it, nobody holds it, and nothing is to be told. */
 static void free_if_over(struct kickmsg_caller *caller, struct km_call *call)
 {
 	if (!call->waits && !call->line && call->error == 0)
 		caller->free_calls[caller->free_count++] = (uint16_t)(call - caller->calls);
 }
 
-/* The server is done with the call. */
+/* Lets go of a call that the server is done with. */
 static void let_go(struct km_call *call)
 {
 	call->line->calls--;
@@ -24,7 +24,7 @@ static void let_go(struct km_call *call)
 	call->line = NULL;
 }
 
-/* Ends for the user, who is to be told. */
+/* Ends the call for the user, who is to be told. */
 static void end(struct kickmsg_caller *caller, struct km_call *call, int error)
 {
 	call->waits = false;
@@ -35,7 +35,7 @@ static void end(struct kickmsg_caller *caller, struct km_call *call, int error)
 		km_loop_set(caller->loop);
 }
 
-/* The user is told, or needn't be. */
+/* Takes a call out of the ended ones: the user is told, or needn't be. */
 static void take_ended(struct kickmsg_caller *caller, struct km_call *call)
 {
 	uint32_t i = 0;
@@ -53,7 +53,7 @@ static void tell_server(struct km_call *call)
 	struct km_line *line = call->line;
 	const struct km_trailer trailer = { .id = call->id, .kind = KM_MESSAGE_CANCEL };
 
-	/* with more under way, its server does some work for nobody */
+	/* with more cancels under way, a server does some work for nobody */
 	if (line && line->cancels < KM_SERVICE_CANCELS && !line->channel.gone &&
 		km_channel_send(&line->channel, NULL, 0, &trailer) == 0) {
 		call->cancelled = true;
@@ -75,7 +75,7 @@ void km_caller_end_line(struct kickmsg_caller *caller, struct km_line *line)
 	}
 }
 
-/* Of a call that is held by this line; null: the server made it up. */
+/* The call that this line holds; null: the server made the id up. */
 static struct km_call *find_call(
 	struct kickmsg_caller *caller, const struct km_line *line, uint64_t id)
 {
@@ -86,7 +86,7 @@ static struct km_call *find_call(
 		       : NULL;
 }
 
-/* Returns whether *ret is filled; else the sample is for nobody. */
+/* Fills *ret and returns true; else the sample is for nobody. */
 static bool fill(struct kickmsg_caller *caller, struct km_line *line,
 	const struct km_trailer *trailer, size_t len, const struct kickmsg_sample *sample,
 	struct kickmsg_reply *ret)
@@ -145,14 +145,14 @@ int km_caller_hear(struct kickmsg_caller *caller, struct km_line *line, struct k
 			return r;
 		if (gone)
 			km_caller_end_line(caller, line);
-		/* it had sent all before it was gone */
+		/* it sent all messages before it was gone */
 		if (gone || !km_channel_look(&line->channel))
 			return 0;
 		gone = true;
 	}
 }
 
-/* Deadlines that have passed. */
+/* Ends the calls whose deadlines have passed. */
 static void end_late(struct kickmsg_caller *caller)
 {
 	int64_t now = km_clock_ns();
@@ -199,7 +199,7 @@ void km_caller_find_places(struct kickmsg_caller *caller)
 		km_loop_set(caller->loop);
 }
 
-/* Returns 0, -EAGAIN, -EDQUOT. */
+/* Tries once. Returns 0, -EAGAIN, -EDQUOT. */
 static int try_take(struct kickmsg_caller *caller, struct kickmsg_reply *ret)
 {
 	if (__builtin_expect(caller->has_met, 0)) {
@@ -249,7 +249,7 @@ static void rest(struct kickmsg_caller *caller, int64_t deadline_ns)
 	km_rest_sleep(&caller->rest, deadline_ns);
 }
 
-/* A line that has ended brings nothing more. */
+/* Arms the lines. A line that has ended brings nothing more. */
 static bool arm_lines(struct kickmsg_caller *caller)
 {
 	bool again = caller->line && km_loop_arm(&caller->line->channel);
@@ -258,7 +258,8 @@ static bool arm_lines(struct kickmsg_caller *caller)
 		km_loop_mute(caller->loop, &past->channel, past->channel.gone);
 		if (past->channel.gone) {
 			km_loop_unwatch(caller->loop, &past->channel.ends);
-			again |= past->calls > 0; /* they end at the next look */
+			/* these calls end at the next look */
+			again |= past->calls > 0;
 		} else {
 			again |= km_loop_arm(&past->channel);
 		}
@@ -266,7 +267,7 @@ static bool arm_lines(struct kickmsg_caller *caller)
 	return again;
 }
 
-/* Nothing was there: the descriptor is armed, and a last look follows. */
+/* Nothing was there: arms the descriptor, and looks for the last time. */
 static int arm(struct kickmsg_caller *caller, struct kickmsg_reply *ret)
 {
 	int r = -EAGAIN;
@@ -340,7 +341,7 @@ KM_EXPORT int kickmsg_call_cancel(struct kickmsg_caller *caller, uint64_t id)
 
 /* --- one at a time -------------------------------------------------------------------------------- */
 
-/* The caller of kickmsg_call() hears of its end by what it returns. */
+/* The caller of kickmsg_call() hears of the call's end by what it returns. */
 static void forget(struct kickmsg_caller *caller, uint64_t id)
 {
 	struct km_call *call = &caller->calls[id & UINT16_MAX];

@@ -8,7 +8,7 @@
 #include "libclient/export.h"
 #include "libclient/service/server.h"
 
-/* Of looks in vain of a server that polls, one in so many looks after the connection. */
+/* One look in vain of so many, by a server that polls, looks after the connection. */
 #define LOOKS_TILL_AFTER 64
 
 /* --- tasks ---------------------------------------------------------------------------------------- */
@@ -65,12 +65,12 @@ void km_visitor_pump(struct km_visitor *visitor)
 			cancel(visitor, trailer.id);
 		kickmsg_sample_release(&sample);
 	}
-	/* no ring shows those any more */
+	/* no ring shows such a request any more */
 	if (visitor->waiting > 0 && visitor->server->loop)
 		km_loop_set(visitor->server->loop);
 }
 
-/* Why nobody waits for its reply, or 0. */
+/* The reason why nobody waits for a task's reply, or 0. */
 static int status_of(const struct km_visitor *visitor, const struct km_task *task)
 {
 	if (visitor->channel.gone)
@@ -94,7 +94,7 @@ static int send_last(
 
 /* --- taking --------------------------------------------------------------------------------------- */
 
-/* The oldest one that waits, or null. Those that nobody waits for are answered. */
+/* The oldest task that waits, or null. Tasks that nobody waits for are answered. */
 static struct km_task *next_task(struct km_visitor *visitor)
 {
 	struct km_task *oldest;
@@ -140,7 +140,7 @@ static bool take_from(struct km_visitor *visitor, struct kickmsg_request *ret)
 	return true;
 }
 
-/* Each visitor in turn. */
+/* Tries to take a request, of each visitor in turn. */
 static bool try_take(struct kickmsg_server *server, struct kickmsg_request *ret)
 {
 	struct km_visitor *begin = server->turn ? server->turn : server->visitors, *visitor = begin;
@@ -184,7 +184,7 @@ static void rest(struct kickmsg_server *server, int64_t deadline_ns)
 	km_rest_sleep(rest, deadline_ns);
 }
 
-/* Nothing was there: the descriptor is armed, and a last look follows. */
+/* Nothing was there: arms the descriptor, and looks for the last time. */
 static int arm(struct kickmsg_server *server, struct kickmsg_request *ret)
 {
 	int r = -EAGAIN;
@@ -235,7 +235,7 @@ KM_EXPORT int kickmsg_take_request(
 
 /* --- answering ------------------------------------------------------------------------------------ */
 
-/* The task of a request that hasn't ended; null and -EINVAL or -ECHILD. */
+/* Finds the task of a request that hasn't ended; null and -EINVAL or -ECHILD. */
 static struct km_task *find(const struct kickmsg_request *request, int *ret_error)
 {
 	struct km_visitor *visitor = request->visitor;
@@ -251,7 +251,7 @@ static struct km_task *find(const struct kickmsg_request *request, int *ret_erro
 	return task->serial == request->serial ? task : NULL;
 }
 
-/* After a last reply, or one in vain: has it ended? */
+/* Has the request ended after a last reply, or after one in vain? */
 static int settle(struct kickmsg_request *request, int r)
 {
 	struct km_visitor *visitor = request->visitor;

@@ -20,7 +20,8 @@
 struct km_rest {
 	_Atomic uint32_t asked, turn;
 	unsigned count;
-	/* More came than there are words: the sleep is a short one. */
+	/* Messages or ends may come by more words than there is room for: the sleep is a short
+	 * one. */
 	bool is_full;
 	bool is_ready;
 	struct futex_waitv words[KM_REST_WORDS];
@@ -29,14 +30,14 @@ struct km_rest {
 
 /* Begins anew. */
 void km_rest_begin(struct km_rest *rest);
-/* A header, which was looked at when it was as `changes`. */
+/* Adds a header, which was looked at when it was as `changes`. */
 void km_rest_add_header(struct km_rest *rest, const struct km_region *region, uint32_t changes);
-/* A channel: a message that comes in, or its end. */
+/* Adds a channel: a message that comes in, or its end. */
 void km_rest_add_channel(struct km_rest *rest, struct km_channel *channel);
 /* Sleeps until something may have happened, but no longer than until `until_ns` or for KM_PATIENCE_NS. */
 void km_rest_sleep(struct km_rest *rest, int64_t until_ns);
 
 /* Was an interrupt asked for? Takes it. */
 bool km_rest_take_interrupt(struct km_rest *rest);
-/* For any thread. */
+/* Asks for the end of a sleep. For any thread. */
 void km_rest_interrupt(struct km_rest *rest);

@@ -49,7 +49,7 @@ static int describe(struct kickmsg_server *server, const char *name,
 	return 0;
 }
 
-/* The server that came first has said what the service is. */
+/* Agrees on the shape: the server that came first has said what the service is. */
 static int agree(struct kickmsg_server *server)
 {
 	const struct km_msg_attach *known = server->service->handle.request;
@@ -62,7 +62,7 @@ static int agree(struct kickmsg_server *server)
 		"others serve or call '%s' with another configuration", server->name);
 }
 
-/* Which server this is: no other one says the same but by intent. */
+/* Draws the number of this server: no other one says the same but by intent. */
 static uint64_t draw_number(void)
 {
 	uint64_t ret;
@@ -160,7 +160,7 @@ KM_EXPORT int kickmsg_waitset_add_server(
 	return fd < 0 ? fd : kickmsg_waitset_add_fd(set, fd, POLLIN, userdata);
 }
 
-/* Nothing is received from it now, so its descriptor stays as it is. */
+/* Is the channel muted? Then nothing is received from it, so its descriptor stays as it is. */
 static bool is_mute(const struct km_visitor *visitor)
 {
 	return visitor->waiting > 0 || visitor->busy == visitor->count || visitor->channel.gone;
@@ -170,7 +170,7 @@ bool km_server_arm(struct kickmsg_server *server)
 {
 	for (struct km_visitor *visitor = server->visitors; visitor; visitor = visitor->next)
 		km_loop_mute(server->loop, &visitor->channel, is_mute(visitor));
-	/* it ended when the service went over to another region */
+	/* the watch ended when the service went over to another region */
 	if (!server->header.watch && km_loop_watch(server->loop, &server->header,
 					     &server->service->handle.place.region) < 0)
 		return false;

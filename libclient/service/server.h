@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A server and its visitors: one for each caller that the broker has told of.
+ * A server and its visitors: a visitor is a caller that the broker has told of.
  *
  *   ring of requests --- pump ---> task: waiting --- take ---> taken --- last reply ---> free
  *                                     \------ cancelled, late: the library answers ------^
  *
- * A request that is held is a borrowed sample, so what it takes from its caller's memory is given back by
- * the answer alone. Cancellations come by the same ring, so it is emptied whenever somebody asks how a
- * request stands.
+ * A request that is held is a borrowed sample, so only the answer gives back what it takes of its
+ * caller's memory. Cancellations come by the same ring, so the ring is emptied whenever somebody
+ * asks how a request stands.
  */
 #pragma once
 
@@ -35,7 +35,7 @@ struct km_visitor {
 	struct km_task *tasks; /* [count] */
 	uint32_t count, busy;
 	uint32_t waiting, taken; /* parts of `busy` */
-	int64_t orphan_ns;       /* since then unknown to the broker; 0: known */
+	int64_t orphan_ns;       /* since when the broker doesn't know it; 0: it does */
 };
 
 struct kickmsg_server {
@@ -63,7 +63,7 @@ struct kickmsg_server {
 
 /* --- visitors.c --- */
 
-/* Meets newcomers, and sees who is gone. May ask the broker. */
+/* Meets newcomers, and takes leave of callers that are gone. May ask the broker. */
 void km_server_look(struct kickmsg_server *server);
 /* Looks after the connection. */
 void km_server_look_after(struct kickmsg_server *server);
@@ -74,5 +74,5 @@ bool km_server_arm(struct kickmsg_server *server);
 
 /* --- request.c --- */
 
-/* Takes what has come into tasks. */
+/* Makes tasks of the requests that have come. */
 void km_visitor_pump(struct km_visitor *visitor);

@@ -118,7 +118,7 @@ struct km_geometry km_service_geometry(const struct km_service_shape *shape)
 	};
 }
 
-/* `most`: messages in the ring at once; `held`: others that are borrowed. */
+/* A topic's shape. `most`: messages in the ring at once; `held`: others that are borrowed. */
 static struct km_geometry geometry(
 	const struct km_service_shape *shape, uint32_t most, uint32_t held, uint64_t size)
 {
@@ -135,7 +135,7 @@ static struct km_geometry geometry(
 
 	while (ret.ring_capacity < most)
 		ret.ring_capacity *= 2;
-	/* there a slot is free once its cell is written anew */
+	/* a shared ring's slot is free only once its cell is written anew */
 	if (ret.transport == KM_TRANSPORT_SHARED)
 		ret.pool_size = (uint32_t)km_geometry_needed_pool(&ret, false);
 	return ret;

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The shape of a service: what a config says, what the broker keeps of it with the service's schema, and
- * what topics it makes.
- */
+/* The shape of a service: its config, the part of it that the broker keeps in the service's schema,
+ * and the topics that it makes. */
 #pragma once
 
 #include "common/protocol/wire.h"
@@ -13,7 +11,7 @@
 #define KM_SERVICE_LOANS   8
 #define KM_SERVICE_SERVERS 16
 
-/* In the schema's reserved bytes, which the broker neither reads nor compares. */
+/* Lies in the schema's reserved bytes, which the broker neither reads nor compares. */
 struct km_service_shape {
 	uint64_t magic;
 	uint32_t max_calls, max_replies;
@@ -25,11 +23,12 @@ struct km_service_shape {
 _Static_assert(sizeof(struct km_service_shape) <= sizeof(((struct km_schema *)0)->reserved),
 	"the shape goes along with the schema");
 
-/* Returns 0, or -EINVAL with the text: which field is wrong. null: the defaults. */
+/* Makes a shape of a config; null: the defaults. Returns 0, or -EINVAL with the text: which field
+ * is wrong. */
 int km_service_shape_of(const struct kickmsg_service_config *config, struct km_service_shape *ret,
 	char *ret_text, size_t size);
 
-/* Writes the shape into the schema, or reads it. False: there is none, or it can't be. */
+/* Write the shape into the schema, and read it. False: there is none, or it can't be. */
 void km_service_shape_write(const struct km_service_shape *shape, struct km_schema *ret);
 bool km_service_shape_read(const struct km_schema *schema, struct km_service_shape *ret);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who calls a server: see server.h. */
+/* The callers of a server: see server.h. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -11,7 +11,8 @@
 #include "libclient/rejoin/move.h"
 #include "libclient/service/server.h"
 
-/* After a question in vain, and after a broker's end until those who called before are given up. */
+/* Time after a question in vain; and after a broker's end, until callers of the last broker are
+ * given up. */
 #define ASK_AGAIN_NS INT64_C(50000000)
 #define ORPHAN_NS    INT64_C(60000000000)
 
@@ -54,7 +55,7 @@ static struct km_visitor *new_visitor(struct kickmsg_server *server, const struc
 	return visitor;
 }
 
-/* Says that it listens. */
+/* Says HELLO to a visitor: the server listens. */
 static int greet(struct km_visitor *visitor)
 {
 	const struct km_trailer hello = { .id = visitor->server->number, .kind = KM_MESSAGE_HELLO };
@@ -64,8 +65,8 @@ static int greet(struct km_visitor *visitor)
 	return visitor->tasks ? km_channel_send(&visitor->channel, NULL, 0, &hello) : -ENOMEM;
 }
 
-/* One that is gone meanwhile, or whose memory is of no use, is passed over. Errors: those after which it
- * is to be tried again. */
+/* Meets a caller. A caller that is gone meanwhile, or whose memory is of no use, is passed over.
+ * Errors: those after which the meeting is to be tried again. */
 static int meet(struct kickmsg_server *server, const struct km_caller *caller)
 {
 	struct km_visitor *visitor = new_visitor(server, caller);
@@ -106,7 +107,7 @@ static km_noinline int ask_once(struct kickmsg_server *server, struct km_msg_cal
 	return r;
 }
 
-/* Asks who calls. Errors: those of kickmsg_advertise(). */
+/* Asks the broker for callers. Errors: those of kickmsg_advertise(). */
 static int ask(struct kickmsg_server *server)
 {
 	struct km_msg_callers_ok page;
@@ -157,7 +158,7 @@ static void drop_gone(struct kickmsg_server *server)
 	}
 }
 
-/* The service is in another broker's region: its callers come anew. */
+/* Begins anew, since the service is in another broker's region: its callers come anew. */
 static void begin_anew(struct kickmsg_server *server)
 {
 	const struct km_place *here = &server->service->handle.place;
@@ -185,11 +186,11 @@ void km_server_look(struct kickmsg_server *server)
 		begin_anew(server);
 	uint32_t changes = km_load(M1, acquire, &here->region.header->changes);
 	if (changes != server->changes) {
-		/* of the servers, as its callers see them */
+		/* these are servers, as seen by their callers */
 		struct km_seen seen = km_seen_look(&here->region, KM_ROLE_SUBSCRIBER);
 
 		server->changes = changes;
-		/* to one that stands by callers are nothing new */
+		/* for a server that stands by callers are no news */
 		server->asks |= server->active || seen.left + seen.died != server->gone_servers;
 		server->gone_servers = seen.left + seen.died;
 		drop_gone(server);
@@ -210,7 +211,7 @@ void km_server_look_after(struct kickmsg_server *server)
 		bool moves = server->service->handle.fresh != NULL;
 		km_client_unlock(server->client);
 		if (moves) {
-			/* before its word is unmapped */
+			/* before the word is unmapped */
 			km_loop_unwatch(server->loop, &server->header);
 			km_publisher_move(server->service);
 		}

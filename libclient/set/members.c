@@ -33,7 +33,8 @@ KM_EXPORT void kickmsg_waitset_free(struct kickmsg_waitset *set)
 	free(set);
 }
 
-/* Subscribers get descriptors, and the set its event, once the set sleeps by descriptors. */
+/* Gives descriptors to the subscribers, and its event to the set, once the set sleeps by
+ * descriptors. */
 static int get_descriptors(struct kickmsg_waitset *set)
 {
 	if (km_waitset_has_words(set))

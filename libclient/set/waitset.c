@@ -33,7 +33,7 @@ KM_EXPORT void kickmsg_waitset_interrupt(struct kickmsg_waitset *set)
 	syscall(SYS_futex, &set->turn, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 	int event = km_load(D7, seq_cst, &set->event);
 	if (event >= 0 && write(event, &one, sizeof one) < 0)
-		return; /* full: readable as can be */
+		return; /* full: it is readable all the same */
 }
 
 /* --- looking ---------------------------------------------------------------------------------------- */
@@ -52,7 +52,7 @@ static bool is_ready(const struct km_wait_member *member, int64_t now)
 	return member->polled.revents != 0;
 }
 
-/* Fills in revents of what isn't a subscriber. Errors: those of ppoll(2). */
+/* Fills in revents of members that aren't subscribers. Errors: those of ppoll(2). */
 static int poll_others(struct kickmsg_waitset *set)
 {
 	const struct timespec none = { 0, 0 };
@@ -90,7 +90,7 @@ static int look(struct kickmsg_waitset *set, void **ret, size_t capacity)
 		if (!is_ready(&set->members[i], now))
 			continue;
 		ret[found++] = set->members[i].userdata;
-		if (passes) { /* once */
+		if (passes) { /* such a member is ready once */
 			km_waitset_drop(set, i);
 			set->first = i;
 		}
@@ -105,7 +105,7 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-/* Looks after the connections, too. */
+/* The end of the next sleep. Looks after the connections, too. */
 static int64_t until(struct kickmsg_waitset *set, int64_t deadline_ns)
 {
 	int64_t now = km_clock_ns(), ends = earlier(deadline_ns, now + KM_PATIENCE_NS);
@@ -133,7 +133,8 @@ static struct timespec time_of(int64_t ns)
 	return (struct timespec){ ns / 1000000000, ns % 1000000000 };
 }
 
-/* Of subscribers of one shared ring the last announcement is what is waited for. */
+/* Announces the sleep. Of subscribers of one shared ring the last announcement is what is waited
+ * for. */
 static unsigned announce(struct kickmsg_waitset *set, struct futex_waitv *words)
 {
 	unsigned count = 1;

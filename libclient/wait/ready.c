@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See ready.h. */
+/* A subscriber's descriptor: see ready.h. */
 #include "libclient/wait/ready.h"
 
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include "common/ring/waiter.h"
 #include "common/shared/bell.h"
 
-/* Of a shared ring other sleepers move the word too: so often it is announced anew. */
+/* Other sleepers of a shared ring move the word too: so often it is announced anew. */
 #define MAX_IN_VAIN 4
 
 int km_ready_new(struct kickmsg_subscriber *subscriber, struct km_watch *watch)
@@ -83,7 +83,7 @@ bool km_ready_arm(struct kickmsg_subscriber *subscriber)
 	ready->left = km_place_is_left(&subscriber->handle.place);
 	if (++ready->in_vain < MAX_IN_VAIN)
 		return true;
-	/* readable, so a receive comes again */
+	/* the descriptor is readable, so a receive comes again */
 	ready->in_vain = 0;
 	return false;
 }

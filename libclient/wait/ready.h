@@ -8,28 +8,29 @@
  *            the word is woken, or the second look finds something
  *
  * It begins READABLE, so a loop's first receive arms it. It may be READABLE without a message: the
- * next receive that finds nothing arms it again. It is never WAITING beside a message that waits for
- * it, and where something else is to be done by a receive: the region was given up or left, or a
- * fresh place is prepared. While a receive sleeps it is READABLE, since its sleep and the descriptor
- * would end each other's announcement.
+ * next receive that finds nothing arms it again. It is never WAITING beside a message that waits
+ * for it. Nor is it WAITING where a receive has something else to do: the region was given up or
+ * left, or a fresh place is prepared. While a receive sleeps it is READABLE, since its sleep and
+ * the descriptor would end each other's announcement.
  */
 #pragma once
 
 #include "libclient/handle/handle.h"
 
-/* Errors: those of km_watch_begin(). */
+/* Makes the descriptor. Errors: those of km_watch_begin(). */
 int km_ready_new(struct kickmsg_subscriber *subscriber, struct km_watch *watch);
-/* Takes a subscriber without. */
+/* Closes the descriptor. Takes a subscriber without. */
 void km_ready_free(struct kickmsg_subscriber *subscriber);
 
-/* A receive found nothing. True: it is to look once more. */
+/* Arms the descriptor after a receive that found nothing. True: the receive is to look once
+ * more. */
 bool km_ready_arm(struct kickmsg_subscriber *subscriber);
 
-/* Around a receive that sleeps. */
+/* To be called around a receive that sleeps. */
 void km_ready_suspend(struct kickmsg_subscriber *subscriber);
 void km_ready_resume(struct kickmsg_subscriber *subscriber);
 
-/* The subscriber has gone over to another region, whose old one is still mapped. */
+/* Follows the subscriber to another region. The old one is still mapped. */
 void km_ready_move(struct kickmsg_subscriber *subscriber);
 
 /* The word at which a subscriber sleeps; null: an observer, which takes naps. */
@@ -43,7 +44,7 @@ static inline _Atomic uint32_t *km_subscriber_word(const struct kickmsg_subscrib
 	return bell ? &bell->word : NULL;
 }
 
-/* Says that it is about to sleep; returns the word to wait for. */
+/* Says that the subscriber is about to sleep; returns the word to wait for. */
 uint32_t km_subscriber_announce(struct kickmsg_subscriber *subscriber);
 /* The second look: is there something for a receive to do? `left`: that the region was left is known. */
 bool km_subscriber_look(struct kickmsg_subscriber *subscriber, bool left);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The threads that sleep at words for a client's descriptors: see watch.h. Over io_uring one thread sleeps
- * for any number of them, and looks at those alone that were woken. In futex_waitv(2) each sleeps for
- * KM_WATCH_GROUP, and looks at all.
+ * The threads that sleep at words for a client's descriptors: see watch.h. Over io_uring one thread
+ * sleeps for any number of words, and looks only at words that were woken. In futex_waitv(2) each
+ * thread sleeps for KM_WATCH_GROUP words, and looks at all.
  */
 #include <errno.h>
 #include <limits.h>
@@ -28,8 +28,8 @@
 
 /* The place of one word in the ring. */
 struct slot {
-	struct km_watched *watched; /* null: nobody's */
-	/* Of its waits: the completion of an earlier one says nothing. */
+	struct km_watched *watched; /* null: the place is free */
+	/* Number of its wait: the completion of an earlier wait says nothing. */
 	uint32_t generation;
 	bool waits;
 	bool is_stale; /* its wait is to be cancelled */
@@ -56,14 +56,14 @@ static void write_one(struct km_watched *watched)
 
 	km_add(D6, release, &watched->fires, 1);
 	if (write(watched->fd, &one, sizeof one) < 0)
-		errno = 0; /* full: readable as can be */
+		errno = 0; /* full: it is readable all the same */
 	km_add(D6, release, &watched->fires, 1);
 }
 
-/* Fires it if its word has moved; returns what to sleep at. */
+/* Fires a descriptor if its word has moved; returns the value to sleep at. */
 static uint32_t look_at(struct km_watched *watched)
 {
-	/* in this order: what is armed after the look was announced after it */
+	/* in this order: a word that is armed after the look was announced after it */
 	uint32_t word = km_load(D2, seq_cst, watched->word);
 	uint64_t armed = km_load(D1, seq_cst, &watched->armed);
 
@@ -95,7 +95,8 @@ static bool wait_again(struct km_watch_group *group, size_t place)
 	return slot->waits;
 }
 
-/* All places that don't wait, and those that do in vain. False: the kernel hasn't taken all. */
+/* Looks at all places that don't wait, and those that do in vain. False: the kernel hasn't taken
+ * all. */
 static bool go_through(struct km_watch_group *group)
 {
 	bool all = true;
@@ -139,7 +140,7 @@ static bool take_in(struct km_watch_group *group, bool all)
 	return all || go_through(group);
 }
 
-/* With the lock, except while it sleeps. */
+/* Sleeps by the ring. Needs the lock, and lets go of it for the sleep. */
 static void watch_by_ring(struct km_watch_group *group)
 {
 	bool all = km_uring_take_over(group->uring) == 0 && go_through(group);
@@ -181,7 +182,8 @@ static int add_slot(struct km_watch_group *group, struct km_watched *watched)
 
 /* --- in futex_waitv(2) --------------------------------------------------------------------------- */
 
-/* Fires what moved, and fills in what to sleep at. The group's own word comes first. */
+/* Fires descriptors whose words moved, and fills in the words to sleep at. The group's own word
+ * comes first. */
 static unsigned look(struct km_watch_group *group, struct futex_waitv *ret)
 {
 	struct km_watched *watched;
@@ -208,7 +210,8 @@ static void *watch(void *argument)
 		unsigned count = look(group, words);
 
 		pthread_mutex_unlock(&group->lock);
-		/* woken; a word has moved already; or its mapping is gone, which the list knows */
+		/* woken; or a word has moved already; or its mapping is gone, which the list
+		 * knows */
 		if (syscall(SYS_futex_waitv, words, count, 0, NULL, CLOCK_MONOTONIC) < 0 &&
 			errno != EAGAIN && errno != EINTR && errno != EFAULT)
 			km_nap(KM_WAIT_FOREVER);
@@ -218,7 +221,7 @@ static void *watch(void *argument)
 	return NULL;
 }
 
-/* The thread reads its list anew. */
+/* Has the thread read its list anew. */
 static void call(struct km_watch_group *group)
 {
 	km_add(D3, seq_cst, &group->turn, 1);
@@ -228,7 +231,7 @@ static void call(struct km_watch_group *group)
 		syscall(SYS_futex, &group->turn, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
-/* No signal of the program's runs there. */
+/* Starts the thread. No signal of the program's runs there. */
 static int start(struct km_watch_group *group)
 {
 	sigset_t all, before;

@@ -33,7 +33,7 @@ int km_watch_timer_begin(struct km_watched *watched)
 void km_watch_timer_fire(struct km_watched *watched)
 {
 	watched->due_ns = 0;
-	set(watched, 1); /* long ago */
+	set(watched, 1); /* long ago, so at once */
 }
 
 bool km_watch_timer_waits(const struct km_watched *watched)

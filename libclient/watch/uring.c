@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See uring.h. */
+/* A FUTEX_WAIT of io_uring: see uring.h. */
 #include "libclient/watch/uring.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include "common/fd.h"
 #include "common/memory/atomic.h"
 
-/* Of kernels that are newer than the headers may be. */
+/* For kernels that may be newer than the headers. */
 #define SETUP_SINGLE_ISSUER (1u << 12)
 #define SETUP_DEFER_TASKRUN (1u << 13)
 #define SETUP_TASKRUN_FLAG  (1u << 9)
@@ -33,8 +33,8 @@
  */
 struct km_uring {
 	int fd;
-	unsigned waits;  /* in the kernel; of one descriptor's ring */
-	unsigned pushed; /* and not submitted; of a thread's ring */
+	unsigned waits;  /* in the kernel, of one descriptor's ring */
+	unsigned pushed; /* not yet submitted, of a thread's ring */
 	void *rings;
 	size_t rings_size;
 	struct io_uring_sqe *sqes;
@@ -90,13 +90,13 @@ static int map(struct km_uring *uring)
 		uring->sqes = NULL;
 		return -errno;
 	}
-	/* a child of fork has no business with either */
+	/* a child of fork may use neither mapping */
 	madvise(uring->rings, uring->rings_size, MADV_DONTFORK);
 	madvise(uring->sqes, p->sq_entries * sizeof *uring->sqes, MADV_DONTFORK);
 	return 0;
 }
 
-/* `eventfd` may be -1. */
+/* Makes a ring. `eventfd` may be -1. */
 static int make(unsigned entries, unsigned flags, int eventfd, struct km_uring **ret)
 {
 	struct km_uring *uring = calloc(1, sizeof *uring);
@@ -151,7 +151,7 @@ void km_uring_disown(const struct km_uring *uring)
 
 int km_uring_reap(struct km_uring *uring)
 {
-	/* its work is done by this call, not before */
+	/* the ring's work is done by this call, not before */
 	long r = enter(uring, 0, IORING_ENTER_GETEVENTS);
 
 	if (r < 0)
@@ -165,7 +165,7 @@ int km_uring_reap(struct km_uring *uring)
 	return 0;
 }
 
-/* Of a wait that ended as it began, or with its thread. */
+/* Takes the completions of a wait that ended as it began, or with its thread. */
 static bool has_completions(const struct km_uring *uring)
 {
 	return km_load(D4, acquire, at(uring, uring->params.cq_off.tail)) !=
@@ -215,7 +215,7 @@ int km_uring_wait(struct km_uring *uring, const _Atomic uint32_t *word, uint32_t
 	if (r != 1)
 		return r < 0 ? (int)r : -EIO;
 	uring->waits++;
-	/* a word that has moved is said at once */
+	/* for a word that has moved the kernel says so at once */
 	return !has_completions(uring);
 }
 
@@ -233,7 +233,7 @@ int km_uring_take_over(const struct km_uring *uring)
 	return r < 0 ? -errno : 0;
 }
 
-/* The kernel may leave some of it for the next time. */
+/* Submits what was pushed. The kernel may leave some of it for the next time. */
 static int submit(struct km_uring *uring, unsigned completions)
 {
 	unsigned flags = completions > 0 ? IORING_ENTER_GETEVENTS : 0;

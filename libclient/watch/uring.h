@@ -18,37 +18,39 @@
 
 struct km_uring;
 
-/* Errors: -EOPNOTSUPP the kernel hasn't it or forbids it; -EMFILE, -ENFILE, -ENOMEM. */
+/* Makes a ring. Errors: -EOPNOTSUPP the kernel hasn't io_uring's FUTEX_WAIT or forbids it; -EMFILE,
+ * -ENFILE, -ENOMEM. */
 int km_uring_new(int eventfd, struct km_uring **ret);
-/* Waits that are under way are cancelled, which comes to pass later. Returns whether that won't
- * signal the eventfd: only the ring's own thread can say so. Takes a null pointer. */
+/* Frees a ring. Waits that are under way are cancelled, which comes to pass later. Returns whether
+ * that won't signal the eventfd: only the ring's own thread can say so. Takes a null pointer. */
 bool km_uring_free(struct km_uring *uring);
-/* In a child of fork, which hasn't the mappings. */
+/* For a child of fork, which hasn't the mappings: closes its copy. */
 void km_uring_disown(const struct km_uring *uring);
 
-/* Is a wait in the kernel that hasn't been taken in? Is there something to take in? Without a
- * system call, in any thread. */
+/* The first: is a wait in the kernel whose end wasn't taken in? The second: is there a completion
+ * to take in? Without a system call, in any thread. */
 bool km_uring_waits(const struct km_uring *uring);
 bool km_uring_is_completed(const struct km_uring *uring);
 
-/* Takes in what is completed, which may signal the eventfd once more. Errors: -EEXIST the ring is
- * another thread's; others, likewise of no use any more. */
+/* Takes completions in, which may signal the eventfd once more. Errors: -EEXIST the ring is another
+ * thread's; after any other error, too, the ring is of no use any more. */
 int km_uring_reap(struct km_uring *uring);
 
 /* Waits for the word, once. Returns 1 it waits; 0 the word isn't `expected`; or a negative
  * errno. */
 int km_uring_wait(struct km_uring *uring, const _Atomic uint32_t *word, uint32_t expected);
 
-/* A thread's ring, made for it by another. Errors: those of km_uring_new(). */
+/* A thread's ring, which another thread makes for it. Errors: those of km_uring_new(). */
 int km_uring_new_of_thread(struct km_uring **ret);
-/* In that thread, before all below. */
+/* To be called in that thread, before the functions that follow. */
 int km_uring_take_over(const struct km_uring *uring);
-/* `tag` says what is completed. Errors: the kernel takes nothing now; try again. */
+/* Pushes a wait; `tag` says what is completed. Errors: the kernel takes nothing now; try again. */
 int km_uring_push_wait(
 	struct km_uring *uring, const _Atomic uint32_t *word, uint32_t expected, uint64_t tag);
-/* Ends a wait. Both are completed; this one has the tag 0. */
+/* Pushes the end of a wait. Both are completed; this one has the tag 0. */
 int km_uring_push_cancel(struct km_uring *uring, uint64_t tag);
-/* Gives the kernel what was pushed, and sleeps until something is completed. Errors: likewise. */
+/* Gives the kernel all that was pushed, and sleeps until something is completed. Errors: as
+ * km_uring_push_wait(). */
 int km_uring_sleep(struct km_uring *uring);
 /* Takes one completion. */
 bool km_uring_next(struct km_uring *uring, uint64_t *ret_tag);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which mechanism a descriptor gets, and its owner's steps: see watch.h. */
+/* The mechanism of a descriptor, and its owner's steps: see watch.h. */
 #include "libclient/watch/watch.h"
 
 #include <errno.h>
@@ -112,7 +112,7 @@ void km_watch_disown(struct km_watched *watched)
 		km_uring_disown(watched->uring);
 }
 
-/* The ring is another thread's, or waits for another word. */
+/* Gives the ring up, which is another thread's, or waits for another word. */
 static void give_to_nobody(struct km_watched *watched)
 {
 	if (!watched->uring)
@@ -122,8 +122,8 @@ static void give_to_nobody(struct km_watched *watched)
 	watched->stale = !km_uring_free(km_steal_ptr(watched->uring)) && waits;
 }
 
-/* A ring of this thread's own, in the place of another's or of none; where there can be none, the
- * library's thread. */
+/* Makes a ring of this thread's own, in the place of another's or of none. Where there can be no
+ * ring the library's thread takes over. */
 static int renew(struct km_watched *watched)
 {
 	struct km_watch *watch = watched->watch;
@@ -147,7 +147,7 @@ void km_watch_move(struct km_watched *watched, _Atomic uint32_t *word)
 		return;
 	}
 	watched->word = word;
-	give_to_nobody(watched); /* with what waits at the old one */
+	give_to_nobody(watched); /* with waits at the old one */
 }
 
 void km_watch_fire(struct km_watched *watched)
@@ -160,7 +160,7 @@ void km_watch_fire(struct km_watched *watched)
 	}
 	km_store(D1, seq_cst, &watched->armed, 0);
 	if (write(watched->fd, &one, sizeof one) < 0)
-		return; /* full: readable as can be */
+		return; /* full: it is readable all the same */
 }
 
 static bool drain(const struct km_watched *watched)
@@ -174,7 +174,7 @@ void km_watch_quiet(struct km_watched *watched)
 {
 	watched->seen = km_load(D6, acquire, &watched->fires);
 	do {
-		/* what is completed signals once more as it is taken in */
+		/* a completed wait signals once more as it is taken in */
 		if (watched->uring && km_uring_reap(watched->uring) < 0)
 			give_to_nobody(watched);
 	} while (drain(watched) && watched->uring && km_uring_is_completed(watched->uring));
@@ -206,7 +206,7 @@ bool km_watch_waits(struct km_watched *watched)
 	if (!watched->by_ring)
 		return !(watched->seen & 1) &&
 		       km_load(D6, acquire, &watched->fires) == watched->seen;
-	/* the old ring's signal has come, or not yet */
+	/* the old ring's signal has come, or comes later */
 	if (watched->stale && drain(watched))
 		watched->stale = false;
 	return watched->uring && km_uring_waits(watched->uring) &&

@@ -3,9 +3,9 @@
  * Turning a futex word that moves into a descriptor that is readable. A client has one watch, made
  * with its first descriptor, and each descriptor is an eventfd of its own. Two mechanisms:
  *
- *   uring    a small io_uring for each of the first KM_WATCH_RINGS descriptors of a client. Its
- *            FUTEX_WAIT is completed by whoever wakes the word, and the kernel writes the eventfd
- *            right there. No thread. Linux 6.7 (uring.c)
+ *   uring a small io_uring for each of the first KM_WATCH_RINGS descriptors of a client. The
+ *            process that wakes the word completes its FUTEX_WAIT, and the kernel writes the
+ *            eventfd right there. No thread. Linux 6.7 (uring.c)
  *   thread   a thread of the library, which writes the eventfds of the words that moved (thread.c).
  *            Behind the first KM_WATCH_RINGS one thread sleeps in one io_uring for all others. Where
  *            there is no io_uring, one for each 127 words sleeps in futex_waitv(2), Linux 5.16.
@@ -65,11 +65,11 @@ struct km_watched {
 	struct km_uring *uring; /* by_ring; null: one is to be made */
 	bool stale;             /* a ring that was given up will still signal */
 
-	struct km_watch_group *group; /* else */
+	struct km_watch_group *group; /* otherwise the thread's group */
 	_Atomic uint32_t fires;       /* of the thread: writes begun and writes done */
 	uint32_t seen;                /* of them, by the owner before it made it quiet */
 	TAILQ_ENTRY(km_watched) next;
-	size_t place; /* in the thread's ring, if it has one */
+	size_t place; /* in the thread's ring, if there is one */
 
 	bool by_timer;
 	int64_t due_ns, look_ns; /* of the timer: when it expires, and after how long */
@@ -78,37 +78,37 @@ TAILQ_HEAD(km_watched_list, km_watched);
 
 struct km_watch;
 
-/* `watched` is zeros. From success on its descriptor is there, not readable. Errors: -EMFILE,
- * -ENFILE, -ENOMEM; -EAGAIN there can be no more threads; -EOPNOTSUPP the mechanism that
- * KICKMSG_WAIT forces isn't to be had. `word` may be null: an observer's. */
+/* Makes a descriptor. `watched` is zeros. From success on its descriptor is there, not readable.
+ * Errors: -EMFILE, -ENFILE, -ENOMEM; -EAGAIN there can be no more threads; -EOPNOTSUPP the
+ * mechanism that KICKMSG_WAIT forces isn't to be had. `word` may be null: an observer's. */
 int km_watch_begin(struct km_watch *watch, struct km_watched *watched, _Atomic uint32_t *word);
-/* Closes the descriptor. Takes what never began. */
+/* Closes the descriptor. Takes one that never began. */
 void km_watch_end(struct km_watched *watched);
 /* In a child of fork: closes the child's copies. */
 void km_watch_disown(struct km_watched *watched);
-/* The word is another one from now on; not armed. Nobody looks at the old one when this returns. */
+/* Changes the word; the descriptor isn't armed. Nobody looks at the old word when this returns. */
 void km_watch_move(struct km_watched *watched, _Atomic uint32_t *word);
 
-/* The owner's steps: before the announce it isn't readable any more; between announce and second
+/* The owner's steps. Before the announce the descriptor is made quiet; between announce and second
  * look it is armed; after a second look that found nothing it waits. The last returns false when
  * the word has moved already, or when there can't be a wait. */
 void km_watch_quiet(struct km_watched *watched);
 void km_watch_arm(struct km_watched *watched, uint32_t announced);
 bool km_watch_settle(struct km_watched *watched, uint32_t announced);
-/* Is it armed and not fired? Without a system call, unless a ring was just given up. */
+/* Is the descriptor armed and not fired? Without a system call, unless a ring was just given up. */
 bool km_watch_waits(struct km_watched *watched);
-/* Not armed any more, and readable. */
+/* Disarms the descriptor and makes it readable. */
 void km_watch_fire(struct km_watched *watched);
 
-/* timer.c. An observer's only step: arms. */
+/* timer.c. An observer has one step alone: it arms the timer. */
 int km_watch_timer_begin(struct km_watched *watched);
 void km_watch_timer_arm(struct km_watched *watched, bool has_received);
 void km_watch_timer_fire(struct km_watched *watched);
 bool km_watch_timer_waits(const struct km_watched *watched);
 
-/* Errors: -ENOMEM. */
+/* Makes a client's watch. Errors: -ENOMEM. */
 int km_watch_new(struct km_watch **ret);
-/* Joins the threads. No descriptor is left. Takes a null pointer. */
+/* Frees a watch and joins its threads. No descriptor is left. Takes a null pointer. */
 void km_watch_free(struct km_watch *watch);
 
 /* thread.c */
@@ -123,7 +123,7 @@ TAILQ_HEAD(km_watch_groups, km_watch_group);
 
 struct km_watch {
 	enum kickmsg_wait_mechanism forced, mechanism; /* 0: none */
-	pthread_mutex_t lock;                          /* all below */
+	pthread_mutex_t lock;                          /* of all that follows */
 	unsigned rings, threads;
 	struct km_watch_groups groups;
 };
