@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * For tools that look at others' topics, beside kickmsg.h: kickmsgctl is built on the two.
+ * Functions for tools that look at others' topics, beside kickmsg.h: kickmsgctl is built on the two
+ * headers.
  *
  * Errors, threads, growth and fork are as kickmsg.h has them, and so are "the common ones" among
  * the errors. Calls that ask the broker block for its answer and change nothing.
@@ -14,7 +15,7 @@ extern "C" {
 #endif
 
 /*
- * Where a client looks for the broker: `said`, else $KICKMSG_SOCKET, else
+ * Writes the path where a client looks for the broker: `said`, else $KICKMSG_SOCKET, else
  * $XDG_RUNTIME_DIR/kickmsg/kickmsgd.sock, which isn't for root, else the system's. `said` may be
  * null. Asks nobody. Writes at most `size` bytes with the 0. Errors: -EINVAL the path is empty or
  * longer than a socket's can be, or than fits; ret is untouched then.
@@ -35,20 +36,23 @@ const char *kickmsg_system_socket(void);
  * KICKMSG_NAME_SIZE bytes, a whole name in these: */
 #define KICKMSG_WHOLE_NAME_SIZE (KICKMSG_NAME_SIZE + 2 * KICKMSG_PREFIX_SIZE + 8)
 
-/* Errors: -EINVAL the part is empty, or longer than fits. */
+/* Writes a part for people. Errors: -EINVAL the part is empty, or longer than fits. */
 int kickmsg_part_write(const char *part, char *ret, size_t size);
-/* The opposite. Errors: -EINVAL a '%' without two digits or of byte 0, or longer than fits. */
+/* Reads a part that people wrote. Errors: -EINVAL a '%' without two digits or of byte 0, or longer
+ * than fits. */
 int kickmsg_part_read(const char *written, char *ret, size_t size);
-/* topic->prefix, and topic->owner where the kind has one, may not be null. Errors: -EINVAL as above. */
+/* Writes a whole name. topic->prefix, and topic->owner where the kind has one, may not be null.
+ * Errors: -EINVAL as kickmsg_part_write(). */
 int kickmsg_name_write(const struct kickmsg_topic_ref *topic, char *ret, size_t size);
 
-/* "topic", "channel", "mailbox", "service", "requests" or "replies". Static; null for what isn't a kind. */
+/* The kind's name: "topic", "channel", "mailbox", "service", "requests" or "replies". Static; null:
+ * there is no such kind. */
 const char *kickmsg_kind_name(enum kickmsg_kind kind);
 
 /*
- * kickmsg_subscribe() for a topic of any kind: a channel's without being a member of it, a mailbox'
- * for its owner's client. A subscriber has its client's prefix: topic->prefix is null or that one.
- * Errors: as kickmsg_subscribe(); -EINVAL also: another prefix.
+ * kickmsg_subscribe() for a topic of any kind: of a channel without being a member of it, of a
+ * mailbox for its owner's client. A subscriber has its client's prefix: topic->prefix is null or
+ * that one. Errors: as kickmsg_subscribe(); -EINVAL also: another prefix.
  */
 int kickmsg_subscribe_to(struct kickmsg_client *client, const struct kickmsg_topic_ref *topic,
 	const struct kickmsg_subscribe_options *options, struct kickmsg_subscriber **ret);
@@ -58,15 +62,15 @@ enum kickmsg_right {
 	KICKMSG_RIGHT_PUBLISH = 1,
 	KICKMSG_RIGHT_SUBSCRIBE = 2,
 	KICKMSG_RIGHT_ADMINISTER = 3,
-	/* These two are of services alone, for which the first three don't count. */
+	/* The next two are of services alone, for which the first three don't count. */
 	KICKMSG_RIGHT_SERVE = 4,
 	KICKMSG_RIGHT_CALL = 5,
 };
 
-/* How many these are. */
+/* The number of these rights. */
 #define KICKMSG_RIGHTS 6
 
-/* For whom rules don't count. */
+/* Users for whom rules don't count. */
 enum kickmsg_privilege {
 	KICKMSG_PRIVILEGE_NONE = 0,
 	KICKMSG_PRIVILEGE_ROOT = 1,
@@ -77,14 +81,14 @@ enum kickmsg_privilege {
 struct kickmsg_said_right {
 	uint32_t allowed; /* 1: may; 0: may not */
 	enum kickmsg_privilege privilege;
-	/* FILE:LINE of the rule that decides, or what it is instead. */
+	/* FILE:LINE of the rule that decides, or "the default" and the like. */
 	char origin[144];
-	/* The value that stands there; "" where the caller may not ask about others. */
+	/* The value of that line; "" where the caller may not ask about others. */
 	char value[256];
 	uint64_t reserved[2];
 };
 
-/* The user of whom rights are asked. */
+/* The user whose rights are asked for. */
 struct kickmsg_user {
 	uint32_t uid;
 	uint32_t gid;           /* UINT32_MAX: none */
@@ -96,7 +100,7 @@ struct kickmsg_user {
 
 struct kickmsg_topic_rights {
 	uint32_t exists;    /* 0: there is no such topic; as if it were made now */
-	uint32_t owner_uid; /* of the topic that exists */
+	uint32_t owner_uid; /* of the topic, if it exists */
 	uint32_t uid;       /* whose rights these are */
 	uint32_t reserved32;
 	struct kickmsg_said_right rights[KICKMSG_RIGHTS]; /* [enum kickmsg_right] */
@@ -106,8 +110,8 @@ struct kickmsg_topic_rights {
 /*
  * Tells who may do what to a topic, and which line of the broker's configuration says so. `user`
  * null: the caller; root and administrators may ask about others. Errors: the common ones without
- * -ENOENT; -EPERM may not ask of others; -E2BIG more groups than can be told, which is some
- * hundreds.
+ * -ENOENT; -EPERM the caller may not ask about others; -E2BIG more groups than a message has room
+ * for, which is some hundreds.
  */
 int kickmsg_topic_get_rights(struct kickmsg_client *client, const struct kickmsg_topic_ref *topic,
 	const struct kickmsg_user *user, struct kickmsg_topic_rights *ret);
@@ -115,17 +119,17 @@ int kickmsg_topic_get_rights(struct kickmsg_client *client, const struct kickmsg
 enum kickmsg_anomaly_kind {
 	KICKMSG_ANOMALY_ORPHANED_SLOT = 1,   /* loaned by a dead publisher */
 	KICKMSG_ANOMALY_STALE_REFERENCE = 2, /* of a slot, that nobody accounts for */
-	KICKMSG_ANOMALY_DEAD_RING = 3,       /* of a subscriber that is gone, not emptied yet */
-	KICKMSG_ANOMALY_DEAD_ENDPOINT = 4,   /* its process died, and it isn't repaired yet */
+	KICKMSG_ANOMALY_DEAD_RING = 3,       /* of a subscriber that is gone; not emptied yet */
+	KICKMSG_ANOMALY_DEAD_ENDPOINT = 4,   /* of a process that died; not repaired yet */
 	KICKMSG_ANOMALY_LONG_HELD = 5,       /* a sample that a living subscriber holds for long */
 	KICKMSG_ANOMALY_STILL_HAZARD = 6,    /* an endpoint that stands still within a step */
 	KICKMSG_ANOMALY_CORRUPT = 7,         /* memory that makes no sense */
 };
 
-/* No slot, or no ring. */
+/* The number of no slot and no ring. */
 #define KICKMSG_NO_NUMBER UINT32_MAX
 
-/* One thing that isn't as it is where all live and nobody stands still. */
+/* A thing in a topic's memory that isn't as it is where all live and nobody stands still. */
 struct kickmsg_anomaly {
 	enum kickmsg_anomaly_kind kind;
 	uint32_t slot;                        /* or KICKMSG_NO_NUMBER */
@@ -136,7 +140,7 @@ struct kickmsg_anomaly {
 	uint32_t owner_uid;                   /* likewise */
 	uint32_t owner_alive;                 /* likewise; 0: it is dead */
 	uint32_t reserved32;
-	/* Since it was first seen, or since its owner's death; 0: not known. */
+	/* ns since it was first seen, or since its owner's death; 0: not known. */
 	uint64_t age_ns;
 	uint64_t reserved[2];
 };
@@ -152,7 +156,7 @@ ssize_t kickmsg_topic_anomalies(struct kickmsg_client *client,
 	const struct kickmsg_topic_ref *topic, uint64_t *cursor, struct kickmsg_anomaly *ret,
 	size_t capacity);
 
-/* How the broker itself is. */
+/* The state of the broker itself. */
 struct kickmsg_broker_status {
 	char version[32];
 	int32_t pid;
@@ -161,7 +165,7 @@ struct kickmsg_broker_status {
 	uint32_t strangers;        /* connections that haven't said who they are */
 	uint64_t started_realtime_ns;
 	uint64_t uptime_ns;
-	/* How many there are, and the limits. */
+	/* These pairs are how many there are, and the limit. */
 	uint64_t clients, max_clients;
 	uint64_t topics, max_topics;
 	uint64_t endpoints, max_endpoints; /* publishers and subscribers */
@@ -178,7 +182,7 @@ struct kickmsg_broker_status {
 	uint64_t reserved[8];
 };
 
-/* Errors: the common ones without -ENOENT and -EINVAL. */
+/* Reads the broker's status. Errors: the common ones without -ENOENT and -EINVAL. */
 int kickmsg_broker_get_status(struct kickmsg_client *client, struct kickmsg_broker_status *ret);
 
 /* A client of the broker, whether it takes part in a topic or not. */
@@ -216,8 +220,8 @@ struct kickmsg_topic_numbers {
 	uint64_t reserved[2];
 };
 
-/* The same for all topics at once, used as kickmsg_topic_list(), in the same order; for tools that
- * watch many. Errors: the common ones without -ENOENT; -EINVAL capacity is 0. */
+/* The numbers of all topics at once, used as kickmsg_topic_list(), in the same order; for tools
+ * that watch many. Errors: the common ones without -ENOENT; -EINVAL capacity is 0. */
 ssize_t kickmsg_topic_list_numbers(struct kickmsg_client *client, uint64_t *cursor,
 	struct kickmsg_topic_numbers *ret, size_t capacity);
 
@@ -231,8 +235,8 @@ struct kickmsg_config_value {
 };
 
 /* A page of all values, used as kickmsg_topic_list(); *cursor is how many were told. Errors: the
- * common ones without -ENOENT; -EPERM neither root, nor the broker's user, nor an administrator;
- * -EINVAL capacity is 0. */
+ * common ones without -ENOENT; -EPERM the caller is neither root, nor the broker's user, nor an
+ * administrator; -EINVAL capacity is 0. */
 ssize_t kickmsg_broker_config(struct kickmsg_client *client, uint64_t *cursor,
 	struct kickmsg_config_value *ret, size_t capacity);
 

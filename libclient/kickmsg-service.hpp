@@ -31,7 +31,7 @@ namespace kickmsg
 {
 namespace detail
 {
-/* Why a take has nothing, or a call no reply. */
+/* Throws the reason why a take has nothing, or a call no reply; or sets the error code. */
 inline void tell(int error, std::error_code *ec)
 {
 	if (ec)
@@ -45,7 +45,7 @@ inline bool is_nothing(int error) noexcept
 	return error == -EAGAIN || error == -ETIMEDOUT || error == -EINTR;
 }
 
-/* Control calls have the broker's words. */
+/* Tells an error of a control call, in the broker's words. */
 inline void tell(Node const &node, int error, std::error_code *ec)
 {
 	std::string text = ec || error >= 0 ? std::string() : node.last_error();
@@ -160,7 +160,7 @@ template <typename Owner, typename T, int (*give_back)(Owner *, void *)> class L
 
 /* --- configs ------------------------------------------------------------------------------------- */
 
-/* struct kickmsg_service_config. */
+/* struct kickmsg_service_config for C++. */
 struct ServiceConfig {
 	std::size_t max_callers = 64;
 	std::size_t max_calls = 16;
@@ -170,7 +170,7 @@ struct ServiceConfig {
 	std::size_t max_reply_size = 4096;
 	std::optional<SchemaInfo> schema{};
 
-	/* Points into this config. */
+	/* The C struct; it points into this config. */
 	kickmsg_service_config c() const noexcept
 	{
 		kickmsg_service_config ret;
@@ -187,13 +187,13 @@ struct ServiceConfig {
 	}
 };
 
-/* struct kickmsg_caller_options. */
+/* struct kickmsg_caller_options for C++. */
 struct CallerOptions {
 	nanoseconds wait{ 0 }; /* for the service to exist and a server to answer */
 	nanoseconds spin{ 0 };
 	std::optional<SchemaInfo> schema{};
 
-	/* Points into these options. */
+	/* The C struct; it points into these options. */
 	kickmsg_caller_options c() const noexcept
 	{
 		kickmsg_caller_options ret{};
@@ -234,7 +234,7 @@ class ReplyLoan : public detail::Lent<kickmsg_request, A, kickmsg_reply_discard>
       public:
 	using detail::Lent<kickmsg_request, A, kickmsg_reply_discard>::Lent;
 
-	/* 0, or as kickmsg_reply() and kickmsg_reply_more(). */
+	/* Sends the reply. Returns 0, or as kickmsg_reply() and kickmsg_reply_more(). */
 	int publish(bool more = false) noexcept
 	{
 		return publish(this->len_, more);
@@ -275,7 +275,7 @@ template <typename Q = void, typename A = void> class Request
 		reply_error(-ECONNABORTED);
 	}
 
-	/* It hasn't ended. */
+	/* Hasn't the request ended? */
 	explicit operator bool() const noexcept
 	{
 		return request_.server != nullptr;
@@ -302,7 +302,7 @@ template <typename Q = void, typename A = void> class Request
 	{
 		return *request_.caller;
 	}
-	/* After which nobody waits for the reply; max(): there is none. */
+	/* The time after which nobody waits for the reply; max(): there is none. */
 	std::chrono::steady_clock::time_point deadline() const noexcept
 	{
 		return request_.deadline_ns == INT64_MAX
@@ -310,13 +310,15 @@ template <typename Q = void, typename A = void> class Request
 			       : std::chrono::steady_clock::time_point(
 					 nanoseconds(request_.deadline_ns));
 	}
-	/* 0: an answer is wanted; -ECANCELED, -ETIMEDOUT, -ECONNRESET, -EINVAL it has ended. */
+	/* Is an answer wanted? 0: yes; -ECANCELED, -ETIMEDOUT, -ECONNRESET; -EINVAL the request has
+	 * ended. */
 	int status() const noexcept
 	{
 		return request_.server ? kickmsg_request_status(&request_) : -EINVAL;
 	}
 
-	/* 0, or as kickmsg_reply(): -EMSGSIZE, -EAGAIN, -ECONNRESET, -EINVAL it had ended. */
+	/* Sends the last reply. Returns 0, or as kickmsg_reply(): -EMSGSIZE, -EAGAIN, -ECONNRESET,
+	 * -EINVAL the request had ended. */
 	int reply(void const *data, std::size_t len) noexcept
 	{
 		static_assert(std::is_void_v<A>, "a server of a type replies with it");
@@ -327,7 +329,7 @@ template <typename Q = void, typename A = void> class Request
 		static_assert(std::is_same_v<U, A>, "a server of a type replies with it");
 		return kickmsg_reply(&request_, &message, sizeof message);
 	}
-	/* One that others follow; -EDQUOT max_replies - 1 were sent. */
+	/* Sends a reply that others follow; -EDQUOT max_replies - 1 were sent. */
 	int reply_more(void const *data, std::size_t len) noexcept
 	{
 		static_assert(std::is_void_v<A>, "a server of a type replies with it");
@@ -344,7 +346,8 @@ template <typename Q = void, typename A = void> class Request
 		return request_.server ? kickmsg_reply_error(&request_, error) : -EINVAL;
 	}
 
-	/* A reply to be filled in place; empty where there is none to be had. It may not outlive this. */
+	/* Lends a reply to be filled in place; empty where there is none to be had. It may not
+	 * outlive this request. */
 	template <typename U = A> ReplyLoan<U> loan() noexcept
 	{
 		static_assert(!std::is_void_v<U>, "say how long: loan(len)");
@@ -422,12 +425,13 @@ template <typename Q = void, typename A = void> class Server
 		return take(detail::timeout(timeout), &ec);
 	}
 
-	/* It is the one that serves; as of its last take. */
+	/* Is this the active server? As of its last take. */
 	bool is_active() const noexcept
 	{
 		return kickmsg_server_is_active(server_.get()) != 0;
 	}
-	/* Ends a take that sleeps, or the next one that would. For any thread and signal handlers. */
+	/* Ends a take that sleeps, or else the next one that would sleep. For any thread and signal
+	 * handlers. */
 	void interrupt() noexcept
 	{
 		kickmsg_server_interrupt(server_.get());
@@ -496,7 +500,7 @@ template <typename Q = void, typename A = void> class Server
 
 /* --- replies ------------------------------------------------------------------------------------- */
 
-/* A reply in place, or the end of a call; it goes back with this. */
+/* A reply in place, or the end of a call. The reply is given back with this object. */
 template <typename A = void> class Reply
 {
       public:
@@ -527,7 +531,7 @@ template <typename A = void> class Reply
 		release();
 	}
 
-	/* There is a message, and not an error. */
+	/* Is there a message, and not an error? */
 	explicit operator bool() const noexcept
 	{
 		return reply_.data != nullptr;
@@ -536,8 +540,8 @@ template <typename A = void> class Reply
 	{
 		return reply_.id;
 	}
-	/* 0, or why the call has ended: -ECONNRESET, -ETIMEDOUT, -ECANCELED, what its server said; of a
-	 * caller of a type also -EMSGSIZE: the reply isn't one of it. */
+	/* 0, or why the call has ended: -ECONNRESET, -ETIMEDOUT, -ECANCELED, what the server said.
+	 * A caller of a type also has -EMSGSIZE: the reply isn't of that type. */
 	int error() const noexcept
 	{
 		return reply_.error;
@@ -572,13 +576,13 @@ template <typename A = void> class Reply
 		return &reply_;
 	}
 
-	/* Why there is none; for callers. */
+	/* For callers: sets the reason why there is no reply. */
 	void fail(int error) noexcept
 	{
 		release();
 		reply_.error = error;
 	}
-	/* For callers: is it one of this type? */
+	/* For callers: is the reply of this type? */
 	int check() noexcept
 	{
 		if (!std::is_void_v<A> && reply_.data && reply_.len != detail::size_of<A>()) {
@@ -599,7 +603,7 @@ template <typename Q> class CallLoan : public detail::Lent<kickmsg_caller, Q, ki
       public:
 	using detail::Lent<kickmsg_caller, Q, kickmsg_call_discard>::Lent;
 
-	/* 0 and the call's id, or as kickmsg_call_publish(). */
+	/* Sends the request. Returns 0 and the call's id, or as kickmsg_call_publish(). */
 	int publish(std::uint64_t &ret_id, nanoseconds timeout = forever) noexcept
 	{
 		if (!this->payload_)
@@ -625,8 +629,8 @@ template <typename Q = void, typename A = void> class Caller
 	{
 	}
 
-	/* Calls, and waits for the first reply. For callers with no other call in flight. Without an error
-	 * code it throws the call's error; with one the reply has it too. */
+	/* Calls, and waits for the first reply. For callers with no other call in flight. Without
+	 * an error code the call's error is thrown; with one the reply has the error too. */
 	Reply<A> call(void const *data, std::size_t len, nanoseconds timeout)
 	{
 		static_assert(std::is_void_v<Q>, "a caller of a type calls with it");
@@ -649,8 +653,8 @@ template <typename Q = void, typename A = void> class Caller
 		return call_with(&message, sizeof message, timeout, &ec);
 	}
 
-	/* Sends a request and waits for nothing: 0 and the call's id, or as kickmsg_call_begin(). Its end
-	 * comes out of take_reply(). */
+	/* Sends a request and waits for nothing. Returns 0 and the call's id, or as
+	 * kickmsg_call_begin(). The call's end comes out of take_reply(). */
 	int call_begin(void const *data, std::size_t len, std::uint64_t &ret_id,
 		nanoseconds timeout = forever) noexcept
 	{
@@ -667,7 +671,7 @@ template <typename Q = void, typename A = void> class Caller
 			caller_.get(), &message, sizeof message, detail::timeout(timeout), &ret_id);
 	}
 
-	/* A request to be filled in place; empty where there is none to be had. */
+	/* Lends a request to be filled in place; empty where there is none to be had. */
 	template <typename U = Q> CallLoan<U> loan() noexcept
 	{
 		static_assert(!std::is_void_v<U>, "say how long: loan(len)");
@@ -682,7 +686,7 @@ template <typename Q = void, typename A = void> class Caller
 		return loan_of<U>(len);
 	}
 
-	/* The next reply, or end of a call, in the order in which they come. */
+	/* Takes the next reply, or end of a call, in the order in which they come. */
 	std::optional<Reply<A>> try_take_reply()
 	{
 		return take(0, nullptr);
@@ -705,7 +709,7 @@ template <typename Q = void, typename A = void> class Caller
 	{
 		return kickmsg_call_cancel(caller_.get(), id) == 0;
 	}
-	/* Waits until a server answers; false: the time is over, or it was interrupted. */
+	/* Waits until a server answers. False: the time is over, or it was interrupted. */
 	bool wait_server(nanoseconds timeout)
 	{
 		int r = kickmsg_caller_wait_server(caller_.get(), detail::timeout(timeout));
@@ -714,7 +718,8 @@ template <typename Q = void, typename A = void> class Caller
 			detail::tell(r, nullptr);
 		return r == 0;
 	}
-	/* Ends a wait that sleeps, or the next one that would. For any thread and signal handlers. */
+	/* Ends a wait that sleeps, or else the next one that would sleep. For any thread and signal
+	 * handlers. */
 	void interrupt() noexcept
 	{
 		kickmsg_caller_interrupt(caller_.get());

@@ -70,7 +70,7 @@ extern "C" {
 #define KICKMSG_VERSION_MINOR 2
 #define KICKMSG_VERSION_PATCH 0
 
-/* Room for a topic's, channel's or mailbox' name, and for a prefix or a client's name, with the 0
+/* Room for the name of a topic, channel or mailbox, and for a prefix or a client's name, with the 0
  * (see Names). */
 #define KICKMSG_NAME_SIZE   128
 #define KICKMSG_PREFIX_SIZE 64
@@ -94,40 +94,42 @@ struct kickmsg_subscriber;
  * kickmsg_client_dispatch() when kickmsg_client_get_fd() says so, or now and then.
  */
 enum kickmsg_event_kind {
-	/* The broker is gone. Or there is a broker, and the client can't connect to it for `error`;
-	 * this is told again whenever the error changes. */
+	/* The broker is gone; or a broker is there, and the client can't connect to it for `error`.
+	 * The second is told again whenever the error changes. */
 	KICKMSG_EVENT_DISCONNECTED = 1,
 	KICKMSG_EVENT_RECONNECTED = 2, /* a broker is there again */
 	KICKMSG_EVENT_REJOINED = 3,    /* a publisher or subscriber is in its topic again */
 	/* A publisher or subscriber could not rejoin its topic, for `error`. The client tries
-	 * again; this is told again whenever the error changes. */
+	 * again; the event comes again whenever the error changes. */
 	KICKMSG_EVENT_REJOIN_FAILED = 4,
-	/* These are of the topic that a publisher or subscriber is in. The broker gathers them for
-	 * 10 ms. Subscribers of a publisher, or publishers of a subscriber, came, left or died: */
+	/* The events from here on are of the topic that a publisher or subscriber is in. The broker
+	 * gathers them for 10 ms. Subscribers of a publisher, or publishers of a subscriber, came,
+	 * left or died: */
 	KICKMSG_EVENT_PEERS = 5,
 	KICKMSG_EVENT_UNLINKED = 6,    /* its name was taken away; messages go on flowing */
 	KICKMSG_EVENT_REPLACED = 7,    /* another topic has its name now */
 	KICKMSG_EVENT_QUARANTINED = 8, /* the broker gave it up: calls fail with -ESTALE */
 };
 
-/* Of several events that weren't asked for in time only the latest one is told: of the connection, of
- * each handle's rejoining, and of its topic's end. Numbers of peers add up. */
+/* Of several events that weren't asked for in time only the latest is told: the latest of the
+ * connection, of each handle's rejoining, and of its topic's end. Numbers of peers add up. */
 struct kickmsg_event {
 	enum kickmsg_event_kind kind;
-	int error;        /* of a bad one: negative errno */
-	const char *text; /* what the broker said to it, or "" */
-	/* Of all but the first two kinds: the topic as it was written, and the publisher or the
-	 * subscriber; of a service (kickmsg-service.h) its name alone. Else null. */
+	int error;        /* negative errno of a bad event, else 0 */
+	const char *text; /* the broker's words on that error, or "" */
+	/* Of all but the first two kinds: the topic's name as the program wrote it, and the
+	 * publisher or the subscriber. Of a service (kickmsg-service.h): its name alone. Else
+	 * null. */
 	const char *topic;
 	struct kickmsg_publisher *publisher;
 	struct kickmsg_subscriber *subscriber;
-	/* KICKMSG_EVENT_PEERS: how many there are, and how many came, left and died since it was told
-	 * last. An observer isn't counted, and hears of nothing. */
+	/* KICKMSG_EVENT_PEERS: how many there are, and how many came, left and died since the last
+	 * such event. An observer isn't counted, and hears of nothing. */
 	uint32_t peers, peers_came, peers_left, peers_died;
 	uint64_t reserved[2];
 };
 
-/* Zero-filled means all defaults; so does a null pointer in its place. */
+/* Zero-filled means all defaults. So does a null pointer in the place of the struct. */
 struct kickmsg_client_config {
 	/* Shown to operators (see Names); default: the program's. */
 	const char *name;
@@ -141,9 +143,9 @@ struct kickmsg_client_config {
 	/* Called by kickmsg_client_dispatch() alone, in its thread; default: none. It may call
 	 * anything but kickmsg_client_free(). The event is valid until it returns. */
 	void (*on_event)(void *userdata, const struct kickmsg_event *event);
-	void *userdata; /* its first argument */
-	/* how long kickmsg_client_new() waits for a broker to come where there is none; default 0:
-	 * not at all. UINT64_MAX: for ever */
+	void *userdata; /* first argument of on_event */
+	/* How long kickmsg_client_new() waits for a broker to come where there is none. Default 0:
+	 * not at all; UINT64_MAX: for ever. */
 	uint64_t wait_for_broker_ns;
 	uint64_t reserved[5]; /* zero */
 };
@@ -163,7 +165,7 @@ int kickmsg_client_new(const struct kickmsg_client_config *config, struct kickms
  * broker. Takes a null pointer. */
 void kickmsg_client_free(struct kickmsg_client *client);
 
-/* A descriptor to poll for POLLIN, the same for the client's whole life; when it is readable, call
+/* A descriptor to poll for POLLIN, the same for the client's whole life. When it is readable, call
  * kickmsg_client_dispatch(). It stays the client's: don't close or read it. Never fails. */
 int kickmsg_client_get_fd(const struct kickmsg_client *client);
 
@@ -178,7 +180,7 @@ int kickmsg_client_dispatch(struct kickmsg_client *client);
 
 /* How a client's descriptors learn of messages. */
 enum kickmsg_wait_mechanism {
-	KICKMSG_WAIT_NONE = 0, /* no descriptor was asked for yet */
+	KICKMSG_WAIT_NONE = 0, /* nobody asked for a descriptor yet */
 	/* io_uring waits for the first 64, threads for those after them. */
 	KICKMSG_WAIT_URING = 1,
 	KICKMSG_WAIT_THREAD = 2, /* a thread of the library waits for up to 127 each */
@@ -187,7 +189,7 @@ enum kickmsg_wait_mechanism {
 struct kickmsg_client_info {
 	enum kickmsg_wait_mechanism wait_mechanism;
 	uint32_t wait_rings; /* io_urings, each with a descriptor of its own */
-	/* The library's; they last until kickmsg_client_free(). */
+	/* Threads of the library; they last until kickmsg_client_free(). */
 	uint32_t wait_threads;
 	uint32_t reserved32;
 	uint64_t reserved[6];
@@ -210,7 +212,7 @@ const char *kickmsg_client_last_error(const struct kickmsg_client *client);
  * never interprets. Fill what you don't use with zero.
  */
 struct kickmsg_schema {
-	uint8_t identity[64]; /* which type: a fingerprint, or a name */
+	uint8_t identity[64]; /* which type it is: a fingerprint, or a name */
 	uint8_t layout[64];   /* how its bytes lie: a fingerprint */
 	char name[128];       /* for people, ended by 0 */
 	uint32_t version;     /* the application's own */
@@ -227,7 +229,7 @@ enum kickmsg_schema_algo {
 	KICKMSG_ALGO_TEXT = 2, /* the bytes are a text */
 };
 
-/* The bits of what differs between two schemas. */
+/* The bits of kickmsg_schema_diff(): what differs between two schemas. */
 enum kickmsg_schema_diff_bit {
 	KICKMSG_SCHEMA_IDENTITY = 1,
 	KICKMSG_SCHEMA_LAYOUT = 2,
@@ -237,23 +239,23 @@ enum kickmsg_schema_diff_bit {
 	KICKMSG_SCHEMA_LAYOUT_ALGO = 32,
 };
 
-/* Bits of enum kickmsg_schema_diff_bit; 0: the same. flags and reserved are ignored, and so is what
- * follows a name's 0. Never fails. */
+/* Says in what two schemas differ. Returns bits of enum kickmsg_schema_diff_bit; 0: they are equal.
+ * flags and reserved are ignored, and so are bytes behind the 0 of a name. Never fails. */
 uint32_t kickmsg_schema_diff(const struct kickmsg_schema *a, const struct kickmsg_schema *b);
 
-/* FNV-1a, 64 bits, of `size` bytes, going on from `hash`: begin with KICKMSG_FNV1A64_INIT. */
+/* FNV-1a, 64 bits, of `size` bytes, going on from `hash`. Begin with KICKMSG_FNV1A64_INIT. */
 #define KICKMSG_FNV1A64_INIT UINT64_C(0xcbf29ce484222325)
 uint64_t kickmsg_fnv1a64(uint64_t hash, const void *data, size_t size);
 
 /* Writes the FNV-1a-64 of `size` bytes, most significant byte first, into the first 8 bytes of a
- * schema's identity or layout, zeros behind it, and says so in its algo. */
+ * schema's identity or layout, with zeros behind them. The schema's algo says so then. */
 void kickmsg_schema_set_identity(struct kickmsg_schema *schema, const void *data, size_t size);
 void kickmsg_schema_set_layout(struct kickmsg_schema *schema, const void *data, size_t size);
 
 /*
  * How a topic's messages get to its subscribers; the promises are the same.
  *
- * RINGS: each subscriber has a ring, a message lies in a slot, and nobody copies it. A publisher
+ * RINGS: each subscriber has a ring. A message lies in a slot, and nobody copies it. A publisher
  * pays for each live subscriber.
  *
  * SHARED: one ring for all. A subscriber copies what it reads (a borrowed sample is a copy of its
@@ -303,9 +305,9 @@ struct kickmsg_topic_config {
 
 void kickmsg_topic_config_init(struct kickmsg_topic_config *config);
 
-/* The same for a topic that keeps its last message for those who come later, also when nobody is
- * there: a persistent shared ring. A subscriber gets it with history 1 in its options. The topic
- * stays until it is unlinked. Never fails. */
+/* Fills in the defaults of a topic that keeps its last message for later subscribers, also when
+ * nobody is there: a persistent shared ring. A subscriber gets the message with history 1 in its
+ * options. The topic stays until it is unlinked. Never fails. */
 void kickmsg_topic_config_latched(struct kickmsg_topic_config *config);
 
 /* The costs of a config. */
@@ -316,8 +318,8 @@ struct kickmsg_topic_sizing {
 	/* With a pool of so many slots kickmsg_send() never meets an empty pool, also while others
 	 * are stopped: rings + borrows + loans. */
 	uint64_t needed_pool;
-	uint64_t config_hash;  /* of all fields but schema: kickmsg_topic_info's */
-	const char *bad_field; /* the first out of range, static; or null */
+	uint64_t config_hash;  /* of all fields but schema, as in kickmsg_topic_info */
+	const char *bad_field; /* the first field out of range, static; or null */
 	/* needed_pool of a broadcast channel: its members may skip their own messages, so their
 	 * rings keep others. */
 	uint64_t needed_pool_broadcast;
@@ -325,11 +327,11 @@ struct kickmsg_topic_sizing {
 };
 
 /*
- * Says what the config costs and whether such a topic can be; asks no broker. null: the defaults.
- * A pool_size of 0 counts as needed_pool; a broadcast channel takes needed_pool_broadcast.
- * Returns 0, or 1: it can be, but pool_size is below needed_pool. Then a send may fail with -EAGAIN
- * when all are at their limits at once. A smaller pool is fine where that can't happen.
- * Errors: -EINVAL a field is out of range, ret->bad_field says which.
+ * Says what the config costs and whether such a topic can be; asks no broker. `config` null: the
+ * defaults. A pool_size of 0 counts as needed_pool; a broadcast channel takes
+ * needed_pool_broadcast. Returns 0, or 1: it can be, but pool_size is below needed_pool. Then a
+ * send may fail with -EAGAIN when all are at their limits at once. A smaller pool is fine where
+ * that can't happen. Errors: -EINVAL a field is out of range, ret->bad_field says which.
  */
 int kickmsg_topic_config_check(
 	const struct kickmsg_topic_config *config, struct kickmsg_topic_sizing *ret);
@@ -345,8 +347,9 @@ enum kickmsg_kind {
 	KICKMSG_PUBSUB = 0,    /* region /{prefix}_{topic} */
 	KICKMSG_BROADCAST = 1, /* region /{prefix}_broadcast_{channel} */
 	KICKMSG_MAILBOX = 2,   /* region /{prefix}_{owner}_mbx_{tag} */
-	/* Of services (kickmsg-service.h): who serves and who calls; and one caller's requests and
-	 * replies, whose owner is a number. They are to be looked at, and made by the library. */
+	/* Of services (kickmsg-service.h): the service itself, and one caller's requests and
+	 * replies, whose owner is a number. Programs may look at such topics; only the library
+	 * makes them. */
 	KICKMSG_SERVICE = 3,  /* region /{prefix}_service_{name} */
 	KICKMSG_REQUESTS = 4, /* region /{prefix}_{owner}_requests_{name} */
 	KICKMSG_REPLIES = 5,  /* region /{prefix}_{owner}_replies_{name} */
@@ -364,10 +367,10 @@ struct kickmsg_topic_ref {
 };
 
 /*
- * Becomes a publisher of the topic; creates it if it isn't there, with `config` or the defaults.
- * If it is there (created by another publisher, or by a subscriber that didn't wait), it is joined:
- * `config` must be null or agree with the topic's, and so must config->schema. *ret is owned by the
- * caller: kickmsg_publisher_free(). Blocks for the broker's answer.
+ * Becomes a publisher of the topic. A topic that isn't there is created, with `config` or the
+ * defaults. A topic that is there (created by another publisher, or by a subscriber that didn't
+ * wait) is joined: `config` must be null or agree with the topic's, and so must config->schema.
+ * *ret is owned by the caller: kickmsg_publisher_free(). Blocks for the broker's answer.
  *
  * When `config` has a pool below kickmsg_topic_sizing.needed_pool this succeeds, and
  * kickmsg_client_last_error() and the broker's log say so.
@@ -383,32 +386,33 @@ struct kickmsg_topic_ref {
 int kickmsg_advertise(struct kickmsg_client *client, const char *topic,
 	const struct kickmsg_topic_config *config, struct kickmsg_publisher **ret);
 
-/* The same, but takes the topic as it is if it is there, whatever `config` says: `config` is for
- * creating alone. When they differ this succeeds, and kickmsg_client_last_error() says in what. A
- * schema that it brings is claimed if the topic has none. Errors: as kickmsg_advertise(); -EEXIST
- * only for the name. */
+/* Becomes a publisher as kickmsg_advertise() does, but takes a topic that is there as it is,
+ * whatever `config` says: `config` is for creating alone. When they differ this succeeds, and
+ * kickmsg_client_last_error() says in what. The schema of `config` is claimed if the topic has
+ * none. Errors: as kickmsg_advertise(); -EEXIST only for the name. */
 int kickmsg_advertise_or_join(struct kickmsg_client *client, const char *topic,
 	const struct kickmsg_topic_config *config, struct kickmsg_publisher **ret);
 
 /*
- * Gives back its loans and its place. Tells the broker and doesn't wait for it: this client's next
- * call finds the place free, another client's may come a moment earlier. Takes a null pointer.
+ * Gives back the publisher's loans and its place. Tells the broker and doesn't wait for it: this
+ * client's next call finds the place free, another client's may come a moment earlier. Takes a null
+ * pointer.
  */
 void kickmsg_publisher_free(struct kickmsg_publisher *publisher);
 
-/* Zero-filled means all defaults; so does a null pointer in its place. */
+/* Zero-filled means all defaults. So does a null pointer in the place of the struct. */
 struct kickmsg_subscribe_options {
-	/* kickmsg_receive() polls for so long before it sleeps, while that helps: after four waits
-	 * in a row in vain, only one in 16 polls. Default 0. */
+	/* kickmsg_receive() polls for so long before it sleeps, while that helps: after four polls
+	 * in a row in vain, only one wait in 16 polls. Default 0. */
 	uint64_t spin_ns;
-	/* kickmsg_subscribe() waits so long for the topic to exist, and gets its first message: it
-	 * is attached before the client that makes the topic hears that it is there. It counts as
-	 * an endpoint meanwhile. Default 0; UINT64_MAX: for ever. */
+	/* kickmsg_subscribe() waits so long for the topic to exist. The subscriber gets the topic's
+	 * first message: it is attached before the client that makes the topic hears that it is
+	 * there. A wait counts as an endpoint. Default 0; UINT64_MAX: for ever. */
 	uint64_t wait_ns;
-	/* The topic is refused if its schema is another one, or if it has none; null: any is taken. */
+	/* A topic with another schema, or with none, is refused; null: any schema is taken. */
 	const struct kickmsg_schema *schema;
-	/* Set when the topic is refused for that: bits of enum kickmsg_schema_diff_bit. Against a
-	 * topic without a schema they are those of a schema of zeros. May be null. */
+	/* Set when the topic is refused for its schema: bits of enum kickmsg_schema_diff_bit.
+	 * Against a topic without a schema they are those of a schema of zeros. May be null. */
 	uint32_t *ret_schema_diff;
 	/* kickmsg_join_broadcast(): 1: the member doesn't hear itself. With a shared ring
 	 * kickmsg_subscriber_lost() is exact as of the last own message that was passed over. */
@@ -449,46 +453,45 @@ struct kickmsg_subscribe_options {
 
 /*
  * Becomes a subscriber of a topic that exists, or, with options->wait_ns, comes to exist in that
- * time: it gets what is published from now on. Now is some moment of the call, for which nobody
- * stops publishing; what comes from then on waits in its ring. *ret is owned by the caller:
+ * time. The subscriber gets all messages from some moment of the call on, for which nobody stops
+ * publishing. Messages from then on wait in its ring. *ret is owned by the caller:
  * kickmsg_subscriber_free(). Blocks for the broker's answer and for wait_ns; other threads may use
- * the client meanwhile. A wait outlives the broker: the next one takes it over, or is asked anew
- * where nobody keeps connections for it; then a topic may be made before it is asked.
+ * the client meanwhile. A wait outlives the broker: the next broker takes it over. Where no manager
+ * keeps connections, that broker is asked anew, and the topic may be made before it is asked.
  * Errors, with wait_ns as they are when the topic comes: -ENOENT no such topic, without wait_ns;
- * -ETIMEDOUT also: there came none in wait_ns; -ENOSPC all
- * max_subscribers are there; -EPROTOTYPE the topic's schema is not options->schema; -EOPNOTSUPP
- * history or observe of a topic
- * that has a ring for each subscriber; the rest as kickmsg_advertise().
+ * -ETIMEDOUT also: no topic came in wait_ns; -ENOSPC all max_subscribers are there; -EPROTOTYPE the
+ * topic's schema is not options->schema; -EOPNOTSUPP history or observe of a topic that has a ring
+ * for each subscriber; the rest as kickmsg_advertise().
  */
 int kickmsg_subscribe(struct kickmsg_client *client, const char *topic,
 	const struct kickmsg_subscribe_options *options, struct kickmsg_subscriber **ret);
 
 /*
- * The same, but creates the topic, with `config` or the defaults, if it isn't there. If it is,
- * takes it as it is: kickmsg_client_last_error() says then in what it isn't as `config` has it,
- * unless options->strict refuses it for that. Doesn't wait. Errors: as kickmsg_subscribe(), without
- * -ENOENT.
+ * Becomes a subscriber as kickmsg_subscribe() does, but creates a topic that isn't there, with
+ * `config` or the defaults. A topic that is there is taken as it is: kickmsg_client_last_error()
+ * says then in what it differs from `config`, unless options->strict refuses it for that. Doesn't
+ * wait. Errors: as kickmsg_subscribe(), without -ENOENT.
  */
 int kickmsg_subscribe_or_create(struct kickmsg_client *client, const char *topic,
 	const struct kickmsg_topic_config *config, const struct kickmsg_subscribe_options *options,
 	struct kickmsg_subscriber **ret);
 
 /*
- * Becomes a member of a broadcast channel, which publishes and subscribes; creates the channel,
- * with `config` or the defaults, if it isn't there. A member hears itself unless options->skip_own.
- * *ret_publisher and *ret_subscriber are owned by the caller and may be freed in any order; once
- * one of them is, the other one is an ordinary publisher or subscriber of the channel. On an error
- * there is neither. Errors: as kickmsg_advertise() and kickmsg_subscribe(), without -ENOENT.
+ * Becomes a member of a broadcast channel, which publishes and subscribes. A channel that isn't
+ * there is created, with `config` or the defaults. A member hears itself unless options->skip_own.
+ * *ret_publisher and *ret_subscriber are owned by the caller and may be freed in any order. Once
+ * one of them is freed, the other one is an ordinary publisher or subscriber of the channel. On an
+ * error there is neither. Errors: as kickmsg_advertise() and kickmsg_subscribe(), without -ENOENT.
  */
 int kickmsg_join_broadcast(struct kickmsg_client *client, const char *channel,
 	const struct kickmsg_topic_config *config, const struct kickmsg_subscribe_options *options,
 	struct kickmsg_publisher **ret_publisher, struct kickmsg_subscriber **ret_subscriber);
 
 /*
- * Creates the mailbox `tag` of this client (by its name) and becomes its one subscriber. If it is
- * there without a subscriber, it is taken over; `config` must be null or agree then.
- * Errors: as kickmsg_advertise(); -ENOSPC it has its subscriber already; -EACCES also: it is
- * another user's; -EINVAL also: prefix, client name and tag are too long together.
+ * Creates the mailbox `tag` of this client (by its name) and becomes its one subscriber. A mailbox
+ * that is there without a subscriber is taken over; `config` must be null or agree then. Errors: as
+ * kickmsg_advertise(); -ENOSPC the mailbox has its subscriber already; -EACCES also: it is another
+ * user's; -EINVAL also: prefix, client name and tag are too long together.
  */
 int kickmsg_create_mailbox(struct kickmsg_client *client, const char *tag,
 	const struct kickmsg_topic_config *config, const struct kickmsg_subscribe_options *options,
@@ -504,31 +507,31 @@ int kickmsg_open_mailbox(struct kickmsg_client *client, const char *owner, const
  * which is freed when the last one leaves. A client that asks for the name gets a new topic. The
  * call is for users who may administer the topic: the user whose client created it, root, see
  * kickmsgd.conf(5). A mailbox is this client's own.
- * Errors: -EINVAL a name that can't be; -ENOENT there is none; -EPERM not allowed; -ENOTCONN,
- * -ETIMEDOUT, -EPROTO as kickmsg_client_new().
+ * Errors: -EINVAL a name that can't be; -ENOENT there is no such topic; -EPERM not allowed;
+ * -ENOTCONN, -ETIMEDOUT, -EPROTO as kickmsg_client_new().
  */
 int kickmsg_unlink_topic(struct kickmsg_client *client, const char *topic);
 int kickmsg_unlink_broadcast(struct kickmsg_client *client, const char *channel);
 int kickmsg_unlink_mailbox(struct kickmsg_client *client, const char *tag);
-/* The same for a topic of any kind and prefix. */
+/* kickmsg_unlink_topic() for a topic of any kind and prefix. */
 int kickmsg_unlink(struct kickmsg_client *client, const struct kickmsg_topic_ref *topic);
 
-/* Releases all samples that it still holds (their data may not be used any more) and gives back its
- * place. Waits as kickmsg_publisher_free(). Takes a null pointer. */
+/* Releases all samples that the subscriber still holds (their data may not be used any more) and
+ * gives back its place. Waits as kickmsg_publisher_free(). Takes a null pointer. */
 void kickmsg_subscriber_free(struct kickmsg_subscriber *subscriber);
 
 /*
  * Copies `len` bytes into a free slot and publishes it to all present subscribers. A subscriber
  * whose ring is full loses its oldest message; nobody is waited for. Lock-free, never blocks. Where
- * no slot is free it first takes them from rings of subscribers that are gone, or, with a shared
- * ring, from the oldest messages in it. Returns len. Errors: -EMSGSIZE longer than
+ * no slot is free the call first takes slots from the rings of subscribers that are gone, or, with
+ * a shared ring, from its oldest messages. Returns len. Errors: -EMSGSIZE longer than
  * max_payload_size; -EAGAIN no slot is free; -ESTALE the topic's memory makes no sense any more:
  * free the publisher and advertise anew.
  */
 ssize_t kickmsg_send(struct kickmsg_publisher *publisher, const void *data, size_t len);
 
 /*
- * Lends a slot to write `len` bytes into, aligned to 64 bytes: *ret_payload is valid until
+ * Lends a slot to write `len` bytes into. *ret_payload is aligned to 64 bytes and valid until
  * kickmsg_publish() or kickmsg_discard(). Lock-free, never blocks. Errors: as kickmsg_send(), and
  * -EDQUOT max_loans loans are out.
  */
@@ -537,34 +540,35 @@ int kickmsg_loan(struct kickmsg_publisher *publisher, size_t len, void **ret_pay
 /*
  * Publishes a loan, its first `len` bytes, at most what was asked of kickmsg_loan(). The payload
  * may not be touched any more, also when this fails with -ESTALE. Lock-free, blocks no longer than
- * the wake-up of a sleeping subscriber takes. Returns how many subscribers it reached: those that
- * were there, asleep or not, and don't skip it. Errors: -EINVAL no loan of this publisher (nothing
- * happened); -EMSGSIZE more than was lent (still lent); -ESTALE as kickmsg_send(). Of a loan from
- * before its topic was rejoined also: -EAGAIN no slot is free, -EMSGSIZE messages are shorter
- * there; it is gone then.
+ * the wake-up of a sleeping subscriber takes. Returns how many subscribers the message reached:
+ * those that were there, asleep or not, and don't skip it. Errors: -EINVAL no loan of this
+ * publisher (nothing happened); -EMSGSIZE more than was lent (still lent); -ESTALE as
+ * kickmsg_send(). Of a loan from before its topic was rejoined also: -EAGAIN no slot is free,
+ * -EMSGSIZE messages are shorter there; the loan is gone then.
  */
 int kickmsg_publish(struct kickmsg_publisher *publisher, void *payload, size_t len);
 
 /*
  * Sends `count` messages, in their order, as kickmsg_send() does each; publishes `count` loans, whose
  * iov_base is what kickmsg_loan() lent and whose iov_len bytes are published. Faster than single calls:
- * where nothing unusual is to be done, up to 64 messages have one fence and one wake. Sent to private
- * rings they are max_loans + 1 at most, less the loans that are out. In a topic with timestamps each
- * goes alone. So a subscriber that sleeps is woken behind up to 64 messages. Each message is in by
- * itself: a process that dies in the call has published none, some or all of them.
+ * where nothing unusual is to be done, up to 64 messages have one fence and one wake. With private
+ * rings they are max_loans + 1 at most, less the loans that are out. In a topic with timestamps
+ * each message goes alone. So a subscriber that sleeps is woken behind up to 64 messages. Each
+ * message is in by itself: a process that dies in the call has published none, some or all of them.
  *
- * Lock-free; blocks as kickmsg_publish(). Returns how many were sent (published): fewer than `count`
- * where the next one failed. The call fails itself only where that is the first; so call again with the
- * rest to hear why. (A loan that is gone with its error is unknown then.) Errors: as kickmsg_send()
- * (kickmsg_publish()).
+ * Lock-free; blocks as kickmsg_publish(). Returns how many were sent (published): fewer than
+ * `count` where the next message failed. The call fails itself only where the first message does;
+ * so call again with the rest to hear why. (A loan that is gone with its error is unknown then.)
+ * Errors: as kickmsg_send() (kickmsg_publish()).
  */
 ssize_t kickmsg_send_many(
 	struct kickmsg_publisher *publisher, const struct iovec *messages, size_t count);
 ssize_t kickmsg_publish_many(
 	struct kickmsg_publisher *publisher, const struct iovec *loans, size_t count);
 
-/* How many subscribers the last message reached that was sent or published; 0 before the first.
- * With a shared ring and kickmsg_send() it is how many there are at this call. Never fails. */
+/* How many subscribers the last message reached that was sent or published; 0 before the first
+ * message. With a shared ring and kickmsg_send() it is how many there are at this call. Never
+ * fails. */
 uint32_t kickmsg_publisher_reached(const struct kickmsg_publisher *publisher);
 
 /* How many subscribers the topic has now, without observers and without the publisher's own in a
@@ -603,26 +607,27 @@ struct kickmsg_sample {
 
 /*
  * Borrows the oldest message that waits: valid until kickmsg_sample_release() or
- * kickmsg_subscriber_free(). Lock-free, never blocks. Errors: -EAGAIN nothing there; -EDQUOT
+ * kickmsg_subscriber_free(). Lock-free, never blocks. Errors: -EAGAIN no message waits; -EDQUOT
  * max_borrows samples are held; -ESTALE the topic's memory makes no sense any more: free the handle
  * soon, for after 10 s, or when its user needs the room, borrowed samples read as zeros.
  */
 int kickmsg_try_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret);
 
 /*
- * The same, and sleeps until there is a message, for at most timeout_ns nanoseconds; 0 polls,
- * negative waits for ever. Signals don't end it early, unless options->interruptible.
- * Errors: -ETIMEDOUT (with timeout 0: -EAGAIN); -EINTR it was interrupted; -EDQUOT, -ESTALE as
- * above.
+ * Borrows as kickmsg_try_receive() does, and sleeps until there is a message, for at most
+ * timeout_ns nanoseconds; 0 polls, negative waits for ever. Signals don't end it early, unless
+ * options->interruptible. Errors: -ETIMEDOUT (with timeout 0: -EAGAIN); -EINTR it was interrupted;
+ * -EDQUOT, -ESTALE as kickmsg_try_receive().
  */
 int kickmsg_receive(
 	struct kickmsg_subscriber *subscriber, int64_t timeout_ns, struct kickmsg_sample *ret);
 
 /*
- * The same for up to `count` messages in their order, in ret[0] to ret[n - 1]; returns n. It waits for
- * the first one alone. It may return fewer than are there, and never more than may be held besides
- * those that are (max_borrows): a next call gets the rest, or says -EAGAIN. Each is to be released, by
- * kickmsg_sample_release() or kickmsg_release_many(). Errors: as kickmsg_receive(); -EINVAL count is 0.
+ * Borrows up to `count` messages in their order, in ret[0] to ret[n - 1]; returns n. Waits as
+ * kickmsg_receive(), for the first message alone. It may return fewer than are there, and never
+ * more than may be held besides those that are (max_borrows): a next call gets the rest, or says
+ * -EAGAIN. Each is to be released, by kickmsg_sample_release() or kickmsg_release_many(). Errors:
+ * as kickmsg_receive(); -EINVAL count is 0.
  */
 ssize_t kickmsg_receive_many(struct kickmsg_subscriber *subscriber, int64_t timeout_ns,
 	struct kickmsg_sample *ret, size_t count);
@@ -647,17 +652,17 @@ void kickmsg_subscriber_interrupt(struct kickmsg_subscriber *subscriber);
  * When another thread goes on with receiving, the kernel ends an epoll_wait(2) or poll(2) of the one before
  * with EINTR, once, as it takes that thread's io_uring away.
  *
- * The same one for the subscriber's life, over a broker's restart as well: for that, poll
- * kickmsg_client_get_fd() too. It is closed by kickmsg_subscriber_free(). Don't close, read or
- * write it; copies of it (dup) say the same. In a receive that sleeps, it is readable.
+ * The descriptor stays the same for the subscriber's life, over a broker's restart as well: for
+ * that, poll kickmsg_client_get_fd() too. kickmsg_subscriber_free() closes it. Don't close, read or
+ * write it; copies of it (dup) say the same. While a receive sleeps, it is readable.
  *
- * Cost: a descriptor, and an io_uring's for each of the first 64 of a client; a thread of the library
- * with one io_uring for all others. Without io_uring a thread for each 127 (enum
- * kickmsg_wait_mechanism). The threads have all signals blocked.
- * KICKMSG_WAIT=uring or =thread in the environment forces one. A receive that says -EAGAIN makes up
- * to three system calls, one that gets a message none. Publishers do what they do for a subscriber
- * that sleeps in a receive. Before Linux 5.16, or where futex_waitv(2) is refused, the thread looks
- * each millisecond. Nobody wakes an observer: its descriptor is a timer of 1 ms, which becomes 16 ms
+ * Cost: a descriptor, and one more for the io_uring of each of a client's first 64. A
+ * thread of the library with one io_uring serves all others. Without io_uring a thread serves 127
+ * (enum kickmsg_wait_mechanism). The threads have all signals blocked. KICKMSG_WAIT=uring or
+ * =thread in the environment forces one. A receive that says -EAGAIN makes up to three system
+ * calls; a receive that gets a message makes none. Publishers do what they do for a subscriber that
+ * sleeps in a receive. Before Linux 5.16, or where futex_waitv(2) is refused, the thread looks each
+ * millisecond. Nobody wakes an observer: its descriptor is a timer of 1 ms, which becomes 16 ms
  * while no message comes. So it is readable now and then without one, and late by as much.
  *
  * For the subscriber's thread. Errors: -EMFILE, -ENFILE no more descriptors; -ENOMEM; -EAGAIN no
@@ -672,15 +677,16 @@ int kickmsg_subscriber_get_fd(struct kickmsg_subscriber *subscriber);
  * futex_waitv(2) (before Linux 5.16 it looks each millisecond). With others in it, or more, it polls
  * descriptors (kickmsg_subscriber_get_fd()).
  *
- * The set, and the subscribers in it, belong to one thread. The set owns none of them: remove what is
- * about to be freed or closed. `userdata` names a member, in what a wait returns and for its removal.
+ * The set, and the subscribers in it, belong to one thread. The set owns no member: remove a member
+ * that is about to be freed or closed. `userdata` names a member, in what a wait returns and for
+ * its removal.
  */
 struct kickmsg_waitset;
 
-/* *ret is owned by the caller: kickmsg_waitset_free(). Errors: -ENOMEM. */
+/* Makes an empty wait set. *ret is owned by the caller: kickmsg_waitset_free(). Errors: -ENOMEM. */
 int kickmsg_waitset_new(struct kickmsg_waitset **ret);
 
-/* Takes a null pointer. */
+/* Frees the set, and none of its members. Takes a null pointer. */
 void kickmsg_waitset_free(struct kickmsg_waitset *set);
 
 /*
@@ -697,35 +703,35 @@ int kickmsg_waitset_add_client(
 int kickmsg_waitset_add_fd(struct kickmsg_waitset *set, int fd, short events, void *userdata);
 int kickmsg_waitset_add_deadline(struct kickmsg_waitset *set, int64_t deadline_ns, void *userdata);
 
-/* Takes out all members that have this userdata. Errors: -ENOENT none has. */
+/* Takes out all members that have this userdata. Errors: -ENOENT no member has. */
 int kickmsg_waitset_remove(struct kickmsg_waitset *set, const void *userdata);
 
 /*
  * Waits until members are ready, for at most timeout_ns; 0 looks, negative waits for ever. Fills ret[0]
- * to ret[n - 1] with their userdata, and returns n, at most `capacity`. Where more are ready, the next
- * call begins behind the last one told, so each gets its turn. A subscriber may be ready without a
- * message: receive with timeout 0. Takes a look at each member, and again before it sleeps.
- * Errors: -ETIMEDOUT (with timeout 0: -EAGAIN); -EINTR it was interrupted; -EINVAL capacity is 0; those
- * of ppoll(2).
+ * to ret[n - 1] with their userdata, and returns n, at most `capacity`. Where more are ready, the
+ * next call begins behind the last member told, so each gets its turn. A subscriber may be ready
+ * without a message: receive with timeout 0. Takes a look at each member, and again before it
+ * sleeps. Errors: -ETIMEDOUT (with timeout 0: -EAGAIN); -EINTR it was interrupted; -EINVAL capacity
+ * is 0; those of ppoll(2).
  */
 int kickmsg_waitset_wait(
 	struct kickmsg_waitset *set, int64_t timeout_ns, void **ret, size_t capacity);
 
-/* Ends a wait that sleeps, or else the next one that would sleep, with -EINTR; exactly one. For any
- * thread, and for signal handlers. Never blocks, never fails. */
+/* Ends a wait that sleeps, or else the next wait that would sleep, with -EINTR; exactly one. For
+ * any thread, and for signal handlers. Never blocks, never fails. */
 void kickmsg_waitset_interrupt(struct kickmsg_waitset *set);
 
-/* Gives the sample back: its slot is free for publishers at once if nobody else has it. Its data
- * may not be used any more. Errors: -EINVAL not a held sample. */
+/* Gives the sample back: its slot is free for publishers at once if no other subscriber has it. The
+ * data may not be used any more. Errors: -EINVAL not a held sample. */
 int kickmsg_sample_release(struct kickmsg_sample *sample);
 
-/* Gives samples back, of any subscribers, in their order. Returns how many: fewer than `count` where
- * the next one isn't held. Errors, of the first: as kickmsg_sample_release(). */
+/* Gives samples back, of any subscribers, in their order. Returns how many: fewer than `count`
+ * where the next sample isn't held. Errors, of the first sample: as kickmsg_sample_release(). */
 ssize_t kickmsg_release_many(struct kickmsg_sample *samples, size_t count);
 
-/* 1 from the receive that filled the sample until it is released, else 0; of a sample filled with
- * zeros 0, of a copy what the original is. Not for samples of a subscriber that was freed. Never
- * fails. */
+/* Is the sample held? 1 from the receive that filled it until it is released, else 0. A sample
+ * filled with zeros isn't held; a copy is while the original is. Not for samples of a subscriber
+ * that was freed. Never fails. */
 int kickmsg_sample_is_held(const struct kickmsg_sample *sample);
 
 /*
@@ -735,19 +741,20 @@ int kickmsg_sample_is_held(const struct kickmsg_sample *sample);
  */
 ssize_t kickmsg_try_receive_copy(struct kickmsg_subscriber *subscriber, void *buf, size_t size);
 
-/* The same with kickmsg_receive()'s wait and its errors. */
+/* Copies as kickmsg_try_receive_copy() does, with kickmsg_receive()'s wait and its errors. */
 ssize_t kickmsg_receive_copy(
 	struct kickmsg_subscriber *subscriber, void *buf, size_t size, int64_t timeout_ns);
 
 /*
- * The same, and describes the message in *ret: its publish time, its publisher and the rest. ret->data is
- * `buf` (at least 1 byte of room) and needs no alignment; the sample isn't held, so it needs no release.
- * Returns 0. Errors: as kickmsg_receive_copy(); buf's content is undefined then.
+ * Copies as kickmsg_receive_copy() does, and describes the message in *ret: its publish time, its
+ * publisher and the rest. ret->data is `buf` (at least 1 byte of room) and needs no alignment. The
+ * sample isn't held, so it needs no release. Returns 0. Errors: as kickmsg_receive_copy(); buf's
+ * content is undefined then.
  */
 int kickmsg_receive_into(struct kickmsg_subscriber *subscriber, void *buf, size_t size,
 	int64_t timeout_ns, struct kickmsg_sample *ret);
 
-/* Messages that were published to this subscriber and that it will never get, since it subscribed.
+/* How many messages were published to this subscriber, since it subscribed, that it will never get.
  * Exact at any time. */
 uint64_t kickmsg_subscriber_lost(const struct kickmsg_subscriber *subscriber);
 
@@ -764,7 +771,7 @@ struct kickmsg_publisher_stats {
 void kickmsg_publisher_get_stats(
 	const struct kickmsg_publisher *publisher, struct kickmsg_publisher_stats *ret);
 
-/* How many publishers the topic has now; as kickmsg_publisher_get_matched(). */
+/* How many publishers the topic has now, counted as by kickmsg_publisher_get_matched(). */
 uint32_t kickmsg_subscriber_get_matched(const struct kickmsg_subscriber *subscriber);
 
 /* Numbers of one subscriber since it subscribed; exact when read by its own thread. Never fails. */
@@ -781,12 +788,12 @@ void kickmsg_subscriber_get_stats(
 	const struct kickmsg_subscriber *subscriber, struct kickmsg_subscriber_stats *ret);
 
 /*
- * Looking at topics. All of these ask the broker and change nothing; they block for its answer and
- * may be called for topics that one doesn't participate in. Their common errors are -EINVAL a name
- * that can't be; -ENOENT no such topic; -ENOTCONN, -ETIMEDOUT, -EPROTO as kickmsg_client_new();
- * -EIO brokers end at this very request: two did, the library asked once more by itself, and two
- * more did. They are called "the common ones" below. Each other call that asks the broker may end
- * with -EIO too.
+ * Looking at topics. These calls ask the broker and change nothing. They block for its answer, and
+ * a client may ask about topics in which it doesn't participate. Their common errors are -EINVAL a
+ * name that can't be; -ENOENT no such topic; -ENOTCONN, -ETIMEDOUT, -EPROTO as
+ * kickmsg_client_new(); -EIO brokers end at this very request: two did, the library asked once more
+ * by itself, and two more did. The descriptions that follow call them "the common ones". Each other
+ * call that asks the broker may end with -EIO too.
  */
 struct kickmsg_topic_info {
 	char name[KICKMSG_NAME_SIZE];     /* without a leading '/'; may be any bytes */
@@ -797,25 +804,25 @@ struct kickmsg_topic_info {
 	uint32_t publishers;  /* present ones */
 	uint32_t subscribers; /* present ones */
 	uint32_t has_schema;
-	/* It has no name any more and ends with its last participant. */
+	/* Its name was taken away; it ends with its last participant. */
 	uint32_t unlinked;
 	uint32_t quarantined; /* its memory made no sense, likewise */
 	uint32_t owner_uid;   /* user whose client created it */
 	/* Process that created it; 0: of another pid namespace. */
 	int32_t creator_pid;
-	uint64_t id;                  /* unique in the broker's life, growing */
+	uint64_t id;                  /* unique while the broker lives, growing */
 	uint64_t created_realtime_ns; /* since 1970 */
 	uint64_t config_hash;         /* equal for equal configs */
-	/* Of memory reserved: kickmsg_topic_sizing.total_bytes. */
+	/* Bytes of reserved memory: kickmsg_topic_sizing.total_bytes. */
 	uint64_t total_bytes;
 	struct kickmsg_topic_config config;     /* .schema is null */
 	char creator_name[KICKMSG_PREFIX_SIZE]; /* the client that created it; as the names above */
 	uint64_t reserved[4];
 };
 
-/* Errors: the common ones. A topic that was unlinked or is quarantined can't be asked for by name:
- * -ENOENT, or what has the name now. kickmsg_topic_list() still has it, and
- * kickmsg_topic_diagnose() finds it while no other has the name. */
+/* Describes a topic. Errors: the common ones. A topic that was unlinked or is quarantined can't be
+ * asked for by name: -ENOENT, or the topic that has the name now. kickmsg_topic_list() still has
+ * it, and kickmsg_topic_diagnose() finds it while no other has the name. */
 int kickmsg_topic_get_info(struct kickmsg_client *client, const struct kickmsg_topic_ref *topic,
 	struct kickmsg_topic_info *ret);
 
@@ -841,7 +848,7 @@ struct kickmsg_ring_stats {
 	uint64_t waiting;  /* in it now */
 	uint32_t ring;     /* its number; UINT32_MAX: the shared one */
 	uint32_t pid;      /* its subscriber's */
-	/* It waits in kickmsg_receive(); 0 with a shared ring. */
+	/* 1: its subscriber sleeps in kickmsg_receive(); 0 with a shared ring. */
 	uint32_t sleeping;
 	uint32_t reserved32;
 	uint64_t reserved[2];
@@ -857,7 +864,7 @@ struct kickmsg_topic_stats {
 	uint64_t lost;      /* messages, by all subscribers that ever were */
 	uint64_t pool_size; /* slots */
 	uint64_t free_slots;
-	/* Subscribers that are present; of a shared ring likewise. */
+	/* Subscribers that are present, also those of a shared ring. */
 	uint32_t live_rings;
 	uint32_t ring_count;   /* = max_subscribers */
 	uint64_t realtime_ns;  /* when this was looked at, since 1970: for rates */
@@ -866,12 +873,12 @@ struct kickmsg_topic_stats {
 	uint64_t reserved[8];
 };
 
-/* Errors: the common ones. */
+/* Reads the topic's numbers. Errors: the common ones. */
 int kickmsg_topic_get_stats(struct kickmsg_client *client, const struct kickmsg_topic_ref *topic,
 	struct kickmsg_topic_stats *ret);
 
-/* A page of the rings of all present subscribers, as kickmsg_topic_list(), but newest subscriber
- * first. Errors: the common ones; -EINVAL capacity is 0. */
+/* A page of the rings of all present subscribers, used as kickmsg_topic_list(), but the newest
+ * subscriber comes first. Errors: the common ones; -EINVAL capacity is 0. */
 ssize_t kickmsg_topic_ring_stats(struct kickmsg_client *client,
 	const struct kickmsg_topic_ref *topic, uint64_t *cursor, struct kickmsg_ring_stats *ret,
 	size_t capacity);
@@ -883,26 +890,30 @@ struct kickmsg_topic_diagnosis {
 	uint32_t slots_orphaned; /* loaned by the dead */
 	uint32_t slots_stale;    /* with references that nobody accounts for */
 	uint32_t stale_references;
-	/* of a shared ring each subscriber counts as a live one, and its sleepers aren't known */
+	/* With a shared ring each subscriber counts as a live one, and its sleepers aren't
+	 * known. */
 	uint32_t rings_live, rings_undrained, rings_sleeping;
 	uint32_t publishers, subscribers;
 	uint32_t dead;    /* endpoints whose process died, not repaired yet */
-	uint32_t leaving; /* that left and aren't settled yet */
+	uint32_t leaving; /* endpoints that left and aren't settled yet */
 	uint32_t quarantined;
-	/* Why it is quarantined, or what else was mended, and by whom it can have been written. */
+	/* Why the topic is quarantined, or what else was mended, and which clients can have written
+	 * it. */
 	char reason[256];
 	uint32_t healthy; /* 1: nothing stale, orphaned, dead or quarantined */
-	/* References that an endpoint was just at: the next pass looks again. */
+	/* References that an endpoint was just at; the next pass looks again. */
 	uint32_t left_by_hazard;
 	uint64_t reserved[4];
 };
 
-/* For participants of the topic and users that may administer it. Errors: the common ones; -EPERM not one
- * of these; -ENOMEM, -EBUSY the broker can't look now. */
+/* Counts damage in a topic's memory. For participants of the topic and users that may administer
+ * it. Errors: the common ones; -EPERM the caller is neither; -ENOMEM, -EBUSY the broker can't look
+ * now. */
 int kickmsg_topic_diagnose(struct kickmsg_client *client, const struct kickmsg_topic_ref *topic,
 	struct kickmsg_topic_diagnosis *ret);
 
-/* The findings of a repair, its work, and what it left: zeros where there was nothing to do. */
+/* The findings of a repair, its work, and the state that it left: zeros where there was nothing to
+ * do. */
 struct kickmsg_repair_report {
 	struct kickmsg_topic_diagnosis before, after; /* .reason is "" */
 	uint32_t references_dropped;
@@ -915,9 +926,9 @@ struct kickmsg_repair_report {
 /*
  * Repairs a topic's memory under traffic, of what the dead left and of nothing else. The broker
  * does all of it by itself, unless its config says automatic = no; then it is for users
- * that may administer the topic, all at once or kind by kind. *ret may be null.
- * Errors: the common ones; -EPERM may not; -ESTALE the memory made no sense, and the topic is given
- * up now; -ENOMEM, -EBUSY the broker can't look now.
+ * that may administer the topic, all at once or kind by kind. `ret` may be null. Errors: the common
+ * ones; -EPERM the caller may not; -ESTALE the memory made no sense, and the topic is given up now;
+ * -ENOMEM, -EBUSY the broker can't look now.
  */
 int kickmsg_topic_recover(struct kickmsg_client *client, const struct kickmsg_topic_ref *topic,
 	struct kickmsg_repair_report *ret); /* the following three */
@@ -940,7 +951,7 @@ struct kickmsg_participant {
 	int32_t pid;
 	uint32_t uid;
 	enum kickmsg_role role;
-	uint32_t alive;             /* 0: it died and isn't repaired yet */
+	uint32_t alive;             /* 0: the client died and isn't repaired yet */
 	uint32_t publishers;        /* how many it has */
 	uint32_t subscribers;       /* how many it has */
 	uint64_t since_realtime_ns; /* when the first of these came */
@@ -948,24 +959,25 @@ struct kickmsg_participant {
 	uint64_t reserved[2];
 };
 
-/* A page of a topic's participants, as kickmsg_topic_list(), but newest first; one entry a client.
- * Errors: the common ones; -EINVAL capacity is 0. */
+/* A page of a topic's participants, used as kickmsg_topic_list(), but the newest comes first; one
+ * entry for each client. Errors: the common ones; -EINVAL capacity is 0. */
 ssize_t kickmsg_topic_participants(struct kickmsg_client *client,
 	const struct kickmsg_topic_ref *topic, uint64_t *cursor, struct kickmsg_participant *ret,
 	size_t capacity);
 
-/* The topic's schema. Errors: the common ones; -ENODATA it has none. */
+/* Reads the topic's schema. Errors: the common ones; -ENODATA the topic has none. */
 int kickmsg_topic_schema(struct kickmsg_client *client, const struct kickmsg_topic_ref *topic,
 	struct kickmsg_schema *ret);
 
 /*
- * Gives the topic its schema, once: the first one wins. *ret (may be null) is what stands
- * afterwards, the caller's or an earlier one. For participants of the topic that may publish or own
- * it. A claim is one step of the broker: a client that dies in it leaves nothing half done. When topics are
- * made anew after a broker's end, a client brings the schema that it knows of: what the topic had
- * when it came, and what this call or kickmsg_topic_schema() told it later. Returns 0: it stands
- * (also when the same stood before). Errors: the common ones; -EEXIST another one stands, *ret is
- * set; -EPERM not a participant; -EACCES may not publish.
+ * Gives the topic its schema, once: the first claim wins. *ret (`ret` may be null) is the schema
+ * that stands afterwards, the caller's or an earlier one. For participants of the topic that may
+ * publish or own it. A claim is one step of the broker: a client that dies in it leaves nothing
+ * half done. When topics are made anew after a broker's end, a client brings the schema that it
+ * knows of: the one that the topic had when the client came, or that this call or
+ * kickmsg_topic_schema() told it later. Returns 0: the caller's stands (also when an equal one
+ * stood before). Errors: the common ones; -EEXIST another one stands, *ret is set; -EPERM not a
+ * participant; -EACCES the client may not publish.
  */
 int kickmsg_claim_schema(struct kickmsg_client *client, const struct kickmsg_topic_ref *topic,
 	const struct kickmsg_schema *schema, struct kickmsg_schema *ret);

@@ -131,7 +131,7 @@ struct FreeSubscriber {
 };
 } // namespace detail
 
-/* For ever, where a time is asked for. */
+/* A time without an end, where a time is asked for. */
 inline constexpr nanoseconds forever = nanoseconds::max();
 
 inline void sleep(nanoseconds time)
@@ -139,7 +139,7 @@ inline void sleep(nanoseconds time)
 	std::this_thread::sleep_for(time);
 }
 
-/* A name that is passed on: of a topic, channel, mailbox or node. */
+/* A name that is passed on to the C interface: of a topic, channel, mailbox or node. */
 class Name
 {
       public:
@@ -160,7 +160,7 @@ class Name
 
 /* --- schemas ------------------------------------------------------------------------------------- */
 
-/* struct kickmsg_schema. */
+/* struct kickmsg_schema for C++. */
 struct SchemaInfo {
 	std::array<std::uint8_t, 64> identity;
 	std::array<std::uint8_t, 64> layout;
@@ -197,7 +197,7 @@ enum Diff : std::uint32_t {
 	LayoutAlgo = KICKMSG_SCHEMA_LAYOUT_ALGO,
 };
 
-/* Bits of Diff. */
+/* The bits of Diff in which the two differ. */
 inline std::uint32_t diff(SchemaInfo const &a, SchemaInfo const &b) noexcept
 {
 	return kickmsg_schema_diff(a.c(), b.c());
@@ -219,7 +219,7 @@ inline std::uint64_t fnv1a_64(std::string_view text) noexcept
 	return fnv1a_64(text.data(), text.size());
 }
 
-/* A schema's identity or layout out of a description. */
+/* Makes a schema's identity or layout of a description. */
 inline std::array<std::uint8_t, 64> identity_from_fnv1a(std::string_view descriptor) noexcept
 {
 	SchemaInfo made{};
@@ -279,7 +279,7 @@ enum Type : std::uint32_t {
 	Mailbox = KICKMSG_MAILBOX,
 };
 
-/* struct kickmsg_topic_config. */
+/* struct kickmsg_topic_config for C++. */
 struct Config {
 	std::size_t max_subscribers = 16;
 	std::size_t sub_ring_capacity = 64;
@@ -294,7 +294,7 @@ struct Config {
 	bool timestamps = false;
 	std::optional<SchemaInfo> schema{};
 
-	/* Points into this config. */
+	/* The C struct; it points into this config. */
 	kickmsg_topic_config c() const noexcept
 	{
 		kickmsg_topic_config ret;
@@ -317,7 +317,7 @@ struct Config {
 };
 } // namespace channel
 
-/* struct kickmsg_subscribe_options. */
+/* struct kickmsg_subscribe_options for C++. */
 struct SubscribeOptions {
 	nanoseconds spin{ 0 };
 	nanoseconds wait{ 0 }; /* for the topic to exist */
@@ -330,7 +330,7 @@ struct SubscribeOptions {
 	bool interruptible = false;
 	std::uint32_t depth = 0;
 
-	/* Points into these options. */
+	/* The C struct; it points into these options. */
 	kickmsg_subscribe_options c() const noexcept
 	{
 		kickmsg_subscribe_options ret{};
@@ -349,7 +349,7 @@ struct SubscribeOptions {
 	}
 };
 
-/* struct kickmsg_client_config. */
+/* struct kickmsg_client_config for C++. */
 struct NodeOptions {
 	std::string name{};
 	std::string kmsg_namespace = "kickmsg";
@@ -417,7 +417,7 @@ class SampleView
 	{
 		sample_.subscriber = nullptr;
 	}
-	/* Not filled in yet: a receive does it. */
+	/* A view that a receive fills in. */
 	explicit SampleView(detail::Unfilled) noexcept
 	{
 	}
@@ -477,7 +477,8 @@ class SampleView
 	{
 		return sample_.publisher_sequence;
 	}
-	/* When it was published, by std::chrono::steady_clock; 0 in a topic without timestamps. */
+	/* The time of its publishing, by std::chrono::steady_clock; 0 in a topic without
+	 * timestamps. */
 	nanoseconds publish_time() const noexcept
 	{
 		return nanoseconds(sample_.publish_ns);
@@ -503,7 +504,7 @@ class SampleView
 		}
 	}
 
-	/* For programs that call the C interface with it. */
+	/* A view of a sample that a program got from the C interface. */
 	explicit SampleView(kickmsg_sample const &sample) noexcept : sample_(sample)
 	{
 	}
@@ -603,7 +604,7 @@ template <typename T> class Loan
 		return payload_;
 	}
 
-	/* How many subscribers it reached; negative errno. */
+	/* Publishes. Returns how many subscribers it reached; or a negative errno. */
 	int publish() noexcept
 	{
 		T *payload = std::exchange(payload_, nullptr);
@@ -622,8 +623,8 @@ template <typename T> class Loan
 	T *payload_ = nullptr;
 };
 
-/* Publisher<> sends bytes, Publisher<T> messages of one type. An empty one came from a call with an
- * error_code. */
+/* Publisher<> sends bytes, Publisher<T> messages of one type. After a call with an error_code it
+ * may be empty. */
 template <typename T = void> class Publisher
 {
       public:
@@ -644,7 +645,8 @@ template <typename T = void> class Publisher
 			kickmsg_send(pub_.get(), &message, sizeof message));
 	}
 
-	/* One loan at a time: null where there is none to be had. The next one gives this one back. */
+	/* Lends one loan at a time; null: there is none to be had. The next call gives this loan
+	 * back. */
 	void *allocate(std::size_t len) noexcept
 	{
 		static_assert(
@@ -665,7 +667,7 @@ template <typename T = void> class Publisher
 		return r < 0 ? 0 : static_cast<std::size_t>(r);
 	}
 
-	/* A message to be filled in place; empty where there is none to be had. */
+	/* Lends a message to be filled in place; empty where there is none to be had. */
 	template <typename U = T> Loan<U> loan() noexcept
 	{
 		static_assert(
@@ -680,7 +682,8 @@ template <typename T = void> class Publisher
 		return Loan<U>(pub_.get(), payload);
 	}
 
-	/* Waits until there are so many subscribers; false: the time is over, or the topic was given up. */
+	/* Waits until there are so many subscribers. False: the time is over, or the topic was
+	 * given up. */
 	bool wait_matched(std::uint32_t count = 1, nanoseconds timeout = forever) noexcept
 	{
 		return kickmsg_publisher_wait_matched(
@@ -702,7 +705,7 @@ template <typename T = void> class Publisher
 		kickmsg_publisher_get_stats(pub_.get(), &ret);
 		return ret;
 	}
-	/* Messages that met an empty pool. */
+	/* How many messages met an empty pool. */
 	std::uint64_t dropped() const noexcept
 	{
 		return stats().failed;
@@ -739,7 +742,7 @@ template <typename T = void> class Subscriber
       public:
 	using SampleRef = ::kickmsg::SampleRef;
 	using SampleView = ::kickmsg::SampleView;
-	/* What a receive gives: a copy of bytes, or a message. */
+	/* The result of a receive: a copy of bytes, or a message. */
 	using Copy = std::conditional_t<std::is_void_v<T>, SampleRef, T>;
 	using InPlace = std::conditional_t<std::is_void_v<T>, SampleView, View<T>>;
 
@@ -763,7 +766,8 @@ template <typename T = void> class Subscriber
 		return copy(detail::timeout(timeout), &ec);
 	}
 
-	/* Into the caller's own message. False: there is none, as try_receive() and receive() say it. */
+	/* Copies into the caller's own message. False: there is none, as try_receive() and
+	 * receive() say it. */
 	template <typename U = T> bool try_receive_into(U &message)
 	{
 		return into(0, message);
@@ -790,7 +794,8 @@ template <typename T = void> class Subscriber
 		return view(detail::timeout(timeout), &ec);
 	}
 
-	/* Ends a receive that sleeps, or the next one that would. For any thread and signal handlers. */
+	/* Ends a receive that sleeps, or else the next one that would sleep. For any thread and
+	 * signal handlers. */
 	void interrupt() noexcept
 	{
 		kickmsg_subscriber_interrupt(sub_.get());
@@ -898,7 +903,8 @@ template <typename T = void> class Subscriber
 
 		if (r < 0)
 			return r;
-		SampleView owner(sample); /* gives it back, whatever happens */
+		/* gives the sample back, whatever happens */
+		SampleView owner(sample);
 		if (buffer_.size() < sample.len)
 			buffer_.resize(sample.len);
 		if (sample.len)
@@ -937,7 +943,7 @@ template <typename T = void> class Subscriber
 		return r == static_cast<ssize_t>(message_size) ? 0 : refuse(r);
 	}
 
-	/* A message of another length isn't left in the way of the next one. */
+	/* Drops a message of another length, which would be in the way of the next one. */
 	int refuse(ssize_t r) noexcept
 	{
 		kickmsg_sample sample;
@@ -988,7 +994,7 @@ struct TopicRef {
 	{
 	}
 
-	/* Points into this. */
+	/* The C struct; it points into this. */
 	kickmsg_topic_ref c() const noexcept
 	{
 		kickmsg_topic_ref ret{};
@@ -1024,7 +1030,7 @@ class Node
 	Node &operator=(Node &&) noexcept = default;
 	~Node() = default;
 
-	/* Calls of topics: with a std::error_code at the end they set that and throw nothing. */
+	/* Calls about topics. With a std::error_code at the end they set that and throw nothing. */
 
 	template <typename T = void>
 	Publisher<T> advertise(Name topic, channel::Config const &config = default_config<T>())
@@ -1050,7 +1056,7 @@ class Node
 		return publisher<T>(&ec, kickmsg_advertise_or_join, topic, config);
 	}
 
-	/* A subscriber of a type refuses a topic that has another schema, or none. */
+	/* Subscribes. A subscriber of a type refuses a topic that has another schema, or none. */
 	template <typename T = void>
 	Subscriber<T> subscribe(Name topic, SubscribeOptions const &options = {})
 	{
@@ -1076,7 +1082,7 @@ class Node
 		return subscribe_or_make<T>(&ec, topic, config, options);
 	}
 
-	/* A member hears itself unless options.skip_own. */
+	/* Joins a channel. A member hears itself unless options.skip_own. */
 	BroadcastHandle join_broadcast(Name channel, channel::Config const &config = {},
 		SubscribeOptions const &options = {})
 	{
@@ -1122,7 +1128,7 @@ class Node
 		unlink(kickmsg_unlink_mailbox(c(), tag.c_str()));
 	}
 
-	/* Empty: the topic has none, or isn't there. */
+	/* The topic's schema; empty: it has none, or there is no such topic. */
 	std::optional<SchemaInfo> topic_schema(TopicRef const &topic) const
 	{
 		kickmsg_topic_ref ref = topic.c();
@@ -1146,7 +1152,7 @@ class Node
 		return r == 0;
 	}
 
-	/* Looking: as the structs of the C interface. */
+	/* These look at topics, and return the structs of the C interface. */
 	std::vector<kickmsg_topic_info> topics() const
 	{
 		return pages<kickmsg_topic_info>(
@@ -1187,7 +1193,8 @@ class Node
 			});
 	}
 
-	/* The connection: poll fd() for POLLIN and call dispatch(); false: there is no broker now. */
+	/* The descriptor of the connection: poll it for POLLIN and call dispatch(). False: there is
+	 * no broker now. */
 	int fd() const noexcept
 	{
 		return kickmsg_client_get_fd(c());
@@ -1249,7 +1256,7 @@ class Node
 		return config;
 	}
 
-	/* The type says its schema where the caller says none. */
+	/* Puts the type's schema where the caller says none. */
 	template <typename T, typename Asked> static Asked with_schema(Asked asked)
 	{
 		if constexpr (!std::is_void_v<T>)
@@ -1307,7 +1314,8 @@ class Node
 			check(r);
 	}
 
-	/* A topic that was joined with whatever config it has may have messages of another type. */
+	/* Refuses a topic that has messages of another type: a topic that was joined with whatever
+	 * config it has may. */
 	template <typename T> int check_type(Name topic, channel::Config const &asked) const
 	{
 		int r = 0;
@@ -1435,8 +1443,8 @@ class Node
 
 /* --- regions ------------------------------------------------------------------------------------- */
 
-/* A topic as programs see it that were written for memory of their own: it comes to be here, and ends with
- * its last participant, or with unlink(). */
+/* A topic for programs that were written for shared memory of their own: it comes to be here, and
+ * ends with its last participant, or with unlink(). */
 class SharedRegion
 {
       public:
@@ -1490,7 +1498,7 @@ class SharedRegion
 			false, all };
 	}
 
-	/* The broker does all of it by itself, unless its config says otherwise. */
+	/* The following repairs are the broker's own work, unless its config says otherwise. */
 	std::size_t repair_locked_entries()
 	{
 		return repair(kickmsg_topic_repair).references_dropped;
@@ -1550,8 +1558,9 @@ Subscriber<T>::Subscriber(SharedRegion &region)
 
 /* --- wait sets ----------------------------------------------------------------------------------- */
 
-/* Many subscribers, nodes, descriptors and deadlines at once. It owns none of them: take out what is about
- * to end. `key` names a member, in what a wait returns and for its removal. */
+/* A set of subscribers, nodes, descriptors and deadlines to wait for at once. It owns no member:
+ * take out a member that is about to end. `key` names a member, in what a wait returns and for its
+ * removal. */
 class WaitSet
 {
       public:
@@ -1580,7 +1589,7 @@ class WaitSet
 		check(kickmsg_waitset_add_deadline(
 			set_.get(), nanoseconds(deadline.time_since_epoch()).count(), key));
 	}
-	/* False: there is none of that name. */
+	/* Takes out the members of that key. False: there is none. */
 	bool remove(void const *key) noexcept
 	{
 		return kickmsg_waitset_remove(set_.get(), key) == 0;
@@ -1605,7 +1614,7 @@ class WaitSet
 		return ready;
 	}
 
-	/* Ends a wait, or the next one. For any thread and signal handlers. */
+	/* Ends a wait, or else the next one. For any thread and signal handlers. */
 	void interrupt() noexcept
 	{
 		kickmsg_waitset_interrupt(set_.get());
