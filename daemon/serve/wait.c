@@ -252,14 +252,20 @@ void km_wait_forget(struct km_session *session)
 void km_wait_restore(struct km_broker *broker, struct km_session *session, uint32_t place,
 	const struct km_kept_wait *kept)
 {
+	const bool is_good = km_kept_wait_is_good(kept), hears = session && session->socket >= 0;
 	struct km_wait *wait = NULL;
 	struct km_wanted wanted;
 
-	/* a wait that can't be is refused, if its client can be told so */
-	if (session && session->socket >= 0 && km_kept_wait_is_good(kept)) {
+	if (!is_good)
+		km_log(LOG_ERR | KM_EVENT_NOT_TAKEN_BACK, session, NULL,
+			"a wait for a topic can't be taken back: %s", km_keep_reason(-EPROTO));
+	if (hears)
 		session->serial = kept->request.header.serial;
-		if (km_wanted_attach(session, &kept->request, &wanted) == 0)
-			wait = km_awaited_add(session, &wanted.key, kept, serve_next);
+	if (hears && !is_good)
+		km_session_refuse(session, NULL, -EIO,
+			"what the broker before had kept of this SUBSCRIBE is spoilt: ask again");
+	else if (hears && km_wanted_attach(session, &kept->request, &wanted) == 0) {
+		wait = km_awaited_add(session, &wanted.key, kept, serve_next);
 		if (!wait)
 			km_session_refuse(session, NULL, -ENOMEM, "no memory to wait");
 	}

@@ -19,7 +19,11 @@
  * Observers, which are no members, are refused then (-EDQUOT).
  *
  * The next broker has them from the state. Where a member has come of one, its answer is sent once
- * more.
+ * more. A wait that two brokers ended at is refused, and so is one whose record is spoilt: -EIO. The
+ * library asks once more then.
+ *
+ * A topic may lose its name while its waits are served, by UNLINK or by damage. Those that are in stay in,
+ * the others wait for the next topic of that name, and its maker is answered at once.
  */
 #pragma once
 

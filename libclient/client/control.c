@@ -109,7 +109,7 @@ static int ask_and_wait(struct kickmsg_client *client, struct km_msg_header *hea
 	return r;
 }
 
-static bool is_refused_as_deadly(const union km_msg *answer)
+bool km_client_was_deadly(const union km_msg *answer)
 {
 	return answer->header.op == KM_OP_ERROR && answer->error.error == -EIO;
 }
@@ -134,7 +134,7 @@ int km_client_call_locked(struct kickmsg_client *client, void *request, size_t s
 	int r = ask_and_wait(client, header, size, deadline_ns, ret, fds, &count);
 	/* Two brokers ended at the request, which was not done. That may be chance once; twice it
 	 * isn't. */
-	if (r == 0 && is_refused_as_deadly(ret))
+	if (r == 0 && km_client_was_deadly(ret))
 		r = ask_and_wait(client, header, size, deadline_ns, ret, fds, &count);
 	if (r == 0 && ret->header.op == KM_OP_ERROR) {
 		memcpy(client->error, ret->error.text, sizeof client->error);

@@ -23,3 +23,6 @@ int km_client_call(struct kickmsg_client *client, void *request, size_t size, ui
 /* km_client_call() for a caller that has the lock. */
 int km_client_call_locked(struct kickmsg_client *client, void *request, size_t size,
 	uint32_t expected, union km_msg *ret, int *ret_fds, size_t *ret_fd_count);
+
+/* Was the request refused because two brokers have ended at it? */
+bool km_client_was_deadly(const union km_msg *answer);

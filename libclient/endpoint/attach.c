@@ -146,10 +146,12 @@ static void rest(struct kickmsg_client *client, int64_t deadline_ns)
 }
 
 /* Waits for the answer to a request that was kept. When the connection is lost, the request is sent
- * again by the next one. Needs the lock, and lets go of it meanwhile. */
+ * again by the next one. It is also sent again, but once, when two brokers ended at it. Needs the lock, and
+ * lets go of it meanwhile. */
 static int await(struct kickmsg_client *client, struct km_awaited *awaited,
 	struct km_msg_attach *request, int64_t deadline_ns)
 {
+	bool may_ask_again = true;
 	int handled = 0, r;
 
 	client->error[0] = '\0';
@@ -157,6 +159,10 @@ static int await(struct kickmsg_client *client, struct km_awaited *awaited,
 		while ((r = km_reconnect_step(client, &handled)) > 0)
 			;
 		km_reconnect_arm(client);
+		if (awaited->answered && may_ask_again && km_client_was_deadly(awaited->answer)) {
+			may_ask_again = awaited->answered = false;
+			awaited->connection = 0; /* by none yet */
+		}
 		if (awaited->answered && awaited->result < 0 &&
 			awaited->answer->header.op == KM_OP_ERROR)
 			memcpy(client->error, awaited->answer->error.text, sizeof client->error);

@@ -174,6 +174,148 @@ START_TEST(restart_library_asks_once_more)
 }
 END_TEST
 
+/* --- subscribers that wait ------------------------------------------------------------------ */
+
+/* Changes the waits that the state has. */
+static bool change_wait(struct state_record *record, void *userdata)
+{
+	struct km_kept_wait *kept = (void *)record->content;
+	void (**change)(struct km_kept_wait * kept) = userdata;
+
+	if (record->size != sizeof *kept)
+		return false;
+	(*change)(kept);
+	return true;
+}
+
+static void try_it(struct km_kept_wait *kept)
+{
+	kept->tried = 1;
+}
+
+static void spoil_it(struct km_kept_wait *kept)
+{
+	kept->request.flags = 0;
+}
+
+/* Returns how many there are. */
+static unsigned change_waits(void (*change)(struct km_kept_wait *kept))
+{
+	return state_records_change(test_manager_find(&manager, "S"), change_wait, &change);
+}
+
+static int ask_to_wait(const char *name)
+{
+	struct km_msg_attach request = { .header = { KM_OP_SUBSCRIBE, 9 },
+		.flags = KM_ATTACH_WAIT };
+	int peer = test_peer_hello(manager.socket, name, NULL);
+	union km_msg answer;
+
+	strcpy(request.topic, "topic");
+	ck_assert_int_eq(test_peer_call(peer, &request, sizeof request, &answer), KM_OP_WAITS);
+	return peer;
+}
+
+static void expect_refusal(int peer, const char *says)
+{
+	union km_msg answer;
+
+	ck_assert_int_eq(next_answer(peer, &answer), KM_OP_ERROR);
+	ck_assert_int_eq(answer.error.error, -EIO);
+	ck_assert_uint_eq(answer.header.serial, 9);
+	ck_assert_msg(strstr(answer.error.text, says), "%s", answer.error.text);
+}
+
+/* A broker ended as it served a wait, and the next one too. */
+START_TEST(restart_wait_that_two_ended_at_is_refused)
+{
+	struct kickmsg_client *maker;
+	struct kickmsg_publisher *publisher;
+
+	test_manager_start(&manager, NULL);
+	int peer = ask_to_wait("deadly");
+	ck_assert(test_wait_until(sleeps(), 10000));
+	test_manager_kill(&manager, SIGKILL);
+	ck_assert_uint_eq(change_waits(try_it), 1);
+	test_manager_resume(&manager);
+	ck_assert_int_eq(kickmsg_client_new(NULL, &maker), 0);
+	ck_assert_int_eq(kickmsg_advertise(maker, "topic", NULL, &publisher), 0);
+	expect_refusal(peer, "has ended at this SUBSCRIBE before");
+	ck_assert_uint_eq(kickmsg_publisher_get_matched(publisher), 0);
+	kickmsg_client_free(maker);
+	close(peer);
+	ck_assert_int_eq(test_manager_stop(&manager), 0);
+}
+END_TEST
+
+/* The next broker can't know what a spoilt record waits for. It says so, and keeps nothing of it. */
+START_TEST(restart_spoilt_wait_is_dropped_with_a_word)
+{
+	test_manager_start(&manager, NULL);
+	int peer = ask_to_wait("spoilt");
+
+	ck_assert(test_wait_until(sleeps(), 10000));
+	test_manager_kill(&manager, SIGKILL);
+	ck_assert_uint_eq(change_waits(spoil_it), 1);
+	test_manager_resume(&manager);
+	expect_refusal(peer, "is spoilt: ask again");
+	ck_assert(test_manager_logged(&manager, "a wait for a topic can't be taken back"));
+	test_manager_kill(&manager, SIGTERM);
+	ck_assert_uint_eq(change_waits(spoil_it), 0);
+	test_manager_resume(&manager);
+	close(peer);
+	ck_assert_int_eq(test_manager_stop(&manager), 0);
+}
+END_TEST
+
+static int first;
+
+static void *wait_and_receive(void *client)
+{
+	const struct kickmsg_subscribe_options options = { .wait_ns = UINT64_C(20000000000) };
+	struct kickmsg_subscriber *subscriber;
+
+	first = kickmsg_subscribe(client, "topic", &options, &subscriber);
+	if (first == 0)
+		kickmsg_receive_copy(subscriber, &first, sizeof first, (int64_t)options.wait_ns);
+	return NULL;
+}
+
+/* The library asks once more in either case, and gets a message all the same. A spoilt one it asks for at
+ * once, the other when the topic is there. */
+START_TEST(restart_library_waits_once_more)
+{
+	static void (*const changes[])(struct km_kept_wait * kept) = { try_it, spoil_it };
+	struct kickmsg_client *waits, *maker;
+	struct kickmsg_publisher *publisher;
+	const int message = 5;
+	pthread_t thread;
+
+	test_manager_start(&manager, "[log]\nlevel = debug\n");
+	ck_assert_int_eq(kickmsg_client_new(NULL, &waits), 0);
+	ck_assert_int_eq(kickmsg_client_new(NULL, &maker), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, wait_and_receive, waits), 0);
+	ck_assert(test_wait_until(test_manager_logged(&manager, "waits for topic"), 10000));
+	ck_assert(test_wait_until(sleeps(), 10000));
+	test_manager_kill(&manager, SIGKILL);
+	ck_assert_uint_eq(change_waits(changes[_i]), 1);
+	remove(manager.log);
+	test_manager_resume(&manager);
+	if (_i == 1)
+		ck_assert(test_wait_until(test_manager_logged(&manager, "waits for topic"), 10000));
+	ck_assert_int_eq(kickmsg_advertise(maker, "topic", NULL, &publisher), 0);
+	if (_i == 0)
+		ck_assert_int_eq(
+			kickmsg_publisher_wait_matched(publisher, 1, INT64_C(10000000000)), 0);
+	ck_assert_int_eq(kickmsg_send(publisher, &message, sizeof message), sizeof message);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(first, message);
+	kickmsg_client_free(waits);
+	kickmsg_client_free(maker);
+	ck_assert_int_eq(test_manager_stop(&manager), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("deadly");
@@ -184,6 +326,9 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, restart_request_that_two_ended_at_is_refused);
 	tcase_add_test(tcase, restart_library_asks_once_more);
+	tcase_add_test(tcase, restart_wait_that_two_ended_at_is_refused);
+	tcase_add_test(tcase, restart_spoilt_wait_is_dropped_with_a_word);
+	tcase_add_loop_test(tcase, restart_library_waits_once_more, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return test_suite_run(suite);
 }
