@@ -3,10 +3,12 @@
  * Kills, and stops, a subscriber at every instruction of arming its descriptor, and the library's
  * thread at every instruction of its loop.
  *
- *   crash-ready kill|freeze uring|thread|loop [shared]
+ *   crash-ready kill|freeze uring|thread|loop|ring|woken [shared]
  *
- * uring, thread: a receive that finds nothing arms the descriptor, by this mechanism. loop: the
- * descriptor is armed, a message has come, and the library's thread begins its first look.
+ * uring, thread: a receive that finds nothing arms the descriptor, by this mechanism. loop, ring: the
+ * descriptor is armed, a message has come, and the library's thread begins its first look, by
+ * futex_waitv(2) or by the io_uring that it has for all descriptors beyond KM_WATCH_RINGS. woken: the
+ * message comes as the thread goes to sleep in its ring, and it walks from there to its next sleep.
  *
  * The kernel's part can't be put back like memory, so each point has a walker of its own.
  * kill: the dead subscriber leaves nothing, the others go on. freeze: publishers and the others go
@@ -29,10 +31,11 @@
 #include "libclient/wait/ready.h"
 #include "tests/support/crash/crash_states.h"
 #include "tests/support/crash/crash_step.h"
+#include "tests/support/uring.h"
 
 enum { VICTIM = 0, WAKES = 3, PATIENCE_S = 30 };
 
-static bool by_loop;
+static bool by_loop, has_ring, is_woken;
 
 static uint64_t received(const struct crash_world *world)
 {
@@ -46,7 +49,13 @@ static void prepare(void *argument)
 	struct kickmsg_subscriber *subscriber = &world->subscribers[VICTIM];
 	struct km_watch *watch;
 
-	if (km_watch_new(&watch) < 0 || km_ready_new(subscriber, watch) < 0)
+	if (km_watch_new(&watch) < 0)
+		_exit(4);
+	if (has_ring) {
+		watch->rings = KM_WATCH_RINGS;
+		watch->mechanism = KICKMSG_WAIT_URING;
+	}
+	if (km_ready_new(subscriber, watch) < 0)
 		_exit(4);
 	km_store(P3, relaxed, &subscriber->prepared, KM_HAS_READY);
 }
@@ -150,7 +159,7 @@ static bool take_steps(struct crash_walk *walk, pid_t pid, uint64_t point)
 	bool there = true;
 
 	of.pid = pid;
-	of.end_call = by_loop ? SYS_futex_waitv : 0;
+	of.end_call = !by_loop ? 0 : has_ring ? SYS_io_uring_enter : SYS_futex_waitv;
 	while (there && of.points < point)
 		there = crash_walk_step(&of);
 	walk->points = of.points;
@@ -171,6 +180,25 @@ static void end_thread(struct crash_walk *walk)
 	while (WIFSTOPPED(status));
 }
 
+/* The thread goes on until it would sleep. */
+static void take_to_sleep(const struct crash_walk *walk)
+{
+	struct crash_walk of = { .pid = walk->thread, .end_call = SYS_io_uring_enter };
+
+	while (crash_walk_step(&of))
+		;
+}
+
+/* Over the call that it stands before, which returns at once. */
+static void pass_sleep(const struct crash_walk *walk)
+{
+	int status;
+
+	if (ptrace(PTRACE_SINGLESTEP, walk->thread, 0, 0) < 0 ||
+		waitpid(walk->thread, &status, __WALL) < 0 || !WIFSTOPPED(status))
+		exit(1);
+}
+
 /* Point `point` of the operation. False: there is no such point. */
 static bool try_point(struct crash_world *world, bool kill_it, uint64_t point, uint32_t messages)
 {
@@ -187,8 +215,12 @@ static bool try_point(struct crash_world *world, bool kill_it, uint64_t point, u
 	if (by_loop) {
 		if (!crash_run_on(walk.pid) || world->result != -EAGAIN)
 			exit(1);
+		if (is_woken)
+			take_to_sleep(&walk);
 		if (!crash_send(world, 1) || ptrace(PTRACE_CONT, walk.pid, 0, 0) < 0)
 			exit(1);
+		if (is_woken)
+			pass_sleep(&walk);
 		waits = 1;
 	}
 	bool there = take_steps(&walk, by_loop ? walk.thread : walk.pid, point);
@@ -211,12 +243,18 @@ int main(int argc, char **argv)
 	uint64_t points = 0;
 
 	if (argc != 3 && argc != 4) {
-		fprintf(stderr, "usage: crash-ready kill|freeze uring|thread|loop [shared]\n");
+		fprintf(stderr,
+			"usage: crash-ready kill|freeze uring|thread|loop|ring|woken [shared]\n");
 		return 2;
 	}
-	by_loop = strcmp(argv[2], "loop") == 0;
+	is_woken = strcmp(argv[2], "woken") == 0;
+	has_ring = is_woken || strcmp(argv[2], "ring") == 0;
+	by_loop = has_ring || strcmp(argv[2], "loop") == 0;
 	bool kill_it = strcmp(argv[1], "kill") == 0;
-	setenv("KICKMSG_WAIT", strcmp(argv[2], "uring") == 0 ? "uring" : "thread", 1);
+	bool by_uring = has_ring || strcmp(argv[2], "uring") == 0;
+	setenv("KICKMSG_WAIT", by_uring ? "uring" : "thread", 1);
+	if (!why && by_uring && !test_has_uring())
+		why = "io_uring has no futex wait here";
 	if (why) {
 		printf("skipped: %s\n", why);
 		return 77;
