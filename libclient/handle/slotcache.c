@@ -10,6 +10,10 @@ static uint32_t least_for(const struct km_region *region)
 	if (region->geometry.max_payload_size < KM_SLOT_CACHE_LARGE)
 		return 1;
 	uint64_t least = KM_SLOT_CACHE_BYTES / region->geometry.max_payload_size;
+	if (least > KM_SLOT_CACHE_TURNS)
+		least = KM_SLOT_CACHE_TURNS;
+	if (least < 2)
+		least = 2;
 	if (least > region->geometry.pool_size / 4)
 		least = region->geometry.pool_size / 4;
 	return least > 1 ? (uint32_t)least : 1;

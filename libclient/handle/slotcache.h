@@ -12,7 +12,7 @@
  * slot from the pool joins. When the oldest two are free, one of them may be forgotten. That happens
  * to one slot in KM_SLOT_CACHE_SHRINK messages, since a backlog that comes again needs its slots
  * again. So a subscriber that has given each message back before the next one sees one slot, the
- * hottest, however large the pool is. Of large payloads it sees as many as make 1 MiB.
+ * hottest, however large the pool is. Of large payloads it sees several.
  *
  * All of this is private and a guess. A slot is the publisher's only by the claim CAS. "No slot is
  * free" is said only after a look at every word of the pool, and one more at a part of a large pool
@@ -25,10 +25,12 @@
 
 #define KM_SLOT_CACHE_SIZE   128 /* most slots of the wheel */
 #define KM_SLOT_CACHE_SHRINK 8   /* messages for each slot that is forgotten */
-/* Large payloads take turns through so many bytes of slots. A slot that the subscriber has just had
- * is still in its cache, and each line that is written must be taken out of there. */
-#define KM_SLOT_CACHE_LARGE UINT64_C(16384) /* bytes of a payload */
+/* Large payloads take turns through 1 MiB of slots, at most 16 and at least 2. A slot that the
+ * subscriber has just read is still in its cache, and each line that is written must be taken out of
+ * there. */
+#define KM_SLOT_CACHE_LARGE UINT64_C(8192) /* bytes of a payload */
 #define KM_SLOT_CACHE_BYTES (UINT64_C(1) << 20)
+#define KM_SLOT_CACHE_TURNS 16
 
 struct km_slot_cache {
 	uint32_t at;    /* index of the slot that is tried next */

@@ -62,6 +62,18 @@ static void latency(struct set *set, const char *load, size_t size, const struct
 	loads_add_systems(set, load, &shape, 0, goals);
 }
 
+/* Large payloads, of which the receiver looks at two lines: where nothing is copied. */
+static void sparse(struct set *set, const char *load, size_t size, const struct goals *goals)
+{
+	struct shape shape = { SHAPE_PING_PONG, size, 1, 1, .ends = 1, .sparse = true };
+
+	set_add(set, load, "floor", &floor_ring, &shape, 0);
+	set_add(set, load, NULL, &floor_ring_ro, &shape, 0);
+	set_add(set, load, NULL, &kick_rings, &shape, 0)->goal = goals->rings;
+	for (size_t i = 0; peers[i]; i++)
+		set_add(set, load, NULL, peers[i], &shape, 0);
+}
+
 /* What publish times cost: each transport with them, beside itself without. */
 static void timestamps(struct set *set, const char *load, size_t size, const struct goals *goals)
 {
@@ -165,6 +177,8 @@ static const struct {
 	{ "latency-16k", latency, 16384, { 0 } },
 	{ "latency-64k", latency, 65536, { 1.05, 0 } },
 	{ "latency-1m", latency, MESSAGE_MAX, { 1.05, 0 } },
+	{ "latency-64k-sparse", sparse, 65536, { 1, 0 } },
+	{ "latency-1m-sparse", sparse, MESSAGE_MAX, { 1, 0 } },
 	{ "blocking-64", blocking, 64, { 1.05, 1.05 } },
 	{ "waiting-64", waiting, 64, { 0 } },
 	{ "timestamps-64", timestamps, 64, { 0 } },

@@ -44,7 +44,8 @@ LOOP void loop_receive(
 	while (!(data = adapter->take(worker->receivers[end], worker->shape.size, block)))
 		if (adapter->peer)
 			stage_look_for_end(worker);
-	if (!message_good(data, worker->shape.size, key))
+	if (worker->shape.sparse ? !message_good_ends(data, worker->shape.size, key)
+				 : !message_good(data, worker->shape.size, key))
 		stage_wrong(worker, data, key);
 	adapter->release(worker->receivers[end]);
 	worker->verified++;

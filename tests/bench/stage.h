@@ -52,6 +52,7 @@ struct shape {
 	unsigned places;
 	/* Receivers sleep where nothing is there; else they poll. */
 	bool block;
+	bool sparse; /* receivers look at two lines of each message */
 };
 
 /* The work of one process in a round. Times are ticks. */
