@@ -10,6 +10,7 @@
  *   floor-*.c    what the hardware and the kernel cost without us: line, futex, ring, memcpy
  *   kick.c       kickmsg                               peers/     other systems
  *   service.c    attach time           scale.c   a broker with many topics and many clients
+ *   call-reset.c how soon a caller hears that its server is dead
  *   pool.c       a send when almost all slots are held
  *   instructions.c  what a call executes
  *   recovery.c   time from a SIGKILL to a region without a trace of the dead
@@ -159,6 +160,7 @@ void bench_pool(struct bench *bench, const char *load);
 void bench_instructions(struct bench *bench, const char *load);
 void bench_recovery(struct bench *bench, const char *load);
 void bench_stall(struct bench *bench, const char *load);
+void bench_call_reset(struct bench *bench, const char *load);
 void bench_wait_cpu(struct bench *bench, const char *load);
 
 /* The program that runs under the instruction counter: see instructions.c. */

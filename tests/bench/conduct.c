@@ -200,6 +200,9 @@ static void collect(struct playing *playing)
 		playing->got = messages_of(stage, senders, stage->workers);
 		playing->lost = lost_of(playing);
 		break;
+	case SHAPE_CALLS:
+		playing->value = rate_of(stage, 0, senders);
+		break;
 	case SHAPE_COPY:
 		playing->value = rate_of(stage, 0, 1) * (double)playing->shape.size / 1e3;
 		break;

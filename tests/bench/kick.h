@@ -21,6 +21,10 @@ extern const struct adapter kick_epoll_uring;
 extern const struct adapter kick_epoll_thread;
 extern const struct adapter kick_waitset;
 
+/* kick-call.c: calls of a service, over each transport; with deadlines */
+extern const struct adapter kick_call, kick_call_timed;
+extern const struct adapter kick_call_rings;
+
 /* A client, publisher or subscriber, or the end of the process with the broker's reason. */
 struct kickmsg_client *kick_client(const char *socket_path);
 struct kickmsg_publisher *kick_publisher(struct kickmsg_client *client, const char *topic,

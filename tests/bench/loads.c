@@ -193,6 +193,9 @@ static const struct {
 	{ "fanout-polling", loads_polling, 64, { 0, 2 } },
 	{ "places", loads_places, 64, { 0 } },
 	{ "flood", loads_flood, 64, { 0 } },
+	{ "call-64", loads_polled_calls, 64, { 0 } },
+	{ "call-blocking-64", loads_blocking_calls, 64, { 0 } },
+	{ "calls-8to1", loads_many_calls, 64, { 0 } },
 	{ "memcpy", bandwidth, 0, { 0 } },
 };
 

@@ -39,4 +39,9 @@ void loads_fanout(struct set *set, const char *load, size_t size, const struct g
 void loads_blocked(struct set *set, const char *load, size_t size, const struct goals *goals);
 void loads_polling(struct set *set, const char *load, size_t size, const struct goals *goals);
 void loads_places(struct set *set, const char *load, size_t size, const struct goals *goals);
+/* loads-calls.c */
+void loads_polled_calls(struct set *set, const char *load, size_t size, const struct goals *goals);
+void loads_blocking_calls(
+	struct set *set, const char *load, size_t size, const struct goals *goals);
+void loads_many_calls(struct set *set, const char *load, size_t size, const struct goals *goals);
 void loads_flood(struct set *set, const char *load, size_t size, const struct goals *goals);

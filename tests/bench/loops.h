@@ -110,6 +110,80 @@ LOOP void loop_stream(const struct adapter *adapter, struct worker *worker, unsi
 	seat->messages = worker->index == 1 ? count - 1 : count;
 }
 
+/* One answer of those that are due, in their order; true: there was one. */
+LOOP bool loop_calls_take(const struct adapter *adapter, struct worker *worker, bool block)
+{
+	const void *data = adapter->take(worker->receivers[0], worker->shape.size, block);
+	uint64_t key = message_key(worker->index, worker->expected[0]);
+
+	if (!data)
+		return false;
+	if (!message_good(data, worker->shape.size, key))
+		stage_wrong(worker, data, key);
+	worker->expected[0]++;
+	worker->verified++;
+	adapter->release(worker->receivers[0]);
+	return true;
+}
+
+LOOP void loop_calls_ask(const struct adapter *adapter, struct worker *worker, unsigned count)
+{
+	struct seat *seat = &worker->stage->seats[worker->index];
+	const uint64_t last = worker->sent + count;
+
+	seat->start = bench_ticks();
+	while (worker->expected[0] < last) {
+		while (worker->sent < last &&
+			worker->sent - worker->expected[0] < SHAPE_CALLS_WINDOW) {
+			adapter->send(worker->sender, worker->shape.size,
+				message_key(worker->index, worker->sent++));
+		}
+		loop_flush(adapter, worker);
+		if (!loop_calls_take(adapter, worker, loop_blocks(adapter, worker))) {
+			if (adapter->peer)
+				stage_look_for_end(worker);
+			sched_yield(); /* callers share a CPU */
+			continue;
+		}
+		while (worker->expected[0] < worker->sent &&
+			loop_calls_take(adapter, worker, false))
+			;
+	}
+	seat->end = bench_ticks();
+	seat->messages = count;
+}
+
+LOOP void loop_calls_answer(const struct adapter *adapter, struct worker *worker, unsigned count)
+{
+	uint64_t left = (uint64_t)count * worker->shape.senders;
+
+	while (left > 0) {
+		const uint64_t *words = adapter->take(
+			worker->receivers[0], worker->shape.size, loop_blocks(adapter, worker));
+
+		if (!words) {
+			if (adapter->peer)
+				stage_look_for_end(worker);
+			continue;
+		}
+		uint64_t key = words[0];
+
+		if (!message_good(words, worker->shape.size, key))
+			stage_wrong(worker, words, key);
+		adapter->release(worker->receivers[0]);
+		adapter->send(worker->sender, worker->shape.size, key);
+		left--;
+	}
+}
+
+LOOP void loop_calls(const struct adapter *adapter, struct worker *worker, unsigned count)
+{
+	if (worker->index < worker->shape.senders)
+		loop_calls_ask(adapter, worker, count);
+	else
+		loop_calls_answer(adapter, worker, count);
+}
+
 LOOP void loop_flood_send(const struct adapter *adapter, struct worker *worker, unsigned count)
 {
 	struct seat *seat = &worker->stage->seats[worker->index];
@@ -288,6 +362,9 @@ LOOP void loop_round(const struct adapter *adapter, struct worker *worker, unsig
 		break;
 	case SHAPE_STREAM:
 		loop_stream(adapter, worker, count);
+		break;
+	case SHAPE_CALLS:
+		loop_calls(adapter, worker, count);
 		break;
 	case SHAPE_FLOOD:
 		loop_flood(adapter, worker, count);

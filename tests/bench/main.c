@@ -34,6 +34,7 @@ static const struct load {
 	{ "recovery-16384", bench_recovery },
 	{ "recovery-65536", bench_recovery },
 	{ "stall", bench_stall },
+	{ "call-reset", bench_call_reset },
 };
 
 #define OTHER_COUNT (sizeof(others) / sizeof(others[0]))

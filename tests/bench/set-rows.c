@@ -21,6 +21,7 @@ static const char *unit_of(const struct entry *entry)
 	switch (entry->shape.kind) {
 	case SHAPE_STREAM:
 	case SHAPE_FLOOD:
+	case SHAPE_CALLS:
 		return "M/s";
 	case SHAPE_COPY:
 		return "GB/s";

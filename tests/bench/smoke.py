@@ -23,7 +23,7 @@ LOADS = ["latency-8", "latency-64", "latency-1k", "latency-4k", "latency-8k", "l
          "fanout-1", "fanout-4", "fanout-15", f"fanout-{MOST}", "flood-4to1",
          "topic-memory-default", "topic-memory-64", "topic-memory-1m"]
 # of these it is counted what got lost
-FLOODS = {"flood-1to1", "flood-4to1", "flood-1to8", "flood-4to8", "many-64-flood"}
+FLOODS = {"flood-1to1", "flood-4to1", "flood-1to8", "flood-4to8", "many-64-flood", "calls-8to1-flood"}
 SETS = {"latency", "blocking", "waiting", "throughput", "fanout", "places", "flood", "memcpy"}
 # goals that the table judges besides those of ratio_to_floor
 JUDGED = {("latency-8", "kickmsg-shared"): "tail <=1.5", ("latency-1m", "kickmsg-rings"): "tail <=1.5",
@@ -31,6 +31,8 @@ JUDGED = {("latency-8", "kickmsg-shared"): "tail <=1.5", ("latency-1m", "kickmsg
           (f"fanout-{MOST}", "kickmsg-shared"): "x fanout-1 <=1.2", (f"fanout-{MOST}", "kickmsg-rings"): "ns/ring <=25",
           (f"fanout-{MOST}-blocked", "kickmsg-shared"): "<=2", (f"fanout-{MOST}-polling", "kickmsg-shared-rw"): "<=2",
           (f"fanout-{MOST}-polling", "kickmsg-shared"): "<=2",
+          ("call-64", "kickmsg-call"): "<=1.15", ("call-blocking-64", "kickmsg-call"): "<=1.1",
+          ("calls-8to1", "kickmsg-call-rings"): ">=0.35",
           ("waiting-64", "kickmsg-epoll-thread"): "<=2.2", ("waiting-64", "kickmsg-waitset-32"): "<=1.2",
           ("places-16", "kickmsg-rings"): "x places-1 <=1.1", (f"places-{MOST}", "kickmsg-rings"): "x places-1 <=1.1"}
 SYSTEMS = {"floor", "kickmsg-rings", "kickmsg-shared"}
@@ -44,6 +46,11 @@ OTHERS = {"recovery-publisher": RECOVERY, "recovery-1024": RECOVERY, "recovery-6
           "recovery-subscriber": ["floor", "kickmsg-rings"], "stall-publish": STALL, "stall-gap": STALL,
           "attach": ATTACH, "attach-connected": ATTACH,
           "waiting-64": ["floor", "floor-eventfd", "kickmsg-rings", "kickmsg-epoll-thread", "kickmsg-waitset-32"],
+          "call-64": ["floor", "kickmsg-rings", "kickmsg-call", "kickmsg-call-rings", "kickmsg-call-timed"],
+          "call-blocking-64": ["floor", "kickmsg-shared", "kickmsg-call", "kickmsg-call-rings", "kickmsg-call-timed"],
+          "calls-8to1-flood": ["floor", "kickmsg-rings"],
+          "calls-8to1": ["kickmsg-call", "kickmsg-call-rings", "kickmsg-call-timed"],
+          "call-reset": ["kickmsg-call", "kickmsg-call-rings"],
           "wait-cpu": ["receive", "epoll-thread", "waitset"],
           "pool-hot": FREE, "pool-walk": FREE}
 
@@ -116,7 +123,8 @@ def check_rows(report, table, loads):
     for load, systems in OTHERS.items():
         for system in systems:
             assert (load, system) in rows, f"{load} has no row {system}"
-            assert load.startswith("attach") or number(rows[load, system]["ratio_to_floor"]), rows[load, system]
+            assert (load.startswith("attach") or load == "call-reset" or
+                    number(rows[load, system]["ratio_to_floor"])), rows[load, system]
     for load in loads:
         assert any(name.startswith(load) for name, _ in rows), f"{load} has no row"
 

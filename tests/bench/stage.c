@@ -122,14 +122,19 @@ static unsigned sending_channel(const struct worker *worker)
 	return worker->shape.kind == SHAPE_PING_PONG ? worker->index : 0;
 }
 
+static bool goes_both_ways(const struct worker *worker)
+{
+	return worker->shape.kind == SHAPE_PING_PONG || worker->shape.kind == SHAPE_CALLS;
+}
+
 static bool sends(const struct worker *worker)
 {
-	return worker->index < worker->shape.senders || worker->shape.kind == SHAPE_PING_PONG;
+	return worker->index < worker->shape.senders || goes_both_ways(worker);
 }
 
 static bool receives(const struct worker *worker)
 {
-	return worker->index >= worker->shape.senders || worker->shape.kind == SHAPE_PING_PONG;
+	return worker->index >= worker->shape.senders || goes_both_ways(worker);
 }
 
 /*

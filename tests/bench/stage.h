@@ -30,6 +30,8 @@ enum shape_kind {
 	SHAPE_PING_PONG,
 	/* Every message arrives; what the receiver gets in a second. */
 	SHAPE_STREAM,
+	/* Senders ask, SHAPE_CALLS_WINDOW at a time, and the receiver answers each; answers in a second. */
+	SHAPE_CALLS,
 	SHAPE_FLOOD, /* senders never wait; what they send, what arrives */
 	/* A send while nobody takes: bursts of SHAPE_BURST_SIZE, taken afterwards. */
 	SHAPE_BURST,
@@ -39,8 +41,9 @@ enum shape_kind {
 	SHAPE_COPY,  /* not messages: memcpy in one process */
 };
 
-#define SHAPE_BURST_SIZE 32
-#define SHAPE_PACE_NS    3000
+#define SHAPE_BURST_SIZE   32
+#define SHAPE_CALLS_WINDOW 16
+#define SHAPE_PACE_NS      3000
 
 struct shape {
 	enum shape_kind kind;
