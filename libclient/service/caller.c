@@ -200,7 +200,7 @@ static struct km_call *begin(struct kickmsg_caller *caller, int64_t timeout_ns)
 {
 	struct km_call *call = &caller->calls[caller->free_calls[caller->free_count - 1]];
 
-	call->id += UINT64_C(1) << 16;
+	call->id = (call->id + (UINT64_C(1) << 16)) & KM_CALL_IDS;
 	call->deadline_ns = km_wait_deadline(timeout_ns);
 	return call;
 }
@@ -225,6 +225,16 @@ static int settle(struct kickmsg_caller *caller, struct km_call *call, int r, ui
 	return 0;
 }
 
+static inline struct km_label label_of(const struct km_call *call)
+{
+	return (struct km_label){
+		.id = call->id,
+		.word = (uint64_t)call->deadline_ns,
+		.kind = call->deadline_ns == INT64_MAX ? KM_MESSAGE_REQUEST
+						       : KM_MESSAGE_REQUEST_UNTIL,
+	};
+}
+
 KM_EXPORT int kickmsg_call_begin(struct kickmsg_caller *caller, const void *data, size_t len,
 	int64_t timeout_ns, uint64_t *ret_id)
 {
@@ -238,10 +248,8 @@ KM_EXPORT int kickmsg_call_begin(struct kickmsg_caller *caller, const void *data
 	if (!has_place(caller))
 		return -EDQUOT;
 	struct km_call *call = begin(caller, timeout_ns);
-	const struct km_trailer trailer = {
-		.id = call->id, .deadline_ns = call->deadline_ns, .kind = KM_MESSAGE_REQUEST
-	};
-	r = km_channel_send(&caller->line->channel, data, len, &trailer);
+	const struct km_label label = label_of(call);
+	r = km_channel_send(&caller->line->channel, data, len, &label, NULL);
 	return settle(caller, call, r, ret_id);
 }
 
@@ -286,10 +294,8 @@ KM_EXPORT int kickmsg_call_publish(struct kickmsg_caller *caller, void *payload,
 	if (!has_place(caller))
 		return -EDQUOT;
 	struct km_call *call = begin(caller, timeout_ns);
-	const struct km_trailer trailer = {
-		.id = call->id, .deadline_ns = call->deadline_ns, .kind = KM_MESSAGE_REQUEST
-	};
-	r = km_channel_publish(&lender->channel, payload, len, &trailer);
+	const struct km_label label = label_of(call);
+	r = km_channel_publish(&lender->channel, payload, len, &label, NULL);
 	return r == -ECONNRESET ? r : settle(caller, call, r, ret_id);
 }
 

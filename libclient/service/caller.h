@@ -30,7 +30,7 @@ struct km_line {
 };
 
 struct km_call {
-	uint64_t id;          /* [generation : 48 | index : 16] */
+	uint64_t id;          /* [generation : 44 | index : 16] */
 	struct km_line *line; /* the line that holds it, or null */
 	int64_t deadline_ns;  /* INT64_MAX: none */
 	int error;            /* 0, or how the call has ended, to be told */
@@ -83,6 +83,7 @@ void km_caller_find_places(struct kickmsg_caller *caller);
 
 /* Ends all calls that the line holds, since their server is gone. */
 void km_caller_end_line(struct kickmsg_caller *caller, struct km_line *line);
-/* Takes messages that come by the line. Returns 1: *ret is filled; 0; or -EDQUOT. `ret` null: takes
- * only messages that aren't for the user, as long as no call waits. */
+/* Takes the HELLO, by a line by which nothing was called yet. */
+void km_caller_hear_hello(struct kickmsg_caller *caller, struct km_line *line);
+/* Takes messages that come by the line. Returns 1: *ret is filled; 0; or -EDQUOT. */
 int km_caller_hear(struct kickmsg_caller *caller, struct km_line *line, struct kickmsg_reply *ret);

@@ -7,12 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/memory/copy.h"
 #include "common/ring/lost.h"
 #include "libclient/client/control.h"
 #include "libclient/client/request.h"
 #include "libclient/endpoint/publisher.h"
 #include "libclient/endpoint/subscriber.h"
 #include "libclient/path/loan.h"
+#include "libclient/path/rings_send.h"
+#include "libclient/service/tagged.h"
 
 /* Names a topic of the channel. `geometry` null: the topic exists. */
 static void name(enum km_kind kind, const char *service, uint64_t owner,
@@ -114,45 +117,71 @@ static int result_of(struct km_channel *channel, int reached)
  * A channel counts requests and their ends alone as sent, so that their difference is in flight, for
  * anybody who looks. Other messages are counted back out.
  */
-static int count(const struct km_channel *channel, const struct km_trailer *trailer, int r)
+static void count_out(const struct km_channel *channel, enum km_message_kind kind)
 {
-	if (r == 0 && trailer->kind != KM_MESSAGE_REQUEST && trailer->kind != KM_MESSAGE_LAST)
+	if (kind == KM_MESSAGE_MORE || kind == KM_MESSAGE_CANCEL || kind == KM_MESSAGE_HELLO)
 		km_endpoint_count(
 			&channel->out->handle.place.record->messages, (uint64_t)-INT64_C(1));
-	return r;
 }
 
-int km_channel_send(
-	struct km_channel *channel, const void *data, size_t len, const struct km_trailer *trailer)
+/* With private rings; `size` is the message's. */
+static int send_by_loan(struct km_channel *channel, const void *data, size_t len, size_t size,
+	const struct km_label *label, struct kickmsg_sample *answered)
+{
+	void *payload;
+	int r = km_rings_loan(channel->out, size, &payload);
+
+	if (r < 0)
+		return result_of(channel, r);
+	if (len > 0 && len <= KM_CACHE_LINE)
+		km_copy_short(payload, data, len);
+	else if (len > 0)
+		memcpy(payload, data, len);
+	km_message_end(payload, len, label);
+	if (answered)
+		kickmsg_sample_release(answered);
+	return result_of(
+		channel, km_tagged_publish(channel->out, payload, size, km_message_tag(label)));
+}
+
+int km_channel_send(struct km_channel *channel, const void *data, size_t len,
+	const struct km_label *label, struct kickmsg_sample *answered)
 {
 	const struct km_region *region = &channel->out->handle.place.region;
-	uint64_t size = km_message_size(len);
-	void *payload = channel->scratch;
+	const size_t size = len + km_message_extra(label->kind);
+	int r;
 
-	if (len > region->geometry.max_payload_size || size > region->geometry.max_payload_size)
+	if (len > region->geometry.max_payload_size - KM_WORD_SIZE)
 		return -EMSGSIZE;
 	if (channel->gone)
 		return -ECONNRESET;
-	int r = payload ? 0 : kickmsg_loan(channel->out, size, &payload);
-	if (r < 0)
-		return result_of(channel, r);
-	if (len > 0)
-		memcpy(payload, data, len);
-	km_message_end(payload, len, trailer);
-	if (!channel->scratch)
-		return count(channel, trailer,
-			result_of(channel, kickmsg_publish(channel->out, payload, size)));
-	ssize_t sent = kickmsg_send(channel->out, payload, size);
-	return count(channel, trailer, result_of(channel, sent < 0 ? (int)sent : 1));
+	if (!channel->scratch) {
+		r = send_by_loan(channel, data, len, size, label, answered);
+	} else {
+		if (size > len) {
+			if (len > 0)
+				memcpy(channel->scratch, data, len);
+			km_message_end(channel->scratch, len, label);
+			data = channel->scratch;
+		}
+		r = km_tagged_send(channel->out, data, size, km_message_tag(label));
+		r = result_of(channel, r < 0 ? r : 1);
+		if (r == 0 && answered)
+			kickmsg_sample_release(answered);
+	}
+	if (r == 0)
+		count_out(channel, label->kind);
+	return r;
 }
 
 int km_channel_loan(struct km_channel *channel, size_t len, void **ret_payload)
 {
-	if (len > channel->out->handle.place.region.geometry.max_payload_size)
+	if (len > channel->out->handle.place.region.geometry.max_payload_size - KM_WORD_SIZE)
 		return -EMSGSIZE;
 	if (channel->gone)
 		return -ECONNRESET;
-	int r = kickmsg_loan(channel->out, km_message_size(len), ret_payload);
+	/* any message may get a word */
+	int r = kickmsg_loan(channel->out, len + KM_WORD_SIZE, ret_payload);
 
 	return r < 0 ? result_of(channel, r) : 0;
 }
@@ -164,23 +193,28 @@ bool km_channel_has_lent(const struct km_channel *channel, const void *payload)
 	return km_loan_find(&channel->out->handle.place, payload, &of) != NULL;
 }
 
-int km_channel_publish(
-	struct km_channel *channel, void *payload, size_t len, const struct km_trailer *trailer)
+int km_channel_publish(struct km_channel *channel, void *payload, size_t len,
+	const struct km_label *label, struct kickmsg_sample *answered)
 {
 	struct km_place *of;
 	const struct km_loan *loan = km_loan_find(&channel->out->handle.place, payload, &of);
 
 	if (!loan)
 		return -EINVAL;
-	if (len > loan->len || km_message_size(len) > loan->len)
+	if (len > loan->len - KM_WORD_SIZE)
 		return -EMSGSIZE;
 	if (channel->gone) {
 		kickmsg_discard(channel->out, payload);
 		return -ECONNRESET;
 	}
-	size_t size = km_message_end(payload, len, trailer);
-	return count(
-		channel, trailer, result_of(channel, kickmsg_publish(channel->out, payload, size)));
+	size_t size = km_message_end(payload, len, label);
+	if (answered)
+		kickmsg_sample_release(answered);
+	int r = km_tagged_publish(channel->out, payload, size, km_message_tag(label));
+	r = result_of(channel, r);
+	if (r == 0)
+		count_out(channel, label->kind);
+	return r;
 }
 
 int km_channel_discard(struct km_channel *channel, void *payload)
@@ -191,12 +225,12 @@ int km_channel_discard(struct km_channel *channel, void *payload)
 /* --- receiving ------------------------------------------------------------------------------------ */
 
 int km_channel_receive(struct km_channel *channel, struct kickmsg_sample *ret,
-	struct km_trailer *ret_trailer, size_t *ret_len)
+	struct km_label *ret_label, size_t *ret_len)
 {
 	int r;
 
 	while ((r = kickmsg_try_receive(channel->in, ret)) == 0) {
-		if (km_message_read(ret->data, ret->len, ret_trailer, ret_len))
+		if (km_message_read(ret, ret_label, ret_len))
 			return 0;
 		kickmsg_sample_release(ret);
 	}

@@ -29,7 +29,7 @@ struct km_channel {
 	bool gone;        /* the other end is gone */
 	/* The connection of its client by which the channel came. */
 	uint64_t connection;
-	/* With a shared ring, room for a message: there a send in place takes a slot. */
+	/* With a shared ring, room for a message that has a word. */
 	unsigned char *scratch;
 	/* loop.h */
 	struct km_watched ends; /* of its end */
@@ -49,13 +49,17 @@ void km_channel_close(struct km_channel *channel);
 /* Has the other end ended? All messages that it sent before can be received now. */
 bool km_channel_look(struct km_channel *channel);
 
-/* Send a message, also in place: lend, send, give back. Errors: -ECONNRESET there is no other end
- * any more; -EMSGSIZE, -EAGAIN, -EDQUOT, -EINVAL as kickmsg_send() and kickmsg_loan(). */
-int km_channel_send(
-	struct km_channel *channel, const void *data, size_t len, const struct km_trailer *trailer);
+/*
+ * Send a message, also in place: lend, send, give back. `answered` may be null, or a sample that is over
+ * with the message: it is given back before the other end can hear of the message, so its slot is free for
+ * what the other end sends next. After an error but -ECONNRESET it is kept. Errors: -ECONNRESET there is no
+ * other end any more; -EMSGSIZE, -EAGAIN, -EDQUOT, -EINVAL as kickmsg_send() and kickmsg_loan().
+ */
+int km_channel_send(struct km_channel *channel, const void *data, size_t len,
+	const struct km_label *label, struct kickmsg_sample *answered);
 int km_channel_loan(struct km_channel *channel, size_t len, void **ret_payload);
-int km_channel_publish(
-	struct km_channel *channel, void *payload, size_t len, const struct km_trailer *trailer);
+int km_channel_publish(struct km_channel *channel, void *payload, size_t len,
+	const struct km_label *label, struct kickmsg_sample *answered);
 int km_channel_discard(struct km_channel *channel, void *payload);
 /* Has the channel lent this payload? */
 bool km_channel_has_lent(const struct km_channel *channel, const void *payload);
@@ -63,4 +67,4 @@ bool km_channel_has_lent(const struct km_channel *channel, const void *payload);
 /* Receives the next message, which is to be released; a sample that is no message is dropped.
  * Errors: -EAGAIN; -EDQUOT as kickmsg_try_receive(). */
 int km_channel_receive(struct km_channel *channel, struct kickmsg_sample *ret,
-	struct km_trailer *ret_trailer, size_t *ret_len);
+	struct km_label *ret_label, size_t *ret_len);

@@ -94,7 +94,7 @@ int km_caller_prepare(struct kickmsg_caller *caller)
 	if (r < 0)
 		return r;
 	if (!caller->line->ready)
-		km_caller_hear(caller, caller->line, NULL);
+		km_caller_hear_hello(caller, caller->line);
 	return caller->line->ready ? 0 : -ECONNREFUSED;
 }
 

@@ -51,11 +51,11 @@ static void take_ended(struct kickmsg_caller *caller, struct km_call *call)
 static void tell_server(struct km_call *call)
 {
 	struct km_line *line = call->line;
-	const struct km_trailer trailer = { .id = call->id, .kind = KM_MESSAGE_CANCEL };
+	const struct km_label label = { .id = call->id, .kind = KM_MESSAGE_CANCEL };
 
 	/* with more cancels under way, a server does some work for nobody */
 	if (line && line->cancels < KM_SERVICE_CANCELS && !line->channel.gone &&
-		km_channel_send(&line->channel, NULL, 0, &trailer) == 0) {
+		km_channel_send(&line->channel, NULL, 0, &label, NULL) == 0) {
 		call->cancelled = true;
 		line->cancels++;
 	}
@@ -86,18 +86,26 @@ static struct km_call *find_call(
 		       : NULL;
 }
 
-/* Fills *ret and returns true; else the sample is for nobody. */
-static bool fill(struct kickmsg_caller *caller, struct km_line *line,
-	const struct km_trailer *trailer, size_t len, const struct kickmsg_sample *sample,
-	struct kickmsg_reply *ret)
+/* An error that a server may say is a negative errno. */
+static int error_of(uint64_t word)
 {
-	struct km_call *call = find_call(caller, line, trailer->id);
-	bool last = trailer->kind == KM_MESSAGE_LAST;
+	const int64_t error = (int64_t)word;
 
-	if (!call || (!last && trailer->kind != KM_MESSAGE_MORE))
+	return error < 0 && error >= -4095 ? (int)error : -EPROTO;
+}
+
+/* Fills *ret, whose sample has a message with `len` bytes of the user's, and returns true; else the message
+ * is for nobody. */
+static bool fill(struct kickmsg_caller *caller, struct km_line *line, const struct km_label *label,
+	size_t len, struct kickmsg_reply *ret)
+{
+	struct km_call *call = find_call(caller, line, label->id);
+	const bool more = label->kind == KM_MESSAGE_MORE, fails = label->kind == KM_MESSAGE_ERROR;
+
+	if (!call || !(more || fails || label->kind == KM_MESSAGE_LAST))
 		return false;
 	bool waited = call->waits;
-	if (last) {
+	if (!more) {
 		let_go(call);
 		call->waits = false;
 		caller->in_flight -= waited;
@@ -105,42 +113,52 @@ static bool fill(struct kickmsg_caller *caller, struct km_line *line,
 	}
 	if (!waited)
 		return false;
-	*ret = (struct kickmsg_reply){ .id = trailer->id, .more = !last };
-	if (last && trailer->error != 0) {
-		ret->error = trailer->error < 0 && trailer->error >= -4095 ? trailer->error
-									   : -EPROTO;
-		return true;
-	}
-	ret->data = sample->data;
-	ret->len = len;
-	ret->sample = *sample;
+	ret->id = label->id;
+	ret->data = fails ? NULL : ret->sample.data;
+	ret->len = fails ? 0 : len;
+	ret->error = fails ? error_of(label->word) : 0;
+	ret->more = more;
+	memset(ret->reserved, 0, sizeof ret->reserved);
 	return true;
+}
+
+/* Takes messages that are there, until one fills *ret: returns 1. Errors: -EAGAIN, -EDQUOT. */
+static int hear_some(struct kickmsg_caller *caller, struct km_line *line, struct kickmsg_reply *ret)
+{
+	struct km_label label;
+	size_t len;
+	int r;
+
+	while ((r = km_channel_receive(&line->channel, &ret->sample, &label, &len)) == 0) {
+		bool filled = false;
+
+		if (__builtin_expect(line->ready, 1))
+			filled = fill(caller, line, &label, len, ret);
+		else if (label.kind == KM_MESSAGE_HELLO)
+			km_caller_meet(caller, line, label.word);
+		if (!filled || !ret->data)
+			kickmsg_sample_release(&ret->sample);
+		if (filled)
+			return 1;
+	}
+	return r;
+}
+
+void km_caller_hear_hello(struct kickmsg_caller *caller, struct km_line *line)
+{
+	struct kickmsg_reply none;
+
+	/* the first message is the HELLO, and nothing is called for before it */
+	hear_some(caller, line, &none);
 }
 
 int km_caller_hear(struct kickmsg_caller *caller, struct km_line *line, struct kickmsg_reply *ret)
 {
 	bool gone = line->channel.gone;
-	struct kickmsg_sample sample;
-	struct km_trailer trailer;
-	size_t len;
-	int r = -EAGAIN;
 
 	for (;;) {
-		while ((ret || !line->ready) &&
-			(r = km_channel_receive(&line->channel, &sample, &trailer, &len)) == 0) {
-			bool filled = false;
+		int r = hear_some(caller, line, ret);
 
-			if (trailer.kind == KM_MESSAGE_HELLO && !line->ready)
-				km_caller_meet(caller, line, trailer.id);
-			else if (ret)
-				filled = fill(caller, line, &trailer, len, &sample, ret);
-			if (!filled || !ret->data)
-				kickmsg_sample_release(&sample);
-			if (filled)
-				return 1;
-		}
-		if (!ret)
-			return 0;
 		if (r != -EAGAIN)
 			return r;
 		if (gone)

@@ -17,22 +17,41 @@ static void free_task(struct km_visitor *visitor, struct km_task *task)
 {
 	visitor->busy--;
 	visitor->taken -= task->taken;
-	visitor->waiting -= !task->taken;
 	task->serial = 0;
-	kickmsg_sample_release(&task->sample);
+	task->next = visitor->free;
+	visitor->free = (uint32_t)(task - visitor->tasks);
+	kickmsg_sample_release(&task->sample); /* unless its answer took it along */
 	if (visitor->server->loop && visitor->channel.muted && !visitor->channel.gone)
 		km_loop_mute(visitor->server->loop, &visitor->channel, false);
 }
 
-static struct km_task *new_task(struct km_visitor *visitor)
+/* The free task whose sample has just come waits from now on. */
+static void wait_in_line(
+	struct km_visitor *visitor, struct km_task *task, const struct km_label *label, size_t len)
 {
-	struct km_task *task = visitor->tasks;
+	const uint32_t index = visitor->free;
 
-	while (task->serial > 0)
-		task++;
+	visitor->free = task->next;
+	if (visitor->waiting++ > 0)
+		visitor->tasks[visitor->newest].next = index;
+	else
+		visitor->oldest = index;
+	visitor->newest = index;
 	visitor->busy++;
-	visitor->waiting++;
-	return task;
+	task->len = len;
+	task->id = label->id;
+	task->deadline_ns = label->kind == KM_MESSAGE_REQUEST ? INT64_MAX : (int64_t)label->word;
+	task->serial = ++visitor->server->serial;
+	task->next = KM_TASK_NONE;
+	task->replies = 0;
+	task->taken = task->cancelled = false;
+}
+
+/* The oldest one waits no more. */
+static void leave_line(struct km_visitor *visitor)
+{
+	visitor->oldest = visitor->tasks[visitor->oldest].next;
+	visitor->waiting--;
 }
 
 static void cancel(struct km_visitor *visitor, uint64_t id)
@@ -44,26 +63,22 @@ static void cancel(struct km_visitor *visitor, uint64_t id)
 
 void km_visitor_pump(struct km_visitor *visitor)
 {
-	struct kickmsg_sample sample;
-	struct km_trailer trailer;
+	struct km_label label;
 	size_t len;
 
 	/* a caller that has more under way than it may waits */
-	while (visitor->busy < visitor->count &&
-		km_channel_receive(&visitor->channel, &sample, &trailer, &len) == 0) {
-		if (trailer.kind == KM_MESSAGE_REQUEST) {
-			*new_task(visitor) = (struct km_task){
-				.sample = sample,
-				.len = len,
-				.id = trailer.id,
-				.deadline_ns = trailer.deadline_ns,
-				.serial = ++visitor->server->serial,
-			};
+	while (visitor->free != KM_TASK_NONE) {
+		struct km_task *task = &visitor->tasks[visitor->free];
+
+		if (km_channel_receive(&visitor->channel, &task->sample, &label, &len) < 0)
+			break;
+		if (label.kind == KM_MESSAGE_REQUEST || label.kind == KM_MESSAGE_REQUEST_UNTIL) {
+			wait_in_line(visitor, task, &label, len);
 			continue;
 		}
-		if (trailer.kind == KM_MESSAGE_CANCEL)
-			cancel(visitor, trailer.id);
-		kickmsg_sample_release(&sample);
+		if (label.kind == KM_MESSAGE_CANCEL)
+			cancel(visitor, label.id);
+		kickmsg_sample_release(&task->sample);
 	}
 	/* no ring shows such a request any more */
 	if (visitor->waiting > 0 && visitor->server->loop)
@@ -81,15 +96,24 @@ static int status_of(const struct km_visitor *visitor, const struct km_task *tas
 										    : 0;
 }
 
-static int send_last(
-	struct km_visitor *visitor, struct km_task *task, const void *data, size_t len, int error)
+/* Sends the task's last message. After a success or -ECONNRESET the task is free. */
+static int send_last(struct km_visitor *visitor, struct km_task *task, const void *data, size_t len,
+	const struct km_label *label)
 {
-	const struct km_trailer last = { .id = task->id, .error = error, .kind = KM_MESSAGE_LAST };
-	int r = km_channel_send(&visitor->channel, data, len, &last);
+	int r = km_channel_send(&visitor->channel, data, len, label, &task->sample);
 
 	if (r == 0 || r == -ECONNRESET)
 		free_task(visitor, task);
 	return r;
+}
+
+static int send_error(struct km_visitor *visitor, struct km_task *task, int error)
+{
+	const struct km_label label = {
+		.id = task->id, .word = (uint64_t)(int64_t)error, .kind = KM_MESSAGE_ERROR
+	};
+
+	return send_last(visitor, task, NULL, 0, &label);
 }
 
 /* --- taking --------------------------------------------------------------------------------------- */
@@ -97,23 +121,22 @@ static int send_last(
 /* The oldest task that waits, or null. Tasks that nobody waits for are answered. */
 static struct km_task *next_task(struct km_visitor *visitor)
 {
-	struct km_task *oldest;
-	int status;
+	while (visitor->waiting > 0) {
+		const uint32_t oldest = visitor->oldest;
+		struct km_task *task = &visitor->tasks[oldest];
+		int status = status_of(visitor, task);
 
-	do {
-		oldest = NULL;
-		for (uint32_t i = 0; i < visitor->count && visitor->waiting > 0; i++) {
-			struct km_task *task = &visitor->tasks[i];
-
-			if (task->serial > 0 && !task->taken &&
-				(!oldest || task->serial < oldest->serial))
-				oldest = task;
-		}
-		status = oldest ? status_of(visitor, oldest) : 0;
+		leave_line(visitor);
 		if (status == 0)
-			return oldest;
+			return task;
+		if (send_error(visitor, task, status) != -EAGAIN)
+			continue;
 		/* no slot is free for the answer, which is the caller's fault: the request waits on */
-	} while (send_last(visitor, oldest, NULL, 0, status) != -EAGAIN);
+		task->next = visitor->waiting++ > 0 ? visitor->oldest : KM_TASK_NONE;
+		visitor->newest = visitor->waiting > 1 ? visitor->newest : oldest;
+		visitor->oldest = oldest;
+		break;
+	}
 	return NULL;
 }
 
@@ -125,7 +148,6 @@ static bool take_from(struct km_visitor *visitor, struct kickmsg_request *ret)
 	if (!task)
 		return false;
 	task->taken = true;
-	visitor->waiting--;
 	visitor->taken++;
 	*ret = (struct kickmsg_request){
 		.data = task->sample.data,
@@ -235,10 +257,11 @@ KM_EXPORT int kickmsg_take_request(
 
 /* --- answering ------------------------------------------------------------------------------------ */
 
-/* Finds the task of a request that hasn't ended; null and -EINVAL or -ECHILD. */
+/* Finds the task of a request that hasn't ended; null and -EINVAL or -ECHILD. The visitor may be another
+ * caller's by now, or nobody's, but no serial comes again. */
 static struct km_task *find(const struct kickmsg_request *request, int *ret_error)
 {
-	struct km_visitor *visitor = request->visitor;
+	const struct km_visitor *visitor = request->visitor;
 
 	*ret_error = -EINVAL;
 	if (!request->server)
@@ -247,6 +270,8 @@ static struct km_task *find(const struct kickmsg_request *request, int *ret_erro
 	if (request->server->client->pid == KM_INHERITED)
 		return NULL;
 	*ret_error = -EINVAL;
+	if (request->task >= visitor->count)
+		return NULL;
 	struct km_task *task = &visitor->tasks[request->task];
 	return task->serial == request->serial ? task : NULL;
 }
@@ -284,7 +309,10 @@ KM_EXPORT int kickmsg_reply(struct kickmsg_request *request, const void *data, s
 	int r;
 	struct km_task *task = find(request, &r);
 
-	return task ? settle(request, send_last(request->visitor, task, data, len, 0)) : r;
+	if (!task)
+		return r;
+	const struct km_label last = { .id = task->id, .kind = KM_MESSAGE_LAST };
+	return settle(request, send_last(request->visitor, task, data, len, &last));
 }
 
 KM_EXPORT int kickmsg_reply_error(struct kickmsg_request *request, int error)
@@ -294,7 +322,7 @@ KM_EXPORT int kickmsg_reply_error(struct kickmsg_request *request, int error)
 
 	if (task && (error >= 0 || error < -4095))
 		return -EINVAL;
-	return task ? settle(request, send_last(request->visitor, task, NULL, 0, error)) : r;
+	return task ? settle(request, send_error(request->visitor, task, error)) : r;
 }
 
 static bool may_more(const struct kickmsg_request *request, const struct km_task *task)
@@ -312,8 +340,8 @@ KM_EXPORT int kickmsg_reply_more(struct kickmsg_request *request, const void *da
 	if (!may_more(request, task))
 		return -EDQUOT;
 	struct km_visitor *visitor = request->visitor;
-	const struct km_trailer more = { .id = task->id, .kind = KM_MESSAGE_MORE };
-	r = km_channel_send(&visitor->channel, data, len, &more);
+	const struct km_label more = { .id = task->id, .kind = KM_MESSAGE_MORE };
+	r = km_channel_send(&visitor->channel, data, len, &more, NULL);
 	task->replies += r == 0;
 	return settle(request, r);
 }
@@ -340,9 +368,10 @@ KM_EXPORT int kickmsg_reply_publish(
 	if (more && !may_more(request, task))
 		return -EDQUOT;
 	struct km_visitor *visitor = request->visitor;
-	const struct km_trailer trailer = { .id = task->id,
+	const struct km_label label = { .id = task->id,
 		.kind = more ? KM_MESSAGE_MORE : KM_MESSAGE_LAST };
-	r = km_channel_publish(&visitor->channel, payload, len, &trailer);
+	r = km_channel_publish(
+		&visitor->channel, payload, len, &label, more ? NULL : &task->sample);
 	if (r == 0 && more)
 		task->replies++;
 	else if (r == 0)

@@ -15,12 +15,15 @@
 #include "libclient/service/loop.h"
 #include "libclient/service/rest.h"
 
+#define KM_TASK_NONE UINT32_MAX
+
 struct km_task {
 	struct kickmsg_sample sample;
 	size_t len;
 	uint64_t id; /* the caller's */
 	int64_t deadline_ns;
 	uint64_t serial; /* of the server's requests; 0: free */
+	uint32_t next;   /* of those that are free or wait, or KM_TASK_NONE */
 	uint32_t replies;
 	bool taken;
 	bool cancelled;
@@ -35,7 +38,9 @@ struct km_visitor {
 	struct km_task *tasks; /* [count] */
 	uint32_t count, busy;
 	uint32_t waiting, taken; /* parts of `busy` */
-	int64_t orphan_ns;       /* since when the broker doesn't know it; 0: it does */
+	/* Lists: of tasks that wait the oldest first; of free ones the latest. */
+	uint32_t oldest, newest, free;
+	int64_t orphan_ns; /* since when the broker doesn't know it; 0: it does */
 };
 
 struct kickmsg_server {
@@ -55,6 +60,8 @@ struct kickmsg_server {
 	uint64_t serial;
 	uint32_t idle; /* looks in vain since the last request */
 	struct km_visitor *visitors;
+	/* Those that are gone, for newcomers. A request that has ended may still lead to one. */
+	struct km_visitor *spare;
 	struct km_visitor *turn; /* whose turn it is; null: the first's */
 	struct km_rest rest;
 	struct km_loop *loop;     /* null: nobody asked for a descriptor */

@@ -20,8 +20,10 @@ static void free_visitor(struct km_visitor *visitor)
 {
 	km_loop_leave(visitor->server->loop, &visitor->channel);
 	km_channel_close(&visitor->channel);
-	free(visitor->tasks);
-	free(visitor);
+	free(km_steal_ptr(visitor->tasks));
+	visitor->count = 0;
+	visitor->next = visitor->server->spare;
+	visitor->server->spare = visitor;
 }
 
 void km_server_free_visitors(struct kickmsg_server *server)
@@ -32,6 +34,12 @@ void km_server_free_visitors(struct kickmsg_server *server)
 		server->visitors = visitor->next;
 		free_visitor(visitor);
 	}
+	while (server->spare) {
+		struct km_visitor *visitor = server->spare;
+
+		server->spare = visitor->next;
+		free(visitor);
+	}
 	server->turn = NULL;
 }
 
@@ -39,8 +47,12 @@ void km_server_free_visitors(struct kickmsg_server *server)
 
 static struct km_visitor *new_visitor(struct kickmsg_server *server, const struct km_caller *caller)
 {
-	struct km_visitor *visitor = calloc(1, sizeof *visitor);
+	struct km_visitor *visitor = server->spare;
 
+	if (visitor)
+		server->spare = visitor->next;
+	else
+		visitor = malloc(sizeof *visitor);
 	if (!visitor)
 		return NULL;
 	*visitor = (struct km_visitor){
@@ -58,11 +70,17 @@ static struct km_visitor *new_visitor(struct kickmsg_server *server, const struc
 /* Says HELLO to a visitor: the server listens. */
 static int greet(struct km_visitor *visitor)
 {
-	const struct km_trailer hello = { .id = visitor->server->number, .kind = KM_MESSAGE_HELLO };
+	const struct km_label hello = { .word = visitor->server->number, .kind = KM_MESSAGE_HELLO };
 
-	visitor->count = visitor->channel.in->handle.place.region.geometry.max_borrows;
-	visitor->tasks = calloc(visitor->count, sizeof *visitor->tasks);
-	return visitor->tasks ? km_channel_send(&visitor->channel, NULL, 0, &hello) : -ENOMEM;
+	const uint32_t count = visitor->channel.in->handle.place.region.geometry.max_borrows;
+
+	visitor->tasks = calloc(count, sizeof *visitor->tasks);
+	if (!visitor->tasks)
+		return -ENOMEM;
+	visitor->count = count;
+	for (uint32_t i = 0; i < count; i++)
+		visitor->tasks[i].next = i + 1 < count ? i + 1 : KM_TASK_NONE;
+	return km_channel_send(&visitor->channel, NULL, 0, &hello, NULL);
 }
 
 /* Meets a caller. A caller that is gone meanwhile, or whose memory is of no use, is passed over.

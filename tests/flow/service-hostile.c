@@ -4,6 +4,7 @@
 #include "libclient/kickmsg-service.h"
 #include "libclient/service/caller.h"
 #include "libclient/service/server.h"
+#include "libclient/service/tagged.h"
 #include "tests/support/broker/flow.h"
 
 #define CALLS   4
@@ -50,13 +51,25 @@ static void teardown(void)
 	flow_stop();
 }
 
-/* A message whose trailer is just this, over `len` bytes. */
-static void say(struct kickmsg_publisher *out, const struct km_trailer *trailer, size_t len)
+/* A message with just this tag, of `size` bytes. */
+static void say_raw(struct kickmsg_publisher *out, uint64_t tag, const void *data, size_t size)
+{
+	void *payload;
+
+	if (out->handle.place.region.shared)
+		km_tagged_send(out, data, size, tag);
+	else if (kickmsg_loan(out, size, &payload) == 0) {
+		memcpy(payload, data, size);
+		km_tagged_publish(out, payload, size, tag);
+	}
+}
+
+/* One with this label, and `len` bytes. */
+static void say(struct kickmsg_publisher *out, const struct km_label *label, size_t len)
 {
 	unsigned char message[128] = { 0 };
 
-	memcpy(message + len, trailer, sizeof *trailer);
-	kickmsg_send(out, message, len + sizeof *trailer);
+	say_raw(out, km_message_tag(label), message, km_message_end(message, len, label));
 }
 
 /* The good caller is answered, whatever else the server has to do. */
@@ -88,26 +101,25 @@ static void expect_good_calls(void)
 
 START_TEST(caller_that_sends_rubbish)
 {
-	static const uint16_t kinds[] = { 0, KM_MESSAGE_REQUEST, KM_MESSAGE_CANCEL,
-		KM_MESSAGE_HELLO, KM_MESSAGE_MORE, KM_MESSAGE_LAST, 6, UINT16_MAX };
-	static const uint16_t paddings[] = { 0, 7, 8, UINT16_MAX };
+	static const uint64_t ids[] = { 0, 1, KM_CALL_IDS }, words[] = { 0, INT64_MAX, UINT64_MAX };
+	static const unsigned char bytes[32] = { 0 };
 	struct kickmsg_publisher *out;
 
 	setup(_i);
 	out = hostile->line->channel.out;
-	for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
-		for (size_t p = 0; p < sizeof paddings / sizeof paddings[0]; p++)
-			for (size_t len = 0; len <= 16; len += 4) {
-				const struct km_trailer trailer = { .id = k % 2 ? 0 : UINT64_MAX,
-					.deadline_ns = k % 3 ? INT64_MIN : INT64_MAX,
-					.error = INT32_MIN,
-					.kind = kinds[k],
-					.padding = paddings[p] };
+	for (unsigned kind = 0; kind < 16; kind++)
+		for (size_t i = 0; i < 9; i++) {
+			const struct km_label label = {
+				.id = ids[i % 3], .word = words[i / 3], .kind = kind
+			};
 
-				say(out, &trailer, len);
-				if (len == 16)
-					expect_good_calls();
-			}
+			for (size_t len = 0; len <= 16; len += 4)
+				say(out, &label, len);
+			/* too short for a word */
+			say_raw(out, km_message_tag(&label), bytes, i);
+			expect_good_calls();
+		}
+	/* the time stands where the tag is to be */
 	kickmsg_send(out, "short", 5);
 	kickmsg_send(out, NULL, 0);
 	expect_good_calls();
@@ -118,21 +130,19 @@ END_TEST
 /* More calls than it may, all with one id, and no reply taken. */
 START_TEST(caller_that_floods_and_takes_no_reply)
 {
-	const struct km_trailer trailer = {
-		.id = 1, .deadline_ns = INT64_MAX, .kind = KM_MESSAGE_REQUEST
-	};
+	const struct km_label label = { .id = 1, .kind = KM_MESSAGE_REQUEST };
 
 	setup(_i);
 	for (int round = 0; round < 50; round++) {
 		for (int i = 0; i < 20; i++)
-			say(hostile->line->channel.out, &trailer, 8);
+			say(hostile->line->channel.out, &label, 8);
 		expect_good_calls();
 	}
 	/* the server holds no more of it than it may have in flight */
 	struct kickmsg_request request;
 	int held = 0;
 	for (int i = 0; i < 100; i++)
-		say(hostile->line->channel.out, &trailer, 8);
+		say(hostile->line->channel.out, &label, 8);
 	while (kickmsg_take_request(server, 0, &request) == 0)
 		held++;
 	ck_assert_int_eq(held, CALLS);
@@ -174,7 +184,7 @@ START_TEST(server_that_makes_replies_up)
 	for (int round = 0; round < 20; round++) {
 		ck_assert_int_eq(kickmsg_call_begin(caller, "a", 1, -1, &a), 0);
 		ck_assert_int_eq(kickmsg_call_begin(caller, "b", 1, -1, &b), 0);
-		const struct km_trailer lies[] = {
+		const struct km_label lies[] = {
 			{ .id = a + (UINT64_C(1) << 16), .kind = KM_MESSAGE_LAST },
 			{ .id = a - (UINT64_C(1) << 16), .kind = KM_MESSAGE_LAST },
 			{ .id = a | UINT16_MAX, .kind = KM_MESSAGE_LAST },
@@ -183,15 +193,16 @@ START_TEST(server_that_makes_replies_up)
 			{ .id = a, .kind = KM_MESSAGE_CANCEL },
 			{ .id = a, .kind = 0 },
 			{ .id = a, .kind = KM_MESSAGE_HELLO },
-			{ .id = a, .kind = KM_MESSAGE_LAST, .padding = 8 },
+			{ .id = a, .kind = 15 },
+			{ .id = a + (UINT64_C(1) << 16), .kind = KM_MESSAGE_ERROR },
 		};
 		for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
 			say(out, &lies[i], 8);
 			ck_assert_int_eq(kickmsg_take_reply(caller, 0, &reply), -EAGAIN);
 		}
 		/* one that is true, twice: it ends the call once; an error that is none is another */
-		const struct km_trailer last = {
-			.id = a, .kind = KM_MESSAGE_LAST, .error = round % 2 ? 17 : 0
+		const struct km_label last = {
+			.id = a, .word = 17, .kind = round % 2 ? KM_MESSAGE_ERROR : KM_MESSAGE_LAST
 		};
 		say(out, &last, 8);
 		say(out, &last, 8);
