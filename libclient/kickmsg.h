@@ -389,7 +389,7 @@ int kickmsg_advertise(struct kickmsg_client *client, const char *topic,
 /* Becomes a publisher as kickmsg_advertise() does, but takes a topic that is there as it is,
  * whatever `config` says: `config` is for creating alone. When they differ this succeeds, and
  * kickmsg_client_last_error() says in what. The schema of `config` is claimed if the topic has
- * none. Errors: as kickmsg_advertise(); -EEXIST only for the name. */
+ * none. Errors: as kickmsg_advertise(), without -EEXIST. */
 int kickmsg_advertise_or_join(struct kickmsg_client *client, const char *topic,
 	const struct kickmsg_topic_config *config, struct kickmsg_publisher **ret);
 

@@ -16,7 +16,7 @@ static const struct {
 	{ EMSGSIZE, "the message is longer than the topic or the buffer allows" },
 	{ ETIMEDOUT, "the time is over" },
 	{ ENOENT, "no such topic" },
-	{ EEXIST, "the topic exists with another configuration, schema or name" },
+	{ EEXIST, "the topic exists with another configuration or schema" },
 	{ EPROTOTYPE, "the topic has another schema, or none" },
 	{ EOPNOTSUPP, "the topic's transport can't do that" },
 	{ ENODATA, "the topic has no schema" },
