@@ -26,7 +26,7 @@ static inline uint64_t take_number(struct span *span, size_t bytes)
 	return value;
 }
 
-/* So many of the bytes. */
+/* Takes so many of the bytes. */
 static inline struct span take_span(struct span *span, uint64_t size)
 {
 	struct span part = { span->at, span->at, span->bad };

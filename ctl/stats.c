@@ -230,7 +230,7 @@ static int collect_one(struct ctl *ctl, const struct kickmsg_topic_info *info, s
 	struct sample *sample = &ret->all[ret->count];
 	int r;
 
-	/* it can't be asked by name */
+	/* the broker finds no such topic by its name */
 	if (info->unlinked || info->quarantined)
 		return CTL_DONE;
 	*sample = (struct sample){ .info = *info };

@@ -88,7 +88,7 @@ static int call_many(struct kickmsg_caller *caller)
 		if (r < 0)
 			return r;
 	}
-	/* they come in the order in which they are answered; reply.id says which */
+	/* replies come in the order in which they are answered; reply.id says which */
 	for (int i = 0; i < MANY; i++) {
 		int r = kickmsg_take_reply(caller, -1, &reply);
 

@@ -33,7 +33,8 @@ static int confirm(struct kickmsg_caller *log)
 
 	if (r < 0)
 		return r;
-	/* its server died before it could say that it is written: write it again, or tell of it */
+	/* the server died before it could say that it has written the entry: write it again, or
+	 * tell of it */
 	if (reply.error < 0)
 		failed++;
 	else

@@ -804,7 +804,7 @@ struct kickmsg_topic_info {
 	uint32_t publishers;  /* present ones */
 	uint32_t subscribers; /* present ones */
 	uint32_t has_schema;
-	/* Its name was taken away; it ends with its last participant. */
+	/* The topic's name was taken away; the topic ends with its last participant. */
 	uint32_t unlinked;
 	uint32_t quarantined; /* its memory made no sense, likewise */
 	uint32_t owner_uid;   /* user whose client created it */

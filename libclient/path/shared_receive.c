@@ -27,7 +27,7 @@ static void lose(struct km_place *here, uint64_t count)
 {
 	here->next += count;
 	here->lost += count;
-	/* its own messages of an earlier region don't count here */
+	/* the subscriber's own messages of an earlier region don't count here */
 	km_store(H2, relaxed, &here->record->lost,
 		here->lost > here->own_lost ? here->lost - here->own_lost : 0);
 }

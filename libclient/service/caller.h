@@ -53,7 +53,7 @@ struct kickmsg_caller {
 	uint16_t *free_calls;  /* [free_count] */
 	uint32_t free_count;
 	uint32_t in_flight; /* calls that wait */
-	/* Those that have ended without a reply, oldest first: [to_tell]. */
+	/* Calls that have ended without a reply, oldest first: [to_tell]. */
 	uint16_t *ended;
 	uint32_t to_tell;
 	/* A reply that was met while places were looked for. */

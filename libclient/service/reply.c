@@ -163,7 +163,7 @@ int km_caller_hear(struct kickmsg_caller *caller, struct km_line *line, struct k
 			return r;
 		if (gone)
 			km_caller_end_line(caller, line);
-		/* it sent all messages before it was gone */
+		/* the server sent all messages before it was gone */
 		if (gone || !km_channel_look(&line->channel))
 			return 0;
 		gone = true;

@@ -126,7 +126,7 @@ int bench_reap(pid_t pid, double seconds);
 /* The broker of this run, on a private socket in a private directory. */
 void bench_broker_start(struct bench *bench);
 void bench_broker_stop(struct bench *bench);
-/* The same in a hurry, from a signal handler. */
+/* Ends the broker in a hurry, from a signal handler. */
 void bench_broker_abandon(const struct bench *bench);
 
 struct bench_row *bench_row_new(
@@ -142,7 +142,7 @@ __attribute__((format(printf, 2, 3))) void bench_row_note(
 /* Adds a verdict to those that the table shows for a row: `what` is to be at most `goal`. */
 void bench_row_judge(struct bench_row *row, const char *what, double value, double goal);
 
-/* The same, where too little was measured for a verdict. */
+/* Notes that too little was measured for a verdict. */
 void bench_row_judge_not(struct bench_row *row, const char *what, double goal);
 
 void bench_report_table(const struct bench_report *report);

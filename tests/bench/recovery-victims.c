@@ -32,7 +32,7 @@ void recovery_subscriber(
 	struct kickmsg_subscriber *subscriber;
 	struct kickmsg_sample samples[RECOVERY_HOLDS];
 
-	/* its predecessor's place may need one more pass of the broker */
+	/* the predecessor's place may need one more pass of the broker */
 	while (kickmsg_subscribe(client, topic, NULL, &subscriber) == -ENOSPC)
 		if (bench_now_ns() > end)
 			bench_die("the victim gets no place");

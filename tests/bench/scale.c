@@ -101,7 +101,7 @@ static void end_holder(struct bench *bench, struct board *board, pid_t pid)
 	tell(&board->end, 1);
 	bench_reap(pid, HOLD_SECONDS);
 	munmap(board, sizeof(*board));
-	/* its thousands are the broker's to clear away; the next load has a fresh one */
+	/* the broker clears the thousands of topics away; the next load has a fresh broker */
 	bench_broker_stop(bench);
 	bench_broker_start(bench);
 }
@@ -122,7 +122,7 @@ static unsigned long status_kib(pid_t pid, const char *what)
 	return kib;
 }
 
-/* Its own memory: not the shared pages of topics, which it maps as well. */
+/* A process' own memory: not the shared pages of topics, which it maps as well. */
 static double own_bytes(pid_t pid)
 {
 	return 1024.0 * (double)(status_kib(pid, "RssAnon") + status_kib(pid, "RssFile"));

@@ -28,7 +28,7 @@ struct entry {
 	double tail_goal;   /* of p99.9 / median, to the floor's own; 0: none */
 	int beside;         /* the ratio to that entry is noted as well; -1: none */
 	double beside_goal; /* and judged; 0: it isn't */
-	/* The same with fewer receivers: what each further costs is noted; -1. */
+	/* A row with fewer receivers, for the cost of each further one; -1: none. */
 	int per_ring_from;
 	double per_ring_goal; /* in ns; 0: none */
 	const char *note;     /* may be null */

@@ -124,9 +124,9 @@ struct adapter {
 	bool lossless;
 	/* A receiver that finds nothing after the senders' end has had all. */
 	bool exact;
-	/* Its first messages may get lost: send until they arrive. */
+	/* The first messages may get lost: send until they arrive. */
 	bool needs_settling;
-	/* Its receive call sleeps at its best: it isn't polled, nor pinned. */
+	/* The receive call sleeps at its best: the system isn't polled, nor pinned. */
 	bool sleeps;
 	/* Not ours and no floor: its failure is its row's alone. */
 	bool peer;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The same turns by kickmsg.h and by kickmsg.hpp, each in a function of its own, for cost.py to count.
+/* Equal turns by kickmsg.h and by kickmsg.hpp, each in a function of its own, for cost.py to count.
  * usage: cost-cplusplus   (with KICKMSG_SOCKET of a broker) */
 #include <kickmsg-service.hpp>
 

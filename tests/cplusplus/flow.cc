@@ -144,7 +144,7 @@ static void types()
 	CHECK(view && (*view)->frame == 4 && (**view).frame == 4 &&
 		view->publisher_sequence() == 2);
 
-	/* the same name and another shape, another name, no schema, and an untyped sender's messages */
+	/* one name with another shape, another name, no schema, and an untyped sender's messages */
 	CHECK(schema::diff(schema_of<Pose>(), schema_of<Other>()) == schema::Equal);
 	CHECK(schema::diff(schema_of<Pose>(1), schema_of<Pose>(2)) == schema::Version);
 	CHECK(schema::diff(schema_of<Pose>(), schema_of<deep::Box<char>>()) ==

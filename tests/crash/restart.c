@@ -259,7 +259,7 @@ static void gather_crowd(struct crowd *crowd)
 	come_and_go(crowd->client, GONE);
 }
 
-/* They are all there still, and the broker knows each once. */
+/* All of the crowd are there still, and the broker knows each once. */
 static void see_crowd(struct crowd *crowd)
 {
 	char name[] = "stays0";

@@ -75,7 +75,7 @@ static bool is_asleep(const struct crash_world *world, pid_t pid)
 
 	if (!has_announced(&world->region))
 		return false;
-	/* it is about to wait, or does so; only then does the kernel say S */
+	/* the thread is about to wait, or does so; only then does the kernel say S */
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
 	FILE *file = fopen(path, "re");
 	if (!file)
@@ -221,7 +221,7 @@ static bool judge_frozen(struct crash_world *world, pid_t *sleeper, pid_t *victi
 	uint64_t messages = world->sent[1] + world->sent[2];
 	struct km_reconcile_result result; /* the victim's hazards may keep something */
 
-	/* its own message may wait for it: it may stand between commit and wake */
+	/* the victim's own message may wait for it: it may stand between commit and wake */
 	if (!crash_send(world, 1) || !until_received(world, committed + 1) ||
 		!wake_by_others(world, *sleeper, committed + 1) || !flow_beside_sleeper(world) ||
 		!crash_reconcile(world, KM_REPAIR_ALL, &result))

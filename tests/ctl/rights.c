@@ -4,7 +4,7 @@
 #include "tests/support/broker/ctl.h"
 #include "tests/support/broker/user.h"
 
-/* They begin at line 3. */
+/* The rules begin at line 3. */
 static const char rules[] = "[topic *:robot/*]\n"
 			    "publish = root\n"          /* 4 */
 			    "subscribe = @777, 12345\n" /* 5 */

@@ -261,7 +261,7 @@ START_TEST(hz_and_bw_measure)
 	ck_assert_int_eq(json_object_object_get_ex(topic, "between_p99_ns", NULL),
 		_i == KICKMSG_TRANSPORT_SHARED);
 	json_object_put(root);
-	/* its end is its own alone: a place that it had is free by now */
+	/* the reader's end is its own alone: a place that it had is free by now */
 	nobody_else_is_there();
 	if (_i == KICKMSG_TRANSPORT_RINGS) {
 		expect(1, "bw", "e", "-n", "5", NULL);

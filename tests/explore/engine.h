@@ -137,7 +137,8 @@ void ex_memory_tell(int thread);
 /* Sites with that label and kind have that order from now on, all others their own; label "": none
  * has. */
 void ex_weaken(const char *label, int kind, int order);
-/* The same, by what ex_kind_name() and ex_order_name() say; false when there is no such. */
+/* ex_weaken() by the names of ex_kind_name() and ex_order_name(); false when there is no such
+ * operation. */
 bool ex_weaken_by_name(const char *label, const char *kind, const char *order);
 /* Prints which of the product's operations no run has come to. Returns how many. */
 unsigned ex_site_print_unmet(void);

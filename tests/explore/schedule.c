@@ -144,7 +144,7 @@ void ex_wait(bool (*ready)(void *argument), void *argument)
 	self->ready_argument = argument;
 	if (ready(argument))
 		return;
-	/* that it waits is part of the state */
+	/* the fingerprint has it that the thread waits: waiting is part of the state */
 	ex.fingerprint -= hash_mix(self->chain);
 	self->chain = hash_mix(self->chain ^ 1);
 	ex.fingerprint += hash_mix(self->chain);

@@ -17,7 +17,7 @@
  *   leak            at the end, after reconcile, a slot that isn't free, a hazard that still stands
  *
  * With a shared ring (check_shared.c)
- *   hole            as above
+ *   hole            as the first hole
  *   double free     a cell names a slot whose word lacks RING, or that was overwritten
  *   torn, foreign   what was read at a position isn't what was committed there
  *   hazard          a cell forgot a slot that its publisher's `evicting` didn't name
@@ -139,7 +139,8 @@ void *world_private(uint64_t size);
 void *world_calloc(uint64_t count, uint64_t size);
 void world_free(void *memory);
 
-/* The same of what several threads touch: each atomic operation on it is a step. For set-ups. */
+/* world_private() for memory that several threads touch: each atomic operation on it is a step. For
+ * set-ups. */
 void *world_shared(uint64_t size);
 
 /* Where an address lies. */

@@ -329,7 +329,7 @@ static void stay_in_all(void *argument)
 			spoil(subscriber);
 		NEED(write(stay->pipe[0], "+", 1) == 1);
 	}
-	/* it gets nothing at all before it has left, and knows why */
+	/* the user gets nothing at all before it has left, and knows why */
 	NEED(flow_said(mine, "topics of others that were unlinked or given up and where it stays"));
 	NEED(kickmsg_advertise(mine, "own", NULL, &publisher) == -EDQUOT);
 	NEED(write(stay->pipe[0], "-", 1) == 1);

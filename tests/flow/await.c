@@ -381,7 +381,7 @@ static void detach(int peer, uint64_t endpoint)
 	ck_assert_int_eq(km_wire_send(peer, &request, sizeof request, NULL, 0), 0);
 }
 
-/* They count as endpoints, end with DETACH and with the client, and leave nothing. */
+/* Waits count as endpoints, end with DETACH and with the client, and leave nothing. */
 START_TEST(waits_count_as_endpoints_and_go_with_the_client)
 {
 	struct flow_stock stock;
@@ -455,7 +455,7 @@ START_TEST(cancel_and_attach_may_cross)
 }
 END_TEST
 
-/* The same by the library, about when the time is over: a first message or none at all. */
+/* The library's wait ends about when the topic is made: there is a first message or none at all. */
 START_TEST(time_out_and_maker_cross_and_nothing_is_left)
 {
 	struct kickmsg_topic_ref ref = { .name = "t" };

@@ -197,7 +197,7 @@ START_TEST(broker_without_descriptors_says_so)
 
 	test_broker_start(&broker, NULL);
 	ck_assert_int_eq(prlimit(broker.pid, RLIMIT_NOFILE, NULL, &limit), 0);
-	/* it closes what it was found by */
+	/* the sleeping broker has closed the descriptors by which it was found */
 	ck_assert(test_wait_until(flow_sleeps(), FLOW_WAIT_MS));
 	limit.rlim_cur = test_fd_count(broker.pid);
 	for (int i = 0; r < 0 && i < 16; i++, limit.rlim_cur++) {

@@ -70,7 +70,7 @@ static void hold_everything(void *unused)
 START_TEST(killed_client_leaves_every_place_free)
 {
 	for (int round = 0; round < 10; round++) {
-		/* that this gets all places says that the last one's were given back */
+		/* a client that gets all places says that the last one's were given back */
 		pid_t victim = test_child_start(hold_everything, NULL);
 
 		ck_assert_uint_eq(flow_health("t").subscribers, 2);
@@ -127,7 +127,7 @@ START_TEST(closed_socket_of_a_living_process_is_no_death)
 	ck_assert(test_wait_until(test_broker_logged(&broker, "disconnected"), FLOW_WAIT_MS));
 	/* through some ticks */
 	for (int i = 0; i < 200; i++) {
-		/* it may connect anew, ask for a place, and find that it is where it was */
+		/* the client may connect anew, ask for a place, and find that it is where it was */
 		ck_assert_uint_ge(flow_health("t").subscribers, 1);
 		ck_assert_int_eq(kickmsg_send(publisher, "no", 2), 2);
 		test_nap();

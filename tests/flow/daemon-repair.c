@@ -253,8 +253,8 @@ START_TEST(leaving_in_good_order_needs_no_operator)
 }
 END_TEST
 
-/* It is gone before the broker reads its farewell, and has left an answer unread, of which the
- * kernel speaks first. */
+/* The client is gone before the broker reads its farewell, and has left an answer unread, of which
+ * the kernel speaks first. */
 START_TEST(leaving_before_the_broker_reads_it_needs_no_operator)
 {
 	struct km_msg_attach subscribe = { .header.op = KM_OP_SUBSCRIBE, .topic = "t" };
@@ -518,7 +518,7 @@ START_TEST(corrupt_region_is_quarantined_and_a_fresh_one_can_be_made)
 	ck_assert(test_wait_until(flow_health("t").quarantined, FLOW_WAIT_MS));
 	ck_assert(test_broker_logged(&broker, "quarantined: "));
 
-	/* its participants are told, asleep or awake */
+	/* the participants are told, asleep or awake */
 	ck_assert_int_eq(waitpid(sleeper, &status, 0), sleeper);
 	ck_assert(WIFEXITED(status));
 	ck_assert_int_eq(WEXITSTATUS(status), 42);

@@ -134,7 +134,7 @@ START_TEST(segment_that_was_lost_comes_again)
 		publisher = flow_advertise(client, TOPIC, &config);
 		ck_assert_int_eq(kickmsg_send(publisher, "x", 1), 1);
 	}
-	/* it lives, in the broker's eyes, until it ends */
+	/* the client lives, in the broker's eyes, until it ends */
 	ck_assert(has_all(client, 3 * fits, 0));
 	kickmsg_client_free(client);
 }
@@ -239,7 +239,7 @@ START_TEST(rejoin_is_told_and_tried_again)
 }
 END_TEST
 
-/* The same limit when the connection has to be made anew: it is told, and messages go on. */
+/* A client that has to connect anew meets the limit: it is told, and messages go on. */
 START_TEST(reconnect_enfile_is_told)
 {
 	struct kickmsg_client_config config = { .socket_path = broker.socket,

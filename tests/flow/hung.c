@@ -62,7 +62,7 @@ START_TEST(free_never_waits)
 	client = flow_client("next");
 	ck_assert(test_wait_until(count_publishers(client) == 0, FLOW_WAIT_MS));
 	kickmsg_client_free(client);
-	/* it left in order: nobody has died */
+	/* the client left in order: nobody has died */
 	ck_assert(!test_broker_logged(&broker, "is gone (its process"));
 	ck_assert(!test_broker_logged(&broker, "with 1 endpoints"));
 }
@@ -198,7 +198,7 @@ START_TEST(free_doesnt_wait_for_who_waits)
 	advertise(20, 64);
 	kill(broker.pid, SIGSTOP);
 	ck_assert_int_eq(pthread_create(&thread, NULL, ask, (void *)&answer), 0);
-	/* it has the turn, and sleeps */
+	/* the thread has the turn, and sleeps */
 	ck_assert(test_wait_until(pthread_mutex_trylock(&client->turn) != 0 ||
 					  (pthread_mutex_unlock(&client->turn), false),
 		FLOW_WAIT_MS));

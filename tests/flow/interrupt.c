@@ -169,7 +169,7 @@ START_TEST(handler_alone_ends_only_who_wants_it)
 }
 END_TEST
 
-/* It polls for longer than the test may last. */
+/* The receive polls for longer than the test may last. */
 START_TEST(asked_while_it_spins)
 {
 	const struct kickmsg_subscribe_options spins = { .spin_ns = UINT64_C(3600000000000) };

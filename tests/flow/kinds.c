@@ -38,7 +38,7 @@ START_TEST(broadcast_members_hear_all_and_themselves)
 }
 END_TEST
 
-/* Its own messages neither come nor push others' out, so losses are exact; and the ring that it
+/* A member's own messages neither come nor push others' out, so losses are exact. The ring that it
  * leaves is like any other for the publisher that stays. */
 START_TEST(broadcast_skip_own_exact)
 {

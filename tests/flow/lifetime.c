@@ -75,8 +75,8 @@ START_TEST(unlink_with_participants_both_regions_live)
 }
 END_TEST
 
-/* Its name is gone, so it can't be asked for by name; the list has it, and who takes part can still
- * look at its health, as long as no other one has the name. */
+/* The topic's name is gone, so it can't be asked for by name. The list has it. Its participants can
+ * still look at its health, as long as no other topic has the name. */
 START_TEST(unlinked_with_participants_what_can_be_asked)
 {
 	struct kickmsg_publisher *p = flow_advertise(client, "t", NULL);

@@ -155,7 +155,7 @@ START_TEST(subscriber_hears_of_publishers)
 }
 END_TEST
 
-/* Its own ring is no peer of a member of a broadcast channel that doesn't hear itself. */
+/* The own ring of a member of a broadcast channel that doesn't hear itself is no peer. */
 START_TEST(broadcast_member_is_no_peer_of_its_own)
 {
 	const struct kickmsg_subscribe_options options = { .skip_own = 1 };

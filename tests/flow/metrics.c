@@ -273,9 +273,9 @@ START_TEST(silent_connections_are_bounded_and_end)
 		ck_assert_int_ge(fds[count] = connect_to(path), 0);
 	ck_assert(test_wait_until(test_fd_count(broker.pid) >= before + PLACES - 1, FLOW_WAIT_MS));
 	ck_assert_uint_le(test_fd_count(broker.pid), before + PLACES);
-	/* its clients notice nothing */
+	/* the broker's clients notice nothing */
 	kickmsg_client_free(flow_client("worker"));
-	/* those that it has taken end by themselves: they say nothing */
+	/* connections that the broker has taken end by themselves: they say nothing */
 	ck_assert(read_all(fds[0], 20000));
 	ck_assert_uint_le(test_fd_count(broker.pid), before + PLACES + 1);
 	while (count > 0)
@@ -286,7 +286,7 @@ START_TEST(silent_connections_are_bounded_and_end)
 }
 END_TEST
 
-/* It is never silent for long enough; the whole connection has its time too. */
+/* The request is never silent for long enough; the whole connection has its time too. */
 START_TEST(a_dripping_request_ends)
 {
 	bool ended = false;

@@ -80,7 +80,7 @@ START_TEST(socket_that_is_removed_is_made_again)
 		kickmsg_client_free(second);
 		ck_assert_int_eq(stat(broker.socket, &st), 0);
 		ck_assert_uint_eq(st.st_mode & 0777, 0660);
-		/* it is held as before */
+		/* the place is held as before */
 		const char *argv[] = { kickmsgd(), "--socket", broker.socket, NULL };
 		ck_assert_int_eq(test_run(argv, output, sizeof output), 1);
 		ck_assert_ptr_nonnull(strstr(output, "in use by another broker"));

@@ -151,7 +151,7 @@ static size_t topic_count(void)
 	return (size_t)n;
 }
 
-/* They begin at line 3. */
+/* The rules begin at line 3. */
 static const char rules[] = "[topic kickmsg:*]\n"
 			    "create = 65534\n"        /* 4 */
 			    "publish = 65534, @777\n" /* 5 */

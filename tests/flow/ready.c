@@ -505,8 +505,8 @@ START_TEST(those_of_the_thread_go_on_where_io_uring_is_forbidden)
 }
 END_TEST
 
-/* Those of one bell share its word: arming one is no message for the others. The last one in the thread's
- * list has another bell: when it is readable, the thread has looked at all. */
+/* The descriptors of one bell share its word: arming one is no message for the others. The last one
+ * in the thread's list has another bell: when it is readable, the thread has looked at all. */
 START_TEST(many_of_one_bell_come_to_rest)
 {
 	enum { OF_BELL = 100, LOOKS = 20 };
@@ -536,7 +536,7 @@ START_TEST(many_of_one_bell_come_to_rest)
 }
 END_TEST
 
-/* Its copies in a child are closed; what the parent has goes on. */
+/* The descriptor's copies in a child are closed; the parent's goes on. */
 START_TEST(a_child_of_fork_has_none)
 {
 	int status;

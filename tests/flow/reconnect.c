@@ -208,7 +208,7 @@ START_TEST(refused_is_told_and_tried_again)
 	ck_assert(strcmp(told.text, "drJF") == 0 || strcmp(told.text, "drFJ") == 0);
 	ck_assert_int_eq(told.error, -EDQUOT);
 	ck_assert(strstr(told.words, "the limit of 1 endpoints") != NULL);
-	/* the same refusal isn't told again, and harms nobody */
+	/* an equal refusal isn't told again, and harms nobody */
 	for (int i = 0; i < 100; i++) {
 		ck_assert_int_ge(kickmsg_client_dispatch(client), 0);
 		flow_send_int(publisher, i);
@@ -317,7 +317,7 @@ START_TEST(sleeper_comes_back_alone)
 	flow_advertise(maker, TOPIC, over(_i));
 	pid_t child = start_sleeper();
 
-	/* it isn't woken by anybody who leaves in good order either */
+	/* a participant that leaves in good order doesn't wake the sleeper either */
 	ck_assert(test_wait_until(has_all(maker, 1, 1), FLOW_WAIT_MS));
 	test_broker_kill(&broker);
 	kickmsg_client_free(maker);

@@ -225,8 +225,8 @@ START_TEST(observer_follows)
 }
 END_TEST
 
-/* Its own messages are never heard and no loss, in whatever region they are and were overwritten.
- */
+/* The member's own messages are never heard and no loss, in whatever region they are and were
+ * overwritten. */
 START_TEST(own_messages_are_no_loss)
 {
 	struct kickmsg_client *client = told_client("client"), *other = flow_client("other");
@@ -302,7 +302,8 @@ START_TEST(own_message_left_behind_is_no_loss)
 }
 END_TEST
 
-/* It has left the region for good and has its place in a third one, when they are passed over. */
+/* The member has left the region for good and has its place in a third one, when they are passed
+ * over. */
 START_TEST(own_messages_of_long_ago_are_passed_over)
 {
 	struct kickmsg_client *client = told_client("client");

@@ -608,7 +608,7 @@ START_TEST(manager_is_told)
 		test_manager_status_has(&manager, "1 clients, 1 topics, 2 endpoints, "), 10000));
 	unsigned before = manager.watchdogs;
 	ck_assert(test_wait_until(manager.watchdogs > before + 3, 10000));
-	/* it is the loop that says so: there is no other thread but an emulator's */
+	/* the loop itself says so: there is no other thread but an emulator's */
 	ck_assert_uint_eq(test_thread_count(manager.pid), test_is_emulated() ? 2 : 1);
 	kill(manager.pid, SIGSTOP);
 	ck_assert_int_eq(waitpid(manager.pid, &status, WUNTRACED), manager.pid);

@@ -25,7 +25,7 @@ static int advertise(const char *topic, uint64_t bytes)
 	return kickmsg_advertise(client, topic, &config, &publisher);
 }
 
-/* It is there, and what is small can be had. */
+/* The broker is there, and a small topic can be had. */
 static void check_service(void)
 {
 	ck_assert(test_broker_alive(&broker));

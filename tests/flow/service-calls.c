@@ -216,7 +216,7 @@ START_TEST(too_long_too_many_and_what_isnt_lent_are_refused)
 	answer(&requests[0], "d");
 	for (int i = 1; i < 4; i++)
 		answer(&requests[i], "y");
-	/* its reply isn't taken yet */
+	/* the call's reply isn't taken yet */
 	ck_assert_int_eq(kickmsg_call_begin(caller, "x", 1, -1, &id), -EDQUOT);
 	expect(ids[0], "a", true);
 	expect(ids[0], "b", true);
@@ -269,7 +269,7 @@ START_TEST(deadline_passes_and_the_server_hears_of_it)
 	ck_assert_int_ge(km_clock_ns(), request.deadline_ns);
 	expect_nothing(-ENOENT);
 	ck_assert_int_eq(kickmsg_request_status(&request), -ECANCELED);
-	/* it holds its place until the server is done with it, whose reply is dropped */
+	/* a call holds its place until the server is done with it, whose reply is dropped */
 	for (int i = 0; i < 3; i++)
 		begin("y");
 	ck_assert_int_eq(kickmsg_call_begin(caller, "y", 1, -1, &late), -EDQUOT);

@@ -150,7 +150,7 @@ START_TEST(caller_that_floods_and_takes_no_reply)
 }
 END_TEST
 
-/* It holds all slots of the replies: its own answers fail, and stay the server's to send. */
+/* The caller holds all slots of the replies: answers to it fail, and stay the server's to send. */
 START_TEST(caller_that_leaves_no_slot_free)
 {
 	struct kickmsg_request request;

@@ -199,8 +199,8 @@ START_TEST(a_server_that_has_all_it_may_have_is_quiet)
 	for (int i = 0; i < 4; i++)
 		requests[i] = take();
 	ck_assert(server_is_quiet());
-	/* its cancellation comes by the ring, which nobody reads now; and one more call is there as soon
-	 * as there is room for it */
+	/* the cancellation comes by the ring, which nobody reads now; one more call is there as
+	 * soon as there is room for it */
 	ck_assert_int_eq(kickmsg_call_cancel(caller, ids[3]), 0);
 	expect(ids[3], -ECANCELED);
 	ck_assert(server_is_quiet());

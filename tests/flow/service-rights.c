@@ -13,7 +13,7 @@
 
 #define WAIT_NS (FLOW_WAIT_MS * INT64_C(1000000))
 
-/* These begin at line 3. */
+/* The rules begin at line 3. */
 static const char rules[] = "[topic service:kickmsg:s]\n"
 			    "serve = 65534\n"
 			    "call = 12345\n"
@@ -199,7 +199,7 @@ START_TEST(nobody_else_gets_requests_and_replies)
 		attach_raw(socket, KM_OP_ADVERTISE, KM_KIND_SERVICE, "", KM_ATTACH_MUST_EXIST),
 		KM_OP_ATTACHED);
 	expect_refused(socket, owner);
-	/* it hears who serves, and nothing of the callers */
+	/* the server that stands by hears which one is active, and nothing of the callers */
 	ck_assert_int_eq(ask_for_callers(socket, &answer), KM_OP_CALLERS_OK);
 	ck_assert_uint_eq(answer.callers_ok.active, server->service->handle.place.endpoint);
 	ck_assert_uint_eq(answer.callers_ok.count, 0);

@@ -123,7 +123,8 @@ static unsigned calls_to_end(unsigned topics)
 	return stops / 2;
 }
 
-/* Its clients wait until it is gone: what the next broker takes over isn't freed one by one. */
+/* Clients wait until the broker is gone: the memory that the next broker takes over isn't freed
+ * piece by piece. */
 START_TEST(end_takes_no_longer_with_more_topics)
 {
 	if (test_skip_emulated("end_takes_no_longer_with_more_topics", "ptrace of system calls"))

@@ -242,7 +242,7 @@ START_TEST(observer_is_noticed_by_nobody)
 	ck_assert_int_eq(flow_receive_int(s), 2);
 	ck_assert_int_eq(kickmsg_topic_participants(client, &ref, &cursor, people, 4), 1);
 	ck_assert_uint_eq(flow_health("t").subscribers, 0);
-	/* it has the memory read only, and keeps nothing alive */
+	/* an observer has the memory read only, and keeps nothing alive */
 	ck_assert(!can_write(s->handle.place.control));
 	int value = 0;
 	ck_assert_int_eq(kickmsg_receive_copy(s, &value, sizeof value, 3000000), -ETIMEDOUT);
@@ -408,7 +408,7 @@ START_TEST(privilege_passes_on_when_its_holder_is_killed)
 	flow_send_int(q, 4);
 	for (int i = 2; i <= 4; i++)
 		ck_assert_int_eq(flow_receive_int(s), i);
-	/* its loan came back; one message lies in a slot, or two */
+	/* the publisher's loan came back; one message lies in a slot, or two */
 	ck_assert(test_wait_until(
 		flow_is_healthy("t") && flow_health("t").slots_loaned == 0, FLOW_WAIT_MS));
 	kickmsg_topic_config_check(&config, &sizing);

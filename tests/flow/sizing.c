@@ -78,7 +78,7 @@ START_TEST(needed_pool_all_at_their_limits_sends_go_on)
 }
 END_TEST
 
-/* The same with a pool that all of that fills: so it is really all out at once. */
+/* A pool that all of that fills: so it is really all out at once. */
 START_TEST(pool_that_is_all_out_send_eagain)
 {
 	int value = 0;

@@ -91,7 +91,7 @@ START_TEST(manager_keeps_four_whatever_there_is)
 			kickmsg_client_last_error(client));
 		ck_assert_uint_eq(test_manager_stored(&manager, 0), MANAGER_OWN_FDS);
 	}
-	/* its connection, its segments, and each topic once */
+	/* the client's connection, its segments, and each topic once */
 	ck_assert_uint_ge(test_manager_parked(&manager), TOPICS + 2);
 	for (unsigned round = 0; round < 3; round++) {
 		ck_assert_uint_eq(times_said("FDSTORE=1"), round == 0 ? MANAGER_OWN_FDS : 0);
@@ -328,7 +328,7 @@ START_TEST(pidfd_that_cant_be_had_again_is_a_death)
 	ck_assert_int_eq(advertise(1, &publisher), 0);
 	test_manager_kill(&manager, SIGKILL);
 	ck_assert_int_eq(test_manager_parked_fd(&manager, "d1"), -1);
-	/* it says so of everybody: this client comes back by itself */
+	/* the kernel says so of everybody: this client comes back by itself */
 	older_kernel(ESRCH);
 	test_manager_resume(&manager);
 	ck_assert(test_manager_logged(&manager, "client is gone (its process ended)"));
@@ -346,7 +346,7 @@ END_TEST
 
 /* --- the listening socket, and who hung up before -------------------------------------- */
 
-/* It is the manager's description: the broker makes it one that doesn't block, and changes nothing
+/* The description is the manager's: the broker makes it one that doesn't block, and changes nothing
  * else. */
 START_TEST(listening_socket_is_made_not_to_block)
 {

@@ -302,7 +302,7 @@ START_TEST(many_at_a_time_have_times)
 }
 END_TEST
 
-/* It is data of its publisher's, and nothing believes it. */
+/* A time is its publisher's data, and nothing believes it. */
 START_TEST(hostile_time_is_handed_on)
 {
 	struct kickmsg_sample sample;

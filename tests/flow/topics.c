@@ -336,7 +336,7 @@ START_TEST(free_of_the_last_one_lets_another_shape_in)
 }
 END_TEST
 
-/* The same when a client ends with all that it has. */
+/* A client ends with all that it has, and was the topic's last. */
 START_TEST(end_of_the_last_client_lets_another_shape_in)
 {
 	struct kickmsg_topic_config config;

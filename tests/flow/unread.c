@@ -21,7 +21,7 @@
 /* Requests that a hostile client sends at once, each for two descriptors. */
 #define REQUESTS 64
 
-/* That many such clients would be far beyond what the kernel allows. */
+/* So many of these clients would be far beyond what the kernel allows. */
 #define HOSTILE 12
 
 static struct test_manager manager;

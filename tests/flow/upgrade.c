@@ -311,7 +311,7 @@ START_TEST(client_of_an_older_library_goes_on_and_is_told)
 	while (received < sent)
 		receive_next(&received);
 	ck_assert_uint_ge(logged("run the program with"), 1);
-	/* it isn't told again and again */
+	/* the refusal isn't told again and again */
 	unsigned down = told.down;
 	for (int n = 0; n < 30; n++)
 		dispatched();

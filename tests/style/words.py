@@ -5,6 +5,8 @@
 - a sentence of more than 30 words;
 - a sentence that begins with "Who" or "What" and is no question, or a comment that begins with "who": its subject has
   no name;
+- a comment that begins with a word for something above it ("It", "They", "The same", "Likewise"), or refers to it
+  ("as above"): it is understood with the line above alone;
 - a comment behind code that is longer than 50 characters: it stands above its line.
 
 Of Python and scripts, comments and documentation strings are read for the length of sentences.
@@ -20,6 +22,8 @@ import sys
 WORDS, TRAILING = 30, 50
 NAMELESS = re.compile(r"(Who|What|Whoever|Whatever|Whom|Whose)\b")
 FIRST = re.compile(r"(who|whoever)\b")
+POINTING = re.compile(r"(it|its|they|those|that|the same|the opposite|the other way round|likewise|ditto)\b", re.I)
+ABOVE = re.compile(r"\b(as|the|one|ones) (above|below)\b")
 
 
 def comments(text):
@@ -79,6 +83,9 @@ def of_source(path):
         text = file.read()
     for line, comment, trails in comments(text):
         lines = comment_lines(comment)
+        whole = " ".join(" ".join(lines).split())
+        if not trails and POINTING.match(whole) or ABOVE.search(whole):
+            yield line, f"a comment that needs the line above it: {whole[:100]}"
         if trails and len(" ".join(lines)) > TRAILING:
             yield line, f"a comment of {len(' '.join(lines))} characters behind code: {' '.join(lines)}"
         for offset, paragraph in paragraphs(lines, is_picture):

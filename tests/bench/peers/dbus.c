@@ -43,7 +43,8 @@ static void start_daemon(struct worker *worker)
 	daemon_pid = fork();
 	if (daemon_pid == 0) {
 		bench_die_with(parent);
-		/* it tells of a limit that it can't raise; what matters shows at the connection */
+		/* the daemon tells of a limit that it can't raise; a real fault shows at the
+		 * connection */
 		dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
 		execlp("dbus-daemon", "dbus-daemon", "--session", "--nofork", "--nopidfile",
 			"--nosyslog", option, (char *)NULL);
@@ -138,7 +139,7 @@ static const void *adapter_take(void *receiver, size_t size, bool block)
 		    &count, DBUS_TYPE_INVALID) ||
 		(size_t)count != size)
 		stage_refuse(end->worker, "%d bytes", count);
-	/* its array begins where its length ended: not always at a multiple of 8 */
+	/* the array begins where its length ended: not always at a multiple of 8 */
 	if ((uintptr_t)bytes % 8 == 0)
 		return bytes;
 	memcpy(end->bytes, bytes, size);

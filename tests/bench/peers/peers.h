@@ -8,7 +8,7 @@
 
 #include "tests/bench/stage.h"
 
-/* Those that were built, a null pointer behind the last. */
+/* The peers that were built, a null pointer behind the last. */
 extern const struct adapter *const peers[];
 
 extern const struct adapter peer_zeromq, peer_nng, peer_seqpacket, peer_mq, peer_fastdds,

@@ -64,7 +64,7 @@ int test_run(const char *const argv[], char *ret_output, size_t size);
  */
 bool test_wait_for(bool (*condition)(void *userdata), void *userdata, unsigned ms);
 
-/* The same for an expression: test_wait_until(broker.pid == 0, 5000). */
+/* test_wait_for() for an expression: test_wait_until(broker.pid == 0, 5000). */
 #define test_wait_until(condition, ms)                                                             \
 	({                                                                                         \
 		bool test_held_ = false;                                                           \

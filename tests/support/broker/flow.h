@@ -85,7 +85,7 @@ static inline void flow_take_stock(struct flow_stock *ret)
 	/* the first of everything may allocate what stays */
 	kickmsg_client_free(flow_client("first"));
 	ck_assert(test_wait_until(test_map_count(broker.pid, "memfd:") == 0, FLOW_WAIT_MS));
-	/* it unmaps first, and closes then */
+	/* the broker unmaps first, and closes then */
 	ck_assert(test_wait_until(flow_sleeps(), FLOW_WAIT_MS));
 	ret->fds = test_fd_count(broker.pid);
 	ret->maps = test_map_count(broker.pid, "memfd:");

@@ -78,7 +78,7 @@ static inline void pty_resize(struct pty *pty, unsigned short rows, unsigned sho
 	ck_assert_int_eq(ioctl(pty->fd, TIOCSWINSZ, &size), 0);
 }
 
-/* Its exit status, once it has ended by itself. */
+/* The program's exit status, once it has ended by itself. */
 static inline int pty_end(struct pty *pty)
 {
 	int status, waited = 0;

@@ -247,7 +247,7 @@ bool crash_audit(struct crash_world *world, enum km_role frozen)
 				"slot %u: bits %#lx, explained %#lx", i, bits, explained[i]);
 	}
 	good = good && audit_loans(world, frozen);
-	/* its outstanding loans, and the one slot, or those of a batch, that it is at */
+	/* the victim's outstanding loans, and the one slot, or those of a batch, that it is at */
 	if (good && victims_loans > world->lent_count[0] + (world->is_many ? CRASH_MANY : 1))
 		return crash_fail("the victim has %u slots", victims_loans);
 	return good;

@@ -211,10 +211,8 @@ static bool repair_beside(struct crash_world *world, const struct crash_op *op)
 	       crash_reconcile(world, KM_REPAIR_ALL, &result) && crash_audit(world, op->role);
 }
 
-/*
- * Likewise with a shared ring: the slot that the victim may be about to drop has a message of
- * somebody else's, if it can be had, and much of the rest is on loan.
- */
+/* occupy() with a shared ring: the slot that the victim may be about to drop has a message of
+ * somebody else's, if it can be had, and much of the rest is on loan. */
 static bool occupy_shared(struct crash_world *world)
 {
 	const size_t size = sizeof(struct crash_message);

@@ -52,5 +52,5 @@ bool crash_judge_killed(struct crash_world *world, const struct crash_op *op);
 /* The victim stands still: `messages` flow. */
 bool crash_judge_frozen(struct crash_world *world, const struct crash_op *op, uint32_t messages);
 
-/* It went on and finished. */
+/* The victim went on and finished. */
 bool crash_judge_finished(struct crash_world *world, const struct crash_op *op);

@@ -149,7 +149,7 @@ static void prepare_publisher_detach(void *arg)
 		loans, world->loans[0], sizeof world->loans[0]);
 }
 
-/* Its message is the first of several. */
+/* The victim's message is the first of several. */
 static void prepare_send_many(void *arg)
 {
 	struct crash_world *world = arg;
@@ -229,7 +229,8 @@ static bool check_copied(struct crash_world *world)
 	return crash_note(world, 0, &world->copy);
 }
 
-/* It went to sleep in the end; what it took before is not looked at, but it is counted. */
+/* The victim went to sleep in the end. The messages that it took before are not looked at, but
+ * counted. */
 static bool check_waited(struct crash_world *world)
 {
 	struct crash_reader *reader = &world->readers[0];

@@ -187,7 +187,7 @@ static void pass_trap(pid_t pid)
 	}
 }
 
-/* Its traps count from the first on; a thread that it makes stays where it begins. */
+/* The victim's traps count from the first on; a thread that it makes stays where it begins. */
 static int wait_for_trap(struct crash_walk *walk)
 {
 	unsigned long thread;

@@ -145,7 +145,7 @@ struct crash_message crash_message(struct crash_world *world, uint32_t publisher
 /* Sends a survivor's next message; it must go through. */
 bool crash_send(struct crash_world *world, uint32_t publisher);
 
-/* The same from a loan. */
+/* Publishes a survivor's next message from a loan. */
 bool crash_publish(struct crash_world *world, uint32_t publisher, void *loan);
 
 /* The i-th of many messages: the survivors send by turns; a sole publisher sends and publishes. */

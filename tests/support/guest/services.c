@@ -119,7 +119,7 @@ static int visit_call(void)
 {
 	pthread_t thread;
 
-	/* those that were given up before are answered by the library */
+	/* the library answers requests that were given up before */
 	NEED(CALL(kickmsg_take_request, server, 0, &request) == -EAGAIN);
 	NEED(pthread_create(&thread, NULL, serve_one, NULL) == 0);
 	NEED(CALL(kickmsg_call, caller, "x", 1, -1, &reply) == 0 && reply.len == 1);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Those who come and go while messages flow. A churner subscribes, reads some, and leaves in one of
- * three manners: tidily, with samples in hand, or with its whole client. A comer advertises, sends
- * some, and leaves, with a loan in hand at times.
+ * Endpoints that come and go while messages flow. A churner subscribes, reads some, and leaves in
+ * one of three manners: tidily, with samples in hand, or with its whole client. A comer advertises,
+ * sends some, and leaves, with a loan in hand at times.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -66,7 +66,7 @@ static bool is_attached(struct director *d, uint32_t subscriber)
 	       atomic_load(&d->storm.board->subscribers[subscriber].state) == STORM_RUNNING;
 }
 
-/* Its first closing: from here on its sum is exact. */
+/* A subscriber's first closing: from here on its sum is exact. */
 static int anchor(struct director *d, uint32_t subscriber, uint64_t sent)
 {
 	struct storm_subscriber *s = &d->storm.board->subscribers[subscriber];

@@ -68,7 +68,7 @@ START_TEST(announce_any_word_announced_not_woken)
 		{ 5 * GENERATION | WOKEN, 6 * GENERATION | ANNOUNCED },
 		{ 5 * GENERATION | ANNOUNCED | WOKEN, 6 * GENERATION | ANNOUNCED },
 		{ UINT32_MAX, ANNOUNCED },
-		/* it joins */
+		/* a sleeper joins */
 		{ 5 * GENERATION | ANNOUNCED, 5 * GENERATION | ANNOUNCED },
 	};
 

@@ -205,7 +205,7 @@ START_TEST(reconcile_slot_that_went_round_left)
 }
 END_TEST
 
-/* It may have died between its commit and its ring. */
+/* The publisher may have died between its commit and its ring of the bell. */
 START_TEST(reconcile_dead_publisher_rings_bell)
 {
 	const uint32_t word = 8 * KM_BELL_GENERATION | KM_BELL_WOKEN;

@@ -599,7 +599,7 @@ static int pass_with_newcomer(int piece, void (*arrives)(struct test_endpoints *
 	return r;
 }
 
-/* It has pushed slot 9's message out of ring 0 and not dropped its bit yet. */
+/* The evictor has pushed slot 9's message out of ring 0 and not dropped its bit yet. */
 static void evictor_comes(struct test_endpoints *list)
 {
 	endpoint(EXTRA, KM_ROLE_PUBLISHER, 3, 0);
@@ -636,7 +636,7 @@ START_TEST(reconcile_newcomer_evicts_bit_is_left)
 }
 END_TEST
 
-/* It has a loan at once. */
+/* The newcomer has a loan at once. */
 static void lender_comes(struct test_endpoints *list)
 {
 	endpoint(EXTRA, KM_ROLE_PUBLISHER, 3, 0);

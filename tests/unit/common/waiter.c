@@ -226,7 +226,7 @@ static void bump_then_other_notifies(void)
 	commit_and_notify();
 }
 
-/* It committed and died: only the reconciler comes. */
+/* The publisher committed and died: only the reconciler comes. */
 static void dead_then_wake_anyway(void)
 {
 	fixture_ring_write(&f, 0, 103, 104, 104);

@@ -237,7 +237,7 @@ START_TEST(sweep_bounded_by_sessions)
 }
 END_TEST
 
-/* Its memory is given back likewise: a client may have a segment for each endpoint. */
+/* A session's memory is given back in pieces: a client may have a segment for each endpoint. */
 START_TEST(sweep_bounded_by_segments)
 {
 	enum { MANY = 256 };

@@ -439,7 +439,8 @@ START_TEST(claim_full_shared_topic_walks_pool_once)
 }
 END_TEST
 
-/* It is late by KM_PATIENCE_NS once, by a hundredth from then on; a woken one is patient again. */
+/* The receive is late by KM_PATIENCE_NS once, by a hundredth from then on; a woken one is patient
+ * again. */
 START_TEST(receive_nobody_wakes_sees_message_all_the_same)
 {
 	set_up(4, 16, true, 1);
@@ -475,7 +476,7 @@ START_TEST(send_left_is_said_one_wake_each)
 }
 END_TEST
 
-/* The same with private rings: their pool is walked once as well, and a little before. */
+/* With private rings the pool is walked once as well, and a little before. */
 START_TEST(claim_full_rings_walks_pool_once)
 {
 	const uint32_t pool = 8192;

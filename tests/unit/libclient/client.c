@@ -91,7 +91,7 @@ static int64_t receive_u32(uint32_t i)
 	return n < 0 ? n : value;
 }
 
-/* Those whose rings are live and aren't left out. */
+/* Counted are subscribers whose rings are live and aren't left out. */
 START_TEST(publish_says_how_many_it_reached)
 {
 	static const struct {
