@@ -192,7 +192,7 @@ START_TEST(farewell_of_many_endpoints_writes_each_topic_once)
 }
 END_TEST
 
-/* Its first subscriber still holds something, so each look at that topic goes through all the others.
+/* The first subscriber still holds something, so each look at that topic goes through all the others.
  * `topics`: others, each with one subscriber. */
 static void leave_beside_one_that_holds(unsigned topics)
 {
@@ -248,7 +248,7 @@ START_TEST(commit_has_what_the_record_says_by_then)
 }
 END_TEST
 
-/* Its memory may be another's by the time of the commit. */
+/* The topic's memory may be another's by the time of the commit. */
 START_TEST(commit_has_nothing_of_a_record_that_was_dropped)
 {
 	struct km_topic *topic;
