@@ -151,8 +151,8 @@ static_assert(offsetof(struct km_slot, generation) == 8, "shared layout");
  * are packed: publishers write and the subscriber reads them in turn.
  */
 struct km_ring {
-	_Alignas(KM_CACHE_LINE) _Atomic uint64_t
-		head; /* its subscriber (take), publishers (evict) */
+	/* the ring's subscriber (take), publishers (evict) */
+	_Alignas(KM_CACHE_LINE) _Atomic uint64_t head;
 	_Alignas(KM_CACHE_LINE) _Atomic uint64_t hint;    /* publishers */
 	_Alignas(KM_CACHE_LINE) _Atomic uint32_t waiting; /* its subscriber, publishers; a futex */
 	/* The broker, publishers: [opening:16 | messages:48] (lost.h). */

@@ -7,7 +7,8 @@
   no name;
 - a comment that begins with a word for something above it ("It", "They", "The same", "Likewise"), or refers to it
   ("as above"): it is understood with the line above alone;
-- a comment behind code that is longer than 50 characters: it stands above its line.
+- a comment behind code that is longer than 50 characters, or for which the formatter breaks a declaration: it stands
+  above its line.
 
 Of Python and scripts, comments and documentation strings are read for the length of sentences.
 
@@ -33,6 +34,11 @@ def comments(text):
         if match.group().startswith("/*"):
             start = text.rfind("\n", 0, match.start()) + 1
             yield text.count("\n", 0, start) + 1, match.group(), text[start:match.start()].strip() != ""
+
+
+# "uint64_t", and on the next line "head; /* ... */": the name had room behind its type but for the comment
+BROKEN = re.compile(r"^[ \t]*(?:(?:static|const|volatile|struct|enum|unsigned|_Atomic|_Alignas\([^)]*\)) +)*\w+ ?\**"
+                    r"\n[ \t]+\**\w+(?:\[[^]]*\])?(?: = [^;\n]*)?; */\*", re.M)
 
 
 def comment_lines(comment):
@@ -81,6 +87,8 @@ def complaints(text):
 def of_source(path):
     with open(path, encoding="utf-8") as file:
         text = file.read()
+    for match in BROKEN.finditer(text):
+        yield text.count("\n", 0, match.start()) + 1, f"a comment breaks a declaration: {match.group().strip()}"
     for line, comment, trails in comments(text):
         lines = comment_lines(comment)
         whole = " ".join(" ".join(lines).split())
