@@ -20,7 +20,7 @@ if ! { CC=gcc meson setup --buildtype=debug -Dtests=false "$work/build" "$1" &&
 	cat "$work/log"
 	exit 1
 fi
-mkdir "$work/public" # the headers that are installed, without internal.h
+mkdir "$work/public" # the headers that are installed
 cp "$1"/libclient/kickmsg*.h "$work/public"
 abidw --headers-dir "$work/public" --drop-private-types --drop-undefined-syms --no-show-locs --no-corpus-path \
 	--no-comp-dir-path --no-elf-needed --out-file "$work/now.abi" "$work/build/libclient/libkickmsg-client.so"
