@@ -5,8 +5,8 @@
 - a sentence of more than 30 words;
 - a sentence that begins with "Who" or "What" and is no question, or a comment that begins with "who": its subject has
   no name;
-- a comment that begins with a word for something above it ("It", "They", "The same", "Likewise"), or refers to it
-  ("as above"): it is understood with the line above alone;
+- a comment, or a paragraph of a paper, that begins with a word for something above it ("It", "They", "The same",
+  "Likewise"), or refers to it ("as above"): it is understood with the line above alone;
 - a comment behind code that is longer than 50 characters, or for which the formatter breaks a declaration: it stands
   above its line.
 
@@ -133,6 +133,8 @@ def of_paper(path):
         code = code != fence
         prose.append("" if code or fence or re.match(r"(int|void|const|ssize_t|uint\w+) \*", line) else line.strip())
     for offset, paragraph in paragraphs(prose, is_other):
+        if POINTING.match(paragraph):
+            yield offset + 1, f"a paragraph that needs the one above it: {paragraph[:100]}"
         for complaint in complaints(paragraph):
             yield offset + 1, complaint
 
