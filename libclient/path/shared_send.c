@@ -168,7 +168,7 @@ static km_always_inline ssize_t send_by_slot(
 	return r < 0 ? r : (ssize_t)len;
 }
 
-/* The twin of send(). The privilege is looked at once a message: see shared.h. */
+/* The twin of send_as(). The privilege is looked at once a message: see shared.h. */
 static km_always_inline ssize_t send_anyhow_as(
 	struct kickmsg_publisher *publisher, const void *data, size_t len, bool timed)
 {

@@ -82,7 +82,7 @@ static uint64_t owned_rings(void *userdata)
 
 #define HISTORY 1
 
-/* As find_start() of daemon/serve/attach.c. */
+/* Finds the start as km_join_start() does. */
 static void admit_to_shared(struct world_endpoint *endpoint)
 {
 	const uint64_t capacity = world.shape.capacity, least = world.frontier[0];

@@ -3,12 +3,12 @@
  * The storm: 8 publishers and 8 subscribers; one (now and then three) is killed by SIGKILL every
  * few milliseconds and replaced, also while it is just connecting or attaching, and without waiting
  * for those before it. Sums at each closing of the gate, a count of the pool every so many kills,
- * and in the end a full pool. How: support/stress_storm.h.
+ * and in the end a full pool. How: support/stress/stress_storm.h.
  *
  *   stress-storm [--seed N] [--shared] [--asker] SECONDS
  *
  * --shared: on a topic with a shared ring. --asker: beside a client that asks what is dear to answer
- * all the time (support/asker.h).
+ * all the time (support/broker/asker.h).
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files, functions, structs and tests that the papers name are there.
 
-In ARCHITECTURE.md, README.md, CONTRIBUTING.md, docs/ and the comments of common/, daemon/, libclient/ and ctl/:
+In ARCHITECTURE.md, README.md, CONTRIBUTING.md, docs/ and the comments of all C sources:
   - a path, or a file's name, of source, header, script or paper is that of a file of the tree;
   - km_name(), kickmsg_name() and `struct NAME` stand in the code;
   - each source of daemon/ stands in the table of ARCHITECTURE.md;
@@ -17,8 +17,8 @@ import re
 import sys
 
 PAPERS = ['ARCHITECTURE.md', 'README.md', 'CONTRIBUTING.md', 'docs/memory-and-orders.md', 'docs/restart-and-rejoin.md',
-          'docs/explorer.md', 'docs/performance.md', 'docs/threat-model.md']
-CODE = ['common', 'daemon', 'libclient', 'ctl']
+          'docs/explorer.md', 'docs/performance.md', 'docs/threat-model.md', 'docs/services.md', 'docs/python.md']
+CODE = ['common', 'daemon', 'libclient', 'ctl', 'examples', 'tests']
 OUTSIDE = {'sd-daemon.h'}  # files of other projects that are spoken of
 FILE = re.compile(r'(?<![\w./%-])((?:[\w-]+/)*[\w*-]+\.(?:c|h|py|sh|md|scd|conf|catalog|build|txt|map|abi))(?![\w/-]|\.\w)')
 FUNCTION = re.compile(r'(?<!\w)((?:km|kickmsg)_\w+)\(\)')
