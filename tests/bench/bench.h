@@ -106,6 +106,8 @@ void bench_pin(unsigned cpu);
 
 /* Makes the calling process die with its parent. */
 void bench_die_with(pid_t parent);
+/* Forks; the child dies with this process. Ends the bench when there can be no child. */
+pid_t bench_fork(void);
 
 /* Memory that children of fork share, zeroed; never null (exits when there is none). */
 void *bench_shared(size_t size);

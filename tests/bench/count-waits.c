@@ -185,12 +185,9 @@ static int count_way(const char *socket_path, enum count_way way)
 		if (by == BY_URING && !test_has_uring())
 			continue;
 		atomic_store(&board->waits, 0);
-		fflush(NULL);
-		pid_t sleeper = fork();
-		if (sleeper == 0) {
-			bench_die_with(parent);
+		pid_t sleeper = bench_fork();
+		if (sleeper == 0)
 			subscribe_and_sleep(socket_path, board, way, by);
-		}
 		usual[by] = count_usual(publisher, board, sleeper);
 		kill(sleeper, SIGKILL);
 		bench_reap(sleeper, 10);

@@ -106,7 +106,7 @@ static int run(const char *function, const char *out, const char *log, const cha
 	const char *value)
 {
 	char out_option[128], log_option[128], toggle[64], self[256];
-	pid_t parent = getpid(), pid;
+	pid_t pid;
 	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
 	if (length < 0)
@@ -115,12 +115,8 @@ static int run(const char *function, const char *out, const char *log, const cha
 	snprintf(out_option, sizeof(out_option), "--callgrind-out-file=%s", out);
 	snprintf(log_option, sizeof(log_option), "--log-file=%s", log);
 	snprintf(toggle, sizeof(toggle), "--toggle-collect=%s", function);
-	fflush(NULL);
-	pid = fork();
-	if (pid < 0)
-		bench_die("fork: %s", strerror(errno));
+	pid = bench_fork();
 	if (pid == 0) {
-		bench_die_with(parent);
 		int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
 		dup2(null, STDOUT_FILENO);

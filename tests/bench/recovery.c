@@ -157,14 +157,11 @@ static void one_kill(struct observer *observer, enum side_kind kind, unsigned in
 	struct side *side = &observer->sides[kind];
 	struct board *board = observer->board;
 	uint32_t turn = 2 * (SIDES * index + kind) + 1;
-	pid_t parent = getpid(), victim = fork();
+	pid_t victim = bench_fork();
 	struct pollfd death = { .events = POLLIN };
 	uint64_t words[8] = { 0 }, start, dead, clean;
 
-	if (victim < 0)
-		bench_die("fork: %s", strerror(errno));
 	if (victim == 0) {
-		bench_die_with(parent);
 		bench_pin(1);
 		(observer->of_subscriber ? recovery_subscriber : recovery_publisher)(
 			&board->ready, observer->bench->socket_path, side->topic, turn);
@@ -284,13 +281,11 @@ static void run(struct bench *bench, const struct scenario *scenario)
 	};
 	unsigned kills = scenario->pool > 256 ? bench->scale.kills / 4 + 1 : bench->scale.kills;
 	unsigned sides = scenario->of_subscriber ? 1 : SIDES;
-	pid_t parent = getpid(), pid;
+	pid_t pid;
 	double probes[2] = { stage_probe(bench) };
 
-	fflush(NULL);
-	pid = fork();
+	pid = bench_fork();
 	if (pid == 0) {
-		bench_die_with(parent);
 		observer_main(&observer, scenario, kills, sides);
 		exit(0);
 	}

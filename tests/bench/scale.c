@@ -76,14 +76,9 @@ static pid_t start_holder(struct bench *bench, struct board *board, unsigned cou
 		const struct kickmsg_topic_config *config))
 {
 	int64_t end = bench_now_ns() + (int64_t)(HOLD_SECONDS * 1e9);
-	pid_t parent = getpid(), pid;
+	pid_t pid = bench_fork();
 
-	fflush(NULL);
-	pid = fork();
-	if (pid < 0)
-		bench_die("fork: %s", strerror(errno));
 	if (pid == 0) {
-		bench_die_with(parent);
 		holder(bench, board, count, config);
 		/* The kernel is faster at the end of thousands than one call for each. */
 		_exit(0);
@@ -252,7 +247,7 @@ static double one_death(const struct bench *bench, struct kickmsg_client *client
 	struct kickmsg_topic_ref topic = { 0 };
 	struct board *board = bench_shared(sizeof(*board));
 	struct kickmsg_topic_config config;
-	pid_t parent = getpid(), pid;
+	pid_t pid;
 	int64_t start, now;
 	char name[32];
 	int r;
@@ -262,12 +257,8 @@ static double one_death(const struct bench *bench, struct kickmsg_client *client
 	kickmsg_topic_config_init(&config);
 	config.max_payload_size = 64;
 	config.linger_ns = UINT64_C(60000000000);
-	fflush(NULL);
-	pid = fork();
-	if (pid < 0)
-		bench_die("fork: %s", strerror(errno));
+	pid = bench_fork();
 	if (pid == 0) {
-		bench_die_with(parent);
 		kick_publisher(kick_client(bench->socket_path), name, &config);
 		hold(board);
 	}

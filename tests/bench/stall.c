@@ -154,14 +154,9 @@ static void victim(struct board *board, const char *socket_path, uint32_t turn)
 static pid_t start(struct board *board, struct bench *bench, int cpu, uint32_t turn,
 	void (*survivor)(struct board *board, const char *socket_path))
 {
-	pid_t parent = getpid(), pid;
+	pid_t pid = bench_fork();
 
-	fflush(NULL);
-	pid = fork();
-	if (pid < 0)
-		bench_die("fork: %s", strerror(errno));
 	if (pid == 0) {
-		bench_die_with(parent);
 		if (cpu >= 0)
 			bench_pin((unsigned)cpu);
 		if (survivor)

@@ -108,6 +108,19 @@ void bench_die_with(pid_t parent)
 		_exit(1);
 }
 
+pid_t bench_fork(void)
+{
+	pid_t parent = getpid();
+
+	fflush(NULL);
+	pid_t pid = fork();
+	if (pid < 0)
+		bench_die("fork: %s", strerror(errno));
+	if (pid == 0)
+		bench_die_with(parent);
+	return pid;
+}
+
 void *bench_shared(size_t size)
 {
 	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,

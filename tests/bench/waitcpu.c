@@ -109,15 +109,11 @@ static double measure(struct bench *bench, struct kickmsg_publisher *publisher, 
 {
 	struct timespec at;
 	uint64_t words[8];
-	pid_t parent = getpid();
 
 	atomic_store(&board->ready, 0);
-	fflush(NULL);
-	pid_t pid = fork();
-	if (pid == 0) {
-		bench_die_with(parent);
+	pid_t pid = bench_fork();
+	if (pid == 0)
 		receive_all(bench, board, way, topic, count);
-	}
 	for (int i = 0; i < 10000 && !atomic_load(&board->ready) && !bench_wait_any(&pid, 1, 0);
 		i++)
 		stage_futex_wait(&board->ready, 0, 1);
