@@ -50,7 +50,7 @@ _clients: weakref.WeakSet[ClientCore] = weakref.WeakSet()
 
 
 def generation() -> int:
-    """Another number in a child of fork."""
+    """Counts forks: the generation is another number in a child."""
     return _generation
 
 
@@ -149,7 +149,7 @@ class ClientCore:
         self.settle()
 
     def call(self, function: Callable[..., int], *arguments: Any) -> int:
-        """A control call; the exception has the library's words."""
+        """Makes a control call; the exception has the library's words."""
         token = object()
         self.children[token] = None
         try:
@@ -211,7 +211,7 @@ class HandleCore:
         self.settle()
 
     def give_back(self) -> None:
-        """For who holds it."""
+        """Gives back what other threads left pending. For a thread that holds the handle."""
         while self.pending:
             lent = self.pending.popleft()
             if self.generation == _generation:
@@ -219,7 +219,7 @@ class HandleCore:
             self.take_back(lent)
 
     def take_back(self, lent: Lent) -> None:
-        """Its memory isn't the user's any more."""
+        """Takes the memory of a sample or loan back from the user."""
         lent.keeps = None
         self.out.pop(lent, None)
 
@@ -242,7 +242,10 @@ class HandleCore:
                 self.held.pop(0, None)
 
     def wait(self, function: Callable[..., int], timeout_ns: int, *arguments: Any) -> bool:
-        """For who holds it: function(handle, rest of the time, *arguments) until it is 0. False: the time is over."""
+        """Calls function(handle, rest of the time, *arguments) until it returns 0. False: the time is over.
+
+        For a thread that holds the handle.
+        """
         deadline = Deadline(timeout_ns) if timeout_ns else None
         while True:
             rest = deadline.next() if deadline else 0
@@ -257,7 +260,7 @@ class HandleCore:
                 return False
 
     def interruption(self) -> None:
-        """A wait was woken: to give a view back, by a signal, by close(), or for the user."""
+        """Looks why a wait was woken: to give a view back, by a signal, by close(), or for the user."""
         self.give_back()
         if self.closed:
             raise ValueError(f"the {self.what} is closed")
@@ -266,7 +269,7 @@ class HandleCore:
             raise InterruptedError(errno.EINTR, "the wait was interrupted")
 
     def interrupt(self) -> None:
-        """Ends a wait that sleeps, or the next one that would. For any thread."""
+        """Ends a wait that sleeps, or else the next one that would sleep. For any thread."""
         token = object()
         self.out[token] = None  # nobody frees it meanwhile
         try:
@@ -293,7 +296,7 @@ T = TypeVar("T")
 
 
 class Closable:
-    """What the user has: ended by close(), by the end of a `with`, or by the garbage collector."""
+    """An object of the user's: ended by close(), by the end of a `with`, or by the garbage collector."""
 
     _core: ClientCore | HandleCore
 
@@ -322,7 +325,7 @@ class Handle(Closable):
     _core: HandleCore
 
     def _ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """function(handle, *arguments)"""
+        """Calls function(handle, *arguments)."""
         pointer = self._core.enter()
         try:
             return function(pointer, *arguments)
@@ -331,7 +334,7 @@ class Handle(Closable):
 
 
 def each(handle: Handle, take: Callable[[], T | None]) -> Iterator[T]:
-    """What take() waits for, until the handle is interrupted or closed."""
+    """Yields what take() returns, until the handle is interrupted or closed."""
     while True:
         try:
             taken = take()

@@ -37,7 +37,7 @@ class Lent:
 
 
 class InPlace:
-    """What was received and is read where it lies."""
+    """A message that was received and is read where it lies."""
 
     __slots__ = ("_view",)
     _what = "sample"
@@ -63,7 +63,7 @@ class InPlace:
         return len(self.data)
 
     def release(self) -> None:
-        """`data` raises ValueError from now on."""
+        """Gives the message back: `data` raises ValueError from now on."""
         view, self._view = self._view, None
         if view is not None:
             release_view(view)
@@ -104,7 +104,7 @@ class Window:
 
     @property
     def memory(self) -> object:
-        """What each view of it keeps."""
+        """The object that each view keeps."""
         return self._watched()
 
     def close(self) -> None:
@@ -114,7 +114,7 @@ class Window:
             release_view(view)
 
     def shut(self) -> None:
-        """For who sends it. BufferError: a view or array is still there, and it stays open."""
+        """Shuts the memory before it is sent. BufferError: a view or array is still there, and it stays open."""
         self.lent.taken = True  # the last view that goes doesn't give it back
         self.close()
         memory = self.memory

@@ -94,7 +94,7 @@ class Caller(Polled):
             return bytes(reply.data)
 
     def call_view(self, data: Any = b"", timeout: Seconds | None = None) -> Reply:
-        """The same, with the reply read where it lies."""
+        """call(), with the reply read where it lies."""
         timeout_ns, core, reply = nanoseconds(timeout), self._core, ffi.new("struct kickmsg_reply *")
         pointer = core.enter()
         try:
@@ -125,7 +125,7 @@ class Caller(Polled):
         return made
 
     def _take_back(self, pointer: Any, number: int, reply: Any) -> None:
-        """Ctrl-C or an interruption came instead of the reply, or with it."""
+        """Looks after a call in which Ctrl-C or an interruption came instead of the reply, or with it."""
         lib.kickmsg_reply_release(reply)
         lib.kickmsg_call_cancel(pointer, number)
         while lib.kickmsg_take_reply(pointer, 0, reply) == 0:
@@ -204,7 +204,7 @@ class Caller(Polled):
             return bytes(reply.data)
 
     def _take_own(self, number: int) -> Reply | None:
-        """The reply to a task's call; those to other tasks' are kept for them."""
+        """Waits for the reply to a task's call. Replies to other tasks' calls are kept for them."""
         if (kept := self._calls[number]) is not None:
             return kept
         while (reply := self.try_take_reply()) is not None:

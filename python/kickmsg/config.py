@@ -12,7 +12,7 @@ from ._native import ffi, lib
 
 
 class Kind(enum.IntEnum):
-    """What a topic is."""
+    """The kind of a topic."""
 
     PUBSUB = lib.KICKMSG_PUBSUB
     BROADCAST = lib.KICKMSG_BROADCAST
@@ -39,7 +39,7 @@ class SchemaAlgo(enum.IntEnum):
 
 
 class SchemaDiff(enum.IntFlag):
-    """What differs between two schemas."""
+    """The bits of a difference between two schemas."""
 
     IDENTITY = lib.KICKMSG_SCHEMA_IDENTITY
     LAYOUT = lib.KICKMSG_SCHEMA_LAYOUT
@@ -51,7 +51,7 @@ class SchemaDiff(enum.IntFlag):
 
 @dataclass(frozen=True)
 class Schema:
-    """A description of what a topic's messages are. The broker stores and compares it."""
+    """A description of a topic's messages. The broker stores and compares it."""
 
     identity: bytes = b""
     layout: bytes = b""
@@ -63,7 +63,7 @@ class Schema:
 
     @classmethod
     def of(cls, name: str, identity: str | bytes = b"", layout: str | bytes = b"", version: int = 0) -> Schema:
-        """With the FNV-1a fingerprints of two descriptions."""
+        """Makes a schema with the FNV-1a fingerprints of two descriptions."""
         made = ffi.new("struct kickmsg_schema *")
         for function, text in ((lib.kickmsg_schema_set_identity, identity), (lib.kickmsg_schema_set_layout, layout)):
             data = text.encode() if isinstance(text, str) else text
@@ -99,13 +99,13 @@ class Schema:
         return schema
 
     def diff(self, other: Schema) -> SchemaDiff:
-        """What differs; 0: they are the same. Flags aren't compared."""
+        """Says in what two schemas differ; 0: they are equal. Flags aren't compared."""
         return SchemaDiff(lib.kickmsg_schema_diff(self.to_c(), other.to_c()))
 
 
 @dataclass(frozen=True)
 class Sizing:
-    """What a config costs."""
+    """The costs of a config."""
 
     control_bytes: int
     payload_bytes: int
@@ -116,7 +116,7 @@ class Sizing:
 
 
 def fill_in(struct: Any, config: Any) -> Any:
-    """Those fields of a config that aren't None; returns what the struct points to."""
+    """Fills in the fields of a config that aren't None; returns the objects that the struct points to."""
     schema = None
     for field in fields(config):
         value = getattr(config, field.name)
@@ -151,7 +151,7 @@ class Config:
     timestamps: bool | None = None
 
     def to_c(self) -> tuple[Any, Any]:
-        """The struct, and what it points to."""
+        """Returns the struct, and the objects that it points to."""
         config = ffi.new("struct kickmsg_topic_config *")
         lib.kickmsg_topic_config_init(config)
         return config, fill_in(config, self)
@@ -163,7 +163,7 @@ class Config:
                    bool(config.persistent), Transport(config.transport), timestamps=bool(config.timestamps))
 
     def check(self) -> Sizing:
-        """What it costs; ValueError if no such topic can be. Asks no broker."""
+        """Says what the config costs; ValueError if no such topic can be. Asks no broker."""
         config, keep = self.to_c()
         sizing = ffi.new("struct kickmsg_topic_sizing *")
         if lib.kickmsg_topic_config_check(config, sizing) < 0:
@@ -240,7 +240,7 @@ class Topic:
         return topic, keep
 
     def __str__(self) -> str:
-        """As people write it: PREFIX:NAME with %XX for what isn't [A-Za-z0-9._-/]."""
+        """The name as people write it: PREFIX:NAME with %XX for a byte that isn't one of [A-Za-z0-9._-/]."""
         topic, keep = self.to_c()
         text = ffi.new("char[]", lib.KICKMSG_WHOLE_NAME_SIZE)
         if self.prefix is None or lib.kickmsg_name_write(topic, text, len(text)) < 0:

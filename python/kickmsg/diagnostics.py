@@ -67,7 +67,7 @@ class TopicInfo:
 
     @property
     def topic(self) -> Topic:
-        """What the other functions here take."""
+        """The topic as the other functions here take it."""
         return Topic(self.name, self.kind, self.owner or None, self.prefix)
 
 
@@ -128,7 +128,7 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class RepairReport:
-    """What a repair found, did and left."""
+    """The findings of a repair, its work, and the state that it left."""
 
     before: Diagnosis
     after: Diagnosis
@@ -155,7 +155,7 @@ class Participant:
 
 @dataclass(frozen=True)
 class Anomaly:
-    """One thing that isn't as it is where all live and nobody stands still."""
+    """A thing in a topic's memory that isn't as it is where all live and nobody stands still."""
 
     kind: AnomalyKind
     slot: int
@@ -170,7 +170,7 @@ class Anomaly:
 
 @dataclass(frozen=True)
 class SaidRight:
-    """Whether one may, and the rule that says so."""
+    """A right: whether the user has it, and the rule that says so."""
 
     allowed: bool
     privilege: int
@@ -246,7 +246,7 @@ def participants(topic: str | Topic, node: Node | None = None) -> list[Participa
 
 
 def diagnose(topic: str | Topic, node: Node | None = None) -> Diagnosis:
-    """For participants, and for who may administer the topic."""
+    """Counts damage in the topic's memory. For participants, and for users that may administer the topic."""
     ret = ffi.new("struct kickmsg_topic_diagnosis *")
     c, _keep = topic_to_c(topic)
     _ask(node, lib.kickmsg_topic_diagnose, c, ret)

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class EventKind(enum.IntEnum):
-    """What happened to a node, its handles or their topics."""
+    """The kinds of events of a node, its handles or their topics."""
 
     DISCONNECTED = lib.KICKMSG_EVENT_DISCONNECTED
     RECONNECTED = lib.KICKMSG_EVENT_RECONNECTED
@@ -38,7 +38,7 @@ class EventKind(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened; `handle` is the publisher or subscriber that it is of."""
+    """An event; `handle` is the publisher or subscriber that it is about."""
 
     kind: EventKind | int
     error: int
@@ -166,7 +166,7 @@ class Node(Closable):
         return self._publisher(lib.kickmsg_advertise, encode(topic, "topic"), c)
 
     def advertise_or_join(self, topic: str | bytes, config: Config | None = None) -> Publisher:
-        """The same, but takes a topic that is there as it is."""
+        """advertise(), but takes a topic that is there as it is."""
         c, _keep = config_to_c(config)
         return self._publisher(lib.kickmsg_advertise_or_join, encode(topic, "topic"), c)
 
@@ -186,7 +186,7 @@ class Node(Closable):
 
     def subscribe_or_create(self, topic: str | bytes, config: Config | None = None,
                             options: Options | None = None) -> Subscriber:
-        """The same, but makes the topic if it isn't there. Doesn't wait."""
+        """subscribe(), but makes a topic that isn't there. Doesn't wait."""
         c, _keep = config_to_c(config)
         o, _kept = options_to_c(options)
         return self._subscriber(lib.kickmsg_subscribe_or_create, encode(topic, "topic"), c, o)
@@ -213,7 +213,7 @@ class Node(Closable):
         return self._publisher(lib.kickmsg_open_mailbox, encode(owner, "owner"), encode(tag, "tag"))
 
     def unlink_topic(self, topic: str | bytes) -> None:
-        """Takes the name away. Participants go on with the old memory."""
+        """Takes the topic's name away. Participants go on with the old memory."""
         self._core.call(lib.kickmsg_unlink_topic, encode(topic, "topic"))
 
     def unlink_broadcast(self, channel: str | bytes) -> None:
@@ -246,7 +246,7 @@ class Node(Closable):
     # --- services ---------------------------------------------------------------------------------
 
     def serve(self, service: str | bytes, config: ServiceConfig | None = None) -> Server:
-        """Becomes a server; others of the same service stand by. FileExistsError: it has another config."""
+        """Becomes a server; others of the same service stand by. FileExistsError: the service has another config."""
         ret = ffi.new("struct kickmsg_server **")
         c, _keep = service_config_to_c(config)
         self._core.call(lib.kickmsg_serve, encode(service, "service"), c, ret)

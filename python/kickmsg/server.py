@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answering: a server takes requests, and sends the replies to those who called."""
+"""Answering: a server takes requests, and sends replies to their callers."""
 from __future__ import annotations
 
 import errno
@@ -32,7 +32,7 @@ class ServiceConfig:
     schema: Schema | None = None
 
     def to_c(self) -> tuple[Any, Any]:
-        """The struct, and what it points to."""
+        """Returns the struct, and the objects that it points to."""
         config = ffi.new("struct kickmsg_service_config *")
         lib.kickmsg_service_config_init(config)
         return config, fill_in(config, self)
@@ -125,7 +125,7 @@ class Request:
         self._send(lib.kickmsg_reply, buffer, len(buffer))
 
     def reply_more(self, data: Any) -> None:
-        """A reply that others follow, max_replies - 1 at most. Errors: as reply()."""
+        """Sends a reply that others follow, max_replies - 1 at most. Errors: as reply()."""
         buffer = ffi.from_buffer(bytes(data) if data is self._window.view else data)
         self._send(lib.kickmsg_reply_more, buffer, len(buffer))
 
@@ -203,7 +203,7 @@ class ReplyLoan(Loan):
         return self._send(size, send)
 
     def _shut(self) -> None:
-        """Both, or none."""
+        """Shuts the reply and the request, both or none."""
         lent, of = self._window.lent, self._of._window
         lent.keeps = None
         try:
@@ -228,7 +228,7 @@ class Server(Polled):
         self._core.wake = lib.kickmsg_server_interrupt
 
     def take_request(self, timeout: Seconds | None = None) -> Request | None:
-        """The next request; None: there came none in that time."""
+        """Takes the next request; None: none came in that time."""
         core, request = self._core, ffi.new("struct kickmsg_request *")
         timeout_ns, made = nanoseconds(timeout), None
         core.enter()
@@ -258,7 +258,7 @@ class Server(Polled):
 
     @property
     def is_active(self) -> bool:
-        """It is the one that serves; as of its last take."""
+        """Whether this is the active server; as of its last take."""
         return bool(self._ask(lib.kickmsg_server_is_active))
 
 
@@ -267,6 +267,6 @@ def _abandon(request: Any) -> None:
 
 
 def _take_request(server: Any, timeout_ns: int, ret: Any) -> int:
-    """One that stands by has no request, which is no error."""
+    """A server that stands by has no request, which is no error."""
     r = int(lib.kickmsg_take_request(server, timeout_ns, ret))
     return -errno.EAGAIN if r == -errno.EBUSY else r

@@ -54,14 +54,14 @@ class Subscriber(Polled):
         self._core.wake = lib.kickmsg_subscriber_interrupt
 
     def receive(self, timeout: Seconds | None = None) -> bytes | None:
-        """A copy of the oldest message that waits. None: there came none in that time."""
+        """Copies the oldest message that waits. None: none came in that time."""
         return self._receive(nanoseconds(timeout), self._copy)
 
     def try_receive(self) -> bytes | None:
         return self._receive(0, self._copy)
 
     def receive_view(self, timeout: Seconds | None = None) -> Sample | None:
-        """The oldest message that waits, read where it lies. OSError with EDQUOT: max_borrows samples are held."""
+        """Borrows the oldest message that waits, in place. OSError with EDQUOT: max_borrows samples are held."""
         return self._receive(nanoseconds(timeout), Sample)
 
     def try_receive_view(self) -> Sample | None:
@@ -110,7 +110,7 @@ class Subscriber(Polled):
 
     @property
     def lost(self) -> int:
-        """Messages that were published to this subscriber and that it will never get."""
+        """How many messages were published to this subscriber that it will never get."""
         return self._ask(lib.kickmsg_subscriber_lost)
 
     @property

@@ -75,7 +75,7 @@ class WaitSet:
         self._deadlines.add(self._add(what, None, lib.kickmsg_waitset_add_deadline, ends))
 
     def remove(self, member: Any) -> None:
-        """KeyError: it isn't in the set."""
+        """Takes a member out. KeyError: it isn't in the set."""
         keys = [key for key, (known, _) in self._members.items() if known is member or known == member]
         if not keys:
             raise KeyError(member)
@@ -143,7 +143,7 @@ class WaitSet:
         return self._members[key][0]
 
     def interrupt(self) -> None:
-        """Ends a wait, or the next one. For any thread."""
+        """Ends a wait that sleeps, or else the next one. For any thread."""
         held = self._set
         if held is not None:
             self._interrupted = True

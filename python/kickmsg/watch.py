@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Watch:
-    """Counts who waits in each loop; the first one adds the node's descriptor, the last one takes it out."""
+    """Counts the waiters in each loop: the first adds the node's descriptor, the last takes it out."""
 
     def __init__(self, descriptor: int, dispatch: Callable[[], object]) -> None:
         self._descriptor = descriptor
@@ -52,7 +52,7 @@ class Polled(Handle):
         return check(self._ask(self._get_fd))
 
     async def _wait(self, timeout: Seconds | None, look: Callable[[], T | None]) -> T | None:
-        """look(), which waits for nothing, until it has something."""
+        """Calls look(), which waits for nothing, until it has something."""
         timeout_ns = nanoseconds(timeout)
         if (found := look()) is not None:
             return found
@@ -82,7 +82,7 @@ class Polled(Handle):
             self._core.settle()
 
     def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
-        """All tasks that wait: each looks whether it is for it."""
+        """Wakes all tasks that wait: each looks for itself."""
         for event, waits_in in self._waiting.items():
             if waits_in is loop:
                 event.set()

@@ -25,7 +25,7 @@ for kind in system user; do
 	sed "s#^\(Exec[A-Za-z]*\)=[^ ]*#\1=$2/daemon/kickmsgd#" "$service" >"$dir/$kind/kickmsgd.service"
 	option=
 	[ $kind = user ] && option=--user
-	# it only warns of what it doesn't know, and exits with 0
+	# systemd-analyze only warns of what it doesn't know, and exits with 0
 	XDG_RUNTIME_DIR=$dir systemd-analyze $option verify --man=no "$dir/$kind/kickmsgd.socket" \
 		"$dir/$kind/kickmsgd.service" 2>"$dir/said" || true
 	if [ -s "$dir/said" ]; then

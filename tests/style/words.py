@@ -10,7 +10,8 @@
 - a comment behind code that is longer than 50 characters, or for which the formatter breaks a declaration: it stands
   above its line.
 
-Of Python and scripts, comments and documentation strings are read for the length of sentences.
+Of Python and scripts, comments and documentation strings are read for the length of sentences and for words that point
+to another line.
 
 Pictures, tables, code, and lists of errors ("-EINVAL a name that is empty; ...") are no sentences.
 
@@ -115,6 +116,8 @@ def of_script(path):
         lines = [re.sub(r"^\s*#? ?", "", line) if match.group().lstrip()[0] == "#" else line.rstrip()
                  for line in found.split("\n")]
         line = text.count("\n", 0, match.start()) + 1
+        if POINTING.match(" ".join(lines).strip()):
+            yield line, f"a comment that needs the line above it: {' '.join(lines).strip()[:100]}"
         for offset, paragraph in paragraphs(lines, is_other):
             for complaint in complaints(paragraph):
                 if "sentence without a named" not in complaint:  # a documentation string may be a name
