@@ -60,7 +60,7 @@ struct kickmsg_server {
 	uint64_t serial;
 	uint32_t idle; /* looks in vain since the last request */
 	struct km_visitor *visitors;
-	/* Those that are gone, for newcomers. A request that has ended may still lead to one. */
+	/* Visitors that are gone, for newcomers. A request that has ended may still lead to one. */
 	struct km_visitor *spare;
 	struct km_visitor *turn; /* whose turn it is; null: the first's */
 	struct km_rest rest;

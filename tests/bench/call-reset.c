@@ -19,7 +19,7 @@
 #define WAIT_NS   INT64_C(10000000000)
 #define GOAL_US   1000
 
-/* It answers nothing. */
+/* Starts a server that answers nothing. */
 static pid_t start_server(
 	const struct bench *bench, const char *name, const struct kickmsg_service_config *config)
 {

@@ -359,7 +359,7 @@ START_TEST(serving_wait_that_two_brokers_ended_at_is_refused)
 	make_topic(10);
 	expect_error(1, 21, -EIO, "has ended at this SUBSCRIBE before");
 	ck_assert_uint_eq(answer(MAKER, &message), KM_OP_ATTACHED);
-	/* its answer waits for another one's: that it was begun is known */
+	/* one answer waits for another client's: the state says that it was begun */
 	ck_assert_uint_eq(kept_waits(&tried), 1);
 	ck_assert_uint_eq(tried, 1);
 	for (uint32_t serial = 20; serial <= 22; serial += 2) {
