@@ -2,10 +2,10 @@
 /*
  * Kills, and stops, the repairer at every instruction of reconcile.
  *
- *   crash-repairer kill|freeze|interleave [shared|shared-other] [EVERY]
+ *   crash-repairer kill|freeze|interleave [[timed-]shared|[timed-]shared-other|timed] [EVERY]
  *
  * shared: of a shared ring, whose privileged publisher the dead one was; shared-other: it wasn't.
- * EVERY: each EVERYth damage only; default 1.
+ * timed: the topic has timestamps. EVERY: each EVERYth damage only; default 1.
  *
  * The damage: publisher 0 died in a send that evicts, at each place where the region looks
  * different from the place before. So did subscriber 0, with a sample in its hands and a full ring.
@@ -333,6 +333,10 @@ int main(int argc, char **argv)
 	size_t count = 0, every = 1;
 	int next = 2;
 
+	crash_timed = argc > next && strncmp(argv[next], "timed", 5) == 0;
+	if (crash_timed)
+		argv[next] += 5 + (argv[next][5] == '-');
+	next += crash_timed && !*argv[next];
 	if (argc > next)
 		crash_transport = crash_transport_of(argv[next]);
 	next += crash_transport != CRASH_RINGS;
@@ -345,7 +349,7 @@ int main(int argc, char **argv)
 							 : NULL;
 	if (!walk) {
 		fprintf(stderr, "usage: crash-repairer kill|freeze|interleave "
-				"[shared|shared-other] [EVERY]\n");
+				"[[timed-]shared|[timed-]shared-other|timed] [EVERY]\n");
 		return 2;
 	}
 	if (why) {

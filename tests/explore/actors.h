@@ -35,6 +35,7 @@ enum actor_flags {
 	/* Has a descriptor, and sleeps once it isn't readable. */
 	ACTOR_POLLS = 524288,
 	ACTOR_BY_THREAD = 1048576,   /* with POLLS: the library's thread sleeps for it */
+	ACTOR_BY_RING = 134217728,   /* the same, in the thread's io_uring */
 	ACTOR_INTERRUPTED = 2097152, /* with SLEEPS: another thread ends its sleep */
 	ACTOR_SETS = 4194304,        /* has all subscribers in a wait set */
 	ACTOR_KEEPS = 16,            /* holds a sample while it takes the next */

@@ -93,12 +93,13 @@ def make(root, hunks, sources):
     maker = Maker(root, hunks)
     maker.out = ['#define KM_EXPLORE 1', '#include <stdint.h>', '#include <stdlib.h>',
                  'void *world_calloc(uint64_t count, uint64_t size);',
-                 'void world_free(void *memory);', 'char *world_getenv(const char *name);',
+                 'void *world_reallocarray(void *memory, uint64_t count, uint64_t size);', 'void world_free(void *memory);', 'char *world_getenv(const char *name);',
                  '#define calloc world_calloc', '#define free world_free',
                  # kernel.c
                  '#define eventfd world_eventfd', '#define read world_read', '#define write world_write',
                  '#define syscall world_syscall', '#define ppoll world_ppoll', '#define pthread_create world_thread_create',
-                 '#define pthread_join world_thread_join', '#define secure_getenv world_getenv']
+                 '#define pthread_mutex_lock world_mutex_lock', '#define pthread_mutex_unlock world_mutex_unlock',
+                 '#define reallocarray world_reallocarray', '#define pthread_join world_thread_join', '#define secure_getenv world_getenv']
     for source in sources:
         maker.emit(source)
     for file, _, _ in hunks:

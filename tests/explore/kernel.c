@@ -143,6 +143,41 @@ int world_thread_join(pthread_t thread, void **ret)
 	return 0;
 }
 
+/* A lock's first word says that it is taken. Whoever takes one that is free takes no step: its steps in
+ * between are what others see. */
+static bool is_free(void *argument)
+{
+	return *(const uint32_t *)argument == 0;
+}
+
+int world_mutex_lock(pthread_mutex_t *mutex)
+{
+	if (ex.current < 0)
+		return 0;
+	while (!is_free(mutex)) {
+		ex_wait(is_free, mutex);
+		ex_kernel();
+	}
+	*(uint32_t *)mutex = 1;
+	return 0;
+}
+
+int world_mutex_unlock(pthread_mutex_t *mutex)
+{
+	*(uint32_t *)mutex = 0;
+	return 0;
+}
+
+/* What was there stays where it is until the next run. */
+void *world_reallocarray(void *memory, size_t count, size_t size)
+{
+	void *more = world_calloc(count, size);
+
+	if (memory)
+		ex_fail("explorer: an array that grows twice");
+	return more;
+}
+
 char *world_getenv(const char *name)
 {
 	static char by_thread[] = "thread";
@@ -224,36 +259,93 @@ int km_uring_wait(struct km_uring *uring, const _Atomic uint32_t *word, uint32_t
 	return !ring->completed;
 }
 
-/* The thread sleeps in futex_waitv(2) here. */
+/* --- the ring of the library's thread ------------------------------------------------------------------ */
+
 int km_uring_new_of_thread(struct km_uring **ret)
 {
-	return -EOPNOTSUPP;
+	*ret = world_private(sizeof **ret);
+	return 0;
 }
 
 int km_uring_take_over(const struct km_uring *uring)
 {
-	return -EOPNOTSUPP;
+	return 0;
+}
+
+static int push(const volatile void *word, uint32_t expected, uint64_t tag)
+{
+	if (world.pushed_count == WORLD_MAX_WAITS)
+		ex_fail("explorer: WORLD_MAX_WAITS is too small");
+	world.pushed[world.pushed_count++] = (struct world_wait){ word, expected, tag };
+	return 0;
 }
 
 int km_uring_push_wait(
 	struct km_uring *uring, const _Atomic uint32_t *word, uint32_t expected, uint64_t tag)
 {
-	return -EOPNOTSUPP;
+	return push(word, expected, tag);
 }
 
 int km_uring_push_cancel(struct km_uring *uring, uint64_t tag)
 {
-	return -EOPNOTSUPP;
+	return push(NULL, 0, tag);
+}
+
+static void complete_tag(uint64_t tag)
+{
+	if (world.completed_count == WORLD_MAX_WAITS)
+		ex_fail("explorer: WORLD_MAX_WAITS is too small");
+	world.completed[world.completed_count++] = tag;
+}
+
+static void end_wait(uint32_t index)
+{
+	complete_tag(world.waits[index].tag);
+	world.waits[index] = world.waits[--world.wait_count];
+}
+
+static void submit(const struct world_wait *pushed)
+{
+	if (pushed->word) {
+		if (world.wait_count == WORLD_MAX_WAITS)
+			ex_fail("explorer: WORLD_MAX_WAITS is too small");
+		world.waits[world.wait_count++] = *pushed;
+		if (ex_kernel_differs(pushed->word, pushed->expected))
+			end_wait(world.wait_count - 1);
+		return;
+	}
+	for (uint32_t i = world.wait_count; i-- > 0;)
+		if (world.waits[i].tag == pushed->tag)
+			end_wait(i);
+	complete_tag(0);
+}
+
+static bool has_completed(void *argument)
+{
+	return world.completed_count > 0;
 }
 
 int km_uring_sleep(struct km_uring *uring)
 {
-	return -EOPNOTSUPP;
+	ex_kernel();
+	for (uint32_t i = 0; i < world.pushed_count; i++)
+		submit(&world.pushed[i]);
+	world.pushed_count = 0;
+	while (world.completed_count == 0) {
+		ex_wait(has_completed, NULL);
+		ex_kernel();
+	}
+	return 0;
 }
 
 bool km_uring_next(struct km_uring *uring, uint64_t *ret_tag)
 {
-	return false;
+	if (world.completed_count == 0)
+		return false;
+	*ret_tag = world.completed[0];
+	memmove(world.completed, world.completed + 1,
+		--world.completed_count * sizeof world.completed[0]);
+	return true;
 }
 
 void world_woken(const volatile void *word)
@@ -262,4 +354,7 @@ void world_woken(const volatile void *word)
 		if (world.urings[i].waits && !world.urings[i].completed &&
 			world.urings[i].word == word)
 			complete(&world.urings[i]);
+	for (uint32_t i = world.wait_count; i-- > 0;)
+		if (world.waits[i].word == word)
+			end_wait(i);
 }

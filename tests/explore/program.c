@@ -56,8 +56,15 @@ static void give_descriptor(int index, struct kickmsg_subscriber *subscriber)
 	struct km_watch *watch;
 
 	world.by_thread = flags_of(ACTOR_SUBSCRIBER, index) & ACTOR_BY_THREAD;
-	world.sharing = world.by_thread;
-	if (km_watch_new(&watch) < 0 || km_ready_new(subscriber, watch) < 0)
+	const bool by_ring = flags_of(ACTOR_SUBSCRIBER, index) & ACTOR_BY_RING;
+	world.sharing = world.by_thread || by_ring;
+	if (km_watch_new(&watch) < 0)
+		ex_fail("explorer: no memory");
+	if (by_ring) {
+		watch->rings = KM_WATCH_RINGS;
+		watch->mechanism = KICKMSG_WAIT_URING;
+	}
+	if (km_ready_new(subscriber, watch) < 0)
 		ex_fail("explorer: no descriptor");
 	world.sharing = false;
 	km_store(P3, relaxed, &subscriber->prepared, KM_HAS_READY);

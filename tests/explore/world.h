@@ -36,6 +36,7 @@
 #define WORLD_MAX_ENDPOINTS 8
 #define WORLD_MAX_COMMITS   32 /* to a shared ring */
 #define WORLD_MAX_EVENTFDS  4
+#define WORLD_MAX_WAITS     8 /* in the ring of the library's thread */
 
 struct km_region;
 struct km_endpoint;
@@ -116,6 +117,14 @@ struct world {
 		bool waits, completed;
 	} urings[WORLD_MAX_EVENTFDS];
 	uint32_t uring_count;
+	/* the ring of the library's thread: what was pushed, what waits, and tags of what is completed */
+	struct world_wait {
+		const volatile void *word; /* null: this cancels the wait with that tag */
+		uint32_t expected;
+		uint64_t tag;
+	} pushed[WORLD_MAX_WAITS], waits[WORLD_MAX_WAITS];
+	uint32_t pushed_count, wait_count, completed_count;
+	uint64_t completed[WORLD_MAX_WAITS];
 	void *(*thread)(void *argument); /* the library's */
 	void *thread_argument;
 };
