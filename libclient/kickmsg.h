@@ -181,7 +181,8 @@ int kickmsg_client_dispatch(struct kickmsg_client *client);
 /* How a client's descriptors learn of messages. */
 enum kickmsg_wait_mechanism {
 	KICKMSG_WAIT_NONE = 0, /* nobody asked for a descriptor yet */
-	/* io_uring waits for the first 64, threads for those after them. */
+	/* io_uring waits for the first 64, a thread with one io_uring for those after them, and for
+	 * all where there are more than 256. */
 	KICKMSG_WAIT_URING = 1,
 	KICKMSG_WAIT_THREAD = 2, /* a thread of the library waits for up to 127 each */
 };
@@ -656,14 +657,15 @@ void kickmsg_subscriber_interrupt(struct kickmsg_subscriber *subscriber);
  * that, poll kickmsg_client_get_fd() too. kickmsg_subscriber_free() closes it. Don't close, read or
  * write it; copies of it (dup) say the same. While a receive sleeps, it is readable.
  *
- * Cost: a descriptor, and one more for the io_uring of each of a client's first 64. A
- * thread of the library with one io_uring serves all others. Without io_uring a thread serves 127
- * (enum kickmsg_wait_mechanism). The threads have all signals blocked. KICKMSG_WAIT=uring or
- * =thread in the environment forces one. A receive that says -EAGAIN makes up to three system
- * calls; a receive that gets a message makes none. Publishers do what they do for a subscriber that
- * sleeps in a receive. Before Linux 5.16, or where futex_waitv(2) is refused, the thread looks each
- * millisecond. Nobody wakes an observer: its descriptor is a timer of 1 ms, which becomes 16 ms
- * while no message comes. So it is readable now and then without one, and late by as much.
+ * Cost: a descriptor, and one more for the io_uring of each of a client's first 64. A thread of
+ * the library with one io_uring serves all others, and all of a client that has more than 256.
+ * Without io_uring a thread serves 127 (enum kickmsg_wait_mechanism). The threads have all signals
+ * blocked. KICKMSG_WAIT=uring or =thread in the environment forces one. A receive that says
+ * -EAGAIN makes up to three system calls; a receive that gets a message makes none. Publishers do
+ * what they do for a subscriber that sleeps in a receive. Before Linux 5.16, or where
+ * futex_waitv(2) is refused, the thread looks each millisecond. Nobody wakes an observer: its
+ * descriptor is a timer of 1 ms, which becomes 16 ms while no message comes. So it is readable now
+ * and then without one, and late by as much.
  *
  * For the subscriber's thread. Errors: -EMFILE, -ENFILE no more descriptors; -ENOMEM; -EAGAIN no
  * more threads (the subscriber can be used without in all of these); -EOPNOTSUPP the mechanism that

@@ -43,10 +43,21 @@ void km_watch_free(struct km_watch *watch)
 	free(watch);
 }
 
+static bool has_many(const struct km_watch *watch)
+{
+	return km_load(D9, relaxed, &watch->count) > KM_WATCH_MANY;
+}
+
+static void add_to_count(struct km_watch *watch, unsigned more)
+{
+	km_store(D9, relaxed, &watch->count, km_load(D9, relaxed, &watch->count) + more);
+}
+
 static int begin(struct km_watch *watch, struct km_watched *watched)
 {
 	bool may_ring = watch->forced != KICKMSG_WAIT_THREAD &&
-			watch->mechanism != KICKMSG_WAIT_THREAD && watch->rings < KM_WATCH_RINGS;
+			watch->mechanism != KICKMSG_WAIT_THREAD && watch->rings < KM_WATCH_RINGS &&
+			!has_many(watch);
 	int r = may_ring ? km_uring_new(watched->fd, &watched->uring) : -EOPNOTSUPP;
 
 	if (r == 0) {
@@ -75,6 +86,7 @@ int km_watch_begin(struct km_watch *watch, struct km_watched *watched, _Atomic u
 	watched->word = word;
 	pthread_mutex_lock(&watch->lock);
 	int r = begin(watch, watched);
+	add_to_count(watch, r == 0);
 	pthread_mutex_unlock(&watch->lock);
 	if (r < 0)
 		watched->fd = km_close(watched->fd);
@@ -95,6 +107,7 @@ void km_watch_end(struct km_watched *watched)
 	if (!watched->watch)
 		return;
 	pthread_mutex_lock(&watched->watch->lock);
+	add_to_count(watched->watch, watched->by_timer ? 0 : -1u);
 	if (watched->by_ring)
 		give_ring_up(watched);
 	else if (watched->group)
@@ -135,6 +148,22 @@ static int renew(struct km_watched *watched)
 	int r = km_watch_thread_add(watch, watched);
 	pthread_mutex_unlock(&watch->lock);
 	return r;
+}
+
+/* In a client that has many descriptors the thread sleeps for this one too, from now on. Its own ring is
+ * given up while nothing waits in it, so that no signal of it comes later. Where there can be no thread the
+ * ring stays. */
+static void leave_ring(struct km_watched *watched)
+{
+	struct km_watch *watch = watched->watch;
+
+	if (!has_many(watch) || watched->stale ||
+		(watched->uring && km_uring_waits(watched->uring)))
+		return;
+	pthread_mutex_lock(&watch->lock);
+	if (km_watch_thread_add(watch, watched) == 0)
+		give_ring_up(watched);
+	pthread_mutex_unlock(&watch->lock);
 }
 
 void km_watch_move(struct km_watched *watched, _Atomic uint32_t *word)
@@ -187,6 +216,8 @@ void km_watch_arm(struct km_watched *watched, uint32_t announced)
 
 bool km_watch_settle(struct km_watched *watched, uint32_t announced)
 {
+	if (watched->by_ring)
+		leave_ring(watched);
 	if (watched->by_ring && !watched->uring)
 		renew(watched);
 	/* the thread has passed over a word that moved before it was armed */

@@ -7,9 +7,11 @@
  *            process that wakes the word completes its FUTEX_WAIT, and the kernel writes the
  *            eventfd right there. No thread. Linux 6.7 (uring.c)
  *   thread   a thread of the library, which writes the eventfds of the words that moved (thread.c).
- *            Behind the first KM_WATCH_RINGS one thread sleeps in one io_uring for all others. Where
- *            there is no io_uring, one for each 127 words sleeps in futex_waitv(2), Linux 5.16.
- *            Before 5.16, and where the call is refused, it looks each millisecond instead
+ *            Behind the first KM_WATCH_RINGS one thread sleeps in one io_uring for all others. In a
+ *            client with more than KM_WATCH_MANY it does so for all: a descriptor gives its own ring
+ *            up when it is armed the next time. Where there is no io_uring, one for each 127 words
+ *            sleeps in futex_waitv(2), Linux 5.16. Before 5.16, and where the call is refused, it
+ *            looks each millisecond instead
  *
  * A publisher knows nothing of either: it sees a sleeper in the word and wakes it. An observer has no
  * word, and its descriptor is a timer, by which it looks for itself (timer.c).
@@ -33,6 +35,7 @@
  *                        comes after the owner has made the descriptor quiet is seen by it, and is
  *                        no readiness for good, not even while the thread stands still behind it
  *   D3 turn    seq_cst   add and load of the word that tells the thread to read its list anew
+ *   D9 count   relaxed   a hint alone: whoever sees an old count sees the new one at its next arming
  */
 #pragma once
 
@@ -48,6 +51,7 @@
 #define KM_LOOK_MAX_NS INT64_C(16000000)
 
 #define KM_WATCH_RINGS 64  /* each takes a descriptor more */
+#define KM_WATCH_MANY  256 /* with more descriptors there is none */
 #define KM_WATCH_GROUP 127 /* words of one thread; futex_waitv takes 128 */
 
 #define KM_ARMED       (UINT64_C(1) << 32)
@@ -125,5 +129,7 @@ struct km_watch {
 	enum kickmsg_wait_mechanism forced, mechanism; /* 0: none */
 	pthread_mutex_t lock;                          /* of all that follows */
 	unsigned rings, threads;
+	/* Descriptors that are no timers. Read without the lock too. */
+	_Atomic unsigned count;
 	struct km_watch_groups groups;
 };

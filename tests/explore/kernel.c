@@ -143,8 +143,8 @@ int world_thread_join(pthread_t thread, void **ret)
 	return 0;
 }
 
-/* A lock's first word says that it is taken. Whoever takes one that is free takes no step: its steps in
- * between are what others see. */
+/* A lock's first word says that it is taken. A lock that is free is taken without a step: others see only
+ * the steps that its owner takes meanwhile. */
 static bool is_free(void *argument)
 {
 	return *(const uint32_t *)argument == 0;
@@ -168,7 +168,7 @@ int world_mutex_unlock(pthread_mutex_t *mutex)
 	return 0;
 }
 
-/* What was there stays where it is until the next run. */
+/* Memory comes back with the next run, so an array is made once. */
 void *world_reallocarray(void *memory, size_t count, size_t size)
 {
 	void *more = world_calloc(count, size);

@@ -454,12 +454,14 @@ START_TEST(a_thousand_idle_ones_have_one_thread)
 		ck_assert_int_eq(
 			epoll_ctl(epoll, EPOLL_CTL_ADD, kickmsg_subscriber_get_fd(idle[i]), &event),
 			0);
-		ck_assert_int_eq(flow_receive_int(idle[i]), -EAGAIN);
 	}
+	for (int i = 0; i < THOUSAND; i++)
+		ck_assert_int_eq(flow_receive_int(idle[i]), -EAGAIN);
 	kickmsg_client_get_info(client, &info);
 	ck_assert_uint_eq(info.wait_threads, 1);
-	/* the first 64 have one more each, and the thread has one */
-	ck_assert_uint_le(test_fd_count(getpid()), fds + THOUSAND + 65);
+	ck_assert_uint_eq(info.wait_rings, 0);
+	/* and the thread has one */
+	ck_assert_uint_eq(test_fd_count(getpid()), fds + THOUSAND + 1);
 	for (int i = 0; i < 100 && !is_at_rest(epoll, idle, THOUSAND); i++)
 		ck_assert_int_lt(i, 99);
 	flow_send_int(to_all, 7);
@@ -468,6 +470,47 @@ START_TEST(a_thousand_idle_ones_have_one_thread)
 		ck_assert_int_eq(flow_receive_int(idle[i]), 7);
 	}
 	close(epoll);
+	end();
+}
+END_TEST
+
+/* The first ones were armed by rings of their own before there were many. Each keeps its ring until it is
+ * armed again, and none misses a message. */
+START_TEST(first_ones_of_many_go_over_to_the_thread)
+{
+	enum { ALL = KM_WATCH_MANY + 1 };
+	static struct kickmsg_subscriber *subscribers[ALL];
+	struct kickmsg_topic_config config = *over(_i);
+	struct kickmsg_client_info info;
+	struct kickmsg_publisher *to[ALL];
+	char name[16];
+
+	setenv("KICKMSG_WAIT", "uring", 1);
+	test_broker_start(&broker, "[limits]\nclient_endpoints = 2000\n");
+	client = flow_client("many");
+	for (int i = 0; i < ALL; i++) {
+		snprintf(name, sizeof name, "t%d", i);
+		to[i] = flow_advertise(client, name, &config);
+		subscribers[i] = flow_subscribe(client, name);
+		ck_assert_int_ge(kickmsg_subscriber_get_fd(subscribers[i]), 3);
+		ck_assert_int_eq(flow_receive_int(subscribers[i]), -EAGAIN);
+	}
+	for (int round = 0; round < 3; round++) {
+		kickmsg_client_get_info(client, &info);
+		ck_assert_uint_eq(info.wait_rings, round == 0 ? KM_WATCH_RINGS : 0);
+		ck_assert_uint_eq(info.wait_threads, 1);
+		for (int i = 0; i < ALL; i++) {
+			int value;
+
+			flow_send_int(to[i], round);
+			do
+				ck_assert(is_readable_in(
+					kickmsg_subscriber_get_fd(subscribers[i]), FLOW_WAIT_MS));
+			while ((value = flow_receive_int(subscribers[i])) == -EAGAIN);
+			ck_assert_int_eq(value, round);
+			ck_assert_int_eq(flow_receive_int(subscribers[i]), -EAGAIN);
+		}
+	}
 	end();
 }
 END_TEST
@@ -563,11 +606,11 @@ END_TEST
 /* --- observers -------------------------------------------------------------------------- */
 
 /* In the subscriber's place. */
-static void begin_observing(void)
+static void begin_observing(int i)
 {
 	const struct kickmsg_subscribe_options observes = { .observe = 1 };
 
-	begin(KICKMSG_TRANSPORT_SHARED);
+	begin(i);
 	kickmsg_subscriber_free(subscriber);
 	ck_assert_int_eq(kickmsg_subscribe(client, TOPIC, &observes, &subscriber), 0);
 	fd = kickmsg_subscriber_get_fd(subscriber);
@@ -580,7 +623,7 @@ START_TEST(an_observer_looks_less_and_less_often)
 	static const int ms[] = { 1, 2, 4, 8, 16, 16 };
 	const struct km_watched *watched;
 
-	begin_observing();
+	begin_observing(_i);
 	watched = &subscriber->ready->watched;
 	for (int round = 0; round < 2; round++) {
 		for (size_t i = 0; i < sizeof ms / sizeof ms[0]; i++) {
@@ -598,7 +641,7 @@ END_TEST
 
 START_TEST(an_observer_counts_all)
 {
-	begin_observing();
+	begin_observing(_i);
 	count_all(watch(fd, EPOLLIN));
 	end();
 }
@@ -607,7 +650,7 @@ END_TEST
 /* The bell says that nobody is to be woken, before and after. */
 START_TEST(a_publisher_knows_nothing_of_an_observer)
 {
-	begin_observing();
+	begin_observing(_i);
 	const _Atomic uint32_t *bell = &publisher->handle.place.region.bell->word;
 	flow_send_int(publisher, 0);
 	expect_next(0);
@@ -627,7 +670,7 @@ START_TEST(an_observer_in_a_fresh_region_and_given_up)
 {
 	int value = 0, r;
 
-	begin_observing();
+	begin_observing(_i);
 	test_broker_kill(&broker);
 	test_broker_resume(&broker);
 	do { /* until it hears the publisher there */
@@ -673,12 +716,16 @@ int main(void)
 	tcase_add_loop_test(tcase, a_child_of_fork_has_none, first, end);
 	if (end == CASES)
 		tcase_add_test(tcase, a_thousand_idle_ones_have_one_thread);
+	if (end == CASES)
+		tcase_add_loop_test(tcase, first_ones_of_many_go_over_to_the_thread, 0, 2);
 	if (first < 2)
 		tcase_add_test(tcase, those_of_the_thread_go_on_where_io_uring_is_forbidden);
-	tcase_add_test(tcase, an_observer_looks_less_and_less_often);
-	tcase_add_test(tcase, an_observer_counts_all);
-	tcase_add_test(tcase, a_publisher_knows_nothing_of_an_observer);
-	tcase_add_test(tcase, an_observer_in_a_fresh_region_and_given_up);
+	for (int i = first + 1; i < end; i += 2) { /* of a shared ring alone */
+		tcase_add_loop_test(tcase, an_observer_looks_less_and_less_often, i, i + 1);
+		tcase_add_loop_test(tcase, an_observer_counts_all, i, i + 1);
+		tcase_add_loop_test(tcase, a_publisher_knows_nothing_of_an_observer, i, i + 1);
+		tcase_add_loop_test(tcase, an_observer_in_a_fresh_region_and_given_up, i, i + 1);
+	}
 	suite_add_tcase(suite, tcase);
 	return flow_main(suite);
 }

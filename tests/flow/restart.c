@@ -10,6 +10,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -625,6 +626,37 @@ START_TEST(manager_is_told)
 }
 END_TEST
 
+/* An observer's descriptor, which is a timer of its own, goes on by both mechanisms of the others. */
+START_TEST(restart_observers_descriptor_goes_on)
+{
+	const struct kickmsg_subscribe_options observes = { .observe = 1 };
+	struct kickmsg_subscriber *observer;
+	unsigned got = 0;
+
+	setenv("KICKMSG_WAIT", _i ? "thread" : "uring", 1);
+	setup_with(KICKMSG_TRANSPORT_SHARED);
+	ck_assert_int_eq(kickmsg_subscribe(client, "topic", &observes, &observer), 0);
+	const int fd = kickmsg_subscriber_get_fd(observer);
+	for (unsigned i = 0; i < 4; i++) {
+		struct pollfd polled = { fd, POLLIN, 0 };
+
+		if (i == 1)
+			test_manager_kill(&manager, SIGKILL);
+		if (i == 2)
+			test_manager_resume(&manager);
+		while (kickmsg_try_receive_copy(observer, &got, sizeof got) >= 0)
+			;
+		ck_assert_int_eq(kickmsg_send(publisher, &i, sizeof i), sizeof i);
+		do
+			ck_assert_int_eq(poll(&polled, 1, 10000), 1);
+		while (kickmsg_try_receive_copy(observer, &got, sizeof got) < 0);
+		ck_assert_uint_eq(got, i);
+		ck_assert_int_eq(kickmsg_subscriber_get_fd(observer), fd);
+	}
+	teardown();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("flow-restart");
@@ -636,6 +668,7 @@ int main(void)
 	tcase_add_loop_test(tcase, restart_nobody_notices, KICKMSG_TRANSPORT_RINGS,
 		KICKMSG_TRANSPORT_SHARED + 1);
 	tcase_add_test(tcase, restart_shared_ring_goes_on);
+	tcase_add_loop_test(tcase, restart_observers_descriptor_goes_on, 0, 2);
 	tcase_add_loop_test(tcase, restart_region_that_was_left_stays_left, 0, 2);
 	tcase_add_test(tcase, restart_the_dead_are_reconciled);
 	tcase_add_loop_test(tcase, restart_who_has_left_is_not_dead, KICKMSG_TRANSPORT_RINGS,
