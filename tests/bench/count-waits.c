@@ -15,10 +15,14 @@
 #include "tests/bench/kick.h"
 #include "tests/support/uring.h"
 
-enum sleep { BY_RECEIVE, BY_URING, BY_THREAD, BY_SET, SLEEPS };
+enum sleep { BY_RECEIVE, BY_URING, BY_THREAD, BY_RING_OF_THREAD, BY_SET, SLEEPS };
 
 static const char *const sleep_names[SLEEPS] = { "a receive", "a descriptor over io_uring",
-	"a descriptor over the library's thread", "a wait set" };
+	"a descriptor over the library's thread", "a descriptor over the thread's io_uring",
+	"a wait set" };
+
+/* As many descriptors of a client have a ring of their own. */
+#define OWN_RINGS 64
 
 /* A count is the one that so many sends have: a sleeper may look by itself meanwhile (0.1 s). */
 #define ALIKE    5
@@ -37,17 +41,45 @@ struct sleeper {
 	int fd;
 };
 
-static void begin(struct sleeper *sleeper)
+/* The next descriptor of the client is the thread's. */
+static void use_up_rings(struct kickmsg_client *client)
 {
+	struct kickmsg_topic_config config;
+	struct kickmsg_publisher *publisher;
+	struct kickmsg_subscriber *subscriber;
+
+	kickmsg_topic_config_init(&config);
+	config.transport = KICKMSG_TRANSPORT_SHARED;
+	config.max_subscribers = OWN_RINGS;
+	if (kickmsg_advertise(client, "others", &config, &publisher) < 0)
+		_exit(1);
+	for (int i = 0; i < OWN_RINGS; i++)
+		if (kickmsg_subscribe(client, "others", NULL, &subscriber) < 0 ||
+			kickmsg_subscriber_get_fd(subscriber) < 0)
+			_exit(1);
+}
+
+static bool needs_uring(enum sleep by)
+{
+	return by == BY_URING || by == BY_RING_OF_THREAD;
+}
+
+static void begin(struct sleeper *sleeper, struct kickmsg_client *client)
+{
+	struct kickmsg_client_info info;
+
 	if (sleeper->by == BY_SET) {
 		if (kickmsg_waitset_new(&sleeper->set) < 0 ||
 			kickmsg_waitset_add_subscriber(sleeper->set, sleeper->subscriber, sleeper) <
 				0)
 			_exit(1);
 	} else if (sleeper->by != BY_RECEIVE) {
-		setenv("KICKMSG_WAIT", sleeper->by == BY_URING ? "uring" : "thread", 1);
+		setenv("KICKMSG_WAIT", needs_uring(sleeper->by) ? "uring" : "thread", 1);
+		if (sleeper->by == BY_RING_OF_THREAD)
+			use_up_rings(client);
 		sleeper->fd = kickmsg_subscriber_get_fd(sleeper->subscriber);
-		if (sleeper->fd < 0)
+		kickmsg_client_get_info(client, &info);
+		if (sleeper->fd < 0 || info.wait_threads != (sleeper->by != BY_URING))
 			_exit(1);
 	}
 }
@@ -77,7 +109,7 @@ static void subscribe_and_sleep(
 	struct kickmsg_sample sample;
 
 	sleeper.subscriber = count_subscriber(client, way, ".waits");
-	begin(&sleeper);
+	begin(&sleeper, client);
 	for (;;) {
 		atomic_fetch_add(&board->waits, 1);
 		if (take(&sleeper, &sample) < 0 || kickmsg_sample_release(&sample) < 0)
@@ -182,7 +214,7 @@ static int count_way(const char *socket_path, enum count_way way)
 	if (!count_traced(publisher))
 		return COUNT_SKIPPED;
 	for (enum sleep by = 0; by < SLEEPS; by++) {
-		if (by == BY_URING && !test_has_uring())
+		if (needs_uring(by) && !test_has_uring())
 			continue;
 		atomic_store(&board->waits, 0);
 		pid_t sleeper = bench_fork();
