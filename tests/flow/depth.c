@@ -2,6 +2,8 @@
 /* Subscribers that want the newest messages alone, with both transports: the others are lost, and
  * counted. */
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 
 #include "tests/support/broker/flow.h"
 
@@ -167,6 +169,46 @@ START_TEST(books_are_exact_against_a_publisher_at_full_speed)
 }
 END_TEST
 
+/* --- a camera and a slow consumer ----------------------------------------------------------- */
+
+static _Atomic int sent; /* the last frame that was sent */
+static _Atomic bool camera_ends;
+
+static void *be_a_camera(void *unused)
+{
+	for (int frame = 1; !camera_ends; frame++) {
+		flow_send_int(publisher, frame);
+		sent = frame;
+	}
+	return NULL;
+}
+
+/* Of a camera with depth 1 a frame is older than the newest one by less than a period: the next one hadn't
+ * been sent when the consumer asked for it. A consumer that is slow changes nothing. */
+START_TEST(slow_consumer_of_a_camera_gets_no_old_frame)
+{
+	pthread_t camera;
+
+	setup(_i);
+	ck_assert_int_eq(subscribe(1), 0);
+	pthread_create(&camera, NULL, be_a_camera, NULL);
+	for (int i = 0; i < 1000; i++) {
+		struct kickmsg_sample sample;
+		const int before = sent;
+
+		ck_assert_int_eq(kickmsg_receive(subscriber, -1, &sample), 0);
+		ck_assert_int_ge(*(const int *)sample.data, before);
+		/* the frame stays in hand while the ring goes by */
+		while (sent < before + 3 * CAPACITY)
+			sched_yield();
+		ck_assert_int_eq(kickmsg_sample_release(&sample), 0);
+	}
+	camera_ends = true;
+	pthread_join(camera, NULL);
+	teardown();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("flow-depth");
@@ -178,6 +220,7 @@ int main(void)
 	tcase_add_loop_test(tc, subscribe_deeper_than_the_ring_is_refused, 0, 2);
 	tcase_add_loop_test(tc, pending_message_comes_first, 0, 2);
 	tcase_add_loop_test(tc, books_are_exact_against_a_publisher_at_full_speed, 0, 2);
+	tcase_add_loop_test(tc, slow_consumer_of_a_camera_gets_no_old_frame, 0, 2);
 	suite_add_tcase(suite, tc);
 	return flow_main(suite);
 }
