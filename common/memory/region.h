@@ -6,16 +6,19 @@
  * Orders of the header
  *   L0 format, and the constant words   relaxed   a process gets the memory by a message
  * and of header->live (written by the broker; KM_LIVE_LEFT and what follows it by endpoints)
- *   L1 publisher's load           acquire   pairs with L2: the ring was drained and its head read
- *   L2 set or clear a ring's bit  release   pairs with L1
+ *   L1 a publisher's load that finds a change   acquire   pairs with L2: it counts for new rings
+ *   L2 set a ring's bit, or leave the region   release   pairs with L1: the ring's count was begun
  *   L3 give the region up, or leave it behind: set the bit, then wake all; a sleeper announces, then
  *      looks                      seq_cst / relaxed   pairs with W1, W2
- *   L4 a look for flags alone     relaxed   what follows takes a lock, ends the call or looks again
+ *   L4 a look for flags or a change alone   relaxed   what follows takes a lock, ends the call or
+ *      looks again; or the broker's, whose own word it is
  *   L5 subscribers                relaxed   a number for people
- * L3 can't be weaker (`explore orders`, scenario given_up). No trace of a message needs L1 and L2:
- * the commit CAS reads the newest cell whatever was seen before. A publisher's count of lost
- * messages (G1 in lost.h) needs them: by L1 the publisher sees the count that the broker began
- * before it opened the ring.
+ *   L6 the broker clears bits     relaxed   says nothing of a ring; goes on with what L2 released
+ * None of L1 to L3 can be weaker (`explore orders`: L1 and L2 in scenario opened, L3 in given_up).
+ * No trace of a message needs L1 and L2: the commit CAS reads the newest cell whatever was seen
+ * before. A publisher's count of lost messages (G1 in lost.h) needs them: by L1 the publisher sees
+ * the count that the broker began before it opened the ring. A word that is what it was brings
+ * nothing new with it, since each opening has its number there; and a shared ring has no counts.
  */
 #pragma once
 

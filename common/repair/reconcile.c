@@ -143,10 +143,10 @@ static int close_rings(struct km_pass *pass, uint64_t *work)
 	const uint64_t owned = pass->endpoints.owned(pass->endpoints.userdata);
 	struct km_health *health = &pass->result.health;
 
-	pass->live = km_load(L1, acquire, &region->header->live);
+	pass->live = km_load(L4, relaxed, &region->header->live);
 	pass->unowned = KM_LIVE_RINGS & ~owned;
 	if (pass->live & pass->unowned && pass->what & KM_REPAIR_RINGS)
-		km_and(L2, release, &region->header->live, ~pass->unowned);
+		km_and(L6, relaxed, &region->header->live, ~pass->unowned);
 	/* The publisher may have died between its commit and its ring of the bell. */
 	if (region->shared && pass->dead_publisher && pass->what)
 		km_bell_ring_anyway(region->bell);

@@ -17,6 +17,9 @@
  * Neither is on the path of a message: a publisher looks when header->live isn't what it was, and
  * that word moves when a ring is opened or closed.
  *
+ * A publisher that stood still in the middle of a message, while the ring's owner went and the ring was
+ * opened anew, still puts that message in. It is received, and counted at the publisher's next one.
+ *
  * A subscriber closes its old ring and goes on looking at it until all publishers have departed.
  * Messages that a publisher with old targets still commits there are counted by their position.
  *

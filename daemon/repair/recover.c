@@ -150,7 +150,7 @@ static void log_repairs(const struct km_recovery *recovery)
  * so in the word, and closes its rings. */
 static bool live_is_mine(const struct km_topic *topic)
 {
-	uint64_t live = km_load(L1, acquire, &topic->region.header->live), differs;
+	uint64_t live = km_load(L4, relaxed, &topic->region.header->live), differs;
 
 	if (!(live & KM_LIVE_LEFT))
 		return live == topic->live;

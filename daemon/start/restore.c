@@ -174,7 +174,7 @@ static uint64_t open_rings(const struct km_topic *topic)
 static void restore_live(struct km_topic *topic)
 {
 	_Atomic uint64_t *word = &topic->region.header->live;
-	uint64_t live = km_load(L1, acquire, word);
+	uint64_t live = km_load(L4, relaxed, word);
 
 	topic->live |= live & KM_LIVE_OPENINGS;
 	if (live & KM_LIVE_LEFT)

@@ -86,7 +86,7 @@ static void close_ring(struct km_member *member)
 		return;
 	uint64_t bit = UINT64_C(1) << member->kept.ring;
 	topic->live &= ~bit;
-	km_and(L2, release, &topic->region.header->live, ~bit);
+	km_and(L6, relaxed, &topic->region.header->live, ~bit);
 }
 
 void km_leave_detach(struct km_member *member)

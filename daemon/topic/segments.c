@@ -52,7 +52,7 @@ int km_segments_format(
 		topic->kept.created_realtime_ns);
 	r = km_region_attach(&topic->region, geometry, control, control_size, NULL, 0);
 	if (r == 0)
-		topic->live = km_load(L1, acquire, &topic->region.header->live);
+		topic->live = km_load(L4, relaxed, &topic->region.header->live);
 	if (r == 0)
 		r = make_bell(topic, geometry);
 	if (r < 0) {

@@ -38,7 +38,7 @@ struct batch {
 static km_always_inline bool begin(struct kickmsg_publisher *publisher, struct batch *ret)
 {
 	struct km_place *here = &publisher->handle.place;
-	const uint64_t live = km_load(L1, acquire, &here->region.header->live);
+	const uint64_t live = km_load(L4, relaxed, &here->region.header->live);
 
 	ret->publisher = publisher;
 	ret->targets = live & km_load(P1, relaxed, &here->rings);
@@ -50,7 +50,7 @@ static km_always_inline bool goes_on(const struct batch *batch)
 {
 	const struct km_place *here = &batch->publisher->handle.place;
 
-	return km_load(L1, acquire, &here->region.header->live) == here->live;
+	return km_load(L4, relaxed, &here->region.header->live) == here->live;
 }
 
 /* Puts one message into the rings. False: a ring made no sense; the others have the message. */

@@ -202,7 +202,7 @@ static km_always_inline enum posted post(struct kickmsg_publisher *publisher, ui
 {
 	struct km_place *here = &publisher->handle.place;
 	const struct km_region *region = &here->region;
-	const uint64_t live = km_load(L1, acquire, &region->header->live);
+	const uint64_t live = km_load(L4, relaxed, &region->header->live);
 	const uint64_t target = live & km_load(P1, relaxed, &here->rings);
 
 	if (target != here->only || live != here->live)

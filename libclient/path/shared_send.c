@@ -31,7 +31,7 @@
 
 static inline uint64_t load_live(const struct km_place *place)
 {
-	return km_load(L1, acquire, &place->region.header->live);
+	return km_load(L4, relaxed, &place->region.header->live);
 }
 
 /* --- claiming a slot ------------------------------------------------------------------- */
@@ -215,7 +215,7 @@ static km_always_inline ssize_t send_as(
 	if (len > region->short_size || km_load(U8, acquire, &header->privileged) != here->id)
 		return anyhow(publisher, data, len);
 	km_shared_prefetch(region, here->cursors[0].next, len, timed);
-	if (km_load(L1, acquire, &header->live) != here->live)
+	if (km_load(L4, relaxed, &header->live) != here->live)
 		return anyhow(publisher, data, len);
 	if (timed)
 		publish_ns = km_clock_publish_ns();
@@ -250,7 +250,7 @@ int km_shared_send_many(struct kickmsg_publisher *publisher, const struct iovec 
 	uint32_t sent = 0;
 
 	if (km_load(U8, acquire, &header->privileged) != here->id ||
-		km_load(L1, acquire, &header->live) != here->live)
+		km_load(L4, relaxed, &header->live) != here->live)
 		return 0;
 	for (; sent < count && sent < KM_MANY; sent++) {
 		const size_t len = messages[sent].iov_len;

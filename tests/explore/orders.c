@@ -55,6 +55,8 @@ static const struct {
 	{ "B1", "load", "acquire", "sh_sleep" },
 	{ "B2", "cas", "acq_rel", "sh_sleep" },
 	{ "B3", "load", "acquire", "sh_sleep" },
+	{ "L1", "load", "relaxed", "opened" },
+	{ "L2", "store", "relaxed", "opened" },
 	{ "L3", "load", "acquire", "given_up" },
 	{ "L3", "store", "release", "given_up" },
 };

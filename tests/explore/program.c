@@ -227,6 +227,20 @@ static void finish_subscriber(int index)
 			endpoint->received, lost, world.frontier[ring] - endpoint->start);
 }
 
+/* Of the only publisher's messages, those that came before it met the ring are counted there (lost.h).
+ * None are where it hasn't met the ring at all. Where the ring had an owner before, a message to that
+ * one may still come in. */
+static void check_met(const struct world_endpoint *endpoint)
+{
+	const uint64_t met = world.frontier[endpoint->ring] - world.opened[endpoint->ring];
+	const uint64_t before = km_lost_before(km_region_ring(world.region, endpoint->ring));
+
+	if (world.opened[endpoint->ring] && met > 0 && before + met != publishers[0]->sequence)
+		ex_fail("loss count: publisher 0 sent %lu, %lu of them to ring %u, which says that "
+			"%lu were before",
+			publishers[0]->sequence, met, endpoint->ring, before);
+}
+
 /* Nobody sends or receives there any more. */
 static void check_given_up(void)
 {
@@ -289,6 +303,10 @@ static void end_run(void)
 	}
 	for (uint32_t i = 0; i < world.shape.subscribers; i++)
 		finish_subscriber((int)i);
+	for (uint32_t i = 0; i < world.shape.subscribers; i++)
+		if (!world.shape.shared && world.shape.publishers == 1 &&
+			world.deaths + world.leaves == 0)
+			check_met(actor_subscriber((int)i));
 	if (world.deaths == 0 && world.leaves == 0)
 		world_check_free("nobody died");
 	for (int i = 0; i < FINAL_PASSES; i++)
