@@ -25,15 +25,10 @@ static pid_t start_server(
 {
 	struct kickmsg_server *server;
 	struct kickmsg_request request;
-	pid_t parent = getpid(), pid;
+	pid_t pid = bench_fork();
 
-	fflush(NULL);
-	pid = fork();
-	if (pid < 0)
-		bench_die("fork: %s", strerror(errno));
 	if (pid > 0)
 		return pid;
-	bench_die_with(parent);
 	struct kickmsg_client *client = kick_client(bench->socket_path);
 	if (kickmsg_serve(client, name, config, &server) < 0)
 		bench_die("serve: %s", kickmsg_client_last_error(client));
