@@ -23,7 +23,7 @@ class Lent:
         self.address = address
         self.size = size
         self.give_back = give_back
-        self.taken = False  # whoever sends it has it
+        self.taken = False  # True: it was sent, and is its receiver's
         self.keeps: object = None  # what has to live as long
         core.out[self] = None
 

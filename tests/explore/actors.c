@@ -258,7 +258,7 @@ static void wait_for_peers(const struct actor *actor)
 	if (r != 0)
 		ex_fail("kickmsg_publisher_wait_matched: %d", r);
 	world.matched = true;
-	/* the broker has counted whoever it speaks of */
+	/* the broker has counted each peer that it speaks of */
 	struct km_seen seen = km_seen_look(
 		&publishers[actor->index]->handle.place.region, KM_ROLE_PUBLISHER);
 	if (seen.peers < seen.changes || seen.left || seen.died || seen.fate || seen.given_up)

@@ -22,7 +22,7 @@ import re
 import sys
 
 WORDS, TRAILING = 30, 50
-NAMELESS = re.compile(r"(Who|What|Whoever|Whatever|Whom|Whose)\b")
+NAMELESS = re.compile(r"(Who|What|[Ww]hoever|Whatever|Whom|Whose)\b")
 FIRST = re.compile(r"(who|whoever)\b")
 POINTING = re.compile(r"(it|its|they|those|that|the same|the opposite|the other way round|likewise|ditto)\b", re.I)
 ABOVE = re.compile(r"\b(as|the|one|ones) (above|below)\b")

@@ -90,7 +90,7 @@ static void set_last_reference(struct crash_world *world)
 	drain(world, 1);
 }
 
-/* The survivor's ring is empty, and it sleeps: whoever sends has to wake it. */
+/* The survivor's ring is empty, and it sleeps: the sender has to wake it. */
 static void set_sleeping(struct crash_world *world)
 {
 	set_plain(world);

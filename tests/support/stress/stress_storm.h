@@ -174,7 +174,7 @@ int storm_crew_strike(struct director *d);
  * die and are recovered meanwhile. Never while the gate is closed. */
 void storm_crew_freeze(struct director *d);
 void storm_crew_thaw(struct director *d);
-/* All go by themselves; whoever doesn't is killed. */
+/* Ends all processes: they go by themselves, and one that doesn't is killed. */
 int storm_crew_end(struct director *d);
 uint32_t storm_crew_down(const struct director *d);
 int storm_fail(struct director *d, const char *what, long long number);
