@@ -12,7 +12,7 @@
 #include "ctl/mcap.h"
 #include "ctl/mcap_span.h"
 
-/* Of a record and of a chunk's content: a longer one is taken for garbage. */
+/* The limit on a record and on a chunk's content: a longer one is taken for garbage. */
 #define MAX_SIZE (UINT64_C(1) << 31)
 
 struct mcap_reader {
@@ -226,7 +226,7 @@ static bool take_message(struct mcap_reader *reader, struct span span)
 	return true;
 }
 
-/* Of the file, not of a channel. The writer keeps its own errors. */
+/* Copies metadata of the file, not of a channel. The writer keeps its own errors. */
 static bool copy_metadata(struct mcap_reader *reader, struct span span)
 {
 	const struct span whole = span;

@@ -124,7 +124,7 @@ static void count_out(const struct km_channel *channel, enum km_message_kind kin
 			&channel->out->handle.place.record->messages, (uint64_t)-INT64_C(1));
 }
 
-/* With private rings; `size` is the message's. */
+/* Sends in place, with private rings; `size` is the message's. */
 static int send_by_loan(struct km_channel *channel, const void *data, size_t len, size_t size,
 	const struct km_label *label, struct kickmsg_sample *answered)
 {

@@ -25,7 +25,7 @@ static void free_task(struct km_visitor *visitor, struct km_task *task)
 		km_loop_mute(visitor->server->loop, &visitor->channel, false);
 }
 
-/* The free task whose sample has just come waits from now on. */
+/* Puts the free task whose sample has just come into the line. */
 static void wait_in_line(
 	struct km_visitor *visitor, struct km_task *task, const struct km_label *label, size_t len)
 {
@@ -47,7 +47,7 @@ static void wait_in_line(
 	task->taken = task->cancelled = false;
 }
 
-/* The oldest one waits no more. */
+/* Takes the oldest task out of the line. */
 static void leave_line(struct km_visitor *visitor)
 {
 	visitor->oldest = visitor->tasks[visitor->oldest].next;

@@ -30,7 +30,7 @@ int km_tagged_publish(struct kickmsg_publisher *publisher, void *payload, size_t
 	return km_rings_publish(publisher, payload, len);
 }
 
-/* By a slot, as any publisher may. */
+/* Sends by a slot, as any publisher may. */
 static km_noinline int send_by_slot(
 	struct kickmsg_publisher *publisher, const void *data, size_t len, uint64_t tag)
 {
@@ -44,7 +44,7 @@ static km_noinline int send_by_slot(
 	return r < 0 ? r : 0;
 }
 
-/* Of any length, by the privileged publisher. */
+/* Sends a message of any length into the cell, as the privileged publisher. */
 static km_noinline int send_inline(
 	struct kickmsg_publisher *publisher, const void *data, size_t len, uint64_t tag)
 {

@@ -4,6 +4,7 @@
 
 #include "libclient/handle/handle.h"
 
-/* As kickmsg_send() to a shared ring, and as kickmsg_publish(), with their errors. The first returns 0. */
+/* The first sends as kickmsg_send() to a shared ring, and returns 0; the second publishes as
+ * kickmsg_publish(). Both have the errors of those. */
 int km_tagged_send(struct kickmsg_publisher *publisher, const void *data, size_t len, uint64_t tag);
 int km_tagged_publish(struct kickmsg_publisher *publisher, void *payload, size_t len, uint64_t tag);
