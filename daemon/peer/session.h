@@ -20,6 +20,7 @@ struct km_reserved;
 #define KM_RECORD_UNIT         128
 #define KM_RECORD_UNITS        (KM_CLIENT_SEGMENT_SIZE / KM_RECORD_UNIT)
 static_assert(KM_RECORD_UNIT == sizeof(struct km_endpoint), "a publisher's record is one");
+static_assert(KM_RECORD_UNIT % (2 * KM_CACHE_LINE) == 0, "endpoints of two topics share no line");
 
 /* Memory that one client shares with the broker. */
 struct km_client_memory {

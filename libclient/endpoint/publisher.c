@@ -18,7 +18,7 @@ int km_publisher_attach(struct kickmsg_client *client, struct km_msg_attach *req
 	KM_KEEP_ERRNO;
 	union km_msg answer;
 
-	struct kickmsg_publisher *publisher = calloc(1, sizeof *publisher);
+	struct kickmsg_publisher *publisher = km_place_alloc(1, sizeof *publisher);
 	if (!publisher)
 		return km_client_fail(client, -ENOMEM, "%s", kickmsg_strerror(-ENOMEM));
 	struct km_place *place = &publisher->handle.place;

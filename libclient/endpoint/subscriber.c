@@ -54,7 +54,7 @@ int km_subscriber_attach(struct kickmsg_client *client, struct km_msg_attach *re
 		request->flags |= KM_ATTACH_OBSERVE;
 	if (options->writable)
 		request->flags |= KM_ATTACH_WRITABLE;
-	struct kickmsg_subscriber *subscriber = calloc(1, sizeof *subscriber);
+	struct kickmsg_subscriber *subscriber = km_place_alloc(1, sizeof *subscriber);
 	if (!subscriber)
 		return km_client_fail(client, -ENOMEM, "%s", kickmsg_strerror(-ENOMEM));
 	struct km_place *place = &subscriber->handle.place;

@@ -7,6 +7,8 @@
 #include "libclient/handle/place.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -114,6 +116,16 @@ void km_place_unmap(struct km_place *place)
 	km_client_memory_unref(place->memory);
 }
 
+/* --- its private memory ---------------------------------------------------------------- */
+
+void *km_place_alloc(size_t count, size_t size)
+{
+	const size_t unit = 2 * KM_CACHE_LINE, bytes = (count * size + unit - 1) / unit * unit;
+	void *memory = aligned_alloc(unit, bytes);
+
+	return memory ? memset(memory, 0, bytes) : NULL;
+}
+
 /* --- its role -------------------------------------------------------------------------- */
 
 int km_place_publish(struct km_place *place, struct km_endpoint *record, uint32_t id)
@@ -121,7 +133,7 @@ int km_place_publish(struct km_place *place, struct km_endpoint *record, uint32_
 	const struct km_region *region = &place->region;
 
 	place->role = KM_ROLE_PUBLISHER;
-	place->loans = calloc(region->geometry.max_loans, sizeof *place->loans);
+	place->loans = km_place_alloc(region->geometry.max_loans, sizeof *place->loans);
 	if (!place->loans)
 		return -ENOMEM;
 	place->record = record;
@@ -160,7 +172,7 @@ int km_place_subscribe(
 	if (place->observes)
 		record = calloc(1, sizeof *record);
 	place->record = record;
-	place->holds = calloc((size_t)region->geometry.max_borrows + 1, sizeof *place->holds);
+	place->holds = km_place_alloc(region->geometry.max_borrows + 1, sizeof *place->holds);
 	if (!place->record || !place->holds)
 		return -ENOMEM;
 	place->ring_index = ring_index;

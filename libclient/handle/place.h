@@ -106,6 +106,11 @@ struct km_place {
 	};
 };
 
+/* Zeroed memory, of whole pairs of lines, for `count` things of `size` bytes that one handle writes at
+ * each message: a thread with another handle has none of its lines. Null: there is none. It is given to
+ * free(). */
+void *km_place_alloc(size_t count, size_t size);
+
 /*
  * Maps the memory of the broker's answer, and checks it; closes nothing. In *ret role, observes and
  * writable say what was asked for. Needs the client's lock. After an error, km_place_unmap() undoes

@@ -195,8 +195,8 @@ static void collect(struct playing *playing)
 		break;
 	case SHAPE_FLOOD:
 		playing->value = rate_of(stage, 0, senders);
-		playing->due = messages_of(stage, 0, senders) * playing->shape.receivers *
-			       playing->shape.ends;
+		playing->due = messages_of(stage, 0, senders) * playing->shape.ends *
+			       (playing->shape.apart ? 1 : playing->shape.receivers);
 		playing->got = messages_of(stage, senders, stage->workers);
 		playing->lost = lost_of(playing);
 		break;
@@ -252,6 +252,8 @@ bool playing_calibrate(struct playing *playing, double seconds)
 		count = LEAST_COUNT;
 	if (count < LEAST_FLOOD && playing->shape.kind == SHAPE_FLOOD && !playing->adapter->peer)
 		count = LEAST_FLOOD;
+	if (count < 16 * playing->shape.capacity && playing->shape.kind == SHAPE_FLOOD)
+		count = 16 * playing->shape.capacity; /* the ring's end is met many times */
 	playing->count = (unsigned)count;
 	return true;
 }

@@ -14,3 +14,5 @@ extern const struct adapter floor_broadcast; /* one writer, any number of reader
 /* Mapped read only where they are read. */
 extern const struct adapter floor_ring_ro;
 extern const struct adapter floor_broadcast_ro;
+/* Floors whose readers may sleep: one ring for all, a ring for each, and the same for several writers. */
+extern const struct adapter floor_broadcast_fenced, floor_fan, floor_fan_cas;

@@ -24,12 +24,12 @@ static struct kickmsg_client *client; /* this process' */
 static void topic_config(const struct worker *worker, struct kickmsg_topic_config *config)
 {
 	const struct shape *shape = &worker->shape;
-	unsigned ends = shape->receivers * shape->ends;
+	unsigned ends = (shape->apart ? 1 : shape->receivers) * shape->ends;
 
 	kickmsg_topic_config_init(config);
 	config->max_payload_size = shape->size;
 	config->max_subscribers = shape->places ? shape->places : ends > 16 ? ends : 16;
-	config->max_publishers = shape->senders;
+	config->max_publishers = shape->apart ? 1 : shape->senders;
 	config->pool_size = 256;
 	if (shape->size > 4096) { /* 256 slots of this would be for nothing */
 		config->max_subscribers = shape->places ? shape->places : ends ? ends : 1;
@@ -37,6 +37,11 @@ static void topic_config(const struct worker *worker, struct kickmsg_topic_confi
 		config->max_loans = 1;
 		config->ring_capacity = shape->size > 65536 ? 4 : 16;
 		config->pool_size = 4 * config->ring_capacity;
+	}
+	if (shape->capacity > 0) {
+		config->ring_capacity = shape->capacity;
+		config->max_subscribers = ends;
+		config->pool_size = 0; /* as many as that takes */
 	}
 	config->transport = worker->adapter->variant;
 	config->timestamps = worker->adapter == &kick_shared_timed ||

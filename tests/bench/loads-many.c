@@ -9,6 +9,7 @@
 #include "tests/bench/peers/peers.h"
 
 #define FLAT_GOAL   1.2 /* a shared ring's many subscribers, to 1 */
+#define FENCED_GOAL 1.5 /* to a floor that fences */
 #define RING_GOAL   25  /* ns for each live private ring */
 #define PLACES_GOAL 1.1 /* many places, one of them live, to that one alone */
 
@@ -63,7 +64,23 @@ static void attentive(struct set *set, enum shape_kind kind, const char *how, si
 
 		snprintf(name, sizeof(name), "fanout-%u-%s", live[i], how);
 		set_add(set, name, "floor", &floor_broadcast, &shape, floor);
+		if (wake) {
+			loads_add_ours(set, name, &shape, floor, goals);
+			continue;
+		}
+		set_add(set, name, NULL, &floor_broadcast_fenced, &shape, floor);
+		set_add(set, name, NULL, &floor_fan, &shape, floor);
+		set_add(set, name, NULL, &floor_fan_cas, &shape, floor);
 		loads_add_ours(set, name, &shape, floor, goals);
+		/* beside a floor that fences as they must */
+		for (int s = 0; s < LOADS_OURS; s++) {
+			struct entry *entry = &set->entries[floor + 4 + s];
+
+			entry->beside = floor + (entry->adapter->variant == KICKMSG_TRANSPORT_RINGS
+								? 3
+								: 1);
+			entry->beside_goal = FENCED_GOAL;
+		}
 	}
 }
 
@@ -126,6 +143,49 @@ static void flood_of(struct set *set, const struct adapter *adapter, size_t size
 	entry->goal = 0.5;
 	set_add(set, "flood-1to8", NULL, adapter, &to_eight, alone);
 	set_add(set, "flood-4to8", NULL, adapter, &both, alone);
+}
+
+/* One publisher that doesn't wait and one reader, with rings of several lengths. */
+void loads_capacity(struct set *set, const char *load, size_t size, const struct goals *goals)
+{
+	static const unsigned cells[] = { 64, 512, 4096, KM_MAX_CAPACITY };
+	const struct adapter *const adapters[] = { &kick_shared, &kick_shared_rw, &kick_rings };
+
+	for (size_t a = 0; a < sizeof(adapters) / sizeof(adapters[0]); a++)
+		for (size_t i = 0; i < sizeof(cells) / sizeof(cells[0]); i++) {
+			struct shape shape = { SHAPE_FLOOD, size, 1, 1, .ends = 1,
+				.capacity = cells[i] };
+			char name[32];
+
+			snprintf(name, sizeof(name), "capacity-%u", cells[i]);
+			set_add(set, name, NULL, adapters[a], &shape, (int)set->count);
+		}
+}
+
+/* As many processes as the rows say: one publisher to all others, all others to one subscriber, and as many
+ * topics of one publisher and one subscriber beside each other. Against the same with two processes. */
+void loads_processes(struct set *set, const char *load, size_t size, const struct goals *goals)
+{
+	static const unsigned processes[] = { 2, 4, 8, 16, 32 };
+	const struct adapter *const adapters[] = { &kick_shared, &kick_rings };
+	static const char *const how[] = { "1toN", "Nto1", "apart" };
+
+	for (size_t a = 0; a < sizeof(adapters) / sizeof(adapters[0]); a++)
+		for (size_t h = 0; h < sizeof(how) / sizeof(how[0]); h++) {
+			int two = (int)set->count;
+
+			for (size_t i = 0; i < sizeof(processes) / sizeof(processes[0]); i++) {
+				unsigned n = processes[i];
+				struct shape shape = { SHAPE_FLOOD, size, 1, 1, .ends = 1 };
+				char name[32];
+
+				shape.apart = h == 2;
+				shape.senders = h == 1 ? n - 1 : h == 2 ? n / 2 : 1;
+				shape.receivers = h == 0 ? n - 1 : h == 2 ? n / 2 : 1;
+				snprintf(name, sizeof(name), "%s-%s-%u", load, how[h], n);
+				set_add(set, name, NULL, adapters[a], &shape, two);
+			}
+		}
 }
 
 void loads_flood(struct set *set, const char *load, size_t size, const struct goals *goals)

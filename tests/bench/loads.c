@@ -196,6 +196,8 @@ static const struct {
 	{ "call-64", loads_polled_calls, 64, { 0 } },
 	{ "call-blocking-64", loads_blocking_calls, 64, { 0 } },
 	{ "calls-8to1", loads_many_calls, 64, { 0 } },
+	{ "capacity", loads_capacity, 64, { 0 } },
+	{ "processes", loads_processes, 64, { 0 } },
 	{ "memcpy", bandwidth, 0, { 0 } },
 };
 

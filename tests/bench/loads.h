@@ -44,4 +44,6 @@ void loads_polled_calls(struct set *set, const char *load, size_t size, const st
 void loads_blocking_calls(
 	struct set *set, const char *load, size_t size, const struct goals *goals);
 void loads_many_calls(struct set *set, const char *load, size_t size, const struct goals *goals);
+void loads_capacity(struct set *set, const char *load, size_t size, const struct goals *goals);
+void loads_processes(struct set *set, const char *load, size_t size, const struct goals *goals);
 void loads_flood(struct set *set, const char *load, size_t size, const struct goals *goals);

@@ -257,7 +257,8 @@ LOOP void loop_flood_receive(const struct adapter *adapter, struct worker *worke
 	for (unsigned end = 0; adapter->lost && end < worker->shape.ends; end++)
 		lost += adapter->lost(worker->receivers[end]);
 	worker->verified += received;
-	worker->sent += (uint64_t)count * worker->shape.senders * worker->shape.ends;
+	worker->sent += (uint64_t)count * worker->shape.ends *
+			(worker->shape.apart ? 1 : worker->shape.senders);
 	seat->messages = received;
 	seat->lost = lost - worker->lost;
 	worker->lost = lost;

@@ -6,6 +6,7 @@
 #include "tests/bench/set.h"
 
 #define TAIL_SAMPLES 1000 /* with fewer the largest of all would be p99.9 */
+#define TAIL_BEYOND  0.001
 
 static const double *values_of(const struct measured *measured, const struct set *set,
 	unsigned index, unsigned *ret_source)
@@ -55,6 +56,27 @@ static void fill_tail(struct bench_row *row, const struct histogram *times, bool
 	row->p9999 = histogram_quantile(times, 0.9999) * per_tick;
 }
 
+/*
+ * A tick of the timer, or whatever else comes at times, meets a message the more often the longer the message
+ * takes. So the row's p99.9 has as many ticks beyond it as that quantile of the floor beyond which there are
+ * fewer messages, by the ratio of the medians.
+ */
+static double floor_quantile(const struct bench_row *row, const struct bench_row *floor_row)
+{
+	double beyond = TAIL_BEYOND * floor_row->median / row->median;
+
+	return beyond < 0.5 ? 1 - beyond : 0.5;
+}
+
+static double tail_of(const struct bench_row *row, const struct bench_row *floor_row,
+	const struct histogram *floor_times, bool ping_pong)
+{
+	double per_tick = bench_ns_per_tick() / (ping_pong ? 2 : 1);
+	double due = histogram_quantile(floor_times, floor_quantile(row, floor_row)) * per_tick;
+
+	return due > 0 ? row->p999 / row->median / (due / floor_row->median) : 0;
+}
+
 static void fill(struct bench_row *row, const struct measured *measured, const struct set *set,
 	unsigned index, const struct bench_row *floor_row)
 {
@@ -72,17 +94,20 @@ static void fill(struct bench_row *row, const struct measured *measured, const s
 	row->ratio = ratio_of(measured, set, index, (unsigned)entry->floor);
 	row->goal = entry->goal;
 	row->goal_is_least = rate;
-	if (floor_row && floor_row->p999 > 0 && row != floor_row && row->p999 > 0)
-		row->tail = row->p999 / row->median / (floor_row->p999 / floor_row->median);
+	if (floor_row && row != floor_row && row->p999 > 0)
+		row->tail = tail_of(row, floor_row, &measured->figures[entry->floor].times,
+			entry->shape.kind == SHAPE_PING_PONG);
 }
 
 static void judge_tail(struct bench_row *row, const struct measured *measured, unsigned index,
-	const struct entry *entry)
+	const struct entry *entry, const struct bench_row *floor_row)
 {
-	if (entry->tail_goal == 0)
+	if (entry->tail_goal == 0 || !floor_row)
 		return;
 	if (measured->figures[index].times.count < TAIL_SAMPLES ||
-		measured->figures[entry->floor].times.count < TAIL_SAMPLES)
+		(double)measured->figures[entry->floor].times.count *
+				(1 - floor_quantile(row, floor_row)) <
+			1)
 		bench_row_judge_not(row, "tail", entry->tail_goal);
 	else
 		bench_row_judge(row, "tail", row->tail, entry->tail_goal);
@@ -168,7 +193,7 @@ void set_report(struct bench *bench, const struct set *set, const struct measure
 		bench_row_note(row, "%s", entry->note ? entry->note : entry->adapter->setting);
 		if (entry->shape.kind == SHAPE_FLOOD && entry->arrivals_of < 0)
 			note_arrivals(row, &measured->figures[i], measured->rounds);
-		judge_tail(row, measured, i, entry);
+		judge_tail(row, measured, i, entry, entry->floor < 0 ? NULL : rows[entry->floor]);
 		compare(row, measured, set, i, rows);
 	}
 }

@@ -119,7 +119,14 @@ uint64_t stage_let_sleep(void)
 
 static unsigned sending_channel(const struct worker *worker)
 {
-	return worker->shape.kind == SHAPE_PING_PONG ? worker->index : 0;
+	return worker->shape.kind == SHAPE_PING_PONG || worker->shape.apart ? worker->index : 0;
+}
+
+static unsigned receiving_channel(const struct worker *worker)
+{
+	if (worker->shape.kind == SHAPE_PING_PONG)
+		return 1 - worker->index;
+	return worker->shape.apart ? worker->index - worker->shape.senders : 0;
 }
 
 static bool goes_both_ways(const struct worker *worker)
@@ -217,7 +224,7 @@ static void open_all(struct worker *worker)
 	for (unsigned end = 0;
 		adapter->open_receiver && receives(worker) && end < worker->shape.ends; end++)
 		worker->receivers[end] = adapter->open_receiver(
-			worker, worker->shape.kind == SHAPE_PING_PONG ? 1 - worker->index : 0, end);
+			worker, receiving_channel(worker), end);
 	stage_meet(worker);
 	settle(worker);
 }

@@ -53,8 +53,11 @@ struct shape {
 	unsigned ends; /* of each receiver process */
 	/* kickmsg: max_subscribers; 0: 16, or more if there are more ends. */
 	unsigned places;
+	unsigned capacity; /* kickmsg: cells of a ring; 0: the default */
 	/* Receivers sleep where nothing is there; else they poll. */
 	bool block;
+	/* Of a flood: sender N has receiver N alone, through channel N. */
+	bool apart;
 	bool sparse; /* receivers look at two lines of each message */
 };
 

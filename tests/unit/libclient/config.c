@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The config of users, the slots that a publisher remembers, and errors in words. */
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "libclient/client/config.h"
+#include "libclient/handle/place.h"
 #include "libclient/handle/slotcache.h"
 #include "tests/support/broker/fixture.h"
 
@@ -186,6 +188,30 @@ START_TEST(slot_cache_follows_the_backlog)
 }
 END_TEST
 
+/* Two threads with a handle each: no line, and no pair of lines, has something of both. */
+START_TEST(place_alloc_any_size_whole_pairs_of_lines_zeroed)
+{
+	static const size_t sizes[] = { 1, 24, 127, 128, 129, sizeof(struct km_place) };
+	unsigned char *blocks[2 * sizeof(sizes) / sizeof(sizes[0])];
+	const size_t unit = 2 * KM_CACHE_LINE;
+
+	for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++) {
+		const size_t count = 1 + i % 2, bytes = count * sizes[i / 2];
+
+		blocks[i] = km_place_alloc(count, sizes[i / 2]);
+		ck_assert_ptr_nonnull(blocks[i]);
+		ck_assert_uint_eq((uintptr_t)blocks[i] % unit, 0);
+		/* the C library may say how much there is: no other block begins before that */
+		ck_assert_uint_ge(malloc_usable_size(blocks[i]), (bytes + unit - 1) / unit * unit);
+		for (size_t at = 0; at < bytes; at++)
+			ck_assert_uint_eq(blocks[i][at], 0);
+		memset(blocks[i], 0xff, bytes);
+	}
+	for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++)
+		free(blocks[i]);
+}
+END_TEST
+
 START_TEST(slot_cache_any_id_starts_inside_pool)
 {
 	for (uint32_t pool = 2; pool < 40; pool += 7) {
@@ -233,6 +259,7 @@ int main(void)
 	tcase_add_test(tc, slot_cache_idle_subscriber_one_slot);
 	tcase_add_test(tc, slot_cache_large_payloads_take_turns);
 	tcase_add_test(tc, slot_cache_follows_the_backlog);
+	tcase_add_test(tc, place_alloc_any_size_whole_pairs_of_lines_zeroed);
 	tcase_add_test(tc, slot_cache_any_id_starts_inside_pool);
 	tcase_add_test(tc, slot_cache_all_remembered_taken_finds_last_free);
 	return fixture_run("config", tc);
