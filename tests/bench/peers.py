@@ -14,7 +14,8 @@ import tempfile
 
 # the build's names and those of their rows
 NEED_LIBRARY = {"zeromq": "zeromq", "nng": "nng", "fastdds": "fastdds", "cyclone": "cyclonedds", "lcm": "lcm",
-                "dbus": "dbus"}
+                "dbus": "dbus", "aeron": "aeron",
+                "iceoryx": "iceoryx"}
 NEED_NOTHING = {"seqpacket", "posix-mq"}
 # the others need a daemon or a network's multicast as well: they may be n/a, with the reason in the note
 MUST_WORK = NEED_NOTHING | {"zeromq", "nng"}

@@ -25,5 +25,11 @@ const struct adapter *const peers[] = {
 #ifdef PEER_DBUS
 	&peer_dbus,
 #endif
+#ifdef PEER_AERON
+	&peer_aeron,
+#endif
+#ifdef PEER_ICEORYX
+	&peer_iceoryx,
+#endif
 	NULL,
 };

@@ -12,7 +12,7 @@
 extern const struct adapter *const peers[];
 
 extern const struct adapter peer_zeromq, peer_nng, peer_seqpacket, peer_mq, peer_fastdds,
-	peer_cyclone, peer_lcm, peer_dbus;
+	peer_cyclone, peer_lcm, peer_dbus, peer_aeron, peer_iceoryx;
 
 /* All shapes but the copy in one process. */
 #define PEER_ALL_SHAPES                                                                            \
