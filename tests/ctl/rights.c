@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kickmsgctl rights: who may do what, by which line, and whom it tells. */
-#include "tests/support/broker/become.h"
 #include "tests/support/broker/ctl.h"
 #include "tests/support/broker/user.h"
 
@@ -10,39 +9,6 @@ static const char rules[] = "[topic *:robot/*]\n"
 			    "subscribe = @777, 12345\n" /* 5 */
 			    "[topic mailbox:*:*:*]\n"
 			    "create = none\n"; /* 7 */
-
-/* kickmsgctl as this user. */
-static void expect_as(uid_t uid, gid_t group, int status, const char *const words[])
-{
-	int pipe_fds[2], r;
-	size_t used = 0;
-	ssize_t n;
-
-	ck_assert_int_eq(pipe(pipe_fds), 0);
-	pid_t pid = fork();
-	if (pid == 0) {
-		const char *program = getenv("KICKMSGCTL");
-		const char *argv[16] = { program ? program : TEST_KICKMSGCTL, "--socket",
-			broker.socket };
-
-		for (size_t i = 0; words[i]; i++)
-			argv[i + 3] = words[i];
-		dup2(pipe_fds[1], STDOUT_FILENO);
-		dup2(pipe_fds[1], STDERR_FILENO);
-		close(pipe_fds[0]);
-		close(pipe_fds[1]);
-		if (test_become(uid, group))
-			execv(argv[0], (char **)argv);
-		_exit(127);
-	}
-	close(pipe_fds[1]);
-	while ((n = read(pipe_fds[0], output + used, sizeof output - 1 - used)) > 0)
-		used += (size_t)n;
-	output[used] = '\0';
-	close(pipe_fds[0]);
-	ck_assert_int_eq(waitpid(pid, &r, 0), pid);
-	ck_assert_msg(WIFEXITED(r) && WEXITSTATUS(r) == status, "%#x: %s", r, output);
-}
 
 static void tells_of(const char *right, const char *may, const char *value, int line)
 {

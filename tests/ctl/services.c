@@ -5,6 +5,7 @@
 
 #include "libclient/kickmsg-service.h"
 #include "tests/support/broker/ctl.h"
+#include "tests/support/broker/user.h"
 
 static struct kickmsg_server *server;
 static pthread_t thread;
@@ -127,12 +128,50 @@ END_TEST
 
 START_TEST(call_without_the_right_is_not_allowed)
 {
-	test_broker_start(&broker, "[topic kickmsg:locked]\ncall = nobody\n");
+	const char *const words[] = { "call", "locked", "--timeout", "0.01", NULL };
+
+	user_start_broker("[topic kickmsg:locked]\ncall = nobody\n");
 	client = flow_client("worker");
 	serve(client, "locked");
-	expect(getuid() == 0 ? 1 : 4, "call", "locked", "--timeout", "0.01", NULL);
+	if (getuid() == 0) { /* whom no rule refuses */
+		expect_as(USER_B, 0, 4, words);
+		says("may not call service 'locked'");
+		expect(1, "call", "locked", "--timeout", "0.01", NULL);
+	} else {
+		expect(4, "call", "locked", "--timeout", "0.01", NULL);
+	}
 	kickmsg_client_free(client);
 	flow_stop();
+}
+END_TEST
+
+/* `call` with these words, its output into /dev/full. */
+static int call_into_full(const char *words)
+{
+	const char *program = getenv("KICKMSGCTL");
+	char line[512];
+	const char *argv[] = { "/bin/sh", "-c", line, NULL };
+
+	snprintf(line, sizeof line, "exec '%s' --socket '%s' call adder %s >/dev/full",
+		program ? program : TEST_KICKMSGCTL, broker.socket, words);
+	return test_run(argv, output, sizeof output);
+}
+
+START_TEST(call_whose_output_is_lost_says_so)
+{
+	static const char *const words[] = { "hi", "more", "hi --json", "hi --raw", "hi --hex",
+		"hi --base64", "more --raw-frames" };
+
+	start_serving();
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+		int r = call_into_full(words[i]);
+
+		ck_assert_msg(r == 5, "call adder %s ends with %d: %s", words[i], r, output);
+		says("not all of the output could be written");
+	}
+	/* nothing was to be written: it is no failure */
+	ck_assert_int_eq(call_into_full("'' --raw"), 0);
+	stop_serving_here();
 }
 END_TEST
 
@@ -233,6 +272,7 @@ int main(void)
 	tcase_add_test(tc, call_prints_replies_in_each_form);
 	tcase_add_test(tc, call_says_how_a_call_has_ended);
 	tcase_add_test(tc, call_without_the_right_is_not_allowed);
+	tcase_add_test(tc, call_whose_output_is_lost_says_so);
 	tcase_add_test(tc, services_shows_who_serves_and_what_is_in_flight);
 	tcase_add_test(tc, services_lists_services_alone);
 	suite_add_tcase(suite, tc);

@@ -8,6 +8,7 @@
 #include <json-c/json.h>
 #include <stdarg.h>
 
+#include "tests/support/broker/become.h"
 #include "tests/support/broker/flow.h"
 
 static struct kickmsg_topic_config small = {
@@ -45,6 +46,39 @@ static inline void start_with(uint32_t transport)
 static inline void start(void)
 {
 	start_with(KICKMSG_TRANSPORT_RINGS);
+}
+
+/* kickmsgctl as this user. */
+static inline void expect_as(uid_t uid, gid_t group, int status, const char *const words[])
+{
+	int pipe_fds[2], r;
+	size_t used = 0;
+	ssize_t n;
+
+	ck_assert_int_eq(pipe(pipe_fds), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		const char *program = getenv("KICKMSGCTL");
+		const char *argv[16] = { program ? program : TEST_KICKMSGCTL, "--socket",
+			broker.socket };
+
+		for (size_t i = 0; words[i]; i++)
+			argv[i + 3] = words[i];
+		dup2(pipe_fds[1], STDOUT_FILENO);
+		dup2(pipe_fds[1], STDERR_FILENO);
+		close(pipe_fds[0]);
+		close(pipe_fds[1]);
+		if (test_become(uid, group))
+			execv(argv[0], (char **)argv);
+		_exit(127);
+	}
+	close(pipe_fds[1]);
+	while ((n = read(pipe_fds[0], output + used, sizeof output - 1 - used)) > 0)
+		used += (size_t)n;
+	output[used] = '\0';
+	close(pipe_fds[0]);
+	ck_assert_int_eq(waitpid(pid, &r, 0), pid);
+	ck_assert_msg(WIFEXITED(r) && WEXITSTATUS(r) == status, "%#x: %s", r, output);
 }
 
 /* Runs kickmsgctl with these words, up to a null pointer; its exit status. */
