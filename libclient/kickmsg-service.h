@@ -89,7 +89,8 @@ struct kickmsg_caller_info {
 	uint64_t reserved[2];
 };
 
-/* A request that was taken and not answered yet. Fill in nothing. */
+/* A request that was taken and not answered yet. Fill in nothing. Calls with a copy of one that has ended fail
+ * with -EINVAL, as long as the server is there. */
 struct kickmsg_request {
 	/* Aligned to 64 bytes; the caller may still write there. */
 	const void *data;

@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "libclient/kickmsg-service.h"
+#include "libclient/service/server.h"
 #include "tests/support/broker/flow.h"
 
 static struct kickmsg_client *serving, *calling;
@@ -463,6 +464,55 @@ START_TEST(opening_ends_in_time_without_a_server)
 }
 END_TEST
 
+/* Nothing is done with it, and nothing of another request's. */
+static void expect_over(struct kickmsg_request copy)
+{
+	unsigned char any[1];
+	void *payload;
+
+	ck_assert_int_eq(kickmsg_request_status(&copy), -EINVAL);
+	ck_assert_int_eq(kickmsg_reply_more(&copy, "no", 2), -EINVAL);
+	ck_assert_int_eq(kickmsg_reply_error(&copy, -EIO), -EINVAL);
+	ck_assert_int_eq(kickmsg_reply_loan(&copy, 1, &payload), -EINVAL);
+	ck_assert_int_eq(kickmsg_reply_publish(&copy, any, 1, 0), -EINVAL);
+	ck_assert_int_eq(kickmsg_reply_discard(&copy, any), -EINVAL);
+	ck_assert_int_eq(kickmsg_reply(&copy, "no", 2), -EINVAL);
+}
+
+/* The place of the request is free, another one's, its caller gone, and another caller's. */
+START_TEST(copy_of_a_request_that_has_ended_is_refused)
+{
+	setup(_i);
+	begin("first");
+	struct kickmsg_request request = take("first"), copy = request;
+	ck_assert_int_eq(kickmsg_reply(&request, "yes", 3), 0);
+	expect_over(copy);
+	begin("second");
+	request = take("second");
+	ck_assert_uint_eq(request.task, copy.task);
+	expect_over(copy);
+	ck_assert_int_eq(kickmsg_reply(&request, "yes", 3), 0);
+	for (int i = 0; i < 2; i++) {
+		struct kickmsg_reply reply;
+
+		ck_assert_int_eq(kickmsg_take_reply(caller, 0, &reply), 0);
+		ck_assert_uint_eq(reply.len, 3);
+		kickmsg_reply_release(&reply);
+	}
+	kickmsg_caller_free(caller);
+	ck_assert(test_wait_until(look_for_requests() && !server->visitors, FLOW_WAIT_MS));
+	expect_over(copy);
+	caller = open_service(calling);
+	expect_over(copy);
+	begin("third");
+	request = take("third");
+	ck_assert_ptr_eq(request.visitor, copy.visitor);
+	expect_over(copy);
+	ck_assert_int_eq(kickmsg_reply(&request, "yes", 3), 0);
+	teardown();
+}
+END_TEST
+
 START_TEST(all_is_given_back)
 {
 	struct flow_stock stock;
@@ -510,6 +560,7 @@ int main(void)
 	tcase_add_loop_test(tcase, many_callers_have_their_turns, 0, 2);
 	tcase_add_loop_test(tcase, bad_names_configs_and_services_are_refused, 0, 2);
 	tcase_add_loop_test(tcase, opening_ends_in_time_without_a_server, 0, 2);
+	tcase_add_loop_test(tcase, copy_of_a_request_that_has_ended_is_refused, 0, 2);
 	tcase_add_loop_test(tcase, all_is_given_back, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return flow_main(suite);
