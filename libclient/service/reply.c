@@ -254,7 +254,7 @@ static int spin(struct kickmsg_caller *caller, int64_t until_ns, struct kickmsg_
 	return r;
 }
 
-static void rest(struct kickmsg_caller *caller, int64_t deadline_ns)
+static void sleep_until(struct kickmsg_caller *caller, int64_t deadline_ns)
 {
 	if (caller->next_ns < deadline_ns)
 		deadline_ns = caller->next_ns;
@@ -325,7 +325,7 @@ KM_EXPORT int kickmsg_take_reply(
 		r = spin(caller, deadline_ns, ret);
 	while (r == -EAGAIN) {
 		km_caller_look_after(caller);
-		rest(caller, deadline_ns);
+		sleep_until(caller, deadline_ns);
 		r = try_take(caller, ret);
 		if (r == -EAGAIN && km_rest_take_interrupt(&caller->rest))
 			return -EINTR;

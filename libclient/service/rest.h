@@ -10,7 +10,11 @@
 
 #include "libclient/service/channel.h"
 
+#ifdef KM_EXPLORE
+#define KM_REST_WORDS 4
+#else
 #define KM_REST_WORDS 128
+#endif
 
 /*
  * Orders, of one process' threads

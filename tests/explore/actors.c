@@ -272,6 +272,11 @@ void actor_publisher_body(void *argument)
 	const struct actor *actor = argument;
 	void *payload, *other;
 
+	if (actor->flags & ACTOR_CALLS) {
+		actor_serve(actor);
+		return;
+	}
+
 	if (actor->flags & ACTOR_MATCHES) {
 		wait_for_peers(actor);
 		return;
@@ -323,7 +328,11 @@ static void check_content(int index, const struct kickmsg_sample *sample, uint64
 
 static void check_time(int index, const struct kickmsg_sample *sample, uint64_t message)
 {
-	if (sample->publish_ns != (world.shape.timed ? message + 1 : 0))
+	const uint64_t wanted = world.calls         ? actor_tag_of(message)
+				: world.shape.timed ? message + 1
+						    : 0;
+
+	if (sample->publish_ns != wanted)
 		ex_fail("foreign time: subscriber %d got message %lx with time %lx", index, message,
 			sample->publish_ns);
 }
@@ -527,6 +536,10 @@ void actor_subscriber_body(void *argument)
 		wait_for_all(actor);
 		return;
 	}
+	if (actor->flags & ACTOR_CALLS) {
+		actor_call(actor);
+		return;
+	}
 	struct world_endpoint *endpoint = actor_subscriber(actor->index);
 	struct kickmsg_sample sample, kept = { 0 };
 	uint64_t message, kept_message = 0;
@@ -606,6 +619,8 @@ void actor_interrupter_body(void *argument)
 		actor_subscriber(actor->index)->asked++;
 		if (actor->flags & ACTOR_SETS)
 			kickmsg_waitset_interrupt(actor_set);
+		else if (actor->flags & ACTOR_CALLS)
+			actor_interrupt_call(actor->index);
 		else
 			kickmsg_subscriber_interrupt(subscribers[actor->index]);
 	}

@@ -10,6 +10,8 @@
 #include "tests/explore/engine.h"
 #include "tests/explore/world.h"
 
+#define ACTOR_MAX_CALLS 3
+
 enum actor_kind {
 	ACTOR_NONE,
 	ACTOR_PUBLISHER,
@@ -53,6 +55,11 @@ enum actor_flags {
 	/* publisher: sends all of its messages in one call, or with LOANS publishes them; subscriber:
 	 * receives and releases what is there, `count` times */
 	ACTOR_MANY = 67108864,
+	/* publisher: answers `count` calls as a server, and leaves; subscriber: a caller that has
+	 * `count` calls in flight, and takes what becomes of them. The shape's messages have times. */
+	ACTOR_CALLS = 134217728,
+	/* broker: says that the publishers are gone */
+	ACTOR_TELLS_END = 268435456,
 	/* broker */
 	ACTOR_TELLS = 16777216,    /* lets `count` subscribers in, and says so */
 	ACTOR_AFTER_DEATH = 512,   /* begins when somebody died or left */

@@ -62,7 +62,7 @@ class Maker:
         return text
 
     def find(self, name):
-        return next((p for p in (name, 'tests/explore/' + name) if os.path.exists(os.path.join(self.root, p))), None)
+        return next((p for p in (name, 'tests/explore/' + name, 'libclient/' + name) if os.path.exists(os.path.join(self.root, p))), None)
 
     def emit(self, path):
         text = self.text(path)
@@ -72,7 +72,7 @@ class Maker:
         self.out += [f'#define {name} {prefix}_{name}' for name in sorted(private)]
         self.out.append(f'#line 1 "{self.root}/{path}"')
         for number, line in enumerate(text.split('\n'), 1):
-            include = re.match(r'\s*#\s*include "(.+)"', line)
+            include = re.match(r'\s*#\s*include [<"](.+)[>"]', line)
             found = include and self.find(include[1])
             if found:
                 if found not in self.seen:

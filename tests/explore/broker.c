@@ -245,6 +245,10 @@ void actor_broker_body(void *argument)
 			let_in(i + 1);
 			continue;
 		}
+		if (actor->flags & ACTOR_TELLS_END) {
+			actor_tell_end();
+			continue;
+		}
 		actor_reconcile(actor->flags & ACTOR_LOOKS ? 0 : KM_REPAIR_ALL, &result);
 		world.passes++;
 	}

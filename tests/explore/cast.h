@@ -30,6 +30,17 @@ void actor_broker_body(void *argument);
 void actor_watcher_body(void *argument);
 void actor_interrupter_body(void *argument);
 extern struct kickmsg_waitset *actor_set;
+/* calls.c: a server, and a caller with `count` calls in flight */
+void actor_set_up_server(int index);
+void actor_serve(const struct actor *actor);
+void actor_set_up_caller(int index, unsigned count, bool is_shared);
+void actor_call(const struct actor *actor);
+void actor_interrupt_call(int index);
+bool actor_is_asked(int index);
+/* The broker says that the server is gone. */
+void actor_tell_end(void);
+/* Beside the reply that is this message. */
+uint64_t actor_tag_of(uint64_t message);
 /* kernel.c */
 int world_eventfd(unsigned count, int flags);
 void world_poll(int fd);

@@ -57,6 +57,8 @@ static const struct {
 	{ "B3", "load", "acquire", "sh_sleep" },
 	{ "L1", "load", "relaxed", "opened" },
 	{ "L2", "store", "relaxed", "opened" },
+	{ "M1", "load", "relaxed", "call_end" },
+	{ "M1", "add", "relaxed", "call_end" },
 	{ "L3", "load", "acquire", "given_up" },
 	{ "L3", "store", "release", "given_up" },
 };

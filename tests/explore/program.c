@@ -46,6 +46,8 @@ static void set_up_publisher(int index)
 	km_endpoint_format(endpoint->record, KM_ROLE_PUBLISHER, endpoint->id, 0, 0);
 	km_place_publish(&publisher->handle.place, endpoint->record, endpoint->id);
 	publishers[index] = publisher;
+	if (flags_of(ACTOR_PUBLISHER, index) & ACTOR_CALLS)
+		actor_set_up_server(index);
 	bool comes = flags_of(ACTOR_PUBLISHER, index) & ACTOR_COMES;
 	endpoint->present = !reuses && !comes;
 	world.comers += comes;
@@ -92,6 +94,9 @@ static void set_up_subscriber(int index)
 	endpoint->subscriber = subscriber;
 	if (flags_of(ACTOR_SUBSCRIBER, index) & ACTOR_POLLS)
 		give_descriptor(index, subscriber);
+	if (flags_of(ACTOR_SUBSCRIBER, index) & ACTOR_CALLS)
+		actor_set_up_caller(index, (unsigned)actor_of(ACTOR_SUBSCRIBER, index)->count,
+			flags_of(ACTOR_SUBSCRIBER, index) & ACTOR_INTERRUPTED);
 	if (world.shape.shared)
 		return;
 	world.live |= UINT64_C(1) << endpoint->ring;
@@ -145,8 +150,10 @@ static void make(void)
 	ex_memory_forget();
 	world_make(&actors_scenario->shape);
 	world.tight = actors_scenario->tight;
-	for (int i = 0; i < EX_MAX_THREADS; i++)
+	for (int i = 0; i < EX_MAX_THREADS; i++) {
 		world.leaving |= actors_scenario->actors[i].flags & ACTOR_SAYS_LEFT;
+		world.calls |= actors_scenario->actors[i].flags & ACTOR_CALLS;
+	}
 	for (uint32_t i = 0; i < world.shape.publishers; i++)
 		set_up_publisher((int)i);
 	for (uint32_t i = 0; i < world.shape.subscribers; i++)
@@ -282,8 +289,14 @@ static void check_asked(void)
 		if (actor->flags & ACTOR_SETS
 				? km_load(D7, seq_cst, &actor_set->asked)
 				: actor->flags & ACTOR_INTERRUPTED &&
+					  !(actor->flags & ACTOR_CALLS) &&
 					  km_interrupt_is_asked(&subscriber->interrupt))
 			ex_fail("lost interruption: %s sleeps", ex.threads[i].name);
+		if (actor->flags & ACTOR_CALLS && actor->flags & ACTOR_INTERRUPTED &&
+			actor_is_asked(actor->index))
+			ex_fail("lost interruption: %s sleeps", ex.threads[i].name);
+		if (actor->flags & ACTOR_CALLS && world.deaths + world.leaves > 0)
+			ex_fail("lost end: %s waits for a server that is gone", ex.threads[i].name);
 		if (actor->flags & ACTOR_MATCHES)
 			ex_fail("lost news: %s waits for peers that are there", ex.threads[i].name);
 	}

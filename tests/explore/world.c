@@ -171,7 +171,7 @@ void world_make(const struct world_shape *shape)
 		.ring_capacity = shape->capacity,
 		.pool_size = shape->pool,
 		.max_publishers = shape->places ? shape->places : shape->publishers,
-		.max_payload_size = shape->shared ? world_size() : 64,
+		.max_payload_size = shape->shared ? world_size() + shape->spare : 64,
 		.max_loans = 2,
 		.max_borrows = shape->max_borrows ? shape->max_borrows : 1,
 		.transport = shape->shared ? KM_TRANSPORT_SHARED : KM_TRANSPORT_RINGS,

@@ -47,6 +47,8 @@ struct world_shape {
 	uint32_t rings, capacity, pool, publishers, subscribers;
 	uint32_t max_borrows; /* 0: 1 */
 	bool shared;
+	/* Bytes that messages might be longer, of a shared ring. */
+	uint32_t spare;
 	bool timed;          /* messages have their time: the message, plus 1 */
 	uint32_t privileged; /* shared: who is at first, by id */
 	uint32_t words;      /* shared: of a payload, 0: 1 (in the cell's line) */
@@ -82,6 +84,7 @@ struct world_endpoint {
 	uint32_t took_count;
 	bool knows_left;             /* it sleeps on although subscribers have left */
 	bool polls;                  /* its descriptor, which isn't readable */
+	bool calls_ended;            /* a caller's */
 	unsigned asked, interrupted; /* how often its sleep was to end, and ended by that */
 };
 
@@ -107,8 +110,10 @@ struct world {
 	bool sharing;    /* what is allocated may be another thread's too */
 	bool matched;    /* the one that waited for peers has seen them */
 	bool unmapped;   /* the region whose words an interrupter may have */
-	bool leaving;    /* a subscriber will say that it has left; */
-	bool said_left;  /* has said it */
+	/* Messages are replies, and have tags in place of times. */
+	bool calls;
+	bool leaving;   /* a subscriber will say that it has left; */
+	bool said_left; /* has said it */
 	/* the kernel's (kernel.c) */
 	uint32_t eventfds[WORLD_MAX_EVENTFDS], eventfd_count;
 	struct world_uring {
