@@ -44,6 +44,7 @@ static void *open_server(struct worker *worker, unsigned channel)
 	if (!serves(worker))
 		return end;
 	kickmsg_service_config_init(&config);
+	config.max_calls = SHAPE_CALLS_WINDOW;
 	config.max_request_size = config.max_reply_size = worker->shape.size;
 	config.transport = worker->adapter->variant;
 	if (kickmsg_serve(client, worker->name, &config, &end->server) < 0)

@@ -3,6 +3,7 @@
 #include "tests/bench/floor.h"
 #include "tests/bench/kick.h"
 #include "tests/bench/loads.h"
+#include "tests/bench/peers/peers.h"
 
 /* A call there and back, to two messages of the faster transport. */
 #define POLLED_GOAL   1.15
@@ -21,6 +22,8 @@ static void add_calls(
 		/* a deadline takes two looks at the clock, which the goal doesn't count */
 		entry->goal = calls[i] == &kick_call_timed ? 0 : goal;
 	}
+	for (size_t i = 0; call_peers[i]; i++)
+		set_add(set, load, NULL, call_peers[i], shape, floor);
 }
 
 void loads_polled_calls(struct set *set, const char *load, size_t size, const struct goals *goals)

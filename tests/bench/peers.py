@@ -14,11 +14,11 @@ import tempfile
 
 # the build's names and those of their rows
 NEED_LIBRARY = {"zeromq": "zeromq", "nng": "nng", "fastdds": "fastdds", "cyclone": "cyclonedds", "lcm": "lcm",
-                "dbus": "dbus", "aeron": "aeron",
-                "iceoryx": "iceoryx"}
+                "dbus": "dbus", "sdbus": "dbus-call",
+                "aeron": "aeron", "iceoryx": "iceoryx"}
 NEED_NOTHING = {"seqpacket", "posix-mq"}
 # the others need a daemon or a network's multicast as well: they may be n/a, with the reason in the note
-MUST_WORK = NEED_NOTHING | {"zeromq", "nng"}
+MUST_WORK = NEED_NOTHING | {"zeromq", "nng", "zeromq-call", "nng-call"}
 
 
 def run(*arguments):
@@ -39,11 +39,12 @@ def main():
         assert missing <= NEED_LIBRARY.keys(), missing
         run("ninja", "-C", build, "tests/bench/kickmsg-bench", "daemon/kickmsgd")
         path = os.path.join(directory, "rows.json")
-        table = run(os.path.join(build, "tests/bench/kickmsg-bench"), "--smoke", "--rows", "throughput-8", "--json", path)
+        table = run(os.path.join(build, "tests/bench/kickmsg-bench"), "--smoke", "--rows", "throughput-8,call-64", "--json", path)
         with open(path, encoding="utf-8") as file:
             rows = {row["system"]: row for row in json.load(file)["rows"]}
     print(table)
     built = NEED_NOTHING | {row for name, row in NEED_LIBRARY.items() if name not in missing}
+    built |= {name + "-call" for name in ("zeromq", "nng") if name in built}
     assert built <= rows.keys(), f"no row of {built - rows.keys()}"
     broken = [name for name in built & MUST_WORK if not (rows[name]["median"] or 0) > 0]
     assert not broken, f"no figure of {broken}"

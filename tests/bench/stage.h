@@ -42,7 +42,7 @@ enum shape_kind {
 };
 
 #define SHAPE_BURST_SIZE   32
-#define SHAPE_CALLS_WINDOW 16
+#define SHAPE_CALLS_WINDOW 32
 #define SHAPE_PACE_NS      3000
 
 struct shape {

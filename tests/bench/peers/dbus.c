@@ -5,12 +5,9 @@
  * Receives sleep.
  */
 #include <dbus/dbus.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/bench/loops.h"
@@ -26,42 +23,14 @@ struct dbus_end {
 	_Alignas(64) unsigned char bytes[];
 };
 
-static pid_t daemon_pid; /* worker 0's */
-
-static void address_of(const struct worker *worker, char *address, size_t size)
-{
-	snprintf(address, size, "unix:path=%s/%s.bus", worker->dir, worker->name);
-}
-
-static void start_daemon(struct worker *worker)
-{
-	pid_t parent = getpid();
-	char address[200], option[220];
-
-	address_of(worker, address, sizeof(address));
-	snprintf(option, sizeof(option), "--address=%s", address);
-	daemon_pid = fork();
-	if (daemon_pid == 0) {
-		bench_die_with(parent);
-		/* the daemon tells of a limit that it can't raise; a real fault shows at the
-		 * connection */
-		dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
-		execlp("dbus-daemon", "dbus-daemon", "--session", "--nofork", "--nopidfile",
-			"--nosyslog", option, (char *)NULL);
-		_exit(127);
-	}
-}
-
 static struct dbus_end *open_end(struct worker *worker, unsigned channel)
 {
 	struct dbus_end *end = peer_end_new(worker, sizeof(*end));
 	char address[200];
 	DBusError error;
 
-	if (worker->index == 0 && daemon_pid == 0)
-		start_daemon(worker);
+	peer_bus(worker, address, sizeof(address));
 	end->worker = worker;
-	address_of(worker, address, sizeof(address));
 	dbus_error_init(&error);
 	for (unsigned i = 0; !end->connection; i++) {
 		end->connection = dbus_connection_open_private(address, &error);
@@ -153,14 +122,6 @@ static void adapter_release(void *receiver)
 	dbus_message_unref(end->message);
 }
 
-static void adapter_close(struct worker *worker)
-{
-	if (daemon_pid > 0) {
-		kill(daemon_pid, SIGTERM);
-		waitpid(daemon_pid, NULL, 0);
-	}
-}
-
 LOOPS(dbus_round, peer_dbus)
 
 const struct adapter peer_dbus = {
@@ -176,6 +137,6 @@ const struct adapter peer_dbus = {
 	.send = adapter_send,
 	.take = adapter_take,
 	.release = adapter_release,
-	.close = adapter_close,
+	.close = peer_bus_end,
 	.round = dbus_round,
 };

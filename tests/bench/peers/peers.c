@@ -2,6 +2,19 @@
 /* Which peers were built. */
 #include "tests/bench/peers/peers.h"
 
+const struct adapter *const call_peers[] = {
+#ifdef PEER_ZEROMQ
+	&peer_zeromq_call,
+#endif
+#ifdef PEER_NNG
+	&peer_nng_call,
+#endif
+#ifdef PEER_SDBUS
+	&peer_sdbus,
+#endif
+	NULL,
+};
+
 const struct adapter *const peers[] = {
 #ifdef PEER_ZEROMQ
 	&peer_zeromq,

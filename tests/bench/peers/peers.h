@@ -11,6 +11,10 @@
 /* The peers that were built, a null pointer behind the last. */
 extern const struct adapter *const peers[];
 
+/* Peers that have calls. */
+extern const struct adapter *const call_peers[];
+extern const struct adapter peer_zeromq_call, peer_nng_call, peer_sdbus;
+
 extern const struct adapter peer_zeromq, peer_nng, peer_seqpacket, peer_mq, peer_fastdds,
 	peer_cyclone, peer_lcm, peer_dbus, peer_aeron, peer_iceoryx;
 
@@ -18,6 +22,11 @@ extern const struct adapter peer_zeromq, peer_nng, peer_seqpacket, peer_mq, peer
 #define PEER_ALL_SHAPES                                                                            \
 	(1 << SHAPE_PING_PONG | 1 << SHAPE_STREAM | 1 << SHAPE_FLOOD | 1 << SHAPE_BURST |          \
 		1 << SHAPE_WAKE | 1 << SHAPE_PACED)
+
+/* The address of the stage's dbus-daemon, which worker 0 starts at its first call, and which peer_bus_end()
+ * ends. */
+void peer_bus(const struct worker *worker, char *ret_address, size_t size);
+void peer_bus_end(struct worker *worker);
 
 /* Of `size` and the worker's message behind it, zeroed, aligned to 64 bytes; never null. */
 void *peer_end_new(const struct worker *worker, size_t size);
