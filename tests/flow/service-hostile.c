@@ -224,6 +224,43 @@ START_TEST(server_that_makes_replies_up)
 }
 END_TEST
 
+/* A server pushes its own replies out. Its caller gets what is left, and the call ends once, by its deadline. */
+START_TEST(server_that_floods_replies)
+{
+	struct kickmsg_request request;
+	struct kickmsg_reply reply;
+	uint64_t id;
+
+	setup(_i);
+	struct kickmsg_publisher *out = server->visitors->next->channel.out;
+	for (int round = 0; round < 10; round++) {
+		int heard = 0, r;
+
+		ck_assert_int_eq(kickmsg_call_begin(caller, "a", 1, INT64_C(20000000), &id), 0);
+		const struct km_label more = { .id = id, .kind = KM_MESSAGE_MORE };
+		for (int i = 0; i < 500; i++)
+			say(out, &more, 8);
+		while ((r = kickmsg_take_reply(caller, WAIT_NS, &reply)) == 0 && reply.more) {
+			ck_assert_uint_eq(reply.id, id);
+			kickmsg_reply_release(&reply);
+			ck_assert_int_lt(++heard, 500);
+		}
+		ck_assert_int_eq(r, 0);
+		ck_assert_uint_eq(reply.id, id);
+		ck_assert_int_eq(reply.error, -ETIMEDOUT);
+		ck_assert_int_eq(kickmsg_take_reply(caller, 0, &reply), -ENOENT);
+		/* what it says behind the end is for nobody */
+		for (int i = 0; i < 500; i++)
+			say(out, &more, 8);
+		while (kickmsg_take_request(server, 0, &request) == 0)
+			ck_assert_int_eq(kickmsg_reply(&request, "z", 1), 0);
+		ck_assert_int_eq(kickmsg_take_reply(caller, 0, &reply), -ENOENT);
+		expect_good_calls();
+	}
+	teardown();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("flow-service-hostile");
@@ -234,6 +271,7 @@ int main(void)
 	tcase_add_loop_test(tcase, caller_that_floods_and_takes_no_reply, 0, 2);
 	tcase_add_test(tcase, caller_that_leaves_no_slot_free);
 	tcase_add_loop_test(tcase, server_that_makes_replies_up, 0, 2);
+	tcase_add_loop_test(tcase, server_that_floods_replies, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return flow_main(suite);
 }
