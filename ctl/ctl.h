@@ -26,7 +26,8 @@
  *   print.c     what verbs have in common when they speak to a person, or with --json to a program
  *
  * and a file for each family of verbs: list.c, clients.c, services.c, stats.c, schema.c, echo.c, pub.c,
- * call.c, measure.c, record.c, play.c, broker.c, repair.c, rights.c; config.c, top.c, top_look.c, top_screen.c.
+ * call.c, measure.c, record.c, play.c, broker.c, repair.c, rights.c; config.c, top.c, top_look.c,
+ * top_screen.c, watch.c.
  *
  * With --json there is one object: verb, ok, and `topics`, an array with an entry for each topic or
  * error, in the order in which they were looked at. With --watch there is such an object a line, and
@@ -301,7 +302,8 @@ int ctl_list(struct ctl *ctl), ctl_info(struct ctl *ctl), ctl_clients(struct ctl
 	ctl_unlink(struct ctl *ctl), ctl_rights(struct ctl *ctl), ctl_diagnose(struct ctl *ctl),
 	ctl_repair(struct ctl *ctl), ctl_reset_rings(struct ctl *ctl), ctl_reclaim(struct ctl *ctl),
 	ctl_recover(struct ctl *ctl), ctl_services(struct ctl *ctl), ctl_call(struct ctl *ctl),
-	ctl_top(struct ctl *ctl), ctl_delay(struct ctl *ctl), ctl_config(struct ctl *ctl);
+	ctl_top(struct ctl *ctl), ctl_delay(struct ctl *ctl), ctl_config(struct ctl *ctl),
+	ctl_watch(struct ctl *ctl);
 
 /* record.c: whether the options say what to record. Returns 0 or CTL_USAGE. */
 int ctl_check_record(struct ctl *ctl);

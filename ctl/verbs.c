@@ -105,6 +105,12 @@ static const struct ctl_use top_uses[] = {
 	END,
 };
 
+static const struct ctl_use watch_uses[] = {
+	{ CTL_OPT_COUNT, "end after so many events" },
+	{ CTL_OPT_TIMEOUT, "end after so long" },
+	END,
+};
+
 static const struct ctl_use evict_uses[] = {
 	{ CTL_OPT_KILL, "end its process with SIGKILL" },
 	END,
@@ -150,6 +156,15 @@ const struct ctl_verb ctl_verbs[] = {
 		"much of the pool is in use, and the subscriber that is furthest behind. It takes\n"
 		"nobody's place. Keys: enter opens a topic, / filters, r l p s m n sort, q ends.\n",
 		ctl_top, top_uses, NULL, true },
+	{ "watch", CTL_MAYBE_WORD, "[PATTERN]", "what happens at the broker, as it happens",
+		"Prints a line when a topic is made or freed, when a client or an endpoint comes, "
+		"leaves\n"
+		"or dies, and for repairs, refusals and the like; with PATTERN those about topics "
+		"whose\n"
+		"names have it in them. It goes on with the next broker. For root, the broker's "
+		"user and\n"
+		"the group kickmsg-admin.\n",
+		ctl_watch, watch_uses, NULL, true },
 	{ "info", CTL_MAYBE_TOPIC, "[TOPIC]", "all that is fixed when a topic is made",
 		"Shows what a topic is: its shape, memory, creator, and how long it lives; then "
 		"who\n"

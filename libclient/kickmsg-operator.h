@@ -225,6 +225,45 @@ struct kickmsg_topic_numbers {
 ssize_t kickmsg_topic_list_numbers(struct kickmsg_client *client, uint64_t *cursor,
 	struct kickmsg_topic_numbers *ret, size_t capacity);
 
+/* Something that happened at the broker. */
+struct kickmsg_happening {
+	uint64_t realtime_ns;
+	/* Happenings right before this one that aren't told, since this process or its client was late. */
+	uint64_t missed;
+	/* A word, as "topic-made"; kickmsgctl(1) has them all. New ones may come. */
+	char kind[32];
+	uint32_t level; /* of syslog(3) */
+	/* Of the client that it is about. 0: it is of another pid namespace; -1: there is none. */
+	int32_t pid;
+	/* The client's, else that of the topic's owner, else UINT32_MAX. */
+	uint32_t uid;
+	uint32_t reserved32;
+	char client_name[KICKMSG_PREFIX_SIZE]; /* may be any bytes; "": it is about none */
+	/* Its whole name, as written (KICKMSG_WHOLE_NAME_SIZE); "": it is about none. */
+	char topic[264];
+	char text[256]; /* for people */
+	uint64_t reserved[4];
+};
+
+/*
+ * Watches the broker: from now on on_happening(userdata, happening) is called for all that happens there,
+ * by kickmsg_client_dispatch() of this client, as config.on_event is (kickmsg.h); `happening` is
+ * good during the call. It ends with the client.
+ *
+ * The broker keeps the last 1024 happenings for all who watch, and the library 256 until they are
+ * dispatched. Others are counted in `missed`. Nobody waits for a watcher.
+ *
+ * A broker that takes over from the last one goes on telling, and "serving" is the first that it says.
+ * Happenings that the last one hadn't told yet are lost. Where the connection was lost the library says "watch-lost",
+ * asks the next broker anew, and says "watch-resumed", or "watch-refused" with the reason.
+ *
+ * Errors: the common ones without -ENOENT; -EPERM neither root, nor the broker's user, nor an
+ * administrator; -EBUSY this client watches already; -ENOMEM.
+ */
+int kickmsg_broker_watch(struct kickmsg_client *client,
+	void (*on_happening)(void *userdata, const struct kickmsg_happening *happening),
+	void *userdata);
+
 /* A value of the broker's configuration that is in force. */
 struct kickmsg_config_value {
 	char section[512]; /* as "limits", or "topic PATTERN" */

@@ -75,7 +75,7 @@ static bool km_msg_detach_is_good(const struct km_msg_detach *m)
 
 static bool km_msg_list_is_good(const struct km_msg_list *m)
 {
-	return m->header.op != KM_OP_STATUS || m->cursor == 0;
+	return (m->header.op != KM_OP_STATUS && m->header.op != KM_OP_WATCH) || m->cursor == 0;
 }
 
 static bool km_msg_topic_is_good(const struct km_msg_topic *m)
@@ -171,6 +171,18 @@ static bool config_is_good(const struct km_msg_config_ok *m)
 	return true;
 }
 
+static bool happened_is_good(const struct km_msg_happened *m)
+{
+	if (m->header.serial != 0 || m->count == 0 || m->count > KM_WIRE_HAPPENED_PAGE ||
+		m->reserved != 0)
+		return false;
+	for (uint32_t i = 0; i < m->count; i++)
+		if (!ENDED(m->happenings[i].kind) || !ENDED(m->happenings[i].client) ||
+			!ENDED(m->happenings[i].topic) || !ENDED(m->happenings[i].text))
+			return false;
+	return true;
+}
+
 static bool answer_is_good(const union km_msg *m)
 {
 	switch (m->header.op) {
@@ -220,6 +232,8 @@ static bool answer_is_good(const union km_msg *m)
 		return config_is_good(&m->config_ok);
 	case KM_OP_EVENT:
 		return m->event.header.serial == 0 && m->event.reserved == 0;
+	case KM_OP_HAPPENED:
+		return happened_is_good(&m->happened);
 	default:
 		return true;
 	}

@@ -22,6 +22,7 @@
  *   STATUS                          -> STATUS_OK     0
  *   SESSIONS  cursor                -> SESSIONS_OK   0
  *   NUMBERS   cursor                -> NUMBERS_OK    0
+ *   WATCH                           -> OK            0     and HAPPENED from then on
  *   DIAGNOSE  topic, cursor         -> DIAGNOSE_OK   0
  *   REPAIR    topic, what           -> REPAIR_OK     0
  *   any                             -> ERROR errno   0
@@ -37,7 +38,7 @@
  * answer has the same serial. It is sent before the client that makes the topic is answered. DETACH of
  * the endpoint that WAITS names ends the wait, or the endpoint that has come of it meanwhile.
  *
- * An EVENT is what the broker says without being asked; its serial is 0.
+ * EVENT and HAPPENED are what the broker says without being asked; their serial is 0.
  *
  * All names are written parts (name.h).
  *
@@ -60,19 +61,20 @@
 #include "common/protocol/name.h"
 #include "common/protocol/schema.h"
 
-#define KM_WIRE_VERSION      5
-#define KM_WIRE_TEXT_SIZE    256
-#define KM_WIRE_MAX_FDS      4
-#define KM_WIRE_LIST_PAGE    24
-#define KM_WIRE_ANOMALY_PAGE 32
-#define KM_WIRE_CLIENTS_PAGE 32
-#define KM_WIRE_RINGS_PAGE   256
-#define KM_WIRE_CALLERS_PAGE 16
-#define KM_WIRE_SESSION_PAGE 64
-#define KM_WIRE_NUMBERS_PAGE 128
-#define KM_WIRE_CONFIG_PAGE  16
-#define KM_WIRE_MAX_GROUPS   256
-#define KM_WIRE_ORIGIN_SIZE  144 /* of FILE:LINE */
+#define KM_WIRE_VERSION       5
+#define KM_WIRE_TEXT_SIZE     256
+#define KM_WIRE_MAX_FDS       4
+#define KM_WIRE_LIST_PAGE     24
+#define KM_WIRE_ANOMALY_PAGE  32
+#define KM_WIRE_CLIENTS_PAGE  32
+#define KM_WIRE_RINGS_PAGE    256
+#define KM_WIRE_CALLERS_PAGE  16
+#define KM_WIRE_SESSION_PAGE  64
+#define KM_WIRE_NUMBERS_PAGE  128
+#define KM_WIRE_CONFIG_PAGE   16
+#define KM_WIRE_HAPPENED_PAGE 16
+#define KM_WIRE_MAX_GROUPS    256
+#define KM_WIRE_ORIGIN_SIZE   144 /* of FILE:LINE */
 
 /*
  * All kinds of messages: number, NAME, member of union km_msg, struct. Their sizes and names follow from
@@ -98,7 +100,8 @@
 	X(30, STATUS, status, km_msg_list)                                                         \
 	X(31, SESSIONS, sessions, km_msg_list)                                                     \
 	X(32, NUMBERS, numbers, km_msg_list)                                                       \
-	X(33, CONFIG, config, km_msg_list)
+	X(33, CONFIG, config, km_msg_list)                                                         \
+	X(34, WATCH, watch, km_msg_list)
 #define KM_WIRE_ANSWERS(X)                                                                         \
 	X(64, OK, ok, km_msg_ok)                                                                   \
 	X(65, ERROR, error, km_msg_error)                                                          \
@@ -118,7 +121,8 @@
 	X(94, STATUS_OK, status_ok, km_msg_status_ok)                                              \
 	X(95, SESSIONS_OK, sessions_ok, km_msg_sessions_ok)                                        \
 	X(96, NUMBERS_OK, numbers_ok, km_msg_numbers_ok)                                           \
-	X(97, CONFIG_OK, config_ok, km_msg_config_ok)
+	X(97, CONFIG_OK, config_ok, km_msg_config_ok)                                              \
+	X(98, HAPPENED, happened, km_msg_happened)
 
 #define KM_WIRE_OP(number, NAME, member, type) KM_OP_##NAME = number,
 enum km_op { KM_WIRE_REQUESTS(KM_WIRE_OP) KM_WIRE_ANSWERS(KM_WIRE_OP) };
@@ -228,7 +232,7 @@ struct km_msg_detach {
 
 struct km_msg_list {
 	struct km_msg_header header;
-	uint64_t cursor; /* 0, or from the last answer; STATUS: 0 */
+	uint64_t cursor; /* 0, or from the last answer; STATUS, WATCH: 0 */
 };
 
 /* The resources of a broker that STATUS counts. */
@@ -502,6 +506,30 @@ struct km_msg_event {
 	struct km_msg_header header; /* serial 0 */
 	uint32_t what;               /* enum km_news */
 	uint32_t reserved;
+};
+
+/* Something that happened, as an operator hears of it. */
+struct km_happening {
+	uint64_t realtime_ns;
+	uint32_t level; /* of syslog(3) */
+	/* Of the client. 0: it is of another pid namespace; -1: there is none. */
+	int32_t pid;
+	/* The client's, else that of the topic's owner, else UINT32_MAX. */
+	uint32_t uid;
+	uint32_t reserved;
+	char kind[32];                  /* as "topic-made" */
+	char client[KM_PREFIX_SIZE];    /* its name, or "" */
+	char topic[KM_NAME_WHOLE_SIZE]; /* the whole name, or "" */
+	char text[KM_WIRE_TEXT_SIZE];
+};
+
+/* To those that WATCH (daemon/serve/happened.h). */
+struct km_msg_happened {
+	struct km_msg_header header; /* serial 0 */
+	uint64_t missed;             /* that came before these and aren't told */
+	uint32_t count;              /* at least 1 */
+	uint32_t reserved;
+	struct km_happening happenings[KM_WIRE_HAPPENED_PAGE];
 };
 
 struct km_msg_list_ok {

@@ -13,6 +13,7 @@
 #include "daemon/metrics/pulse.h"
 #include "daemon/metrics/text.h"
 #include "daemon/metrics/topics.h"
+#include "daemon/peer/session.h"
 #include "daemon/run/log.h"
 #include "daemon/serve/list.h"
 #include "daemon/topic/topic.h"
@@ -126,9 +127,9 @@ static void tell_process(struct km_page *page)
 static void tell_events(struct km_page *page)
 {
 	tell(page, "kickmsg_denials", COUNTER, "Requests that a right or a limit refused.",
-		km_log_count(KM_EVENT_REFUSED));
+		km_session_refusals());
 	tell(page, "kickmsg_clients_gone", COUNTER, "Clients that are gone.",
-		km_log_count(KM_EVENT_CLIENT_GONE));
+		km_log_count(KM_EVENT_CLIENT_LEFT) + km_log_count(KM_EVENT_CLIENT_DIED));
 	tell(page, "kickmsg_recoveries", COUNTER,
 		"Passes over a topic that repaired what the dead had left.",
 		km_log_count(KM_EVENT_REPAIRED));

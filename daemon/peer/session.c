@@ -44,6 +44,32 @@ int km_session_answer(
 	return r;
 }
 
+/* As operators tell refusals apart. */
+static unsigned kind_of_refusal(int error)
+{
+	switch (error) {
+	case -EACCES:
+	case -EPERM:
+		return LOG_INFO | KM_EVENT_DENIED;
+	case -EDQUOT:
+	case -ENOSPC:
+	case -EMFILE:
+	case -ENOMEM:
+		return LOG_INFO | KM_EVENT_LIMIT_HIT;
+	case -ENOENT:
+		/* waiting for a topic by asking again and again is ordinary */
+		return LOG_DEBUG | KM_EVENT_REFUSED;
+	default:
+		return LOG_INFO | KM_EVENT_REFUSED;
+	}
+}
+
+uint64_t km_session_refusals(void)
+{
+	return km_log_count(KM_EVENT_DENIED) + km_log_count(KM_EVENT_LIMIT_HIT) +
+	       km_log_count(KM_EVENT_REFUSED);
+}
+
 int km_session_refuse(struct km_session *session, const struct km_topic *topic, int error,
 	const char *format, ...)
 {
@@ -56,9 +82,8 @@ int km_session_refuse(struct km_session *session, const struct km_topic *topic, 
 	va_start(args, format);
 	vsnprintf(answer.text, sizeof answer.text, format, args);
 	va_end(args);
-	/* waiting for a topic by asking again and again is ordinary */
-	km_log((error == -ENOENT ? LOG_DEBUG : LOG_INFO) | KM_EVENT_REFUSED, session, topic,
-		"refused: %s (%s)", answer.text, strerror(-error));
+	km_log(kind_of_refusal(error), session, topic, "refused: %s (%s)", answer.text,
+		strerror(-error));
 	return km_session_answer(session, &answer, sizeof answer, NULL, 0);
 }
 
@@ -121,6 +146,7 @@ void km_session_free(struct km_session *session)
 	km_session_close(session);
 	session->broker->handlers->wait_forget(session);
 	session->broker->handlers->notice_forget_session(session);
+	session->broker->handlers->happened_forget(session);
 	km_account_unref(session->account);
 	LIST_REMOVE(session, next);
 	free(session);
@@ -140,6 +166,7 @@ void km_session_disconnect(struct km_session *session)
 	close_socket(session);
 	session->broker->sweep = true;
 	session->broker->handlers->wait_forget(session);
+	session->broker->handlers->happened_forget(session);
 	if (session->kept.state == KM_SESSION_NEW) {
 		session->kept.state = KM_SESSION_DEAD; /* it has nothing */
 		return;

@@ -40,6 +40,10 @@ struct km_session {
 	bool is_stranger; /* connected, and hasn't said hello */
 	TAILQ_ENTRY(km_session) in_news;
 	bool has_news; /* that a topic has changed (notice.h) */
+	TAILQ_ENTRY(km_session) in_watchers;
+	bool watches; /* what happens at the broker (serve/happened.h) */
+	/* The number of the first happening that it hasn't heard of. */
+	uint64_t heard;
 	int pidfd;
 	struct km_account *account; /* its user's */
 	struct event *socket_event;
@@ -82,6 +86,9 @@ int km_session_answer(
  * Returns as km_session_answer(). */
 int km_session_refuse(struct km_session *session, const struct km_topic *topic, int error,
 	const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* How many requests were refused since this process began. */
+uint64_t km_session_refusals(void);
 
 /* Says that something has happened. A client whose socket has no room for that is disconnected at
  * its next request. */

@@ -36,24 +36,37 @@ static unsigned count_live(const struct km_session *session)
 	return count;
 }
 
+static void log_end(const struct km_session *session, const char *why)
+{
+	unsigned live = count_live(session);
+
+	if (live > 0)
+		km_log(LOG_INFO | KM_EVENT_CLIENT_DIED, session, NULL,
+			"client died (%s) with %u endpoints", why, live);
+	else
+		/* a client that leaves with nothing attached has simply ended */
+		km_log(LOG_DEBUG | KM_EVENT_CLIENT_LEFT, session, NULL, "client left (%s)", why);
+}
+
 static void die(struct km_session *session, const char *why)
 {
 	struct km_broker *broker = session->broker;
 	struct km_member *member;
 
 	km_farewell_hear_last(session);
-	unsigned live = count_live(session);
 	if (session->kept.state == KM_SESSION_READY ||
-		session->kept.state == KM_SESSION_DISCONNECTED)
+		session->kept.state == KM_SESSION_DISCONNECTED) {
 		km_account_give(session->account, KM_CLIENTS, 1);
-	/* a client that leaves with nothing attached has simply ended */
-	km_log((live ? LOG_INFO : LOG_DEBUG) | KM_EVENT_CLIENT_GONE, session, NULL,
-		"client is gone (%s) with %u endpoints", why, live);
+		log_end(session, why);
+	}
 	session->kept.state = KM_SESSION_DEAD;
 	session->kept.died_ns = km_clock_ns();
 	km_session_close(session);
 	broker->sweep = true;
 	LIST_FOREACH (member, &session->members, of_session) {
+		if (member->kept.state == KM_ENDPOINT_LIVE)
+			km_log(LOG_DEBUG | KM_EVENT_ENDPOINT_DIED, session, member->topic,
+				"%s died", km_member_role_name(member->kept.role));
 		if (member->kept.state == KM_ENDPOINT_LIVE || !km_member_is_quiet(member))
 			km_leave_die(member);
 		km_tend_soon(member->topic);

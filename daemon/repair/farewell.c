@@ -19,7 +19,8 @@
 
 static void take_leave(struct km_member *member)
 {
-	km_log(LOG_DEBUG, member->session, member->topic, "detached");
+	km_log(LOG_DEBUG | KM_EVENT_ENDPOINT_LEFT, member->session, member->topic, "%s left",
+		km_member_role_name(member->kept.role));
 	km_leave_detach(member);
 }
 

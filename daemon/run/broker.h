@@ -45,6 +45,7 @@ struct km_awaited;
 struct km_wait;
 struct km_grave;
 struct km_notices;
+struct km_happenings;
 struct km_listener;
 struct km_metrics;
 struct km_state;
@@ -103,12 +104,13 @@ struct km_broker {
 	struct event *late_event;
 	unsigned late_ms; /* till the next look at them */
 	struct km_turns turns;
-	struct km_work tidying;        /* goes on with a pass over the parking */
-	struct km_notices *notices;    /* what clients are to hear (notice.h) */
-	struct km_grave_list graves;   /* memory that is given back in turns (grave.h) */
-	struct km_tending *tending[2]; /* small topics, large ones (recover.c) */
-	struct km_topic_bucket idle;   /* topics that lost their last member */
-	struct km_topic *health_next;  /* whose turn it is */
+	struct km_work tidying;           /* goes on with a pass over the parking */
+	struct km_notices *notices;       /* what clients are to hear (notice.h) */
+	struct km_happenings *happenings; /* what operators are to hear (happened.h) */
+	struct km_grave_list graves;      /* memory that is given back in turns (grave.h) */
+	struct km_tending *tending[2];    /* small topics, large ones (recover.c) */
+	struct km_topic_bucket idle;      /* topics that lost their last member */
+	struct km_topic *health_next;     /* whose turn it is */
 	/* The topic after list_cursor, or null: not known. */
 	struct km_topic *list_next;
 	uint64_t list_cursor;

@@ -23,6 +23,7 @@ struct km_handlers {
 	void (*wait_forget)(struct km_session *session);
 	void (*wait_end)(struct km_session *session, uint64_t id);
 	void (*notice_forget_session)(struct km_session *session);
+	void (*happened_forget)(struct km_session *session);
 	void (*farewell_hear_last)(struct km_session *session);
 	void (*death_probe)(struct km_session *session);
 	event_callback_fn death_on_pidfd, death_on_probe; /* of a session */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The broker's log: see log.h. */
+#include <ctype.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -148,6 +149,30 @@ uint64_t km_log_count(enum km_event kind)
 	return counts[(unsigned)kind >> KM_EVENT_SHIFT];
 }
 
+static km_log_listener *listener;
+static void *listener_userdata;
+
+void km_log_set_listener(km_log_listener *fresh, void *userdata)
+{
+	listener = fresh;
+	listener_userdata = userdata;
+}
+
+const char *km_log_word(unsigned what, char ret[KM_LOG_WORD_SIZE])
+{
+	static const char *const names[KM_EVENT_NUMBERS] = { [KM_EVENT_NUMBER_NONE] = "",
+#define X(name, id) [KM_EVENT_NUMBER_##name] = #name,
+		KM_EVENTS(X)
+#undef X
+	};
+	char *to = ret;
+
+	for (const char *name = names[what >> KM_EVENT_SHIFT]; *name; name++)
+		*to++ = *name == '_' ? '-' : (char)tolower(*name);
+	*to = '\0';
+	return ret;
+}
+
 void km_log_at(const struct km_log_place *place, unsigned what, const struct km_session *session,
 	const struct km_topic *topic, const char *format, ...)
 {
@@ -157,7 +182,9 @@ void km_log_at(const struct km_log_place *place, unsigned what, const struct km_
 
 	if (what >> KM_EVENT_SHIFT < KM_EVENT_NUMBERS)
 		counts[what >> KM_EVENT_SHIFT]++;
-	if ((int)LOG_PRI(what) > max_level)
+	const bool has_kind = what >> KM_EVENT_SHIFT != KM_EVENT_NUMBER_NONE;
+	const bool is_logged = (int)LOG_PRI(what) <= max_level;
+	if (!is_logged && !(has_kind && listener))
 		return;
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
@@ -172,8 +199,10 @@ void km_log_at(const struct km_log_place *place, unsigned what, const struct km_
 		peer = describe->topic(topic, &about, name);
 	if (session)
 		peer = describe->session(session, &about);
-	if (what >> KM_EVENT_SHIFT == KM_EVENT_NUMBER_NONE ||
-		km_log_limit_allow(km_clock_ns(), peer, &entry, write_suppressed))
+	if (has_kind && listener)
+		listener(listener_userdata, &entry);
+	if (is_logged && (LOG_PRI(what) == LOG_DEBUG || !has_kind ||
+				 km_log_limit_allow(km_clock_ns(), peer, &entry, write_suppressed)))
 		write_entry(place, &entry);
 	errno = saved;
 }

@@ -48,6 +48,15 @@ void km_log_at(const struct km_log_place *place, unsigned what, const struct km_
 	const struct km_topic *topic, const char *format, ...)
 	__attribute__((format(printf, 5, 6)));
 
+/* Is called with each event that has a kind, whatever its level and however often it comes, until it
+ * is set to null. It must not log. */
+typedef void km_log_listener(void *userdata, const struct km_log_entry *entry);
+void km_log_set_listener(km_log_listener *listener, void *userdata);
+
+/* The kind's name as operators read it, as "topic-made"; the rest of `what` is its level. */
+#define KM_LOG_WORD_SIZE 32
+const char *km_log_word(unsigned what, char ret[KM_LOG_WORD_SIZE]);
+
 /* How many events of this kind there were, logged or not. */
 uint64_t km_log_count(enum km_event kind);
 

@@ -4,6 +4,9 @@
  * (MESSAGE_ID). systemd/kickmsgd.catalog says of each what has happened and what to do; a test
  * holds the two against each other. An id stays with its kind for good.
  *
+ * Operators who watch the broker hear of each kind by its word (daemon/serve/happened.h): TOPIC_MADE is
+ * "topic-made". So a name stays with its kind for good, too.
+ *
  * A kind is or-ed to a level, as a facility is in syslog(3): km_log(LOG_ERR | KM_EVENT_REFUSED,
  * ...). A level alone is a line without a kind, which is for debugging only.
  */
@@ -33,8 +36,16 @@
 	X(SCHEMA_CLAIMED, "87b37ae63f3b4e6f973efcb7d45ae1ec") \
 	X(POOL_TOO_SMALL, "edcbaf794dd24ae39b29e97d79098e88") \
 	X(REFUSED, "30dfc9734cbf4bf1a4706d799ba9247c") \
-	X(CLIENT_GONE, "3db353f1a8b14022a42b904a049caa0e") \
+	X(DENIED, "8686bda4cf6345e58d310752c8fead48") \
+	X(LIMIT_HIT, "85b81f9f0666430e84e96ea8063310e4") \
+	X(CLIENT_CAME, "0eeed9fd26534b9a9dbd98e0aa79d990") \
+	X(CLIENT_LEFT, "21a569e5e1234368860453deef2bb7bc") \
+	X(CLIENT_DIED, "3db353f1a8b14022a42b904a049caa0e") \
 	X(CLIENT_SENT_AWAY, "dc0d70975693450eab1b6be86da6d534") \
+	X(ENDPOINT_JOINED, "60f9953535d042e8913509d0ebc3d1d6") \
+	X(ENDPOINT_LEFT, "67bf01f24c624512bfbc587fd4477d13") \
+	X(ENDPOINT_DIED, "362512ac05614fa0b2fd5b68dc83c3cd") \
+	X(WATCH_BEGAN, "ee0d5d5e76634ff38bca8bff919629e3") \
 	X(REPAIRED, "285e2edb538245b4b93175fdbb809b19") \
 	X(CANT_RECONCILE, "19914d0adb54411cb210da4bef590fa8") \
 	X(QUARANTINED, "a467c19f9f7c42a1be75fd6559c3cd7e") \

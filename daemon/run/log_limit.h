@@ -3,7 +3,8 @@
  * How often an event is logged. In an interval, of each kind:
  *   - KM_LOG_PEER_BURST about one process, or about one topic where no process is in it;
  *   - KM_LOG_USER_BURST about all processes and topics of one user, who may have any number.
- * The entries beyond that are counted, and the count is told once the interval is over.
+ * The entries beyond that are counted, and the count is told once the interval is over. Those of level
+ * debug aren't limited.
  *
  * The memory is bounded: a process whose place another one needs has its count added to its user's.
  * The users have places of their own for each kind, and nobody can take another uid.

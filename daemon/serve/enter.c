@@ -77,8 +77,8 @@ struct km_member *km_enter(const struct km_wanted *wanted, struct km_topic *topi
 void km_enter_answer(const struct km_wanted *wanted, struct km_member *member)
 {
 	if (km_attached_send(wanted, member) == 0)
-		km_log(LOG_DEBUG, member->session, member->topic, "attached as %s",
-			km_member_role_name(wanted->role));
+		km_log(LOG_DEBUG | KM_EVENT_ENDPOINT_JOINED, member->session, member->topic,
+			"%s joined", km_member_role_name(wanted->role));
 	else
 		take_back(member);
 }

@@ -91,7 +91,7 @@ void km_serve_hello(struct km_session *session, const struct km_msg_hello *reque
 	km_session_no_stranger(session);
 	km_account_take(session->account, KM_CLIENTS, 1);
 	km_keep_done(session, KM_OP_HELLO, 0);
-	km_log(LOG_DEBUG, session, NULL, "hello");
+	km_log(LOG_DEBUG | KM_EVENT_CLIENT_CAME, session, NULL, "client came");
 	answer_hello(session, fd);
 }
 

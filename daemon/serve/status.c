@@ -24,8 +24,8 @@ void km_serve_status(struct km_session *session, const struct km_msg_list *reque
 		.header.op = KM_OP_STATUS_OK,
 		.version = KM_VERSION,
 		.uptime_ns = (uint64_t)(km_clock_ns() - broker->started_ns),
-		.refused = km_log_count(KM_EVENT_REFUSED),
-		.gone = km_log_count(KM_EVENT_CLIENT_GONE),
+		.refused = km_session_refusals(),
+		.gone = km_log_count(KM_EVENT_CLIENT_LEFT) + km_log_count(KM_EVENT_CLIENT_DIED),
 		.repaired = km_log_count(KM_EVENT_REPAIRED),
 		.quarantined = km_log_count(KM_EVENT_QUARANTINED),
 		.config_reads = km_log_count(KM_EVENT_CONFIG_READ) +

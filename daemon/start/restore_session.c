@@ -13,6 +13,7 @@
 #include "daemon/peer/session.h"
 #include "daemon/peer/unread.h"
 #include "daemon/run/log.h"
+#include "daemon/serve/happened.h"
 #include "daemon/start/restore_session.h"
 
 /* Only a pidfd tells of a death; other descriptors become readable for other reasons. */
@@ -107,6 +108,8 @@ struct km_session *km_restore_session(
 	}
 	if (r == 0 && kept->state != KM_SESSION_DEAD)
 		r = km_session_watch(session);
+	if (r == 0 && kept->watches && session->socket >= 0)
+		r = km_happened_watch(session);
 	if (r == 0) {
 		session->kept.state = kept->state;
 		km_unread_restore(broker, &session->unread, session->socket, session->account);

@@ -24,6 +24,7 @@
 #include "daemon/run/log.h"
 #include "daemon/run/systemd.h"
 #include "daemon/run/turn.h"
+#include "daemon/serve/happened.h"
 #include "daemon/serve/notice.h"
 #include "daemon/serve/question.h"
 #include "daemon/serve/request.h"
@@ -93,6 +94,7 @@ const struct km_handlers km_start_handlers = {
 	.wait_forget = km_wait_forget,
 	.wait_end = km_wait_end,
 	.notice_forget_session = km_notice_forget_session,
+	.happened_forget = km_happened_forget,
 	.farewell_hear_last = km_farewell_hear_last,
 	.death_probe = km_death_probe,
 	.death_on_pidfd = km_death_on_pidfd,
@@ -184,6 +186,8 @@ static int start_loop(struct km_broker *broker)
 		r = km_tend_init(broker);
 	if (r == 0)
 		r = km_notice_init(broker);
+	if (r == 0)
+		r = km_happened_init(broker);
 	if (r == 0)
 		r = km_wait_init(broker);
 	if (r == 0)
@@ -297,6 +301,7 @@ void km_start_deinit(struct km_broker *broker)
 		return;
 	}
 	km_notice_deinit(broker);
+	km_happened_deinit(broker);
 	LIST_FOREACH (session, &broker->sessions, next)
 		while ((member = LIST_FIRST(&session->members)))
 			km_leave_free(member);

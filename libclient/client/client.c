@@ -19,6 +19,7 @@
 #include "libclient/client/inherit.h"
 #include "libclient/client/reconnect.h"
 #include "libclient/export.h"
+#include "libclient/kickmsg-operator.h"
 #include "libclient/watch/watch.h"
 
 #define DEFAULT_TIMEOUT_NS UINT64_C(10000000000)
@@ -159,6 +160,7 @@ KM_EXPORT void kickmsg_client_free(struct kickmsg_client *client)
 	km_client_memory_unref(client->memory);
 	km_client_give_all_back(client);
 	km_watch_free(client->watch);
+	free(client->happened);
 	free(client->farewells.endpoints);
 	km_close(client->socket);
 	km_close(client->timer_fd);
@@ -173,11 +175,38 @@ KM_EXPORT int kickmsg_client_get_fd(const struct kickmsg_client *client)
 	return km_client_is_inherited(client) ? -ECHILD : client->poll_fd;
 }
 
+/* Tells the user what waits, without the lock. Returns how much that was; -ECHILD: the callback
+ * forked, and this is the child. */
+static int tell_user(struct kickmsg_client *client)
+{
+	struct kickmsg_happening happening;
+	struct km_told told;
+	int count = 0;
+
+	for (;; count++) {
+		const bool has_event = km_event_take(&client->events, &told);
+		const bool has_happening = !has_event && client->happened &&
+					   client->happened->waits;
+
+		if (!has_event && !has_happening)
+			return count;
+		if (has_happening)
+			client->happened->take(client->happened, &happening);
+		km_client_unlock(client);
+		if (has_event)
+			client->events.on_event(client->events.userdata, &told.event);
+		else
+			client->happened->on_happening(client->happened->userdata, &happening);
+		if (km_client_is_inherited(client))
+			return -ECHILD;
+		km_client_lock(client);
+	}
+}
+
 KM_EXPORT int kickmsg_client_dispatch(struct kickmsg_client *client)
 {
 	KM_KEEP_ERRNO;
-	int handled = 0, r;
-	struct km_told told;
+	int handled = 0, told, r;
 
 	if (km_client_is_inherited(client))
 		return -ECHILD;
@@ -186,13 +215,10 @@ KM_EXPORT int kickmsg_client_dispatch(struct kickmsg_client *client)
 		r = km_reconnect_step(client, &handled);
 		/* each event is told before the next step of the connection: of one thing only the
 		 * latest news is kept */
-		for (; km_event_take(&client->events, &told); handled++) {
-			km_client_unlock(client);
-			client->events.on_event(client->events.userdata, &told.event);
-			if (km_client_is_inherited(client))
-				return -ECHILD; /* the callback forked, and this is the child */
-			km_client_lock(client);
-		}
+		told = tell_user(client);
+		if (told < 0)
+			return told;
+		handled += told;
 	} while (r > 0);
 	km_reconnect_arm(client);
 	if (r == 0 && handled == 0 && client->link != KM_LINK_UP)

@@ -117,7 +117,9 @@ void km_client_drop_stray(
 {
 	const struct km_connection_handler *handler = client->handler;
 
-	if (answer->header.op == KM_OP_EVENT && handler)
+	if (client->happened && client->happened->on_message(client, answer))
+		;
+	else if (answer->header.op == KM_OP_EVENT && handler)
 		handler->on_changed(client);
 	else if (handler && handler->on_answer(client, answer, r < 0 ? NULL : fds))
 		;

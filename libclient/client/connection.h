@@ -14,6 +14,8 @@
 #include "libclient/client/memory.h"
 #include "libclient/kickmsg.h"
 
+struct kickmsg_happening;
+
 /* Endpoints of the connection whose end the broker is to hear of, once the socket takes more. */
 struct km_farewells {
 	uint64_t *endpoints;
@@ -53,6 +55,20 @@ struct km_service_link {
 	void (*free)(struct km_service_link *link);
 	/* In a child of fork: closes its copies of descriptors. No lock is held. */
 	void (*on_fork)(struct km_service_link *link);
+};
+
+/* The watch of what happens at the broker (look/happened.c); under the lock. */
+struct km_happened_link {
+	bool waits; /* something is to be told */
+	/* Is the message about it? */
+	bool (*on_message)(struct kickmsg_client *client, const union km_msg *message);
+	/* The connection is there again; it is gone. */
+	void (*on_up)(struct kickmsg_client *client);
+	void (*on_down)(struct kickmsg_client *client);
+	/* The oldest thing that waits. */
+	void (*take)(struct km_happened_link *link, struct kickmsg_happening *ret);
+	void (*on_happening)(void *userdata, const struct kickmsg_happening *happening);
+	void *userdata;
 };
 
 /* The pid of a client that a child of fork has from its parent (inherit.h). */
@@ -104,7 +120,8 @@ struct kickmsg_client {
 	/* endpoint/attach.c: SUBSCRIBEs that the broker keeps until their topics exist */
 	LIST_HEAD(, km_awaited) awaited;
 
-	struct km_service_link *services; /* their handles are among those that follow */
+	struct km_happened_link *happened; /* null: it doesn't watch */
+	struct km_service_link *services;  /* their handles are among those that follow */
 	/* handle.c, rejoin.c */
 	struct km_handle *handles;
 	const struct km_connection_handler *handler; /* null: there was no handle yet */

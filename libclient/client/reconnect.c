@@ -147,6 +147,8 @@ static void come_back(struct kickmsg_client *client)
 	km_event_tell(&client->events, &client->up, KICKMSG_EVENT_RECONNECTED, 0, "");
 	if (client->handler)
 		client->handler->on_up(client);
+	if (client->happened)
+		client->happened->on_up(client);
 }
 
 /* Takes the broker's answer to hello, if it is there. */
@@ -191,6 +193,8 @@ void km_reconnect_lost(struct kickmsg_client *client)
 	schedule(client);
 	if (client->handler)
 		client->handler->on_down(client);
+	if (client->happened)
+		client->happened->on_down(client);
 	/* An earlier "reconnected" that wasn't told is forgotten: events are told in their order,
 	 * and the connection is down again. */
 	km_event_forget(&client->events, &client->up);
@@ -297,7 +301,7 @@ void km_reconnect_arm(struct kickmsg_client *client)
 {
 	int64_t when = client->link == KM_LINK_UP ? client->rejoin_ns : client->attempt_ns;
 
-	if (!TAILQ_EMPTY(&client->events.told))
+	if (!TAILQ_EMPTY(&client->events.told) || (client->happened && client->happened->waits))
 		when = 1; /* long ago: now */
 	if (when == client->armed_ns)
 		return;

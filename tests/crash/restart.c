@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 #include "libclient/handle/handle.h"
-#include "libclient/kickmsg.h"
+#include "libclient/kickmsg-operator.h"
 #include "tests/support/broker/broker.h"
 #include "tests/support/broker/manager.h"
 #include "tests/support/crash/crash_step.h"
@@ -78,6 +78,18 @@ static void attach_many(struct kickmsg_client *client)
 	kickmsg_publisher_free(publisher);
 }
 
+static void hear(void *userdata, const struct kickmsg_happening *happening)
+{
+	*(bool *)userdata |= strcmp(happening->kind, "topic-unlinked") == 0 ||
+			     strcmp(happening->kind, "serving") == 0;
+}
+
+/* Where the next broker goes on telling it says "serving" instead of what the last one was about to. */
+static bool has_heard(struct kickmsg_client *client, const bool *unlinked)
+{
+	return kickmsg_client_dispatch(client) >= 0 && *unlinked;
+}
+
 /* One of each control call that changes something. */
 static void run_sequence(void)
 {
@@ -87,6 +99,7 @@ static void run_sequence(void)
 	struct kickmsg_client *client;
 	struct kickmsg_publisher *publisher, *second;
 	struct kickmsg_subscriber *subscriber;
+	bool unlinked = false;
 	char text[8];
 
 	MUST(kickmsg_client_new(NULL, &client));
@@ -108,9 +121,11 @@ static void run_sequence(void)
 	expect(km_load(M3, relaxed, &gone->left) == 1 && km_load(M3, relaxed, &gone->died) == 0,
 		"who left once is counted otherwise");
 	attach_many(client);
+	MUST(kickmsg_broker_watch(client, hear, &unlinked));
 	MUST(kickmsg_unlink_topic(client, "walk"));
 	MUST(kickmsg_send(publisher, "still", 6));
 	MUST(kickmsg_try_receive_copy(subscriber, text, sizeof text));
+	expect(test_wait_until(has_heard(client, &unlinked), PATIENCE_MS), "nothing is told");
 	kickmsg_client_free(client);
 }
 

@@ -33,6 +33,10 @@ static const struct kickmsg_topic_ref here = { .name = "t" }, nowhere = { .name 
 static const struct kickmsg_topic_ref unnamed = { .name = "" };
 static char buf[64];
 
+static void hear_nothing(void *userdata, const struct kickmsg_happening *happening)
+{
+}
+
 static void ignore(void *userdata, const struct kickmsg_event *event)
 {
 }
@@ -203,6 +207,9 @@ static void visit_operators_questions(void)
 	NEED(CALL(kickmsg_topic_list_numbers, client, &cursor, &numbers, 1) == 1);
 	NEED(CALL(kickmsg_topic_list_numbers, client, &cursor, &numbers, 0) == -EINVAL);
 	cursor = 0;
+	NEED(CALL(kickmsg_broker_watch, client, hear_nothing, NULL) == 0);
+	NEED(CALL(kickmsg_broker_watch, client, hear_nothing, NULL) == -EBUSY);
+	NEED(CALL(kickmsg_broker_watch, client, NULL, NULL) == -EINVAL);
 	NEED(CALL(kickmsg_broker_config, client, &cursor, &value, 1) == 1);
 	NEED(CALL(kickmsg_broker_config, client, &cursor, &value, 0) == -EINVAL);
 	cursor = 0;

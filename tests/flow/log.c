@@ -205,7 +205,7 @@ START_TEST(journal_that_stands_still_doesnt_stop_the_broker)
 		(lost = find_entry(entries, " entries of the log were lost: nobody took them\n")),
 		FLOW_WAIT_MS));
 	come_and_go(broker.socket, 1);
-	ck_assert(test_wait_until(find_entry(lost, "\nMESSAGE=hello pid="), FLOW_WAIT_MS));
+	ck_assert(test_wait_until(find_entry(lost, "\nMESSAGE=client came pid="), FLOW_WAIT_MS));
 	close(journal);
 	flow_stop();
 }

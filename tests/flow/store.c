@@ -331,7 +331,7 @@ START_TEST(pidfd_that_cant_be_had_again_is_a_death)
 	/* the kernel says so of everybody: this client comes back by itself */
 	older_kernel(ESRCH);
 	test_manager_resume(&manager);
-	ck_assert(test_manager_logged(&manager, "client is gone (its process ended)"));
+	ck_assert(test_manager_logged(&manager, "client died (its process ended)"));
 	ck_assert(!test_manager_logged(&manager, "can't be taken back"));
 	ck_assert_int_eq(unsetenv("PEERPIDFD_ERROR"), 0);
 	test_manager_kill(&manager, SIGKILL);
@@ -383,10 +383,10 @@ START_TEST(who_hung_up_before_a_restart_is_probed_after_it)
 	ck_assert_uint_eq(subscribers(), 1);
 	test_manager_kill(&manager, SIGKILL);
 	test_manager_resume(&manager);
-	ck_assert(!test_manager_logged(&manager, "is gone"));
+	ck_assert(!test_manager_logged(&manager, "client died"));
 	close(segment);
 	ck_assert(test_wait_until(
-		test_manager_logged(&manager, "is gone (it maps its memory no more)"), 20000));
+		test_manager_logged(&manager, "client died (it maps its memory no more)"), 20000));
 	kickmsg_publisher_free(publisher);
 	end();
 }

@@ -45,6 +45,12 @@ FORK_CALL(kickmsg_topic_list)
 
 FORK_IS(kickmsg_broker_get_status, kickmsg_broker_get_status(fork_client, &broker_status))
 
+static void hear_nothing(void *userdata, const struct kickmsg_happening *happening)
+{
+}
+
+FORK_IS(kickmsg_broker_watch, kickmsg_broker_watch(fork_client, hear_nothing, NULL))
+
 FORK_CALL(kickmsg_broker_clients)
 {
 	struct kickmsg_broker_client one;
@@ -129,6 +135,7 @@ static const struct fork_call calls[] = {
 	FORK_ROW(kickmsg_broker_clients),
 	FORK_ROW(kickmsg_broker_config),
 	FORK_ROW(kickmsg_broker_get_status),
+	FORK_ROW(kickmsg_broker_watch),
 	FORK_ROW(kickmsg_topic_list),
 	FORK_ROW(kickmsg_topic_list_numbers),
 	FORK_ROW(kickmsg_topic_participants),

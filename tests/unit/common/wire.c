@@ -45,8 +45,10 @@ static void fill(const struct kind *kind, size_t fds)
 {
 	memset(&m, 0, sizeof m);
 	m.msg.header = (struct km_msg_header){ kind->op, 7 };
-	if (kind->op == KM_OP_EVENT)
+	if (kind->op == KM_OP_EVENT || kind->op == KM_OP_HAPPENED)
 		m.msg.header.serial = 0;
+	if (kind->op == KM_OP_HAPPENED)
+		m.msg.happened.count = 1;
 	if (kind->op == KM_OP_REPAIR)
 		m.msg.repair.what = KM_REPAIR_ALL;
 	if (kind->op == KM_OP_ERROR)
@@ -234,6 +236,15 @@ static const struct {
 	WRONG(KM_OP_SCHEMA_OK, schema_ok, won, 2),
 	WRONG(KM_OP_EVENT, event, header.serial, 1),
 	WRONG(KM_OP_EVENT, event, reserved, 1),
+	WRONG(KM_OP_WATCH, list, cursor, 1),
+	WRONG(KM_OP_HAPPENED, happened, header.serial, 1),
+	WRONG(KM_OP_HAPPENED, happened, count, 0),
+	WRONG(KM_OP_HAPPENED, happened, count, 1), /* 0x01010101 */
+	WRONG(KM_OP_HAPPENED, happened, reserved, 1),
+	WRONG(KM_OP_HAPPENED, happened, happenings[0].kind, 'x'),
+	WRONG(KM_OP_HAPPENED, happened, happenings[0].client, 'x'),
+	WRONG(KM_OP_HAPPENED, happened, happenings[0].topic, 'x'),
+	WRONG(KM_OP_HAPPENED, happened, happenings[0].text, 'x'),
 	WRONG(KM_OP_DIAGNOSE, topic, topic, 'x'),
 	WRONG(KM_OP_DIAGNOSE, topic, prefix, 'x'),
 	WRONG(KM_OP_REPAIR, repair, topic.topic, 'x'),
