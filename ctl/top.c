@@ -33,10 +33,12 @@ static const struct ctl_column columns[] = {
 };
 static const struct ctl_columns top_columns = CTL_COLUMNS(columns);
 
-enum { FIRST_LOOK_NS = 200000000 };
+enum { FIRST_LOOK_NS = 200000000, DETAILED_ROWS = 64 };
 
-static void put_row(struct ctl *ctl, struct ctl_table *table, const struct top_row *row)
+static void put_row(
+	struct ctl *ctl, struct ctl_table *table, const struct top *top, const struct top_row *row)
 {
+	const struct top_detail *detail = row->detail;
 	const struct kickmsg_topic_ref topic = ctl_ref(row->info);
 	char name[KICKMSG_WHOLE_NAME_SIZE];
 
@@ -53,14 +55,14 @@ static void put_row(struct ctl *ctl, struct ctl_table *table, const struct top_r
 		if (row->lost_in_all)
 			ctl_mark_bad(table);
 	}
-	if (!row->detail.known)
+	ctl_put_count(table, COLUMN_SLOTS, row->info->config.pool_size);
+	if (!top_knows(top, row))
 		return;
-	ctl_put_count(table, COLUMN_USED, row->detail.used);
-	ctl_put_count(table, COLUMN_SLOTS, row->detail.slots);
-	if (row->detail.pid == 0)
+	ctl_put_count(table, COLUMN_USED, detail->used);
+	if (detail->pid == 0)
 		return;
-	ctl_put_count(table, COLUMN_WAITING, row->detail.waiting);
-	ctl_put_count(table, COLUMN_PID, row->detail.pid);
+	ctl_put_count(table, COLUMN_WAITING, detail->waiting);
+	ctl_put_count(table, COLUMN_PID, detail->pid);
 }
 
 static int print_look(struct ctl *ctl, struct top *top)
@@ -73,8 +75,9 @@ static int print_look(struct ctl *ctl, struct top *top)
 	top_arrange(top);
 	print_begin(ctl);
 	for (size_t i = 0; i < top->row_count; i++) {
-		top_ask(top, &top->rows[i]);
-		put_row(ctl, table, &top->rows[i]);
+		if (i < DETAILED_ROWS)
+			top_ask(top, &top->rows[i]);
+		put_row(ctl, table, top, &top->rows[i]);
 	}
 	ctl_table_print(table, ctl->out, "There is no topic.");
 	print_end(ctl, CTL_DONE);

@@ -18,10 +18,10 @@ enum top_order {
 enum { TOP_ORDERS = TOP_BY_NAME + 1 };
 extern const char *const top_orders[TOP_ORDERS]; /* as --sort has them */
 
-/* Numbers that cost the broker a walk through the topic: they are asked for where they are shown. */
+/* Numbers that cost the broker a walk through the topic. They are asked for where they are shown, and
+ * where topics are sorted by them for some topics a look, in turn. */
 struct top_detail {
-	uint64_t topic_id;
-	bool known;
+	unsigned look;        /* at which they were asked for; 0: never */
 	uint64_t used, slots; /* of the pool */
 	/* Messages that wait for the subscriber that is furthest behind. */
 	uint64_t waiting;
@@ -33,14 +33,18 @@ struct top_row {
 	bool has_numbers;
 	double sent, received, lost; /* a second */
 	uint64_t lost_in_all;
-	struct top_detail detail;
+	struct top_detail *detail;
 };
 
 struct top {
 	struct kickmsg_client *client; /* null: there is no broker now */
 	struct kickmsg_topic_info *infos;
+	struct top_detail *details; /* [info_count], of infos[i] */
 	size_t info_count;
-	unsigned age; /* looks since these were fetched */
+	unsigned looks;    /* since it began */
+	unsigned age;      /* looks since the infos were fetched */
+	unsigned asked_at; /* look; of the last turn of questions */
+	size_t next;       /* whose turn it is */
 	struct ctl_looks before, now;
 	struct top_row *rows; /* that the filter lets through, in order */
 	size_t row_count;
@@ -52,8 +56,10 @@ struct top {
 int top_look(struct top *top);
 /* Makes the rows of what was seen. */
 void top_arrange(struct top *top);
-/* Asks for more of a row's topic. */
-void top_ask(struct top *top, struct top_row *row);
+/* Asks for more of a row's topic, once a look. */
+void top_ask(struct top *top, const struct top_row *row);
+/* Is this known, and of use? */
+bool top_knows(const struct top *top, const struct top_row *row);
 /* Forgets the broker and all that it said. */
 void top_forget(struct top *top);
 

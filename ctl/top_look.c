@@ -9,7 +9,7 @@
 
 /* Descriptions change rarely and are long, so they are fetched anew only each few looks, or when a
  * topic has come or gone. */
-enum { FETCH_EACH = 4, RINGS_PAGE = 64 };
+enum { FETCH_EACH = 10, RINGS_PAGE = 64, ASKS_A_LOOK = 128 };
 
 const char *const top_orders[TOP_ORDERS] = { "rate", "lost", "pool", "subs", "memory", "name" };
 
@@ -21,6 +21,31 @@ static bool is_known(const struct top *top)
 		if (top->infos[i].id != top->now.all[i].topic_id)
 			return false;
 	return true;
+}
+
+/* Takes the topics that were fetched, in the order of their ids, and what is known of them. */
+static void take_infos(struct top *top, struct kickmsg_topic_info *infos, size_t count)
+{
+	struct top_detail *details = calloc(count + 1, sizeof *details);
+	size_t old = 0;
+
+	if (!details)
+		abort();
+	for (size_t i = 0; i < count; i++) {
+		while (old < top->info_count && top->infos[old].id < infos[i].id)
+			old++;
+		if (old < top->info_count && top->infos[old].id == infos[i].id)
+			details[i] = top->details[old];
+	}
+	free(top->rows); /* they point there */
+	top->rows = NULL;
+	top->row_count = 0;
+	free(top->infos);
+	free(top->details);
+	top->infos = infos;
+	top->details = details;
+	top->info_count = count;
+	top->age = 0;
 }
 
 int top_look(struct top *top)
@@ -38,18 +63,13 @@ int top_look(struct top *top)
 	top->before = top->now;
 	top->now = now;
 	top->age++;
+	top->looks++;
 	if (is_known(top))
 		return 0;
 	r = ctl_fetch_topics(top->client, &infos, &count);
 	if (r < 0)
 		return r;
-	free(top->rows); /* they point there */
-	top->rows = NULL;
-	top->row_count = 0;
-	free(top->infos);
-	top->infos = infos;
-	top->info_count = count;
-	top->age = 0;
+	take_infos(top, infos, count);
 	return 0;
 }
 
@@ -58,6 +78,7 @@ void top_forget(struct top *top)
 	kickmsg_client_free(top->client);
 	free(top->rows);
 	free(top->infos);
+	free(top->details);
 	free(top->before.all);
 	free(top->now.all);
 	*top = (struct top){ .order = top->order };
@@ -78,7 +99,7 @@ static bool is_wanted(const struct top *top, const struct kickmsg_topic_info *in
 
 static double pool_use(const struct top_row *row)
 {
-	return row->detail.slots ? (double)row->detail.used / (double)row->detail.slots : 0;
+	return row->detail->slots ? (double)row->detail->used / (double)row->detail->slots : 0;
 }
 
 /* Rows are sorted by this; the greatest comes first. */
@@ -114,11 +135,12 @@ static int compare(const void *a, const void *b, void *order)
 	return r;
 }
 
-static struct top_row make_row(const struct top *top, const struct kickmsg_topic_info *info)
+static struct top_row make_row(const struct top *top, size_t i)
 {
+	const struct kickmsg_topic_info *info = &top->infos[i];
 	const struct kickmsg_topic_numbers *now = ctl_find_numbers(&top->now, info->id);
 	const struct kickmsg_topic_numbers *old = ctl_find_numbers(&top->before, info->id);
-	struct top_row row = { .info = info, .detail.topic_id = info->id };
+	struct top_row row = { .info = info, .detail = &top->details[i] };
 
 	if (!now || !now->complete)
 		return row;
@@ -130,6 +152,16 @@ static struct top_row make_row(const struct top *top, const struct kickmsg_topic
 	row.received = ctl_rate(old, now, old->received, now->received);
 	row.lost = ctl_rate(old, now, old->lost, now->lost);
 	return row;
+}
+
+/* All topics are asked about in turn. A question about each at each look would keep the broker busy. */
+static void ask_some(struct top *top)
+{
+	if (top->asked_at == top->looks)
+		return;
+	top->asked_at = top->looks;
+	for (size_t i = 0; i < ASKS_A_LOOK && i < top->row_count; i++)
+		top_ask(top, &top->rows[top->next++ % top->row_count]);
 }
 
 void top_arrange(struct top *top)
@@ -144,10 +176,10 @@ void top_arrange(struct top *top)
 			continue;
 		struct top_row *row = &top->rows[top->row_count++];
 
-		*row = make_row(top, &top->infos[i]);
-		if (top->order == TOP_BY_POOL)
-			top_ask(top, row);
+		*row = make_row(top, i);
 	}
+	if (top->order == TOP_BY_POOL)
+		ask_some(top);
 	qsort_r(top->rows, top->row_count, sizeof *top->rows, compare, &top->order);
 }
 
@@ -166,17 +198,26 @@ static void find_slowest(
 		}
 }
 
-void top_ask(struct top *top, struct top_row *row)
+bool top_knows(const struct top *top, const struct top_row *row)
+{
+	return row->detail->look == top->looks || (top->order == TOP_BY_POOL && row->detail->look);
+}
+
+void top_ask(struct top *top, const struct top_row *row)
 {
 	const struct kickmsg_topic_ref topic = ctl_ref(row->info);
+	struct top_detail *detail = row->detail;
 	struct kickmsg_topic_stats stats;
 
-	if (row->detail.known || kickmsg_topic_get_stats(top->client, &topic, &stats) < 0 ||
+	if (!top->client || detail->look == top->looks ||
+		kickmsg_topic_get_stats(top->client, &topic, &stats) < 0 ||
 		stats.topic_id != row->info->id)
 		return;
-	row->detail.known = true;
-	row->detail.slots = stats.pool_size;
-	row->detail.used = stats.pool_size - stats.free_slots;
+	*detail = (struct top_detail){
+		.look = top->looks,
+		.slots = stats.pool_size,
+		.used = stats.pool_size - stats.free_slots,
+	};
 	if (stats.live_rings > 0)
-		find_slowest(top, &topic, &row->detail);
+		find_slowest(top, &topic, detail);
 }

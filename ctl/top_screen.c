@@ -63,19 +63,21 @@ static const char *rate(double per_s, char ret[CTL_HUMAN_SIZE])
 	return ctl_human_rate(per_s, ret);
 }
 
-static void draw_row(const struct top_row *row, int y, bool is_selected)
+static void draw_row(const struct top *top, const struct top_row *row, int y, bool is_selected)
 {
+	const struct top_detail *detail = row->detail;
+	const bool is_known = top_knows(top, row);
 	const struct kickmsg_topic_ref topic = ctl_ref(row->info);
 	char name[KICKMSG_WHOLE_NAME_SIZE], sent[CTL_HUMAN_SIZE], received[CTL_HUMAN_SIZE],
 		lost[CTL_HUMAN_SIZE], memory[CTL_HUMAN_SIZE], pool[16] = "-", behind[32] = "-";
 	int width = COLS - NUMBERS_WIDTH > 8 ? COLS - NUMBERS_WIDTH : 8;
 
-	if (row->detail.known && row->detail.slots)
+	if (is_known && detail->slots)
 		snprintf(pool, sizeof pool, "%.0f%%",
-			100.0 * (double)row->detail.used / (double)row->detail.slots);
-	if (row->detail.pid)
-		snprintf(behind, sizeof behind, "%u:%llu", row->detail.pid,
-			(unsigned long long)row->detail.waiting);
+			100.0 * (double)detail->used / (double)detail->slots);
+	if (is_known && detail->pid)
+		snprintf(behind, sizeof behind, "%u:%llu", detail->pid,
+			(unsigned long long)detail->waiting);
 	put(y, (is_selected ? A_REVERSE : A_NORMAL) | (row->lost > 0 ? COLOR_PAIR(BAD) : 0),
 		"%-*.*s %4u %4u %8s %8s %8s %5s %14s %6s", width, width,
 		ctl_write_name(&topic, name), row->info->publishers, row->info->subscribers,
@@ -123,7 +125,7 @@ static void draw_list(struct screen *screen)
 
 		if (top->client)
 			top_ask(top, row);
-		draw_row(row, HEAD + (int)i, screen->first + i == selected);
+		draw_row(top, row, HEAD + (int)i, screen->first + i == selected);
 	}
 	put(LINES - 1, A_DIM,
 		"q quit  enter open  / filter  sort: r rate, l lost, p pool, s subs, m memory, n "
@@ -175,7 +177,7 @@ static void draw_topic(struct screen *screen)
 	put(0, A_BOLD, "%s", ctl_write_name(&topic, name));
 	put(1, A_NORMAL, "sent %s, lost %s, %llu lost in all; %llu of %llu slots in use",
 		rate(row->sent, sent), rate(row->lost, lost), (unsigned long long)row->lost_in_all,
-		(unsigned long long)row->detail.used, (unsigned long long)row->detail.slots);
+		(unsigned long long)row->detail->used, (unsigned long long)row->detail->slots);
 	put(2, A_NORMAL, "%s, messages of up to %llu bytes, rings of %llu",
 		config->transport == KICKMSG_TRANSPORT_SHARED ? "shared ring" : "private rings",
 		(unsigned long long)config->max_payload_size,

@@ -55,6 +55,37 @@ START_TEST(tables_without_a_terminal)
 }
 END_TEST
 
+/* Questions that make the broker walk through a topic are put about the first 64 rows alone. */
+START_TEST(many_topics_are_not_asked_one_by_one)
+{
+	struct json_object *used;
+	size_t known = 0;
+	char name[16];
+
+	start();
+	for (int i = 0; i < 79; i++) {
+		snprintf(name, sizeof name, "n%02d", i);
+		flow_advertise(client, name, &small);
+	}
+	struct json_object *root = json(0, "top", "-n", "1", "--sort", "name", NULL);
+	ck_assert_uint_eq(length(root, "topics"), 80);
+	for (size_t i = 0; i < 80; i++) {
+		ck_assert_int_eq(number(at(root, "topics", i), "pool_size"), 64);
+		known += json_object_object_get_ex(at(root, "topics", i), "used_slots", &used);
+	}
+	ck_assert_uint_eq(known, 64);
+	get(at(root, "topics", 63), "used_slots");
+	json_object_put(root);
+	/* by pool, all of so few are known */
+	root = json(0, "top", "-n", "1", "--sort", "pool", NULL);
+	ck_assert_str_eq(text(at(root, "topics", 0), "name"), "kickmsg:t");
+	for (size_t i = 0; i < 80; i++)
+		get(at(root, "topics", i), "used_slots");
+	json_object_put(root);
+	stop();
+}
+END_TEST
+
 START_TEST(rates_are_those_between_two_looks)
 {
 	start();
@@ -173,6 +204,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, tables_without_a_terminal);
+	tcase_add_test(tc, many_topics_are_not_asked_one_by_one);
 	tcase_add_test(tc, rates_are_those_between_two_looks);
 	tcase_add_test(tc, keys_sort_filter_and_open);
 	tcase_add_test(tc, a_resize_is_followed);
