@@ -15,6 +15,7 @@
 #include <event2/bufferevent.h>
 #include <event2/http.h>
 #include <event2/listener.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -32,6 +33,7 @@
 #define LOOKS_RETRY 4 /* looks between two attempts to listen */
 #define LIFE_NS     INT64_C(15000000000)
 #define QUIET_S     5
+#define ANSWER_NS   INT64_C(1000000000) /* a page takes less to write and to read */
 #define HEADERS_MAX 8192
 #define INPUT_MAX   (2 * HEADERS_MAX) /* bytes that nobody has read */
 
@@ -39,6 +41,7 @@ struct place {
 	struct km_metrics *metrics;
 	struct bufferevent *connection; /* or null: free */
 	bool adopted;
+	bool asked; /* its request was heard whole */
 	int64_t since_ns;
 };
 
@@ -121,6 +124,32 @@ static bool is_full(const struct km_metrics *metrics)
 	return true;
 }
 
+/* May the connection go for a newcomer? It has asked for nothing, and has said nothing that only waits
+ * for its turn; or it has had time enough to read its answer. */
+static bool may_go(const struct place *place, int64_t now_ns)
+{
+	struct pollfd state = { bufferevent_getfd(place->connection), POLLIN, 0 };
+
+	if (!place->adopted || state.fd < 0)
+		return false;
+	return place->asked ? now_ns - place->since_ns > ANSWER_NS : poll(&state, 1, 0) == 0;
+}
+
+/* The last place is for a newcomer: the connection that may go and is there for longest goes. evhttp
+ * hears of it and frees the place. */
+static void make_room(struct km_metrics *metrics)
+{
+	const int64_t now = km_clock_ns();
+	const struct place *oldest = NULL;
+
+	for (int i = 0; i < PLACES; i++)
+		if (may_go(&metrics->places[i], now) &&
+			(!oldest || metrics->places[i].since_ns < oldest->since_ns))
+			oldest = &metrics->places[i];
+	if (oldest)
+		shutdown(bufferevent_getfd(oldest->connection), SHUT_RDWR);
+}
+
 /* evhttp bounds neither what comes while it answers nor the line of a chunk's size. It hears of the
  * shutdown, and frees the connection. */
 static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *userdata)
@@ -147,8 +176,10 @@ static struct bufferevent *on_connection(struct event_base *base, void *userdata
 	adopt(metrics);
 	if (connection)
 		take_place(metrics, connection);
-	if (is_full(metrics))
+	if (is_full(metrics)) {
 		evconnlistener_disable(metrics->listener);
+		make_room(metrics);
+	}
 	return connection;
 }
 
@@ -242,12 +273,20 @@ static bool is_local_host(struct evhttp_request *request)
 	       inet_pton(AF_INET, host, &four) == 1;
 }
 
+static void mark_asked(struct km_metrics *metrics, const struct bufferevent *connection)
+{
+	for (int i = 0; i < PLACES; i++)
+		metrics->places[i].asked |= metrics->places[i].connection == connection;
+}
+
 static void on_request(struct evhttp_request *request, void *userdata)
 {
 	struct km_metrics *metrics = userdata;
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
 	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
 
+	mark_asked(
+		metrics, evhttp_connection_get_bufferevent(evhttp_request_get_connection(request)));
 	if (!metrics->config.anywhere && !is_local_host(request))
 		reply_text(request, 403, "Forbidden", "this is 127.0.0.1, [::1] or localhost\n");
 	else if (path && strcmp(path, "/metrics") == 0)
@@ -329,6 +368,8 @@ static void on_look(evutil_socket_t fd, short what, void *userdata)
 	/* also after an accept that failed */
 	if (metrics->http && !is_full(metrics))
 		evconnlistener_enable(metrics->listener);
+	else if (metrics->http)
+		make_room(metrics);
 }
 
 static void stop_serving(struct km_metrics *metrics)
