@@ -38,6 +38,7 @@ enum {
 	QUARANTINED,
 	REPAIRS,
 	SURVIVES,
+	LOG_LEVEL,
 	CONFIG_ERROR
 };
 
@@ -64,6 +65,7 @@ static const struct ctl_column status_columns[] = {
 	[QUARANTINED] = { "QUARANTINED-TOPICS", "quarantined", CTL_TYPE_COUNT, true },
 	[REPAIRS] = { "REPAIRS-BY-ITSELF", "repairs", CTL_TYPE_BOOL, true },
 	[SURVIVES] = { "TOPICS-OUTLIVE-IT", "survives_restart", CTL_TYPE_BOOL, true },
+	[LOG_LEVEL] = { "LOG-LEVEL", "log_level", CTL_TYPE_TEXT, true },
 	[CONFIG_ERROR] = { "CONFIG-REFUSED", "config_error", CTL_TYPE_TEXT, true },
 };
 static const struct ctl_columns status_listing = CTL_COLUMNS(status_columns);
@@ -114,6 +116,7 @@ static void put_status(struct ctl_table *table, const struct kickmsg_broker_stat
 		ctl_mark_bad(table);
 	ctl_put_bool(table, REPAIRS, status->repairs != 0);
 	ctl_put_bool(table, SURVIVES, status->survives_restart != 0);
+	ctl_put_text(table, LOG_LEVEL, ctl_level_name(status->log_level));
 	if (*status->config_error) {
 		ctl_put_text(table, CONFIG_ERROR, status->config_error);
 		ctl_mark_bad(table);

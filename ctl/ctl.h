@@ -27,7 +27,7 @@
  *
  * and a file for each family of verbs: list.c, clients.c, services.c, stats.c, schema.c, echo.c, pub.c,
  * call.c, measure.c, record.c, play.c, broker.c, repair.c, rights.c; config.c, top.c, top_look.c,
- * top_screen.c, watch.c.
+ * top_screen.c, watch.c, level.c.
  *
  * With --json there is one object: verb, ok, and `topics`, an array with an entry for each topic or
  * error, in the order in which they were looked at. With --watch there is such an object a line, and
@@ -303,7 +303,7 @@ int ctl_list(struct ctl *ctl), ctl_info(struct ctl *ctl), ctl_clients(struct ctl
 	ctl_repair(struct ctl *ctl), ctl_reset_rings(struct ctl *ctl), ctl_reclaim(struct ctl *ctl),
 	ctl_recover(struct ctl *ctl), ctl_services(struct ctl *ctl), ctl_call(struct ctl *ctl),
 	ctl_top(struct ctl *ctl), ctl_delay(struct ctl *ctl), ctl_config(struct ctl *ctl),
-	ctl_watch(struct ctl *ctl);
+	ctl_watch(struct ctl *ctl), ctl_log_level(struct ctl *ctl);
 
 /* record.c: whether the options say what to record. Returns 0 or CTL_USAGE. */
 int ctl_check_record(struct ctl *ctl);
@@ -311,6 +311,9 @@ int ctl_check_record(struct ctl *ctl);
 int ctl_check_pub(struct ctl *ctl);
 /* call.c: whether the options say what to send. Returns 0 or CTL_USAGE. */
 int ctl_check_call(struct ctl *ctl);
+
+/* level.c: the name of a level of the broker's log. */
+const char *ctl_level_name(uint32_t level);
 
 /* rights.c: of whom rights are asked, by what the options say. Returns 0 or CTL_USAGE. */
 int ctl_parse_user(struct ctl *ctl);

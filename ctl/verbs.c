@@ -252,6 +252,13 @@ const struct ctl_verb ctl_verbs[] = {
 	{ "reload", CTL_NOTHING, "", "let the broker read its configuration again",
 		"The status is 1 where the broker refuses it. For root and the broker's user.\n",
 		ctl_reload, NULL, NULL, false },
+	{ "log-level", CTL_MAYBE_WORD, "[LEVEL]", "how much the broker logs",
+		"Sets the level of its log: error, warning, notice, info or debug, until it reads "
+		"its\n"
+		"configuration again; without LEVEL it prints the level. For root, the broker's "
+		"user\n"
+		"and the group kickmsg-admin.\n",
+		ctl_log_level, NULL, NULL, false },
 	{ "evict", CTL_WORD, "PID|NAME", "end a client's process",
 		"A client has its topics' memory in its own mappings, and no broker can take "
 		"these\n"

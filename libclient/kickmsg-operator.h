@@ -264,6 +264,14 @@ int kickmsg_broker_watch(struct kickmsg_client *client,
 	void (*on_happening)(void *userdata, const struct kickmsg_happening *happening),
 	void *userdata);
 
+/*
+ * Sets the level of the broker's log: 3 (error), 4 (warning), 5 (notice), 6 (info) or 7 (debug), as of
+ * syslog(3). It counts until the broker reads its configuration again, and not for the next broker.
+ * kickmsg_broker_get_status() tells it. Errors: the common ones without -ENOENT; -EPERM neither root, nor
+ * the broker's user, nor an administrator; -EINVAL another number.
+ */
+int kickmsg_broker_set_log_level(struct kickmsg_client *client, uint32_t level);
+
 /* A value of the broker's configuration that is in force. */
 struct kickmsg_config_value {
 	char section[512]; /* as "limits", or "topic PATTERN" */

@@ -75,6 +75,8 @@ static bool km_msg_detach_is_good(const struct km_msg_detach *m)
 
 static bool km_msg_list_is_good(const struct km_msg_list *m)
 {
+	if (m->header.op == KM_OP_LOG_LEVEL)
+		return m->cursor >= KM_LEAST_LOG_LEVEL && m->cursor <= KM_MOST_LOG_LEVEL;
 	return (m->header.op != KM_OP_STATUS && m->header.op != KM_OP_WATCH) || m->cursor == 0;
 }
 

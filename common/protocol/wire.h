@@ -23,6 +23,7 @@
  *   SESSIONS  cursor                -> SESSIONS_OK   0
  *   NUMBERS   cursor                -> NUMBERS_OK    0
  *   WATCH                           -> OK            0     and HAPPENED from then on
+ *   LOG_LEVEL level                 -> OK            0
  *   DIAGNOSE  topic, cursor         -> DIAGNOSE_OK   0
  *   REPAIR    topic, what           -> REPAIR_OK     0
  *   any                             -> ERROR errno   0
@@ -101,7 +102,8 @@
 	X(31, SESSIONS, sessions, km_msg_list)                                                     \
 	X(32, NUMBERS, numbers, km_msg_list)                                                       \
 	X(33, CONFIG, config, km_msg_list)                                                         \
-	X(34, WATCH, watch, km_msg_list)
+	X(34, WATCH, watch, km_msg_list)                                                           \
+	X(35, LOG_LEVEL, log_level, km_msg_list)
 #define KM_WIRE_ANSWERS(X)                                                                         \
 	X(64, OK, ok, km_msg_ok)                                                                   \
 	X(65, ERROR, error, km_msg_error)                                                          \
@@ -230,9 +232,13 @@ struct km_msg_detach {
 	uint64_t endpoint;
 };
 
+/* Levels of the broker's log, as of syslog(3): from error to debug. */
+#define KM_LEAST_LOG_LEVEL 3
+#define KM_MOST_LOG_LEVEL  7
+
 struct km_msg_list {
 	struct km_msg_header header;
-	uint64_t cursor; /* 0, or from the last answer; STATUS, WATCH: 0 */
+	uint64_t cursor; /* 0, or from the last answer; STATUS, WATCH: 0; LOG_LEVEL: 3 to 7 */
 };
 
 /* The resources of a broker that STATUS counts. */

@@ -58,20 +58,25 @@ const char *km_config_files_text(const struct km_config *config, char *ret, size
 	return ret;
 }
 
+static const char *const levels[] = { [LOG_ERR] = "error",
+	[LOG_WARNING] = "warning",
+	[LOG_NOTICE] = "notice",
+	[LOG_INFO] = "info",
+	[LOG_DEBUG] = "debug" };
+
 int km_config_parse_level(const char *text, int *ret)
 {
-	static const struct {
-		const char *name;
-		int level;
-	} levels[] = { { "error", LOG_ERR }, { "warning", LOG_WARNING }, { "notice", LOG_NOTICE },
-		{ "info", LOG_INFO }, { "debug", LOG_DEBUG } };
-
-	for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
-		if (strcmp(levels[i].name, text) == 0) {
-			*ret = levels[i].level;
+	for (int level = LOG_ERR; level <= LOG_DEBUG; level++)
+		if (strcmp(levels[level], text) == 0) {
+			*ret = level;
 			return 0;
 		}
 	return -EINVAL;
+}
+
+const char *km_config_level_name(int level)
+{
+	return levels[level];
 }
 
 const char *km_config_add_file(struct km_config *config, const char *path)

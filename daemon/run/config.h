@@ -128,3 +128,5 @@ const char *km_config_files_text(const struct km_config *config, char *ret, size
 
 /* Reads the name of a level. Errors: -EINVAL there is no such level. */
 int km_config_parse_level(const char *text, int *ret);
+/* The name of a level from LOG_ERR to LOG_DEBUG. */
+const char *km_config_level_name(int level);

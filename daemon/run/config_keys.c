@@ -273,11 +273,6 @@ int km_config_begin(struct km_config *config, const char *name, enum km_config_s
 static void tell_value(
 	const struct km_config *config, enum km_config_key key, char *ret, size_t size)
 {
-	static const char *const levels[] = { [LOG_ERR] = "error",
-		[LOG_WARNING] = "warning",
-		[LOG_NOTICE] = "notice",
-		[LOG_INFO] = "info",
-		[LOG_DEBUG] = "debug" };
 	const struct km_config_metrics *metrics = &config->metrics;
 
 	switch (key) {
@@ -304,7 +299,7 @@ static void tell_value(
 		snprintf(ret, size, "%s", *metrics->listen ? metrics->listen : "off");
 		break;
 	case KM_KEY_LEVEL:
-		snprintf(ret, size, "%s", levels[config->log_level]);
+		snprintf(ret, size, "%s", km_config_level_name(config->log_level));
 		break;
 	case KM_KEYS:
 		break;

@@ -42,6 +42,11 @@ void km_log_init(int level)
 	has_prefix = stderr_is_systemds() || has_journal;
 }
 
+int km_log_level(void)
+{
+	return max_level;
+}
+
 /* Appends to line[size] and never beyond it. */
 __attribute__((format(printf, 4, 5))) static size_t append(
 	char *line, size_t size, size_t used, const char *format, ...)

@@ -39,6 +39,7 @@ void km_log_set_describers(const struct km_log_describers *describers);
 
 /* Begins; levels beyond this one are left out. */
 void km_log_init(int level);
+int km_log_level(void);
 
 /* `what` is a level | a kind. session and topic may be null. Never fails, keeps errno. */
 #define km_log(what, session, topic, ...)                                                          \

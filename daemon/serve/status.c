@@ -35,7 +35,7 @@ void km_serve_status(struct km_session *session, const struct km_msg_list *reque
 		.strangers = (uint32_t)broker->accounts.used[KM_STRANGERS],
 		.automatic = config->automatic,
 		.kept = broker->store.active && broker->state != NULL,
-		.log_level = (uint32_t)config->log_level,
+		.log_level = (uint32_t)km_log_level(),
 	};
 
 	answer.started_realtime_ns = km_clock_realtime_ns() - answer.uptime_ns;

@@ -53,6 +53,15 @@ KM_EXPORT int kickmsg_broker_get_status(
 	return 0;
 }
 
+KM_EXPORT int kickmsg_broker_set_log_level(struct kickmsg_client *client, uint32_t level)
+{
+	union km_msg answer;
+
+	if (level < KM_LEAST_LOG_LEVEL || level > KM_MOST_LOG_LEVEL)
+		return km_client_fail(client, -EINVAL, "%u is no level of a log: 3 to 7", level);
+	return ask(client, KM_OP_LOG_LEVEL, KM_OP_OK, level, &answer);
+}
+
 static void read_client(const struct km_session_entry *entry, struct kickmsg_broker_client *ret)
 {
 	*ret = (struct kickmsg_broker_client){

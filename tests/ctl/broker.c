@@ -132,6 +132,36 @@ START_TEST(reload_says_what_the_broker_makes_of_it)
 }
 END_TEST
 
+START_TEST(log_level_is_set_and_told)
+{
+	char line[64];
+
+	start();
+	expect(0, "log-level", "error", NULL);
+	says("The broker logs at level error.");
+	expect(0, "log-level", NULL);
+	ck_assert_str_eq(output, "error\n");
+	struct json_object *root = json(0, "status", NULL);
+	ck_assert_str_eq(text(get(root, "broker"), "log_level"), "error");
+	json_object_put(root);
+	root = json(0, "log-level", "debug", NULL);
+	ck_assert_str_eq(text(root, "log_level"), "debug");
+	json_object_put(root);
+	root = json(0, "log-level", NULL);
+	ck_assert_str_eq(text(root, "log_level"), "debug");
+	json_object_put(root);
+	snprintf(line, sizeof line, "the log's level is debug now pid=");
+	ck_assert(test_broker_logged(&broker, line));
+	expect(2, "log-level", "loud", NULL);
+	says("not error, warning, notice, info or debug: loud");
+	expect(2, "log-level", "info", "debug", NULL);
+	/* the next broker's is its config's */
+	write_config("[log]\nlevel = warning\n");
+	expect(0, "reload", NULL);
+	stop();
+}
+END_TEST
+
 START_TEST(completion_knows_each_verb)
 {
 	static const char *const shells[] = { "bash", "zsh", "fish" };
@@ -174,6 +204,7 @@ int main(void)
 	tcase_add_test(tc, topics_are_found_by_their_schema);
 	tcase_add_test(tc, list_shows_rates_and_losses);
 	tcase_add_test(tc, reload_says_what_the_broker_makes_of_it);
+	tcase_add_test(tc, log_level_is_set_and_told);
 	tcase_add_test(tc, completion_knows_each_verb);
 	suite_add_tcase(suite, tc);
 	return flow_main(suite);

@@ -206,6 +206,9 @@ START_TEST(keys_are_those_of_the_page)
 	check(&seen, json(0, "rights", "t", NULL));
 	check_verb("rights", &seen, geteuid() == 0);
 	seen.count = 0;
+	check(&seen, json(0, "log-level", NULL));
+	check_verb("log-level", &seen, true);
+	seen.count = 0;
 	check(&seen, json(0, "unlink", "s", NULL));
 	check_verb("unlink", &seen, true);
 

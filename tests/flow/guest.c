@@ -207,6 +207,8 @@ static void visit_operators_questions(void)
 	NEED(CALL(kickmsg_topic_list_numbers, client, &cursor, &numbers, 1) == 1);
 	NEED(CALL(kickmsg_topic_list_numbers, client, &cursor, &numbers, 0) == -EINVAL);
 	cursor = 0;
+	NEED(CALL(kickmsg_broker_set_log_level, client, 6) == 0);
+	NEED(CALL(kickmsg_broker_set_log_level, client, 8) == -EINVAL);
 	NEED(CALL(kickmsg_broker_watch, client, hear_nothing, NULL) == 0);
 	NEED(CALL(kickmsg_broker_watch, client, hear_nothing, NULL) == -EBUSY);
 	NEED(CALL(kickmsg_broker_watch, client, NULL, NULL) == -EINVAL);

@@ -2,6 +2,7 @@
 /* The calls of kickmsg-operator.h. tests/ctl has the cases of kickmsgctl. */
 #include "libclient/kickmsg-operator.h"
 #include "tests/support/broker/flow.h"
+#include "tests/support/broker/user.h"
 
 static struct kickmsg_client *client;
 
@@ -285,6 +286,61 @@ START_TEST(numbers_of_all_topics_are_those_of_each)
 }
 END_TEST
 
+static bool logs(const char *name)
+{
+	char line[64];
+
+	kickmsg_client_free(flow_client(name));
+	snprintf(line, sizeof line, "client=%s\n", name);
+	/* it is logged before the client is answered */
+	return test_broker_logged(&broker, line);
+}
+
+static void set_nothing(void *unused)
+{
+	struct kickmsg_client *mine = user_client(USER_A, 0);
+
+	NEED(kickmsg_broker_set_log_level(mine, 7) == -EPERM);
+	NEED(flow_said(mine, "only root, the broker's user and the group kickmsg-admin may set"));
+	kickmsg_client_free(mine);
+	test_child_ready();
+}
+
+START_TEST(log_level_counts_for_this_broker)
+{
+	struct kickmsg_broker_status status;
+	int child_status;
+
+	ck_assert_int_eq(kickmsg_broker_set_log_level(client, 2), -EINVAL);
+	ck_assert_int_eq(kickmsg_broker_set_log_level(client, 8), -EINVAL);
+	ck_assert(flow_said(client, "8 is no level of a log"));
+	ck_assert_int_eq(kickmsg_broker_set_log_level(client, 3), 0);
+	ck_assert(test_broker_logged(&broker, "the log's level is error now"));
+	ck_assert(!logs("quiet"));
+	ck_assert_int_eq(kickmsg_broker_set_log_level(client, 7), 0);
+	ck_assert(test_broker_logged(&broker, "the log's level is debug now"));
+	ck_assert(logs("loud"));
+	ck_assert_int_eq(kickmsg_broker_set_log_level(client, 4), 0);
+	ck_assert_int_eq(kickmsg_broker_get_status(client, &status), 0);
+	ck_assert_uint_eq(status.log_level, 4);
+	if (geteuid() == 0) {
+		ck_assert_int_eq(chmod(broker.dir, 0755), 0);
+		ck_assert_int_eq(chmod(broker.socket, 0666), 0);
+		pid_t child = test_child_start(set_nothing, NULL);
+		ck_assert(waitpid(child, &child_status, 0) == child && child_status == 0);
+		ck_assert_int_eq(kickmsg_broker_get_status(client, &status), 0);
+		ck_assert_uint_eq(status.log_level, 4);
+	}
+	/* what the config says comes back when it is read again */
+	uint64_t reads = status.config_reads;
+	ck_assert_int_eq(kill(broker.pid, SIGHUP), 0);
+	ck_assert(test_wait_until(
+		kickmsg_broker_get_status(client, &status) == 0 && status.config_reads > reads,
+		FLOW_WAIT_MS));
+	ck_assert_uint_ne(status.log_level, 4);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("operator");
@@ -300,6 +356,7 @@ int main(void)
 	tcase_add_test(tc, broker_tells_how_it_is);
 	tcase_add_test(tc, clients_come_once_each_in_the_order_of_their_ids);
 	tcase_add_test(tc, numbers_of_all_topics_are_those_of_each);
+	tcase_add_test(tc, log_level_counts_for_this_broker);
 	suite_add_tcase(suite, tc);
 	return flow_main(suite);
 }

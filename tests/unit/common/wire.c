@@ -49,6 +49,8 @@ static void fill(const struct kind *kind, size_t fds)
 		m.msg.header.serial = 0;
 	if (kind->op == KM_OP_HAPPENED)
 		m.msg.happened.count = 1;
+	if (kind->op == KM_OP_LOG_LEVEL)
+		m.msg.log_level.cursor = KM_MOST_LOG_LEVEL;
 	if (kind->op == KM_OP_REPAIR)
 		m.msg.repair.what = KM_REPAIR_ALL;
 	if (kind->op == KM_OP_ERROR)
@@ -237,6 +239,8 @@ static const struct {
 	WRONG(KM_OP_EVENT, event, header.serial, 1),
 	WRONG(KM_OP_EVENT, event, reserved, 1),
 	WRONG(KM_OP_WATCH, list, cursor, 1),
+	WRONG(KM_OP_LOG_LEVEL, list, cursor, 0),
+	WRONG(KM_OP_LOG_LEVEL, list, cursor, 3), /* 0x0303030303030303 */
 	WRONG(KM_OP_HAPPENED, happened, header.serial, 1),
 	WRONG(KM_OP_HAPPENED, happened, count, 0),
 	WRONG(KM_OP_HAPPENED, happened, count, 1), /* 0x01010101 */
