@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* status, client, reload, evict: the broker itself, and its clients. */
+/*
+ * status, client, reload, evict: the broker itself, and its clients.
+ *
+ * The file is long because it has four verbs and the tables of two of them.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fnmatch.h>

@@ -239,7 +239,7 @@ struct kickmsg_happening {
 	uint32_t uid;
 	uint32_t reserved32;
 	char client_name[KICKMSG_PREFIX_SIZE]; /* may be any bytes; "": it is about none */
-	/* Its whole name, as written (KICKMSG_WHOLE_NAME_SIZE); "": it is about none. */
+	/* The topic's whole name, as written (KICKMSG_WHOLE_NAME_SIZE); "": none. */
 	char topic[264];
 	char text[256]; /* for people */
 	uint64_t reserved[4];

@@ -238,7 +238,8 @@ struct km_msg_detach {
 
 struct km_msg_list {
 	struct km_msg_header header;
-	uint64_t cursor; /* 0, or from the last answer; STATUS, WATCH: 0; LOG_LEVEL: 3 to 7 */
+	/* 0, or from the last answer. STATUS, WATCH: 0; LOG_LEVEL: the level. */
+	uint64_t cursor;
 };
 
 /* The resources of a broker that STATUS counts. */

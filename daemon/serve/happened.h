@@ -24,7 +24,7 @@
 
 /* The session watches from now on. Errors: -ENOMEM. */
 int km_happened_watch(struct km_session *session);
-/* It does no longer, if it did. */
+/* The session no longer watches, if it did. */
 void km_happened_forget(struct km_session *session);
 
 /* Errors: -ENOMEM. */

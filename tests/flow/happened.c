@@ -133,7 +133,7 @@ static void be_denied(void *unused)
 	NEED(kickmsg_broker_watch(mine, on_happening, &heard) == -EPERM);
 	NEED(flow_said(mine, "only root, the broker's user and the group kickmsg-admin may watch"));
 	NEED(kickmsg_unlink_topic(mine, "roots") == -EPERM);
-	/* it was told nothing, and may ask again */
+	/* the refused client was told nothing, and may ask again */
 	NEED(kickmsg_client_dispatch(mine) == 0 && heard.count == 0);
 	NEED(kickmsg_broker_watch(mine, on_happening, &heard) == -EPERM);
 	kickmsg_client_free(mine);
@@ -232,7 +232,7 @@ START_TEST(one_that_dispatches_late_is_told_what_it_missed)
 	unsigned before = heard.count;
 	struct kickmsg_client *witness = flow_client("witness");
 	ck_assert_int_eq(kickmsg_broker_watch(witness, on_happening, &seen), 0);
-	/* its own calls take what comes meanwhile */
+	/* the watcher's own calls take the happenings that come meanwhile */
 	for (int i = 0; i < 20; i++) {
 		come_and_go(watcher, 25);
 		ck_assert(test_wait_until(flow_sleeps(), FLOW_WAIT_MS));

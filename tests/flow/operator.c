@@ -292,7 +292,7 @@ static bool logs(const char *name)
 
 	kickmsg_client_free(flow_client(name));
 	snprintf(line, sizeof line, "client=%s\n", name);
-	/* it is logged before the client is answered */
+	/* the entry is written before the client is answered */
 	return test_broker_logged(&broker, line);
 }
 

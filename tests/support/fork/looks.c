@@ -49,6 +49,7 @@ static void hear_nothing(void *userdata, const struct kickmsg_happening *happeni
 {
 }
 
+FORK_IS(kickmsg_broker_set_log_level, kickmsg_broker_set_log_level(fork_client, 6))
 FORK_IS(kickmsg_broker_watch, kickmsg_broker_watch(fork_client, hear_nothing, NULL))
 
 FORK_CALL(kickmsg_broker_clients)
@@ -135,6 +136,7 @@ static const struct fork_call calls[] = {
 	FORK_ROW(kickmsg_broker_clients),
 	FORK_ROW(kickmsg_broker_config),
 	FORK_ROW(kickmsg_broker_get_status),
+	FORK_ROW(kickmsg_broker_set_log_level),
 	FORK_ROW(kickmsg_broker_watch),
 	FORK_ROW(kickmsg_topic_list),
 	FORK_ROW(kickmsg_topic_list_numbers),

@@ -134,7 +134,7 @@ START_TEST(what_was_overwritten_is_counted)
 }
 END_TEST
 
-/* It gets what one look sends, and then nothing until it has read. */
+/* Such a watcher gets the messages of one look, and then nothing until it has read. */
 START_TEST(one_that_does_not_read_holds_nobody)
 {
 	for (int i = 0; i < CLIENTS; i++)
