@@ -123,6 +123,18 @@ START_TEST(check_names_file_and_line)
 }
 END_TEST
 
+START_TEST(check_lists_what_each_rule_covers)
+{
+	write_file("/etc/kickmsg/kickmsgd.conf.d/10-a.conf",
+		"[topic kickmsg:robot/*]\ncreate = root\npublish = root\n");
+	ck_assert_msg(check_config() == 0, "%s", output);
+	long rule = place_of("rule for "), covers = place_of("robot/*");
+	long line = place_of("10-a.conf:3)");
+	ck_assert_msg(rule >= 0 && rule < covers && covers < line, "%s", output);
+	ck_assert_int_gt(place_of("OK\n"), line);
+}
+END_TEST
+
 /* Files that can't be a config, or were one before the machine crashed. The check ends. */
 START_TEST(what_is_no_file_is_refused_and_not_waited_for)
 {
@@ -211,7 +223,7 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("flow-config");
-	const TTest *tests[] = { no_file_at_all_is_fine,
+	const TTest *tests[] = { no_file_at_all_is_fine, check_lists_what_each_rule_covers,
 		drop_ins_are_read_by_name_and_etc_goes_over_run_over_lib,
 		null_link_and_empty_file_mask, check_names_file_and_line,
 		what_is_no_file_is_refused_and_not_waited_for, lines_are_whole_or_refused,

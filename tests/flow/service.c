@@ -138,16 +138,39 @@ START_TEST(end_takes_no_longer_with_more_topics)
 }
 END_TEST
 
-/* A reload of a config that is wrong says so, and that it serves all the same. */
+/* As the unit's ExecReload=. Returns the exit status. */
+static int reload(char *ret_said, size_t size)
+{
+	const char *program = getenv("KICKMSGD");
+	char pid[16];
+	const char *argv[] = { program && *program ? program : TEST_KICKMSGD, "--reload", pid,
+		NULL };
+
+	snprintf(pid, sizeof pid, "%d", (int)manager.pid);
+	return test_run(argv, ret_said, size);
+}
+
+/* A reload of a config that is wrong says so to the caller, in the log and in the status, and that it
+ * serves all the same. */
 START_TEST(reload_with_a_typo_keeps_the_old_and_is_ready)
 {
+	static const char typo[] = ":3: [limits] has no key 'clientz'";
+	char said[1024];
+
 	test_manager_start(&manager, "[limits]\nuser_clients = 1\n");
+	ck_assert(test_manager_logged(&manager, " serves; "));
+	ck_assert(test_manager_logged(&manager, "; config files: "));
+	ck_assert_msg(reload(said, sizeof said) == 0, "%s", said);
 	write_config("[limits]\nuser_clients = 5\nclientz = 5\n");
 	unsigned count = manager.ready;
-	kill(manager.pid, SIGHUP);
+	ck_assert_int_eq(reload(said, sizeof said), 1);
+	ck_assert_msg(strstr(said, typo), "%s", said);
 	ck_assert(test_wait_until(manager.ready > count, 10000));
 	ck_assert(test_manager_logged(&manager, "the config stays as it was: "));
-	ck_assert(test_manager_logged(&manager, ":3: [limits] has no key 'clientz'"));
+	ck_assert(test_manager_logged(&manager, typo));
+	ck_assert(test_wait_until(
+		test_manager_said(&manager, "STATUS=config refused: ") >= 0, 10000));
+	ck_assert_int_ge(test_manager_said(&manager, typo), 0);
 	struct kickmsg_client *first, *second = NULL;
 	ck_assert_int_eq(kickmsg_client_new(NULL, &first), 0);
 	ck_assert_int_eq(kickmsg_client_new(NULL, &second), -EDQUOT);
