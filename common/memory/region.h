@@ -50,7 +50,7 @@ struct km_region {
 	uint64_t ring_stride;
 	bool sole;            /* a shared ring whose publisher can have no rival */
 	uint64_t cell_stride; /* of the shared ring */
-	/* From a shared cell's one buffer to its other; 0: there are none. */
+	/* Bytes from a shared cell's one buffer to its other; 0: there are none. */
 	uint64_t buffer_step;
 	/* The largest message of the shared ring's usual case: a line's, if payloads are so long. */
 	uint64_t short_size;

@@ -8,9 +8,9 @@
  *   +--------+-----+------------+----------+-----------+---------+   costs nothing
  *
  * Changes are staged in the log and become valid together, by one store of the log's length; then
- * they are copied to their records, and the length is 0 again. Killed before that store, nothing
- * has happened; killed after it, whoever opens the memory copies again. So what is read is always
- * the last complete state. Each record has a checksum: memory that was spoilt is told from memory
+ * they are copied to their records, and the length is 0 again. When the broker is killed before
+ * that store nothing has happened. When it is killed after it, the next broker copies again. So a
+ * reader always gets the last complete state. Each record has a checksum: memory that was spoilt is told from memory
  * that is whole.
  *
  * A new record takes the lowest free place. Pages without a record are given back to the system, and

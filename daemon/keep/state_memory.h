@@ -52,7 +52,7 @@ struct km_state {
 
 uint64_t km_state_table_offset(enum km_state_table table);
 uint64_t km_state_memory_size(void);
-/* Of all tables, mixed. */
+/* The sizes of all tables' records, mixed. */
 uint32_t km_state_record_sizes(void);
 
 struct km_state_header *km_state_header_of(const struct km_state *state);

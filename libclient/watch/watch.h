@@ -27,7 +27,7 @@
  * Orders, of one process' threads
  *   D1 armed   seq_cst   the owner's store stands between its announce (W2, B2) and its second look
  *                        (W3, B3). A publisher whose commit the look missed wakes after the store.
- *                        Whoever sees it by that wake fires
+ *                        The thread or ring that sees it by that wake fires
  *   D2 word    seq_cst   load of the thread's, of what it sleeps at, before its load of D1;
  *                        FUTEX_WAIT compares again. The owner's load behind D1: a wake between the
  *                        announce and D1 was nobody's
