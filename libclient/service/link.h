@@ -5,11 +5,11 @@
 #include "libclient/client/connection.h"
 
 static inline void km_service_link(struct kickmsg_client *client, struct km_service_link *link,
-	void (*free)(struct km_service_link *link), void (*on_fork)(struct km_service_link *link))
+	void (*end)(struct km_service_link *link), void (*on_fork)(struct km_service_link *link))
 {
 	pthread_mutex_lock(&client->lock);
 	*link = (struct km_service_link){
-		.next = client->services, .free = free, .on_fork = on_fork
+		.next = client->services, .free = end, .on_fork = on_fork
 	};
 	if (link->next)
 		link->next->previous = link;
