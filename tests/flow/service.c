@@ -158,7 +158,8 @@ START_TEST(reload_with_a_typo_keeps_the_old_and_is_ready)
 	char said[1024];
 
 	test_manager_start(&manager, "[limits]\nuser_clients = 1\n");
-	ck_assert(test_manager_logged(&manager, " serves; "));
+	/* the line comes behind READY=1 */
+	ck_assert(test_wait_until(test_manager_logged(&manager, " serves; "), 10000));
 	ck_assert(test_manager_logged(&manager, "; config files: "));
 	ck_assert_msg(reload(said, sizeof said) == 0, "%s", said);
 	write_config("[limits]\nuser_clients = 5\nclientz = 5\n");
