@@ -37,8 +37,9 @@ void calls_broken(const char *format, ...)
 struct call {
 	uint64_t id; /* 0: none */
 	struct calls_head head;
-	int64_t begun_ns;
 	uint16_t heard;
+	/* Others are never taken back, so one that is lost is missed. */
+	bool may_be_cancelled;
 	bool has_deadline, cancelled;
 };
 
@@ -172,6 +173,7 @@ static int begin(bool plain)
 			.replies = (uint16_t)(1 + stress_below(&calls_rng, CALLS_REPLIES)),
 			.fails = stress_once_in(&calls_rng, 16) },
 		.has_deadline = !plain && stress_once_in(&calls_rng, 8),
+		.may_be_cancelled = stress_once_in(&calls_rng, 4),
 	};
 	int64_t timeout_ns = call->has_deadline ? (int64_t)stress_below(&calls_rng, SHORT_NS) : -1;
 	int r = stress_once_in(&calls_rng, 2) ? send_copied(call, timeout_ns)
@@ -198,7 +200,7 @@ static void cancel_one(void)
 {
 	struct call *call = &book[stress_below(&calls_rng, CALLS_MAX)];
 
-	if (call->id == 0 || call->cancelled)
+	if (call->id == 0 || call->cancelled || !call->may_be_cancelled)
 		return;
 	int r = kickmsg_call_cancel(caller, call->id);
 	if (r < 0 && r != -ENOENT) /* it has ended, which wasn't told yet */
