@@ -11,7 +11,7 @@
 #include "ctl/table.h"
 
 static const char *const right_names[KICKMSG_RIGHTS] = { "create", "publish", "subscribe",
-	"administer", "serve", "call" };
+	"administer", "serve", "call", "reliable" };
 
 /* The reason why rules don't count. */
 static const char *privilege_name(enum kickmsg_privilege privilege)

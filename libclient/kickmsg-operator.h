@@ -65,10 +65,12 @@ enum kickmsg_right {
 	/* The next two are of services alone, for which the first three don't count. */
 	KICKMSG_RIGHT_SERVE = 4,
 	KICKMSG_RIGHT_CALL = 5,
+	/* to subscribe so that publishers wait (kickmsg_subscribe_options.reliable) */
+	KICKMSG_RIGHT_RELIABLE = 6,
 };
 
 /* The number of these rights. */
-#define KICKMSG_RIGHTS 6
+#define KICKMSG_RIGHTS 7
 
 /* Users for whom rules don't count. */
 enum kickmsg_privilege {

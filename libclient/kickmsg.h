@@ -23,6 +23,7 @@
  *                                    private rings        shared ring
  *     kickmsg_send, kickmsg_loan     P + N * C            P + C
  *     kickmsg_publish                N * C                C
+ *     kickmsg_send_wait, kickmsg_publish_wait: as these, each time they are woken
  *     kickmsg_try_receive[_copy]     1                    C
  *     kickmsg_sample_release         1                    0
  *     kickmsg_*_many                 as the single calls, for each message
@@ -36,9 +37,9 @@
  * Stack: a control call needs up to 48 KiB, since messages of the broker lie there. A call without
  * the broker needs less than 4 KiB, and one of the data path less than 1 KiB. Up to 24 KiB are
  * needed by kickmsg_client_dispatch(), by a receive that sleeps, and by a call of the data path
- * that follows others after a broker's end. (Bounds of a measurement with gcc 12 on x86-64, which
- * found 37, 3, 0.6 and 19 KiB. A program that binds symbols at their first use needs some KiB more
- * at that.)
+ * that follows others after a broker's end. A send that finds no room needs as much. (Bounds of a
+ * measurement with gcc 12 on x86-64, which found 37, 3, 0.6 and 19 KiB. A program that binds
+ * symbols at their first use needs some KiB more at that.)
  *
  * The caller's process: no call changes errno, the signal mask or what a signal does, whether it
  * succeeds or fails.
@@ -109,6 +110,9 @@ enum kickmsg_event_kind {
 	KICKMSG_EVENT_UNLINKED = 6,    /* its name was taken away; messages go on flowing */
 	KICKMSG_EVENT_REPLACED = 7,    /* another topic has its name now */
 	KICKMSG_EVENT_QUARANTINED = 8, /* the broker gave it up: calls fail with -ESTALE */
+	/* A subscriber was a reliable one, and is none any more, with -ENOLINK; a publisher hears that one
+	 * of its topic's subscribers is none any more (kickmsg_subscribe_options.reliable). */
+	KICKMSG_EVENT_DEMOTED = 9,
 };
 
 /* Of several events that weren't asked for in time only the latest is told: the latest of the
@@ -297,11 +301,17 @@ struct kickmsg_topic_config {
 	/* [0] 1: each sample says when it was published (kickmsg_sample.publish_ns). It costs a
 	 * publisher one look at the clock. */
 	uint32_t timestamps;
-	uint32_t reserved32; /* zero */
+	/* [0] How many of its subscribers may be reliable (kickmsg_subscribe_options.reliable), 0 to 48, at
+	 * most max_subscribers; above 0 with private rings, ring_capacity above max_publishers, and a
+	 * pool_size of what is needed. A publisher of such a topic looks for room before each message. */
+	uint32_t max_reliable;
 	/* [null] Set when the topic is made, or claimed for a topic that is there and has none;
 	 * copied. */
 	const struct kickmsg_schema *schema;
-	uint64_t reserved[7]; /* zero */
+	/* [0] With max_reliable: how long a reliable subscriber may stand still while a publisher waits for
+	 * it, in ns, 1 ms to 1 h; 0: 1 s. */
+	uint64_t stall_ns;
+	uint64_t reserved[6]; /* zero */
 };
 
 void kickmsg_topic_config_init(struct kickmsg_topic_config *config);
@@ -376,7 +386,8 @@ struct kickmsg_topic_ref {
  * When `config` has a pool below kickmsg_topic_sizing.needed_pool this succeeds, and
  * kickmsg_client_last_error() and the broker's log say so.
  *
- * Errors: -EINVAL a name that is empty or too long, a config out of range; -EEXIST the topic has
+ * Errors: -EINVAL a name that is empty or too long, a config out of range; -EOPNOTSUPP max_reliable with a
+ * shared ring; -EEXIST the topic has
  * another config or schema (kickmsg_client_last_error() says which field and both values);
  * -ENOSPC all max_publishers are
  * there; -ENOMEM there is not so much memory; -EDQUOT a limit is reached; -EACCES not allowed
@@ -448,7 +459,17 @@ struct kickmsg_subscribe_options {
 	 * as lost; 1: the latest alone. At most ring_capacity. Default 0: all that are there. With
 	 * private rings a receive then takes up to ring_capacity steps. */
 	uint32_t depth;
-	uint32_t reserved32;  /* zero */
+	/*
+	 * 1: no message is pushed out of the subscriber's ring: a send that would do so fails with -ENOBUFS,
+	 * and waits in kickmsg_send_wait(). There is room for ring_capacity - max_publishers messages at
+	 * least. A subscriber that takes none of its messages for the topic's stall_ns, while a publisher
+	 * waits, is made an ordinary one by the broker: its next receive says so once, with -ENOLINK, and so
+	 * does KICKMSG_EVENT_DEMOTED. While there is no broker nobody does that. A subscriber that rejoins
+	 * its topic, made anew after a broker's end, is a reliable one there; messages that publishers sent
+	 * before it came are lost and counted. Not with depth or observe. Costs the subscriber a fence a
+	 * message.
+	 */
+	uint32_t reliable;
 	uint64_t reserved[5]; /* zero */
 };
 
@@ -460,9 +481,10 @@ struct kickmsg_subscribe_options {
  * the client meanwhile. A wait outlives the broker: the next broker takes it over. Where no manager
  * keeps connections, that broker is asked anew, and the topic may be made before it is asked.
  * Errors, with wait_ns as they are when the topic comes: -ENOENT no such topic, without wait_ns;
- * -ETIMEDOUT also: no topic came in wait_ns; -ENOSPC all max_subscribers are there; -EPROTOTYPE the
- * topic's schema is not options->schema; -EOPNOTSUPP history or observe of a topic that has a ring
- * for each subscriber; the rest as kickmsg_advertise().
+ * -ETIMEDOUT also: no topic came in wait_ns; -ENOSPC all max_subscribers are there, or all
+ * max_reliable; -EPROTOTYPE the topic's schema is not options->schema; -EOPNOTSUPP history or observe
+ * of a topic that has a ring for each subscriber, reliable of a topic whose max_reliable is 0; -EINVAL
+ * also: reliable with depth or observe; the rest as kickmsg_advertise().
  */
 int kickmsg_subscribe(struct kickmsg_client *client, const char *topic,
 	const struct kickmsg_subscribe_options *options, struct kickmsg_subscriber **ret);
@@ -527,7 +549,8 @@ void kickmsg_subscriber_free(struct kickmsg_subscriber *subscriber);
  * no slot is free the call first takes slots from the rings of subscribers that are gone, or, with
  * a shared ring, from its oldest messages. Returns len. Errors: -EMSGSIZE longer than
  * max_payload_size; -EAGAIN no slot is free; -ESTALE the topic's memory makes no sense any more:
- * free the publisher and advertise anew.
+ * free the publisher and advertise anew; -ENOBUFS a reliable subscriber has no room: nothing was sent to
+ * anybody. The library tells the broker of that, at most once a ms, which takes a system call.
  */
 ssize_t kickmsg_send(struct kickmsg_publisher *publisher, const void *data, size_t len);
 
@@ -543,8 +566,8 @@ int kickmsg_loan(struct kickmsg_publisher *publisher, size_t len, void **ret_pay
  * may not be touched any more, also when this fails with -ESTALE. Lock-free, blocks no longer than
  * the wake-up of a sleeping subscriber takes. Returns how many subscribers the message reached:
  * those that were there, asleep or not, and don't skip it. Errors: -EINVAL no loan of this
- * publisher (nothing happened); -EMSGSIZE more than was lent (still lent); -ESTALE as
- * kickmsg_send(). Of a loan from before its topic was rejoined also: -EAGAIN no slot is free,
+ * publisher (nothing happened); -EMSGSIZE more than was lent (still lent); -ESTALE, -ENOBUFS (still
+ * lent) as kickmsg_send(). Of a loan from before its topic was rejoined also: -EAGAIN no slot is free,
  * -EMSGSIZE messages are shorter there; the loan is gone then.
  */
 int kickmsg_publish(struct kickmsg_publisher *publisher, void *payload, size_t len);
@@ -566,6 +589,20 @@ ssize_t kickmsg_send_many(
 	struct kickmsg_publisher *publisher, const struct iovec *messages, size_t count);
 ssize_t kickmsg_publish_many(
 	struct kickmsg_publisher *publisher, const struct iovec *loans, size_t count);
+
+/*
+ * Sends as kickmsg_send() does, or publishes as kickmsg_publish() does, and waits for room with the topic's
+ * reliable subscribers, for at most timeout_ns; 0 doesn't wait, negative waits for ever. Without reliable
+ * subscribers it never waits. A frozen subscriber is waited for once, for stall_ns. The call sleeps in the
+ * kernel, looks after the connection meanwhile, and goes over to the fresh topic of a next broker. Returns as
+ * the calls without a wait. Errors: theirs, -ENOBUFS with timeout 0 alone; -ETIMEDOUT; -EINTR a signal handler
+ * ran while the call slept. With these nothing was sent, and a loan is still lent. A signal that comes a moment
+ * before the sleep doesn't end it.
+ */
+ssize_t kickmsg_send_wait(
+	struct kickmsg_publisher *publisher, const void *data, size_t len, int64_t timeout_ns);
+int kickmsg_publish_wait(
+	struct kickmsg_publisher *publisher, void *payload, size_t len, int64_t timeout_ns);
 
 /* How many subscribers the last message reached that was sent or published; 0 before the first
  * message. With a shared ring and kickmsg_send() it is how many there are at this call. Never
@@ -609,7 +646,8 @@ struct kickmsg_sample {
 /*
  * Borrows the oldest message that waits: valid until kickmsg_sample_release() or
  * kickmsg_subscriber_free(). Lock-free, never blocks. Errors: -EAGAIN no message waits; -EDQUOT
- * max_borrows samples are held; -ESTALE the topic's memory makes no sense any more: free the handle
+ * max_borrows samples are held; -ENOLINK once, of a reliable subscriber: it is an ordinary one from now on
+ * (kickmsg_subscribe_options.reliable); -ESTALE the topic's memory makes no sense any more: free the handle
  * soon, for after 10 s, or when its user needs the room, borrowed samples read as zeros.
  */
 int kickmsg_try_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret);
@@ -618,7 +656,7 @@ int kickmsg_try_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sa
  * Borrows as kickmsg_try_receive() does, and sleeps until there is a message, for at most
  * timeout_ns nanoseconds; 0 polls, negative waits for ever. Signals don't end it early, unless
  * options->interruptible. Errors: -ETIMEDOUT (with timeout 0: -EAGAIN); -EINTR it was interrupted;
- * -EDQUOT, -ESTALE as kickmsg_try_receive().
+ * -EDQUOT, -ENOLINK, -ESTALE as kickmsg_try_receive().
  */
 int kickmsg_receive(
 	struct kickmsg_subscriber *subscriber, int64_t timeout_ns, struct kickmsg_sample *ret);
@@ -852,7 +890,7 @@ struct kickmsg_ring_stats {
 	uint32_t pid;      /* its subscriber's */
 	/* 1: its subscriber sleeps in kickmsg_receive(); 0 with a shared ring. */
 	uint32_t sleeping;
-	uint32_t reserved32;
+	uint32_t reliable; /* publishers wait for it */
 	uint64_t reserved[2];
 };
 
@@ -872,7 +910,8 @@ struct kickmsg_topic_stats {
 	uint64_t realtime_ns;  /* when this was looked at, since 1970: for rates */
 	uint64_t monotonic_ns; /* likewise, CLOCK_MONOTONIC */
 	uint64_t topic_id;     /* kickmsg_topic_info.id: another one, another topic */
-	uint64_t reserved[8];
+	uint64_t demoted;      /* reliable subscribers that were made ordinary ones */
+	uint64_t reserved[7];
 };
 
 /* Reads the topic's numbers. Errors: the common ones. */

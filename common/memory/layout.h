@@ -35,7 +35,7 @@
 #define KM_CACHE_LINE       64
 #define KM_PAGE_SIZE        4096
 #define KM_LAYOUT_MAGIC     UINT64_C(0x31304447534d4b43) /* "CKMSGD01" in memory order */
-#define KM_LAYOUT_VERSION   4
+#define KM_LAYOUT_VERSION   5
 
 #define KM_MAX_RINGS        48    /* bits of a slot word that name rings */
 #define KM_MAX_SUBSCRIBERS  65535 /* of a shared ring */
@@ -60,8 +60,13 @@ struct km_geometry {
 	uint32_t max_borrows;
 	uint32_t transport;  /* enum km_transport */
 	uint32_t timestamps; /* 1: each message carries the time of its publishing */
+	/* Subscribers that lose nothing while they keep up (room.h); 0: the topic knows of none. */
+	uint32_t max_reliable;
+	uint32_t reserved;
+	/* So long one of these may stand still while a publisher waits. */
+	uint64_t stall_ns;
 };
-static_assert(sizeof(struct km_geometry) == 40, "shared layout");
+static_assert(sizeof(struct km_geometry) == 56, "shared layout");
 
 /* How messages get to subscribers. */
 enum km_transport {
@@ -82,6 +87,19 @@ enum km_transport {
 #define KM_LIVE_OPENING     (UINT64_C(1) << KM_MAX_RINGS)
 #define KM_LIVE_OPENINGS    (KM_LIVE_LEFT - KM_LIVE_OPENING)
 #define KM_LIVE_RINGS       (KM_LIVE_OPENING - 1)
+
+/* Sleep and wake of several at one word (bell.h). Of a shared ring, in a page of its own, it is all
+ * that the usual subscribers may write; of a header, it is where publishers wait for room (room.h). */
+struct km_bell {
+	_Alignas(KM_CACHE_LINE) _Atomic uint32_t word; /* everybody; a futex */
+	/* subscribers, who can't write KM_LIVE_LEFT (lost.h). Once for each that leaves; in the
+	 * word's line, since its readers have just written the word. */
+	_Atomic uint32_t left;
+};
+#define KM_BELL_SIZE KM_PAGE_SIZE
+static_assert(offsetof(struct km_bell, word) == 0, "shared layout");
+static_assert(offsetof(struct km_bell, left) == 4, "shared layout");
+static_assert(sizeof(struct km_bell) == KM_CACHE_LINE, "shared layout");
 
 struct km_control_header {
 	/* written by the broker, for people and debuggers alone. No program believes what stands
@@ -108,6 +126,8 @@ struct km_control_header {
 	_Atomic uint32_t privileged;
 	/* The broker: how many there are; believed for that number alone. */
 	_Atomic uint32_t subscribers;
+	/* The broker: a bit for each ring from which publishers push nothing out (room.h). */
+	_Atomic uint64_t reliable;
 	/* not read on the path of a message */
 	_Alignas(KM_CACHE_LINE) _Atomic uint32_t publishers; /* the broker: how many there are */
 	_Atomic uint32_t departed; /* publishers that left for a fresh region (lost.h) */
@@ -119,6 +139,11 @@ struct km_control_header {
 	struct km_gone {
 		_Atomic uint32_t left, died;
 	} gone_publishers, gone_subscribers;
+	/* Likewise: reliable subscribers that became ordinary ones. */
+	_Atomic uint32_t demoted;
+
+	/* Publishers, reliable subscribers, the broker. */
+	struct km_bell room;
 };
 
 /* The end of a topic's name, while its endpoints still use it. */
@@ -131,8 +156,10 @@ static_assert(offsetof(struct km_control_header, geometry) == 16, "shared layout
 static_assert(offsetof(struct km_control_header, live) == 1024, "shared layout");
 static_assert(offsetof(struct km_control_header, privileged) == 1032, "in live's line");
 static_assert(offsetof(struct km_control_header, subscribers) == 1036, "in live's line");
+static_assert(offsetof(struct km_control_header, reliable) == 1040, "in live's line");
 static_assert(offsetof(struct km_control_header, publishers) == 1088, "not in live's line");
-static_assert(sizeof(struct km_control_header) == 1152, "shared layout");
+static_assert(offsetof(struct km_control_header, room) == 1152, "a line of its own");
+static_assert(sizeof(struct km_control_header) == 1216, "shared layout");
 
 /* The slot's word says who has the slot (slot.h). A slot has a line of its own, so endpoints at
  * neighbouring slots don't touch each other's line. The generation lies in that line, since a
@@ -195,18 +222,6 @@ struct km_shared_ring {
 };
 static_assert(offsetof(struct km_shared_ring, hint) == 0, "shared layout");
 static_assert(offsetof(struct km_shared_ring, cells) == 128, "shared layout");
-
-/* All that the usual subscribers of a shared ring may write (bell.h). */
-struct km_bell {
-	_Alignas(KM_CACHE_LINE) _Atomic uint32_t word; /* everybody; a futex */
-	/* subscribers, who can't write KM_LIVE_LEFT (lost.h). Once for each that leaves; in the
-	 * word's line, since its readers have just written the word. */
-	_Atomic uint32_t left;
-};
-#define KM_BELL_SIZE KM_PAGE_SIZE
-static_assert(offsetof(struct km_bell, word) == 0, "shared layout");
-static_assert(offsetof(struct km_bell, left) == 4, "shared layout");
-static_assert(sizeof(struct km_bell) == KM_CACHE_LINE, "shared layout");
 
 /* The header before each payload. Its publisher writes it before the message is committed. A
  * hostile publisher may write later. The fields are volatile, so that a field that the source reads

@@ -39,6 +39,8 @@ static const struct field {
 	FIELD(max_borrows, 1, KM_MAX_HOLDS),
 	FIELD(transport, KM_TRANSPORT_RINGS, KM_TRANSPORT_SHARED),
 	FIELD(timestamps, 0, 1),
+	FIELD(max_reliable, 0, KM_MAX_RINGS),
+	FIELD(stall_ns, 0, KM_MAX_STALL_NS),
 	/* the last field: where its value has to follow from others, the complaint is about
 	 * those */
 	FIELD(pool_size, KM_MIN_POOL, KM_MAX_POOL),
@@ -65,6 +67,19 @@ static bool is_shared(const struct km_geometry *geometry)
 	return geometry->transport == KM_TRANSPORT_SHARED;
 }
 
+/* A ring needs a cell beyond those that publishers may be about to fill, each one (room.h). And a
+ * publisher that has found room has to find a slot as well. */
+static const char *check_reliable(const struct km_geometry *geometry)
+{
+	if (geometry->max_reliable > geometry->max_subscribers)
+		return "max_reliable";
+	if (geometry->stall_ns < KM_MIN_STALL_NS)
+		return "stall_ns";
+	if (geometry->ring_capacity <= geometry->max_publishers)
+		return "ring_capacity";
+	return geometry->pool_size < km_geometry_needed_pool(geometry, false) ? "pool_size" : NULL;
+}
+
 const char *km_geometry_check(const struct km_geometry *geometry)
 {
 	for (size_t i = 0; i < FIELD_COUNT; i++) {
@@ -77,7 +92,9 @@ const char *km_geometry_check(const struct km_geometry *geometry)
 		return "ring_capacity";
 	if (!is_shared(geometry) && geometry->max_subscribers > KM_MAX_RINGS)
 		return "max_subscribers";
-	return NULL;
+	return geometry->max_reliable ? check_reliable(geometry)
+	       : geometry->stall_ns   ? "stall_ns"
+				      : NULL;
 }
 
 const char *km_geometry_diff(const struct km_geometry *a, const struct km_geometry *b)
@@ -106,6 +123,18 @@ void km_geometry_limits(
 		}
 	if (strcmp(name, "max_subscribers") == 0 && !is_shared(geometry))
 		*ret_max = KM_MAX_RINGS;
+	if (strcmp(name, "stall_ns") == 0 && geometry->max_reliable == 0)
+		*ret_max = 0;
+	if (geometry->max_reliable == 0)
+		return;
+	if (strcmp(name, "max_reliable") == 0 && geometry->max_subscribers < *ret_max)
+		*ret_max = geometry->max_subscribers;
+	if (strcmp(name, "stall_ns") == 0)
+		*ret_min = KM_MIN_STALL_NS;
+	if (strcmp(name, "ring_capacity") == 0)
+		*ret_min = (uint64_t)geometry->max_publishers + 1;
+	if (strcmp(name, "pool_size") == 0)
+		*ret_min = km_geometry_needed_pool(geometry, false);
 }
 
 static uint64_t hash_number(uint64_t hash, uint64_t value)
@@ -250,6 +279,10 @@ uint32_t km_geometry_pool(const struct km_geometry *geometry, bool uneven)
 	if (geometry->pool_size > 0)
 		return geometry->pool_size;
 	others.pool_size = KM_MIN_POOL;
+	/* of the other fields none takes a larger pool */
+	/* of the other fields none takes a larger pool */
+	others.max_reliable = 0;
+	others.stall_ns = 0;
 	return km_geometry_check(&others) ? KM_MIN_POOL
 					  : (uint32_t)km_geometry_needed_pool(geometry, uneven);
 }

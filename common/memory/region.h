@@ -36,7 +36,10 @@ enum km_path {
 	KM_PATH_SHARED_TIMED = KM_PATH_SHARED | KM_PATH_TIMED,
 	/* or'ed by a subscriber that wants the newest messages alone, in its own struct */
 	KM_PATH_NEWEST = 4,
-	KM_PATHS = 8
+	/* or'ed by a publisher of a topic that may have reliable subscribers, and by one of these, each
+	 * in its own struct; never together with the last */
+	KM_PATH_RELIABLE = 8,
+	KM_PATHS = 12
 };
 
 struct km_region {
@@ -79,6 +82,9 @@ const char *km_geometry_diff(const struct km_geometry *a, const struct km_geomet
 uint64_t km_geometry_field(const struct km_geometry *geometry, const char *name);
 void km_geometry_limits(
 	const struct km_geometry *geometry, const char *name, uint64_t *ret_min, uint64_t *ret_max);
+
+#define KM_MIN_STALL_NS UINT64_C(1000000)
+#define KM_MAX_STALL_NS (UINT64_C(3600) * 1000000000)
 
 /* FNV-1a-64 of the geometry. */
 uint64_t km_geometry_hash(const struct km_geometry *geometry);

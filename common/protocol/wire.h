@@ -2,7 +2,7 @@
 /*
  * The messages between client and broker. The socket is SOCK_SEQPACKET: one datagram is one
  * message, and a message is one fixed-width struct in host byte order. The client asks. The broker
- * answers each request but DETACH once, in order, with the request's serial.
+ * answers each request but DETACH and STALLED once, in order, with the request's serial.
  *
  *   client                             broker        fds with the answer
  *   HELLO     version, name, prefix -> HELLO_OK      1: client segment
@@ -10,6 +10,7 @@
  *   SUBSCRIBE topic                 -> ATTACHED      control, payload (ro); + bell + client segment
  *                                   -> WAITS         0     and ATTACHED or ERROR once it exists
  *   DETACH    endpoint, or all      -> nothing
+ *   STALLED   endpoint              -> nothing
  *   INFO      topic                 -> INFO_OK       0
  *   STATS     topic                 -> STATS_OK      0
  *   CLIENTS   topic, cursor         -> CLIENTS_OK    0
@@ -62,7 +63,7 @@
 #include "common/protocol/name.h"
 #include "common/protocol/schema.h"
 
-#define KM_WIRE_VERSION       5
+#define KM_WIRE_VERSION       6
 #define KM_WIRE_TEXT_SIZE     256
 #define KM_WIRE_MAX_FDS       4
 #define KM_WIRE_LIST_PAGE     24
@@ -98,6 +99,7 @@
 	X(13, UNLINK, unlink, km_msg_topic)                                                        \
 	X(15, RIGHTS, rights, km_msg_rights)                                                       \
 	X(16, CALLERS, callers, km_msg_topic)                                                      \
+	X(17, STALLED, stalled, km_msg_detach)                                                     \
 	X(30, STATUS, status, km_msg_list)                                                         \
 	X(31, SESSIONS, sessions, km_msg_list)                                                     \
 	X(32, NUMBERS, numbers, km_msg_list)                                                       \
@@ -166,7 +168,9 @@ enum km_attach_flag {
 	KM_ATTACH_EVENTS = 64,
 	/* SUBSCRIBE: the broker keeps the request until the topic exists. */
 	KM_ATTACH_WAIT = 128,
-	KM_ATTACH_FLAGS = 255,
+	/* SUBSCRIBE as a reliable subscriber. */
+	KM_ATTACH_RELIABLE = 256,
+	KM_ATTACH_FLAGS = 511,
 };
 
 /* ADVERTISE and SUBSCRIBE. The first two are the topic's name; its prefix is the client's. */
@@ -222,8 +226,9 @@ struct km_msg_waits {
 	uint64_t endpoint;
 };
 
-/* DETACH has no answer, since nobody waits for one. The broker ignores an endpoint that isn't the
- * client's. */
+/* DETACH and STALLED, by which a publisher says that it finds no room with a reliable subscriber
+ * (daemon/topic/reliable.h), have no answer, since nobody waits for one. The broker ignores an endpoint that
+ * isn't the client's. */
 /* In DETACH: each endpoint that the client has. A client says nothing after it. */
 #define KM_ALL_ENDPOINTS UINT64_MAX
 
@@ -391,7 +396,7 @@ struct km_ring_stats {
 	uint32_t ring; /* UINT32_MAX: a shared one */
 	int32_t pid;
 	uint32_t sleeping;
-	uint32_t reserved;
+	uint32_t reliable; /* 0 or 1 */
 };
 
 struct km_msg_stats_ok {
@@ -402,6 +407,7 @@ struct km_msg_stats_ok {
 	uint64_t received;
 	uint64_t lost;
 	uint64_t free_slots;
+	uint64_t demoted; /* reliable subscribers that were made ordinary ones */
 	uint64_t realtime_ns;
 	uint64_t monotonic_ns;
 	uint32_t pool_size;
@@ -473,6 +479,8 @@ enum km_right {
 	/* The next two are of services alone, for which the first three don't count. */
 	KM_RIGHT_SERVE,
 	KM_RIGHT_CALL,
+	/* To subscribe so that publishers wait (common/shared/room.h); of topics alone. */
+	KM_RIGHT_RELIABLE,
 	KM_RIGHTS
 };
 

@@ -6,6 +6,7 @@
 #include "common/ring/ring.h"
 #include "common/ring/waiter.h"
 #include "common/shared/bell.h"
+#include "common/shared/room.h"
 
 int km_live_open(
 	const struct km_region *region, uint32_t ring_index, uint64_t *live, uint64_t *ret_start)
@@ -38,4 +39,6 @@ void km_live_wake_all(const struct km_region *region)
 		km_bell_ring_anyway(region->bell);
 	for (uint32_t i = 0; i < region->ring_count; i++)
 		km_waiter_wake_anyway(km_region_ring(region, i));
+	if (region->geometry.max_reliable > 0)
+		km_room_wake(region);
 }

@@ -23,5 +23,5 @@ int km_live_open(
 /* Gives the region up: each send and receive from now on gets -ESTALE, and sleepers get it too. */
 void km_live_give_up(const struct km_region *region, uint64_t live);
 
-/* Wakes every subscriber of the region that sleeps. */
+/* Wakes every subscriber of the region that sleeps, and publishers that wait for room. */
 void km_live_wake_all(const struct km_region *region);

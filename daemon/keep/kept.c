@@ -35,7 +35,8 @@ bool km_kept_topic_is_good(const struct km_kept_topic *kept)
 bool km_kept_member_is_good(const struct km_kept_member *kept)
 {
 	return kept->state >= KM_ENDPOINT_LIVE && kept->state <= KM_ENDPOINT_DEAD &&
-	       (kept->role == KM_ROLE_PUBLISHER || kept->role == KM_ROLE_SUBSCRIBER);
+	       (kept->role == KM_ROLE_PUBLISHER || kept->role == KM_ROLE_SUBSCRIBER) &&
+	       kept->reliable <= (kept->role == KM_ROLE_SUBSCRIBER);
 }
 
 bool km_kept_wait_is_good(const struct km_kept_wait *kept)

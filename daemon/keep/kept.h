@@ -78,6 +78,8 @@ struct km_kept_topic {
 	struct km_lifetime lifetime;
 	struct km_totals gone;
 	struct km_kept_gone gone_publishers, gone_subscribers;
+	uint32_t demoted; /* reliable subscribers that were made ordinary ones */
+	uint32_t reserved32;
 	uint32_t owner_uid;
 	int32_t creator_pid;
 	char creator[KM_PREFIX_SIZE]; /* the written name of the client that made it */
@@ -110,6 +112,8 @@ struct km_kept_member {
 	uint32_t wants_events;
 	/* The wait of which the member has come, or 0 (serve/wait.h). */
 	uint64_t waited;
+	uint32_t reliable; /* subscriber: 0 or 1 (topic/reliable.h) */
+	uint32_t reserved;
 };
 
 /* A SUBSCRIBE that is kept until its topic exists (serve/wait.h). */

@@ -28,7 +28,7 @@
 
 #include "daemon/keep/state_tables.h"
 
-#define KM_STATE_VERSION 4
+#define KM_STATE_VERSION 5
 
 struct km_state;
 

@@ -55,7 +55,8 @@
 	X(SOCKET_GONE, "10e420dd7d6a44e6a793395be7ea9d71") \
 	X(LOG_LOST, "084e79d7e0c84d9b97f77780604c0c6e") \
 	X(HEADER_MENDED, "9c1f7f0a5d3b4b7c8f2e6a0d41c85e27") \
-	X(NO_METRICS, "23f7a7b8d6e8489ea48bd6265a1bad7e")
+	X(NO_METRICS, "23f7a7b8d6e8489ea48bd6265a1bad7e") \
+	X(DEMOTED, "76da97ef8464429b8973104e9195fde4")
 /* clang-format on */
 
 enum km_event_number {

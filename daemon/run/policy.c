@@ -16,7 +16,8 @@ static const char *const right_names[KM_RIGHTS] = { [KM_RIGHT_CREATE] = "create"
 	[KM_RIGHT_SUBSCRIBE] = "subscribe",
 	[KM_RIGHT_ADMINISTER] = "administer",
 	[KM_RIGHT_SERVE] = "serve",
-	[KM_RIGHT_CALL] = "call" };
+	[KM_RIGHT_CALL] = "call",
+	[KM_RIGHT_RELIABLE] = "reliable" };
 
 const char *km_origin_text(const struct km_origin *origin, char ret[KM_ORIGIN_TEXT_SIZE])
 {

@@ -9,6 +9,7 @@
  *   administer = ...                        may unlink, diagnose, repair it
  *   serve = ...                             may make a service and answer its calls
  *   call = ...                              may call it
+ *   reliable = ...                          may be a subscriber that publishers wait for
  *   transport = any | shared                how it has to be made
  *
  * LIST has users (name or number), groups (@name or @number), and `owner`: the user who created the

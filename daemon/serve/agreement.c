@@ -7,6 +7,7 @@
 #include "daemon/serve/agreement.h"
 #include "daemon/serve/callers.h"
 #include "daemon/serve/rights.h"
+#include "daemon/topic/reliable.h"
 
 typedef unsigned long long ull;
 
@@ -177,6 +178,46 @@ static bool transport_can(const struct km_wanted *wanted, const struct km_topic 
 	return false;
 }
 
+/* Do publishers of a topic of that kind and transport wait for anybody? */
+static bool has_reliable(const struct km_wanted *wanted, const struct km_topic *topic)
+{
+	const bool shared = wanted->geometry.transport == KM_TRANSPORT_SHARED;
+
+	if (topic || wanted->geometry.max_reliable == 0)
+		return true;
+	if (wanted->key.kind == KM_KIND_PUBSUB && !shared)
+		return true;
+	km_session_refuse(wanted->session, NULL, -EOPNOTSUPP,
+		"%s '%.60s': max_reliable = %u, but %s has no reliable subscribers; leave it 0",
+		km_kind_name(wanted->key.kind), wanted->key.name, wanted->geometry.max_reliable,
+		shared ? "a shared ring" : "only a topic of kind pubsub");
+	return false;
+}
+
+/* May it be one of the topic's reliable subscribers? */
+static bool may_be_reliable(const struct km_wanted *wanted, const struct km_topic *topic)
+{
+	const struct km_geometry *geometry = topic ? &topic->region.geometry : &wanted->geometry;
+
+	if (!wanted->reliable)
+		return true;
+	if (geometry->max_reliable == 0) {
+		km_session_refuse(wanted->session, topic, -EOPNOTSUPP,
+			"topic '%s' has no reliable subscribers: its config says max_reliable = 0",
+			wanted->key.name);
+		return false;
+	}
+	if (!km_rights_allow(wanted->session, &wanted->key, topic, KM_RIGHT_RELIABLE,
+		    "subscribe reliably to"))
+		return false;
+	if (!topic || km_reliable_has_room(topic))
+		return true;
+	km_session_refuse(wanted->session, topic, -ENOSPC,
+		"topic '%s' has all its %u reliable subscribers", wanted->key.name,
+		geometry->max_reliable);
+	return false;
+}
+
 bool km_agreement_may_wait(const struct km_wanted *wanted)
 {
 	return may_receive(wanted, NULL);
@@ -189,5 +230,6 @@ bool km_agreement_allows(const struct km_wanted *wanted, const struct km_topic *
 	       km_rights_allow_role(wanted->session, &wanted->key, topic, wanted->role) &&
 	       km_agreement_writable(wanted, topic) && has_transport(wanted, topic) &&
 	       is_possible(wanted) && (!topic || may_join(wanted, topic)) &&
-	       has_expected_schema(wanted, topic) && transport_can(wanted, topic);
+	       has_expected_schema(wanted, topic) && transport_can(wanted, topic) &&
+	       has_reliable(wanted, topic) && may_be_reliable(wanted, topic);
 }

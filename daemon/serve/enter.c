@@ -13,6 +13,7 @@
 #include "daemon/topic/join.h"
 #include "daemon/topic/leave.h"
 #include "daemon/topic/quarantine.h"
+#include "daemon/topic/reliable.h"
 
 static void give_up_topic(
 	const struct km_wanted *wanted, struct km_topic *topic, const char *reason)
@@ -61,6 +62,12 @@ struct km_member *km_enter(const struct km_wanted *wanted, struct km_topic *topi
 	member->kept.writable = wanted->writable;
 	member->kept.wants_events = wanted->wants_events;
 	member->kept.waited = wanted->waited;
+	/* before its ring is live */
+	if (wanted->reliable && km_reliable_begin(member) < 0) {
+		km_session_refuse(session, topic, -ENOMEM, "the broker has no memory");
+		take_back(member);
+		return NULL;
+	}
 	if (wanted->role == KM_ROLE_SUBSCRIBER && km_join_open(member, wanted->history) < 0) {
 		give_up_topic(wanted, topic, "a ring's head and cells contradict each other");
 		take_back(member);

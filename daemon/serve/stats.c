@@ -61,6 +61,7 @@ static void describe_ring(
 	ret->written = tail - member->kept.start;
 	ret->ring = member->kept.ring;
 	ret->pid = member->session->kept.pid;
+	ret->reliable = member->kept.reliable;
 	ret->sleeping = (km_load(W1, seq_cst, &ring->waiting) & KM_WAITING_ASLEEP) != 0;
 }
 
@@ -160,6 +161,7 @@ static bool step(struct km_question *question)
 	answer->failed += topic->kept.gone.failed;
 	answer->received += topic->kept.gone.received;
 	answer->lost += topic->kept.gone.lost;
+	answer->demoted = topic->kept.demoted;
 	answer->realtime_ns = km_clock_realtime_ns();
 	answer->monotonic_ns = (uint64_t)km_clock_ns();
 	km_session_answer(question->session, answer, sizeof *answer, NULL, 0);

@@ -163,6 +163,7 @@ int km_wanted_attach(
 							      : KM_ROLE_SUBSCRIBER,
 		.observes = request->flags & KM_ATTACH_OBSERVE,
 		.writable = request->flags & KM_ATTACH_WRITABLE,
+		.reliable = request->flags & KM_ATTACH_RELIABLE,
 		.wants_events = request->flags & KM_ATTACH_EVENTS,
 		.waits = request->flags & KM_ATTACH_WAIT,
 		.history = request->history,

@@ -24,6 +24,8 @@ struct km_wanted {
 	bool observes; /* the client only looks, and becomes no member */
 	/* Subscriber of a shared ring: the memory mapped as by its publishers. */
 	bool writable;
+	/* Publishers are to wait for it (topic/reliable.h). */
+	bool reliable;
 	/* The client hears when the topic has changed (notice.h). */
 	bool wants_events;
 	/* Where there is no topic the request is kept (wait.h). */

@@ -28,6 +28,7 @@
 #include "daemon/topic/member.h"
 #include "daemon/topic/privilege.h"
 #include "daemon/topic/quarantine.h"
+#include "daemon/topic/reliable.h"
 #include "daemon/topic/topic.h"
 
 /* The manager is told at this interval that the start goes on, and asked for so much more time. A
@@ -197,6 +198,8 @@ static void catch_up(struct km_broker *broker)
 			km_topic_keep_quarantined(topic);
 		else
 			restore_live(topic);
+		/* a publisher may have said that it waits to the broker before */
+		km_reliable_look(topic);
 		if (LIST_EMPTY(&topic->members))
 			km_lifetime_look(topic);
 	}

@@ -9,6 +9,7 @@
 #include "daemon/topic/ending.h"
 #include "daemon/topic/lifetime.h"
 #include "daemon/topic/payer.h"
+#include "daemon/topic/reliable.h"
 #include "daemon/topic/segments.h"
 #include "daemon/topic/topic.h"
 
@@ -73,6 +74,7 @@ void km_ending_free(struct km_topic *topic)
 		km_segments_give_back(topic);
 	km_account_unref(topic->account);
 	km_segments_close(topic);
+	km_reliable_forget(topic);
 	free(topic->ids_taken);
 	free(topic);
 }

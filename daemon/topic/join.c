@@ -16,6 +16,7 @@
 #include "daemon/topic/lifetime.h"
 #include "daemon/topic/member.h"
 #include "daemon/topic/privilege.h"
+#include "daemon/topic/reliable.h"
 #include "daemon/topic/topic.h"
 
 /* A free ring, or the number by which a shared ring's subscriber is shown. KM_HAZARD_NONE: none
@@ -81,12 +82,19 @@ int km_join_insert(struct km_member *member)
 
 	if (!number_is_free(member))
 		return -EPROTO;
+	if (kept->reliable && topic->region.geometry.max_reliable == 0)
+		return -EPROTO;
 	member->held_count = kept->role == KM_ROLE_SUBSCRIBER ? km_geometry_held_count(geometry)
 							      : 0;
 	member->size = (uint32_t)km_geometry_endpoint_size(geometry, kept->role);
 	int r = km_memory_claim_record(session, kept->segment, kept->offset, member->size);
 	if (r < 0)
 		return r;
+	/* of an earlier broker */
+	if (kept->reliable && (r = km_reliable_begin(member)) < 0) {
+		km_memory_give_record(session, kept->segment, kept->offset, member->size);
+		return r;
+	}
 	take_number(member);
 	if (kept->state == KM_ENDPOINT_LIVE) {
 		topic->publishers += kept->role == KM_ROLE_PUBLISHER;

@@ -10,6 +10,7 @@
 #include "daemon/topic/lifetime.h"
 #include "daemon/topic/member.h"
 #include "daemon/topic/privilege.h"
+#include "daemon/topic/reliable.h"
 #include "daemon/topic/topic.h"
 #include "daemon/topic/walk.h"
 
@@ -67,6 +68,7 @@ static void leave(struct km_member *member, enum km_endpoint_state state)
 		if (member->kept.role == KM_ROLE_SUBSCRIBER && !topic->region.shared)
 			topic->rings_owned &= ~(UINT64_C(1) << member->kept.ring);
 		count_gone(member, state);
+		km_reliable_end(member);
 		km_member_tell_counts(topic);
 	}
 	topic->leaving -= member->kept.state == KM_ENDPOINT_LEAVING;

@@ -13,6 +13,7 @@
 
 struct km_log_about;
 struct km_walk;
+struct km_reliable;
 
 struct km_topic {
 	TAILQ_ENTRY(km_topic) in_all;
@@ -35,8 +36,10 @@ struct km_topic {
 	uint64_t live;                       /* what header->live has to be */
 	/* Shared ring: what header->privileged has to be (privilege.h). */
 	uint32_t privileged;
-	uint64_t rings_taken;       /* by members of any state */
-	uint64_t rings_owned;       /* by LIVE ones; none of a shared ring */
+	uint64_t rings_taken; /* by members of any state */
+	uint64_t rings_owned; /* by LIVE ones; none of a shared ring */
+	/* Null: it had no reliable subscriber yet (reliable.h). */
+	struct km_reliable *reliable;
 	uint32_t subscribers_taken; /* subscribers of any state */
 	/* Which publisher ids are taken: a bit for each, [max_publishers / 64 + 1]. */
 	uint64_t *ids_taken;

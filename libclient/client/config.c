@@ -38,6 +38,9 @@ KM_EXPORT void kickmsg_topic_config_latched(struct kickmsg_topic_config *config)
 	config->persistent = 1;
 }
 
+/* A stalled reliable subscriber's time, where the config says nothing. */
+#define STALL_NS UINT64_C(1000000000)
+
 /* AUTO chooses a shared ring up to this size: a copy of a message costs less there than a slot for
  * it (docs/measurements.md). So it does for many subscribers, which no other transport takes. */
 #define AUTO_MAX_PAYLOAD 4096
@@ -46,6 +49,8 @@ static uint32_t transport_of(const struct kickmsg_topic_config *config)
 {
 	if (config->transport != KICKMSG_TRANSPORT_AUTO)
 		return config->transport;
+	if (config->max_reliable > 0)
+		return KM_TRANSPORT_RINGS; /* a shared ring has no reliable subscribers */
 	return config->max_payload_size <= AUTO_MAX_PAYLOAD ||
 			       config->max_subscribers > KM_MAX_RINGS
 		       ? KM_TRANSPORT_SHARED
@@ -65,7 +70,12 @@ static struct km_geometry geometry_of(const struct kickmsg_topic_config *config)
 		.max_borrows = config->max_borrows,
 		.transport = transport_of(config),
 		.timestamps = config->timestamps,
+		.max_reliable = config->max_reliable,
+		.stall_ns = config->stall_ns,
 	};
+
+	if (geometry.max_reliable > 0 && geometry.stall_ns == 0)
+		geometry.stall_ns = STALL_NS;
 
 	geometry.pool_size = km_geometry_pool(&geometry, false);
 	return geometry;
@@ -119,8 +129,7 @@ int km_topic_config_to_geometry(const struct kickmsg_topic_config *config, struc
 			linger ? KM_MAX_LINGER_NS : UINT64_C(1));
 		return -EINVAL;
 	}
-	if (config->reserved32 != 0 ||
-		memcmp(config->reserved, zero.reserved, sizeof zero.reserved) != 0) {
+	if (memcmp(config->reserved, zero.reserved, sizeof zero.reserved) != 0) {
 		snprintf(ret_text, text_size,
 			"reserved fields of the topic's configuration are not zero: "
 			"call kickmsg_topic_config_init() first");

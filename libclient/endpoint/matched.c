@@ -10,6 +10,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/ring/futex.h"
+#include "common/shared/room.h"
 #include "libclient/client/reconnect.h"
 #include "libclient/export.h"
 #include "libclient/rejoin/move.h"
@@ -18,6 +19,21 @@ static void tell_fate(struct kickmsg_client *client, struct km_handle *handle,
 	enum kickmsg_event_kind kind, int error)
 {
 	km_event_tell(&client->events, &handle->fate_event, kind, error, "");
+}
+
+/* To a publisher, that one of its subscribers was made an ordinary one; to a subscriber, that it was. */
+static void look_for_demoted(
+	struct kickmsg_client *client, struct km_handle *handle, struct km_seen *now)
+{
+	const struct km_place *here = &handle->place;
+	bool publishes = here->role == KM_ROLE_PUBLISHER;
+
+	now->is_demoted = handle->request->flags & KM_ATTACH_RELIABLE &&
+			  !km_room_is_kept(&here->region, here->ring_index);
+	if (publishes ? now->demoted != here->seen.demoted
+		      : now->is_demoted && !here->seen.is_demoted)
+		km_event_tell(&client->events, &handle->demoted_event, KICKMSG_EVENT_DEMOTED,
+			publishes ? 0 : -ENOLINK, "");
 }
 
 static void look(struct kickmsg_client *client, struct km_handle *handle)
@@ -35,6 +51,7 @@ static void look(struct kickmsg_client *client, struct km_handle *handle)
 	peers.came = now.peers - seen->peers + peers.left + peers.died;
 	if (peers.came || peers.left || peers.died)
 		km_event_tell_peers(&client->events, &handle->peers_event, &peers);
+	look_for_demoted(client, handle, &now);
 	if (now.given_up && !seen->given_up)
 		tell_fate(client, handle, KICKMSG_EVENT_QUARANTINED, -ESTALE);
 	else if (now.fate & ~seen->fate & KM_FATE_REPLACED)

@@ -22,7 +22,7 @@ static int check_options(
 	static const struct kickmsg_subscribe_options zero;
 
 	if (options->skip_own <= 1 && options->observe <= 1 && options->writable <= 1 &&
-		options->strict <= 1 && options->interruptible <= 1 && options->reserved32 == 0 &&
+		options->strict <= 1 && options->interruptible <= 1 && options->reliable <= 1 &&
 		memcmp(options->reserved, zero.reserved, sizeof zero.reserved) == 0)
 		return 0;
 	return km_client_fail(
@@ -45,6 +45,11 @@ int km_subscriber_attach(struct kickmsg_client *client, struct km_msg_attach *re
 		return km_client_fail(client, -EINVAL,
 			"an observer can't have the topic's memory writable: nobody would know of "
 			"it");
+	if (options->reliable && (options->observe || options->depth > 0))
+		return km_client_fail(client, -EINVAL,
+			"a reliable subscriber gets every message, and publishers know of it: "
+			"neither "
+			"depth nor observe goes with that");
 	if (options->schema) {
 		request->has_wanted = 1;
 		memcpy(&request->wanted, options->schema, sizeof request->wanted);
@@ -54,6 +59,8 @@ int km_subscriber_attach(struct kickmsg_client *client, struct km_msg_attach *re
 		request->flags |= KM_ATTACH_OBSERVE;
 	if (options->writable)
 		request->flags |= KM_ATTACH_WRITABLE;
+	if (options->reliable)
+		request->flags |= KM_ATTACH_RELIABLE;
 	struct kickmsg_subscriber *subscriber = km_place_alloc(1, sizeof *subscriber);
 	if (!subscriber)
 		return km_client_fail(client, -ENOMEM, "%s", kickmsg_strerror(-ENOMEM));
@@ -72,6 +79,8 @@ int km_subscriber_attach(struct kickmsg_client *client, struct km_msg_attach *re
 			place, place->record, answer.attached.ring, answer.attached.start);
 	if (r == 0 && options->depth > 0)
 		place->region.path |= KM_PATH_NEWEST;
+	if (r == 0 && options->reliable)
+		place->region.path |= KM_PATH_RELIABLE;
 	if (r == 0 && options->depth > place->region.geometry.ring_capacity)
 		r = km_client_fail(client, -EINVAL, "depth is %u; the topic's ring_capacity is %u",
 			options->depth, place->region.geometry.ring_capacity);

@@ -26,6 +26,7 @@ void km_handle_link(struct km_handle *handle, struct kickmsg_client *client)
 	handle->latest = client->connection;
 	begin_event(handle, &handle->event);
 	begin_event(handle, &handle->peers_event);
+	begin_event(handle, &handle->demoted_event);
 	begin_event(handle, &handle->fate_event);
 	handle->next = client->handles;
 	if (handle->next)

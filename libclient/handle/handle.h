@@ -33,7 +33,8 @@ struct km_handle {
 	bool refused;           /* not to be asked for before the client's rejoin_ns */
 	struct km_place *fresh; /* the place where its owner will go */
 	struct km_event event;  /* news of its rejoining */
-	struct km_event peers_event, fate_event; /* news of its topic (endpoint/matched.h) */
+	/* news of its topic (endpoint/matched.h) */
+	struct km_event peers_event, fate_event, demoted_event;
 };
 
 /* A message whose publisher didn't wake its subscriber is seen after this time at most. */
@@ -49,6 +50,9 @@ struct kickmsg_publisher {
 	int reached;                    /* and how many those are */
 	uint64_t sent, failed, evicted; /* in places before */
 	int64_t doubt_ns;               /* since when others say wrongly that they have left */
+	/* When it told the broker last that it finds no room, and whether it did so at its last refusal. */
+	int64_t said_ns;
+	bool has_said;
 };
 
 /* Bits of `prepared`. Written with the client's lock. */

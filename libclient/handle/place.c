@@ -142,6 +142,8 @@ int km_place_publish(struct km_place *place, struct km_endpoint *record, uint32_
 	for (uint32_t i = 0; i < KM_MAX_RINGS; i++)
 		place->cursors[i].head = region->geometry.ring_capacity;
 	place->only = KM_ONLY_NONE;
+	if (region->geometry.max_reliable > 0)
+		place->region.path |= KM_PATH_RELIABLE;
 	km_slot_cache_init(&place->cache, region, id);
 	return 0;
 }

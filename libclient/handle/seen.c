@@ -22,6 +22,7 @@ struct km_seen km_seen_look(const struct km_region *region, enum km_role role)
 		.peers = km_seen_peers(region, role),
 		.left = km_load(M3, relaxed, &gone->left),
 		.died = km_load(M3, relaxed, &gone->died),
+		.demoted = km_load(M3, relaxed, &header->demoted),
 		.fate = km_load(M2, relaxed, &header->fate),
 		.given_up = (km_load(L4, relaxed, &header->live) & KM_LIVE_QUARANTINED) != 0,
 	};

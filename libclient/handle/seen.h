@@ -7,7 +7,8 @@
  * Orders
  *   M1 changes               release / acquire   what is below was written before it moved
  *   M2 fate                  relaxed             behind M1
- *   M3 who left, who died    relaxed             behind M1
+ *   M3 who left, who died, who was demoted
+ *                            relaxed             behind M1
  *   L5, G4 who is there      relaxed             behind M1
  */
 #pragma once
@@ -18,8 +19,10 @@ struct km_seen {
 	uint32_t changes;
 	uint32_t peers;      /* endpoints of the other role that are there */
 	uint32_t left, died; /* those that have gone */
+	uint32_t demoted;    /* reliable subscribers that became ordinary ones */
 	uint32_t fate;       /* bits of enum km_fate */
 	bool given_up;
+	bool is_demoted; /* a reliable subscriber: is none any more */
 };
 
 /* Counts the peers. `role`: of the endpoint that looks. */

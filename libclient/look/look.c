@@ -46,6 +46,8 @@ static void read_entry(const struct km_list_entry *entry, struct kickmsg_topic_i
 			.max_borrows = geometry->max_borrows,
 			.transport = geometry->transport,
 			.timestamps = geometry->timestamps,
+			.max_reliable = geometry->max_reliable,
+			.stall_ns = geometry->stall_ns,
 			.linger_ns = entry->linger_ns,
 			.persistent = entry->persistent,
 		},
@@ -109,6 +111,7 @@ KM_EXPORT int kickmsg_topic_get_stats(struct kickmsg_client *client,
 		.lost = stats->lost,
 		.pool_size = stats->pool_size,
 		.free_slots = stats->free_slots,
+		.demoted = stats->demoted,
 		.live_rings = stats->live_rings,
 		.ring_count = stats->max_subscribers,
 		.realtime_ns = stats->realtime_ns,
@@ -129,6 +132,7 @@ static void read_ring(const struct km_ring_stats *ring, struct kickmsg_ring_stat
 		.ring = ring->ring,
 		.pid = (uint32_t)ring->pid,
 		.sleeping = ring->sleeping,
+		.reliable = ring->reliable,
 	};
 }
 

@@ -10,6 +10,7 @@
 #include "common/ring/waiter.h"
 #include "libclient/export.h"
 #include "libclient/path/hold.h"
+#include "libclient/path/reliable.h"
 #include "libclient/path/rings_receive.h"
 #include "libclient/path/shared_receive.h"
 #include "libclient/rejoin/move.h"
@@ -28,7 +29,8 @@ static km_noinline void skip_old(struct kickmsg_subscriber *subscriber)
 static int receive_newest(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret);
 static ssize_t copy_newest(struct kickmsg_subscriber *subscriber, void *buf, size_t size);
 
-#define EACH_NEWEST KM_PATH_NEWEST... KM_PATHS - 1
+#define EACH_NEWEST   KM_PATH_NEWEST... KM_PATH_RELIABLE - 1
+#define EACH_RELIABLE KM_PATH_RELIABLE... KM_PATHS - 1
 
 static int (*const receives[KM_PATHS])(struct kickmsg_subscriber *, struct kickmsg_sample *) = {
 	[KM_PATH_RINGS] = km_rings_receive,
@@ -36,6 +38,7 @@ static int (*const receives[KM_PATHS])(struct kickmsg_subscriber *, struct kickm
 	[KM_PATH_RINGS_TIMED] = km_rings_receive, /* it takes the time in any case */
 	[KM_PATH_SHARED_TIMED] = km_shared_receive_timed,
 	[EACH_NEWEST] = receive_newest,
+	[EACH_RELIABLE] = km_reliable_receive,
 };
 
 static ssize_t (*const copies[KM_PATHS])(struct kickmsg_subscriber *, void *, size_t) = {
@@ -44,6 +47,7 @@ static ssize_t (*const copies[KM_PATHS])(struct kickmsg_subscriber *, void *, si
 	[KM_PATH_RINGS_TIMED] = km_rings_receive_copy,
 	[KM_PATH_SHARED_TIMED] = km_shared_receive_copy_timed,
 	[EACH_NEWEST] = copy_newest,
+	[EACH_RELIABLE] = km_reliable_receive_copy,
 };
 
 static int receive_newest(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
@@ -79,9 +83,12 @@ static int try_receive_into(
 	do {
 		if (subscriber->depth != 0)
 			skip_old(subscriber);
-		r = subscriber->handle.place.ring
-			    ? km_rings_receive_into(subscriber, buf, size, ret)
-			    : km_shared_receive_into(subscriber, buf, size, ret);
+		if (subscriber->handle.place.region.path & KM_PATH_RELIABLE)
+			r = km_reliable_receive_into(subscriber, buf, size, ret);
+		else
+			r = subscriber->handle.place.ring
+				    ? km_rings_receive_into(subscriber, buf, size, ret)
+				    : km_shared_receive_into(subscriber, buf, size, ret);
 	} while (r == -ERESTART); /* as often as there are regions to go to */
 	return r;
 }
@@ -107,6 +114,7 @@ static int (*const manys[KM_PATHS])(
 	[KM_PATH_NEWEST | KM_PATH_SHARED] = km_shared_receive_many,
 	[KM_PATH_NEWEST | KM_PATH_RINGS_TIMED] = km_rings_receive_many,
 	[KM_PATH_NEWEST | KM_PATH_SHARED_TIMED] = km_shared_receive_many_timed,
+	[EACH_RELIABLE] = km_reliable_receive_many,
 };
 
 static int receive_some(

@@ -24,7 +24,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common/clock.h"
 #include "common/memory/copy.h"
 #include "common/ring/waiter.h"
 #include "libclient/export.h"
@@ -38,7 +37,7 @@
 
 /* --- claiming a slot ----------------------------------------------------------------------------- */
 
-/* The usual case, whose twin is claim_anyhow(): the hottest slot is free. The caller has looked at
+/* The usual case, whose twin is km_rings_claim(): the hottest slot is free. The caller has looked at
  * the length. */
 static km_always_inline bool claim(struct km_place *place, uint32_t *ret_slot)
 {
@@ -61,8 +60,7 @@ static void evict_from_rings_of_the_gone(struct km_place *place)
 
 /* The twin of claim(). The first look is a short one, so that a large pool is walked once: an eviction
  * here takes messages from nobody. Errors: -EMSGSIZE; those of km_publisher_find_no_slot(). */
-static km_noinline int claim_anyhow(
-	struct kickmsg_publisher *publisher, size_t len, uint32_t *ret_slot)
+km_noinline int km_rings_claim(struct kickmsg_publisher *publisher, size_t len, uint32_t *ret_slot)
 {
 	struct km_place *here = &publisher->handle.place;
 	const struct km_region *region = &here->region;
@@ -239,7 +237,7 @@ static km_noinline ssize_t send_anyhow(
 {
 	struct km_place *here = &publisher->handle.place;
 	uint32_t slot;
-	int r = claim_anyhow(publisher, len, &slot);
+	int r = km_rings_claim(publisher, len, &slot);
 
 	if (r < 0)
 		return r == -ERESTART ? kickmsg_send(publisher, data, len) : r;
@@ -287,7 +285,7 @@ static km_noinline int loan_anyhow(
 	struct kickmsg_publisher *publisher, size_t len, void **ret_payload)
 {
 	uint32_t slot;
-	int r = claim_anyhow(publisher, len, &slot);
+	int r = km_rings_claim(publisher, len, &slot);
 
 	if (r < 0)
 		return r == -ERESTART ? kickmsg_loan(publisher, len, ret_payload) : r;
@@ -365,8 +363,7 @@ static void stamp(const struct km_place *place, struct km_sample_header *sample)
 		km_prefetch_read(&place->only_ring->cells[next & place->region.cell_mask]);
 		km_prefetch_read(&place->only_ring->waiting);
 	}
-	km_plain_write(sample, sizeof *sample);
-	sample->publish_ns = km_clock_publish_ns();
+	km_rings_stamp(sample);
 }
 
 ssize_t km_rings_send_timed(struct kickmsg_publisher *publisher, const void *data, size_t len)
@@ -376,7 +373,7 @@ ssize_t km_rings_send_timed(struct kickmsg_publisher *publisher, const void *dat
 	int r = 0;
 
 	if (len > here->region.geometry.max_payload_size || !claim(here, &slot))
-		r = claim_anyhow(publisher, len, &slot);
+		r = km_rings_claim(publisher, len, &slot);
 	if (r < 0)
 		return r == -ERESTART ? kickmsg_send(publisher, data, len) : r;
 	struct km_sample_header *sample = km_region_sample(&here->region, slot);

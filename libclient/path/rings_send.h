@@ -4,6 +4,7 @@
 
 #include <sys/uio.h>
 
+#include "common/clock.h"
 #include "libclient/handle/handle.h"
 
 ssize_t km_rings_send(struct kickmsg_publisher *publisher, const void *data, size_t len);
@@ -24,6 +25,9 @@ int km_rings_publish_many(struct kickmsg_publisher *publisher, const struct iove
 
 /* --- the steps of a message, for many at a time as well (rings_many.c) --- */
 
+/* Claims a slot for a message of `len` bytes. Errors: -EMSGSIZE; those of km_publisher_find_no_slot(). */
+int km_rings_claim(struct kickmsg_publisher *publisher, size_t len, uint32_t *ret_slot);
+
 /* The header's first store comes before the first of the payload. So its line is asked for from the
  * last reader beside the payload's lines, and not behind them. */
 static km_always_inline void km_rings_begin_slot(const struct km_place *place, uint32_t slot)
@@ -32,6 +36,13 @@ static km_always_inline void km_rings_begin_slot(const struct km_place *place, u
 
 	km_plain_write(sample, sizeof *sample);
 	sample->publisher_id = place->id;
+}
+
+/* With timestamps: to be called just before the message is published. */
+static inline void km_rings_stamp(struct km_sample_header *sample)
+{
+	km_plain_write(sample, sizeof *sample);
+	sample->publish_ns = km_clock_publish_ns();
 }
 
 static km_always_inline void km_rings_describe(struct kickmsg_publisher *publisher,

@@ -5,6 +5,7 @@
 #include "common/repair/live.h"
 #include "common/ring/lost.h"
 #include "common/shared/bell.h"
+#include "common/shared/room.h"
 #include "common/shared/shared.h"
 
 #define MAX_PASTS 4 /* regions of a subscriber */
@@ -30,6 +31,8 @@ void km_past_announce(const struct km_place *place)
 void km_past_close_ring(const struct km_place *place)
 {
 	km_and(L2, release, &place->region.header->live, ~(UINT64_C(1) << place->ring_index));
+	if (place->region.geometry.max_reliable > 0)
+		km_room_wake(&place->region);
 }
 
 void km_past_leave(struct km_place *place, uint64_t sequence)

@@ -26,7 +26,7 @@ static void tell(
 static void fill_request(const struct km_handle *handle, struct km_msg_attach *ret)
 {
 	*ret = *handle->request;
-	ret->flags = KM_ATTACH_ANY_CONFIG | (ret->flags & KM_ATTACH_EVENTS);
+	ret->flags = KM_ATTACH_ANY_CONFIG | (ret->flags & (KM_ATTACH_EVENTS | KM_ATTACH_RELIABLE));
 	if (handle->place.observes)
 		ret->flags |= KM_ATTACH_OBSERVE;
 	else if (handle->place.role == KM_ROLE_SUBSCRIBER)
@@ -144,6 +144,8 @@ static int prepare(const struct km_handle *handle, const struct km_msg_attached 
 	fresh->observes = handle->place.observes;
 	fresh->writable = handle->place.writable;
 	int r = km_place_map(fresh, handle->client, answer, fds);
+	if (handle->request->flags & KM_ATTACH_RELIABLE)
+		fresh->region.path |= KM_PATH_RELIABLE;
 	if (r == 0 &&
 		(km_place_is_in(fresh, &handle->place) || km_place_is_in(fresh, handle->fresh)))
 		r = 1;
@@ -233,6 +235,7 @@ void km_rejoin_forget(struct km_handle *handle)
 
 	km_event_forget(&client->events, &handle->event);
 	km_event_forget(&client->events, &handle->peers_event);
+	km_event_forget(&client->events, &handle->demoted_event);
 	km_event_forget(&client->events, &handle->fate_event);
 	/* an answer that still comes is given back, as any answer that nobody waits for */
 	if (handle->asked)

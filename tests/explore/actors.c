@@ -14,6 +14,7 @@
 #include "common/ring/lost.h"
 #include "common/ring/waiter.h"
 #include "common/shared/bell.h"
+#include "common/shared/room.h"
 #include "common/shared/shared.h"
 #include "libclient/wait/ready.h"
 #include "tests/explore/cast.h"
@@ -76,6 +77,10 @@ void km_client_unlock(struct kickmsg_client *client)
 }
 
 void km_reconnect_poke(struct kickmsg_client *client, bool left)
+{
+}
+
+void km_client_say_stalled(struct kickmsg_client *client, uint64_t endpoint)
 {
 }
 
@@ -173,6 +178,26 @@ void actor_send(int index)
 	if (said_left && endpoint->told == told)
 		ex_fail("left: publisher %d isn't told that subscribers have left", index);
 	endpoint->finished = sequence;
+	world_check_sleepers();
+}
+
+/* Waits for room, and for as long as there is none. */
+static void send_waiting(int index)
+{
+	struct world_endpoint *endpoint = actor_publisher(index);
+	struct kickmsg_publisher *publisher = publishers[index];
+	uint32_t sequence = (uint32_t)publisher->sequence + 1;
+	uint64_t message = (uint64_t)index << 32 | sequence, words[2] = { message, ~message };
+
+	ex_call(4 * CALL_LIMIT);
+	endpoint->publishing = message;
+	ssize_t r = kickmsg_send_wait(publisher, words, world_size(), -1);
+	if (r == -ESTALE && world.giving_up)
+		return;
+	if (r < 0 && !(r == -EAGAIN && ex.old_reads > 0))
+		ex_fail("kickmsg_send_wait: %zd", r);
+	if (r > 0)
+		endpoint->finished = sequence;
 	world_check_sleepers();
 }
 
@@ -294,6 +319,10 @@ void actor_publisher_body(void *argument)
 	if (actor->flags & ACTOR_MANY)
 		send_many(actor);
 	for (int i = 0; i < actor->count && !(actor->flags & ACTOR_MANY); i++) {
+		if (actor->flags & ACTOR_WAITS) {
+			send_waiting(actor->index);
+			continue;
+		}
 		if (world.shape.shared && !(actor->flags & ACTOR_LOANS)) {
 			actor_send(actor->index);
 			continue;
@@ -407,6 +436,11 @@ static bool receive(const struct actor *actor, struct kickmsg_sample *ret)
 					     : kickmsg_try_receive(subscriber, ret);
 	if (r == -EINTR && actor->flags & ACTOR_INTERRUPTED) {
 		note_interruption(actor_subscriber(actor->index));
+		return false;
+	}
+	if (r == -ENOLINK) {
+		if (world.region->header->reliable)
+			ex_fail("demoted: subscriber %d is told so and isn't", actor->index);
 		return false;
 	}
 	if (r < 0 && r != -EAGAIN && !(r == -ESTALE && world.giving_up))

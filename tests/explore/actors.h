@@ -57,10 +57,13 @@ enum actor_flags {
 	ACTOR_MANY = 67108864,
 	/* publisher: answers `count` calls as a server, and leaves; subscriber: a caller that has
 	 * `count` calls in flight, and takes what becomes of them. The shape's messages have times. */
-	ACTOR_CALLS = 134217728,
+	ACTOR_CALLS = 1 << 28,
 	/* broker: says that the publishers are gone */
-	ACTOR_TELLS_END = 268435456,
+	ACTOR_TELLS_END = 1 << 29,
+	/* publisher of a topic with reliable subscribers: waits for room before each message */
+	ACTOR_WAITS = INT64_C(1) << 31,
 	/* broker */
+	ACTOR_DEMOTES = INT64_C(1) << 32, /* makes ordinary ones of all reliable subscribers */
 	ACTOR_TELLS = 16777216,    /* lets `count` subscribers in, and says so */
 	ACTOR_AFTER_DEATH = 512,   /* begins when somebody died or left */
 	ACTOR_AFTER_BROKER = 1024, /* begins when the broker before it has died */
@@ -76,7 +79,7 @@ struct actor {
 	enum actor_kind kind;
 	int index; /* of publishers, of subscribers */
 	int count; /* messages, tries, passes */
-	unsigned flags;
+	uint64_t flags; /* enum actor_flags: each has a bit of its own */
 };
 
 struct scenario {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/repair/live.h"
+#include "common/shared/room.h"
 #include "common/shared/shared.h"
 #include "tests/explore/cast.h"
 
@@ -201,6 +202,27 @@ static void give_up(void)
 	world_check_sleepers();
 }
 
+/* As daemon/topic/reliable.c: `rings` are those of reliable subscribers no more. */
+static void make_ordinary(uint64_t rings)
+{
+	uint64_t reliable = world.shape.reliable & ~rings;
+
+	world.shape.reliable = (uint32_t)reliable;
+	km_room_say(world.region, reliable);
+	km_room_wake(world.region);
+}
+
+/* As daemon/topic/leave.c. */
+static void make_ordinary_those_who_are_gone(void)
+{
+	uint64_t rings = 0;
+
+	for (uint32_t i = world.shape.publishers; i < WORLD_MAX_ENDPOINTS; i++)
+		if (world.endpoints[i].dead || world.endpoints[i].left)
+			rings |= UINT64_C(1) << world.endpoints[i].ring;
+	make_ordinary(rings);
+}
+
 static bool somebody_is_gone(void *argument)
 {
 	return world.deaths + world.leaves > 0;
@@ -234,6 +256,15 @@ void actor_broker_body(void *argument)
 		ex_wait(broker_is_gone, NULL);
 	else if (actor->flags & ACTOR_AFTER_DEATH)
 		ex_wait(somebody_is_gone, NULL);
+	if (actor->flags & ACTOR_DEMOTES) {
+		ex_control();
+		make_ordinary(UINT32_MAX);
+		return;
+	}
+	if (world.shape.reliable) {
+		ex_control();
+		make_ordinary_those_who_are_gone();
+	}
 	if (actor->flags & ACTOR_GIVES_UP) {
 		ex_control();
 		give_up();

@@ -89,7 +89,7 @@ static void head_moved(const struct km_site *site, uint32_t ring, uint64_t befor
 	for (uint32_t i = world.shape.publishers; takes && i < WORLD_MAX_ENDPOINTS; i++)
 		if (world.endpoints[i].ring == ring)
 			note_taken(&world.endpoints[i], before, after);
-	for (uint32_t i = world.shape.publishers; i < WORLD_MAX_ENDPOINTS; i++)
+	for (uint32_t i = world.shape.publishers; takes && i < WORLD_MAX_ENDPOINTS; i++)
 		if (world.endpoints[i].ring == ring)
 			world.endpoints[i].taken =
 				world.in_cell[ring][before & (world.shape.capacity - 1)];
@@ -127,6 +127,10 @@ void world_after_write(
 		ex_fail("unmapped: an interrupter moves a word of a region that was left");
 	switch (place.kind) {
 	case PLACE_HEAD:
+		if (strcmp(site->label, "R4") == 0 && world.shape.reliable >> place.index & 1 &&
+			has_owner(place.index) && world_live() >> place.index & 1)
+			ex_fail("eviction from ring %u, whose subscriber is a reliable one",
+				place.index);
 		if (strcmp(site->label, "R4") == 0 && has_owner(place.index) &&
 			world_live() >> place.index & 1 &&
 			world.frontier[place.index] - before != world.shape.capacity)
@@ -170,6 +174,18 @@ static bool is_finished(uint64_t message)
 static uint64_t message_at(uint32_t ring, uint64_t position)
 {
 	return world.in_cell[ring][position & (world.shape.capacity - 1)];
+}
+
+bool world_has_room(void)
+{
+	const struct km_geometry *geometry = &world.region->geometry;
+
+	for (uint32_t r = 0; r < world.shape.rings; r++)
+		if (world.shape.reliable & world_live() & UINT64_C(1) << r &&
+			world.frontier[r] - head_of(r) >
+				geometry->ring_capacity - geometry->max_publishers)
+			return false;
+	return true;
 }
 
 /* All have stopped. */

@@ -59,6 +59,8 @@ static const struct {
 	{ "L2", "store", "relaxed", "opened" },
 	{ "M1", "load", "relaxed", "call_end" },
 	{ "M1", "add", "relaxed", "call_end" },
+	{ "E3", "load", "acquire", "room_full" },
+	{ "E4", "fence", "acq_rel", "room_full" },
 	{ "L3", "load", "acquire", "given_up" },
 	{ "L3", "store", "release", "given_up" },
 };

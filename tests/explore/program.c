@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/ring/waiter.h"
+#include "common/shared/room.h"
 #include "common/shared/shared.h"
 #include "libclient/set/members.h"
 #include "libclient/wait/ready.h"
@@ -27,7 +28,7 @@ static const struct actor *actor_of(enum actor_kind kind, int index)
 	return NULL;
 }
 
-static unsigned flags_of(enum actor_kind kind, int index)
+static uint64_t flags_of(enum actor_kind kind, int index)
 {
 	const struct actor *actor = actor_of(kind, index);
 
@@ -92,6 +93,8 @@ static void set_up_subscriber(int index)
 	km_place_subscribe(
 		&subscriber->handle.place, endpoint->record, endpoint->ring, endpoint->start);
 	endpoint->subscriber = subscriber;
+	if (world.shape.reliable >> endpoint->ring & 1)
+		subscriber->handle.place.region.path |= KM_PATH_RELIABLE;
 	if (flags_of(ACTOR_SUBSCRIBER, index) & ACTOR_POLLS)
 		give_descriptor(index, subscriber);
 	if (flags_of(ACTOR_SUBSCRIBER, index) & ACTOR_CALLS)
@@ -100,6 +103,7 @@ static void set_up_subscriber(int index)
 	if (world.shape.shared)
 		return;
 	world.live |= UINT64_C(1) << endpoint->ring;
+	km_room_say(world.region, world.shape.reliable);
 	km_store(L2, release, &world.region->header->live, world.live);
 }
 
@@ -212,7 +216,7 @@ static void finish_subscriber(int index)
 	for (int k = 0; k < 4; k++) /* of a run that ended while it slept: none */
 		if (endpoint->holds[k])
 			ex_fail("explorer: a subscriber ended with a sample");
-	for (uint32_t i = 0; i <= world.shape.capacity; i++) {
+	for (uint32_t i = 0; i <= world.shape.capacity + 1; i++) {
 		if (!world.shape.shared) {
 			uint64_t head =
 				*(volatile uint64_t *)&subscribers[index]->handle.place.ring->head;
@@ -221,6 +225,8 @@ static void finish_subscriber(int index)
 				world.in_cell[endpoint->ring][head & (world.shape.capacity - 1)];
 		}
 		r = kickmsg_try_receive(subscribers[index], &sample);
+		if (r == -ENOLINK)
+			continue;
 		if (r < 0)
 			break;
 		actor_give_back(index, &sample, actor_check_received(index, &sample));
@@ -279,6 +285,10 @@ static void check_asked(void)
 {
 	for (int i = 0; i < ex.thread_count; i++) {
 		const struct actor *actor = &actors_scenario->actors[i];
+
+		if (actor->flags & ACTOR_WAITS && ex.threads[i].state == EX_ASLEEP &&
+			(world.given_up || world_has_room()))
+			ex_fail("no wake: %s waits, and there is room", ex.threads[i].name);
 		const struct kickmsg_subscriber *subscriber = subscribers[actor->index];
 
 		bool polls = actor->flags & ACTOR_SETS && actor->flags & ACTOR_POLLS &&

@@ -167,6 +167,8 @@ void world_make(const struct world_shape *shape)
 	memset(&world, 0, sizeof world);
 	world.shape = *shape;
 	struct km_geometry geometry = {
+		.max_reliable = (uint32_t)__builtin_popcount(shape->reliable),
+		.stall_ns = shape->reliable ? KM_MIN_STALL_NS : 0,
 		.max_subscribers = shape->rings,
 		.ring_capacity = shape->capacity,
 		.pool_size = shape->pool,

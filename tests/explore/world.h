@@ -9,7 +9,8 @@
  *   hole            a commit anywhere but at its ring's frontier
  *   window          a slot in a ring's window whose word lacks the ring's bit, or whose payload was overwritten
  *   double free     a drop of what wasn't there; a word that lost what a living owner has
- *   eviction        from a ring that isn't full and whose subscriber lives
+ *   eviction        from a ring that isn't full and whose subscriber lives; from a reliable one
+ *   no wake         a publisher asleep for want of room when all have stopped, and there is room
  *   torn, order     a sample that isn't what was published; one twice, or out of its publisher's order
  *   lost wake-up    a subscriber asleep with an unread message of a finished publish, or on a region that was given up
  *   foreign time    a sample with the time of another message, or of none
@@ -30,7 +31,7 @@
 
 #define WORLD_SIZE          8192 /* of what is shared */
 #define WORLD_PRIVATE_SIZE  24576
-#define WORLD_MAX_SLOTS     8
+#define WORLD_MAX_SLOTS     14
 #define WORLD_MAX_RINGS     4
 #define WORLD_MAX_CAPACITY  4
 #define WORLD_MAX_ENDPOINTS 8
@@ -55,6 +56,7 @@ struct world_shape {
 	uint32_t short_by;   /* shared: bytes that its last word lacks */
 	uint32_t places;     /* max_publishers; 0: publishers */
 	uint32_t work;       /* of each piece of a pass; 0: it is made in one */
+	uint32_t reliable;   /* bits: rings of reliable subscribers */
 };
 
 /* The broker's and the onlooker's knowledge of an endpoint. Publishers come first. */
@@ -179,6 +181,8 @@ void world_value_of(const volatile void *memory, uint64_t value, char *ret, unsi
 void world_check_sleepers(void);
 /* At the end: does anybody poll a descriptor that should be readable? */
 void world_check_polled(void);
+/* Has each reliable subscriber that is there room for a message? */
+bool world_has_room(void);
 /* After a pass that began when that endpoint was dead: nothing of it is left, nobody waits for it. */
 void world_check_settled(int endpoint);
 /* check_shared.c: the same for a shared ring. */

@@ -291,6 +291,32 @@ static void visit_many(void)
 	NEED(CALL(kickmsg_receive_many, subscriber, 0, samples, 3) == -EAGAIN);
 }
 
+/* A publisher waits for a reliable subscriber, for a ns. */
+static void visit_room(void)
+{
+	const struct kickmsg_subscribe_options options = { .reliable = 1 };
+	struct kickmsg_topic_config config;
+	struct kickmsg_subscriber *reliable;
+	struct kickmsg_publisher *waits;
+	void *loan;
+
+	DO(kickmsg_topic_config_init, &config);
+	config.ring_capacity = 2;
+	config.max_publishers = 1;
+	config.max_reliable = 1;
+	NEED(CALL(kickmsg_advertise, client, "room", &config, &waits) == 0);
+	NEED(CALL(kickmsg_subscribe, client, "room", &options, &reliable) == 0);
+	NEED(CALL(kickmsg_loan, waits, 1, &loan) == 0);
+	NEED(CALL(kickmsg_send_wait, waits, "a", 1, -1) == 1);
+	NEED(CALL(kickmsg_send_wait, waits, "b", 1, -1) == 1);
+	NEED(CALL(kickmsg_send_wait, waits, "c", 1, 1) == -ETIMEDOUT);
+	NEED(CALL(kickmsg_publish_wait, waits, loan, 1, 0) == -ENOBUFS);
+	NEED(CALL(kickmsg_receive_copy, reliable, buf, sizeof buf, -1) == 1);
+	NEED(CALL(kickmsg_publish_wait, waits, loan, 1, -1) == 1);
+	DO(kickmsg_publisher_free, waits);
+	DO(kickmsg_subscriber_free, reliable);
+}
+
 static void *send_later(void *argument)
 {
 	test_nap();
@@ -486,7 +512,7 @@ static const char *const hot[] = { "kickmsg_send", "kickmsg_loan", "kickmsg_publ
 	"kickmsg_call_cancel", NULL };
 static const char *const looking[] = { "kickmsg_client_dispatch", "kickmsg_receive",
 	"kickmsg_receive_copy", "kickmsg_receive_into", "kickmsg_receive_many",
-	"kickmsg_publisher_wait_matched", NULL };
+	"kickmsg_publisher_wait_matched", "kickmsg_publish_wait", "kickmsg_send_wait", NULL };
 static const char *const local[] = { "kickmsg_topic_config_init", "kickmsg_topic_config_check",
 	"kickmsg_strerror", "kickmsg_version", "kickmsg_schema_set_identity",
 	"kickmsg_schema_set_layout", "kickmsg_schema_diff", "kickmsg_fnv1a64",
@@ -534,6 +560,7 @@ static void tour(void *transport)
 	visit_unlinks();
 	visit_messages();
 	visit_many();
+	visit_room();
 	visit_sleep();
 	NEED(guest_visit_services(client, *(const uint32_t *)transport) == 0);
 	check_stack(false);

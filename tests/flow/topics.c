@@ -141,7 +141,7 @@ START_TEST(stats_of_rings_topic_and_handles)
 	/* newest first */
 	ck_assert_int_eq(kickmsg_topic_ring_stats(client, &ref, &cursor, rings, 3), 2);
 	ck_assert_int_eq(kickmsg_topic_ring_stats(client, &ref, &cursor, rings, 3), 0);
-	ck_assert_uint_eq(rings[0].reserved[0] | rings[0].reserved[1] | rings[0].reserved32, 0);
+	ck_assert_uint_eq(rings[0].reserved[0] | rings[0].reserved[1] | rings[0].reliable, 0);
 	ck_assert_uint_eq(stats.sent, 20);
 	ck_assert_uint_eq(stats.ring_count, 3);
 	ck_assert_uint_eq(stats.live_rings, 2);

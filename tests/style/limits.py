@@ -18,6 +18,7 @@ PLACES = [
     ('libclient/kickmsg.h', r'shared by all, 2 to (\d+)\.', ['POOL']),
     ('libclient/kickmsg.h', r'max_publishers;\s+/\* \[16\] 1 to (\d+) ', ['PUBLISHERS']),
     ('libclient/kickmsg.h', r'max_payload_size;\s+/\* \[4096\] bytes, 1 to (\d+) GiB', ['PAYLOAD']),
+    ('libclient/kickmsg.h', r'\(kickmsg_subscribe_options\.reliable\), 0 to (\d+), at', ['RINGS']),
     ('libclient/kickmsg.h', r'max_loans;\s+/\* \[4\] of a publisher at once, 1 to (\d+) ', ['HOLDS']),
     ('libclient/kickmsg.h', r'max_borrows;\s+/\* \[4\] of a subscriber at once, 1 to (\d+) ', ['HOLDS']),
     ('man/kickmsg.7.scd', r'may be (\d+)\.\n', ['RINGS']),

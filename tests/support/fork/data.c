@@ -16,7 +16,11 @@ FORK_OF_PUBLISHER(kickmsg_send_many,
 FORK_OF_PUBLISHER(
 	kickmsg_publish_many, kickmsg_publish_many(h->publisher, &(struct iovec){ h->loan, 1 }, 1))
 FORK_OF_PUBLISHER(kickmsg_publish, kickmsg_publish(h->publisher, h->loan, 1))
-FORK_OF_PUBLISHER(kickmsg_discard, kickmsg_discard(h->publisher, h->loan))
+FORK_OF_PUBLISHER(
+	kickmsg_send_wait, kickmsg_send_wait(h->publisher, bytes, 8, -1) == -ECHILD ? -ECHILD : 0)
+OF_PUBLISHER(kickmsg_publish_wait, kickmsg_publish_wait(h->publisher, h->loan, 1, -1))
+OF_PUBLISHER(kickmsg_publisher_get_fd, kickmsg_publisher_get_fd(h->publisher))
+OF_PUBLISHER(kickmsg_discard, kickmsg_discard(h->publisher, h->loan))
 
 FORK_CALL(kickmsg_loan)
 {

@@ -392,7 +392,7 @@ START_TEST(allows_root_and_self_everything_admins_to_administer)
 	static const gid_t admin[] = { ADMIN };
 
 	load_good("[topic *]\ncreate=none\npublish=none\nsubscribe=none\nadminister=none\n"
-		  "serve=none\ncall=none\n");
+		  "serve=none\ncall=none\nreliable=none\n");
 	for (int right = 0; right < KM_RIGHTS; right++) {
 		int line = 2 + right;
 

@@ -45,6 +45,19 @@ START_TEST(to_geometry_each_bad_field_named_with_value)
 	kickmsg_topic_config_init(&config);
 	config.max_subscribers = 49;
 	bad("max_subscribers", "49");
+	config.max_reliable = 17;
+	bad("max_reliable", "0 to 16");
+	config.stall_ns = 1;
+	bad("stall_ns", "0 to 0");
+	config.max_reliable = 1;
+	config.stall_ns = 1;
+	bad("stall_ns", "1000000 to 3600000000000");
+	config.max_reliable = 1;
+	config.max_publishers = 64;
+	bad("ring_capacity", "65 to");
+	config.max_reliable = 1;
+	config.pool_size = 224;
+	bad("pool_size", "225 to");
 	config.ring_capacity = 48;
 	bad("ring_capacity", "power of two");
 	config.ring_capacity = 131072;
@@ -72,7 +85,7 @@ START_TEST(to_geometry_each_bad_field_named_with_value)
 	bad("transport", "3");
 	config.reserved[0] = 1;
 	bad("reserved", "zero");
-	config.reserved[6] = 1;
+	config.reserved[5] = 1;
 	bad("reserved", "zero");
 }
 END_TEST

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reliable subscribers: see reliable.h. */
+#include "daemon/topic/reliable.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/shared/room.h"
+#include "daemon/keep/keep.h"
+#include "daemon/run/handlers.h"
+#include "daemon/run/log.h"
+#include "daemon/topic/member.h"
+#include "daemon/topic/topic.h"
+
+struct km_reliable {
+	struct event *timer;
+	uint64_t rings; /* what header->reliable has to be */
+	uint64_t full;  /* had no room at the last look */
+	struct {
+		struct km_member *member;
+		uint64_t head;
+		int64_t since_ns; /* it was seen first */
+	} at[KM_MAX_RINGS];
+};
+
+static void on_timer(evutil_socket_t fd, short what, void *userdata)
+{
+	struct km_topic *topic = userdata;
+	struct km_broker *broker = topic->broker;
+
+	km_reliable_look(topic);
+	broker->handlers->sweep(broker);
+}
+
+static int prepare(struct km_topic *topic)
+{
+	if (topic->reliable)
+		return 0;
+	struct km_reliable *reliable = calloc(1, sizeof *reliable);
+	if (!reliable)
+		return -ENOMEM;
+	reliable->timer = evtimer_new(topic->broker->base, on_timer, topic);
+	if (!reliable->timer) {
+		free(reliable);
+		return -ENOMEM;
+	}
+	topic->reliable = reliable;
+	return 0;
+}
+
+int km_reliable_begin(struct km_member *member)
+{
+	struct km_topic *topic = member->topic;
+	int r = prepare(topic);
+
+	if (r < 0)
+		return r;
+	member->kept.reliable = true;
+	topic->reliable->rings |= UINT64_C(1) << member->kept.ring;
+	topic->reliable->at[member->kept.ring].member = member;
+	km_room_say(&topic->region, topic->reliable->rings);
+	return 0;
+}
+
+void km_reliable_end(struct km_member *member)
+{
+	struct km_topic *topic = member->topic;
+	uint64_t bit = UINT64_C(1) << member->kept.ring;
+
+	if (!member->kept.reliable)
+		return;
+	member->kept.reliable = false;
+	topic->reliable->rings &= ~bit;
+	topic->reliable->full &= ~bit;
+	km_room_say(&topic->region, topic->reliable->rings);
+	km_room_wake(&topic->region);
+}
+
+bool km_reliable_has_room(const struct km_topic *topic)
+{
+	uint64_t rings = topic->reliable ? topic->reliable->rings : 0;
+
+	return (uint32_t)__builtin_popcountll(rings) < topic->region.geometry.max_reliable;
+}
+
+/* The next broker knows of it before anybody can see it, wherever this one ends. */
+static void demote(struct km_member *member, uint64_t stood_ns)
+{
+	struct km_topic *topic = member->topic;
+	uint64_t bit = UINT64_C(1) << member->kept.ring;
+
+	topic->kept.demoted++;
+	member->kept.reliable = false;
+	km_keep_topic(topic);
+	km_keep_member(member);
+	km_keep_commit(topic->broker);
+	topic->reliable->rings &= ~bit;
+	topic->reliable->full &= ~bit;
+	km_store(M3, relaxed, &topic->region.header->demoted, topic->kept.demoted);
+	km_room_say(&topic->region, topic->reliable->rings);
+	km_room_wake(&topic->region);
+	topic->broker->handlers->notice_changed(topic);
+	km_log(LOG_WARNING | KM_EVENT_DEMOTED, member->session, topic,
+		"subscriber stood still for %llu ms while a publisher waited for room: it is no "
+		"reliable one any more, and loses its oldest messages when its ring is full",
+		(unsigned long long)(stood_ns / 1000000));
+}
+
+/* Returns when the ring's time is over, or 0: it has room. */
+static int64_t look_at(struct km_topic *topic, uint32_t i, int64_t now)
+{
+	struct km_reliable *reliable = topic->reliable;
+	/* nobody's: what it remembers is this look's */
+	struct km_ring_cursor cursor = { 0 };
+	const uint64_t bit = UINT64_C(1) << i;
+
+	if (km_room_is_there(&topic->region, i, &cursor)) {
+		reliable->full &= ~bit;
+		return 0;
+	}
+	/* it goes on: a head that a hostile subscriber sets back doesn't count */
+	if (!(reliable->full & bit) || (int64_t)(cursor.head - reliable->at[i].head) > 0) {
+		reliable->full |= bit;
+		reliable->at[i].head = cursor.head;
+		reliable->at[i].since_ns = now;
+	}
+	return reliable->at[i].since_ns + (int64_t)topic->region.geometry.stall_ns;
+}
+
+/* At the end of the timer's microsecond. */
+static void arm(struct km_reliable *reliable, int64_t ns)
+{
+	const int64_t us = ns / 1000 + 1;
+	struct timeval after = { us / 1000000, us % 1000000 };
+
+	evtimer_add(reliable->timer, &after);
+}
+
+void km_reliable_look(struct km_topic *topic)
+{
+	struct km_reliable *reliable = topic->reliable;
+	const int64_t now = km_clock_ns();
+	int64_t first = INT64_MAX;
+
+	if (!reliable || topic->kept.quarantined)
+		return;
+	/* every participant can write it */
+	km_room_say(&topic->region, reliable->rings);
+	for (uint64_t left = reliable->rings; left; left &= left - 1) {
+		const uint32_t i = (uint32_t)__builtin_ctzll(left);
+		int64_t ends = look_at(topic, i, now);
+
+		if (ends > 0 && ends <= now)
+			demote(reliable->at[i].member, (uint64_t)(now - reliable->at[i].since_ns));
+		else if (ends > 0 && ends < first)
+			first = ends;
+	}
+	if (first < INT64_MAX)
+		arm(reliable, first - now);
+}
+
+void km_reliable_forget(struct km_topic *topic)
+{
+	if (!topic->reliable)
+		return;
+	event_free(topic->reliable->timer);
+	free(topic->reliable);
+	topic->reliable = NULL;
+}

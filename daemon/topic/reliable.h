@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reliable subscribers of a topic: those from whose rings publishers push nothing out (common/shared/room.h).
+ *
+ * A publisher that finds no room says so (STALLED). Then the broker looks at the rings without room: at
+ * once, and when the first of them has stood still for stall_ns. A subscriber whose head didn't move in that time
+ * is made an ordinary one. So one that is frozen, or means harm, delays a topic's publishers once, by
+ * stall_ns and what a timer is late. One that is slow but takes its messages is waited for.
+ *
+ *   STALLED --> look: no room, and head as before? --no--> remember head and time
+ *                 ^                |
+ *                 |               yes, for stall_ns --> demote: written down - bit cleared - publishers
+ *                 +--- timer ---- no                      woken - logged, counted, both sides told
+ *
+ * A subscriber that has left or died is none any more (leave.c), so no publisher waits for it.
+ */
+#pragma once
+
+#include "daemon/run/broker.h"
+
+/* Makes the member's ring a reliable one; before it is live. Errors: -ENOMEM. */
+int km_reliable_begin(struct km_member *member);
+
+/* The member has left or died: nobody waits for it any more. Takes any. */
+void km_reliable_end(struct km_member *member);
+
+/* May the topic have one more? */
+bool km_reliable_has_room(const struct km_topic *topic);
+
+/* A publisher may be waiting. Mends the header's word, and demotes those whose time is over. Takes a topic
+ * without any. */
+void km_reliable_look(struct km_topic *topic);
+
+/* The topic ends. */
+void km_reliable_forget(struct km_topic *topic);

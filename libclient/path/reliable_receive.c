@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Receiving as a reliable subscriber: as any with a ring of its own, and behind it a look whether a
+ * publisher waits for the room that it has made. */
+#include "libclient/path/reliable.h"
+
+#include <errno.h>
+
+#include "common/shared/room.h"
+#include "libclient/path/rings_receive.h"
+
+/* Has the broker made it an ordinary one? Says so once: the path is the usual one from then on. */
+static bool is_demoted(struct kickmsg_subscriber *subscriber)
+{
+	struct km_place *here = &subscriber->handle.place;
+
+	if (__builtin_expect(km_room_is_kept(&here->region, here->ring_index), 1) ||
+		km_load(L4, relaxed, &here->region.header->live) & KM_LIVE_QUARANTINED)
+		return false;
+	here->region.path &= ~(uint32_t)KM_PATH_RELIABLE;
+	return true;
+}
+
+/* A message was taken, perhaps one of no use. */
+static km_always_inline void make_room(const struct kickmsg_subscriber *subscriber, ssize_t r)
+{
+	if (r != -EAGAIN)
+		km_room_made(&subscriber->handle.place.region);
+}
+
+int km_reliable_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
+{
+	if (is_demoted(subscriber))
+		return -ENOLINK;
+	int r = km_rings_receive(subscriber, ret);
+	make_room(subscriber, r);
+	return r;
+}
+
+ssize_t km_reliable_receive_copy(struct kickmsg_subscriber *subscriber, void *buf, size_t size)
+{
+	if (is_demoted(subscriber))
+		return -ENOLINK;
+	ssize_t r = km_rings_receive_copy(subscriber, buf, size);
+	make_room(subscriber, r);
+	return r;
+}
+
+int km_reliable_receive_many(
+	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret, uint32_t count)
+{
+	/* the single receive says it */
+	if (!km_room_is_kept(&subscriber->handle.place.region, subscriber->handle.place.ring_index))
+		return 0;
+	int r = km_rings_receive_many(subscriber, ret, count);
+	make_room(subscriber, r == 0 ? -EAGAIN : r);
+	return r;
+}
+
+int km_reliable_receive_into(
+	struct kickmsg_subscriber *subscriber, void *buf, size_t size, struct kickmsg_sample *ret)
+{
+	if (is_demoted(subscriber))
+		return -ENOLINK;
+	int r = km_rings_receive_into(subscriber, buf, size, ret);
+	make_room(subscriber, r);
+	return r;
+}

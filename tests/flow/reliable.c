@@ -1,0 +1,559 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reliable subscribers with a real broker: those that keep up, those that are slow, frozen, dead or mean harm;
+ * over a broker's restart; and who may be one.
+ *
+ * The file is long because it is a list: one case for each way of a subscriber to go on or not.
+ */
+#include <poll.h>
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "common/shared/room.h"
+#include "libclient/handle/handle.h"
+#include "libclient/kickmsg-operator.h"
+#include "tests/support/broker/emulated.h"
+#include "tests/support/broker/flow.h"
+#include "tests/support/broker/manager.h"
+#include "tests/support/broker/user.h"
+
+#define CAPACITY 16
+#define ROOM     (CAPACITY - 4 + 1) /* of one publisher */
+#define STALL_NS UINT64_C(100000000)
+#define MANY     20000
+
+static struct kickmsg_client *client;
+static struct kickmsg_publisher *publisher;
+static struct kickmsg_topic_config config;
+static const struct kickmsg_subscribe_options reliable = { .reliable = 1 };
+static const struct kickmsg_topic_ref topic = { .name = "t" };
+
+static struct {
+	unsigned publishers, subscribers;
+	int error;
+} demoted;
+
+static void on_event(void *userdata, const struct kickmsg_event *event)
+{
+	if (event->kind != KICKMSG_EVENT_DEMOTED)
+		return;
+	demoted.publishers += event->publisher != NULL;
+	demoted.subscribers += event->subscriber != NULL;
+	if (event->subscriber)
+		demoted.error = event->error;
+}
+
+static void make_config(void)
+{
+	kickmsg_topic_config_init(&config);
+	config.ring_capacity = CAPACITY;
+	config.max_publishers = 4;
+	config.max_reliable = 2;
+	config.stall_ns = STALL_NS;
+}
+
+static struct kickmsg_client *listening_client(void)
+{
+	struct kickmsg_client_config listens = {
+		.name = "listens", .socket_path = broker.socket, .on_event = on_event
+	};
+	struct kickmsg_client *ret = NULL;
+
+	ck_assert_int_eq(kickmsg_client_new(&listens, &ret), 0);
+	return ret;
+}
+
+static void attach(void)
+{
+	memset(&demoted, 0, sizeof demoted);
+	client = listening_client();
+	make_config();
+	publisher = flow_advertise(client, "t", &config);
+}
+
+static void setup(void)
+{
+	test_broker_start(&broker, NULL);
+	attach();
+}
+
+static void teardown(void)
+{
+	kickmsg_client_free(client);
+	flow_stop();
+}
+
+static struct kickmsg_subscriber *subscribe(struct kickmsg_client *by)
+{
+	struct kickmsg_subscriber *ret = NULL;
+
+	ck_assert_msg(kickmsg_subscribe(by, "t", &reliable, &ret) == 0, "subscribe: %s",
+		kickmsg_client_last_error(by));
+	return ret;
+}
+
+static int send_int(int value)
+{
+	return (int)kickmsg_send(publisher, &value, sizeof value);
+}
+
+static int send_till_full(void)
+{
+	int count = 0;
+
+	while (send_int(count) == (int)sizeof count)
+		count++;
+	return count;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t demoted_by_stats(void)
+{
+	struct kickmsg_topic_stats stats;
+
+	ck_assert_int_eq(kickmsg_topic_get_stats(client, &topic, &stats), 0);
+	return stats.demoted;
+}
+
+static uint32_t reliable_by_stats(void)
+{
+	struct kickmsg_ring_stats rings[8];
+	uint64_t cursor = 0;
+	uint32_t count = 0;
+	ssize_t n = kickmsg_topic_ring_stats(client, &topic, &cursor, rings, 8);
+
+	ck_assert_int_ge(n, 0);
+	for (ssize_t i = 0; i < n; i++)
+		count += rings[i].reliable;
+	return count;
+}
+
+/* Dispatches, as a loop does, until the condition holds. */
+#define dispatch_until(condition)                                                                  \
+	do {                                                                                       \
+		for (int left_ = 400; !(condition) && left_ > 0; left_--) {                        \
+			struct pollfd readable_ = { kickmsg_client_get_fd(client), POLLIN, 0 };    \
+                                                                                                   \
+			poll(&readable_, 1, 25);                                                   \
+			ck_assert_int_ge(kickmsg_client_dispatch(client), -ENOTCONN);              \
+		}                                                                                  \
+		ck_assert(condition);                                                              \
+	} while (0)
+
+/* --- those that keep up --------------------------------------------------------------------------- */
+
+static void *receive_all(void *argument)
+{
+	struct kickmsg_subscriber *subscriber = argument;
+	int value = -1;
+
+	for (int i = 0; i < MANY; i++) {
+		if (kickmsg_receive_copy(subscriber, &value, sizeof value, -1) != sizeof value ||
+			value != i)
+			return (void *)1;
+	}
+	return NULL;
+}
+
+START_TEST(nothing_is_lost_between_one_that_sends_and_two_that_receive)
+{
+	pthread_t threads[2];
+	void *wrong;
+
+	setup();
+	struct kickmsg_subscriber *subscribers[] = { subscribe(client), subscribe(client) };
+	ck_assert_uint_eq(reliable_by_stats(), 2);
+	for (int i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, receive_all, subscribers[i]);
+	for (int i = 0; i < MANY; i++)
+		ck_assert_int_eq(kickmsg_send_wait(publisher, &i, sizeof i, -1), sizeof i);
+	for (int i = 0; i < 2; i++) {
+		pthread_join(threads[i], &wrong);
+		ck_assert_ptr_null(wrong);
+		ck_assert_uint_eq(kickmsg_subscriber_lost(subscribers[i]), 0);
+	}
+	ck_assert_uint_eq(demoted_by_stats(), 0);
+	ck_assert(flow_is_healthy("t"));
+	teardown();
+}
+END_TEST
+
+START_TEST(config_and_options_are_checked_with_words)
+{
+	struct kickmsg_subscriber *subscriber = NULL;
+	struct kickmsg_publisher *other = NULL;
+	struct kickmsg_subscribe_options options = { .reliable = 2 };
+	struct kickmsg_topic_sizing sizing;
+	struct kickmsg_topic_info info;
+
+	setup();
+	ck_assert_int_eq(kickmsg_topic_get_info(client, &topic, &info), 0);
+	ck_assert_uint_eq(info.config.max_reliable, 2);
+	ck_assert_uint_eq(info.config.stall_ns, STALL_NS);
+	ck_assert_int_eq(kickmsg_subscribe(client, "t", &options, &subscriber), -EINVAL);
+	options = (struct kickmsg_subscribe_options){ .reliable = 1, .depth = 1 };
+	ck_assert_int_eq(kickmsg_subscribe(client, "t", &options, &subscriber), -EINVAL);
+	ck_assert(flow_said(client, "depth"));
+	subscribe(client);
+	struct kickmsg_subscriber *second = subscribe(client);
+	ck_assert_int_eq(kickmsg_subscribe(client, "t", &reliable, &subscriber), -ENOSPC);
+	ck_assert(flow_said(client, "all its 2 reliable subscribers"));
+	kickmsg_subscriber_free(second);
+	subscribe(client);
+	kickmsg_publisher_free(flow_advertise(client, "none", NULL));
+	flow_advertise(client, "none", NULL);
+	ck_assert_int_eq(kickmsg_subscribe(client, "none", &reliable, &subscriber), -EOPNOTSUPP);
+	ck_assert(flow_said(client, "max_reliable = 0"));
+	config.transport = KICKMSG_TRANSPORT_SHARED;
+	ck_assert_int_eq(kickmsg_advertise(client, "shared", &config, &other), -EOPNOTSUPP);
+	ck_assert(flow_said(client, "a shared ring has no reliable subscribers"));
+	config.transport = KICKMSG_TRANSPORT_AUTO;
+	ck_assert_int_eq(kickmsg_advertise(client, "auto", &config, &other), 0);
+	ck_assert_int_eq(kickmsg_join_broadcast(client, "b", &config, NULL, &other, &subscriber),
+		-EOPNOTSUPP);
+	ck_assert(flow_said(client, "pubsub"));
+	config.max_publishers = CAPACITY;
+	ck_assert_int_eq(kickmsg_topic_config_check(&config, &sizing), -EINVAL);
+	ck_assert_str_eq(sizing.bad_field, "ring_capacity");
+	ck_assert_int_eq(kickmsg_advertise(client, "x", &config, &other), -EINVAL);
+	ck_assert(flow_said(client, "ring_capacity is 16; it must be 17 to"));
+	teardown();
+}
+END_TEST
+
+/* --- those that don't ----------------------------------------------------------------------------- */
+
+static void receive_for_ever(void *unused)
+{
+	struct kickmsg_subscriber *subscriber;
+	int value;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	subscriber = subscribe(flow_client("other"));
+	test_child_ready();
+	for (;;)
+		if (kickmsg_receive_copy(subscriber, &value, sizeof value, -1) == -ENOLINK)
+			_exit(42);
+}
+
+/* A frozen one is waited for once, and no longer than stall_ns and what a busy machine adds. */
+START_TEST(frozen_subscriber_is_waited_for_once)
+{
+	int status;
+
+	setup();
+	pid_t frozen = test_child_start(receive_for_ever, NULL);
+	struct kickmsg_subscriber *mine = flow_subscribe(client, "t");
+	flow_send_int(publisher, 0);
+	kill(frozen, SIGSTOP);
+	ck_assert_int_eq(waitpid(frozen, &status, WUNTRACED), frozen);
+	while (send_int(1) == (int)sizeof(int))
+		;
+	uint64_t begin = now_ns();
+	ck_assert_int_eq(kickmsg_send_wait(publisher, "last", 4, -1), 4);
+	uint64_t waited = now_ns() - begin;
+	ck_assert_uint_ge(waited, STALL_NS / 2);
+	printf("frozen: waited %lu us of a stall_ns of %lu us\n", waited / 1000, STALL_NS / 1000);
+	/* from now on nobody waits */
+	for (int i = 0; i < 10 * CAPACITY; i++)
+		ck_assert_int_eq(send_int(i), sizeof i);
+	ck_assert_uint_eq(demoted_by_stats(), 1);
+	ck_assert_uint_eq(reliable_by_stats(), 0);
+	dispatch_until(demoted.publishers == 1);
+	ck_assert_uint_eq(demoted.subscribers, 0);
+	ck_assert(test_broker_logged(&broker, "it is no reliable one any more"));
+	/* it is told, once it goes on */
+	kill(frozen, SIGCONT);
+	ck_assert_int_eq(waitpid(frozen, &status, 0), frozen);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 42);
+	kickmsg_subscriber_free(mine);
+	ck_assert(test_wait_until(flow_is_healthy("t"), FLOW_WAIT_MS));
+	teardown();
+}
+END_TEST
+
+/* Refusals alone, of a publisher that never sleeps, bring the broker to look as well. */
+START_TEST(subscriber_that_stands_still_is_demoted_for_a_publisher_that_polls)
+{
+	setup();
+	struct kickmsg_subscriber *still = subscribe(client);
+	ck_assert_int_eq(send_till_full(), ROOM);
+	ck_assert(test_wait_until(send_int(77) == (int)sizeof(int), FLOW_WAIT_MS));
+	dispatch_until(demoted.subscribers == 1 && demoted.publishers == 1);
+	ck_assert_int_eq(demoted.error, -ENOLINK);
+	ck_assert_int_eq(flow_receive_int(still), -ENOLINK);
+	for (int i = 0; i < ROOM; i++)
+		ck_assert_int_eq(flow_receive_int(still), i);
+	ck_assert_int_eq(flow_receive_int(still), 77);
+	ck_assert_int_eq(flow_receive_int(still), -EAGAIN);
+	ck_assert_uint_eq(kickmsg_subscriber_lost(still), 0);
+	/* another one may take its place, and it may come again */
+	subscribe(client);
+	kickmsg_subscriber_free(still);
+	subscribe(client);
+	ck_assert_uint_eq(reliable_by_stats(), 2);
+	teardown();
+}
+END_TEST
+
+/* One that stands still and says that it moves: its head goes to and fro. */
+START_TEST(hostile_subscriber_that_sets_its_head_back_is_demoted)
+{
+	setup();
+	struct kickmsg_subscriber *hostile = subscribe(client);
+	struct km_ring *ring = hostile->handle.place.ring;
+	ck_assert_int_eq(send_till_full(), ROOM);
+	uint64_t head = ring->head;
+	bool demotes = false;
+	for (uint64_t i = 0; i < 10000 && !demotes; i++) {
+		atomic_store(&ring->head, head - i % 3);
+		demotes = send_int(1) == (int)sizeof(int);
+		test_nap();
+	}
+	ck_assert(demotes);
+	ck_assert_uint_eq(demoted_by_stats(), 1);
+	teardown();
+}
+END_TEST
+
+/* A participant that says of others that they are reliable: the broker says at the next look what is so. */
+START_TEST(hostile_word_is_mended)
+{
+	setup();
+	subscribe(client);
+	struct kickmsg_subscriber *ordinary = flow_subscribe(client, "t");
+	struct km_control_header *header = publisher->handle.place.region.header;
+	struct km_ring *ring = ordinary->handle.place.ring;
+	uint64_t right = header->reliable;
+	ck_assert_uint_eq(__builtin_popcountll(right), 1);
+	atomic_store(&header->reliable, ~UINT64_C(0));
+	while (send_int(1) == (int)sizeof(int))
+		;
+	ck_assert(test_wait_until((send_int(1), header->reliable == right), FLOW_WAIT_MS));
+	ck_assert_uint_ge(ring->head, CAPACITY);
+	teardown();
+}
+END_TEST
+
+/* The dead and those that left are waited for by nobody. */
+START_TEST(subscriber_that_goes_ends_the_wait)
+{
+	setup();
+	for (int way = 0; way < 2; way++) {
+		pid_t other = test_child_start(receive_for_ever, NULL);
+		int status;
+
+		kill(other, SIGSTOP);
+		ck_assert_int_eq(waitpid(other, &status, WUNTRACED), other);
+		send_till_full();
+		uint64_t begin = now_ns();
+		kill(other, SIGKILL);
+		ck_assert_int_eq(kickmsg_send_wait(publisher, "x", 1, -1), 1);
+		printf("killed: waited %lu us\n", (now_ns() - begin) / 1000);
+		waitpid(other, NULL, 0);
+		ck_assert_uint_eq(demoted_by_stats(), 0);
+	}
+	struct kickmsg_client *leaver = flow_client("leaver");
+	subscribe(leaver);
+	send_till_full();
+	kickmsg_client_free(leaver);
+	ck_assert_int_eq(kickmsg_send_wait(publisher, "x", 1, -1), 1);
+	ck_assert_uint_eq(demoted_by_stats(), 0);
+	teardown();
+}
+END_TEST
+
+/* Slow, but it takes its messages: it is waited for. */
+static void *receive_slowly(void *argument)
+{
+	struct kickmsg_subscriber *subscriber = argument;
+	const struct timespec pause = { .tv_nsec = STALL_NS / 4 };
+	int value = 0;
+
+	for (int i = 0; value >= 0; i++) {
+		nanosleep(&pause, NULL);
+		if (kickmsg_receive_copy(subscriber, &value, sizeof value, -1) != sizeof value)
+			return (void *)1;
+	}
+	return NULL;
+}
+
+START_TEST(slow_subscriber_is_waited_for)
+{
+	const int last = -1;
+	pthread_t thread;
+	void *wrong;
+
+	setup();
+	struct kickmsg_subscriber *slow = subscribe(client);
+	pthread_create(&thread, NULL, receive_slowly, slow);
+	for (int i = 0; i < ROOM + 8; i++)
+		ck_assert_int_eq(kickmsg_send_wait(publisher, &i, sizeof i, -1), sizeof i);
+	ck_assert_int_eq(kickmsg_send_wait(publisher, &last, sizeof last, -1), sizeof last);
+	pthread_join(thread, &wrong);
+	ck_assert_ptr_null(wrong);
+	ck_assert_uint_eq(kickmsg_subscriber_lost(slow), 0);
+	teardown();
+}
+END_TEST
+
+/* --- over the broker's end ------------------------------------------------------------------------ */
+
+/* Under a manager the next broker knows who is reliable and who is no more, and goes on with a stall. */
+START_TEST(next_broker_knows_who_is_reliable)
+{
+	static struct test_manager manager;
+
+	if (test_skip_emulated("next_broker_knows_who_is_reliable", TEST_LACKS_PEEKING))
+		return;
+	test_manager_start(&manager, NULL);
+	strcpy(broker.socket, manager.socket);
+	attach();
+	struct kickmsg_subscriber *first = subscribe(client), *second = subscribe(client);
+	send_till_full();
+	/* nobody tells the next one: it looks by itself */
+	test_manager_kill(&manager, SIGKILL);
+	ck_assert_int_eq(send_int(1), -ENOBUFS);
+	test_manager_resume(&manager);
+	ck_assert(test_wait_until(demoted_by_stats() == 2, FLOW_WAIT_MS));
+	ck_assert_int_eq(flow_receive_int(first), -ENOLINK);
+	ck_assert_int_eq(flow_receive_int(first), 0);
+	kickmsg_subscriber_free(second);
+	second = subscribe(client);
+	test_manager_kill(&manager, SIGKILL);
+	test_manager_resume(&manager);
+	ck_assert_uint_eq(demoted_by_stats(), 2);
+	ck_assert_uint_eq(reliable_by_stats(), 1);
+	ck_assert_int_eq(send_till_full(), ROOM);
+	kickmsg_client_free(client);
+	ck_assert_int_eq(test_manager_stop(&manager), 0);
+}
+END_TEST
+
+static void *send_the_last(void *ret)
+{
+	*(_Atomic ssize_t *)ret = kickmsg_send_wait(publisher, "last", 4, -1);
+	return NULL;
+}
+
+/* Without one a publisher that waits goes over to the fresh topic, and so does the subscriber, reliable
+ * as before. */
+START_TEST(wait_goes_on_with_the_next_broker)
+{
+	_Atomic ssize_t r = 0;
+	pthread_t thread;
+
+	setup();
+	struct kickmsg_client *other = flow_client("other");
+	struct kickmsg_subscriber *subscriber = subscribe(other);
+	send_till_full();
+	test_broker_kill(&broker);
+	pthread_create(&thread, NULL, send_the_last, &r);
+	test_broker_resume(&broker);
+	ck_assert(test_wait_until(kickmsg_client_dispatch(other) >= 0 && r != 0, FLOW_WAIT_MS));
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(r, 4);
+	/* the old messages first, then those of the fresh topic */
+	for (int i = 0; i < ROOM; i++)
+		ck_assert(test_wait_until(flow_receive_int(subscriber) == i, FLOW_WAIT_MS));
+	ck_assert(test_wait_until(
+		(flow_receive_int(subscriber), km_room_is_kept(&subscriber->handle.place.region,
+						       subscriber->handle.place.ring_index)) &&
+			reliable_by_stats() == 1,
+		FLOW_WAIT_MS));
+	ck_assert(test_wait_until(
+		send_till_full() == ROOM || (flow_receive_int(subscriber), false), FLOW_WAIT_MS));
+	kickmsg_client_free(other);
+	teardown();
+}
+END_TEST
+
+START_TEST(topic_given_up_or_unlinked)
+{
+	setup();
+	subscribe(client);
+	send_till_full();
+	ck_assert_int_eq(kickmsg_unlink_topic(client, "t"), 0);
+	ck_assert_int_eq(send_int(1), -ENOBUFS);
+	atomic_store(&publisher->handle.place.region.slots[0].word, UINT64_MAX);
+	ck_assert_int_eq(kickmsg_send_wait(publisher, "x", 1, -1), 1); /* demoted meanwhile */
+	teardown();
+}
+END_TEST
+
+/* --- who may -------------------------------------------------------------------------------------- */
+
+static const char rules[] = "[topic kickmsg:t]\n"
+			    "reliable = 65534\n";
+
+static void subscribe_as(void *argument)
+{
+	uid_t uid = *(uid_t *)argument;
+	struct kickmsg_subscriber *subscriber;
+	struct kickmsg_client *mine = user_client(uid, 0);
+	int r = kickmsg_subscribe(mine, "t", &reliable, &subscriber);
+
+	NEED(r == (uid == USER_A ? 0 : -EACCES));
+	if (r < 0) {
+		NEED(flow_said(mine, "test.conf:4: uid 12345 may not subscribe reliably to") ||
+			flow_said(mine, ":4: uid 12345 may not subscribe reliably to"));
+		NEED(kickmsg_subscribe(mine, "t", NULL, &subscriber) == 0);
+	}
+	_exit(0);
+}
+
+START_TEST(rule_says_who_may)
+{
+	uid_t users[] = { USER_A, USER_B };
+
+	if (user_cannot_change())
+		return;
+	user_start_broker(rules);
+	attach();
+	for (int i = 0; i < 2; i++) {
+		int status;
+		pid_t pid = fork();
+
+		if (pid == 0)
+			subscribe_as(&users[i]);
+		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+		ck_assert_int_eq(status, 0);
+	}
+	struct kickmsg_user user = { .uid = USER_B, .gid = USER_B };
+	struct kickmsg_topic_rights answer;
+	ck_assert_int_eq(kickmsg_topic_get_rights(client, &topic, &user, &answer), 0);
+	ck_assert_uint_eq(answer.rights[KICKMSG_RIGHT_RELIABLE].allowed, 0);
+	ck_assert_uint_eq(answer.rights[KICKMSG_RIGHT_SUBSCRIBE].allowed, 1);
+	teardown();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("flow-reliable");
+	TCase *tc = tcase_create("reliable");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, nothing_is_lost_between_one_that_sends_and_two_that_receive);
+	tcase_add_test(tc, config_and_options_are_checked_with_words);
+	tcase_add_test(tc, frozen_subscriber_is_waited_for_once);
+	tcase_add_test(tc, subscriber_that_stands_still_is_demoted_for_a_publisher_that_polls);
+	tcase_add_test(tc, hostile_subscriber_that_sets_its_head_back_is_demoted);
+	tcase_add_test(tc, hostile_word_is_mended);
+	tcase_add_test(tc, subscriber_that_goes_ends_the_wait);
+	tcase_add_test(tc, slow_subscriber_is_waited_for);
+	tcase_add_test(tc, next_broker_knows_who_is_reliable);
+	tcase_add_test(tc, wait_goes_on_with_the_next_broker);
+	tcase_add_test(tc, topic_given_up_or_unlinked);
+	tcase_add_test(tc, rule_says_who_may);
+	suite_add_tcase(suite, tc);
+	return flow_main(suite);
+}

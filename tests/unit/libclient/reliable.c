@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reliable subscribers on fabricated regions, no broker: publishers of all the topic's places, a reliable
+ * subscriber at ring 0 and an ordinary one at ring 1. Room for MOST + 1 messages is what one publisher finds.
+ *
+ * The file is long because it is a list: one short case for each state.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/shared/room.h"
+#include "libclient/handle/handle.h"
+#include "tests/support/broker/fixture.h"
+
+#define CAPACITY   8u
+#define PUBLISHERS 3u
+#define MOST       (CAPACITY - PUBLISHERS)
+#define POOL       64u
+#define WRAP       ((UINT64_C(1) << 40) * CAPACITY) /* positions */
+#define BIT(r)     (UINT64_C(1) << (r))
+
+static struct fixture_region f;
+static struct kickmsg_publisher pubs[PUBLISHERS], *pub = &pubs[0];
+static struct kickmsg_subscriber subs[2], *sub = &subs[0];
+static struct km_endpoint *records[PUBLISHERS + 2];
+
+static void setup(void)
+{
+	struct km_geometry geometry = fixture_geometry(CAPACITY, POOL);
+
+	geometry.max_publishers = PUBLISHERS;
+	geometry.max_reliable = 1;
+	geometry.stall_ns = 1000000;
+	ck_assert_ptr_null(km_geometry_check(&geometry));
+	fixture_region_init(&f, &geometry);
+	f.region.header->live = BIT(0) | BIT(1);
+	km_room_say(&f.region, BIT(0));
+	for (uint32_t i = 0; i < PUBLISHERS; i++) {
+		memset(&pubs[i], 0, sizeof pubs[i]);
+		pubs[i].handle.place.region = f.region;
+		records[i] = fixture_endpoint(KM_ROLE_PUBLISHER, i + 1, 0, 0);
+		ck_assert_int_eq(km_place_publish(&pubs[i].handle.place, records[i], i + 1), 0);
+	}
+	for (uint32_t i = 0; i < 2; i++) {
+		memset(&subs[i], 0, sizeof subs[i]);
+		subs[i].handle.place.region = f.region;
+		records[PUBLISHERS + i] = fixture_endpoint(
+			KM_ROLE_SUBSCRIBER, 0, i, geometry.max_borrows + 1);
+		ck_assert_int_eq(km_place_subscribe(&subs[i].handle.place, records[PUBLISHERS + i],
+					 i, CAPACITY),
+			0);
+	}
+	sub->handle.place.region.path |= KM_PATH_RELIABLE;
+}
+
+static void teardown(void)
+{
+	uint32_t used = 0;
+	_Atomic uint32_t evicting;
+
+	for (uint32_t i = 0; i < PUBLISHERS; i++) {
+		ck_assert_uint_eq(records[i]->delivering, KM_HAZARD_NONE);
+		ck_assert_uint_eq(records[i]->evicting, KM_HAZARD_NONE);
+		km_place_end(&pubs[i].handle.place);
+	}
+	for (uint32_t i = 0; i < 2; i++) {
+		km_place_end(&subs[i].handle.place);
+		ck_assert_int_ge(km_ring_drain(&f.region, i, &evicting), 0);
+	}
+	for (uint32_t i = 0; i < POOL; i++)
+		used += fixture_word(&f, i) != 0;
+	ck_assert_uint_eq(used, 0); /* nothing leaks, ever */
+	for (uint32_t i = 0; i < PUBLISHERS + 2; i++)
+		free(records[i]);
+	fixture_region_deinit(&f);
+}
+
+static int64_t send_by(uint32_t publisher, uint32_t value)
+{
+	return kickmsg_send(&pubs[publisher], &value, sizeof value);
+}
+
+static int64_t receive(struct kickmsg_subscriber *subscriber)
+{
+	uint32_t value;
+	ssize_t n = kickmsg_try_receive_copy(subscriber, &value, sizeof value);
+
+	return n < 0 ? n : value;
+}
+
+/* Returns how many went. */
+static uint32_t send_till_full(uint32_t publisher)
+{
+	uint32_t count = 0;
+
+	while (send_by(publisher, count) == sizeof count)
+		count++;
+	return count;
+}
+
+START_TEST(geometry_of_reliable_needs_cells_slots_and_a_time)
+{
+	static const struct {
+		uint32_t max_reliable, subscribers, publishers, capacity, pool;
+		uint64_t stall_ns;
+		const char *bad;
+	} table[] = {
+		{ 1, 1, 1, 2, 0, KM_MIN_STALL_NS, NULL },
+		{ 48, 48, 63, 64, 0, KM_MAX_STALL_NS, NULL },
+		{ 0, 1, 8, 4, 2, 0, NULL },
+		{ 0, 1, 1, 2, 0, KM_MIN_STALL_NS, "stall_ns" },
+		{ 1, 1, 1, 2, 0, 0, "stall_ns" },
+		{ 1, 1, 1, 2, 0, KM_MIN_STALL_NS - 1, "stall_ns" },
+		{ 1, 1, 1, 2, 0, KM_MAX_STALL_NS + 1, "stall_ns" },
+		{ 2, 1, 1, 2, 0, KM_MIN_STALL_NS, "max_reliable" },
+		{ 49, 48, 1, 2, 0, KM_MIN_STALL_NS, "max_reliable" },
+		{ 1, 1, 64, 64, 0, KM_MIN_STALL_NS, "ring_capacity" },
+		{ 1, 1, 1, 2, 12, KM_MIN_STALL_NS, "pool_size" },
+	};
+
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+		struct km_geometry geometry;
+		uint64_t min = 0, max = 0;
+
+		km_geometry_init(&geometry);
+		geometry.max_reliable = table[i].max_reliable;
+		geometry.stall_ns = table[i].stall_ns;
+		geometry.max_subscribers = table[i].subscribers;
+		geometry.max_publishers = table[i].publishers;
+		geometry.ring_capacity = table[i].capacity;
+		geometry.pool_size = table[i].pool;
+		geometry.pool_size = km_geometry_pool(&geometry, false);
+		const char *bad = km_geometry_check(&geometry);
+		ck_assert_msg(
+			bad == table[i].bad || (bad && table[i].bad && !strcmp(bad, table[i].bad)),
+			"row %zu: %s", i, bad ? bad : "good");
+		if (!bad)
+			continue;
+		km_geometry_limits(&geometry, bad, &min, &max);
+		uint64_t value = km_geometry_field(&geometry, bad);
+		ck_assert_msg(value < min || value > max, "row %zu: %s from %lu to %lu", i, bad,
+			min, max);
+	}
+}
+END_TEST
+
+/* Cursors of all ages, also where the laps wrap. */
+START_TEST(room_is_there_until_most_lie_in_the_ring)
+{
+	static const uint64_t heads[] = { CAPACITY, CAPACITY + 3, 2 * CAPACITY - 1, WRAP - 1,
+		WRAP - MOST, WRAP, WRAP + 1, WRAP / 2 - 2 };
+
+	setup();
+	for (size_t h = 0; h < sizeof heads / sizeof heads[0]; h++)
+		for (uint64_t count = 0; count <= CAPACITY; count++) {
+			const uint64_t head = heads[h], frontier = head + count;
+			struct km_ring_cursor cursors[] = {
+				{ 0 },                              /* a new publisher's */
+				{ .head = head, .next = frontier }, /* it put the last one there */
+				{ .head = head - 1, .next = head }, /* others did */
+				{ .head = head - 2, .next = head - 1 },
+			};
+
+			fixture_ring_write(&f, 0, head, frontier, frontier);
+			for (size_t i = 0; i < sizeof cursors / sizeof cursors[0]; i++) {
+				bool has_own = cursors[i].next != 0;
+				uint64_t own = has_own ? cursors[i].next - head : count;
+
+				/* what is known for sure is where its own last message went */
+				if (has_own && (int64_t)own <= (int64_t)MOST - 2 && i != 1)
+					continue;
+				ck_assert_msg(km_room_is_there(&f.region, 0, &cursors[i]) ==
+						      (count <= MOST),
+					"head %lu, %lu messages, cursor %zu", head, count, i);
+			}
+		}
+	for (uint32_t i = 0; i < POOL; i++)
+		fixture_set_word(&f, i, 0);
+	fixture_ring_write(&f, 0, CAPACITY, CAPACITY, CAPACITY);
+	teardown();
+}
+END_TEST
+
+START_TEST(send_full_reliable_ring_is_refused_and_changes_nothing)
+{
+	void *before;
+
+	setup();
+	ck_assert_uint_eq(send_till_full(0), MOST + 1);
+	before = fixture_snapshot(&f);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(send_by(0, 77), -ENOBUFS);
+	ck_assert(fixture_unchanged(&f, before));
+	free(before);
+	ck_assert_uint_eq(records[0]->messages, MOST + 1);
+	for (uint32_t i = 0; i <= MOST; i++) {
+		ck_assert_int_eq(receive(sub), i);
+		/* where one was taken there is room for one */
+		ck_assert_int_eq(send_by(0, MOST + 1 + i), sizeof(uint32_t));
+		ck_assert_int_eq(send_by(0, 77), -ENOBUFS);
+	}
+	for (uint32_t i = 0; i <= MOST; i++)
+		ck_assert_int_eq(receive(sub), MOST + 1 + i);
+	ck_assert_int_eq(receive(sub), -EAGAIN);
+	ck_assert_uint_eq(kickmsg_subscriber_lost(sub), 0);
+	/* the ordinary one lost what it was too slow for */
+	ck_assert_uint_eq(kickmsg_subscriber_lost(&subs[1]), 2 * (MOST + 1) - CAPACITY);
+	teardown();
+}
+END_TEST
+
+/* Each may stand still between its look and its commit. */
+START_TEST(all_publishers_after_their_look_push_nothing_out)
+{
+	struct km_ring_result result = { 0 };
+	struct km_ring_cursor *cursors[PUBLISHERS];
+
+	setup();
+	/* so that cursors are of all ages: the last one knows nothing */
+	ck_assert_int_eq(send_by(1, 0), sizeof(uint32_t));
+	for (uint32_t i = 1; i < MOST; i++)
+		ck_assert_int_eq(send_by(0, i), sizeof(uint32_t));
+	for (uint32_t i = 0; i < PUBLISHERS; i++) {
+		cursors[i] = &pubs[i].handle.place.cursors[0];
+		ck_assert(km_room_is_there(&f.region, 0, cursors[i]));
+	}
+	for (uint32_t i = PUBLISHERS; i-- > 0;) {
+		fixture_set_word(&f, POOL - 1 - i, BIT(0));
+		ck_assert_int_eq(
+			km_ring_commit(&f.region, 0, POOL - 1 - i, records[i], cursors[i], &result),
+			0);
+	}
+	ck_assert_uint_eq(result.evictions, 0);
+	for (uint32_t i = 0; i < PUBLISHERS; i++)
+		ck_assert(!km_room_is_there(&f.region, 0, cursors[i]));
+	ck_assert_uint_eq(km_place_frontier(&sub->handle.place, &(uint64_t){ 0 }), 2 * CAPACITY);
+	for (uint32_t i = 0; i < MOST; i++)
+		ck_assert_int_eq(receive(sub), i);
+	ck_assert_uint_eq(kickmsg_subscriber_lost(sub), 0);
+	teardown();
+}
+END_TEST
+
+/* A publisher that has sent nothing for long goes by its own last message: it may go on where others fill
+ * the rest, and then pushes nothing out. */
+START_TEST(late_publisher_that_takes_turns_pushes_nothing_out)
+{
+	setup();
+	ck_assert_int_eq(send_by(2, 0), sizeof(uint32_t));
+	ck_assert_uint_eq(send_till_full(0), MOST);
+	ck_assert_int_eq(send_by(1, 1), -ENOBUFS);
+	ck_assert_int_eq(send_by(2, 2), sizeof(uint32_t));
+	for (int i = 0; i < 4; i++)
+		for (uint32_t p = 0; p < 2; p++)
+			ck_assert_int_eq(send_by(p, 3), -ENOBUFS);
+	while (send_by(2, 4) == sizeof(uint32_t))
+		;
+	for (uint32_t p = 0; p < PUBLISHERS; p++) {
+		struct kickmsg_publisher_stats stats;
+
+		kickmsg_publisher_get_stats(&pubs[p], &stats);
+		/* of the ordinary ring alone */
+		ck_assert_uint_eq(stats.evicted, 0);
+	}
+	ck_assert_uint_eq(kickmsg_subscriber_lost(sub), 0);
+	teardown();
+}
+END_TEST
+
+START_TEST(publish_without_room_leaves_the_loan_lent)
+{
+	void *loan;
+
+	setup();
+	ck_assert_int_eq(kickmsg_loan(pub, 4, &loan), 0);
+	ck_assert_uint_eq(send_till_full(0), MOST + 1);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(kickmsg_publish(pub, loan, 4), -ENOBUFS);
+	ck_assert_int_eq(kickmsg_publish(pub, loan, 5), -EMSGSIZE);
+	ck_assert_int_eq(kickmsg_publish_wait(pub, loan, 4, 0), -ENOBUFS);
+	ck_assert_int_eq(kickmsg_publish_wait(pub, loan, 4, 1), -ETIMEDOUT);
+	ck_assert_int_eq(kickmsg_publish_wait(pub, NULL, 4, -1), -EINVAL);
+	ck_assert_int_eq(receive(sub), 0);
+	ck_assert_int_eq(kickmsg_publish_wait(pub, loan, 4, 0), 2);
+	ck_assert_int_eq(kickmsg_publish(pub, loan, 4), -EINVAL);
+	teardown();
+}
+END_TEST
+
+START_TEST(send_many_sends_what_there_is_room_for)
+{
+	uint32_t values[2 * CAPACITY] = { 0 };
+	struct iovec messages[2 * CAPACITY];
+
+	setup();
+	for (uint32_t i = 0; i < 2 * CAPACITY; i++)
+		messages[i] = (struct iovec){ &values[i], sizeof values[i] };
+	ck_assert_int_eq(kickmsg_send_many(pub, messages, 2 * CAPACITY), MOST + 1);
+	ck_assert_int_eq(kickmsg_send_many(pub, messages, 2 * CAPACITY), -ENOBUFS);
+	ck_assert_int_eq(receive(sub), 0);
+	ck_assert_int_eq(kickmsg_send_many(pub, messages, 2 * CAPACITY), 1);
+	teardown();
+}
+END_TEST
+
+/* Of a ring that isn't live, or isn't reliable (any more), nobody waits for room. */
+START_TEST(send_waits_for_live_reliable_rings_alone)
+{
+	static const struct {
+		uint64_t live, reliable;
+		bool waits;
+	} table[] = { { 3, 1, true }, { 2, 1, false }, { 3, 0, false }, { 3, 2, true },
+		{ 1, 2, false }, { 3, 3, true }, { 0, 3, false } };
+
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+		setup();
+		ck_assert_uint_eq(send_till_full(0), MOST + 1);
+		f.region.header->live = table[i].live;
+		km_room_say(&f.region, table[i].reliable);
+		ck_assert_int_eq(send_by(0, 1), table[i].waits ? -ENOBUFS : (int)sizeof(uint32_t));
+		teardown();
+	}
+}
+END_TEST
+
+START_TEST(receive_after_demotion_says_so_once_by_each_way)
+{
+	struct kickmsg_sample samples[2];
+	char buf[64];
+
+	for (int way = 0; way < 4; way++) {
+		setup();
+		ck_assert_int_eq(send_by(0, 5), sizeof(uint32_t));
+		km_room_say(&f.region, 0);
+		ssize_t r = way == 0   ? kickmsg_try_receive(sub, samples)
+			    : way == 1 ? kickmsg_try_receive_copy(sub, buf, sizeof buf)
+			    : way == 2 ? kickmsg_receive_many(sub, 0, samples, 2)
+				       : kickmsg_receive_into(sub, buf, sizeof buf, 0, samples);
+		ck_assert_int_eq(r, -ENOLINK);
+		ck_assert_int_eq(receive(sub), 5); /* what was there is still there */
+		ck_assert_int_eq(receive(sub), -EAGAIN);
+		for (uint32_t i = 0; i < 2 * CAPACITY; i++)
+			ck_assert_int_eq(send_by(0, i), sizeof(uint32_t));
+		ck_assert_uint_eq(kickmsg_subscriber_lost(sub), CAPACITY);
+		teardown();
+	}
+}
+END_TEST
+
+START_TEST(corrupt_reliable_ring_ends_each_call)
+{
+	static const uint64_t heads[] = { 0, 1, CAPACITY + 5, 3 * CAPACITY, WRAP, UINT64_MAX };
+
+	for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
+		for (int full = 0; full < 2; full++) {
+			setup();
+			if (full)
+				send_till_full(0);
+			km_region_ring(&f.region, 0)->head = heads[i];
+			/* each ends, and none is told of success that wasn't */
+			for (uint32_t p = 0; p < PUBLISHERS; p++) {
+				int64_t r = send_by(p, 1);
+				ck_assert(r == -ENOBUFS || r == -ESTALE || r == sizeof(uint32_t));
+				ck_assert_int_le(kickmsg_send_wait(&pubs[p], "x", 1, 1), 1);
+			}
+			km_region_ring(&f.region, 0)->head = CAPACITY;
+			memset((void *)f.region.slots, 0, POOL * sizeof *f.region.slots);
+			memset(&records[0]->messages, 0, sizeof records[0]->messages);
+			fixture_ring_write(&f, 0, CAPACITY, CAPACITY, CAPACITY);
+			fixture_ring_write(&f, 1, CAPACITY, CAPACITY, CAPACITY);
+			teardown();
+		}
+}
+END_TEST
+
+/* --- waiting -------------------------------------------------------------------------------------- */
+
+static pthread_t waiter;
+static _Atomic pid_t waiter_tid;
+static _Atomic int64_t waited;
+
+static void *wait_and_send(void *unused)
+{
+	const uint32_t value = 99;
+
+	waiter_tid = gettid();
+	waited = kickmsg_send_wait(pub, &value, sizeof value, -1);
+	return NULL;
+}
+
+/* A publisher that sleeps for want of room, in the kernel. */
+static void begin_wait(void)
+{
+	send_till_full(0);
+	waiter_tid = 0;
+	waited = 0;
+	ck_assert_int_eq(pthread_create(&waiter, NULL, wait_and_send, NULL), 0);
+	while (waiter_tid == 0)
+		sched_yield();
+	ck_assert(fixture_wait_futex(waiter_tid));
+}
+
+/* Patience isn't what ends it: the word has no wake. */
+static uint32_t room_word(void)
+{
+	return f.region.header->room.word;
+}
+
+START_TEST(send_wait_is_woken_by_a_receive)
+{
+	setup();
+	for (int way = 0; way < 4; way++) {
+		struct kickmsg_sample sample;
+		char buf[64];
+
+		begin_wait();
+		ck_assert(room_word() & KM_BELL_ANNOUNCED);
+		uint32_t before = room_word();
+		if (way == 0) {
+			ck_assert_int_eq(kickmsg_try_receive(sub, &sample), 0);
+			ck_assert_int_eq(kickmsg_sample_release(&sample), 0);
+		} else if (way == 1) {
+			ck_assert_int_ge(receive(sub), 0);
+		} else if (way == 2) {
+			ck_assert_int_eq(kickmsg_receive_many(sub, 0, &sample, 1), 1);
+			ck_assert_int_eq(kickmsg_sample_release(&sample), 0);
+		} else {
+			ck_assert_int_eq(kickmsg_receive_into(sub, buf, sizeof buf, 0, &sample), 0);
+		}
+		ck_assert_uint_ne(room_word() >> 2, before >> 2);
+		ck_assert_int_eq(pthread_join(waiter, NULL), 0);
+		ck_assert_int_eq(waited, sizeof(uint32_t));
+	}
+	ck_assert_uint_eq(kickmsg_subscriber_lost(sub), 0);
+	teardown();
+}
+END_TEST
+
+/* The broker's ways: demoted, its ring closed, the region given up. */
+START_TEST(send_wait_is_woken_by_the_broker)
+{
+	for (int way = 0; way < 3; way++) {
+		setup();
+		begin_wait();
+		if (way == 0)
+			km_room_say(&f.region, 0);
+		else if (way == 1)
+			km_and(L2, release, &f.region.header->live, ~BIT(0));
+		else
+			f.region.header->live |= KM_LIVE_QUARANTINED;
+		km_room_wake(&f.region);
+		ck_assert_int_eq(pthread_join(waiter, NULL), 0);
+		ck_assert_int_eq(waited, way == 2 ? -ESTALE : (int)sizeof(uint32_t));
+		teardown();
+	}
+}
+END_TEST
+
+static void on_signal(int number)
+{
+}
+
+START_TEST(send_wait_ends_with_a_signal)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+
+	setup();
+	ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
+	begin_wait();
+	/* without a broker to be told, it looks each ms: one that comes between two sleeps ends none */
+	while (waited == 0) {
+		ck_assert_int_eq(pthread_kill(waiter, SIGUSR1), 0);
+		sched_yield();
+	}
+	ck_assert_int_eq(pthread_join(waiter, NULL), 0);
+	ck_assert_int_eq(waited, -EINTR);
+	ck_assert_int_eq(kickmsg_send_wait(pub, "x", 1, 0), -ENOBUFS);
+	ck_assert_int_eq(kickmsg_send_wait(pub, "x", 1, 1), -ETIMEDOUT);
+	teardown();
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tcase = fixture_case("reliable");
+
+	tcase_add_test(tcase, geometry_of_reliable_needs_cells_slots_and_a_time);
+	tcase_add_test(tcase, room_is_there_until_most_lie_in_the_ring);
+	tcase_add_test(tcase, send_full_reliable_ring_is_refused_and_changes_nothing);
+	tcase_add_test(tcase, all_publishers_after_their_look_push_nothing_out);
+	tcase_add_test(tcase, late_publisher_that_takes_turns_pushes_nothing_out);
+	tcase_add_test(tcase, publish_without_room_leaves_the_loan_lent);
+	tcase_add_test(tcase, send_many_sends_what_there_is_room_for);
+	tcase_add_test(tcase, send_waits_for_live_reliable_rings_alone);
+	tcase_add_test(tcase, receive_after_demotion_says_so_once_by_each_way);
+	tcase_add_test(tcase, corrupt_reliable_ring_ends_each_call);
+	tcase_add_test(tcase, send_wait_is_woken_by_a_receive);
+	tcase_add_test(tcase, send_wait_is_woken_by_the_broker);
+	tcase_add_test(tcase, send_wait_ends_with_a_signal);
+	return fixture_run("reliable", tcase);
+}
