@@ -604,6 +604,17 @@ ssize_t kickmsg_send_wait(
 int kickmsg_publish_wait(
 	struct kickmsg_publisher *publisher, void *payload, size_t len, int64_t timeout_ns);
 
+/*
+ * A descriptor to poll for POLLIN that is readable while there may be room with the topic's reliable
+ * subscribers. It stays readable until a send or publish says -ENOBUFS, which arms it: so send with
+ * kickmsg_send() until then. It may be readable without room, and is so for up to a ms until the broker was
+ * told. In a topic without reliable subscribers it is always readable. The rest, and the errors, are as of
+ * kickmsg_subscriber_get_fd(): the same one for the publisher's life, closed by kickmsg_publisher_free(). For
+ * the publisher's thread.
+ * Errors: -EMFILE, -ENFILE, -ENOMEM, -EAGAIN, -EOPNOTSUPP, -ECHILD.
+ */
+int kickmsg_publisher_get_fd(struct kickmsg_publisher *publisher);
+
 /* How many subscribers the last message reached that was sent or published; 0 before the first
  * message. With a shared ring and kickmsg_send() it is how many there are at this call. Never
  * fails. */
@@ -731,13 +742,15 @@ void kickmsg_waitset_free(struct kickmsg_waitset *set);
 
 /*
  * Adds a member. A subscriber is ready while a message waits, or when a receive has an error to tell. A
- * client is ready when kickmsg_client_dispatch() is to be called; `fd`, when poll(2) says one of
+ * publisher is ready while a send finds room with the topic's reliable subscribers. A client is ready when kickmsg_client_dispatch() is to be called; `fd`, when poll(2) says one of
  * `events`, or POLLERR or POLLHUP, of it. A deadline, in ns of CLOCK_MONOTONIC, is ready once, and no
  * member any more then. Never blocks. Errors: -ENOMEM; -EBADF `fd` is negative; those of
  * kickmsg_subscriber_get_fd() where the set polls: the member isn't added then.
  */
 int kickmsg_waitset_add_subscriber(
 	struct kickmsg_waitset *set, struct kickmsg_subscriber *subscriber, void *userdata);
+int kickmsg_waitset_add_publisher(
+	struct kickmsg_waitset *set, struct kickmsg_publisher *publisher, void *userdata);
 int kickmsg_waitset_add_client(
 	struct kickmsg_waitset *set, struct kickmsg_client *client, void *userdata);
 int kickmsg_waitset_add_fd(struct kickmsg_waitset *set, int fd, short events, void *userdata);

@@ -139,7 +139,7 @@ struct km_control_header {
 	struct km_gone {
 		_Atomic uint32_t left, died;
 	} gone_publishers, gone_subscribers;
-	/* Likewise: reliable subscribers that became ordinary ones. */
+	/* Reliable subscribers that became ordinary ones since the topic was made. */
 	_Atomic uint32_t demoted;
 
 	/* Publishers, reliable subscribers, the broker. */

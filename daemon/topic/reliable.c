@@ -119,7 +119,7 @@ static int64_t look_at(struct km_topic *topic, uint32_t i, int64_t now)
 		reliable->full &= ~bit;
 		return 0;
 	}
-	/* it goes on: a head that a hostile subscriber sets back doesn't count */
+	/* a head that a hostile subscriber sets back is no progress */
 	if (!(reliable->full & bit) || (int64_t)(cursor.head - reliable->at[i].head) > 0) {
 		reliable->full |= bit;
 		reliable->at[i].head = cursor.head;

@@ -5,6 +5,7 @@
 #include "common/cleanup.h"
 #include "libclient/export.h"
 #include "libclient/wait/ready.h"
+#include "libclient/wait/room.h"
 
 static int begin(struct kickmsg_subscriber *subscriber)
 {
@@ -33,6 +34,23 @@ KM_EXPORT int kickmsg_subscriber_get_fd(struct kickmsg_subscriber *subscriber)
 	r = begin(subscriber);
 	pthread_mutex_unlock(&client->lock);
 	return r < 0 ? r : subscriber->ready->watched.fd;
+}
+
+KM_EXPORT int kickmsg_publisher_get_fd(struct kickmsg_publisher *publisher)
+{
+	struct kickmsg_client *client = publisher->handle.client;
+	KM_KEEP_ERRNO;
+
+	if (km_handle_is_inherited(&publisher->handle))
+		return -ECHILD;
+	if (publisher->ready)
+		return publisher->ready->watched.fd;
+	pthread_mutex_lock(&client->lock);
+	int r = client->watch ? 0 : km_watch_new(&client->watch);
+	if (r == 0)
+		r = km_room_ready_new(publisher, client->watch);
+	pthread_mutex_unlock(&client->lock);
+	return r < 0 ? r : publisher->ready->watched.fd;
 }
 
 KM_EXPORT void kickmsg_client_get_info(

@@ -53,6 +53,7 @@ struct kickmsg_publisher {
 	/* When it told the broker last that it finds no room, and whether it did so at its last refusal. */
 	int64_t said_ns;
 	bool has_said;
+	struct km_ready *ready; /* null: nobody asked for a descriptor (wait/room.h) */
 };
 
 /* Bits of `prepared`. Written with the client's lock. */

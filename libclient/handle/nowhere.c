@@ -35,6 +35,9 @@ static void lead_publisher(struct kickmsg_publisher *publisher)
 	struct km_place *here = &publisher->handle.place;
 
 	publisher->targets = 0;
+	if (publisher->ready)
+		km_watch_disown(&publisher->ready->watched);
+	publisher->ready = NULL;
 	here->only = KM_ONLY_NONE;
 	here->loan_count = 0;
 	/* null: the place was about to be made, and nobody knows of it */

@@ -12,6 +12,10 @@
 ssize_t km_reliable_send(struct kickmsg_publisher *publisher, const void *data, size_t len);
 int km_reliable_publish(struct kickmsg_publisher *publisher, void *payload, size_t len);
 
+/* A publisher without room is about to sleep by other means: tells the broker, and arms the descriptor if there
+ * is one. Returns when it is to be called again. */
+int64_t km_reliable_rest(struct kickmsg_publisher *publisher);
+
 /* kickmsg_try_receive() and its like of a reliable subscriber. Errors: also -ENOLINK, once: it is an ordinary
  * one from now on. */
 int km_reliable_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret);

@@ -19,6 +19,7 @@
 #include "libclient/path/look.h"
 #include "libclient/path/rings_send.h"
 #include "libclient/rejoin/move.h"
+#include "libclient/wait/room.h"
 
 /* The broker hears no more often than that of a publisher that finds no room. */
 #define SAY_NS INT64_C(1000000)
@@ -34,15 +35,18 @@ static km_noinline int refuse(struct kickmsg_publisher *publisher, uint64_t live
 	struct kickmsg_client *client = publisher->handle.client;
 	const int64_t now = client ? km_clock_ns() : 0;
 
-	publisher->has_said = false;
-	if (!client || now - publisher->said_ns < SAY_NS || !km_client_trylock(client))
-		return -ENOBUFS;
-	publisher->said_ns = now;
-	publisher->has_said = true;
-	km_reconnect_poke(client, live & KM_LIVE_LEFT);
-	if (client->link == KM_LINK_UP && here->connection == client->connection)
-		km_client_say_stalled(client, here->endpoint);
-	km_client_unlock(client);
+	publisher->has_said = !client;
+	if (client && now - publisher->said_ns >= SAY_NS && km_client_trylock(client)) {
+		publisher->said_ns = now;
+		publisher->has_said = true;
+		km_reconnect_poke(client, live & KM_LIVE_LEFT);
+		if (client->link == KM_LINK_UP && here->connection == client->connection)
+			km_client_say_stalled(client, here->endpoint);
+		km_client_unlock(client);
+	}
+	/* where the broker wasn't told, the descriptor stays readable */
+	if (publisher->ready && publisher->has_said)
+		km_room_ready_arm(publisher);
 	return -ENOBUFS;
 }
 
@@ -191,6 +195,12 @@ static int wait_for_room(struct kickmsg_publisher *publisher, int64_t deadline_n
 	int r = km_room_sleep(
 		&here->region, km_load(P1, relaxed, &here->rings), here->cursors, &sleep);
 	return r == -EINTR ? r : 0;
+}
+
+int64_t km_reliable_rest(struct kickmsg_publisher *publisher)
+{
+	refuse(publisher, load_live(publisher));
+	return km_clock_ns() + (publisher->has_said ? KM_PATIENCE_NS : SAY_NS);
 }
 
 /* A message or a loan that waits for room. */

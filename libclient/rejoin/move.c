@@ -13,6 +13,7 @@
 #include "libclient/rejoin/own.h"
 #include "libclient/rejoin/past.h"
 #include "libclient/wait/ready.h"
+#include "libclient/wait/room.h"
 
 #define BUSY_NS  INT64_C(2000000)
 #define DOUBT_NS INT64_C(100000000)
@@ -50,6 +51,7 @@ static void move_publisher(struct kickmsg_publisher *publisher)
 	publisher->evicted += km_load(H2, relaxed, &record->evicted);
 	km_past_leave(here, publisher->sequence);
 	struct km_place *old = swap(&publisher->handle);
+	km_room_ready_move(publisher);
 	here->only = old->only = KM_ONLY_NONE;
 	/* the next message looks around, also after the old place */
 	here->live = ~UINT64_C(0);

@@ -49,9 +49,11 @@ static int get_descriptors(struct kickmsg_waitset *set)
 	for (size_t i = 0; i < set->count; i++) {
 		struct km_wait_member *member = &set->members[i];
 
-		if (member->kind != KM_WAIT_FOR_SUBSCRIBER || member->polled.fd >= 0)
+		if (!km_wait_has_word(member) || member->polled.fd >= 0)
 			continue;
-		int fd = kickmsg_subscriber_get_fd(member->subscriber);
+		int fd = member->kind == KM_WAIT_FOR_SUBSCRIBER
+				 ? kickmsg_subscriber_get_fd(member->subscriber)
+				 : kickmsg_publisher_get_fd(member->publisher);
 		if (fd < 0)
 			return fd;
 		member->polled = (struct pollfd){ .fd = fd, .events = POLLIN };
@@ -61,8 +63,8 @@ static int get_descriptors(struct kickmsg_waitset *set)
 
 void km_waitset_drop(struct kickmsg_waitset *set, size_t i)
 {
-	if (set->members[i].kind == KM_WAIT_FOR_SUBSCRIBER)
-		set->subscribers--;
+	if (km_wait_has_word(&set->members[i]))
+		set->sleepers--;
 	else if (set->members[i].kind != KM_WAIT_FOR_DEADLINE)
 		set->others--;
 	set->count--;
@@ -88,7 +90,7 @@ static int add(struct kickmsg_waitset *set, const struct km_wait_member *member)
 		set->capacity = capacity;
 	}
 	set->members[set->count++] = *member;
-	set->subscribers += member->kind == KM_WAIT_FOR_SUBSCRIBER;
+	set->sleepers += km_wait_has_word(member);
 	set->others += member->kind == KM_WAIT_FOR_CLIENT || member->kind == KM_WAIT_FOR_DESCRIPTOR;
 	int r = get_descriptors(set);
 	if (r < 0)
@@ -102,6 +104,15 @@ KM_EXPORT int kickmsg_waitset_add_subscriber(
 	return add(set, &(struct km_wait_member){ .kind = KM_WAIT_FOR_SUBSCRIBER,
 				.userdata = userdata,
 				.subscriber = subscriber,
+				.polled.fd = -1 });
+}
+
+KM_EXPORT int kickmsg_waitset_add_publisher(
+	struct kickmsg_waitset *set, struct kickmsg_publisher *publisher, void *userdata)
+{
+	return add(set, &(struct km_wait_member){ .kind = KM_WAIT_FOR_PUBLISHER,
+				.userdata = userdata,
+				.publisher = publisher,
 				.polled.fd = -1 });
 }
 

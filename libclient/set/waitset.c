@@ -20,8 +20,10 @@
 #include "common/ring/futex.h"
 #include "common/ring/waiter.h"
 #include "libclient/export.h"
+#include "libclient/path/reliable.h"
 #include "libclient/rejoin/move.h"
 #include "libclient/set/members.h"
+#include "libclient/wait/room.h"
 
 KM_EXPORT void kickmsg_waitset_interrupt(struct kickmsg_waitset *set)
 {
@@ -43,10 +45,18 @@ static bool has_something(struct kickmsg_subscriber *subscriber)
 	return subscriber->has_pending || km_subscriber_look(subscriber, true);
 }
 
+/* Of a subscriber or a publisher, by its memory. */
+static bool is_awake(const struct km_wait_member *member)
+{
+	return member->kind == KM_WAIT_FOR_SUBSCRIBER
+		       ? has_something(member->subscriber)
+		       : km_publisher_has_room(member->publisher, false);
+}
+
 static bool is_ready(const struct km_wait_member *member, int64_t now)
 {
-	if (member->kind == KM_WAIT_FOR_SUBSCRIBER)
-		return has_something(member->subscriber);
+	if (km_wait_has_word(member))
+		return is_awake(member);
 	if (member->kind == KM_WAIT_FOR_DEADLINE)
 		return now >= member->deadline_ns;
 	return member->polled.revents != 0;
@@ -116,6 +126,8 @@ static int64_t until(struct kickmsg_waitset *set, int64_t deadline_ns)
 
 		if (member->kind == KM_WAIT_FOR_DEADLINE)
 			ends = earlier(ends, member->deadline_ns);
+		if (member->kind == KM_WAIT_FOR_PUBLISHER)
+			ends = earlier(ends, km_reliable_rest(member->publisher));
 		if (member->kind != KM_WAIT_FOR_SUBSCRIBER)
 			continue;
 		ends = km_subscriber_rest(member->subscriber, ends, &bits);
@@ -133,6 +145,15 @@ static struct timespec time_of(int64_t ns)
 	return (struct timespec){ ns / 1000000000, ns % 1000000000 };
 }
 
+/* The member's word; null: it has none, or is an observer. */
+static _Atomic uint32_t *word_of(const struct km_wait_member *member)
+{
+	if (member->kind == KM_WAIT_FOR_PUBLISHER)
+		return km_publisher_word(member->publisher);
+	return member->kind == KM_WAIT_FOR_SUBSCRIBER ? km_subscriber_word(member->subscriber)
+						      : NULL;
+}
+
 /* Announces the sleep. Of subscribers of one shared ring the last announcement is what is waited
  * for. */
 static unsigned announce(struct kickmsg_waitset *set, struct futex_waitv *words)
@@ -140,18 +161,22 @@ static unsigned announce(struct kickmsg_waitset *set, struct futex_waitv *words)
 	unsigned count = 1;
 
 	for (size_t i = 0; i < set->count; i++) {
-		struct kickmsg_subscriber *subscriber = set->members[i].subscriber;
+		const struct km_wait_member *member = &set->members[i];
+		_Atomic uint32_t *word = word_of(member);
 		unsigned k = 1;
 
-		if (set->members[i].kind != KM_WAIT_FOR_SUBSCRIBER ||
-			!km_subscriber_word(subscriber))
+		if (!word)
 			continue;
-		km_ready_suspend(subscriber);
-		uint64_t at = (uintptr_t)km_subscriber_word(subscriber);
+		if (member->kind == KM_WAIT_FOR_SUBSCRIBER)
+			km_ready_suspend(member->subscriber);
+		uint64_t at = (uintptr_t)word;
 		while (k < count && words[k].uaddr != at)
 			k++;
-		words[k] = (struct futex_waitv){ km_subscriber_announce(subscriber), at, FUTEX_32,
-			0 };
+		words[k] = (struct futex_waitv){ member->kind == KM_WAIT_FOR_SUBSCRIBER
+							 ? km_subscriber_announce(
+								   member->subscriber)
+							 : km_publisher_announce(member->publisher),
+			at, FUTEX_32, 0 };
 		count += k == count;
 	}
 	return count;
@@ -173,8 +198,7 @@ static void retract(struct kickmsg_waitset *set)
 static bool is_any_ready(struct kickmsg_waitset *set)
 {
 	for (size_t i = 0; i < set->count; i++)
-		if (set->members[i].kind == KM_WAIT_FOR_SUBSCRIBER &&
-			has_something(set->members[i].subscriber))
+		if (km_wait_has_word(&set->members[i]) && is_awake(&set->members[i]))
 			return true;
 	return km_load(D7, seq_cst, &set->asked) != 0;
 }

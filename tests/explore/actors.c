@@ -17,6 +17,7 @@
 #include "common/shared/room.h"
 #include "common/shared/shared.h"
 #include "libclient/wait/ready.h"
+#include "libclient/wait/room.h"
 #include "tests/explore/cast.h"
 
 /* --- nobody forks, or goes to another region here --- */
@@ -94,6 +95,11 @@ int kickmsg_subscriber_get_fd(struct kickmsg_subscriber *subscriber)
 	return subscriber->ready ? subscriber->ready->watched.fd : -EOPNOTSUPP;
 }
 
+int kickmsg_publisher_get_fd(struct kickmsg_publisher *publisher)
+{
+	return -EOPNOTSUPP;
+}
+
 static int poll_and_receive(int index, struct kickmsg_sample *ret)
 {
 	struct world_endpoint *endpoint = actor_subscriber(index);
@@ -156,6 +162,28 @@ void actor_publish(int index, void *payload)
 	if (stats.sent != sequence)
 		ex_fail("numbers: publisher %d sent %u, its statistics say %lu", index, sequence,
 			stats.sent);
+	world_check_sleepers();
+}
+
+/* With a descriptor it sends once that is readable. */
+static void send_polling(int index)
+{
+	struct world_endpoint *endpoint = actor_publisher(index);
+	struct kickmsg_publisher *publisher = publishers[index];
+	uint32_t sequence = (uint32_t)publisher->sequence + 1;
+	uint64_t message = (uint64_t)index << 32 | sequence, words[2] = { message, ~message };
+	ssize_t r;
+
+	endpoint->publishing = message;
+	ex_call(2 * CALL_LIMIT);
+	while ((r = kickmsg_send(publisher, words, world_size())) == -ENOBUFS) {
+		world_poll(publisher->ready->watched.fd);
+		ex_call(2 * CALL_LIMIT);
+	}
+	if (r < 0 && !(r == -EAGAIN && ex.old_reads > 0))
+		ex_fail("kickmsg_send: %zd", r);
+	if (r > 0)
+		endpoint->finished = sequence;
 	world_check_sleepers();
 }
 
@@ -320,7 +348,10 @@ void actor_publisher_body(void *argument)
 		send_many(actor);
 	for (int i = 0; i < actor->count && !(actor->flags & ACTOR_MANY); i++) {
 		if (actor->flags & ACTOR_WAITS) {
-			send_waiting(actor->index);
+			if (actor->flags & ACTOR_POLLS)
+				send_polling(actor->index);
+			else
+				send_waiting(actor->index);
 			continue;
 		}
 		if (world.shape.shared && !(actor->flags & ACTOR_LOANS)) {

@@ -61,7 +61,7 @@ enum actor_flags {
 	/* broker: says that the publishers are gone */
 	ACTOR_TELLS_END = 1 << 29,
 	/* publisher of a topic with reliable subscribers: waits for room before each message */
-	ACTOR_WAITS = INT64_C(1) << 31,
+	ACTOR_WAITS = INT64_C(1) << 31, /* with POLLS: by its descriptor */
 	/* broker */
 	ACTOR_DEMOTES = INT64_C(1) << 32, /* makes ordinary ones of all reliable subscribers */
 	ACTOR_TELLS = 16777216,    /* lets `count` subscribers in, and says so */

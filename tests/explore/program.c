@@ -9,6 +9,7 @@
 #include "common/shared/shared.h"
 #include "libclient/set/members.h"
 #include "libclient/wait/ready.h"
+#include "libclient/wait/room.h"
 #include "tests/explore/cast.h"
 
 #define FINAL_PASSES 4
@@ -49,6 +50,12 @@ static void set_up_publisher(int index)
 	publishers[index] = publisher;
 	if (flags_of(ACTOR_PUBLISHER, index) & ACTOR_CALLS)
 		actor_set_up_server(index);
+	if (flags_of(ACTOR_PUBLISHER, index) & ACTOR_POLLS) {
+		struct km_watch *watch;
+
+		if (km_watch_new(&watch) < 0 || km_room_ready_new(publisher, watch) < 0)
+			ex_fail("explorer: no descriptor");
+	}
 	bool comes = flags_of(ACTOR_PUBLISHER, index) & ACTOR_COMES;
 	endpoint->present = !reuses && !comes;
 	world.comers += comes;
@@ -104,6 +111,8 @@ static void set_up_subscriber(int index)
 		return;
 	world.live |= UINT64_C(1) << endpoint->ring;
 	km_room_say(world.region, world.shape.reliable);
+	/* as after a first wake: then a subscriber that has made room only loads it */
+	world.region->header->room.word = KM_BELL_WOKEN;
 	km_store(L2, release, &world.region->header->live, world.live);
 }
 
@@ -286,8 +295,9 @@ static void check_asked(void)
 	for (int i = 0; i < ex.thread_count; i++) {
 		const struct actor *actor = &actors_scenario->actors[i];
 
-		if (actor->flags & ACTOR_WAITS && ex.threads[i].state == EX_ASLEEP &&
-			(world.given_up || world_has_room()))
+		bool waits = ex.threads[i].state == EX_ASLEEP ||
+			     (actor->flags & ACTOR_POLLS && ex.threads[i].state == EX_WAITING);
+		if (actor->flags & ACTOR_WAITS && waits && (world.given_up || world_has_room()))
 			ex_fail("no wake: %s waits, and there is room", ex.threads[i].name);
 		const struct kickmsg_subscriber *subscriber = subscribers[actor->index];
 

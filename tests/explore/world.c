@@ -121,6 +121,7 @@ static void mark_places(void)
 
 	memset(world_places, 0, sizeof world_places);
 	mark(&region->header->live, PLACE_LIVE, 0, 0);
+	mark(&region->header->room.word, PLACE_BELL, 0, 0);
 	if (region->shared)
 		mark_shared();
 	for (uint32_t i = 0; i < world.shape.pool; i++) {

@@ -311,6 +311,7 @@ static void visit_room(void)
 	NEED(CALL(kickmsg_send_wait, waits, "b", 1, -1) == 1);
 	NEED(CALL(kickmsg_send_wait, waits, "c", 1, 1) == -ETIMEDOUT);
 	NEED(CALL(kickmsg_publish_wait, waits, loan, 1, 0) == -ENOBUFS);
+	NEED(CALL(kickmsg_publisher_get_fd, waits) >= 0);
 	NEED(CALL(kickmsg_receive_copy, reliable, buf, sizeof buf, -1) == 1);
 	NEED(CALL(kickmsg_publish_wait, waits, loan, 1, -1) == 1);
 	DO(kickmsg_publisher_free, waits);

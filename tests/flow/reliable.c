@@ -270,7 +270,7 @@ START_TEST(frozen_subscriber_is_waited_for_once)
 	dispatch_until(demoted.publishers == 1);
 	ck_assert_uint_eq(demoted.subscribers, 0);
 	ck_assert(test_broker_logged(&broker, "it is no reliable one any more"));
-	/* it is told, once it goes on */
+	/* the subscriber is told once its process goes on */
 	kill(frozen, SIGCONT);
 	ck_assert_int_eq(waitpid(frozen, &status, 0), frozen);
 	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 42);
@@ -401,6 +401,133 @@ START_TEST(slow_subscriber_is_waited_for)
 	pthread_join(thread, &wrong);
 	ck_assert_ptr_null(wrong);
 	ck_assert_uint_eq(kickmsg_subscriber_lost(slow), 0);
+	teardown();
+}
+END_TEST
+
+/* --- by a descriptor, and in a wait set ------------------------------------------------------------ */
+
+static bool is_readable(int fd, int timeout_ms)
+{
+	struct pollfd polled = { fd, POLLIN, 0 };
+
+	return poll(&polled, 1, timeout_ms) == 1;
+}
+
+/* Sends until there is no room and the broker was told, so that the descriptor is armed. */
+static int fill_and_arm(int fd)
+{
+	int count = 0;
+
+	for (int left = 1000; is_readable(fd, 0) && left > 0; left--) {
+		count += send_int(count) == (int)sizeof count;
+		test_nap();
+	}
+	ck_assert(!is_readable(fd, 0));
+	return count;
+}
+
+/* By both mechanisms. */
+START_TEST(descriptor_is_readable_while_there_is_room)
+{
+	static const char *const mechanisms[] = { "uring", "thread" };
+
+	setenv("KICKMSG_WAIT", mechanisms[_i], 1);
+	setup();
+	struct kickmsg_subscriber *subscriber = subscribe(client);
+	int fd = kickmsg_publisher_get_fd(publisher);
+	if (fd == -EOPNOTSUPP) {
+		printf("skipped: no %s here\n", mechanisms[_i]);
+		teardown();
+		return;
+	}
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(kickmsg_publisher_get_fd(publisher), fd);
+	ck_assert(is_readable(fd, 0));
+	ck_assert_int_eq(fill_and_arm(fd), ROOM);
+	for (int i = 0; i < 100; i++) {
+		ck_assert(flow_receive_int(subscriber) >= 0);
+		ck_assert(is_readable(fd, FLOW_WAIT_MS));
+		ck_assert_int_eq(fill_and_arm(fd), 1);
+	}
+	/* the broker ends the wait as well */
+	ck_assert(is_readable(fd, FLOW_WAIT_MS));
+	ck_assert_int_eq(send_int(1), sizeof(int));
+	ck_assert_uint_eq(demoted_by_stats(), 1);
+	/* nobody is waited for now: it stays readable */
+	while (send_int(1) == (int)sizeof(int) && demoted.error++ < 2 * CAPACITY)
+		ck_assert(is_readable(fd, 0));
+	teardown();
+	unsetenv("KICKMSG_WAIT");
+}
+END_TEST
+
+static void *receive_later(void *argument)
+{
+	test_nap();
+	ck_assert(flow_receive_int(argument) >= 0);
+	return NULL;
+}
+
+/* At words, and by descriptors beside a plain one. */
+START_TEST(waitset_has_publishers)
+{
+	struct kickmsg_waitset *set;
+	pthread_t thread;
+	int pipes[2];
+	void *ready;
+
+	setup();
+	struct kickmsg_subscriber *subscriber = subscribe(client);
+	ck_assert_int_eq(kickmsg_waitset_new(&set), 0);
+	ck_assert_int_eq(kickmsg_waitset_add_publisher(set, publisher, &publisher), 0);
+	ck_assert_int_eq(pipe(pipes), 0);
+	if (_i == 1)
+		ck_assert_int_eq(kickmsg_waitset_add_fd(set, pipes[0], POLLIN, pipes), 0);
+	ck_assert_int_eq(kickmsg_waitset_wait(set, 0, &ready, 1), 1);
+	ck_assert_ptr_eq(ready, &publisher);
+	for (int i = 0; i < 50; i++) {
+		send_till_full();
+		ck_assert_int_eq(kickmsg_waitset_wait(set, 0, &ready, 1), -EAGAIN);
+		ck_assert_int_eq(kickmsg_waitset_wait(set, 1, &ready, 1), -ETIMEDOUT);
+		pthread_create(&thread, NULL, receive_later, subscriber);
+		ck_assert_int_eq(kickmsg_waitset_wait(set, -1, &ready, 1), 1);
+		ck_assert_ptr_eq(ready, &publisher);
+		pthread_join(thread, NULL);
+		ck_assert_int_eq(send_int(1), sizeof(int));
+	}
+	/* one that stands still is demoted for a set that sleeps, too */
+	ck_assert_uint_eq(demoted_by_stats(), 0);
+	ck_assert_int_eq(kickmsg_waitset_wait(set, -1, &ready, 1), 1);
+	ck_assert_uint_eq(demoted_by_stats(), 1);
+	kickmsg_waitset_free(set);
+	close(pipes[0]);
+	close(pipes[1]);
+	teardown();
+}
+END_TEST
+
+/* A publisher that waits by its descriptor goes over to the fresh topic of a next broker. */
+START_TEST(descriptor_goes_on_with_the_next_broker)
+{
+	setup();
+	struct kickmsg_client *other = flow_client("other");
+	struct kickmsg_subscriber *subscriber = subscribe(other);
+	int fd = kickmsg_publisher_get_fd(publisher);
+	fill_and_arm(fd);
+	test_broker_kill(&broker);
+	test_broker_resume(&broker);
+	ck_assert(test_wait_until(
+		kickmsg_client_dispatch(client) >= 0 && is_readable(fd, 0), FLOW_WAIT_MS));
+	ck_assert(test_wait_until(send_int(5) == (int)sizeof(int), FLOW_WAIT_MS));
+	ck_assert(test_wait_until(
+		kickmsg_client_dispatch(other) >= 0 && flow_receive_int(subscriber) == 5,
+		FLOW_WAIT_MS));
+	ck_assert(test_wait_until(reliable_by_stats() == 1, FLOW_WAIT_MS));
+	fill_and_arm(fd);
+	ck_assert(flow_receive_int(subscriber) >= 0);
+	ck_assert(is_readable(fd, FLOW_WAIT_MS));
+	kickmsg_client_free(other);
 	teardown();
 }
 END_TEST
@@ -550,6 +677,9 @@ int main(void)
 	tcase_add_test(tc, hostile_word_is_mended);
 	tcase_add_test(tc, subscriber_that_goes_ends_the_wait);
 	tcase_add_test(tc, slow_subscriber_is_waited_for);
+	tcase_add_loop_test(tc, descriptor_is_readable_while_there_is_room, 0, 2);
+	tcase_add_loop_test(tc, waitset_has_publishers, 0, 2);
+	tcase_add_test(tc, descriptor_goes_on_with_the_next_broker);
 	tcase_add_test(tc, next_broker_knows_who_is_reliable);
 	tcase_add_test(tc, wait_goes_on_with_the_next_broker);
 	tcase_add_test(tc, topic_given_up_or_unlinked);

@@ -15,12 +15,11 @@ FORK_OF_PUBLISHER(kickmsg_send_many,
 		: 0)
 FORK_OF_PUBLISHER(
 	kickmsg_publish_many, kickmsg_publish_many(h->publisher, &(struct iovec){ h->loan, 1 }, 1))
+FORK_OF_PUBLISHER(kickmsg_send_wait, kickmsg_send_wait(h->publisher, fork_bytes, 8, -1))
+FORK_OF_PUBLISHER(kickmsg_publish_wait, kickmsg_publish_wait(h->publisher, h->loan, 1, -1))
+FORK_OF_PUBLISHER(kickmsg_publisher_get_fd, kickmsg_publisher_get_fd(h->publisher))
 FORK_OF_PUBLISHER(kickmsg_publish, kickmsg_publish(h->publisher, h->loan, 1))
-FORK_OF_PUBLISHER(
-	kickmsg_send_wait, kickmsg_send_wait(h->publisher, bytes, 8, -1) == -ECHILD ? -ECHILD : 0)
-OF_PUBLISHER(kickmsg_publish_wait, kickmsg_publish_wait(h->publisher, h->loan, 1, -1))
-OF_PUBLISHER(kickmsg_publisher_get_fd, kickmsg_publisher_get_fd(h->publisher))
-OF_PUBLISHER(kickmsg_discard, kickmsg_discard(h->publisher, h->loan))
+FORK_OF_PUBLISHER(kickmsg_discard, kickmsg_discard(h->publisher, h->loan))
 
 FORK_CALL(kickmsg_loan)
 {
@@ -153,7 +152,9 @@ static const struct fork_call calls[] = {
 	FORK_DATA_ROW(kickmsg_loan),
 	FORK_DATA_ROW(kickmsg_publish),
 	FORK_DATA_ROW(kickmsg_publish_many),
+	FORK_DATA_ROW(kickmsg_publish_wait),
 	FORK_DATA_ROW(kickmsg_publisher_free),
+	FORK_DATA_ROW(kickmsg_publisher_get_fd),
 	FORK_DATA_ROW(kickmsg_publisher_get_matched),
 	FORK_ROW(kickmsg_publisher_get_stats),
 	FORK_DATA_ROW(kickmsg_publisher_reached),
@@ -167,6 +168,7 @@ static const struct fork_call calls[] = {
 	FORK_DATA_ROW(kickmsg_sample_release),
 	FORK_DATA_ROW(kickmsg_send),
 	FORK_DATA_ROW(kickmsg_send_many),
+	FORK_DATA_ROW(kickmsg_send_wait),
 	FORK_DATA_ROW(kickmsg_subscriber_free),
 	FORK_DATA_ROW(kickmsg_subscriber_get_matched),
 	FORK_ROW(kickmsg_subscriber_get_stats),
