@@ -742,10 +742,11 @@ void kickmsg_waitset_free(struct kickmsg_waitset *set);
 
 /*
  * Adds a member. A subscriber is ready while a message waits, or when a receive has an error to tell. A
- * publisher is ready while a send finds room with the topic's reliable subscribers. A client is ready when kickmsg_client_dispatch() is to be called; `fd`, when poll(2) says one of
- * `events`, or POLLERR or POLLHUP, of it. A deadline, in ns of CLOCK_MONOTONIC, is ready once, and no
- * member any more then. Never blocks. Errors: -ENOMEM; -EBADF `fd` is negative; those of
- * kickmsg_subscriber_get_fd() where the set polls: the member isn't added then.
+ * publisher is ready while a send finds room with the topic's reliable subscribers. A client is ready
+ * when kickmsg_client_dispatch() is to be called; `fd`, when poll(2) says one of `events`, or POLLERR or
+ * POLLHUP, of it. A deadline, in ns of CLOCK_MONOTONIC, is ready once, and no member any more then.
+ * Never blocks. Errors: -ENOMEM; -EBADF `fd` is negative; those of kickmsg_subscriber_get_fd() where the
+ * set polls: the member isn't added then.
  */
 int kickmsg_waitset_add_subscriber(
 	struct kickmsg_waitset *set, struct kickmsg_subscriber *subscriber, void *userdata);

@@ -297,8 +297,10 @@ static void visit_room(void)
 	const struct kickmsg_subscribe_options options = { .reliable = 1 };
 	struct kickmsg_topic_config config;
 	struct kickmsg_subscriber *reliable;
+	struct rlimit files, none = { 0 };
 	struct kickmsg_publisher *waits;
-	void *loan;
+	struct kickmsg_waitset *set;
+	void *loan, *ready;
 
 	DO(kickmsg_topic_config_init, &config);
 	config.ring_capacity = 2;
@@ -311,7 +313,16 @@ static void visit_room(void)
 	NEED(CALL(kickmsg_send_wait, waits, "b", 1, -1) == 1);
 	NEED(CALL(kickmsg_send_wait, waits, "c", 1, 1) == -ETIMEDOUT);
 	NEED(CALL(kickmsg_publish_wait, waits, loan, 1, 0) == -ENOBUFS);
+	NEED(getrlimit(RLIMIT_NOFILE, &files) == 0);
+	none.rlim_max = files.rlim_max;
+	NEED(setrlimit(RLIMIT_NOFILE, &none) == 0);
+	NEED(CALL(kickmsg_publisher_get_fd, waits) == -EMFILE);
+	NEED(setrlimit(RLIMIT_NOFILE, &files) == 0);
 	NEED(CALL(kickmsg_publisher_get_fd, waits) >= 0);
+	NEED(VALUE(kickmsg_waitset_new, &set) == 0);
+	NEED(VALUE(kickmsg_waitset_add_publisher, set, waits, waits) == 0);
+	NEED(CALL(kickmsg_waitset_wait, set, MS, &ready, 1) == -ETIMEDOUT);
+	DO(kickmsg_waitset_free, set);
 	NEED(CALL(kickmsg_receive_copy, reliable, buf, sizeof buf, -1) == 1);
 	NEED(CALL(kickmsg_publish_wait, waits, loan, 1, -1) == 1);
 	DO(kickmsg_publisher_free, waits);

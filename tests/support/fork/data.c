@@ -180,6 +180,7 @@ static const struct fork_call calls[] = {
 	FORK_NO_HANDLE(kickmsg_waitset_add_client),
 	FORK_NO_HANDLE(kickmsg_waitset_add_deadline),
 	FORK_NO_HANDLE(kickmsg_waitset_add_fd),
+	FORK_NO_HANDLE(kickmsg_waitset_add_publisher),
 	FORK_NO_HANDLE(kickmsg_waitset_add_subscriber),
 	FORK_NO_HANDLE(kickmsg_waitset_free),
 	FORK_NO_HANDLE(kickmsg_waitset_interrupt),
