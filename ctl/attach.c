@@ -47,7 +47,7 @@ int ctl_attach(struct ctl *ctl, const struct kickmsg_topic_ref *topic, uint32_t 
 			: kickmsg_subscribe_to(ctl->client, topic, &options, &ret->subscriber);
 
 	ret->observes = true;
-	if (r == -EOPNOTSUPP && history == 0) {
+	if (r == -EOPNOTSUPP) {
 		int status = check_places(ctl, topic);
 
 		if (status != CTL_DONE)

@@ -58,7 +58,8 @@ static int read_value(const struct ctl *ctl, enum ctl_option option, struct ctl_
 		return read_size(ctl, value);
 	case CTL_READ_COUNT:
 		value->count = strtoull(text, &end, 10);
-		if (*text < '0' || *text > '9' || *end || errno || value->count == 0)
+		if (*text < '0' || *text > '9' || *end || errno ||
+			(value->count == 0 && option != CTL_OPT_HISTORY))
 			return ctl_wrong(ctl, "not a number to count to: %s", text);
 		return 0;
 	}

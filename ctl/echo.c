@@ -94,7 +94,10 @@ int ctl_echo(struct ctl *ctl)
 	struct ctl_reader reader = { 0 };
 	char text[CTL_TEXT_SIZE];
 	uint64_t count = 0;
-	int status = ctl_attach(ctl, topic, (uint32_t)history->count, &reader);
+	/* 0 is what the topic's config says */
+	uint32_t back = history->given && history->count == 0 ? KICKMSG_HISTORY_NONE
+							      : (uint32_t)history->count;
+	int status = ctl_attach(ctl, topic, back, &reader);
 
 	if (status != CTL_DONE)
 		return status;

@@ -35,6 +35,7 @@
 	X(LINGER, "LINGER", "linger_ns", DURATION, false, true)                                    \
 	X(PERSISTENT, "PERSISTENT", "persistent", BOOL, false, true)                               \
 	X(TIMESTAMPS, "TIMESTAMPS", "timestamps", BOOL, false, true)                               \
+	X(HISTORY, "HISTORY", "history", COUNT, false, true)                                       \
 	X(SCHEMA, "SCHEMA", "has_schema", BOOL, false, true)                                       \
 	X(UID, "UID", "owner_uid", COUNT, false, true)                                             \
 	X(CREATOR, "CREATOR", "creator", TEXT, false, true)                                        \
@@ -97,6 +98,7 @@ static void put_shape(struct ctl_table *table, const struct kickmsg_topic_config
 	ctl_put_count(table, COLUMN_LINGER, config->linger_ns);
 	ctl_put_bool(table, COLUMN_PERSISTENT, config->persistent != 0);
 	ctl_put_bool(table, COLUMN_TIMESTAMPS, config->timestamps != 0);
+	ctl_put_count(table, COLUMN_HISTORY, config->history);
 }
 
 static void put_topic(

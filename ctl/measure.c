@@ -265,7 +265,7 @@ static int run(struct ctl *ctl, enum what what)
 		!ctl_given(ctl, CTL_OPT_SUBSCRIBE)) {
 		status = measure_rings(&measure, measure.topic);
 	} else {
-		status = ctl_attach(ctl, measure.topic, 0, &reader);
+		status = ctl_attach(ctl, measure.topic, KICKMSG_HISTORY_NONE, &reader);
 		if (status != CTL_DONE)
 			return status;
 		r = measure_messages(&measure, &reader);

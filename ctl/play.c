@@ -121,7 +121,7 @@ static void find_config(
 {
 	uint64_t payload = message->size > 4096 ? message->size : 4096, capacity = 64, pool = 256;
 	uint64_t subscribers = 16, publishers = 64, transport = KICKMSG_TRANSPORT_RINGS;
-	uint64_t timestamps = 0;
+	uint64_t timestamps = 0, history = 0;
 	struct kickmsg_topic_sizing sizing;
 
 	read_number(message->channel, "kickmsg.max_payload_size", &payload);
@@ -131,6 +131,7 @@ static void find_config(
 	read_number(message->channel, "kickmsg.max_publishers", &publishers);
 	read_number(message->channel, "kickmsg.transport", &transport);
 	read_number(message->channel, "kickmsg.timestamps", &timestamps);
+	read_number(message->channel, "kickmsg.history", &history);
 	if (ctl_given(ctl, CTL_OPT_MAX_PAYLOAD))
 		payload = ctl->values[CTL_OPT_MAX_PAYLOAD].count;
 	kickmsg_topic_config_init(ret);
@@ -140,6 +141,7 @@ static void find_config(
 	ret->max_publishers = (uint32_t)publishers;
 	ret->transport = (uint32_t)transport;
 	ret->timestamps = (uint32_t)timestamps;
+	ret->history = (uint32_t)history;
 	ret->max_payload_size = payload;
 	if (kickmsg_topic_config_check(ret, &sizing) < 0) {
 		kickmsg_topic_config_init(ret);

@@ -106,6 +106,7 @@ void recording_write_channel(struct recording *recording, struct recording_sourc
 		{ "kickmsg.max_publishers", number(&n, config->max_publishers) },
 		{ "kickmsg.transport", number(&n, config->transport) },
 		{ "kickmsg.timestamps", number(&n, config->timestamps) },
+		{ "kickmsg.history", number(&n, config->history) },
 	};
 	char name[sizeof schema.name + 1] = "";
 	uint16_t id = 0;

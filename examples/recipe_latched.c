@@ -22,9 +22,8 @@ static int set(struct kickmsg_client *client, int gain)
 
 static int get(struct kickmsg_client *client, int *ret)
 {
-	const struct kickmsg_subscribe_options options = { .history = 1 };
 	struct kickmsg_subscriber *subscriber;
-	int r = kickmsg_subscribe(client, "gain", &options, &subscriber);
+	int r = kickmsg_subscribe(client, "gain", NULL, &subscriber);
 
 	if (r < 0)
 		return r;

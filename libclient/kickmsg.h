@@ -311,14 +311,22 @@ struct kickmsg_topic_config {
 	/* [0] With max_reliable: how long a reliable subscriber may stand still while a publisher waits for
 	 * it, in ns, 1 ms to 1 h; 0: 1 s. */
 	uint64_t stall_ns;
-	uint64_t reserved[6]; /* zero */
+	/* [0] Messages that a newcomer gets of those that were sent before it came, at most
+	 * ring_capacity. The options of subscribe can ask for fewer or, of a shared ring, for more.
+	 * RINGS: the topic keeps the last 2 * ring_capacity messages in their slots, also while it
+	 * has no participants, so a newcomer loses history no sooner than its own ring overflows.
+	 * max_subscribers is at most 47 then, and max_reliable has to be 0. */
+	uint32_t history;
+	uint32_t reserved32;  /* zero */
+	uint64_t reserved[5]; /* zero */
 };
 
 void kickmsg_topic_config_init(struct kickmsg_topic_config *config);
 
 /* Fills in the defaults of a topic that keeps its last message for later subscribers, also when
- * nobody is there: a persistent shared ring. A subscriber gets the message with history 1 in its
- * options. The topic stays until it is unlinked. Never fails. */
+ * nobody is there: history 1, persistent, a small ring. The ring is a shared one. With private rings
+ * (config->transport) large messages stay where they were written. The topic stays until it is
+ * unlinked. Never fails. */
 void kickmsg_topic_config_latched(struct kickmsg_topic_config *config);
 
 /* The costs of a config. */
@@ -412,6 +420,8 @@ int kickmsg_advertise_or_join(struct kickmsg_client *client, const char *topic,
  */
 void kickmsg_publisher_free(struct kickmsg_publisher *publisher);
 
+#define KICKMSG_HISTORY_NONE (UINT32_MAX - 1)
+
 /* Zero-filled means all defaults. So does a null pointer in the place of the struct. */
 struct kickmsg_subscribe_options {
 	/* kickmsg_receive() polls for so long before it sleeps, while that helps: after four polls
@@ -429,8 +439,9 @@ struct kickmsg_subscribe_options {
 	/* kickmsg_join_broadcast(): 1: the member doesn't hear itself. With a shared ring
 	 * kickmsg_subscriber_lost() is exact as of the last own message that was passed over. */
 	uint32_t skip_own;
-	/* The subscriber begins so many messages back, as far as they are still there: at most
-	 * ring_capacity. For topics with a shared ring. */
+	/* The subscriber begins so many messages back, as far as they are there. Default 0: as many as
+	 * the topic's config says; KICKMSG_HISTORY_NONE: none. At most ring_capacity of a shared ring;
+	 * of private rings, at most the config's, which may not be 0. */
 	uint32_t history;
 	/*
 	 * 1: the subscriber reads a topic with a shared ring without anybody noticing. It is no
@@ -482,9 +493,9 @@ struct kickmsg_subscribe_options {
  * keeps connections, that broker is asked anew, and the topic may be made before it is asked.
  * Errors, with wait_ns as they are when the topic comes: -ENOENT no such topic, without wait_ns;
  * -ETIMEDOUT also: no topic came in wait_ns; -ENOSPC all max_subscribers are there, or all
- * max_reliable; -EPROTOTYPE the topic's schema is not options->schema; -EOPNOTSUPP history or observe
- * of a topic that has a ring for each subscriber, reliable of a topic whose max_reliable is 0; -EINVAL
- * also: reliable with depth or observe; the rest as kickmsg_advertise().
+ * max_reliable; -EPROTOTYPE the topic's schema is not options->schema; -EOPNOTSUPP observe of a
+ * topic that has a ring for each subscriber, history of such a topic whose config has none, reliable
+ * of a topic whose max_reliable is 0; -EINVAL also: reliable with depth or observe; the rest as kickmsg_advertise().
  */
 int kickmsg_subscribe(struct kickmsg_client *client, const char *topic,
 	const struct kickmsg_subscribe_options *options, struct kickmsg_subscriber **ret);

@@ -292,6 +292,7 @@ struct Config {
 	bool persistent = false;
 	Transport transport = Transport::Rings;
 	bool timestamps = false;
+	std::uint32_t history = 0;
 	std::optional<SchemaInfo> schema{};
 
 	/* The C struct; it points into this config. */
@@ -311,6 +312,7 @@ struct Config {
 		ret.persistent = persistent;
 		ret.transport = static_cast<std::uint32_t>(transport);
 		ret.timestamps = timestamps;
+		ret.history = history;
 		ret.schema = schema ? schema->c() : nullptr;
 		return ret;
 	}
@@ -323,7 +325,7 @@ struct SubscribeOptions {
 	nanoseconds wait{ 0 }; /* for the topic to exist */
 	std::optional<SchemaInfo> schema{};
 	bool skip_own = false;
-	std::uint32_t history = 0;
+	std::uint32_t history = 0; /* 0: the topic's; KICKMSG_HISTORY_NONE */
 	bool observe = false;
 	bool writable = false;
 	bool strict = false;

@@ -21,6 +21,11 @@
 #define KM_SHARED_INLINE UINT32_C(0xffffff) /* the message is in the cell's buffer of that lap */
 #define KM_SHARED_VOID   UINT32_C(0xfffffe) /* there is none: its slot was needed elsewhere */
 
+/* A cell of a subscriber's ring with this bit is late (kept.h): it names no slot but, by its low bits,
+ * a position of the kept ring. */
+#define KM_CELL_LATE      0x800000u
+#define KM_CELL_LATE_MASK (KM_CELL_LATE - 1)
+
 static inline uint64_t km_cell_word(uint64_t lap, uint32_t slot)
 {
 	return lap << KM_CELL_SLOT_BITS | slot;

@@ -7,6 +7,7 @@
  *   +--------+------+---------------------+--------+--------+-- --+
  *   | header | live | slot lines [pool]   | ring 0 | ring 1 | ... |    each ring: head | hint |
  *   +--------+------+---------------------+--------+--------+-- --+               waiting | cells
+ *                                         and, with history, the kept ring behind them (kept.h)
  *                                         or: the shared ring: hint | cells with two buffers each
  *
  *   payload (one a topic; publishers read/write, subscribers read only)
@@ -62,7 +63,7 @@ struct km_geometry {
 	uint32_t timestamps; /* 1: each message carries the time of its publishing */
 	/* Subscribers that lose nothing while they keep up (room.h); 0: the topic knows of none. */
 	uint32_t max_reliable;
-	uint32_t reserved;
+	uint32_t history; /* that a newcomer gets, messages */
 	/* So long one of these may stand still while a publisher waits. */
 	uint64_t stall_ns;
 };
@@ -87,6 +88,10 @@ enum km_transport {
 #define KM_LIVE_OPENING     (UINT64_C(1) << KM_MAX_RINGS)
 #define KM_LIVE_OPENINGS    (KM_LIVE_LEFT - KM_LIVE_OPENING)
 #define KM_LIVE_RINGS       (KM_LIVE_OPENING - 1)
+
+/* In a topic with history the last bit of slot words is the kept ring's, and no subscriber's. */
+#define KM_KEPT_RING (KM_MAX_RINGS - 1)
+#define KM_KEPT_BIT  (UINT64_C(1) << KM_KEPT_RING)
 
 /* Sleep and wake of several at one word (bell.h). Of a shared ring, in a page of its own, it is all
  * that the usual subscribers may write; of a header, it is where publishers wait for room (room.h). */
@@ -128,6 +133,9 @@ struct km_control_header {
 	_Atomic uint32_t subscribers;
 	/* The broker: a bit for each ring from which publishers push nothing out (room.h). */
 	_Atomic uint64_t reliable;
+	/* The broker, in a topic with history: how often a ring was opened. The low bits are those
+	 * of the number in `live`. */
+	_Atomic uint64_t openings;
 	/* not read on the path of a message */
 	_Alignas(KM_CACHE_LINE) _Atomic uint32_t publishers; /* the broker: how many there are */
 	_Atomic uint32_t departed; /* publishers that left for a fresh region (lost.h) */
@@ -167,6 +175,8 @@ static_assert(sizeof(struct km_control_header) == 1216, "shared layout");
 struct km_slot {
 	_Alignas(KM_CACHE_LINE) _Atomic uint64_t word; /* everybody */
 	_Atomic uint64_t generation;                   /* the publisher that claims the slot */
+	/* The publisher, in a topic with history: header->openings as far as it knew them. */
+	_Atomic uint64_t opening;
 };
 static_assert(sizeof(struct km_slot) == KM_CACHE_LINE, "shared layout");
 static_assert(offsetof(struct km_slot, generation) == 8, "shared layout");
@@ -184,7 +194,11 @@ struct km_ring {
 	_Alignas(KM_CACHE_LINE) _Atomic uint32_t waiting; /* its subscriber, publishers; a futex */
 	/* The broker, publishers: [opening:16 | messages:48] (lost.h). */
 	_Atomic uint64_t lost_before;
-	_Atomic uint64_t lost_after;                      /* the broker, publishers (lost.h) */
+	_Atomic uint64_t lost_after; /* the broker, publishers (lost.h) */
+	/* The broker, in a topic with history (kept.h): the number of the opening that let the ring's
+	 * owner in, and where the kept ring ended shortly before that and after it. The last word is
+	 * [opening:16 | position:48], and publishers write it too. */
+	_Atomic uint64_t opening, kept_before, kept_behind;
 	_Alignas(KM_CACHE_LINE) _Atomic uint64_t cells[]; /* publishers; [lap:40 | slot:24] */
 };
 static_assert(offsetof(struct km_ring, head) == 0, "shared layout");
@@ -263,9 +277,11 @@ struct km_endpoint {
 	_Alignas(KM_CACHE_LINE) _Atomic uint32_t delivering; /* a slot, or KM_HAZARD_NONE */
 	_Atomic uint32_t evicting;
 	_Atomic uint64_t messages; /* sent or received */
-	_Atomic uint64_t failed;   /* of a publisher: sends that met an empty pool */
+	/* Of a publisher: sends that met an empty pool. Of a subscriber: what it lost of its history. */
+	_Atomic uint64_t failed;
 	_Atomic uint64_t
-		/* Of a publisher: old messages that it pushed out of full rings. */
+		/* Of a publisher: old messages that it pushed out of full rings. Of a subscriber:
+		 * messages that it got from the kept ring by its history. */
 		evicted;
 	_Atomic uint64_t lost; /* of a subscriber: positions that it found skipped */
 	_Alignas(KM_CACHE_LINE) _Atomic uint32_t held[];

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where things are in a region: see region.h, and layout.h for the picture. */
+/*
+ * Where things are in a region: see region.h, and layout.h for the picture.
+ * The file is long because what a geometry may be, what it costs and where all lies follow each other.
+ */
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
@@ -41,6 +44,7 @@ static const struct field {
 	FIELD(timestamps, 0, 1),
 	FIELD(max_reliable, 0, KM_MAX_RINGS),
 	FIELD(stall_ns, 0, KM_MAX_STALL_NS),
+	FIELD(history, 0, KM_MAX_CAPACITY),
 	/* the last field: where its value has to follow from others, the complaint is about
 	 * those */
 	FIELD(pool_size, KM_MIN_POOL, KM_MAX_POOL),
@@ -80,6 +84,26 @@ static const char *check_reliable(const struct km_geometry *geometry)
 	return geometry->pool_size < km_geometry_needed_pool(geometry, false) ? "pool_size" : NULL;
 }
 
+static bool keeps(const struct km_geometry *geometry)
+{
+	return geometry->history > 0 && !is_shared(geometry);
+}
+
+static uint32_t max_rings(const struct km_geometry *geometry)
+{
+	return keeps(geometry) ? KM_KEPT_RING : KM_MAX_RINGS;
+}
+
+/* Large enough that the history of a newcomer is pushed out no sooner than its own ring overflows. */
+static uint32_t capacity_of_kept(const struct km_geometry *geometry)
+{
+	uint32_t capacity = geometry->ring_capacity;
+
+	while (keeps(geometry) && capacity < geometry->ring_capacity + geometry->history)
+		capacity *= 2;
+	return capacity;
+}
+
 const char *km_geometry_check(const struct km_geometry *geometry)
 {
 	for (size_t i = 0; i < FIELD_COUNT; i++) {
@@ -90,8 +114,10 @@ const char *km_geometry_check(const struct km_geometry *geometry)
 	}
 	if (geometry->ring_capacity & (geometry->ring_capacity - 1))
 		return "ring_capacity";
-	if (!is_shared(geometry) && geometry->max_subscribers > KM_MAX_RINGS)
+	if (!is_shared(geometry) && geometry->max_subscribers > max_rings(geometry))
 		return "max_subscribers";
+	if (geometry->history > (geometry->max_reliable ? 0 : geometry->ring_capacity))
+		return "history";
 	return geometry->max_reliable ? check_reliable(geometry)
 	       : geometry->stall_ns   ? "stall_ns"
 				      : NULL;
@@ -122,7 +148,9 @@ void km_geometry_limits(
 			*ret_max = fields[i].max;
 		}
 	if (strcmp(name, "max_subscribers") == 0 && !is_shared(geometry))
-		*ret_max = KM_MAX_RINGS;
+		*ret_max = max_rings(geometry);
+	if (strcmp(name, "history") == 0)
+		*ret_max = geometry->max_reliable ? 0 : geometry->ring_capacity;
 	if (strcmp(name, "stall_ns") == 0 && geometry->max_reliable == 0)
 		*ret_max = 0;
 	if (geometry->max_reliable == 0)
@@ -170,10 +198,20 @@ static uint64_t round_up(uint64_t size, uint64_t unit)
 
 /* A ring is whole pairs of lines. Processors that fetch lines in pairs then don't reach into the
  * next ring. */
-static uint64_t ring_stride(const struct km_geometry *geometry)
+static uint64_t size_of_ring(uint64_t capacity)
 {
-	return round_up(sizeof(struct km_ring) + geometry->ring_capacity * sizeof(uint64_t),
-		2 * KM_CACHE_LINE);
+	return round_up(sizeof(struct km_ring) + capacity * sizeof(uint64_t), 2 * KM_CACHE_LINE);
+}
+
+static uint64_t stride_of_ring(const struct km_geometry *geometry)
+{
+	return size_of_ring(geometry->ring_capacity);
+}
+
+static uint64_t size_of_rings(const struct km_geometry *geometry)
+{
+	return geometry->max_subscribers * stride_of_ring(geometry) +
+	       (keeps(geometry) ? size_of_ring(capacity_of_kept(geometry)) : 0);
 }
 
 static uint64_t payload_stride(const struct km_geometry *geometry)
@@ -223,8 +261,7 @@ static uint64_t rings_offset(const struct km_geometry *geometry)
 uint64_t km_geometry_control_size(const struct km_geometry *geometry)
 {
 	return rings_offset(geometry) +
-	       (is_shared(geometry) ? size_of_shared_ring(geometry)
-				    : geometry->max_subscribers * ring_stride(geometry));
+	       (is_shared(geometry) ? size_of_shared_ring(geometry) : size_of_rings(geometry));
 }
 
 uint64_t km_geometry_bell_size(const struct km_geometry *geometry)
@@ -267,7 +304,8 @@ uint64_t km_geometry_needed_pool(const struct km_geometry *geometry, bool uneven
 	if (is_shared(geometry))
 		return geometry->ring_capacity +
 		       (uint64_t)geometry->max_publishers * (geometry->max_loans + 2) + 1;
-	return (uint64_t)geometry->ring_capacity * (uneven ? 2 : 1) +
+	return (uint64_t)capacity_of_kept(geometry) +
+	       (uneven ? (uint64_t)geometry->ring_capacity : 0) +
 	       (uint64_t)geometry->max_subscribers * geometry->max_borrows +
 	       (uint64_t)geometry->max_publishers * (geometry->max_loans + 2) + 1;
 }
@@ -287,15 +325,19 @@ uint32_t km_geometry_pool(const struct km_geometry *geometry, bool uneven)
 					  : (uint32_t)km_geometry_needed_pool(geometry, uneven);
 }
 
+/* Zeroed cells are those of lap 0. The first message is the first of lap 1. */
+static void format_ring(struct km_ring *ring, uint32_t capacity)
+{
+	km_store(L0, relaxed, &ring->head, capacity);
+	km_store(L0, relaxed, &ring->hint, capacity);
+}
+
 static void format_rings(const struct km_region *region)
 {
-	for (uint32_t i = 0; i < region->ring_count; i++) {
-		struct km_ring *ring = km_region_ring(region, i);
-
-		/* zeroed cells are those of lap 0; the first message is the first of lap 1 */
-		km_store(L0, relaxed, &ring->head, region->geometry.ring_capacity);
-		km_store(L0, relaxed, &ring->hint, region->geometry.ring_capacity);
-	}
+	for (uint32_t i = 0; i < region->ring_count; i++)
+		format_ring(km_region_ring(region, i), region->geometry.ring_capacity);
+	if (region->kept)
+		format_ring(region->kept, region->kept_capacity);
 }
 
 static void format_shared(const struct km_region *region)
@@ -319,7 +361,7 @@ static void lay_out(struct km_region *ret, void *control, const struct km_geomet
 	*ret = (struct km_region){
 		.header = control,
 		.slots = (struct km_slot *)(base + sizeof(struct km_control_header)),
-		.ring_stride = ring_stride(geometry),
+		.ring_stride = stride_of_ring(geometry),
 		.cell_stride = size_of_cell(geometry),
 		.buffer_step = step_of_buffer(geometry),
 		.short_size = geometry->max_payload_size < KM_CACHE_LINE
@@ -330,7 +372,8 @@ static void lay_out(struct km_region *ret, void *control, const struct km_geomet
 		.payload_size = km_geometry_payload_size(geometry),
 		.cell_mask = geometry->ring_capacity - 1,
 		.cell_shift = (uint32_t)__builtin_ctz(geometry->ring_capacity),
-		.path = geometry->transport | (geometry->timestamps ? KM_PATH_TIMED : 0),
+		.path = geometry->transport | (geometry->timestamps ? KM_PATH_TIMED : 0) |
+			(keeps(geometry) ? KM_PATH_KEPT : 0),
 		.geometry = *geometry,
 	};
 	if (is_shared(geometry)) {
@@ -339,6 +382,10 @@ static void lay_out(struct km_region *ret, void *control, const struct km_geomet
 	} else {
 		ret->rings = behind;
 		ret->ring_count = geometry->max_subscribers;
+	}
+	if (keeps(geometry)) {
+		ret->kept_capacity = capacity_of_kept(geometry);
+		ret->kept = (struct km_ring *)(ret->rings + ret->ring_count * ret->ring_stride);
 	}
 }
 

@@ -39,7 +39,10 @@ enum km_path {
 	/* or'ed by a publisher of a topic that may have reliable subscribers, and by one of these, each
 	 * in its own struct; never together with the last */
 	KM_PATH_RELIABLE = 8,
-	KM_PATHS = 12
+	/* or'ed where there is a kept ring; by a subscriber while it takes messages from there;
+	 * never together with the last */
+	KM_PATH_KEPT = 16,
+	KM_PATHS = 24
 };
 
 struct km_region {
@@ -47,6 +50,8 @@ struct km_region {
 	struct km_slot *slots;         /* [geometry.pool_size] */
 	unsigned char *rings;          /* [ring_count], ring_stride bytes each */
 	struct km_shared_ring *shared; /* or null: a ring for each subscriber */
+	struct km_ring *kept;          /* the kept ring (kept.h); null: no history */
+	uint32_t kept_capacity;        /* its cells, a power of two */
 	struct km_bell *bell;          /* of a shared ring; set where it is mapped */
 	/* [geometry.pool_size], payload_stride bytes each; may be null. */
 	unsigned char *payload;

@@ -52,7 +52,8 @@ static bool km_msg_attach_is_good(const struct km_msg_attach *m)
 {
 	static const struct km_geometry none;
 	const uint32_t subscribers_alone = KM_ATTACH_CREATE | KM_ATTACH_OBSERVE |
-					   KM_ATTACH_WRITABLE | KM_ATTACH_WAIT | KM_ATTACH_RELIABLE;
+					   KM_ATTACH_WRITABLE | KM_ATTACH_WAIT |
+					   KM_ATTACH_RELIABLE | KM_ATTACH_NO_HISTORY;
 
 	if (!ENDED(m->topic) || !ENDED(m->owner) || m->kind > KM_KIND_LAST ||
 		(m->flags & ~(uint32_t)KM_ATTACH_FLAGS) != 0 || m->persistent > 1 ||
@@ -64,6 +65,7 @@ static bool km_msg_attach_is_good(const struct km_msg_attach *m)
 	if (m->header.op == KM_OP_ADVERTISE)
 		return m->history == 0 && (m->flags & subscribers_alone) == 0;
 	return (m->flags & KM_ATTACH_MUST_EXIST) == 0 &&
+	       (m->history == 0 || (m->flags & KM_ATTACH_NO_HISTORY) == 0) &&
 	       (~m->flags & (KM_ATTACH_OBSERVE | KM_ATTACH_WRITABLE)) != 0 &&
 	       (~m->flags & (KM_ATTACH_CREATE | KM_ATTACH_WAIT)) != 0;
 }

@@ -170,7 +170,9 @@ enum km_attach_flag {
 	KM_ATTACH_WAIT = 128,
 	/* SUBSCRIBE as a reliable subscriber. */
 	KM_ATTACH_RELIABLE = 256,
-	KM_ATTACH_FLAGS = 511,
+	/* SUBSCRIBE: none of the topic's history. */
+	KM_ATTACH_NO_HISTORY = 512,
+	KM_ATTACH_FLAGS = 1023,
 };
 
 /* ADVERTISE and SUBSCRIBE. The first two are the topic's name; its prefix is the client's. */
@@ -181,7 +183,8 @@ struct km_msg_attach {
 	uint32_t kind;              /* enum km_kind */
 	uint32_t flags;             /* of enum km_attach_flag */
 	uint32_t has_geometry;      /* 0 or 1: the request has a config */
-	uint32_t history;           /* SUBSCRIBE to a shared ring: messages to begin back */
+	/* SUBSCRIBE: messages to begin back; 0: as many as the topic's config says. */
+	uint32_t history;
 	struct km_geometry geometry;
 	uint64_t linger_ns;
 	uint32_t persistent; /* 0 or 1 */

@@ -2,6 +2,7 @@
 /* See live.h. */
 #include "common/repair/live.h"
 
+#include "common/ring/kept.h"
 #include "common/ring/lost.h"
 #include "common/ring/ring.h"
 #include "common/ring/waiter.h"
@@ -21,10 +22,18 @@ int km_live_open(
 	km_waiter_retract(ring); /* its last owner may have died asleep */
 	*ret_start = km_load(R2, acquire, &ring->head);
 	km_lost_open(ring);
-	*live |= UINT64_C(1) << ring_index;
-	*live ^= (*live ^ (*live + KM_LIVE_OPENING)) & KM_LIVE_OPENINGS;
-	km_store(L2, release, &region->header->live, *live);
-	return 0;
+	uint64_t opened = *live | UINT64_C(1) << ring_index;
+	opened ^= (opened ^ (opened + KM_LIVE_OPENING)) & KM_LIVE_OPENINGS;
+	r = region->kept ? km_kept_prepare(region, ring, opened) : 0;
+	if (r < 0)
+		return r;
+	*live = opened;
+	if (!region->kept) {
+		km_store(L2, release, &region->header->live, opened);
+		return 0;
+	}
+	km_store(K4, seq_cst, &region->header->live, opened);
+	return km_kept_opened(region, ring, km_load(K7, relaxed, &region->header->openings));
 }
 
 void km_live_give_up(const struct km_region *region, uint64_t live)

@@ -14,7 +14,7 @@
  * KM_LIVE_DRAIN messages, so a large ring is to be drained before. Then its head is
  * read, and its bit set. *ret_start is the first position that may be its new owner's, from which
  * losses are counted. *live is what the broker knows to be in header->live; it gains the bit.
- * Errors: -ESTALE, nothing was set.
+ * Errors: -ESTALE: the region makes no sense.
  */
 #define KM_LIVE_DRAIN 4096
 int km_live_open(

@@ -27,6 +27,9 @@
  *     again, generation        bit is the one that was seen; another: it is alive, skip it
  *     again, drop
  *
+ * The kept ring (kept.h) is a ring as any in steps 4 and 5. Nobody owns it, and step 1 leaves it alone.
+ * A newcomer that takes a message from there sets held[k] before its bit shows in the word (K9).
+ *
  * With the shared ring (shared.h) the travel is delivering -> a cell -> evicting -> dropped; step 1
  * only rings the bell, and step 4 looks at each cell's word.
  *
@@ -72,6 +75,7 @@
 #include <sys/mman.h>
 
 #include "common/repair/reconcile.h"
+#include "common/ring/kept.h"
 #include "common/ring/ring.h"
 #include "common/ring/waiter.h"
 #include "common/shared/bell.h"
@@ -234,6 +238,9 @@ static int look_at_slots(struct km_pass *pass, uint64_t *work)
 	uint64_t rings = pass->region->shared ? KM_SLOT_RING
 					      : (UINT64_C(1) << pass->region->ring_count) - 1;
 
+	if (pass->region->kept)
+		rings |= KM_KEPT_BIT;
+
 	for (; pass->at < geometry->pool_size; pass->at++) {
 		struct km_slot *slot = &pass->region->slots[pass->at];
 		struct km_look *look = &pass->looks[pass->at];
@@ -296,11 +303,11 @@ static int look_at_cells(struct km_pass *pass, uint64_t *work)
 	return 0;
 }
 
-/* Step 4 for the ring `at`: looks at `left` cells from `position` on. */
-static int look_at_window(struct km_pass *pass, uint64_t *work)
+/* Step 4 for the ring `index`: looks at `left` cells from `position` on. */
+static int look_at_window(
+	struct km_pass *pass, const struct km_region *region, uint32_t index, uint64_t *work)
 {
-	const struct km_region *region = pass->region;
-	struct km_ring *ring = km_region_ring(region, (uint32_t)pass->at);
+	struct km_ring *ring = km_region_ring(region, index);
 
 	for (; pass->left > 0; pass->left--, pass->position++) {
 		if (!spend(work))
@@ -314,9 +321,10 @@ static int look_at_window(struct km_pass *pass, uint64_t *work)
 			return corrupt(pass, "a ring's head is beyond what was committed");
 		if (ahead < 0)
 			continue; /* not committed yet */
-		if (slot >= region->geometry.pool_size)
+		if (slot < region->geometry.pool_size)
+			pass->looks[slot].explained |= UINT64_C(1) << index;
+		else if (!km_ring_is_late(region, slot))
 			return corrupt(pass, "a cell names a slot that isn't there");
-		pass->looks[slot].explained |= UINT64_C(1) << pass->at;
 	}
 	return 0;
 }
@@ -329,14 +337,22 @@ static int look_at_windows(struct km_pass *pass, uint64_t *work)
 
 	if (region->shared)
 		return look_at_cells(pass, work);
-	for (; pass->at < region->ring_count; pass->at++) {
+	struct km_region kept = { 0 };
+
+	if (region->kept)
+		km_kept_view(region, &kept);
+	for (; pass->at < region->ring_count + (region->kept != NULL); pass->at++) {
+		const bool last = pass->at == region->ring_count;
+		const struct km_region *of = last ? &kept : region;
+		uint32_t index = last ? KM_KEPT_RING : (uint32_t)pass->at;
+
 		if (pass->left == 0) {
-			struct km_ring *ring = km_region_ring(region, (uint32_t)pass->at);
+			struct km_ring *ring = km_region_ring(of, index);
 
 			pass->position = km_load(C4, acquire, &ring->head);
-			pass->left = region->cell_mask + 1;
+			pass->left = of->cell_mask + 1;
 		}
-		r = look_at_window(pass, work);
+		r = look_at_window(pass, of, index, work);
 		if (r != 0)
 			return r;
 	}

@@ -73,6 +73,12 @@ struct km_ring_result {
 	struct km_ring_drops drops; /* of the caller to km_ring_drop_evicted() */
 };
 
+/* Is a number that a subscriber's ring has in a cell no slot, but a late cell's (kept.h)? */
+static inline bool km_ring_is_late(const struct km_region *region, uint32_t number)
+{
+	return region->kept && number & KM_CELL_LATE;
+}
+
 static inline void km_ring_drop_evicted(const struct km_region *region, struct km_ring_drops *drops)
 {
 	if (drops->bits)
@@ -96,6 +102,19 @@ static inline bool km_ring_evict(const struct km_region *region, uint32_t ring_i
 	drops->slot = old;
 	drops->bits |= UINT64_C(1) << ring_index;
 	return true;
+}
+
+/* Evicts like km_ring_evict(), also a late cell, which has no reference that is to be dropped. Returns 1; 0:
+ * somebody else moved the head; or -ESTALE. */
+static inline int km_ring_evict_any(const struct km_region *region, uint32_t ring_index,
+	_Atomic uint32_t *evicting, uint64_t head, uint32_t old, struct km_ring_drops *drops)
+{
+	if (old < region->geometry.pool_size)
+		return km_ring_evict(region, ring_index, evicting, head, old, drops);
+	if (!km_ring_is_late(region, old))
+		return -ESTALE;
+	return km_cas(
+		R4, release, relaxed, &km_region_ring(region, ring_index)->head, &head, head + 1);
 }
 
 /* Fetches the lines that km_ring_commit() will most likely write, while the caller is still at
@@ -178,10 +197,11 @@ static inline int km_ring_commit(const struct km_region *region, uint32_t ring_i
 			if (p - cursor->head == capacity) {
 				uint32_t old = km_cell_slot(word);
 
-				if (old >= region->geometry.pool_size)
-					return -ESTALE;
-				if (!km_ring_evict(region, ring_index, &endpoint->evicting,
-					    cursor->head, old, &ret->drops))
+				int evicted = km_ring_evict_any(region, ring_index,
+					&endpoint->evicting, cursor->head, old, &ret->drops);
+				if (evicted < 0)
+					return evicted;
+				if (!evicted)
 					continue;
 				cursor->head++;
 				ret->evictions++;
@@ -230,11 +250,14 @@ static inline int km_ring_drain_some(const struct km_region *region, uint32_t ri
 			evictions = -ESTALE;
 			break;
 		}
-		if (ahead < -1 || old >= region->geometry.pool_size) {
+		int evicted = ahead < -1 ? -ESTALE
+					 : km_ring_evict_any(
+						   region, ring_index, evicting, head, old, &drops);
+		if (evicted < 0) {
 			evictions = -ESTALE;
 			break;
 		}
-		evictions += km_ring_evict(region, ring_index, evicting, head, old, &drops);
+		evictions += evicted;
 	}
 	km_ring_drop_evicted(region, &drops);
 	km_hazard_clear(evicting);
@@ -284,7 +307,8 @@ static km_always_inline bool km_ring_take_next(const struct km_region *region, s
 /*
  * The twin of km_ring_take_next(), for all cases.
  * Takes the oldest message for the ring's subscriber. `held` is the subscriber's hazard for it: it
- * names the slot on success and nothing otherwise. Errors: -EAGAIN empty; -ESTALE.
+ * names the slot on success and nothing otherwise. *ret_slot may be a late cell's number
+ * (km_ring_is_late()), which `held` names then without a meaning. Errors: -EAGAIN empty; -ESTALE.
  */
 static inline int km_ring_take(const struct km_region *region, struct km_ring *ring,
 	_Atomic uint32_t *held, uint64_t *ret_position, uint32_t *ret_slot)
@@ -309,11 +333,13 @@ static inline int km_ring_take(const struct km_region *region, struct km_ring *r
 			r = -ESTALE;
 			break;
 		}
-		if (ahead < -1 || slot >= region->geometry.pool_size) {
+		if (ahead < -1 ||
+			(slot >= region->geometry.pool_size && !km_ring_is_late(region, slot))) {
 			r = -ESTALE;
 			break;
 		}
-		km_ring_prefetch_message(region, slot, km_region_sample(region, slot));
+		if (slot < region->geometry.pool_size)
+			km_ring_prefetch_message(region, slot, km_region_sample(region, slot));
 		km_hazard_set(held, slot);
 		hazard = true;
 		if (km_cas(R6, release, relaxed, &ring->head, &head, head + 1)) {

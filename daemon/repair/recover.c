@@ -302,6 +302,6 @@ uint64_t km_recovery_work(const struct km_topic *topic)
 	uint64_t gone = (uint64_t)topic->leaving + topic->dead;
 	uint64_t members = (uint64_t)topic->publishers + topic->subscribers + gone;
 
-	return geometry->pool_size + rings * geometry->ring_capacity + members +
-	       gone * topic->walk_count;
+	return geometry->pool_size + rings * geometry->ring_capacity + topic->region.kept_capacity +
+	       members + gone * topic->walk_count;
 }

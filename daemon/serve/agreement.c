@@ -164,17 +164,18 @@ static bool may_join(const struct km_wanted *wanted, const struct km_topic *topi
 	       agrees_in_config(wanted, topic) && agrees_in_schema(wanted, topic);
 }
 
-/* Can the topic's transport do what is asked? Only a shared ring has history and observers. */
+/* Only a shared ring has observers. It has history also where its config says nothing of it. */
 static bool transport_can(const struct km_wanted *wanted, const struct km_topic *topic)
 {
 	const struct km_geometry *geometry = topic ? &topic->region.geometry : &wanted->geometry;
 
-	if (geometry->transport == KM_TRANSPORT_SHARED || (!wanted->history && !wanted->observes))
+	if (geometry->transport == KM_TRANSPORT_SHARED ||
+		((!wanted->history || geometry->history) && !wanted->observes))
 		return true;
 	km_session_refuse(wanted->session, topic, -EOPNOTSUPP,
-		"topic '%s' has a ring for each subscriber; only a shared ring has history and "
-		"observers",
-		wanted->key.name);
+		"topic '%s' has a ring for each subscriber: %s", wanted->key.name,
+		wanted->observes ? "only a shared ring has observers"
+				 : "it has no history unless its config says so");
 	return false;
 }
 

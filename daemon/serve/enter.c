@@ -36,7 +36,7 @@ void km_enter_observe(const struct km_wanted *wanted, struct km_topic *topic)
 {
 	uint64_t start;
 
-	if (km_join_start(topic, wanted->history, &start) < 0) {
+	if (km_join_start(topic, km_wanted_history(wanted, topic), &start) < 0) {
 		give_up_topic(wanted, topic, "the shared ring's cells contradict each other");
 		return;
 	}
@@ -68,7 +68,8 @@ struct km_member *km_enter(const struct km_wanted *wanted, struct km_topic *topi
 		take_back(member);
 		return NULL;
 	}
-	if (wanted->role == KM_ROLE_SUBSCRIBER && km_join_open(member, wanted->history) < 0) {
+	if (wanted->role == KM_ROLE_SUBSCRIBER &&
+		km_join_open(member, km_wanted_history(wanted, topic)) < 0) {
 		give_up_topic(wanted, topic, "a ring's head and cells contradict each other");
 		take_back(member);
 		return NULL;

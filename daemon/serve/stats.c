@@ -58,7 +58,7 @@ static void describe_ring(
 	uint64_t head = km_load(R2, acquire, &ring->head);
 	uint64_t tail = find_tail(region, ring, head);
 	ret->waiting = tail - head;
-	ret->written = tail - member->kept.start;
+	ret->written = tail - member->kept.start + km_member_history(member);
 	ret->ring = member->kept.ring;
 	ret->pid = member->session->kept.pid;
 	ret->reliable = member->kept.reliable;

@@ -153,6 +153,13 @@ static bool creates(const struct km_msg_attach *request)
 	       request->kind != KM_KIND_SERVICE && request->kind != KM_KIND_REQUESTS;
 }
 
+uint32_t km_wanted_history(const struct km_wanted *wanted, const struct km_topic *topic)
+{
+	if (wanted->history > 0 || wanted->no_history)
+		return wanted->history;
+	return topic->region.geometry.history;
+}
+
 int km_wanted_attach(
 	struct km_session *session, const struct km_msg_attach *request, struct km_wanted *ret)
 {
@@ -167,6 +174,7 @@ int km_wanted_attach(
 		.wants_events = request->flags & KM_ATTACH_EVENTS,
 		.waits = request->flags & KM_ATTACH_WAIT,
 		.history = request->history,
+		.no_history = request->flags & KM_ATTACH_NO_HISTORY,
 		.segments = request->segments,
 		.creates = creates(request),
 		.takes_any = request->flags & KM_ATTACH_ANY_CONFIG,

@@ -32,7 +32,8 @@ struct km_wanted {
 	bool waits;
 	/* The wait that was kept, of which a member comes; or 0. */
 	uint64_t waited;
-	uint32_t history;  /* messages to begin back */
+	uint32_t history;  /* messages to begin back; 0: the topic's, unless */
+	bool no_history;   /* none is wanted */
 	uint32_t segments; /* client segments that the client has */
 
 	/* which topic, and what it has to be */
@@ -59,6 +60,9 @@ struct km_wanted {
 /* Understands ADVERTISE and SUBSCRIBE. The schemas stay the message's. */
 int km_wanted_attach(
 	struct km_session *session, const struct km_msg_attach *request, struct km_wanted *ret);
+
+/* How many messages back its subscriber begins. */
+uint32_t km_wanted_history(const struct km_wanted *wanted, const struct km_topic *topic);
 
 /* The key of a topic that another request names, whether the topic is there or not. */
 int km_wanted_key(

@@ -72,6 +72,17 @@ struct km_ring_stats km_member_describe_shared(const struct km_member *member, u
 	return ret;
 }
 
+/* May the member have got messages that were not in its ring? */
+static bool is_newcomer(const struct km_member *member)
+{
+	return member->topic->region.kept && member->kept.role == KM_ROLE_SUBSCRIBER;
+}
+
+uint64_t km_member_history(const struct km_member *member)
+{
+	return is_newcomer(member) ? km_load(H2, relaxed, &km_member_record(member)->evicted) : 0;
+}
+
 uint64_t km_member_lost(const struct km_member *member)
 {
 	const struct km_endpoint *record = km_member_record(member);
@@ -88,11 +99,12 @@ uint64_t km_member_lost(const struct km_member *member)
 	/* a subscriber that has taken a message and not counted it yet has one more: so look until
 	 * its count stands still */
 	do {
-		received = km_load(H2, relaxed, &record->messages);
+		received = km_load(H2, relaxed, &record->messages) - km_member_history(member);
 		uint64_t gone = km_load(R2, acquire, &ring->head) - member->kept.start;
 		lost = gone > received ? gone - received : 0;
-	} while (km_load(H2, relaxed, &record->messages) != received && ++tries < 8);
-	return lost;
+	} while (km_load(H2, relaxed, &record->messages) - km_member_history(member) != received &&
+		 ++tries < 8);
+	return lost + (is_newcomer(member) ? km_load(H2, relaxed, &record->failed) : 0);
 }
 
 void km_keep_member(struct km_member *member)

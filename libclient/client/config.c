@@ -36,6 +36,7 @@ KM_EXPORT void kickmsg_topic_config_latched(struct kickmsg_topic_config *config)
 	config->transport = KICKMSG_TRANSPORT_SHARED;
 	config->ring_capacity = LATCHED_CAPACITY;
 	config->persistent = 1;
+	config->history = 1;
 }
 
 /* A stalled reliable subscriber's time, where the config says nothing. */
@@ -52,7 +53,7 @@ static uint32_t transport_of(const struct kickmsg_topic_config *config)
 	if (config->max_reliable > 0)
 		return KM_TRANSPORT_RINGS; /* a shared ring has no reliable subscribers */
 	return config->max_payload_size <= AUTO_MAX_PAYLOAD ||
-			       config->max_subscribers > KM_MAX_RINGS
+			       config->max_subscribers > KM_MAX_RINGS - (config->history > 0)
 		       ? KM_TRANSPORT_SHARED
 		       : KM_TRANSPORT_RINGS;
 }
@@ -72,6 +73,7 @@ static struct km_geometry geometry_of(const struct kickmsg_topic_config *config)
 		.timestamps = config->timestamps,
 		.max_reliable = config->max_reliable,
 		.stall_ns = config->stall_ns,
+		.history = config->history,
 	};
 
 	if (geometry.max_reliable > 0 && geometry.stall_ns == 0)
@@ -129,7 +131,8 @@ int km_topic_config_to_geometry(const struct kickmsg_topic_config *config, struc
 			linger ? KM_MAX_LINGER_NS : UINT64_C(1));
 		return -EINVAL;
 	}
-	if (memcmp(config->reserved, zero.reserved, sizeof zero.reserved) != 0) {
+	if (config->reserved32 != 0 ||
+		memcmp(config->reserved, zero.reserved, sizeof zero.reserved) != 0) {
 		snprintf(ret_text, text_size,
 			"reserved fields of the topic's configuration are not zero: "
 			"call kickmsg_topic_config_init() first");

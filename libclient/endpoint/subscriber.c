@@ -29,6 +29,33 @@ static int check_options(
 		client, -EINVAL, "fields of the subscribe options that must be zero are not");
 }
 
+/* Of a topic with private rings: so many messages are for this newcomer. */
+static uint32_t history_of(
+	const struct kickmsg_subscribe_options *options, const struct km_region *region)
+{
+	if (options->history == KICKMSG_HISTORY_NONE)
+		return 0;
+	return options->history > 0 ? options->history : region->geometry.history;
+}
+
+static void ask_for(const struct kickmsg_subscribe_options *options, struct km_msg_attach *request)
+{
+	if (options->schema) {
+		request->has_wanted = 1;
+		memcpy(&request->wanted, options->schema, sizeof request->wanted);
+	}
+	if (options->history == KICKMSG_HISTORY_NONE)
+		request->flags |= KM_ATTACH_NO_HISTORY;
+	else
+		request->history = options->history;
+	if (options->observe)
+		request->flags |= KM_ATTACH_OBSERVE;
+	if (options->writable)
+		request->flags |= KM_ATTACH_WRITABLE;
+	if (options->reliable)
+		request->flags |= KM_ATTACH_RELIABLE;
+}
+
 int km_subscriber_attach(struct kickmsg_client *client, struct km_msg_attach *request,
 	const struct kickmsg_subscribe_options *options, struct kickmsg_subscriber **ret)
 {
@@ -50,17 +77,7 @@ int km_subscriber_attach(struct kickmsg_client *client, struct km_msg_attach *re
 			"a reliable subscriber gets every message, and publishers know of it: "
 			"neither "
 			"depth nor observe goes with that");
-	if (options->schema) {
-		request->has_wanted = 1;
-		memcpy(&request->wanted, options->schema, sizeof request->wanted);
-	}
-	request->history = options->history;
-	if (options->observe)
-		request->flags |= KM_ATTACH_OBSERVE;
-	if (options->writable)
-		request->flags |= KM_ATTACH_WRITABLE;
-	if (options->reliable)
-		request->flags |= KM_ATTACH_RELIABLE;
+	ask_for(options, request);
 	struct kickmsg_subscriber *subscriber = km_place_alloc(1, sizeof *subscriber);
 	if (!subscriber)
 		return km_client_fail(client, -ENOMEM, "%s", kickmsg_strerror(-ENOMEM));
@@ -77,6 +94,8 @@ int km_subscriber_attach(struct kickmsg_client *client, struct km_msg_attach *re
 	if (r == 0)
 		r = km_place_subscribe(
 			place, place->record, answer.attached.ring, answer.attached.start);
+	if (r == 0 && !place->region.shared)
+		km_place_look_back(place, history_of(options, &place->region));
 	if (r == 0 && options->depth > 0)
 		place->region.path |= KM_PATH_NEWEST;
 	if (r == 0 && options->reliable)

@@ -144,6 +144,11 @@ int km_place_publish(struct km_place *place, struct km_endpoint *record, uint32_
 	place->only = KM_ONLY_NONE;
 	if (region->geometry.max_reliable > 0)
 		place->region.path |= KM_PATH_RELIABLE;
+	if (region->kept) {
+		km_kept_view(region, &place->kept);
+		place->kept_cursor.head = region->kept_capacity;
+		place->live = ~UINT64_C(0); /* look, and learn of openings */
+	}
 	km_slot_cache_init(&place->cache, region, id);
 	return 0;
 }
@@ -182,7 +187,29 @@ int km_place_subscribe(
 	if (region->shared)
 		return make_room_for_copies(place);
 	place->ring = km_region_ring(region, ring_index);
+	if (region->kept) {
+		km_kept_view(region, &place->kept);
+		km_place_look_back(place, 0);
+		place->newcomer.late = KM_LATE_IGNORED;
+	}
 	return 0;
+}
+
+void km_place_look_back(struct km_place *place, uint32_t history)
+{
+	struct km_region *region = &place->region;
+
+	if (!region->kept)
+		return;
+	if (history > region->geometry.history)
+		history = region->geometry.history;
+	km_newcomer_init(&place->newcomer, region, &place->kept, place->ring_index, history);
+	/* ring_pos of what it gets from the kept ring comes before that of its own ring's first */
+	place->offset = 2 * (uint64_t)region->kept_capacity;
+	if (place->newcomer.next != place->newcomer.end)
+		region->path |= KM_PATH_KEPT;
+	else
+		region->path &= ~(uint32_t)KM_PATH_KEPT;
 }
 
 void km_place_find_spare(struct km_place *place)

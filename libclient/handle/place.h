@@ -20,6 +20,7 @@
 
 #include <stdlib.h>
 
+#include "common/ring/kept.h"
 #include "common/ring/ring.h"
 #include "libclient/client/connection.h"
 #include "libclient/handle/seen.h"
@@ -63,7 +64,8 @@ struct km_place {
 	uint64_t control_size, payload_size, bell_size;
 
 	struct km_region region;
-	struct km_seen seen; /* what was told of the topic last */
+	struct km_region kept; /* the kept ring (km_kept_view()), where there is one */
+	struct km_seen seen;   /* what was told of the topic last */
 	struct km_endpoint *record;
 	union {
 		struct { /* of a publisher */
@@ -78,7 +80,9 @@ struct km_place {
 			uint64_t only;
 			struct km_ring *only_ring;
 			struct km_ring_cursor *only_cursor;
-			uint64_t base; /* sequence of the last message before this region */
+			uint64_t base;    /* sequence of the last message before this region */
+			uint64_t opening; /* the last one that it knows of (kept.h) */
+			struct km_ring_cursor kept_cursor;
 			struct km_slot_cache cache;
 			struct km_ring_cursor cursors[KM_MAX_RINGS];
 			uint16_t greeted[KM_MAX_RINGS]; /* lost.h */
@@ -86,14 +90,15 @@ struct km_place {
 		struct {                      /* of a subscriber */
 			struct km_ring *ring; /* null: a shared ring */
 			uint32_t ring_index;
-			uint32_t spare;        /* an entry of holds[] that is not busy */
-			struct km_hold *holds; /* [max_borrows + 1], as the record's held[] */
-			uint64_t next;         /* position that is expected next */
-			uint64_t offset;       /* of ring_pos, to the position */
-			uint64_t lost;         /* here */
-			uint64_t lost_before;  /* in places before, and before its start */
-			bool rejoined;         /* the ring's lost_before counts (lost.h) */
-			bool closed;           /* about to go: its ring takes no messages */
+			uint32_t spare;              /* an entry of holds[] that is not busy */
+			struct km_hold *holds;       /* [max_borrows + 1], as the record's held[] */
+			uint64_t next;               /* position that is expected next */
+			uint64_t offset;             /* of ring_pos, to the position */
+			uint64_t lost;               /* here */
+			uint64_t lost_before;        /* in places before, and before its start */
+			struct km_newcomer newcomer; /* where it is in the kept ring */
+			bool rejoined;               /* the ring's lost_before counts (lost.h) */
+			bool closed;                 /* about to go: its ring takes no messages */
 			/* of a shared ring: a borrowed sample is a copy, in copies[hold] */
 			unsigned char *copies;
 			void *copies_memory; /* the memory to be freed */
@@ -131,6 +136,10 @@ int km_place_subscribe(
 /* Gives back all loans or samples and frees private memory; mappings stay. Takes a half-made
  * place. */
 void km_place_end(struct km_place *place);
+
+/* Behind km_place_subscribe(): the subscriber begins with the last `history` messages, where the topic
+ * keeps so many for newcomers. */
+void km_place_look_back(struct km_place *place, uint32_t history);
 
 /* Meets those of a publisher's `rings` that were opened since it last did (lost.h). `sequence`: of
  * its last message. */

@@ -48,6 +48,7 @@ static void read_entry(const struct km_list_entry *entry, struct kickmsg_topic_i
 			.timestamps = geometry->timestamps,
 			.max_reliable = geometry->max_reliable,
 			.stall_ns = geometry->stall_ns,
+			.history = geometry->history,
 			.linger_ns = entry->linger_ns,
 			.persistent = entry->persistent,
 		},

@@ -29,8 +29,10 @@ static km_noinline void skip_old(struct kickmsg_subscriber *subscriber)
 static int receive_newest(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret);
 static ssize_t copy_newest(struct kickmsg_subscriber *subscriber, void *buf, size_t size);
 
-#define EACH_NEWEST   KM_PATH_NEWEST... KM_PATH_RELIABLE - 1
-#define EACH_RELIABLE KM_PATH_RELIABLE... KM_PATHS - 1
+#define EACH_NEWEST      KM_PATH_NEWEST... KM_PATH_RELIABLE - 1
+#define EACH_RELIABLE    KM_PATH_RELIABLE... KM_PATH_RELIABLE + KM_PATH_NEWEST - 1
+#define EACH_KEPT        KM_PATH_KEPT... KM_PATH_KEPT + KM_PATH_NEWEST - 1
+#define EACH_NEWEST_KEPT KM_PATH_KEPT + KM_PATH_NEWEST... KM_PATHS - 1
 
 static int (*const receives[KM_PATHS])(struct kickmsg_subscriber *, struct kickmsg_sample *) = {
 	[KM_PATH_RINGS] = km_rings_receive,
@@ -39,6 +41,8 @@ static int (*const receives[KM_PATHS])(struct kickmsg_subscriber *, struct kickm
 	[KM_PATH_SHARED_TIMED] = km_shared_receive_timed,
 	[EACH_NEWEST] = receive_newest,
 	[EACH_RELIABLE] = km_reliable_receive,
+	[EACH_KEPT] = km_rings_receive_anyhow,
+	[EACH_NEWEST_KEPT] = receive_newest,
 };
 
 static ssize_t (*const copies[KM_PATHS])(struct kickmsg_subscriber *, void *, size_t) = {
@@ -48,6 +52,8 @@ static ssize_t (*const copies[KM_PATHS])(struct kickmsg_subscriber *, void *, si
 	[KM_PATH_SHARED_TIMED] = km_shared_receive_copy_timed,
 	[EACH_NEWEST] = copy_newest,
 	[EACH_RELIABLE] = km_reliable_receive_copy,
+	[EACH_KEPT] = km_rings_copy_anyhow,
+	[EACH_NEWEST_KEPT] = copy_newest,
 };
 
 static int receive_newest(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
@@ -103,6 +109,12 @@ KM_EXPORT int kickmsg_sample_is_held(const struct kickmsg_sample *sample)
 	return of != NULL;
 }
 
+/* Messages of a newcomer's history go by the single call. */
+static int none(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret, uint32_t count)
+{
+	return 0;
+}
+
 /* The ways to receive many. Old messages are skipped before. */
 static int (*const manys[KM_PATHS])(
 	struct kickmsg_subscriber *, struct kickmsg_sample *, uint32_t) = {
@@ -115,6 +127,7 @@ static int (*const manys[KM_PATHS])(
 	[KM_PATH_NEWEST | KM_PATH_RINGS_TIMED] = km_rings_receive_many,
 	[KM_PATH_NEWEST | KM_PATH_SHARED_TIMED] = km_shared_receive_many_timed,
 	[EACH_RELIABLE] = km_reliable_receive_many,
+	[KM_PATH_KEPT... KM_PATHS - 1] = none,
 };
 
 static int receive_some(

@@ -21,6 +21,8 @@
 #include "common/ring/waiter.h"
 #include "libclient/export.h"
 #include "libclient/path/hold.h"
+#include "libclient/path/kept_receive.h"
+#include "libclient/path/rings_sample.h"
 #include "libclient/rejoin/move.h"
 #include "libclient/wait/ready.h"
 
@@ -46,22 +48,6 @@ static km_noinline int nothing(struct kickmsg_subscriber *subscriber, int r)
 	return live & KM_LIVE_QUARANTINED ? km_handle_refusal(&subscriber->handle, -ESTALE) : r;
 }
 
-static km_noinline int senseless(struct km_place *place, uint32_t hold)
-{
-	km_place_let_go(place, hold);
-	return -ESTALE;
-}
-
-static inline void lose_up_to(struct km_place *here, uint64_t position)
-{
-	here->lost += position - here->next;
-	km_store(H2, relaxed, &here->record->lost, here->lost);
-}
-
-static_assert(offsetof(struct kickmsg_sample, publish_ns) ==
-		      offsetof(struct kickmsg_sample, publisher_sequence) + sizeof(uint64_t),
-	"copied with it");
-
 /* Enters a message that was taken, and describes it. Errors: -ESTALE. */
 static km_always_inline int enter(struct kickmsg_subscriber *subscriber, uint32_t hold,
 	uint64_t position, uint32_t slot, const struct km_sample_header *sample,
@@ -73,23 +59,35 @@ static km_always_inline int enter(struct kickmsg_subscriber *subscriber, uint32_
 	here->holds[hold].position = ring_pos;
 	here->holds[hold].slot = slot;
 	if (__builtin_expect(position != here->next, 0))
-		lose_up_to(here, position);
+		km_rings_lose_up_to(here, position);
 	here->next = position + 1;
-	km_endpoint_count(&here->record->messages, 1);
-	km_plain_read(sample, sizeof *sample);
-	const uint64_t len = sample->len;
-	if (__builtin_expect(len > here->region.geometry.max_payload_size, 0))
-		return senseless(here, hold);
-	/* not as a whole: that would write its reserved words with each message */
-	ret->data = sample + 1;
-	ret->len = len;
-	ret->ring_pos = ring_pos;
-	km_copy_pair((char *)ret + offsetof(struct kickmsg_sample, publisher_sequence),
-		&sample->sequence); /* and publish_ns */
-	ret->publisher_id = sample->publisher_id;
-	ret->hold = hold;
-	ret->subscriber = subscriber;
-	return 0;
+	return km_rings_hand_out(subscriber, hold, ring_pos, sample, ret);
+}
+
+/* A late cell was taken at `position`. So many of them in a row are no more than a ring has. */
+static km_noinline int take_late(struct kickmsg_subscriber *subscriber, uint32_t hold,
+	uint64_t position, uint32_t number, struct kickmsg_sample *ret)
+{
+	struct km_place *here = &subscriber->handle.place;
+
+	for (uint32_t i = 0; i <= here->region.geometry.ring_capacity; i++) {
+		uint32_t slot = number;
+		int r = km_ring_is_late(&here->region, number)
+				? km_kept_take_late(subscriber, hold, position, number, &slot)
+				: 0;
+
+		if (r == 0)
+			return enter(subscriber, hold, position, slot,
+				km_region_sample(&here->region, slot), ret);
+		if (r == -ESTALE)
+			return r;
+		r = km_ring_take(
+			&here->region, here->ring, &here->record->held[hold], &position, &number);
+		if (r < 0)
+			return nothing(subscriber, r);
+	}
+	km_hazard_clear(&here->record->held[hold]);
+	return -ESTALE;
 }
 
 /* The twin of take(), for all cases. */
@@ -105,7 +103,17 @@ static km_noinline int take_anyhow(
 		&here->region, here->ring, &here->record->held[hold], &position, &slot);
 	if (r < 0)
 		return nothing(subscriber, r);
+	if (km_ring_is_late(&here->region, slot))
+		return take_late(subscriber, hold, position, slot, ret);
 	return enter(subscriber, hold, position, slot, km_region_sample(&here->region, slot), ret);
+}
+
+/* Takes the next message of a newcomer, whose history comes first. */
+static km_noinline int take_kept(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
+{
+	int r = km_kept_receive(subscriber, ret);
+
+	return r == -ENODATA ? take_anyhow(subscriber, ret) : r;
 }
 
 /* Takes the oldest message; it is in the hold *ret->hold until km_place_let_go(). Errors: -EAGAIN;
@@ -126,7 +134,7 @@ static km_always_inline int take(struct kickmsg_subscriber *subscriber, struct k
 }
 
 /* The twin of km_rings_receive(). */
-static km_noinline int receive_anyhow(
+km_noinline int km_rings_receive_anyhow(
 	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
 {
 	if (subscriber->borrowed >= subscriber->handle.place.region.geometry.max_borrows)
@@ -135,7 +143,9 @@ static km_noinline int receive_anyhow(
 		*ret = subscriber->pending;
 		subscriber->has_pending = false;
 	} else {
-		int r = take_anyhow(subscriber, ret);
+		int r = subscriber->handle.place.region.path & KM_PATH_KEPT
+				? take_kept(subscriber, ret)
+				: take_anyhow(subscriber, ret);
 
 		if (r < 0)
 			return r == -ERESTART ? kickmsg_try_receive(subscriber, ret) : r;
@@ -144,7 +154,7 @@ static km_noinline int receive_anyhow(
 	return 0;
 }
 
-/* The usual case, whose twin is receive_anyhow(). */
+/* The usual case, whose twin is km_rings_receive_anyhow(). */
 int km_rings_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
 {
 	struct km_place *here = &subscriber->handle.place;
@@ -157,7 +167,7 @@ int km_rings_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sampl
 		km_hold_is_busy(&here->holds[hold]) ||
 		!km_ring_take_next(&here->region, here->ring, &here->record->held[hold], &position,
 			&slot, &sample))
-		return receive_anyhow(subscriber, ret);
+		return km_rings_receive_anyhow(subscriber, ret);
 	int r = enter(subscriber, hold, position, slot, sample, ret);
 	if (r < 0)
 		return r;
@@ -228,7 +238,9 @@ int km_rings_receive_into(
 	if (subscriber->has_pending) {
 		sample = subscriber->pending;
 	} else {
-		int r = take_anyhow(subscriber, &sample);
+		int r = subscriber->handle.place.region.path & KM_PATH_KEPT
+				? take_kept(subscriber, &sample)
+				: take_anyhow(subscriber, &sample);
 
 		if (r < 0)
 			return r;
@@ -254,7 +266,7 @@ int km_rings_receive_into(
 }
 
 /* The twin of km_rings_receive_copy(). */
-static km_noinline ssize_t copy_anyhow(
+km_noinline ssize_t km_rings_copy_anyhow(
 	struct kickmsg_subscriber *subscriber, void *buf, size_t size)
 {
 	struct kickmsg_sample sample;
@@ -265,13 +277,13 @@ static km_noinline ssize_t copy_anyhow(
 	return (ssize_t)sample.len;
 }
 
-/* The usual case, whose twin is copy_anyhow(). */
+/* The usual case, whose twin is km_rings_copy_anyhow(). */
 ssize_t km_rings_receive_copy(struct kickmsg_subscriber *subscriber, void *buf, size_t size)
 {
 	struct kickmsg_sample sample;
 
 	if (subscriber->has_pending)
-		return copy_anyhow(subscriber, buf, size);
+		return km_rings_copy_anyhow(subscriber, buf, size);
 	int r = take(subscriber, &sample);
 	if (r < 0)
 		return r == -ERESTART ? kickmsg_try_receive_copy(subscriber, buf, size) : r;
@@ -297,6 +309,8 @@ void km_rings_skip(struct kickmsg_subscriber *subscriber, uint32_t depth)
 	uint64_t head, position, frontier = km_place_frontier(here, &head);
 	uint32_t slot;
 
+	if (here->region.path & KM_PATH_KEPT)
+		km_kept_skip(subscriber, frontier - head < depth ? depth - (frontier - head) : 0);
 	/* a message that is pending has the last hold */
 	for (uint64_t left = frontier - head; left > depth && !subscriber->has_pending; left--) {
 		const uint32_t hold = km_hold_spare(here);
@@ -305,8 +319,12 @@ void km_rings_skip(struct kickmsg_subscriber *subscriber, uint32_t depth)
 			    &slot) < 0)
 			/* the receive finds the same error, and says so */
 			return;
+		if (km_ring_is_late(&here->region, slot)) {
+			km_kept_lose_late(here, hold, position, slot);
+			continue;
+		}
 		here->holds[hold] = (struct km_hold){ position + here->offset, slot };
-		lose_up_to(here, position + 1);
+		km_rings_lose_up_to(here, position + 1);
 		here->next = position + 1;
 		km_place_let_go(here, hold);
 	}
@@ -324,5 +342,5 @@ uint64_t km_rings_waiting(const struct kickmsg_subscriber *subscriber)
 {
 	uint64_t head, frontier = km_place_frontier(&subscriber->handle.place, &head);
 
-	return frontier - head + subscriber->has_pending;
+	return subscriber->handle.place.newcomer.left + frontier - head + subscriber->has_pending;
 }

@@ -6,6 +6,9 @@
 #include "libclient/handle/handle.h"
 
 int km_rings_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret);
+/* Receives like the calls without `anyhow`, also for a newcomer that has messages in the kept ring. */
+int km_rings_receive_anyhow(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret);
+ssize_t km_rings_copy_anyhow(struct kickmsg_subscriber *subscriber, void *buf, size_t size);
 /* Takes up to `count` of the messages that are there, without a look at anything else. Returns how
  * many: 0 also where km_rings_receive() has to look. Errors: -ESTALE. */
 int km_rings_receive_many(

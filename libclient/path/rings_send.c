@@ -27,6 +27,7 @@
 #include "common/memory/copy.h"
 #include "common/ring/waiter.h"
 #include "libclient/export.h"
+#include "libclient/path/kept_room.h"
 #include "libclient/path/loan.h"
 #include "libclient/path/look.h"
 #include "libclient/rejoin/move.h"
@@ -70,6 +71,8 @@ km_noinline int km_rings_claim(struct kickmsg_publisher *publisher, size_t len, 
 	int r = km_slot_cache_claim(&here->cache, region, here->id, KM_SLOT_CACHE_FEW, ret_slot);
 	if (r < 0) {
 		evict_from_rings_of_the_gone(here);
+		if (region->kept)
+			km_kept_make_room(here);
 		/* also when those rings were empty: the broker may have been faster */
 		r = km_slot_cache_claim(&here->cache, region, here->id, UINT32_MAX, ret_slot);
 	}

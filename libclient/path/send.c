@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "libclient/export.h"
+#include "libclient/path/kept_send.h"
 #include "libclient/path/loan.h"
 #include "libclient/path/reliable.h"
 #include "libclient/path/rings_send.h"
@@ -20,6 +21,8 @@ KM_EXPORT ssize_t kickmsg_send(struct kickmsg_publisher *publisher, const void *
 		[KM_PATH_SHARED_TIMED] = km_shared_send_timed,
 		[KM_PATH_RELIABLE | KM_PATH_RINGS] = km_reliable_send,
 		[KM_PATH_RELIABLE | KM_PATH_RINGS_TIMED] = km_reliable_send,
+		[KM_PATH_KEPT | KM_PATH_RINGS] = km_kept_send,
+		[KM_PATH_KEPT | KM_PATH_RINGS_TIMED] = km_kept_send,
 	};
 
 	return sends[publisher->handle.place.region.path](publisher, data, len);
@@ -40,6 +43,8 @@ KM_EXPORT int kickmsg_publish(struct kickmsg_publisher *publisher, void *payload
 		[KM_PATH_SHARED_TIMED] = km_shared_publish_timed,
 		[KM_PATH_RELIABLE | KM_PATH_RINGS] = km_reliable_publish,
 		[KM_PATH_RELIABLE | KM_PATH_RINGS_TIMED] = km_reliable_publish,
+		[KM_PATH_KEPT | KM_PATH_RINGS] = km_kept_publish,
+		[KM_PATH_KEPT | KM_PATH_RINGS_TIMED] = km_kept_publish,
 	};
 
 	return publishes[publisher->handle.place.region.path](publisher, payload, len);

@@ -100,7 +100,8 @@ static void tell_id(const struct kickmsg_publisher *publisher, struct km_place *
 	uint32_t id = id_there(publisher, place);
 
 	/* a publisher that has left keeps its id there */
-	if (place->region.shared && (id != NOBODY || km_load(P2, relaxed, &place->own_id) == 0))
+	if ((place->region.shared || place->region.kept) &&
+		(id != NOBODY || km_load(P2, relaxed, &place->own_id) == 0))
 		km_store(P2, relaxed, &place->own_id, id);
 }
 

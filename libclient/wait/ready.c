@@ -50,6 +50,8 @@ bool km_subscriber_look(struct kickmsg_subscriber *subscriber, bool left)
 	const struct km_region *region = &here->region;
 	uint64_t ends = KM_LIVE_QUARANTINED | (left ? 0 : KM_LIVE_LEFT);
 
+	if (here->newcomer.next != here->newcomer.end)
+		return true; /* also messages of its history wait */
 	if (here->ring ? km_waiter_look(region, here->ring) : km_bell_look(region, here->next))
 		return true;
 	return km_load(L3, seq_cst, &region->header->live) & ends ||

@@ -35,7 +35,7 @@ from .diagnostics import topics
 __version__ = HEADER_VERSION
 
 __all__ = [
-    "BroadcastHandle", "CallLoan", "Caller", "CallerInfo", "Config", "Event", "EventKind", "HEADER_VERSION", "Kind",
+    "BroadcastHandle", "CallLoan", "Caller", "CallerInfo", "Config", "Event", "EventKind", "HEADER_VERSION", "HISTORY_NONE", "Kind",
     "LIBRARY_VERSION", "Loan", "Node", "Options", "Publisher", "PublisherStats", "Reply", "ReplyLoan", "Request", "Sample",
     "Schema", "SchemaAlgo", "SchemaDiff", "Server", "ServiceConfig", "Sizing", "Subscriber", "SubscriberStats", "Topic",
     "Transport", "WaitSet", "diagnostics", "topics",

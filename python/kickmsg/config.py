@@ -149,6 +149,7 @@ class Config:
     transport: Transport | None = None
     schema: Schema | None = None
     timestamps: bool | None = None
+    history: int | None = None
 
     def to_c(self) -> tuple[Any, Any]:
         """Returns the struct, and the objects that it points to."""
@@ -160,7 +161,8 @@ class Config:
     def from_c(cls, config: Any) -> Config:
         return cls(config.max_subscribers, config.ring_capacity, config.pool_size, config.max_publishers,
                    config.max_payload_size, config.max_loans, config.max_borrows, config.linger_ns / 1e9,
-                   bool(config.persistent), Transport(config.transport), timestamps=bool(config.timestamps))
+                   bool(config.persistent), Transport(config.transport), timestamps=bool(config.timestamps),
+                   history=config.history)
 
     def check(self) -> Sizing:
         """Says what the config costs; ValueError if no such topic can be. Asks no broker."""
@@ -180,6 +182,9 @@ def config_to_c(config: Config | None) -> tuple[Any, Any]:
     return config.to_c()
 
 
+HISTORY_NONE = 2**32 - 2
+
+
 @dataclass
 class Options:
     """How one subscriber gets its messages. `wait` is for the topic to exist, `spin` before a sleep."""
@@ -188,7 +193,7 @@ class Options:
     wait: Seconds | None = 0
     schema: Schema | None = None
     skip_own: bool = False
-    history: int = 0
+    history: int = 0  # 0: as many as the topic's config says; HISTORY_NONE
     observe: bool = False
     writable: bool = False
     strict: bool = False

@@ -415,7 +415,10 @@ static void check_order(struct world_endpoint *endpoint, uint64_t message)
 uint64_t actor_check_received(int index, const struct kickmsg_sample *sample)
 {
 	struct world_endpoint *endpoint = actor_subscriber(index);
-	uint64_t message = world.shape.shared ? world_committed(sample->ring_pos) : endpoint->taken;
+	/* with history it need not be in the ring */
+	uint64_t message = world.shape.shared    ? world_committed(sample->ring_pos)
+			   : world.shape.history ? *(const uint64_t *)sample->data
+						 : endpoint->taken;
 	int slot = world_slot_of_payload(sample->data);
 
 	for (int k = 0; k < 4; k++)
@@ -616,8 +619,11 @@ void actor_subscriber_body(void *argument)
 	if (actor->flags & ACTOR_JOINS) {
 		ex_wait(is_joined, endpoint);
 		ex_control();
+		if (world.region->kept)
+			ex_memory_tell(ex.current);
 		km_place_subscribe(&subscribers[actor->index]->handle.place, endpoint->record,
 			endpoint->ring, endpoint->start);
+		km_place_look_back(&subscribers[actor->index]->handle.place, world.shape.history);
 		endpoint->subscriber = subscribers[actor->index];
 		ex_call(CALL_LIMIT);
 	}

@@ -129,6 +129,15 @@ static void admit(struct world_endpoint *endpoint)
 		return;
 	if (km_live_open(world.region, endpoint->ring, &world.live, &endpoint->start) < 0)
 		ex_fail("km_live_open gives the ring up");
+	if (world.region->kept) {
+		uint64_t before = km_region_ring(world.region, endpoint->ring)->kept_before;
+		uint64_t there = before - world.region->kept_capacity;
+
+		endpoint->kept_from = before -
+				      (there < world.shape.history ? there : world.shape.history);
+	}
+	if (world.region->kept && ex.current >= 0) /* by the answer that the newcomer gets */
+		ex_memory_tell(ex.current);
 	endpoint->present = endpoint->joined = true;
 	if (endpoint->start > world.opened[endpoint->ring])
 		ex_fail("loss count: a subscriber begins at %lu, its ring took messages from %lu "

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/ring/kept.h"
 #include "common/ring/waiter.h"
 #include "libclient/handle/handle.h"
 #include "tests/explore/engine.h"
@@ -11,7 +12,7 @@
 
 static uint64_t head_of(uint32_t ring)
 {
-	return peek(&km_region_ring(world.region, ring)->head);
+	return peek(&world_ring(ring)->head);
 }
 
 static bool has_owner(uint32_t ring)
@@ -26,25 +27,31 @@ static bool has_owner(uint32_t ring)
 	return false;
 }
 
-/* Each position of the window has its bit and its message. */
+/* Each position of the window has its bit and its message. A late cell has neither. */
+static void check_window(uint32_t r)
+{
+	const uint32_t mask = world_capacity(r) - 1;
+
+	for (uint64_t p = head_of(r); p != world.frontier[r]; p++) {
+		uint32_t slot = km_cell_slot(peek(&world_ring(r)->cells[p & mask]));
+
+		if (km_ring_is_late(world.region, slot))
+			continue;
+		if (!(world_word(slot) >> world_bit(r) & 1))
+			ex_fail("double free: slot %u is in ring %u at %lu, its word is %lx", slot,
+				r, p, world_word(slot));
+		if (world_message(slot) != world.in_cell[r][p & mask])
+			ex_fail("used while free: slot %u is in ring %u at %lu, was overwritten",
+				slot, r, p);
+	}
+}
+
 static void check_windows(void)
 {
-	const uint32_t mask = world.shape.capacity - 1;
-
 	for (uint32_t r = 0; r < world.shape.rings; r++)
-		for (uint64_t p = head_of(r); p != world.frontier[r]; p++) {
-			struct km_ring *ring = km_region_ring(world.region, r);
-			uint32_t slot = km_cell_slot(peek(&ring->cells[p & mask]));
-
-			if (!(world_word(slot) >> r & 1))
-				ex_fail("double free: slot %u is in ring %u at %lu, its word is "
-					"%lx",
-					slot, r, p, world_word(slot));
-			if (world_message(slot) != world.in_cell[r][p & mask])
-				ex_fail("used while free: slot %u is in ring %u at %lu, was "
-					"overwritten",
-					slot, r, p);
-		}
+		check_window(r);
+	if (world.region->kept)
+		check_window(WORLD_KEPT);
 }
 
 /* The slots that the living have are theirs. */
@@ -78,6 +85,18 @@ static void note_taken(struct world_endpoint *endpoint, uint64_t before, uint64_
 			world.in_cell[endpoint->ring][p & (world.shape.capacity - 1)];
 }
 
+/* Of a late cell: the message at the position that it names. */
+static uint64_t message_of(uint32_t number)
+{
+	if (!km_ring_is_late(world.region, number))
+		return world_message(number);
+	uint64_t position = number & KM_CELL_LATE_MASK;
+	if (position >= world.frontier[WORLD_KEPT])
+		ex_fail("late: a cell names position %lu, the kept ring ends at %lu", position,
+			world.frontier[WORLD_KEPT]);
+	return world.commits[position - world.region->kept_capacity].message;
+}
+
 /* An eviction takes one message, a receive one or many. */
 static void head_moved(const struct km_site *site, uint32_t ring, uint64_t before, uint64_t after)
 {
@@ -97,18 +116,22 @@ static void head_moved(const struct km_site *site, uint32_t ring, uint64_t befor
 
 static void cell_written(uint32_t ring, uint32_t cell, uint64_t after)
 {
-	uint64_t lap = after >> KM_CELL_SLOT_BITS, position = lap * world.shape.capacity + cell;
+	uint64_t lap = after >> KM_CELL_SLOT_BITS, position = lap * world_capacity(ring) + cell;
 	uint32_t slot = km_cell_slot(after);
 
 	if (position != world.frontier[ring])
 		ex_fail("hole: commit at %lu of ring %u, its frontier is %lu", position, ring,
 			world.frontier[ring]);
-	if (slot >= world.shape.pool)
+	if (slot >= world.shape.pool && !km_ring_is_late(world.region, slot))
 		ex_fail("commit of slot %u", slot);
-	if (position - head_of(ring) >= world.shape.capacity)
+	if (position - head_of(ring) >= world_capacity(ring))
 		ex_fail("commit at %lu of ring %u over a message that waits", position, ring);
+	if (ring == WORLD_KEPT && position - world_capacity(ring) >= WORLD_MAX_COMMITS)
+		ex_fail("explorer: WORLD_MAX_COMMITS is too small");
+	if (ring == WORLD_KEPT)
+		world.commits[position - world_capacity(ring)].message = world_message(slot);
 	world.frontier[ring]++;
-	world.in_cell[ring][cell] = world_message(slot);
+	world.in_cell[ring][cell] = message_of(slot);
 }
 
 static void word_written(const struct km_site *site, uint32_t slot, uint64_t before, uint64_t after)
@@ -135,6 +158,9 @@ void world_after_write(
 			world_live() >> place.index & 1 &&
 			world.frontier[place.index] - before != world.shape.capacity)
 			ex_fail("eviction from ring %u, which isn't full", place.index);
+		if (place.index == WORLD_KEPT && !world.tight &&
+			world.frontier[WORLD_KEPT] - before != world.region->kept_capacity)
+			ex_fail("eviction from the kept ring, which isn't full");
 		head_moved(site, place.index, before, after);
 		break;
 	case PLACE_CELL:
@@ -264,6 +290,18 @@ static void check_hazards(const char *when)
 	}
 }
 
+static bool is_kept(uint32_t slot)
+{
+	if (!world.region->kept)
+		return false;
+	for (uint64_t p = head_of(WORLD_KEPT); p != world.frontier[WORLD_KEPT]; p++)
+		if (km_cell_slot(peek(
+			    &world.region->kept->cells[p & (world.region->kept_capacity - 1)])) ==
+			slot)
+			return true;
+	return false;
+}
+
 void world_check_free(const char *when)
 {
 	check_hazards(when);
@@ -272,7 +310,7 @@ void world_check_free(const char *when)
 		return;
 	}
 	for (uint32_t i = 0; i < world.shape.pool; i++)
-		if (world_word(i))
+		if (world_word(i) != (is_kept(i) ? KM_KEPT_BIT : 0))
 			ex_fail("leak: %s, slot %u's word is %lx and nobody has it", when, i,
 				world_word(i));
 	for (uint32_t r = 0; r < world.shape.rings; r++)

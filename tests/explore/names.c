@@ -67,6 +67,8 @@ void world_name_of(const volatile void *memory, char *ret, unsigned long size)
 	}
 	if (place.kind == PLACE_HAZARD)
 		name_hazard(place, ret, size);
+	else if (place.index == WORLD_KEPT && place.kind == PLACE_CELL)
+		snprintf(ret, size, "kept.cell%u", place.cell);
 	else if (place.kind == PLACE_CELL)
 		snprintf(ret, size, "ring%u.cell%u", place.index, place.cell);
 	else

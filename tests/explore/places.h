@@ -35,3 +35,19 @@ extern struct world_place world_places[WORLD_SIZE / 4];
 
 /* A look that is no step of anybody: at the newest value. */
 #define peek(pointer) atomic_load_explicit(pointer, memory_order_relaxed)
+
+/* Rings by their number here: the subscribers', and WORLD_KEPT. */
+static inline struct km_ring *world_ring(uint32_t ring)
+{
+	return ring == WORLD_KEPT ? world.region->kept : km_region_ring(world.region, ring);
+}
+
+static inline uint32_t world_capacity(uint32_t ring)
+{
+	return ring == WORLD_KEPT ? world.region->kept_capacity : world.shape.capacity;
+}
+
+static inline uint32_t world_bit(uint32_t ring)
+{
+	return ring == WORLD_KEPT ? KM_KEPT_RING : ring;
+}

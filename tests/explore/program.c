@@ -11,6 +11,7 @@
 #include "libclient/wait/ready.h"
 #include "libclient/wait/room.h"
 #include "tests/explore/cast.h"
+#include "tests/explore/places.h"
 
 #define FINAL_PASSES 4
 
@@ -148,12 +149,13 @@ static void publish_before(void)
 		if (!actor_lend(0, &payload))
 			ex_fail("explorer: no room to prefill");
 		actor_publish(0, payload);
-		for (uint32_t r = 0; r < world.shape.rings; r++) {
-			if (!(world_live() >> r & 1))
+		for (uint32_t r = 0; r <= WORLD_KEPT; r++) {
+			if (r == WORLD_KEPT ? !world.region->kept : !(world_live() >> r & 1))
 				continue;
-			uint64_t cell = world.frontier[r]++ & (world.shape.capacity - 1);
+			uint64_t cell = world.frontier[r]++ & (world_capacity(r) - 1);
 			world.in_cell[r][cell] = *(uint64_t *)payload;
 		}
+		world.commits[i].message = *(uint64_t *)payload;
 	}
 }
 
@@ -212,6 +214,24 @@ static void note_death(int thread)
 	world.deaths++;
 }
 
+/* Each message of the kept ring, from the history's beginning on, was received or lost, and once. A
+ * message whose publisher died behind that commit may be in no ring. */
+static void check_history(int index, uint64_t all)
+{
+	const struct world_endpoint *endpoint = actor_subscriber(index);
+	const struct km_ring *ring = km_region_ring(world.region, endpoint->ring);
+	uint64_t committed = world.frontier[WORLD_KEPT] - endpoint->kept_from, missing = 0;
+
+	/* nor is counted what was sent and pushed out while the newcomer came */
+	if (world.region->kept->head > ring->kept_before)
+		missing = (ring->kept_behind & KM_KEPT_POSITION) - ring->kept_before;
+	for (uint32_t i = 0; i < world.shape.publishers; i++)
+		missing += world.endpoints[i].dead;
+	if (all > committed || all + missing < committed)
+		ex_fail("loss count: subscriber %d received and lost %lu of %lu", index, all,
+			committed);
+}
+
 /* A living subscriber takes what is left, and has missed exactly what it says. */
 static void finish_subscriber(int index)
 {
@@ -225,7 +245,7 @@ static void finish_subscriber(int index)
 	for (int k = 0; k < 4; k++) /* of a run that ended while it slept: none */
 		if (endpoint->holds[k])
 			ex_fail("explorer: a subscriber ended with a sample");
-	for (uint32_t i = 0; i <= world.shape.capacity + 1; i++) {
+	for (uint32_t i = 0; i <= world.shape.capacity + WORLD_MAX_CAPACITY; i++) {
 		if (!world.shape.shared) {
 			uint64_t head =
 				*(volatile uint64_t *)&subscribers[index]->handle.place.ring->head;
@@ -243,6 +263,10 @@ static void finish_subscriber(int index)
 	if (r != -EAGAIN)
 		ex_fail("end: kickmsg_try_receive: %d", r);
 	uint64_t lost = kickmsg_subscriber_lost(subscribers[index]);
+	if (world.shape.history && endpoint->kept_from) {
+		check_history(index, endpoint->received + lost);
+		return;
+	}
 	uint32_t ring = world.shape.shared ? 0 : endpoint->ring;
 	if (endpoint->received + lost != world.frontier[ring] - endpoint->start)
 		ex_fail("loss count: subscriber %d received %lu and lost %lu of %lu", index,

@@ -35,6 +35,11 @@
 		.rings = r, .capacity = c, .pool = p, .publishers = pubs, .subscribers = subs      \
 	}
 
+#define KEPT(r, c, p, pubs, subs, last)                                                            \
+	{                                                                                          \
+		.rings = r, .capacity = c, .pool = p, .publishers = pubs, .subscribers = subs,     \
+		.history = last                                                                    \
+	}
 #define SHARED(c, p, pubs, subs, who)                                                              \
 	{                                                                                          \
 		.rings = subs, .capacity = c, .pool = p, .publishers = pubs, .subscribers = subs,  \
@@ -310,6 +315,42 @@ const struct scenario scenarios[] = {
 	  .shape = SHARED(1, 2, 2, 1, 1),
 	  .actors = { PUB(0, 2, 0), BROKER(0, 1, ACTOR_GRANTS), PUB(1, 2, 0), SUB(0, 2, 0) },
 	  .victims = 1, .interruptions = 2, .old_reads = 0, .death_interruptions = 2 },
+	{ .name = "kept_join", .about = "a newcomer with history, and a publisher that doesn't know of it yet",
+	  .shape = KEPT(1, 2, 7, 1, 1, 1), .prefill = 1,
+	  .actors = { PUB(0, 2, 0), BROKER(0, 0, ACTOR_ADMITS), SUB(0, 3, ACTOR_JOINS) },
+	  .interruptions = 3, .old_reads = 1 },
+	{ .name = "kept_two", .about = "the same with two publishers",
+	  .shape = KEPT(1, 2, 7, 2, 1, 1), .prefill = 1,
+	  .actors = { PUB(0, 1, 0), PUB(1, 1, 0), BROKER(0, 0, ACTOR_ADMITS), SUB(0, 2, ACTOR_JOINS) },
+	  .interruptions = 2, .old_reads = 1 },
+	{ .name = "kept_sleep", .about = "a newcomer sleeps, an only message comes by a late cell",
+	  .shape = KEPT(1, 2, 5, 1, 1, 1),
+	  .actors = { PUB(0, 1, 0), BROKER(0, 0, ACTOR_ADMITS), SUB(0, 1, ACTOR_JOINS | ACTOR_SLEEPS) },
+	  .interruptions = 4, .old_reads = 2 },
+	{ .name = "kept_evict", .about = "history is pushed out of the kept ring while it is taken",
+	  .shape = KEPT(1, 1, 4, 1, 1, 1), .prefill = 1,
+	  .actors = { PUB(0, 3, 0), BROKER(0, 0, ACTOR_ADMITS), SUB(0, 3, ACTOR_JOINS) },
+	  .interruptions = 4, .old_reads = 0 },
+	{ .name = "kept_tight", .about = "the kept ring gives slots back to a short pool, while one is taken",
+	  .shape = KEPT(1, 1, 3, 1, 1, 1), .prefill = 2, .tight = true,
+	  .actors = { PUB(0, 2, 0), BROKER(0, 0, ACTOR_ADMITS), SUB(0, 2, ACTOR_JOINS) },
+	  .interruptions = 3, .old_reads = 1 },
+	{ .name = "kept_death", .about = "a newcomer or its publisher dies",
+	  .shape = KEPT(1, 1, 5, 1, 1, 1), .prefill = 1,
+	  .actors = { PUB(0, 2, 0), SUB(0, 2, ACTOR_JOINS), BROKER(0, 0, ACTOR_ADMITS),
+		      BROKER(1, 1, ACTOR_AFTER_DEATH) },
+	  .victims = 3, .interruptions = 2, .old_reads = 1, .death_interruptions = 1 },
+	{ .name = "kept_health", .about = "passes while a newcomer comes, and takes from the kept ring",
+	  .shape = { .rings = 1, .capacity = 1, .pool = 4, .publishers = 1, .subscribers = 1, .history = 1,
+		     .work = 12 },
+	  .prefill = 2,
+	  .actors = { PUB(0, 1, 0), BROKER(0, 2, 0), SUB(0, 1, ACTOR_JOINS | ACTOR_ASKS) },
+	  .interruptions = 3, .old_reads = 0 },
+	{ .name = "kept_next", .about = "one leaves, the next gets its ring, a publisher has old targets",
+	  .shape = KEPT(1, 2, 6, 1, 2, 1), .prefill = 1,
+	  .actors = { PUB(0, 1, 0), SUB(0, 1, ACTOR_LEAVES),
+		      BROKER(0, 1, ACTOR_AFTER_DEATH | ACTOR_ADMITS), SUB(1, 2, ACTOR_JOINS) },
+	  .interruptions = 3, .old_reads = 0 },
 	{ .name = "sh_join", .about = "a subscriber joins with one message of history",
 	  .shape = SHARED(2, 3, 2, 1, 1), .prefill = 1,
 	  .actors = { PUB(0, 2, 0), PUB(1, 1, 0), BROKER(0, 0, ACTOR_ADMITS), SUB(0, 2, ACTOR_JOINS) },

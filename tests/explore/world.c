@@ -115,6 +115,17 @@ static void mark_shared(void)
 	}
 }
 
+static void mark_ring(uint32_t index)
+{
+	struct km_ring *ring = world_ring(index);
+
+	mark(&ring->head, PLACE_HEAD, index, 0);
+	mark(&ring->hint, PLACE_HINT, index, 0);
+	mark(&ring->waiting, PLACE_WAITING, index, 0);
+	for (uint32_t k = 0; k < world_capacity(index); k++)
+		mark(&ring->cells[k], PLACE_CELL, index, k);
+}
+
 static void mark_places(void)
 {
 	struct km_region *region = world.region;
@@ -128,15 +139,10 @@ static void mark_places(void)
 		mark(&region->slots[i].word, PLACE_WORD, i, 0);
 		mark(&region->slots[i].generation, PLACE_GENERATION, i, 0);
 	}
-	for (uint32_t i = 0; i < region->ring_count; i++) {
-		struct km_ring *ring = km_region_ring(region, i);
-
-		mark(&ring->head, PLACE_HEAD, i, 0);
-		mark(&ring->hint, PLACE_HINT, i, 0);
-		mark(&ring->waiting, PLACE_WAITING, i, 0);
-		for (uint32_t k = 0; k < world.shape.capacity; k++)
-			mark(&ring->cells[k], PLACE_CELL, i, k);
-	}
+	for (uint32_t i = 0; i < region->ring_count; i++)
+		mark_ring(i);
+	if (region->kept)
+		mark_ring(WORLD_KEPT);
 	for (uint32_t i = 0; i < world.shape.publishers + world.shape.subscribers; i++) {
 		struct km_endpoint *record = world.endpoints[i].record;
 
@@ -179,6 +185,7 @@ void world_make(const struct world_shape *shape)
 		.max_borrows = shape->max_borrows ? shape->max_borrows : 1,
 		.transport = shape->shared ? KM_TRANSPORT_SHARED : KM_TRANSPORT_RINGS,
 		.timestamps = shape->timed,
+		.history = shape->history,
 	};
 	unsigned char *control = memory_.shared, *payload, *end;
 
@@ -198,6 +205,9 @@ void world_make(const struct world_shape *shape)
 	world.region->header->privileged = shape->privileged;
 	for (uint32_t i = 0; i < shape->rings; i++)
 		world.frontier[i] = shape->capacity;
+	world.frontier[WORLD_KEPT] = world.region->kept_capacity;
+	if (world.region->kept_capacity > WORLD_MAX_CAPACITY)
+		ex_fail("explorer: WORLD_MAX_CAPACITY is too small");
 	for (uint32_t i = 0; i < WORLD_MAX_ENDPOINTS; i++)
 		world.endpoints[i].thread = -1;
 }

@@ -14,7 +14,8 @@
  *   torn, order     a sample that isn't what was published; one twice, or out of its publisher's order
  *   lost wake-up    a subscriber asleep with an unread message of a finished publish, or on a region that was given up
  *   foreign time    a sample with the time of another message, or of none
- *   loss count      received + lost isn't what was committed to the ring since it joined
+ *   loss count      received + lost isn't what was committed to the ring since it joined, or to the kept ring
+ *                   since where its history begins
  *   leak            at the end, after reconcile, a slot that isn't free, a hazard that still stands
  *
  * With a shared ring (check_shared.c)
@@ -34,6 +35,7 @@
 #define WORLD_MAX_SLOTS     14
 #define WORLD_MAX_RINGS     4
 #define WORLD_MAX_CAPACITY  4
+#define WORLD_KEPT          WORLD_MAX_RINGS /* the kept ring, among the rings */
 #define WORLD_MAX_ENDPOINTS 8
 #define WORLD_MAX_COMMITS   32 /* to a shared ring */
 #define WORLD_MAX_EVENTFDS  4
@@ -57,6 +59,7 @@ struct world_shape {
 	uint32_t places;     /* max_publishers; 0: publishers */
 	uint32_t work;       /* of each piece of a pass; 0: it is made in one */
 	uint32_t reliable;   /* bits: rings of reliable subscribers */
+	uint32_t history;    /* that newcomers get, and all that join want */
 };
 
 /* The broker's and the onlooker's knowledge of an endpoint. Publishers come first. */
@@ -80,6 +83,7 @@ struct world_endpoint {
 	bool joined;
 	int holds[4]; /* slot + 1 */
 	uint64_t start, received;
+	uint64_t kept_from;                 /* its history begins there in the kept ring */
 	uint32_t last[WORLD_MAX_ENDPOINTS]; /* by publisher */
 	uint64_t taken;                     /* the message that its ring's last take got */
 	uint64_t took[WORLD_MAX_CAPACITY];  /* the same of a call that takes many */
@@ -95,13 +99,13 @@ struct world {
 	struct km_region *region;
 	struct world_endpoint endpoints[WORLD_MAX_ENDPOINTS];
 	uint32_t private_used, shared_used;
-	uint64_t frontier[WORLD_MAX_RINGS];
-	uint64_t in_cell[WORLD_MAX_RINGS][WORLD_MAX_CAPACITY];
+	uint64_t frontier[WORLD_MAX_RINGS + 1];
+	uint64_t in_cell[WORLD_MAX_RINGS + 1][WORLD_MAX_CAPACITY];
 	uint64_t opened[WORLD_MAX_RINGS]; /* its head when its live bit was set */
 	struct {
 		uint64_t message;
 		bool voided;
-	} commits[WORLD_MAX_COMMITS]; /* shared: by position, from the first */
+	} commits[WORLD_MAX_COMMITS]; /* shared, or kept: by position, from the first */
 	unsigned deaths, leaves, passes;
 	unsigned comers; /* that come while others are at work */
 	uint64_t live;   /* what the broker knows of rings that are live */

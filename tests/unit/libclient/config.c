@@ -85,7 +85,7 @@ START_TEST(to_geometry_each_bad_field_named_with_value)
 	bad("transport", "3");
 	config.reserved[0] = 1;
 	bad("reserved", "zero");
-	config.reserved[5] = 1;
+	config.reserved[4] = 1;
 	bad("reserved", "zero");
 }
 END_TEST

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Publishing with private rings and history, from top to bottom. The steps that rings_send.c doesn't
+ * have are marked.
+ *
+ *    1. claim a free slot, write the payload            rings_send.c
+ *    2. targets = live                                  region.h L1
+ *    3. slot's opening = the last one known     *       kept.h K1
+ *    4. delivering = slot                               endpoint.h H1
+ *    5. W = targets and the kept ring                   slot.h S3
+ *    6. commit to the kept ring                 *       ring.h R3
+ *    7. a look whether somebody came            *       kept.h K3
+ *       late cells into the rings of those      *
+ *    8. commit to each target's ring, and the rest      rings_send.c
+ *
+ * 6 comes before 8: a message that a newcomer finds in its ring had its predecessors in the kept ring
+ * before. 7 comes behind 6: see kept.h.
+ */
+#include "libclient/path/kept_send.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/ring/waiter.h"
+#include "libclient/export.h"
+#include "libclient/path/loan.h"
+#include "libclient/path/look.h"
+#include "libclient/path/rings_send.h"
+#include "libclient/rejoin/move.h"
+
+/* --- those who came ------------------------------------------------------------------------------- */
+
+/* Tells a ring's owner, who came behind this publisher's look at `live`, of the message at a position
+ * of the kept ring. */
+static void tell_late(struct km_place *here, uint32_t index, uint64_t position)
+{
+	struct km_ring *ring = km_region_ring(&here->region, index);
+	struct km_ring_result result = { 0 };
+
+	uint64_t opening = km_load(K6, acquire, &ring->opening), behind = 0;
+	if (opening <= here->opening)
+		return;
+	if (km_kept_decide(&here->kept, ring, opening, &behind) == 0 &&
+		km_kept_is_before(position, behind))
+		return; /* the newcomer takes the message from there anyhow */
+	if (km_ring_commit(&here->region, index, km_kept_late_number(position), here->record,
+		    &here->cursors[index], &result) < 0)
+		return; /* the next message finds the same, and says so */
+	km_ring_drop_evicted(&here->region, &result.drops);
+	km_waiter_notify(ring);
+	if (result.evictions)
+		km_endpoint_count(&here->record->evicted, result.evictions);
+}
+
+/* `targets` get the message, whoever owns their rings by now. */
+static void look_for_newcomers(
+	struct km_place *here, uint64_t live, uint64_t targets, uint64_t position)
+{
+	uint64_t now = km_load(K3, seq_cst, &here->region.header->live);
+
+	if (__builtin_expect(now == live, 1))
+		return;
+	now &= km_load(P1, relaxed, &here->rings) & ~targets;
+	for (; now; now &= now - 1)
+		tell_late(here, (uint32_t)__builtin_ctzll(now), position);
+}
+
+/* --- publishing ----------------------------------------------------------------------------------- */
+
+/* Returns the bits of rings that made no sense. */
+static uint64_t deliver(struct km_place *here, uint64_t live, uint32_t slot, uint64_t targets)
+{
+	struct km_slot *words = &here->region.slots[slot];
+	struct km_ring_result result = { 0 };
+
+	km_store(K1, release, &words->opening, here->opening);
+	km_hazard_set(&here->record->delivering, slot);
+	km_slot_send(words, targets | KM_KEPT_BIT);
+	int r = km_ring_commit(
+		&here->kept, KM_KEPT_RING, slot, here->record, &here->kept_cursor, &result);
+	km_ring_drop_evicted(&here->region, &result.drops);
+	if (r == 0)
+		look_for_newcomers(here, live, targets, result.position);
+	else
+		km_slot_drop(words, KM_KEPT_BIT);
+	/* also clears the hazards */
+	uint64_t failed = km_rings_deliver_rest(here, slot, targets, 0);
+	return r < 0 ? failed | KM_KEPT_BIT : failed;
+}
+
+static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t len)
+{
+	struct km_place *here = &publisher->handle.place;
+	uint64_t live = km_load(L1, acquire, &here->region.header->live);
+
+	if (__builtin_expect(live != here->live, 0)) {
+		int r = km_publisher_look(publisher, live, slot, len);
+
+		if (r <= 0) {
+			km_handle_settle(&publisher->handle);
+			return r;
+		}
+		here->opening = km_kept_known(&here->region, live);
+	}
+	const uint64_t targets = live & km_load(P1, relaxed, &here->rings);
+	struct km_sample_header *sample = km_region_sample(&here->region, slot);
+	if (here->region.geometry.timestamps) {
+		km_plain_write(sample, sizeof *sample);
+		sample->publish_ns = km_clock_publish_ns();
+	}
+	km_rings_describe(publisher, sample, targets, len);
+	uint64_t failed = deliver(here, live, slot, targets);
+	km_endpoint_count(&here->record->messages, 1);
+	return failed ? -ESTALE : 0;
+}
+
+/* --- the calls ------------------------------------------------------------------------------------ */
+
+ssize_t km_kept_send(struct kickmsg_publisher *publisher, const void *data, size_t len)
+{
+	uint32_t slot;
+	int r = km_rings_claim(publisher, len, &slot);
+
+	if (r < 0)
+		return r == -ERESTART ? kickmsg_send(publisher, data, len) : r;
+	void *payload = km_region_payload(&publisher->handle.place.region, slot);
+	km_plain_write(payload, len);
+	if (len > 0)
+		memcpy(payload, data, len);
+	r = publish(publisher, slot, len);
+	return r < 0 ? r : (ssize_t)len;
+}
+
+int km_kept_publish(struct kickmsg_publisher *publisher, void *payload, size_t len)
+{
+	struct km_place *here = &publisher->handle.place, *of;
+	struct km_loan *loan = km_loan_find(here, payload, &of);
+
+	if (!loan || of != here)
+		return km_publisher_publish_past(publisher, payload, len);
+	if (len > loan->len)
+		return -EMSGSIZE;
+	km_place_end_loan(here, loan);
+	int r = publish(publisher, loan->slot, len);
+	km_handle_settle(&publisher->handle);
+	return r < 0 ? r : (int)kickmsg_publisher_reached(publisher);
+}
