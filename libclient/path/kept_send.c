@@ -13,8 +13,7 @@
  *       late cells into the rings of those      *
  *    8. commit to each target's ring, and the rest      rings_send.c
  *
- * 6 comes before 8: a message that a newcomer finds in its ring had its predecessors in the kept ring
- * before. 7 comes behind 6: see kept.h.
+ * 7 comes behind 6: see kept.h.
  */
 #include "libclient/path/kept_send.h"
 

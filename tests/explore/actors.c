@@ -412,6 +412,17 @@ static void check_order(struct world_endpoint *endpoint, uint64_t message)
 	endpoint->received++;
 }
 
+/* A publisher that leaves the newcomer out is heard by its history alone. */
+static void check_heard(const struct world_endpoint *endpoint, uint64_t message)
+{
+	const struct km_ring *ring = km_region_ring(world.region, endpoint->ring);
+	uint64_t position = world.region->kept_capacity + (uint32_t)message - 1;
+
+	if (position >= (ring->kept_behind & KM_KEPT_POSITION))
+		ex_fail("foreign: ring %u's subscriber got %lx, which isn't for it", endpoint->ring,
+			message);
+}
+
 uint64_t actor_check_received(int index, const struct kickmsg_sample *sample)
 {
 	struct world_endpoint *endpoint = actor_subscriber(index);
@@ -429,6 +440,8 @@ uint64_t actor_check_received(int index, const struct kickmsg_sample *sample)
 	check_content(index, sample, message);
 	check_time(index, sample, message);
 	check_order(endpoint, message);
+	if (world.shape.history && actors_scenario->actors[0].flags & ACTOR_UNHEARD)
+		check_heard(endpoint, message);
 	if (sample->publisher_sequence != (uint32_t)message || sample->len != world_size() ||
 		sample->publisher_id != actor_publisher((int)(message >> 32))->id)
 		ex_fail("torn: subscriber %d got message %lx with header %lu, %lu, %u", index,

@@ -52,6 +52,9 @@ enum actor_flags {
 	ACTOR_MOVES = 33554432,
 	/* publisher: waits for `count` subscribers, and publishes nothing */
 	ACTOR_MATCHES = 8388608,
+	/* publisher: leaves all subscribers out, as the member of a channel that doesn't hear itself leaves
+	 * out its own */
+	ACTOR_UNHEARD = 1 << 30,
 	/* publisher: sends all of its messages in one call, or with LOANS publishes them; subscriber:
 	 * receives and releases what is there, `count` times */
 	ACTOR_MANY = 67108864,

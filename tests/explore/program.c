@@ -48,6 +48,8 @@ static void set_up_publisher(int index)
 	publisher->handle.place.region = *world.region;
 	km_endpoint_format(endpoint->record, KM_ROLE_PUBLISHER, endpoint->id, 0, 0);
 	km_place_publish(&publisher->handle.place, endpoint->record, endpoint->id);
+	if (flags_of(ACTOR_PUBLISHER, index) & ACTOR_UNHEARD)
+		km_store(P1, relaxed, &publisher->handle.place.rings, 0);
 	publishers[index] = publisher;
 	if (flags_of(ACTOR_PUBLISHER, index) & ACTOR_CALLS)
 		actor_set_up_server(index);
@@ -263,6 +265,8 @@ static void finish_subscriber(int index)
 	if (r != -EAGAIN)
 		ex_fail("end: kickmsg_try_receive: %d", r);
 	uint64_t lost = kickmsg_subscriber_lost(subscribers[index]);
+	if (world.shape.history && flags_of(ACTOR_PUBLISHER, 0) & ACTOR_UNHEARD)
+		return; /* its messages are none of the subscriber's */
 	if (world.shape.history && endpoint->kept_from) {
 		check_history(index, endpoint->received + lost);
 		return;
