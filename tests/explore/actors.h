@@ -67,9 +67,9 @@ enum actor_flags {
 	ACTOR_WAITS = INT64_C(1) << 31, /* with POLLS: by its descriptor */
 	/* broker */
 	ACTOR_DEMOTES = INT64_C(1) << 32, /* makes ordinary ones of all reliable subscribers */
-	ACTOR_TELLS = 16777216,    /* lets `count` subscribers in, and says so */
-	ACTOR_AFTER_DEATH = 512,   /* begins when somebody died or left */
-	ACTOR_AFTER_BROKER = 1024, /* begins when the broker before it has died */
+	ACTOR_TELLS = 16777216,           /* lets `count` subscribers in, and says so */
+	ACTOR_AFTER_DEATH = 512,          /* begins when somebody died or left */
+	ACTOR_AFTER_BROKER = 1024,        /* begins when the broker before it has died */
 	/* After its passes lets the joining subscriber in, if its ring has no owner. */
 	ACTOR_ADMITS = 2048,
 	ACTOR_LOOKS = 4096,    /* repairs nothing */
@@ -80,8 +80,8 @@ enum actor_flags {
 
 struct actor {
 	enum actor_kind kind;
-	int index; /* of publishers, of subscribers */
-	int count; /* messages, tries, passes */
+	int index;      /* of publishers, of subscribers */
+	int count;      /* messages, tries, passes */
 	uint64_t flags; /* enum actor_flags: each has a bit of its own */
 };
 

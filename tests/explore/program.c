@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A scenario as a program: its memory, its threads, what must hold at its end. */
+/* A scenario as a program: its memory, its threads, what must hold at its end. The file is long because
+ * these three are read together. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
