@@ -93,8 +93,9 @@ def make(root, hunks, sources):
     maker = Maker(root, hunks)
     maker.out = ['#define KM_EXPLORE 1', '#include <stdint.h>', '#include <stdlib.h>',
                  'void *world_calloc(uint64_t count, uint64_t size);',
+                 'void *world_aligned_alloc(uint64_t alignment, uint64_t size);',
                  'void *world_reallocarray(void *memory, uint64_t count, uint64_t size);', 'void world_free(void *memory);', 'char *world_getenv(const char *name);',
-                 '#define calloc world_calloc', '#define free world_free',
+                 '#define calloc world_calloc', '#define aligned_alloc world_aligned_alloc', '#define free world_free',
                  # kernel.c
                  '#define eventfd world_eventfd', '#define read world_read', '#define write world_write',
                  '#define syscall world_syscall', '#define ppoll world_ppoll', '#define pthread_create world_thread_create',

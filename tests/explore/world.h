@@ -155,8 +155,9 @@ void *world_payload(uint32_t index);
 
 /* Zeroed memory that is restored with the rest. */
 void *world_private(uint64_t size);
-/* The product's sources call these as calloc() and free() here. */
+/* The product's sources call these as calloc(), aligned_alloc() and free() here. */
 void *world_calloc(uint64_t count, uint64_t size);
+void *world_aligned_alloc(uint64_t alignment, uint64_t size);
 void world_free(void *memory);
 
 /* world_private() for memory that several threads touch: each atomic operation on it is a step. For
