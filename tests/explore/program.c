@@ -280,7 +280,8 @@ static void finish_subscriber(int index)
 
 /* Of the only publisher's messages, those that came before it met the ring are counted there (lost.h).
  * None are where it hasn't met the ring at all. Where the ring had an owner before, a message to that
- * one may still come in. */
+ * one may still come in. With history a late cell may come before the publisher has met the ring:
+ * check_history() is for that. */
 static void check_met(const struct world_endpoint *endpoint)
 {
 	const uint64_t met = world.frontier[endpoint->ring] - world.opened[endpoint->ring];
@@ -366,7 +367,7 @@ static void end_run(void)
 	for (uint32_t i = 0; i < world.shape.subscribers; i++)
 		finish_subscriber((int)i);
 	for (uint32_t i = 0; i < world.shape.subscribers; i++)
-		if (!world.shape.shared && world.shape.publishers == 1 &&
+		if (!world.shape.shared && !world.region->kept && world.shape.publishers == 1 &&
 			world.deaths + world.leaves == 0)
 			check_met(actor_subscriber((int)i));
 	if (world.deaths == 0 && world.leaves == 0)
