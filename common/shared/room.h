@@ -120,6 +120,12 @@ static inline bool km_room_is_kept(const struct km_region *region, uint32_t ring
 	return km_load(E5, relaxed, &region->header->reliable) >> ring_index & 1;
 }
 
+/* The broker: what stands there, which each participant can write. */
+static inline uint64_t km_room_said(const struct km_region *region)
+{
+	return km_load(E2, relaxed, &region->header->reliable);
+}
+
 /* The broker: all of the topic's reliable rings. Where some are so no more, km_room_wake() comes next. */
 static inline void km_room_say(const struct km_region *region, uint64_t reliable)
 {

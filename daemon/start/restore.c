@@ -198,8 +198,10 @@ static void catch_up(struct km_broker *broker)
 			km_topic_keep_quarantined(topic);
 		else
 			restore_live(topic);
-		/* a publisher may have said that it waits to the broker before */
+		/* A publisher may have told the broker before that it waits. That broker may have
+		 * ended before it woke the publisher. */
 		km_reliable_look(topic);
+		km_reliable_wake(topic);
 		if (LIST_EMPTY(&topic->members))
 			km_lifetime_look(topic);
 	}

@@ -116,6 +116,9 @@ static int64_t look_at(struct km_topic *topic, uint32_t i, int64_t now)
 	const uint64_t bit = UINT64_C(1) << i;
 
 	if (km_room_is_there(&topic->region, i, &cursor)) {
+		/* its subscriber may have been stopped before it rang the bell */
+		if (reliable->full & bit)
+			km_room_wake(&topic->region);
 		reliable->full &= ~bit;
 		return 0;
 	}
@@ -137,16 +140,29 @@ static void arm(struct km_reliable *reliable, int64_t ns)
 	evtimer_add(reliable->timer, &after);
 }
 
+/* Each participant can write the word, and a broker that was killed may have left a bit of a subscriber that
+ * isn't reliable. */
+static void mend(struct km_topic *topic)
+{
+	const uint64_t rings = topic->reliable ? topic->reliable->rings : 0;
+
+	if (km_room_said(&topic->region) == rings)
+		return;
+	km_room_say(&topic->region, rings);
+	km_room_wake(&topic->region);
+}
+
 void km_reliable_look(struct km_topic *topic)
 {
 	struct km_reliable *reliable = topic->reliable;
 	const int64_t now = km_clock_ns();
 	int64_t first = INT64_MAX;
 
-	if (!reliable || topic->kept.quarantined)
+	if (topic->region.geometry.max_reliable == 0 || topic->kept.quarantined)
 		return;
-	/* every participant can write it */
-	km_room_say(&topic->region, reliable->rings);
+	mend(topic);
+	if (!reliable)
+		return;
 	for (uint64_t left = reliable->rings; left; left &= left - 1) {
 		const uint32_t i = (uint32_t)__builtin_ctzll(left);
 		int64_t ends = look_at(topic, i, now);
@@ -158,6 +174,12 @@ void km_reliable_look(struct km_topic *topic)
 	}
 	if (first < INT64_MAX)
 		arm(reliable, first - now);
+}
+
+void km_reliable_wake(struct km_topic *topic)
+{
+	if (topic->region.geometry.max_reliable > 0 && !topic->kept.quarantined)
+		km_room_wake(&topic->region);
 }
 
 void km_reliable_forget(struct km_topic *topic)

@@ -31,5 +31,8 @@ bool km_reliable_has_room(const struct km_topic *topic);
  * without any. */
 void km_reliable_look(struct km_topic *topic);
 
+/* Publishers that wait for room look again. Takes a topic without any. */
+void km_reliable_wake(struct km_topic *topic);
+
 /* The topic ends. */
 void km_reliable_forget(struct km_topic *topic);

@@ -231,14 +231,14 @@ void km_client_give_back(struct kickmsg_client *client, uint64_t endpoint)
 	left->endpoints[left->count++] = endpoint;
 }
 
-void km_client_say_stalled(struct kickmsg_client *client, uint64_t endpoint)
+int km_client_say_stalled(struct kickmsg_client *client, uint64_t endpoint)
 {
 	struct km_msg_detach stalled = {
 		.header = { .op = KM_OP_STALLED, .serial = km_client_next_serial(client) },
 		.endpoint = endpoint,
 	};
 
-	km_wire_send(client->socket, &stalled, sizeof stalled, NULL, 0);
+	return km_wire_send(client->socket, &stalled, sizeof stalled, NULL, 0);
 }
 
 /* Says the farewell for all. A socket that takes no more of earlier messages still takes this one:

@@ -176,9 +176,9 @@ int km_client_wait(struct kickmsg_client *client, short events, int64_t deadline
  * the socket takes the message. Never waits. `endpoint` 0: an observer's, of which the broker knows
  * nothing. */
 void km_client_give_back(struct kickmsg_client *client, uint64_t endpoint);
-/* Tells the broker that a publisher finds no room with a reliable subscriber. A full socket takes
- * nothing, and then it isn't said. Never waits. */
-void km_client_say_stalled(struct kickmsg_client *client, uint64_t endpoint);
+/* Tells the broker that a publisher finds no room with a reliable subscriber. Never waits. Errors:
+ * those of km_wire_send(), and then it isn't said. */
+int km_client_say_stalled(struct kickmsg_client *client, uint64_t endpoint);
 /* Tells the broker that all endpoints have ended. Called once nothing is mapped, before the socket
  * is closed. */
 void km_client_give_all_back(struct kickmsg_client *client);

@@ -41,7 +41,7 @@ static km_noinline int refuse(struct kickmsg_publisher *publisher, uint64_t live
 		publisher->has_said = true;
 		km_reconnect_poke(client, live & KM_LIVE_LEFT);
 		if (client->link == KM_LINK_UP && here->connection == client->connection)
-			km_client_say_stalled(client, here->endpoint);
+			publisher->has_said = km_client_say_stalled(client, here->endpoint) == 0;
 		km_client_unlock(client);
 	}
 	/* where the broker wasn't told, the descriptor stays readable */
@@ -51,8 +51,8 @@ static km_noinline int refuse(struct kickmsg_publisher *publisher, uint64_t live
 }
 
 /* 1: there is room in the rings of `live`; `slot` with `len` bytes, or KM_HAZARD_NONE, is to go there. 0: it
- * has gone to another region, and what was in the slot as well. Errors: -ENOBUFS, and the slot is as it was;
- * those of km_publisher_look(). */
+ * has gone to another region, and what was in the slot as well. Errors, with which the slot is free:
+ * -ENOBUFS; those of km_publisher_look(). */
 static km_always_inline int find_room(
 	struct kickmsg_publisher *publisher, uint64_t live, uint32_t slot, size_t len)
 {
@@ -62,8 +62,11 @@ static km_always_inline int find_room(
 	if (__builtin_expect(live != here->live, 0))
 		r = km_publisher_look(publisher, live, slot, len);
 	if (r > 0 && km_room_find_full(&here->region, live & km_load(P1, relaxed, &here->rings),
-			     here->cursors))
+			     here->cursors)) {
+		if (slot != KM_HAZARD_NONE)
+			km_slot_drop(&here->region.slots[slot], KM_SLOT_ID_MASK);
 		r = refuse(publisher, live);
+	}
 	return r;
 }
 
@@ -110,14 +113,11 @@ static km_always_inline int commit(
 /* Somebody came or went, perhaps, since there was room for `seen`. */
 static int publish(struct kickmsg_publisher *publisher, uint64_t seen, uint32_t slot, size_t len)
 {
-	const struct km_region *region = &publisher->handle.place.region;
 	const uint64_t live = load_live(publisher);
 	int r = 1;
 
 	if (__builtin_expect(live != seen, 0))
 		r = find_room(publisher, live, slot, len);
-	if (r == -ENOBUFS)
-		km_slot_drop(&region->slots[slot], KM_SLOT_ID_MASK);
 	if (r <= 0)
 		return r;
 	return commit(publisher, live, slot, len);

@@ -60,12 +60,24 @@ static int open_server(struct km_channel *ret, const char *service, uint64_t own
 	return km_publisher_attach(ret->client, &request, &ret->out);
 }
 
+/* Each message may have a word behind its bytes, and has a tag in place of its time. */
+static bool can_carry(const struct km_handle *handle)
+{
+	const struct km_geometry *geometry = &handle->place.region.geometry;
+
+	return geometry->max_payload_size >= KM_WORD_SIZE && geometry->timestamps;
+}
+
 int km_channel_open(struct km_channel *ret, struct kickmsg_client *client, const char *service,
 	uint64_t owner, const struct km_service_shape *shape)
 {
 	*ret = (struct km_channel){ .client = client };
 	int r = shape ? open_caller(ret, service, owner, shape) : open_server(ret, service, owner);
 
+	/* a server gets the caller's topics, whatever shape that has given them */
+	if (r == 0 && !(can_carry(&ret->out->handle) && can_carry(&ret->in->handle)))
+		r = km_client_fail(client, -EPROTO, "a channel of service '%s' can't carry its messages",
+			service);
 	if (r == 0 && ret->out->handle.place.region.shared) {
 		ret->scratch = malloc(ret->out->handle.place.region.geometry.max_payload_size);
 		if (!ret->scratch)
@@ -227,13 +239,10 @@ int km_channel_discard(struct km_channel *channel, void *payload)
 int km_channel_receive(struct km_channel *channel, struct kickmsg_sample *ret,
 	struct km_label *ret_label, size_t *ret_len)
 {
-	int r;
+	int r = kickmsg_try_receive(channel->in, ret);
 
-	while ((r = kickmsg_try_receive(channel->in, ret)) == 0) {
-		if (km_message_read(ret, ret_label, ret_len))
-			return 0;
-		kickmsg_sample_release(ret);
-	}
+	if (r == 0 && !km_message_read(ret, ret_label, ret_len))
+		ret_label->kind = KM_MESSAGE_NONE;
 	if (r == -ESTALE) {
 		channel->gone = true;
 		r = -EAGAIN;

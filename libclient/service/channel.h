@@ -64,7 +64,8 @@ int km_channel_discard(struct km_channel *channel, void *payload);
 /* Has the channel lent this payload? */
 bool km_channel_has_lent(const struct km_channel *channel, const void *payload);
 
-/* Receives the next message, which is to be released; a sample that is no message is dropped.
- * Errors: -EAGAIN; -EDQUOT as kickmsg_try_receive(). */
+/* Receives the next message, which is to be released, also one of kind KM_MESSAGE_NONE. The peer may
+ * send as fast as it is heard: the caller of this ends after some. Errors: -EAGAIN; -EDQUOT as
+ * kickmsg_try_receive(). */
 int km_channel_receive(struct km_channel *channel, struct kickmsg_sample *ret,
 	struct km_label *ret_label, size_t *ret_len);

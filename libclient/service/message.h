@@ -19,6 +19,7 @@
 #include "libclient/kickmsg.h"
 
 enum km_message_kind {
+	KM_MESSAGE_NONE = 0, /* what a peer sent that is no message */
 	/* caller */
 	KM_MESSAGE_REQUEST = 1,
 	KM_MESSAGE_REQUEST_UNTIL = 2, /* the word: its deadline, CLOCK_MONOTONIC in ns */

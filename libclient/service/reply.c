@@ -122,15 +122,21 @@ static bool fill(struct kickmsg_caller *caller, struct km_line *line, const stru
 	return true;
 }
 
-/* Takes messages that are there, until one fills *ret: returns 1. Errors: -EAGAIN, -EDQUOT. */
+/* Takes messages that are there, until one fills *ret: returns 1. 0: the server floods, and there may be
+ * more. Errors: -EAGAIN, -EDQUOT. */
 static int hear_some(struct kickmsg_caller *caller, struct km_line *line, struct kickmsg_reply *ret)
 {
 	struct km_label label;
 	size_t len;
-	int r;
 
-	while ((r = km_channel_receive(&line->channel, &ret->sample, &label, &len)) == 0) {
+	/* as many as there were at the beginning */
+	for (uint32_t left = line->channel.in->handle.place.region.geometry.ring_capacity; left > 0;
+		left--) {
+		int r = km_channel_receive(&line->channel, &ret->sample, &label, &len);
 		bool filled = false;
+
+		if (r < 0)
+			return r;
 
 		if (__builtin_expect(line->ready, 1))
 			filled = fill(caller, line, &label, len, ret);
@@ -141,7 +147,7 @@ static int hear_some(struct kickmsg_caller *caller, struct km_line *line, struct
 		if (filled)
 			return 1;
 	}
-	return r;
+	return 0;
 }
 
 void km_caller_hear_hello(struct kickmsg_caller *caller, struct km_line *line)

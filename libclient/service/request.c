@@ -66,8 +66,10 @@ void km_visitor_pump(struct km_visitor *visitor)
 	struct km_label label;
 	size_t len;
 
-	/* a caller that has more under way than it may waits */
-	while (visitor->free != KM_TASK_NONE) {
+	/* A caller that has more under way than it may waits. One that floods is heard as long as one that
+	 * keeps to its shape: what it sent besides lies in its ring, so nobody sleeps over it. */
+	for (uint32_t left = visitor->count + KM_SERVICE_CANCELS;
+		left > 0 && visitor->free != KM_TASK_NONE; left--) {
 		struct km_task *task = &visitor->tasks[visitor->free];
 
 		if (km_channel_receive(&visitor->channel, &task->sample, &label, &len) < 0)

@@ -81,8 +81,9 @@ void km_reconnect_poke(struct kickmsg_client *client, bool left)
 {
 }
 
-void km_client_say_stalled(struct kickmsg_client *client, uint64_t endpoint)
+int km_client_say_stalled(struct kickmsg_client *client, uint64_t endpoint)
 {
+	return 0;
 }
 
 int kickmsg_client_get_fd(const struct kickmsg_client *client)

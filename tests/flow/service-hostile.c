@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A caller and a server that mean harm: they say what no library would by the memory that they have. It
  * hurts nobody but the other end, and that one only by calls that end with an error. */
+#include "libclient/endpoint/publisher.h"
+#include "libclient/endpoint/subscriber.h"
 #include "libclient/kickmsg-service.h"
 #include "libclient/service/caller.h"
 #include "libclient/service/server.h"
@@ -261,6 +263,66 @@ START_TEST(server_that_floods_replies)
 }
 END_TEST
 
+/* A server that takes requests comes to others whatever one caller sends meanwhile. */
+START_TEST(caller_that_floods_cancels)
+{
+	const struct km_label cancel = { .id = 77, .kind = KM_MESSAGE_CANCEL };
+	struct kickmsg_subscriber_stats stats;
+	struct kickmsg_request none;
+
+	setup(_i);
+	struct kickmsg_subscriber *in = server->visitors->channel.in;
+	for (int i = 0; i < 16; i++)
+		say(hostile->line->channel.out, &cancel, 0);
+	ck_assert_int_eq(kickmsg_take_request(server, 0, &none), -EAGAIN);
+	kickmsg_subscriber_get_stats(in, &stats);
+	ck_assert_uint_eq(stats.waiting, 16 - CALLS - KM_SERVICE_CANCELS);
+	ck_assert_int_eq(kickmsg_take_request(server, 0, &none), -EAGAIN);
+	kickmsg_subscriber_get_stats(in, &stats);
+	ck_assert_uint_eq(stats.waiting, 0);
+	expect_good_calls();
+	teardown();
+}
+END_TEST
+
+/* The topic of a caller's replies is the caller's. One in which not even a word has room is no channel. */
+START_TEST(caller_whose_replies_hold_no_word)
+{
+	struct km_geometry replies, requests;
+	struct kickmsg_subscriber *service, *in;
+	struct kickmsg_publisher *out;
+	struct kickmsg_request none;
+	struct km_msg_attach request = { .kind = KM_KIND_SERVICE, .topic = "s" };
+
+	setup(KICKMSG_TRANSPORT_SHARED);
+	ck_assert_int_eq(km_subscriber_attach(harming, &request, NULL, &service), 0);
+	replies = km_service_replies(&server->shape);
+	replies.max_payload_size = sizeof(uint64_t) - 1;
+	request = (struct km_msg_attach){ .kind = KM_KIND_REPLIES,
+		.flags = KM_ATTACH_CREATE,
+		.has_geometry = 1,
+		.geometry = replies,
+		.topic = "s" };
+	snprintf(request.owner, sizeof request.owner, "%lu",
+		(unsigned long)service->handle.place.endpoint);
+	ck_assert_int_eq(km_subscriber_attach(harming, &request, NULL, &in), 0);
+	requests = km_service_requests(&server->shape);
+	request.kind = KM_KIND_REQUESTS;
+	request.flags = 0;
+	request.geometry = requests;
+	/* the broker tells the server */
+	(void)km_publisher_attach(harming, &request, &out);
+	ck_assert(test_wait_until(kickmsg_take_request(server, 0, &none) == -EAGAIN &&
+					  server->newest >= service->handle.place.endpoint,
+		FLOW_WAIT_MS));
+	expect_good_calls();
+	for (struct km_visitor *visitor = server->visitors; visitor; visitor = visitor->next)
+		ck_assert_uint_ne(visitor->endpoint, service->handle.place.endpoint);
+	ck_assert_int_eq(kickmsg_take_request(server, 0, &none), -EAGAIN);
+	teardown();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("flow-service-hostile");
@@ -272,6 +334,8 @@ int main(void)
 	tcase_add_test(tcase, caller_that_leaves_no_slot_free);
 	tcase_add_loop_test(tcase, server_that_makes_replies_up, 0, 2);
 	tcase_add_loop_test(tcase, server_that_floods_replies, 0, 2);
+	tcase_add_loop_test(tcase, caller_that_floods_cancels, 0, 2);
+	tcase_add_test(tcase, caller_whose_replies_hold_no_word);
 	suite_add_tcase(suite, tcase);
 	return flow_main(suite);
 }
