@@ -132,6 +132,12 @@ static inline void km_room_say(const struct km_region *region, uint64_t reliable
 	km_store(E2, relaxed, &region->header->reliable, reliable);
 }
 
+/* The broker: may a publisher be asleep? Each participant can write the word. */
+static inline bool km_room_is_waited_for(const struct km_region *region)
+{
+	return km_bell_listen(&region->header->room) & KM_BELL_ANNOUNCED;
+}
+
 /* Wakes all publishers that wait for room. */
 static inline void km_room_wake(const struct km_region *region)
 {

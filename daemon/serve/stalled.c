@@ -15,5 +15,5 @@ void km_serve_stalled(struct km_session *session, const struct km_msg_detach *re
 			km_member_is_named(member, request->endpoint))
 			break;
 	if (member)
-		km_reliable_look(member->topic);
+		km_reliable_hear(member->topic);
 }

@@ -13,10 +13,14 @@
 #include "daemon/topic/member.h"
 #include "daemon/topic/topic.h"
 
+/* A publisher that polls says so no more often. */
+#define SAY_NS INT64_C(1000000)
+
 struct km_reliable {
 	struct event *timer;
-	uint64_t rings; /* what header->reliable has to be */
-	uint64_t full;  /* had no room at the last look */
+	int64_t said_ns; /* when a publisher last said that it finds no room */
+	uint64_t rings;  /* what header->reliable has to be */
+	uint64_t full;   /* had no room at the last look */
 	struct {
 		struct km_member *member;
 		uint64_t head;
@@ -107,7 +111,14 @@ static void demote(struct km_member *member, uint64_t stood_ns)
 		(unsigned long long)(stood_ns / 1000000));
 }
 
-/* Returns when the ring's time is over, or 0: it has room. */
+/* Has a publisher waited since then? One says so again and again, or sleeps. */
+static bool is_waited_for(const struct km_topic *topic, int64_t since_ns)
+{
+	return topic->reliable->said_ns > since_ns || km_room_is_waited_for(&topic->region);
+}
+
+/* Returns when the ring is to be looked at again, or 0: it has room, or nobody waits. A time that is over
+ * means that its subscriber stood still while a publisher waited. */
 static int64_t look_at(struct km_topic *topic, uint32_t i, int64_t now)
 {
 	struct km_reliable *reliable = topic->reliable;
@@ -128,7 +139,15 @@ static int64_t look_at(struct km_topic *topic, uint32_t i, int64_t now)
 		reliable->at[i].head = cursor.head;
 		reliable->at[i].since_ns = now;
 	}
-	return reliable->at[i].since_ns + (int64_t)topic->region.geometry.stall_ns;
+	const int64_t since = reliable->at[i].since_ns,
+		      ends = since + (int64_t)topic->region.geometry.stall_ns;
+	if (now < ends || is_waited_for(topic, since))
+		return ends;
+	/* a publisher that polls is about to say so */
+	if (now < ends + 2 * SAY_NS)
+		return ends + 2 * SAY_NS;
+	reliable->full &= ~bit;
+	return 0;
 }
 
 /* At the end of the timer's microsecond. */
@@ -150,6 +169,13 @@ static void mend(struct km_topic *topic)
 		return;
 	km_room_say(&topic->region, rings);
 	km_room_wake(&topic->region);
+}
+
+void km_reliable_hear(struct km_topic *topic)
+{
+	if (topic->reliable)
+		topic->reliable->said_ns = km_clock_ns();
+	km_reliable_look(topic);
 }
 
 void km_reliable_look(struct km_topic *topic)

@@ -4,7 +4,8 @@
  *
  * A publisher that finds no room says so (STALLED). Then the broker looks at the rings without room: at
  * once, and when the first of them has stood still for stall_ns. A subscriber whose head didn't move in that time
- * is made an ordinary one. So one that is frozen, or means harm, delays a topic's publishers once, by
+ * is made an ordinary one, if a publisher waited
+ * meanwhile: one that sleeps, or says so again. So one that is frozen, or means harm, delays a topic's publishers once, by
  * stall_ns and what a timer is late. One that is slow but takes its messages is waited for.
  *
  *   STALLED --> look: no room, and head as before? --no--> remember head and time
@@ -26,6 +27,12 @@ void km_reliable_end(struct km_member *member);
 
 /* May the topic have one more? */
 bool km_reliable_has_room(const struct km_topic *topic);
+
+/* A publisher says that it finds no room. */
+void km_reliable_hear(struct km_topic *topic);
+
+/* A publisher says that it finds no room. */
+void km_reliable_hear(struct km_topic *topic);
 
 /* A publisher may be waiting. Mends the header's word, and demotes those whose time is over. Takes a topic
  * without any. */

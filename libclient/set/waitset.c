@@ -45,12 +45,19 @@ static bool has_something(struct kickmsg_subscriber *subscriber)
 	return subscriber->has_pending || km_subscriber_look(subscriber, true);
 }
 
+/* A region that is left has something to do for a publisher only once there is a fresh one. */
+static bool has_room(struct kickmsg_publisher *publisher)
+{
+	if (km_place_is_left(&publisher->handle.place) && km_publisher_move(publisher))
+		return true;
+	return km_publisher_has_room(publisher, true);
+}
+
 /* Of a subscriber or a publisher, by its memory. */
 static bool is_awake(const struct km_wait_member *member)
 {
-	return member->kind == KM_WAIT_FOR_SUBSCRIBER
-		       ? has_something(member->subscriber)
-		       : km_publisher_has_room(member->publisher, false);
+	return member->kind == KM_WAIT_FOR_SUBSCRIBER ? has_something(member->subscriber)
+						      : has_room(member->publisher);
 }
 
 static bool is_ready(const struct km_wait_member *member, int64_t now)

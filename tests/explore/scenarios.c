@@ -438,7 +438,7 @@ const struct scenario scenarios[] = {
 	{ .name = "room_lapped", .about = "a ring goes on by more than itself while a publisher looks for room",
 	  .shape = { .rings = 1, .capacity = 4, .pool = 14, .publishers = 2, .subscribers = 1, .reliable = 1 },
 	  .prefill = 2,
-	  .actors = { PUB(0, 1, ACTOR_WAITS), PUB(1, 5, ACTOR_WAITS), SUB(0, 8, ACTOR_SLEEPS) },
+	  .actors = { PUB(0, 5, ACTOR_WAITS), PUB(1, 1, ACTOR_WAITS), SUB(0, 8, ACTOR_SLEEPS) },
 	  .interruptions = 1, .old_reads = 0 },
 	{ .name = "room_ready", .about = "a publisher waits for room by its descriptor, a ring of 2",
 	  .shape = { .rings = 1, .capacity = 2, .pool = 8, .publishers = 1, .subscribers = 1, .reliable = 1 },

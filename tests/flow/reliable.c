@@ -663,6 +663,87 @@ START_TEST(rule_says_who_may)
 }
 END_TEST
 
+/* A broker that is killed as it demotes leaves a bit behind, of a ring that isn't reliable. */
+START_TEST(bit_that_is_left_behind_is_taken_back)
+{
+	static struct test_manager manager;
+
+	test_manager_start(&manager, NULL);
+	strcpy(broker.socket, manager.socket);
+	attach();
+	struct kickmsg_subscriber *ordinary = flow_subscribe(client, "t");
+	struct km_control_header *header = publisher->handle.place.region.header;
+	atomic_store(&header->reliable, UINT64_C(1) << ordinary->handle.place.ring_index);
+	test_manager_kill(&manager, SIGKILL);
+	test_manager_resume(&manager);
+	ck_assert(test_wait_until(atomic_load(&header->reliable) == 0, FLOW_WAIT_MS));
+	atomic_store(&header->reliable, UINT64_C(1) << ordinary->handle.place.ring_index);
+	send_till_full();
+	ck_assert_int_eq(kickmsg_send_wait(publisher, "x", 1, FLOW_WAIT_MS * INT64_C(1000000)), 1);
+	kickmsg_client_free(client);
+	test_manager_stop(&manager);
+}
+END_TEST
+
+/* The ring is full, its subscriber works on a message, and the one send that was refused has been made up
+ * for. */
+START_TEST(subscriber_stands_still_while_nobody_waits)
+{
+	setup();
+	struct kickmsg_subscriber *subscriber = subscribe(client);
+	send_till_full();
+	ck_assert_int_eq(flow_receive_int(subscriber), 0);
+	ck_assert_int_eq(send_int(99), sizeof(int));
+	const uint64_t ends = now_ns() + 3 * STALL_NS;
+	ck_assert(test_wait_until(now_ns() > ends, FLOW_WAIT_MS));
+	ck_assert_uint_eq(demoted_by_stats(), 0);
+	teardown();
+}
+END_TEST
+
+/* It has made room and is stopped before it says so: the broker wakes the publisher. */
+START_TEST(subscriber_stops_between_its_take_and_the_bell)
+{
+	static const char *const mechanisms[] = { "uring", "thread" };
+
+	setenv("KICKMSG_WAIT", mechanisms[_i], 1);
+	setup();
+	struct kickmsg_subscriber *subscriber = subscribe(client);
+	int fd = kickmsg_publisher_get_fd(publisher);
+	ck_assert_int_ge(fd, 0);
+	fill_and_arm(fd);
+	atomic_fetch_add(&subscriber->handle.place.ring->head, 1);
+	ck_assert(is_readable(fd, FLOW_WAIT_MS));
+	ck_assert_int_eq(send_int(1), sizeof(int));
+	ck_assert_uint_eq(demoted_by_stats(), 0);
+	teardown();
+}
+END_TEST
+
+/* The region was left by others and there is no other one yet. */
+START_TEST(waitset_rests_in_a_region_that_is_left)
+{
+	struct kickmsg_waitset *set;
+	void *ready;
+
+	setup();
+	struct kickmsg_client *other = flow_client("other");
+	subscribe(other);
+	ck_assert_int_eq(kickmsg_waitset_new(&set), 0);
+	ck_assert_int_eq(kickmsg_waitset_add_publisher(set, publisher, &publisher), 0);
+	send_till_full();
+	test_broker_kill(&broker);
+	atomic_fetch_or(&publisher->handle.place.region.header->live, KM_LIVE_LEFT);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(kickmsg_waitset_wait(set, 10000000, &ready, 1), -ETIMEDOUT);
+	kickmsg_waitset_free(set);
+	kickmsg_client_free(other);
+	kickmsg_client_free(client);
+	test_broker_resume(&broker);
+	flow_stop();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("flow-reliable");
@@ -684,6 +765,10 @@ int main(void)
 	tcase_add_test(tc, wait_goes_on_with_the_next_broker);
 	tcase_add_test(tc, topic_given_up_or_unlinked);
 	tcase_add_test(tc, rule_says_who_may);
+	tcase_add_test(tc, bit_that_is_left_behind_is_taken_back);
+	tcase_add_test(tc, subscriber_stands_still_while_nobody_waits);
+	tcase_add_loop_test(tc, subscriber_stops_between_its_take_and_the_bell, 0, 2);
+	tcase_add_test(tc, waitset_rests_in_a_region_that_is_left);
 	suite_add_tcase(suite, tc);
 	return flow_main(suite);
 }
