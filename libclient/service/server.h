@@ -51,12 +51,14 @@ struct kickmsg_server {
 	struct km_service_shape shape;
 	uint64_t number; /* says which server this is */
 	bool active;
-	uint64_t newest;               /* newest caller that it knows: the endpoint's number */
+	/* all callers up to this one's endpoint number were met or passed over */
+	uint64_t newest;
 	uint64_t connection, endpoint; /* at the service, as of the last look */
 	uint32_t changes;              /* of the service's header, at the last look */
 	uint32_t gone_servers;         /* of the header, too */
 	bool asks;                     /* the broker is to be asked */
 	int64_t asked_ns;              /* the last question in vain */
+	uint32_t asked_in_vain;        /* so often since callers came or went */
 	uint64_t serial;
 	uint32_t idle; /* looks in vain since the last request */
 	struct km_visitor *visitors;

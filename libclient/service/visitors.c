@@ -11,10 +11,12 @@
 #include "libclient/rejoin/move.h"
 #include "libclient/service/server.h"
 
-/* Time after a question in vain; and after a broker's end, until callers of the last broker are
- * given up. */
-#define ASK_AGAIN_NS INT64_C(50000000)
-#define ORPHAN_NS    INT64_C(60000000000)
+/* Time after the first questions in vain, and at most; and after a broker's end, until callers of the last
+ * broker are given up. */
+#define ASK_AGAIN_NS  INT64_C(50000000)
+#define ASK_SELDOM_NS INT64_C(1600000000)
+#define ASK_OFTEN     20
+#define ORPHAN_NS     INT64_C(60000000000)
 
 static void free_visitor(struct km_visitor *visitor)
 {
@@ -110,10 +112,11 @@ static int meet(struct kickmsg_server *server, const struct km_caller *caller)
 }
 
 /* In a frame of its own, since an answer of any kind has room there. */
-static km_noinline int ask_once(struct kickmsg_server *server, struct km_msg_callers_ok *ret)
+static km_noinline int ask_once(
+	struct kickmsg_server *server, uint64_t cursor, struct km_msg_callers_ok *ret)
 {
 	struct km_msg_topic request = {
-		.header.op = KM_OP_CALLERS, .kind = KM_KIND_SERVICE, .cursor = server->newest
+		.header.op = KM_OP_CALLERS, .kind = KM_KIND_SERVICE, .cursor = cursor
 	};
 	union km_msg answer;
 
@@ -125,27 +128,49 @@ static km_noinline int ask_once(struct kickmsg_server *server, struct km_msg_cal
 	return r;
 }
 
-/* Asks the broker for callers. Errors: those of kickmsg_advertise(). */
+static bool is_met(const struct kickmsg_server *server, uint64_t endpoint)
+{
+	const struct km_visitor *visitor = server->visitors;
+
+	while (visitor && (visitor->endpoint != endpoint || visitor->orphan_ns > 0))
+		visitor = visitor->next;
+	return visitor != NULL;
+}
+
+/* Asks the broker for callers. One that can't be met yet, since it has no topics for example, keeps none
+ * behind it waiting: `newest` stays in front of it, and it is tried again. Errors: those of
+ * kickmsg_advertise(); those of meet(), of the first that wasn't met. */
 static int ask(struct kickmsg_server *server)
 {
 	struct km_msg_callers_ok page;
+	uint64_t cursor = server->newest;
+	int unmet = 0;
 
 	do {
-		int r = ask_once(server, &page);
+		int r = ask_once(server, cursor, &page);
 
 		if (r < 0)
 			return r;
 		server->active = page.active == server->service->handle.place.endpoint;
 		for (uint32_t i = 0; server->active && i < page.count; i++) {
-			if (page.callers[i].endpoint <= server->newest)
+			if (page.callers[i].endpoint <= cursor)
 				return -EPROTO;
-			r = meet(server, &page.callers[i]);
-			if (r < 0)
+			cursor = page.callers[i].endpoint;
+			r = is_met(server, cursor) ? 0 : meet(server, &page.callers[i]);
+			if (r == -ENOTCONN || r == -ETIMEDOUT)
 				return r;
-			server->newest = page.callers[i].endpoint;
+			unmet = unmet < 0 ? unmet : r;
+			if (unmet == 0)
+				server->newest = cursor;
 		}
 	} while (server->active && page.more && page.count > 0);
-	return 0;
+	return unmet;
+}
+
+static int64_t ask_again_ns(const struct kickmsg_server *server)
+{
+	return server->asked_ns +
+	       (server->asked_in_vain < ASK_OFTEN ? ASK_AGAIN_NS : ASK_SELDOM_NS);
 }
 
 /* --- who is gone ---------------------------------------------------------------------------------- */
@@ -210,14 +235,15 @@ void km_server_look(struct kickmsg_server *server)
 		server->changes = changes;
 		/* for a server that stands by callers are no news */
 		server->asks |= server->active || seen.left + seen.died != server->gone_servers;
+		server->asked_in_vain = 0;
 		server->gone_servers = seen.left + seen.died;
 		drop_gone(server);
 	}
-	if (!server->asks ||
-		(server->asked_ns > 0 && km_clock_ns() < server->asked_ns + ASK_AGAIN_NS))
+	if (!server->asks || (server->asked_ns > 0 && km_clock_ns() < ask_again_ns(server)))
 		return;
 	server->asks = ask(server) < 0;
 	server->asked_ns = server->asks ? km_clock_ns() : 0;
+	server->asked_in_vain = server->asks ? server->asked_in_vain + 1 : 0;
 }
 
 void km_server_look_after(struct kickmsg_server *server)

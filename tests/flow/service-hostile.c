@@ -323,6 +323,67 @@ START_TEST(caller_whose_replies_hold_no_word)
 }
 END_TEST
 
+/* Is the caller met by the server, while that does nothing else? */
+static bool is_served(struct kickmsg_server *by, struct kickmsg_caller *whom)
+{
+	struct kickmsg_request none;
+
+	return test_wait_until(kickmsg_take_request(by, 0, &none) == -EAGAIN &&
+				       kickmsg_caller_wait_server(whom, 0) == 0,
+		FLOW_WAIT_MS);
+}
+
+/* An endpoint at the service, and no topics: it stands still as it opens the service, or means harm. */
+START_TEST(caller_without_topics_keeps_nobody_waiting)
+{
+	struct kickmsg_service_config config;
+	struct km_msg_attach request = { .kind = KM_KIND_SERVICE, .topic = "s" };
+	struct kickmsg_subscriber *service;
+
+	test_broker_start(&broker, NULL);
+	serving = flow_client("serving");
+	calling = flow_client("calling");
+	harming = flow_client("harming");
+	kickmsg_service_config_init(&config);
+	ck_assert_int_eq(kickmsg_serve(serving, "s", &config, &server), 0);
+	ck_assert_int_eq(km_subscriber_attach(harming, &request, NULL, &service), 0);
+	ck_assert_int_eq(kickmsg_open_service(calling, "s", NULL, &caller), 0);
+	ck_assert(is_served(server, caller));
+	kickmsg_subscriber_free(service);
+	teardown();
+}
+END_TEST
+
+/* Its server is gone, and so are its topics; it isn't looking when the next server comes. */
+START_TEST(idle_caller_keeps_nobody_waiting)
+{
+	struct kickmsg_service_config config;
+	struct kickmsg_client *next = NULL;
+	struct kickmsg_server *second = NULL;
+	struct kickmsg_caller *idle;
+
+	test_broker_start(&broker, NULL);
+	serving = flow_client("serving");
+	calling = flow_client("calling");
+	harming = flow_client("idle");
+	next = flow_client("next");
+	kickmsg_service_config_init(&config);
+	ck_assert_int_eq(kickmsg_serve(serving, "s", &config, &server), 0);
+	idle = open_service(harming);
+	kickmsg_server_free(server);
+	ck_assert(test_wait_until(kickmsg_caller_wait_server(idle, 0) != 0, FLOW_WAIT_MS));
+	/* long enough to give its topics up */
+	ck_assert_int_eq(kickmsg_caller_wait_server(idle, 3 * KM_PATIENCE_NS), -ETIMEDOUT);
+	ck_assert_int_eq(kickmsg_serve(next, "s", &config, &second), 0);
+	ck_assert_int_eq(kickmsg_open_service(calling, "s", NULL, &caller), 0);
+	ck_assert(is_served(second, caller));
+	/* and it is served once it looks again */
+	ck_assert(is_served(second, idle));
+	kickmsg_client_free(next);
+	teardown();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("flow-service-hostile");
@@ -336,6 +397,8 @@ int main(void)
 	tcase_add_loop_test(tcase, server_that_floods_replies, 0, 2);
 	tcase_add_loop_test(tcase, caller_that_floods_cancels, 0, 2);
 	tcase_add_test(tcase, caller_whose_replies_hold_no_word);
+	tcase_add_test(tcase, caller_without_topics_keeps_nobody_waiting);
+	tcase_add_test(tcase, idle_caller_keeps_nobody_waiting);
 	suite_add_tcase(suite, tcase);
 	return flow_main(suite);
 }
