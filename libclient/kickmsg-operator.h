@@ -255,7 +255,7 @@ struct kickmsg_happening {
  * The broker keeps the last 1024 happenings for all who watch, and the library 256 until they are
  * dispatched. Others are counted in `missed`. Nobody waits for a watcher.
  *
- * A broker that takes over from the last one goes on telling, and "serving" is the first that it says.
+ * A broker that takes over from the last one goes on telling: first what it finds as it starts, then "serving".
  * Happenings that the last one hadn't told yet are lost. Where the connection was lost the library says "watch-lost",
  * asks the next broker anew, and says "watch-resumed", or "watch-refused" with the reason.
  *

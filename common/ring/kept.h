@@ -138,8 +138,8 @@ static inline int km_kept_look(
 	return (int64_t)(km_load(R2, acquire, &ring->head) - position) > 0 ? -ENOENT : 0;
 }
 
-/* One more than there are bits that others can set or drop meanwhile. */
-#define KM_KEPT_TRIES (KM_MAX_RINGS + 1)
+/* One more than others can change the word meanwhile: each sets its bit and drops it. */
+#define KM_KEPT_TRIES (2 * KM_MAX_RINGS + 1)
 
 /*
  * Takes the message at a position, for the owner of ring `ring_index` that came by `opening`. `held` is
@@ -290,7 +290,10 @@ static inline void km_newcomer_init(struct km_newcomer *ret, const struct km_reg
 	*ret = (struct km_newcomer){ .opening = km_load(K6, acquire, &ring->opening) };
 	ret->sure = km_load(K6, acquire, &ring->kept_before);
 	uint64_t behind = km_load(K6, acquire, &ring->kept_behind);
-	ret->end = ret->sure + ((behind - ret->sure) & KM_KEPT_POSITION);
+	/* not decided: a ring that makes no sense; then there is no history */
+	ret->end = ret->sure;
+	if (behind & KM_KEPT_POSITION)
+		ret->end += (behind - ret->sure) & KM_KEPT_POSITION;
 	ret->next = ret->end;
 	if (history == 0 || ret->sure < capacity)
 		return; /* none is wanted, or the memory makes no sense */

@@ -68,6 +68,8 @@ struct km_member *km_enter(const struct km_wanted *wanted, struct km_topic *topi
 		take_back(member);
 		return NULL;
 	}
+	if (wanted->reliable)
+		km_reliable_say(topic);
 	if (wanted->role == KM_ROLE_SUBSCRIBER &&
 		km_join_open(member, km_wanted_history(wanted, topic)) < 0) {
 		give_up_topic(wanted, topic, "a ring's head and cells contradict each other");

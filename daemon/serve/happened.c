@@ -103,6 +103,9 @@ static void tell(struct km_happenings *happenings, struct km_session *session)
 						   NULL, 0) < 0;
 			happenings->told = true;
 		}
+	/* a watcher may never ask for anything again: it is disconnected in an event of its own */
+	if (session->doomed)
+		event_active(session->socket_event, EV_READ, 0);
 	happenings->left |= session->heard < happenings->next;
 }
 

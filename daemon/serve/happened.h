@@ -13,8 +13,8 @@
  * twice the time. So a watcher that doesn't read at all costs a look a second, or one each 10 ms while
  * something happens. All of it is done in turns. While nobody watches nothing is kept.
  *
- * The next broker goes on telling those that watched this one. It says itself that it serves now; what
- * this one hadn't told is not known to it.
+ * The next broker goes on telling those that watched this one. It says itself that it serves now, behind
+ * what it finds as it starts; what this one hadn't told is not known to it.
  */
 #pragma once
 

@@ -63,7 +63,6 @@ int km_reliable_begin(struct km_member *member)
 	member->kept.reliable = true;
 	topic->reliable->rings |= UINT64_C(1) << member->kept.ring;
 	topic->reliable->at[member->kept.ring].member = member;
-	km_room_say(&topic->region, topic->reliable->rings);
 	return 0;
 }
 
@@ -159,9 +158,7 @@ static void arm(struct km_reliable *reliable, int64_t ns)
 	evtimer_add(reliable->timer, &after);
 }
 
-/* Each participant can write the word, and a broker that was killed may have left a bit of a subscriber that
- * isn't reliable. */
-static void mend(struct km_topic *topic)
+void km_reliable_say(struct km_topic *topic)
 {
 	const uint64_t rings = topic->reliable ? topic->reliable->rings : 0;
 
@@ -186,7 +183,7 @@ void km_reliable_look(struct km_topic *topic)
 
 	if (topic->region.geometry.max_reliable == 0 || topic->kept.quarantined)
 		return;
-	mend(topic);
+	km_reliable_say(topic);
 	if (!reliable)
 		return;
 	for (uint64_t left = reliable->rings; left; left &= left - 1) {

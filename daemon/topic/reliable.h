@@ -19,8 +19,13 @@
 
 #include "daemon/run/broker.h"
 
-/* Makes the member's ring a reliable one; before it is live. Errors: -ENOMEM. */
+/* Makes the member's ring a reliable one. It is said to participants (km_reliable_say()) before the ring is
+ * live; of restored members once all are known, since it holds meanwhile. Errors: -ENOMEM. */
 int km_reliable_begin(struct km_member *member);
+
+/* Writes the header's word where it isn't what it has to be: each participant can write it, and a broker that
+ * was killed may have left a bit of a subscriber that isn't reliable. */
+void km_reliable_say(struct km_topic *topic);
 
 /* The member has left or died: nobody waits for it any more. Takes any. */
 void km_reliable_end(struct km_member *member);

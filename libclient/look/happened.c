@@ -96,9 +96,11 @@ static void on_up(struct kickmsg_client *client)
 	struct km_msg_list request = { .header = { .op = KM_OP_WATCH,
 					       .serial = km_client_next_serial(client) } };
 
-	/* where it doesn't get out the connection is lost again */
-	if (km_wire_send(client->socket, &request, sizeof request, NULL, 0) == 0)
+	int r = km_wire_send(client->socket, &request, sizeof request, NULL, 0);
+	if (r == 0)
 		all->serial = request.header.serial;
+	else
+		say(all, "watch-refused", kickmsg_strerror(r));
 }
 
 static void on_down(struct kickmsg_client *client)

@@ -64,13 +64,15 @@ static km_always_inline int enter(struct kickmsg_subscriber *subscriber, uint32_
 	return km_rings_hand_out(subscriber, hold, ring_pos, sample, ret);
 }
 
-/* A late cell was taken at `position`. So many of them in a row are no more than a ring has. */
+/* A late cell was taken at `position`. There are no more of them in a row than a ring has, and one each that
+ * publishers put there meanwhile: each has such a message under way but once. */
 static km_noinline int take_late(struct kickmsg_subscriber *subscriber, uint32_t hold,
 	uint64_t position, uint32_t number, struct kickmsg_sample *ret)
 {
 	struct km_place *here = &subscriber->handle.place;
+	const struct km_geometry *geometry = &here->region.geometry;
 
-	for (uint32_t i = 0; i <= here->region.geometry.ring_capacity; i++) {
+	for (uint32_t i = 0; i <= geometry->ring_capacity + geometry->max_publishers; i++) {
 		uint32_t slot = number;
 		int r = km_ring_is_late(&here->region, number)
 				? km_kept_take_late(subscriber, hold, position, number, &slot)

@@ -685,6 +685,55 @@ START_TEST(bit_that_is_left_behind_is_taken_back)
 }
 END_TEST
 
+static struct watched_word {
+	struct km_control_header *header;
+	_Atomic bool stops;
+	uint64_t always; /* bits that it had at each look */
+} watched_word;
+
+static void *watch_word(void *unused)
+{
+	while (!watched_word.stops)
+		watched_word.always &= atomic_load(&watched_word.header->reliable);
+	return NULL;
+}
+
+/* The next broker takes its members back one by one. None counts as demoted meanwhile. */
+START_TEST(restart_leaves_all_reliable)
+{
+	static struct test_manager manager;
+	char name[32];
+	pthread_t thread;
+
+	test_manager_start(&manager, NULL);
+	strcpy(broker.socket, manager.socket);
+	attach();
+	struct kickmsg_subscriber *first = subscribe(client);
+	/* the restore has something to do between the two */
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof name, "more%d", i);
+		flow_advertise(client, name, NULL);
+	}
+	struct kickmsg_subscriber *second = subscribe(client);
+	watched_word = (struct watched_word){ .header = publisher->handle.place.region.header };
+	const uint64_t both = watched_word.always = atomic_load(&watched_word.header->reliable);
+	ck_assert_int_eq(__builtin_popcountll(both), 2);
+	ck_assert_int_eq(pthread_create(&thread, NULL, watch_word, NULL), 0);
+	for (int i = 0; i < 5; i++) {
+		test_manager_kill(&manager, SIGKILL);
+		test_manager_resume(&manager);
+		ck_assert_uint_eq(reliable_by_stats(), 2);
+	}
+	watched_word.stops = true;
+	pthread_join(thread, NULL);
+	ck_assert_uint_eq(watched_word.always, both);
+	ck_assert_int_eq(flow_receive_int(first), -EAGAIN);
+	ck_assert_int_eq(flow_receive_int(second), -EAGAIN);
+	kickmsg_client_free(client);
+	ck_assert_int_eq(test_manager_stop(&manager), 0);
+}
+END_TEST
+
 /* The ring is full, its subscriber works on a message, and the one send that was refused has been made up
  * for. */
 START_TEST(subscriber_stands_still_while_nobody_waits)
@@ -766,6 +815,7 @@ int main(void)
 	tcase_add_test(tc, topic_given_up_or_unlinked);
 	tcase_add_test(tc, rule_says_who_may);
 	tcase_add_test(tc, bit_that_is_left_behind_is_taken_back);
+	tcase_add_test(tc, restart_leaves_all_reliable);
 	tcase_add_test(tc, subscriber_stands_still_while_nobody_waits);
 	tcase_add_loop_test(tc, subscriber_stops_between_its_take_and_the_bell, 0, 2);
 	tcase_add_test(tc, waitset_rests_in_a_region_that_is_left);
