@@ -126,7 +126,7 @@ static int64_t look_at(struct km_topic *topic, uint32_t i, int64_t now)
 	const uint64_t bit = UINT64_C(1) << i;
 
 	if (km_room_is_there(&topic->region, i, &cursor)) {
-		/* its subscriber may have been stopped before it rang the bell */
+		/* the subscriber may have been stopped before it rang the bell */
 		if (reliable->full & bit)
 			km_room_wake(&topic->region);
 		reliable->full &= ~bit;

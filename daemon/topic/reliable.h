@@ -3,10 +3,10 @@
  * Reliable subscribers of a topic: those from whose rings publishers push nothing out (common/shared/room.h).
  *
  * A publisher that finds no room says so (STALLED). Then the broker looks at the rings without room: at
- * once, and when the first of them has stood still for stall_ns. A subscriber whose head didn't move in that time
- * is made an ordinary one, if a publisher waited
- * meanwhile: one that sleeps, or says so again. So one that is frozen, or means harm, delays a topic's publishers once, by
- * stall_ns and what a timer is late. One that is slow but takes its messages is waited for.
+ * once, and when the first of them has stood still for stall_ns. A subscriber whose head didn't move in
+ * that time is made an ordinary one, if a publisher waited meanwhile: one that sleeps, or says so again.
+ * So one that is frozen, or means harm, delays a topic's publishers once, by stall_ns and what a timer is
+ * late. One that is slow but takes its messages is waited for.
  *
  *   STALLED --> look: no room, and head as before? --no--> remember head and time
  *                 ^                |

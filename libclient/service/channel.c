@@ -76,8 +76,8 @@ int km_channel_open(struct km_channel *ret, struct kickmsg_client *client, const
 
 	/* a server gets the caller's topics, whatever shape that has given them */
 	if (r == 0 && !(can_carry(&ret->out->handle) && can_carry(&ret->in->handle)))
-		r = km_client_fail(client, -EPROTO, "a channel of service '%s' can't carry its messages",
-			service);
+		r = km_client_fail(client, -EPROTO,
+			"a channel of service '%s' can't carry its messages", service);
 	if (r == 0 && ret->out->handle.place.region.shared) {
 		ret->scratch = malloc(ret->out->handle.place.region.geometry.max_payload_size);
 		if (!ret->scratch)

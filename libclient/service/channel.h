@@ -52,8 +52,9 @@ bool km_channel_look(struct km_channel *channel);
 /*
  * Send a message, also in place: lend, send, give back. `answered` may be null, or a sample that is over
  * with the message. With private rings it is given back before the other end can hear of the message, so its
- * slot is free for what the other end sends next; with a shared ring behind the message. After an error but -ECONNRESET it is kept. Errors: -ECONNRESET there is no
- * other end any more; -EMSGSIZE, -EAGAIN, -EDQUOT, -EINVAL as kickmsg_send() and kickmsg_loan().
+ * slot is free for what the other end sends next; with a shared ring behind the message. After an error but
+ * -ECONNRESET it is kept. Errors: -ECONNRESET there is no other end any more; -EMSGSIZE, -EAGAIN, -EDQUOT,
+ * -EINVAL as kickmsg_send() and kickmsg_loan().
  */
 int km_channel_send(struct km_channel *channel, const void *data, size_t len,
 	const struct km_label *label, struct kickmsg_sample *answered);

@@ -750,7 +750,7 @@ START_TEST(subscriber_stands_still_while_nobody_waits)
 }
 END_TEST
 
-/* It has made room and is stopped before it says so: the broker wakes the publisher. */
+/* A subscriber has made room and is stopped before it says so: the broker wakes the publisher. */
 START_TEST(subscriber_stops_between_its_take_and_the_bell)
 {
 	static const char *const mechanisms[] = { "uring", "thread" };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A caller and a server that mean harm: they say what no library would by the memory that they have. It
- * hurts nobody but the other end, and that one only by calls that end with an error. */
+ * hurts nobody but the other end, and that one only by calls that end with an error.
+ *
+ * The file is long because it is a list of such ends. */
 #include "libclient/endpoint/publisher.h"
 #include "libclient/endpoint/subscriber.h"
 #include "libclient/kickmsg-service.h"
@@ -354,7 +356,7 @@ START_TEST(caller_without_topics_keeps_nobody_waiting)
 }
 END_TEST
 
-/* Its server is gone, and so are its topics; it isn't looking when the next server comes. */
+/* A caller's server is gone, and so are its topics. The caller isn't looking when the next server comes. */
 START_TEST(idle_caller_keeps_nobody_waiting)
 {
 	struct kickmsg_service_config config;
