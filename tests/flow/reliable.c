@@ -375,7 +375,7 @@ END_TEST
 static void *receive_slowly(void *argument)
 {
 	struct kickmsg_subscriber *subscriber = argument;
-	const struct timespec pause = { .tv_nsec = STALL_NS / 4 };
+	const struct timespec pause = { .tv_nsec = STALL_NS };
 	int value = 0;
 
 	for (int i = 0; value >= 0; i++) {
@@ -392,10 +392,15 @@ START_TEST(slow_subscriber_is_waited_for)
 	pthread_t thread;
 	void *wrong;
 
-	setup();
+	test_broker_start(&broker, NULL);
+	client = listening_client();
+	make_config();
+	config.stall_ns = 10 * STALL_NS;
+	publisher = flow_advertise(client, "t", &config);
 	struct kickmsg_subscriber *slow = subscribe(client);
 	pthread_create(&thread, NULL, receive_slowly, slow);
-	for (int i = 0; i < ROOM + 8; i++)
+	/* in all the publisher waits longer than that */
+	for (int i = 0; i < ROOM + 12; i++)
 		ck_assert_int_eq(kickmsg_send_wait(publisher, &i, sizeof i, -1), sizeof i);
 	ck_assert_int_eq(kickmsg_send_wait(publisher, &last, sizeof last, -1), sizeof last);
 	pthread_join(thread, &wrong);
@@ -546,10 +551,12 @@ START_TEST(next_broker_knows_who_is_reliable)
 	attach();
 	struct kickmsg_subscriber *first = subscribe(client), *second = subscribe(client);
 	send_till_full();
-	/* nobody tells the next one: it looks by itself */
+	/* the next one knows of them what this one knew */
 	test_manager_kill(&manager, SIGKILL);
 	ck_assert_int_eq(send_int(1), -ENOBUFS);
 	test_manager_resume(&manager);
+	ck_assert(test_wait_until(
+		send_int(1) == sizeof(int) || demoted_by_stats() == 2, FLOW_WAIT_MS));
 	ck_assert(test_wait_until(demoted_by_stats() == 2, FLOW_WAIT_MS));
 	ck_assert_int_eq(flow_receive_int(first), -ENOLINK);
 	ck_assert_int_eq(flow_receive_int(first), 0);
