@@ -55,7 +55,8 @@
  *   K7 openings                       relaxed             read behind an acquire of live (L1)
  *   K8 generation                     acquire / relaxed   pairs with S2; the second look is behind K9
  *   K9 taking CAS                     acq_rel / relaxed   pairs with C2: held[] is seen; and with S3
- *   K10 word, before that             relaxed             K9 decides
+ *   K10 word, before that             acquire             pairs with S3: where it is a later message's, the
+ *                                        head that went on before is seen
  *   K11 kept_behind, decided          acq_rel / acquire   pairs with itself and K6: its reader sees what
  *                                        lies before
  */
@@ -133,7 +134,7 @@ static inline int km_kept_look(
 	struct km_slot *slot = &kept->slots[ret->slot];
 	ret->generation = km_load(K8, acquire, &slot->generation);
 	ret->opening = km_load(K1, acquire, &slot->opening);
-	ret->word = km_load(K10, relaxed, &slot->word);
+	ret->word = km_load(K10, acquire, &slot->word);
 	/* still in the window: so it is this message's */
 	return (int64_t)(km_load(R2, acquire, &ring->head) - position) > 0 ? -ENOENT : 0;
 }

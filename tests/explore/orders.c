@@ -55,6 +55,7 @@ static const struct {
 	{ "B1", "load", "acquire", "sh_sleep" },
 	{ "B2", "cas", "acq_rel", "sh_sleep" },
 	{ "B3", "load", "acquire", "sh_sleep" },
+	{ "K10", "load", "relaxed", "kept_stale" },
 	{ "L1", "load", "relaxed", "opened" },
 	{ "L2", "store", "relaxed", "opened" },
 	{ "M1", "load", "relaxed", "call_end" },
