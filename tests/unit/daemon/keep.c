@@ -85,13 +85,15 @@ static void setup(void)
 
 static struct km_topic *add_topic(uint64_t id)
 {
-	static struct km_shared_ring ring;
+	/* with one cell */
+	static _Alignas(struct km_shared_ring) unsigned char
+		ring[sizeof(struct km_shared_ring) + sizeof(struct km_shared_cell)];
 	struct km_topic *topic = calloc(1, sizeof *topic);
 
 	topic->broker = &broker;
 	topic->kept.id = id;
 	topic->kept.named = true;
-	topic->region.shared = &ring;
+	topic->region.shared = (struct km_shared_ring *)ring;
 	topic->region.header = &header;
 	topic->region.geometry.pool_size = KM_MAX_POOL; /* tended in turns, not at once */
 	LIST_INSERT_HEAD(km_topic_bucket(&broker, &topic->kept.key), topic, in_bucket);
