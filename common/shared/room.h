@@ -47,6 +47,9 @@
 #include "common/ring/waiter.h"
 #include "common/shared/bell.h"
 
+/* A publisher that finds no room again and again tells the broker so no more often. */
+#define KM_ROOM_SAY_NS INT64_C(1000000)
+
 /* How many messages may lie in a reliable subscriber's ring when a publisher puts one more there. */
 static inline uint64_t km_room_most(const struct km_region *region)
 {

@@ -13,9 +13,6 @@
 #include "daemon/topic/member.h"
 #include "daemon/topic/topic.h"
 
-/* A publisher that polls says so no more often. */
-#define SAY_NS INT64_C(1000000)
-
 struct km_reliable {
 	struct event *timer;
 	int64_t said_ns; /* when a publisher last said that it finds no room */
@@ -143,8 +140,8 @@ static int64_t look_at(struct km_topic *topic, uint32_t i, int64_t now)
 	if (now < ends || is_waited_for(topic, since))
 		return ends;
 	/* a publisher that polls is about to say so */
-	if (now < ends + 2 * SAY_NS)
-		return ends + 2 * SAY_NS;
+	if (now < ends + 2 * KM_ROOM_SAY_NS)
+		return ends + 2 * KM_ROOM_SAY_NS;
 	reliable->full &= ~bit;
 	return 0;
 }

@@ -7,31 +7,27 @@
 #include "libclient/wait/ready.h"
 #include "libclient/wait/room.h"
 
-static int begin(struct kickmsg_subscriber *subscriber)
+static int begin(struct kickmsg_client *client, _Atomic uint32_t *word, struct km_ready **ret)
 {
-	struct kickmsg_client *client = subscriber->handle.client;
 	int r = client->watch ? 0 : km_watch_new(&client->watch);
 
-	if (r == 0)
-		r = km_ready_new(subscriber, client->watch);
-	if (r == 0)
-		km_store(P3, relaxed, &subscriber->prepared,
-			km_load(P3, relaxed, &subscriber->prepared) | KM_HAS_READY);
-	return r;
+	return r < 0 ? r : km_ready_new(client->watch, word, ret);
 }
 
 KM_EXPORT int kickmsg_subscriber_get_fd(struct kickmsg_subscriber *subscriber)
 {
 	struct kickmsg_client *client = subscriber->handle.client;
 	KM_KEEP_ERRNO;
-	int r = 0;
 
 	if (km_handle_is_inherited(&subscriber->handle))
 		return -ECHILD;
 	if (subscriber->ready)
 		return subscriber->ready->watched.fd;
 	pthread_mutex_lock(&client->lock);
-	r = begin(subscriber);
+	int r = begin(client, km_subscriber_word(subscriber), &subscriber->ready);
+	if (r == 0)
+		km_store(P3, relaxed, &subscriber->prepared,
+			km_load(P3, relaxed, &subscriber->prepared) | KM_HAS_READY);
 	pthread_mutex_unlock(&client->lock);
 	return r < 0 ? r : subscriber->ready->watched.fd;
 }
@@ -46,9 +42,7 @@ KM_EXPORT int kickmsg_publisher_get_fd(struct kickmsg_publisher *publisher)
 	if (publisher->ready)
 		return publisher->ready->watched.fd;
 	pthread_mutex_lock(&client->lock);
-	int r = client->watch ? 0 : km_watch_new(&client->watch);
-	if (r == 0)
-		r = km_room_ready_new(publisher, client->watch);
+	int r = begin(client, km_publisher_word(publisher), &publisher->ready);
 	pthread_mutex_unlock(&client->lock);
 	return r < 0 ? r : publisher->ready->watched.fd;
 }

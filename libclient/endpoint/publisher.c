@@ -11,7 +11,7 @@
 #include "libclient/export.h"
 #include "libclient/rejoin/move.h"
 #include "libclient/rejoin/own.h"
-#include "libclient/wait/room.h"
+#include "libclient/wait/ready.h"
 
 int km_publisher_attach(struct kickmsg_client *client, struct km_msg_attach *request,
 	struct kickmsg_publisher **ret)
@@ -86,7 +86,7 @@ KM_EXPORT void kickmsg_publisher_free(struct kickmsg_publisher *publisher)
 	km_handle_end(&publisher->handle);
 	km_publisher_unpair(publisher);
 	km_detach_begin(&publisher->handle);
-	km_room_ready_free(publisher); /* before what it watches is unmapped */
+	km_ready_free(km_steal_ptr(publisher->ready)); /* before what it watches is unmapped */
 	km_detach_end(&publisher->handle);
 	free(publisher);
 }

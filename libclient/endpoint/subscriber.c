@@ -196,7 +196,8 @@ KM_EXPORT void kickmsg_subscriber_free(struct kickmsg_subscriber *subscriber)
 	/* before another subscriber may get its ring */
 	km_subscriber_unpair(subscriber);
 	km_detach_begin(&subscriber->handle);
-	km_ready_free(subscriber); /* before the word that it watches is unmapped */
+	km_ready_free(
+		km_steal_ptr(subscriber->ready)); /* before the word that it watches is unmapped */
 	km_detach_end(&subscriber->handle);
 	free(subscriber);
 }

@@ -104,10 +104,8 @@ static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t le
 	}
 	const uint64_t targets = live & km_load(P1, relaxed, &here->rings);
 	struct km_sample_header *sample = km_region_sample(&here->region, slot);
-	if (here->region.geometry.timestamps) {
-		km_plain_write(sample, sizeof *sample);
-		sample->publish_ns = km_clock_publish_ns();
-	}
+	if (here->region.geometry.timestamps)
+		km_rings_stamp(sample);
 	km_rings_describe(publisher, sample, targets, len);
 	uint64_t failed = deliver(here, live, slot, targets);
 	km_endpoint_count(&here->record->messages, 1);

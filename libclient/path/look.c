@@ -10,15 +10,13 @@
 
 /* Carries a payload over. The topic has a fresh region since `slot` of a past one was claimed: the
  * payload goes by the transport that the fresh one has. Until then the slot counts as a loan, so
- * that the place stays. The slot isn't free with -ENOBUFS: there is no room yet. */
+ * that the place stays. The caller drops the slot. */
 static int carry_over(
 	struct kickmsg_publisher *publisher, struct km_place *past, uint32_t slot, size_t len)
 {
 	past->loan_count++;
 	ssize_t r = kickmsg_send(publisher, km_region_payload(&past->region, slot), len);
 	past->loan_count--;
-	if (r != -ENOBUFS)
-		km_slot_drop(&past->region.slots[slot], KM_SLOT_ID_MASK);
 	return r < 0 ? (int)r : 0;
 }
 
@@ -38,10 +36,11 @@ int km_publisher_look(struct kickmsg_publisher *publisher, uint64_t live, uint32
 		km_handle_settle(&publisher->handle);
 	if (live & KM_LIVE_LEFT && km_publisher_move(publisher)) {
 		struct km_place *past = here->past;
-		int r = slot == KM_HAZARD_NONE ? 0 : carry_over(publisher, past, slot, len);
 
-		if (r == -ENOBUFS)
-			km_slot_drop(&past->region.slots[slot], KM_SLOT_ID_MASK);
+		if (slot == KM_HAZARD_NONE)
+			return 0;
+		int r = carry_over(publisher, past, slot, len);
+		km_slot_drop(&past->region.slots[slot], KM_SLOT_ID_MASK);
 		return r;
 	}
 	if (live & KM_LIVE_QUARANTINED) {
@@ -82,6 +81,7 @@ int km_publisher_publish_past(struct kickmsg_publisher *publisher, const void *p
 	int r = carry_over(publisher, past, loan->slot, len);
 	if (r == -ENOBUFS) /* still lent */
 		return r;
+	km_slot_drop(&past->region.slots[loan->slot], KM_SLOT_ID_MASK);
 	km_place_end_loan(past, loan);
 	km_handle_settle(&publisher->handle);
 	return r < 0 ? r : (int)kickmsg_publisher_reached(publisher);

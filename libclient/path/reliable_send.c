@@ -21,9 +21,6 @@
 #include "libclient/rejoin/move.h"
 #include "libclient/wait/room.h"
 
-/* The broker hears no more often than that of a publisher that finds no room. */
-#define SAY_NS INT64_C(1000000)
-
 /* --- looking -------------------------------------------------------------------------------------- */
 
 /* Tells the broker, which looks how long a subscriber stands still. Without a broker it takes steps to the
@@ -36,7 +33,7 @@ static km_noinline int refuse(struct kickmsg_publisher *publisher, uint64_t live
 	const int64_t now = client ? km_clock_ns() : 0;
 
 	publisher->has_said = !client;
-	if (client && now - publisher->said_ns >= SAY_NS && km_client_trylock(client)) {
+	if (client && now - publisher->said_ns >= KM_ROOM_SAY_NS && km_client_trylock(client)) {
 		publisher->said_ns = now;
 		publisher->has_said = true;
 		km_reconnect_poke(client, live & KM_LIVE_LEFT);
@@ -184,7 +181,8 @@ static int wait_for_room(struct kickmsg_publisher *publisher, int64_t deadline_n
 	struct km_place *here = &publisher->handle.place;
 	struct km_sleep sleep = {
 		.ends = KM_LIVE_QUARANTINED,
-		.deadline_ns = km_clock_ns() + (publisher->has_said ? KM_PATIENCE_NS : SAY_NS),
+		.deadline_ns = km_clock_ns() +
+			       (publisher->has_said ? KM_PATIENCE_NS : KM_ROOM_SAY_NS),
 	};
 
 	/* of a region that is left already, nobody will say so */
@@ -200,7 +198,7 @@ static int wait_for_room(struct kickmsg_publisher *publisher, int64_t deadline_n
 int64_t km_reliable_rest(struct kickmsg_publisher *publisher)
 {
 	refuse(publisher, load_live(publisher));
-	return km_clock_ns() + (publisher->has_said ? KM_PATIENCE_NS : SAY_NS);
+	return km_clock_ns() + (publisher->has_said ? KM_PATIENCE_NS : KM_ROOM_SAY_NS);
 }
 
 /* A message or a loan that waits for room. */

@@ -110,11 +110,13 @@ static km_noinline int take_anyhow(
 	return enter(subscriber, hold, position, slot, km_region_sample(&here->region, slot), ret);
 }
 
-/* Takes the next message of a newcomer, whose history comes first. */
-static km_noinline int take_kept(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
+/* Takes the next message, of a newcomer too, whose history comes first. */
+static int take_next(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
 {
-	int r = km_kept_receive(subscriber, ret);
+	int r = -ENODATA;
 
+	if (subscriber->handle.place.region.path & KM_PATH_KEPT)
+		r = km_kept_receive(subscriber, ret);
 	return r == -ENODATA ? take_anyhow(subscriber, ret) : r;
 }
 
@@ -145,9 +147,7 @@ km_noinline int km_rings_receive_anyhow(
 		*ret = subscriber->pending;
 		subscriber->has_pending = false;
 	} else {
-		int r = subscriber->handle.place.region.path & KM_PATH_KEPT
-				? take_kept(subscriber, ret)
-				: take_anyhow(subscriber, ret);
+		int r = take_next(subscriber, ret);
 
 		if (r < 0)
 			return r == -ERESTART ? kickmsg_try_receive(subscriber, ret) : r;
@@ -240,9 +240,7 @@ int km_rings_receive_into(
 	if (subscriber->has_pending) {
 		sample = subscriber->pending;
 	} else {
-		int r = subscriber->handle.place.region.path & KM_PATH_KEPT
-				? take_kept(subscriber, &sample)
-				: take_anyhow(subscriber, &sample);
+		int r = take_next(subscriber, &sample);
 
 		if (r < 0)
 			return r;

@@ -12,29 +12,28 @@
 /* Other sleepers of a shared ring move the word too: so often it is announced anew. */
 #define MAX_IN_VAIN 4
 
-int km_ready_new(struct kickmsg_subscriber *subscriber, struct km_watch *watch)
+int km_ready_new(struct km_watch *watch, _Atomic uint32_t *word, struct km_ready **ret)
 {
 	struct km_ready *ready = calloc(1, sizeof *ready);
 
 	if (!ready)
 		return -ENOMEM;
-	int r = km_watch_begin(watch, &ready->watched, km_subscriber_word(subscriber));
+	int r = km_watch_begin(watch, &ready->watched, word);
 	if (r < 0) {
 		free(ready);
 		return r;
 	}
 	km_watch_fire(&ready->watched);
-	subscriber->ready = ready;
+	*ret = ready;
 	return 0;
 }
 
-void km_ready_free(struct kickmsg_subscriber *subscriber)
+void km_ready_free(struct km_ready *ready)
 {
-	if (!subscriber->ready)
+	if (!ready)
 		return;
-	km_watch_end(&subscriber->ready->watched);
-	free(subscriber->ready);
-	subscriber->ready = NULL;
+	km_watch_end(&ready->watched);
+	free(ready);
 }
 
 uint32_t km_subscriber_announce(struct kickmsg_subscriber *subscriber)

@@ -17,10 +17,10 @@
 
 #include "libclient/handle/handle.h"
 
-/* Makes the descriptor. Errors: those of km_watch_begin(). */
-int km_ready_new(struct kickmsg_subscriber *subscriber, struct km_watch *watch);
-/* Closes the descriptor. Takes a subscriber without. */
-void km_ready_free(struct kickmsg_subscriber *subscriber);
+/* Makes the descriptor of a handle that sleeps at `word`. Errors: those of km_watch_begin(). */
+int km_ready_new(struct km_watch *watch, _Atomic uint32_t *word, struct km_ready **ret);
+/* Closes the descriptor. Takes null. */
+void km_ready_free(struct km_ready *ready);
 
 /* Arms the descriptor after a receive that found nothing. True: the receive is to look once
  * more. */

@@ -2,36 +2,8 @@
 /* A publisher's descriptor: see room.h. */
 #include "libclient/wait/room.h"
 
-#include <errno.h>
-#include <stdlib.h>
-
 #include "common/cleanup.h"
 #include "common/shared/room.h"
-
-int km_room_ready_new(struct kickmsg_publisher *publisher, struct km_watch *watch)
-{
-	struct km_ready *ready = calloc(1, sizeof *ready);
-
-	if (!ready)
-		return -ENOMEM;
-	int r = km_watch_begin(watch, &ready->watched, km_publisher_word(publisher));
-	if (r < 0) {
-		free(ready);
-		return r;
-	}
-	km_watch_fire(&ready->watched);
-	publisher->ready = ready;
-	return 0;
-}
-
-void km_room_ready_free(struct kickmsg_publisher *publisher)
-{
-	if (!publisher->ready)
-		return;
-	km_watch_end(&publisher->ready->watched);
-	free(publisher->ready);
-	publisher->ready = NULL;
-}
 
 uint32_t km_publisher_announce(struct kickmsg_publisher *publisher)
 {

@@ -8,10 +8,6 @@
 
 #include "libclient/handle/handle.h"
 
-/* Makes the descriptor. Errors: those of km_watch_begin(). */
-int km_room_ready_new(struct kickmsg_publisher *publisher, struct km_watch *watch);
-/* Closes the descriptor. Takes a publisher without. */
-void km_room_ready_free(struct kickmsg_publisher *publisher);
 /* Arms the descriptor after a send that found no room. */
 void km_room_ready_arm(struct kickmsg_publisher *publisher);
 /* Follows the publisher to another region. The old one is still mapped. */

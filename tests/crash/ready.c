@@ -55,7 +55,7 @@ static void prepare(void *argument)
 		watch->rings = KM_WATCH_RINGS;
 		watch->mechanism = KICKMSG_WAIT_URING;
 	}
-	if (km_ready_new(subscriber, watch) < 0)
+	if (km_ready_new(watch, km_subscriber_word(subscriber), &subscriber->ready) < 0)
 		_exit(4);
 	km_store(P3, relaxed, &subscriber->prepared, KM_HAS_READY);
 }

@@ -57,7 +57,8 @@ static void set_up_publisher(int index)
 	if (flags_of(ACTOR_PUBLISHER, index) & ACTOR_POLLS) {
 		struct km_watch *watch;
 
-		if (km_watch_new(&watch) < 0 || km_room_ready_new(publisher, watch) < 0)
+		if (km_watch_new(&watch) < 0 ||
+			km_ready_new(watch, km_publisher_word(publisher), &publisher->ready) < 0)
 			ex_fail("explorer: no descriptor");
 	}
 	bool comes = flags_of(ACTOR_PUBLISHER, index) & ACTOR_COMES;
@@ -78,7 +79,7 @@ static void give_descriptor(int index, struct kickmsg_subscriber *subscriber)
 		watch->rings = KM_WATCH_RINGS;
 		watch->mechanism = KICKMSG_WAIT_URING;
 	}
-	if (km_ready_new(subscriber, watch) < 0)
+	if (km_ready_new(watch, km_subscriber_word(subscriber), &subscriber->ready) < 0)
 		ex_fail("explorer: no descriptor");
 	world.sharing = false;
 	km_store(P3, relaxed, &subscriber->prepared, KM_HAS_READY);
