@@ -127,47 +127,18 @@ LOOPS(fenced_round, floor_broadcast_fenced)
 LOOPS(fan_round, floor_fan)
 LOOPS(cas_round, floor_fan_cas)
 
-const struct adapter floor_broadcast_fenced = {
-	.name = "floor-broadcast-fenced",
-	.setting = "minimal broadcast ring whose readers may sleep",
-	.shapes = 1 << SHAPE_BURST | 1 << SHAPE_PACED,
-	.max_size = MESSAGE_MAX,
-	.variant = 0,
-	.arena_size = fan_arena,
-	.open_sender = open_sender,
-	.open_receiver = open_receiver,
-	.send = fan_send,
-	.take = fan_take,
-	.release = fan_release,
-	.round = fenced_round,
-};
+/* The three differ in whether each reader has a ring (variant 1), and in how a message is committed. */
+#define FLOOR(name_, setting_, variant_, send_, round_)                                            \
+	{                                                                                          \
+		.name = name_, .setting = setting_, .shapes = 1 << SHAPE_BURST | 1 << SHAPE_PACED, \
+		.max_size = MESSAGE_MAX, .variant = variant_, .arena_size = fan_arena,             \
+		.open_sender = open_sender, .open_receiver = open_receiver, .send = send_,         \
+		.take = fan_take, .release = fan_release, .round = round_                          \
+	}
 
-const struct adapter floor_fan = {
-	.name = "floor-fan",
-	.setting = "a minimal ring for each, whose readers may sleep",
-	.shapes = 1 << SHAPE_BURST | 1 << SHAPE_PACED,
-	.max_size = MESSAGE_MAX,
-	.variant = 1,
-	.arena_size = fan_arena,
-	.open_sender = open_sender,
-	.open_receiver = open_receiver,
-	.send = fan_send,
-	.take = fan_take,
-	.release = fan_release,
-	.round = fan_round,
-};
-
-const struct adapter floor_fan_cas = {
-	.name = "floor-fan-cas",
-	.setting = "the same for several writers",
-	.shapes = 1 << SHAPE_BURST | 1 << SHAPE_PACED,
-	.max_size = MESSAGE_MAX,
-	.variant = 1,
-	.arena_size = fan_arena,
-	.open_sender = open_sender,
-	.open_receiver = open_receiver,
-	.send = cas_send,
-	.take = fan_take,
-	.release = fan_release,
-	.round = cas_round,
-};
+const struct adapter floor_broadcast_fenced = FLOOR("floor-broadcast-fenced",
+	"minimal broadcast ring whose readers may sleep", 0, fan_send, fenced_round);
+const struct adapter floor_fan = FLOOR(
+	"floor-fan", "a minimal ring for each, whose readers may sleep", 1, fan_send, fan_round);
+const struct adapter floor_fan_cas = FLOOR(
+	"floor-fan-cas", "the same for several writers", 1, cas_send, cas_round);

@@ -22,6 +22,7 @@
 #include "common/shared/room.h"
 #include "libclient/handle/handle.h"
 #include "tests/support/crash/crash_step.h"
+#include "tests/support/crash/crash_world.h"
 
 enum {
 	CAPACITY = 4,
@@ -47,20 +48,9 @@ struct world {
 	uint64_t copy;
 };
 
-static char where[160];
-static unsigned failures;
-
 static bool fail(const char *what, long a, long b)
 {
-	printf("%s: %s (%ld, %ld)\n", where, what, a, b);
-	fflush(stdout);
-	failures++;
-	return false;
-}
-
-static size_t align(size_t size)
-{
-	return (size + 127) & ~(size_t)127;
+	return crash_fail("%s (%ld, %ld)", what, a, b);
 }
 
 static void attach_publisher(struct world *world, uint32_t i)
@@ -109,28 +99,16 @@ static struct world *build(uint64_t before)
 		.max_reliable = 1,
 		.stall_ns = KM_MIN_STALL_NS,
 	};
-	size_t control = align(sizeof(struct world));
-	size_t payload = control + align(km_geometry_control_size(&geometry));
-	size_t records = payload + align(km_geometry_payload_size(&geometry));
-	size_t record = align(km_geometry_endpoint_size(&geometry, KM_ROLE_SUBSCRIBER));
-	size_t size = records + 3 * record;
-	unsigned char *base = mmap(
-		NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	struct world *world = (void *)base;
+	struct crash_map map;
+	struct world *world = crash_map(sizeof *world, &geometry, 3, &map);
 
-	if (base == MAP_FAILED)
-		abort();
-	world->size = size;
-	km_region_format(base + control, &geometry, "/crash_room", "room", 1);
-	if (km_region_attach(&world->region, &geometry, base + control,
-		    km_geometry_control_size(&geometry), base + payload,
-		    km_geometry_payload_size(&geometry)) < 0)
-		abort();
+	world->size = map.size;
+	world->region = map.region;
 	for (uint32_t i = 0; i < 2; i++) {
-		world->publishers[i].handle.place.record = (void *)(base + records + i * record);
+		world->publishers[i].handle.place.record = crash_map_record(&map, i);
 		attach_publisher(world, i);
 	}
-	world->subscriber.handle.place.record = (void *)(base + records + 2 * record);
+	world->subscriber.handle.place.record = crash_map_record(&map, 2);
 	attach_subscriber(world);
 	for (uint64_t k = 0; k < before; k++) {
 		uint64_t value = ++world->sent[1] << 1 | 1;
@@ -432,7 +410,7 @@ static uint64_t walk_through(const struct op *op, bool kill)
 		km_bell_announce(&world->region.header->room);
 	crash_walk_begin(&walk, NULL, op->run, world);
 	while (crash_walk_step(&walk)) {
-		snprintf(where, sizeof where, "%s %s, instruction %lu at %#lx",
+		snprintf(crash_where, sizeof crash_where, "%s %s, instruction %lu at %#lx",
 			kill ? "kill" : "freeze", op->name, walk.points, walk.pc);
 		memcpy(saved, world, world->size);
 		pid_t victim = crash_walk_clone(&walk);
@@ -468,6 +446,6 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
 		points += walk_through(&ops[i], strcmp(argv[1], "kill") == 0);
-	printf("%lu points, %u failures\n", points, failures);
-	return failures > 0 || points == 0;
+	printf("%lu points, %u failures\n", points, crash_failures);
+	return crash_failures > 0 || points == 0;
 }

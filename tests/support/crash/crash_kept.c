@@ -255,11 +255,6 @@ void kept_receive_one(struct kept_world *world, uint32_t r)
 
 /* --- the world -------------------------------------------------------------------------------------- */
 
-static size_t align(size_t size)
-{
-	return (size + 127) & ~(size_t)127;
-}
-
 struct kept_world *kept_build(uint32_t pool)
 {
 	struct km_geometry geometry = {
@@ -272,29 +267,16 @@ struct kept_world *kept_build(uint32_t pool)
 		.max_borrows = 1,
 		.history = KEPT_HISTORY,
 	};
-	size_t control = align(sizeof(struct kept_world));
-	size_t payload = control + align(km_geometry_control_size(&geometry));
-	size_t records = payload + align(km_geometry_payload_size(&geometry));
-	size_t record = align(km_geometry_endpoint_size(&geometry, KM_ROLE_SUBSCRIBER));
-	size_t size = records + (2 + KEPT_RINGS) * record;
-	unsigned char *base = mmap(
-		NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	struct kept_world *world = (void *)base;
+	struct crash_map map;
+	struct kept_world *world = crash_map(sizeof *world, &geometry, 2 + KEPT_RINGS, &map);
 
-	if (base == MAP_FAILED)
-		abort();
-	world->size = size;
-	km_region_format(base + control, &geometry, "/crash_kept", "kept", 1);
-	if (km_region_attach(&world->region, &geometry, base + control,
-		    km_geometry_control_size(&geometry), base + payload,
-		    km_geometry_payload_size(&geometry)) < 0)
-		abort();
+	world->size = map.size;
+	world->region = map.region;
 	for (uint32_t i = 0; i < 2; i++) {
-		world->publishers[i].handle.place.record = (void *)(base + records + i * record);
+		world->publishers[i].handle.place.record = crash_map_record(&map, i);
 		kept_attach_publisher(world, i);
 	}
 	for (uint32_t r = 0; r < KEPT_RINGS; r++)
-		world->subscribers[r].handle.place.record = (void *)(base + records +
-								     (2 + r) * record);
+		world->subscribers[r].handle.place.record = crash_map_record(&map, 2 + r);
 	return world;
 }

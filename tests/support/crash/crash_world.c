@@ -65,6 +65,31 @@ static size_t align(size_t size)
 	return (size + 127) & ~(size_t)127;
 }
 
+void *crash_map(
+	size_t size, const struct km_geometry *geometry, uint32_t endpoints, struct crash_map *ret)
+{
+	const size_t control = align(size);
+	const size_t payload = control + align(km_geometry_control_size(geometry));
+	const size_t records = payload + align(km_geometry_payload_size(geometry));
+
+	ret->record = align(km_geometry_endpoint_size(geometry, KM_ROLE_SUBSCRIBER));
+	const size_t bell = records + endpoints * ret->record;
+	ret->size = bell + align(km_geometry_bell_size(geometry));
+	unsigned char *base = mmap(
+		NULL, ret->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (base == MAP_FAILED)
+		abort();
+	ret->records = base + records;
+	km_region_format(base + control, geometry, "/crash_test", "test", 1);
+	if (km_region_attach(&ret->region, geometry, base + control,
+		    km_geometry_control_size(geometry), base + payload,
+		    km_geometry_payload_size(geometry)) < 0)
+		abort();
+	if (ret->region.shared)
+		ret->region.bell = (void *)(base + bell);
+	return base;
+}
+
 struct crash_world *crash_world_new(void)
 {
 	struct km_geometry geometry = {
@@ -79,36 +104,22 @@ struct crash_world *crash_world_new(void)
 		.transport = crash_transport == CRASH_RINGS ? KM_TRANSPORT_RINGS
 							    : KM_TRANSPORT_SHARED,
 	};
-	size_t control = align(sizeof(struct crash_world));
-	size_t payload = control + align(km_geometry_control_size(&geometry));
-	size_t records = payload + align(km_geometry_payload_size(&geometry));
-	size_t record = align(km_geometry_endpoint_size(&geometry, KM_ROLE_SUBSCRIBER));
-	size_t bell = records + (CRASH_PUBLISHERS + CRASH_SUBSCRIBERS) * record;
-	size_t size = bell + align(km_geometry_bell_size(&geometry));
-	unsigned char *base = mmap(
-		NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	struct crash_world *world = (void *)base;
+	struct crash_map map;
+	struct crash_world *world = crash_map(
+		sizeof *world, &geometry, CRASH_PUBLISHERS + CRASH_SUBSCRIBERS, &map);
 
-	if (base == MAP_FAILED)
-		abort();
-	world->size = size;
-	km_region_format(base + control, &geometry, "/crash_test", "test", 1);
-	if (km_region_attach(&world->region, &geometry, base + control,
-		    km_geometry_control_size(&geometry), base + payload,
-		    km_geometry_payload_size(&geometry)) < 0)
-		abort();
-	if (world->region.shared) {
-		world->region.bell = (void *)(base + bell);
+	world->size = map.size;
+	world->region = map.region;
+	if (world->region.shared)
 		world->region.header->privileged = crash_transport == CRASH_SHARED_OTHER ? 2 : 1;
-	}
 	for (uint32_t i = 0; i < CRASH_PUBLISHERS; i++) {
-		world->publishers[i].handle.place.record = (void *)(base + records + i * record);
+		world->publishers[i].handle.place.record = crash_map_record(&map, i);
 		if (i < geometry.max_publishers)
 			crash_attach_publisher(world, i);
 	}
 	for (uint32_t i = 0; i < CRASH_SUBSCRIBERS; i++) {
-		world->subscribers[i].handle.place.record =
-			(void *)(base + records + (CRASH_PUBLISHERS + i) * record);
+		world->subscribers[i].handle.place.record = crash_map_record(
+			&map, CRASH_PUBLISHERS + i);
 		world->frontier[i] = CRASH_CAPACITY;
 	}
 	return world;

@@ -124,6 +124,21 @@ bool crash_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * time: it goes round in circles. How busy the machine is plays no part. */
 void crash_watchdog(unsigned seconds);
 
+/* One shared mapping: a world of `size` bytes, which comes first and is returned, a region of that shape, and
+ * records of `endpoints`. The test ends where there is no memory. */
+struct crash_map {
+	size_t size, record;
+	unsigned char *records;
+	struct km_region region;
+};
+void *crash_map(
+	size_t size, const struct km_geometry *geometry, uint32_t endpoints, struct crash_map *ret);
+
+static inline struct km_endpoint *crash_map_record(const struct crash_map *map, uint32_t index)
+{
+	return (void *)(map->records + index * map->record);
+}
+
 struct crash_world *crash_world_new(void);
 void crash_world_free(struct crash_world *world);
 
