@@ -6,10 +6,7 @@
  * connection only with its first request. But it asks for a bufferevent when it accepts, and gives
  * that its struct evhttp_connection for all callbacks. The connection is adopted right after that:
  * from then on its end is heard of. Between the two the loop hears no socket, so none can have ended.
- *
- * The file is long because what is bounded about a connection stands in one place.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -23,8 +20,8 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "daemon/metrics/listen.h"
-#include "daemon/metrics/page.h"
 #include "daemon/metrics/pulse.h"
+#include "daemon/metrics/requests.h"
 #include "daemon/metrics/server.h"
 #include "daemon/run/log.h"
 
@@ -33,7 +30,7 @@
 #define LOOKS_RETRY 4 /* looks between two attempts to listen */
 #define LIFE_NS     INT64_C(15000000000)
 #define QUIET_S     5
-#define ANSWER_NS   INT64_C(1000000000) /* a page takes less to write and to read */
+#define ANSWER_NS   INT64_C(1000000000) /* an answer takes less to write and to read */
 #define HEADERS_MAX 8192
 #define INPUT_MAX   (2 * HEADERS_MAX) /* bytes that nobody has read */
 
@@ -43,15 +40,6 @@ struct place {
 	bool adopted;
 	bool asked; /* its request was heard whole */
 	int64_t since_ns;
-};
-
-/* A request for a page that is being written. */
-struct scrape {
-	TAILQ_ENTRY(scrape) next;
-	struct km_metrics *metrics;
-	struct evhttp_request *request;
-	struct km_page *page;
-	bool openmetrics;
 };
 
 struct km_metrics {
@@ -65,7 +53,7 @@ struct km_metrics {
 	bool complained;
 	struct km_pulse pulse;
 	struct place places[PLACES];
-	TAILQ_HEAD(, scrape) scrapes;
+	struct km_requests requests;
 };
 
 /* Frees the connection's place. evhttp calls this also where it hangs up by itself. */
@@ -183,96 +171,6 @@ static struct bufferevent *on_connection(struct event_base *base, void *userdata
 	return connection;
 }
 
-static void reply(struct evhttp_request *request, int code, const char *reason, const char *type,
-	struct evbuffer *body)
-{
-	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
-
-	evhttp_add_header(headers, "Content-Type", type);
-	evhttp_add_header(headers, "Cache-Control", "no-store");
-	evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
-	evhttp_add_header(headers, "Connection", "close");
-	evhttp_send_reply(request, code, reason, body);
-}
-
-static void reply_text(
-	struct evhttp_request *request, int code, const char *reason, const char *text)
-{
-	struct evbuffer *body = evbuffer_new();
-
-	if (body)
-		evbuffer_add(body, text, strlen(text));
-	reply(request, code, reason, "text/plain; charset=utf-8", body);
-	if (body)
-		evbuffer_free(body);
-}
-
-static void free_scrape(struct scrape *scrape)
-{
-	TAILQ_REMOVE(&scrape->metrics->scrapes, scrape, next);
-	km_page_free(scrape->page);
-	free(scrape);
-}
-
-/* Answers with the page. A connection that ended meanwhile has left its request behind; evhttp
- * knows. */
-static void on_page(void *userdata, struct evbuffer *body)
-{
-	struct scrape *scrape = userdata;
-
-	if (body)
-		reply(scrape->request, HTTP_OK, "OK",
-			scrape->openmetrics
-				? "application/openmetrics-text; version=1.0.0; charset=utf-8"
-				: "text/plain; version=0.0.4; charset=utf-8",
-			body);
-	else
-		reply_text(scrape->request, HTTP_SERVUNAVAIL, "Unavailable", "no memory\n");
-	free_scrape(scrape);
-}
-
-static void serve_page(struct km_metrics *metrics, struct evhttp_request *request)
-{
-	const char *accepts = evhttp_find_header(
-		evhttp_request_get_input_headers(request), "Accept");
-	struct scrape *scrape = calloc(1, sizeof *scrape);
-
-	if (scrape) {
-		scrape->metrics = metrics;
-		scrape->request = request;
-		scrape->openmetrics = accepts && strstr(accepts, "application/openmetrics-text");
-		TAILQ_INSERT_TAIL(&metrics->scrapes, scrape, next);
-		if (km_page_new(metrics->broker, &metrics->pulse, scrape->openmetrics, on_page,
-			    scrape, &scrape->page) == 0)
-			return;
-		free_scrape(scrape);
-	}
-	reply_text(request, HTTP_SERVUNAVAIL, "Unavailable", "no memory\n");
-}
-
-/* Ready is a broker that would take one more client. */
-static void serve_ready(struct km_metrics *metrics, struct evhttp_request *request)
-{
-	const struct km_broker *broker = metrics->broker;
-
-	if (broker->accounts.used[KM_CLIENTS] < broker->config->total[KM_CLIENTS].value)
-		reply_text(request, HTTP_OK, "OK", "ready\n");
-	else
-		reply_text(request, HTTP_SERVUNAVAIL, "Unavailable",
-			"not ready: as many clients are connected as may be\n");
-}
-
-/* Is the Host an address, or localhost? A page of a browser can have a name of its own lead to
- * this machine, but not these. */
-static bool is_local_host(struct evhttp_request *request)
-{
-	const char *host = evhttp_request_get_host(request);
-	struct in_addr four;
-
-	return !host || *host == '[' || strcmp(host, "localhost") == 0 ||
-	       inet_pton(AF_INET, host, &four) == 1;
-}
-
 static void mark_asked(struct km_metrics *metrics, const struct bufferevent *connection)
 {
 	for (int i = 0; i < PLACES; i++)
@@ -282,22 +180,10 @@ static void mark_asked(struct km_metrics *metrics, const struct bufferevent *con
 static void on_request(struct evhttp_request *request, void *userdata)
 {
 	struct km_metrics *metrics = userdata;
-	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
-	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
 
 	mark_asked(
 		metrics, evhttp_connection_get_bufferevent(evhttp_request_get_connection(request)));
-	if (!metrics->config.anywhere && !is_local_host(request))
-		reply_text(request, 403, "Forbidden", "this is 127.0.0.1, [::1] or localhost\n");
-	else if (path && strcmp(path, "/metrics") == 0)
-		serve_page(metrics, request);
-	else if (path && strcmp(path, "/healthz") == 0)
-		reply_text(request, HTTP_OK, "OK", "ok\n");
-	else if (path && strcmp(path, "/readyz") == 0)
-		serve_ready(metrics, request);
-	else
-		reply_text(request, HTTP_NOTFOUND, "Not Found",
-			"there are /metrics, /healthz and /readyz\n");
+	km_requests_serve(&metrics->requests, request, metrics->config.anywhere);
 }
 
 /* No descriptor is free for one more connection: try later. */
@@ -323,7 +209,8 @@ static int serve_at(struct km_metrics *metrics, int socket)
 		return -ENOMEM;
 	}
 	evconnlistener_set_error_cb(listener, on_accept_error);
-	evhttp_set_allowed_methods(http, EVHTTP_REQ_GET);
+	/* others than GET are told so */
+	evhttp_set_allowed_methods(http, UINT16_MAX);
 	evhttp_set_max_headers_size(http, HEADERS_MAX);
 	evhttp_set_max_body_size(http, 0);
 	evhttp_set_timeout(http, QUIET_S);
@@ -374,11 +261,7 @@ static void on_look(evutil_socket_t fd, short what, void *userdata)
 
 static void stop_serving(struct km_metrics *metrics)
 {
-	struct scrape *scrape;
-
-	/* evhttp frees their requests */
-	while ((scrape = TAILQ_FIRST(&metrics->scrapes)))
-		free_scrape(scrape);
+	km_requests_drop(&metrics->requests);
 	metrics->listener = NULL;
 	if (metrics->http) {
 		adopt(metrics);
@@ -402,7 +285,7 @@ static int begin(struct km_broker *broker)
 		return -ENOMEM;
 	metrics->broker = broker;
 	metrics->pulse.fd = -1;
-	TAILQ_INIT(&metrics->scrapes);
+	km_requests_init(&metrics->requests, broker, &metrics->pulse);
 	broker->metrics = metrics;
 	event_set_log_callback(stay_silent);
 	metrics->look_event = event_new(broker->base, -1, EV_PERSIST, on_look, metrics);

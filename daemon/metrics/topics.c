@@ -84,8 +84,25 @@ void km_topic_count(struct km_topic *topic)
 	raise_to(&topic->told.failed, numbers.failed);
 }
 
-/* The topic's free slots; UINT64_MAX: not counted. */
-static uint64_t count_free_slots(const struct km_topic *topic)
+int64_t km_topic_sum(struct km_totals *sum, struct km_topic *topic)
+{
+	km_topic_count(topic);
+	km_topic_add_numbers(sum, &topic->told);
+	return 64 + (int64_t)(topic->publishers + topic->subscribers) * 16;
+}
+
+const struct km_totals *km_topics_tell(struct km_broker *broker, const struct km_totals *sum)
+{
+	struct km_totals *told = &broker->told;
+
+	raise_to(&told->sent, sum->sent);
+	raise_to(&told->received, sum->received);
+	raise_to(&told->lost, sum->lost);
+	raise_to(&told->failed, sum->failed);
+	return told;
+}
+
+uint64_t km_topic_free_slots(const struct km_topic *topic)
 {
 	const struct km_region *region = &topic->region;
 	uint64_t slots = 0;
@@ -131,7 +148,7 @@ int64_t km_topic_lines_add(struct km_topic_lines *lines, const struct km_topic *
 	const uint64_t values[KM_TOPIC_FAMILIES] = { topic->told.sent, topic->told.received,
 		topic->told.lost, topic->told.failed, topic->publishers, topic->subscribers,
 		topic->dead + topic->leaving, topic->region.geometry.pool_size,
-		count_free_slots(topic), count_holders(topic), topic->bytes };
+		km_topic_free_slots(topic), count_holders(topic), topic->bytes };
 	char name[KM_NAME_WHOLE_SIZE];
 
 	/* a written name has nothing that would have to be escaped */

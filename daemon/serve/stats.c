@@ -20,6 +20,7 @@
 #include "daemon/run/turn.h"
 #include "daemon/serve/question.h"
 #include "daemon/serve/serve.h"
+#include "daemon/serve/stats.h"
 #include "daemon/serve/wanted.h"
 #include "daemon/topic/member.h"
 #include "daemon/topic/topic.h"
@@ -42,7 +43,16 @@ static uint64_t find_tail(const struct km_region *region, struct km_ring *ring, 
 	return from;
 }
 
-static void describe_ring(
+uint64_t km_stats_frontier(const struct km_topic *topic)
+{
+	uint64_t frontier = 0;
+
+	if (topic->region.shared)
+		km_shared_frontier(&topic->region, topic->region.geometry.ring_capacity, &frontier);
+	return frontier;
+}
+
+void km_stats_describe_ring(
 	const struct km_member *member, uint64_t frontier, struct km_ring_stats *ret)
 {
 	const struct km_region *region = &member->topic->region;
@@ -53,6 +63,7 @@ static void describe_ring(
 		return;
 	}
 	struct km_ring *ring = km_region_ring(region, member->kept.ring);
+	ret->handle = 0;
 	ret->lost = km_member_lost(member);
 	ret->received = km_load(H2, relaxed, &record->messages);
 	uint64_t head = km_load(R2, acquire, &ring->head);
@@ -106,7 +117,7 @@ static void add_member(struct stats *stats, const struct km_member *member)
 	if (member->kept.state == KM_ENDPOINT_LIVE) {
 		struct km_ring_stats ring = { 0 };
 
-		describe_ring(member, stats->frontier, &ring);
+		km_stats_describe_ring(member, stats->frontier, &ring);
 		tell_ring(stats, member, &ring);
 		answer->live_rings++;
 		answer->received += ring.received;
@@ -183,9 +194,7 @@ void km_serve_stats(struct km_session *session, const struct km_msg_topic *reque
 		stats->answer.pool_size = geometry->pool_size;
 		stats->answer.max_subscribers = geometry->max_subscribers;
 		stats->cursor = request->cursor;
-		if (topic->region.shared)
-			km_shared_frontier(
-				&topic->region, geometry->ring_capacity, &stats->frontier);
+		stats->frontier = km_stats_frontier(topic);
 	}
 	km_question_ask(session, topic, stats ? &stats->question : NULL);
 }

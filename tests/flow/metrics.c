@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Metrics over HTTP: the numbers, the addresses, and clients that mean harm. The file is long because all
- * cases share one small HTTP client and one broker. */
+/* Metrics over HTTP: the numbers, the addresses, and clients that mean harm. The file is long because
+ * what is true of every connection stands here. */
 #include <netinet/in.h>
-#include <poll.h>
 #include <stdarg.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
-#include "tests/support/broker/flow.h"
+#include "tests/support/broker/http.h"
 
 #define IDLE_CONNECTIONS 40
 #define PLACES           8
 
-static char dir[64], path[96], page[1 << 20];
 static struct kickmsg_topic_config small = {
 	.max_subscribers = 3,
 	.ring_capacity = 4,
@@ -23,92 +19,6 @@ static struct kickmsg_topic_config small = {
 	.max_loans = 2,
 	.max_borrows = 2,
 };
-
-static void setup(void)
-{
-	strcpy(dir, "/tmp/kickmsg-metrics-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	snprintf(path, sizeof path, "%s/m", dir);
-}
-
-static void teardown(void)
-{
-	unlink(path);
-	ck_assert_int_eq(rmdir(dir), 0);
-}
-
-static int connect_to(const char *to)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	ck_assert_int_ge(fd, 0);
-	snprintf(address.sun_path, sizeof address.sun_path, "%s", to);
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
-		return fd;
-	close(fd);
-	return -1;
-}
-
-/* The file is there a moment before it is listened to. */
-static bool listens(void)
-{
-	int fd = connect_to(path);
-
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
-}
-
-static void start(const char *more)
-{
-	char config[512];
-
-	snprintf(config, sizeof config, "[recovery]\ninterval = 5\n[metrics]\nlisten = unix:%s\n%s",
-		path, more);
-	test_broker_start(&broker, config);
-	ck_assert(test_wait_until(listens(), FLOW_WAIT_MS));
-}
-
-/* All that comes until the other side closes, as a text; false: it didn't close in that time. */
-static bool read_all(int fd, int ms)
-{
-	struct pollfd item = { fd, POLLIN, 0 };
-	size_t len = 0;
-	ssize_t n = 1;
-
-	while (n > 0 && len < sizeof page - 1 && poll(&item, 1, ms) == 1) {
-		n = read(fd, page + len, sizeof page - 1 - len);
-		len += n > 0 ? (size_t)n : 0;
-	}
-	page[len] = '\0';
-	return n <= 0;
-}
-
-/* Sends these headers' text; the status of the answer, which is in page[]; 0: none. */
-static int ask(const char *text)
-{
-	int fd = connect_to(path), status = 0;
-
-	if (fd < 0)
-		return 0;
-	if (send(fd, text, strlen(text), MSG_NOSIGNAL) < 0 || !read_all(fd, FLOW_WAIT_MS) ||
-		sscanf(page, "HTTP/1.1 %d", &status) != 1)
-		status = 0;
-	close(fd);
-	return status;
-}
-
-static int get(const char *what)
-{
-	char text[256];
-
-	snprintf(text, sizeof text,
-		"GET %s HTTP/1.1\r\nHost: localhost\r\nAccept: "
-		"application/openmetrics-text\r\n\r\n",
-		what);
-	return ask(text);
-}
 
 /* The value of a sample, by what stands before it in its line; -1: there is none. */
 static double sample(const char *__restrict format, ...) __attribute__((format(printf, 1, 2)));
@@ -122,8 +32,8 @@ static double sample(const char *__restrict format, ...)
 	int len = vsnprintf(name + 1, sizeof name - 2, format, args) + 1;
 	va_end(args);
 	strcpy(name + len, " ");
-	ck_assert_int_eq(get("/metrics"), 200);
-	const char *found = strstr(page, name);
+	ck_assert_int_eq(http_get("/metrics"), 200);
+	const char *found = strstr(http_answer, name);
 	return found ? strtod(found + len, NULL) : -1;
 }
 
@@ -131,7 +41,7 @@ START_TEST(numbers_are_those_of_the_topic)
 {
 	struct kickmsg_sample held;
 
-	start("");
+	http_start("");
 	struct kickmsg_client *client = flow_client("worker");
 	struct kickmsg_publisher *publisher = flow_advertise(client, "a b", &small);
 	struct kickmsg_subscriber *subscriber = flow_subscribe(client, "a b");
@@ -139,8 +49,9 @@ START_TEST(numbers_are_those_of_the_topic)
 		ck_assert_int_eq(kickmsg_send(publisher, "x", 1), 1);
 	ck_assert_int_eq(kickmsg_try_receive(subscriber, &held), 0);
 	ck_assert_double_eq(sample("kickmsg_topic_messages_total{topic=\"kickmsg:a%%20b\"}"), 6);
-	ck_assert_ptr_nonnull(strstr(page, "Content-Type: application/openmetrics-text; version="));
-	ck_assert_str_eq(page + strlen(page) - 6, "# EOF\n");
+	ck_assert_ptr_nonnull(
+		strstr(http_answer, "Content-Type: application/openmetrics-text; version="));
+	ck_assert_str_eq(http_answer + strlen(http_answer) - 6, "# EOF\n");
 	ck_assert_double_eq(sample("kickmsg_topic_received_total{topic=\"kickmsg:a%%20b\"}"), 1);
 	ck_assert_double_eq(sample("kickmsg_topic_lost_total{topic=\"kickmsg:a%%20b\"}"), 2);
 	ck_assert_double_eq(sample("kickmsg_topic_publishers{topic=\"kickmsg:a%%20b\"}"), 1);
@@ -170,20 +81,20 @@ END_TEST
 
 START_TEST(older_collectors_get_the_older_format)
 {
-	start("");
-	ck_assert_int_eq(ask("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n"), 200);
-	ck_assert_ptr_nonnull(strstr(page, "Content-Type: text/plain; version=0.0.4"));
-	ck_assert_ptr_nonnull(strstr(page, "\n# TYPE kickmsg_messages_total counter\n"));
-	ck_assert_ptr_null(strstr(page, "# EOF"));
-	ck_assert_int_eq(get("/metrics"), 200);
-	ck_assert_ptr_nonnull(strstr(page, "\n# TYPE kickmsg_messages counter\n"));
+	http_start("");
+	ck_assert_int_eq(http_ask("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n"), 200);
+	ck_assert_ptr_nonnull(strstr(http_answer, "Content-Type: text/plain; version=0.0.4"));
+	ck_assert_ptr_nonnull(strstr(http_answer, "\n# TYPE kickmsg_messages_total counter\n"));
+	ck_assert_ptr_null(strstr(http_answer, "# EOF"));
+	ck_assert_int_eq(http_get("/metrics"), 200);
+	ck_assert_ptr_nonnull(strstr(http_answer, "\n# TYPE kickmsg_messages counter\n"));
 	flow_stop();
 }
 END_TEST
 
 START_TEST(topics_beyond_the_bound_are_in_the_sums)
 {
-	start("listed_topics = 1\n");
+	http_start("listed_topics = 1\n");
 	struct kickmsg_client *client = flow_client("worker");
 	static const char *const names[] = { "a", "b", "c" };
 	for (int i = 0; i < 3; i++)
@@ -206,7 +117,7 @@ static void die_attached(void *unused)
 
 START_TEST(a_recovery_is_counted_with_its_time)
 {
-	start("");
+	http_start("");
 	struct kickmsg_client *client = flow_client("worker");
 	flow_advertise(client, "t", &small);
 	ck_assert_double_eq(sample("kickmsg_recovery_seconds_count"), 0);
@@ -224,22 +135,22 @@ END_TEST
 
 START_TEST(what_else_is_asked_gets_its_status)
 {
-	start("[limits]\nclients = 1\n");
-	ck_assert_int_eq(get("/healthz"), 200);
-	ck_assert_int_eq(get("/readyz"), 200);
+	http_start("[limits]\nclients = 1\n");
+	ck_assert_int_eq(http_get("/healthz"), 200);
+	ck_assert_int_eq(http_get("/readyz"), 200);
 	struct kickmsg_client *client = flow_client("worker");
-	ck_assert_int_eq(get("/readyz"), 503);
-	ck_assert_int_eq(get("/healthz"), 200);
+	ck_assert_int_eq(http_get("/readyz"), 503);
+	ck_assert_int_eq(http_get("/healthz"), 200);
 	kickmsg_client_free(client);
-	ck_assert_int_eq(get("/etc/passwd"), 404);
-	ck_assert_int_eq(get("/../metrics"), 404);
-	ck_assert_int_eq(ask("GET /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n"), 403);
+	ck_assert_int_eq(http_get("/etc/passwd"), 404);
+	ck_assert_int_eq(http_get("/../metrics"), 404);
+	ck_assert_int_eq(http_ask("GET /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n"), 403);
 	ck_assert_int_ge(
-		ask("POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx"),
+		http_ask("POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx"),
 		400);
-	ck_assert_int_ge(ask("DELETE /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"), 400);
-	ck_assert_int_ne(ask("nonsense\r\n\r\n"), 200);
-	ck_assert_int_eq(get("/healthz"), 200);
+	ck_assert_int_ge(http_ask("DELETE /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"), 400);
+	ck_assert_int_ne(http_ask("nonsense\r\n\r\n"), 200);
+	ck_assert_int_eq(http_get("/healthz"), 200);
 	flow_stop();
 }
 END_TEST
@@ -248,14 +159,14 @@ START_TEST(too_large_a_request_is_refused)
 {
 	static char text[65536];
 
-	start("");
+	http_start("");
 	int used = snprintf(text, sizeof text, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n");
 	while (used < 32768)
 		used += snprintf(
 			text + used, sizeof text - (size_t)used, "X-Filler: %0500d\r\n", 0);
 	snprintf(text + used, sizeof text - (size_t)used, "\r\n");
-	ck_assert_int_ne(ask(text), 200);
-	ck_assert_int_eq(get("/healthz"), 200);
+	ck_assert_int_ne(http_ask(text), 200);
+	ck_assert_int_eq(http_get("/healthz"), 200);
 	flow_stop();
 }
 END_TEST
@@ -265,22 +176,22 @@ START_TEST(silent_connections_are_bounded_and_end)
 {
 	int fds[IDLE_CONNECTIONS], count = 0;
 
-	start("");
-	ck_assert_int_eq(get("/healthz"), 200);
+	http_start("");
+	ck_assert_int_eq(http_get("/healthz"), 200);
 	ck_assert(test_wait_until(flow_sleeps(), FLOW_WAIT_MS));
 	size_t before = test_fd_count(broker.pid);
 	for (; count < 2 * PLACES; count++)
-		ck_assert_int_ge(fds[count] = connect_to(path), 0);
+		ck_assert_int_ge(fds[count] = http_connect(), 0);
 	ck_assert(test_wait_until(test_fd_count(broker.pid) >= before + PLACES - 1, FLOW_WAIT_MS));
 	ck_assert_uint_le(test_fd_count(broker.pid), before + PLACES);
 	/* the broker's clients notice nothing */
 	kickmsg_client_free(flow_client("worker"));
 	/* connections that the broker has taken end by themselves: they say nothing */
-	ck_assert(read_all(fds[0], 20000));
+	ck_assert(http_read_all(fds[0], 20000));
 	ck_assert(test_wait_until(test_fd_count(broker.pid) <= before + PLACES + 1, FLOW_WAIT_MS));
 	while (count > 0)
 		close(fds[--count]);
-	ck_assert(test_wait_until(get("/healthz") == 200, FLOW_WAIT_MS));
+	ck_assert(test_wait_until(http_get("/healthz") == 200, FLOW_WAIT_MS));
 	ck_assert(test_wait_until(test_fd_count(broker.pid) <= before + 1, FLOW_WAIT_MS));
 	flow_stop();
 }
@@ -299,17 +210,17 @@ START_TEST(silent_connections_shut_nobody_out)
 {
 	int fds[IDLE_CONNECTIONS], open = 0;
 
-	start("");
+	http_start("");
 	for (int round = 0; round < 5; round++) {
 		for (int i = 0; i < IDLE_CONNECTIONS; i++) {
 			if (round > 0)
 				close(fds[i]);
-			ck_assert_int_ge(fds[i] = connect_to(path), 0);
+			ck_assert_int_ge(fds[i] = http_connect(), 0);
 			if (_i)
 				send(fds[i], "GET /met", 8, MSG_NOSIGNAL);
 		}
-		ck_assert_int_eq(get("/healthz"), 200);
-		ck_assert_int_eq(get("/metrics"), 200);
+		ck_assert_int_eq(http_get("/healthz"), 200);
+		ck_assert_int_eq(http_get("/metrics"), 200);
 	}
 	/* the last ones weren't waited for */
 	for (int i = 0; i < IDLE_CONNECTIONS; i++)
@@ -326,8 +237,8 @@ START_TEST(a_dripping_request_ends)
 {
 	bool ended = false;
 
-	start("");
-	int fd = connect_to(path);
+	http_start("");
+	int fd = http_connect();
 	for (int i = 0; i < 300 && !ended; i++) {
 		struct pollfd item = { fd, POLLIN | POLLHUP, 0 };
 
@@ -336,7 +247,7 @@ START_TEST(a_dripping_request_ends)
 	}
 	ck_assert(ended);
 	close(fd);
-	ck_assert_int_eq(get("/healthz"), 200);
+	ck_assert_int_eq(http_get("/healthz"), 200);
 	flow_stop();
 }
 END_TEST
@@ -350,9 +261,9 @@ START_TEST(an_endless_chunk_is_cut_off)
 	ssize_t r;
 	size_t sent = 0;
 
-	start("");
+	http_start("");
 	memset(digits, '1', sizeof digits);
-	int fd = connect_to(path);
+	int fd = http_connect();
 	r = send(fd, head, sizeof head - 1, MSG_NOSIGNAL);
 	while (r > 0 && sent < 4 << 20) {
 		r = send(fd, digits, sizeof digits, MSG_NOSIGNAL);
@@ -360,21 +271,21 @@ START_TEST(an_endless_chunk_is_cut_off)
 	}
 	ck_assert_int_lt(r, 0);
 	close(fd);
-	ck_assert_int_eq(get("/healthz"), 200);
+	ck_assert_int_eq(http_get("/healthz"), 200);
 	flow_stop();
 }
 END_TEST
 
 START_TEST(the_next_broker_serves_there_too)
 {
-	start("");
-	ck_assert_int_eq(get("/healthz"), 200);
+	http_start("");
+	ck_assert_int_eq(http_get("/healthz"), 200);
 	test_broker_kill(&broker);
-	ck_assert_int_eq(access(path, F_OK), 0);
+	ck_assert_int_eq(access(http_path, F_OK), 0);
 	test_broker_resume(&broker);
-	ck_assert(test_wait_until(get("/metrics") == 200, FLOW_WAIT_MS));
+	ck_assert(test_wait_until(http_get("/metrics") == 200, FLOW_WAIT_MS));
 	flow_stop();
-	ck_assert_int_ne(access(path, F_OK), 0);
+	ck_assert_int_ne(access(http_path, F_OK), 0);
 }
 END_TEST
 
@@ -383,17 +294,17 @@ START_TEST(a_reload_moves_it)
 	char other[128];
 	struct stat st;
 
-	start("");
-	ck_assert_int_eq(stat(path, &st), 0);
+	http_start("");
+	ck_assert_int_eq(stat(http_path, &st), 0);
 	ck_assert_uint_eq(st.st_mode & 0777, 0660);
 	FILE *file = fopen(broker.config, "w");
 	ck_assert_ptr_nonnull(file);
-	fprintf(file, "[metrics]\nlisten = unix:%s2\nlisten_mode = 0600\n", path);
+	fprintf(file, "[metrics]\nlisten = unix:%s2\nlisten_mode = 0600\n", http_path);
 	fclose(file);
 	ck_assert_int_eq(kill(broker.pid, SIGHUP), 0);
-	snprintf(other, sizeof other, "%s2", path);
+	snprintf(other, sizeof other, "%s2", http_path);
 	ck_assert(test_wait_until(access(other, F_OK) == 0, FLOW_WAIT_MS));
-	ck_assert_int_ne(access(path, F_OK), 0);
+	ck_assert_int_ne(access(http_path, F_OK), 0);
 	ck_assert_int_eq(stat(other, &st), 0);
 	ck_assert_uint_eq(st.st_mode & 0777, 0600);
 	file = fopen(broker.config, "w");
@@ -410,7 +321,7 @@ static int check(const char *listen, const char *more, char *output, size_t size
 	const char *program = getenv("KICKMSGD");
 	char config[128], text[512];
 
-	snprintf(config, sizeof config, "%s/c", dir);
+	snprintf(config, sizeof config, "%s/c", http_dir);
 	snprintf(text, sizeof text, "[metrics]\nlisten = %s\n%s", listen, more);
 	FILE *file = fopen(config, "w");
 	ck_assert_ptr_nonnull(file);
@@ -478,7 +389,7 @@ int main(void)
 	TCase *tc = tcase_create("flow-metrics");
 
 	tcase_set_timeout(tc, 90);
-	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_checked_fixture(tc, http_setup, http_teardown);
 	tcase_add_test(tc, numbers_are_those_of_the_topic);
 	tcase_add_test(tc, older_collectors_get_the_older_format);
 	tcase_add_test(tc, topics_beyond_the_bound_are_in_the_sums);
