@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Receiving as a reliable subscriber: as any with a ring of its own, and behind it a look whether a
- * publisher waits for the room that it has made. */
+/* Receiving as a reliable subscriber (reliable.h): as any with a ring of its own, and behind it a
+ * look whether a publisher waits for the room that it has made. */
 #include "libclient/path/reliable.h"
 
 #include <errno.h>

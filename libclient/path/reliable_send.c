@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Publishing where subscribers may be reliable ones, and waiting for room: see common/shared/room.h. The
- * steps of a message are those of rings_send.c, with one before them: a look for room in each reliable
- * ring. The look's result holds until the commit, however long that takes.
+ * Publishing where subscribers may be reliable ones, and waiting for room: see reliable.h and
+ * common/shared/room.h. The steps of a message are those of rings_send.c, with one before them: a
+ * look for room in each reliable ring. The look's result holds until the commit, however long that
+ * takes.
  */
 #include "libclient/path/reliable.h"
 

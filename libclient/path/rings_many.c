@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Publishing many messages at a time with private rings. The steps of each message are those of
- * rings_send.c, in the same order. A batch has but once:
+ * Publishing many messages at a time with private rings: see rings_send.h. The steps of each
+ * message are those of rings_send.c, in the same order. A batch has but once:
  *
  *    targets = live       before the first message      region.h L1
  *    wake sleepers        behind the last one           waiter.h W1

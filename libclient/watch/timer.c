@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An observer's descriptor: a timer. Nobody wakes an observer, since nobody is to notice it, so it looks for
- * itself, at first after KM_LOOK_MIN_NS, and then less and less often while nothing comes. A timer that
- * has expired stays readable until it is set again.
+ * An observer's descriptor, a timer: see watch.h. Nobody wakes an observer, since nobody is to notice
+ * it, so it looks for itself, at first after KM_LOOK_MIN_NS, and then less and less often while
+ * nothing comes. A timer that has expired stays readable until it is set again.
  */
 #include <sys/timerfd.h>
 

@@ -14,7 +14,7 @@ import sys
 
 
 def read_faults(path):
-    """[(name, about, [(file, old, new)], by)]"""
+    """[(name, about, [(file, old, new)], by)]; run-faults.py and tests/style/faults.py use it too"""
     faults, hunks, part, file = [], None, None, None
     for line in open(path):
         if part is not None and not line.startswith(('====', '>>>>')):
@@ -89,7 +89,8 @@ class Maker:
             self.out += [f'#undef {name}' for name in names]
 
 
-def make(root, hunks, sources):
+def maker_of(root, hunks, sources):
+    """The maker that has gone through all sources."""
     maker = Maker(root, hunks)
     maker.out = ['#define KM_EXPLORE 1', '#include <stdint.h>', '#include <stdlib.h>',
                  'void *world_calloc(uint64_t count, uint64_t size);',
@@ -106,7 +107,11 @@ def make(root, hunks, sources):
     for file, _, _ in hunks:
         if file not in maker.seen and file not in sources:
             raise Mismatch(f'{file} is not part of the program')
-    return '\n'.join(maker.out)
+    return maker
+
+
+def make(root, hunks, sources):
+    return '\n'.join(maker_of(root, hunks, sources).out)
 
 
 def main():
@@ -132,4 +137,5 @@ __attribute__((constructor)) static void not_sown(void)
         file.write(text + '\n')
 
 
-main()
+if __name__ == '__main__':
+    main()

@@ -7,16 +7,8 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-
-def read(path):
-    faults = []
-    for line in open(path):
-        word, _, rest = line.strip().partition(' ')
-        if word == 'fault':
-            faults.append({'name': rest, 'about': '', 'by': ''})
-        elif word in ('about', 'by') and faults and not faults[-1][word]:
-            faults[-1][word] = rest
-    return faults
+sys.dont_write_bytecode = True
+from amalgamate import read_faults  # noqa: E402
 
 
 def run(fault):
@@ -27,7 +19,8 @@ def run(fault):
 
 
 def main():
-    faults = [f for f in read(sys.argv[1]) if not sys.argv[3:] or f['name'] in sys.argv[3:]]
+    faults = [{'name': name, 'about': about, 'by': by} for name, about, _, by in read_faults(sys.argv[1])
+              if not sys.argv[3:] or name in sys.argv[3:]]
     missed = runs = by_random = 0
     with ThreadPoolExecutor(2) as pool:
         for fault, code, text in pool.map(run, faults):

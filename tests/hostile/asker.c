@@ -16,10 +16,10 @@
 
 #define CALLS 300
 
-/* Of the broker's own time on a CPU, which doesn't count what else the machine does. The goal for a call is
- * 20 ms of the clock, and 5 for 99 of 100, where the broker has a CPU. The bounds are wider than that: a
- * client that waits for its turn on a busy machine hears of its answer late, and the broker goes on
- * meanwhile. Without turns the median is hundreds of ms. */
+/* The bounds of what the broker takes to answer, in its own time on a CPU, which doesn't count what
+ * else the machine does. The goal for a call is 20 ms of the clock, and 5 ms for 99 of 100, where
+ * the broker has a CPU. The bounds are wider: on a busy machine a client hears late of its answer
+ * while the broker goes on. Without turns the median is hundreds of ms. */
 #define MEDIAN_MS  20
 #define LONGEST_MS 500
 
@@ -68,7 +68,7 @@ START_TEST(asker_of_dear_questions_others_served)
 		worked[CALLS * 99 / 100], worked[CALLS - 1]);
 	ck_assert_double_lt(worked[CALLS / 2], MEDIAN_MS);
 	ck_assert_double_lt(worked[CALLS - 1], LONGEST_MS);
-	/* what died is repaired all the same */
+	/* whatever died meanwhile is repaired all the same */
 	struct kickmsg_topic_ref ref = { .name = "asked-pool" };
 	if (_i == ASKER_RING_STATS)
 		ref.name = "asked-ring";

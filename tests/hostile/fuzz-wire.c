@@ -198,7 +198,7 @@ START_TEST(broker_random_messages_survives)
 	unlink_lasting(client);
 	kickmsg_client_free(client);
 
-	/* this process lives and maps nothing, so all that its connections left is free again */
+	/* this process maps nothing, so all that its connections left is free again */
 	ck_assert(test_wait_until(test_fd_count(broker.pid) <= fds_before, 5000));
 	ck_assert_int_eq(kickmsg_client_new(NULL, &client), 0);
 	ck_assert_int_eq(kickmsg_advertise(client, "one", NULL, &publisher), 0);

@@ -26,7 +26,7 @@
 #define OPERATIONS 200000
 #define SLEEPS     20
 
-/* Of the processes that share the spoilt topic, those that are in: nobody begins before all are. */
+/* How many processes are on the spoilt topic. Nobody begins before all are there. */
 static _Atomic int *inside;
 static uint64_t state;
 
@@ -119,7 +119,7 @@ static int vandalise(const char *topic, bool publishing)
 	return 0; /* and goes without a word */
 }
 
-/* Rings the bell of a shared ring, or has it forget sleepers, until it is killed. */
+/* Rings the bell of a shared ring, or makes it forget its sleepers, until it is killed. */
 static int ring_the_bell(const char *topic)
 {
 	struct kickmsg_client *client = new_client();
@@ -132,7 +132,7 @@ static int ring_the_bell(const char *topic)
 		scribble(subscriber->handle.place.bell, sizeof(uint64_t), 1000);
 }
 
-/* Says that nobody has gone to sleep since the last wake, whoever did, until it is killed. */
+/* Keeps the bell marked WOKEN, so that no publisher wakes those who sleep, until it is killed. */
 static int keep_woken(const char *topic)
 {
 	struct kickmsg_client *client = new_client();
@@ -211,7 +211,7 @@ static int prosper(const char *topic)
 			kickmsg_try_receive_copy(subscriber, &seen, sizeof seen) != sizeof seen ||
 			seen != i)
 			return 2;
-		/* nothing is there: it sleeps, and is up again in time */
+		/* nothing is there, so it sleeps, and its deadline ends the sleep in time */
 		if (i % 1000 == 0 &&
 			kickmsg_receive_copy(subscriber, &seen, sizeof seen, 1000) != -ETIMEDOUT)
 			return 4;
@@ -345,8 +345,8 @@ START_TEST(bell_scribbled_over_costs_wakes_only)
 }
 END_TEST
 
-/* Nobody is woken, so all look for themselves. That takes 0.1 s once; a message that waited for its
- * subscriber's next look after the broker would take half a second each. */
+/* Nobody is woken, so subscribers look for themselves. That takes 0.1 s once. A message that waited
+ * for its subscriber's next look at the broker would take half a second. */
 START_TEST(bell_kept_woken_sleeper_looks_for_itself)
 {
 	struct test_broker broker;

@@ -9,6 +9,9 @@
 4. No circle of sources: a source and its header are one; a source that must call upwards does so by a handler that is set from
    above.
 5. What isn't libc's is used where it belongs.
+6. A source of common/, libclient/ and daemon/ declares what others use in its own header. A source without one has
+   only public calls (the installed headers), requests (daemon/serve/serve.h) or main(), or it shares the header of
+   what it is a part of, which the comment at its head names ("see caller.h").
 
 usage: includes.py SOURCE_ROOT
 """
@@ -41,6 +44,9 @@ LIBRARIES = {
 STAND_INS = {('common/memory/atomic.h', 'explore_atomic.h')}
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
 
+# a function that isn't static, with what stands before its name
+FUNCTION = re.compile(r'^(?!static\b)[a-z][\w \t*]*?\b(km_(?!serve_)\w+)\([^;{}]*\)\n\{', re.M)
+
 problems = []
 
 
@@ -60,6 +66,22 @@ def floor(path):
     if part in FLOORS:
         problems.append(f'{path}: its room has no floor (FLOORS in tests/style/includes.py)')
     return 0
+
+
+def look_at_header(path):
+    """What the source shares is declared where a reader looks for it."""
+    text, own = open(path).read(), path[:-2] + '.h'
+    if os.path.exists(own):
+        headers = [own]
+    else:
+        head = re.search(r'\A(?:/\*.*?\*/\s*)+', text, re.S)[0]
+        headers = [f'{os.path.dirname(path)}/{name}' for name in re.findall(r'\b(\w+\.h)\b', head)]
+    declared = ''.join(open(header).read() for header in headers if os.path.exists(header))
+    shared = FUNCTION.findall(re.sub(r'/\*.*?\*/', '', text, flags=re.S))
+    for name in shared:
+        if not re.search(rf'\b{name}\(', declared):
+            problems.append(f'{path}: {name}() is declared neither in its own header nor in one that its head names')
+    return len(shared)
 
 
 def unit(path):
@@ -94,9 +116,11 @@ def circles(graph):
 def main():
     os.chdir(sys.argv[1])
     sys.setrecursionlimit(10000)
-    checked, graph = 0, {}
+    checked, shared, graph = 0, 0, {}
     for part, allowed in PARTS.items():
         for path in files_of(part):
+            if part in FLOORS and path.endswith('.c'):
+                shared += look_at_header(path)
             for kind, header in INCLUDE.findall(open(path).read()):
                 if kind == '<':
                     for pattern, users in LIBRARIES.items():
@@ -124,8 +148,8 @@ def main():
         problems.append("daemon/meson.build: the broker doesn't link the client library")
     if re.search(r'client_static_dep|common_dep|client_libs', open('ctl/meson.build').read()):
         problems.append('ctl/meson.build: kickmsgctl links the shared library alone, as any tool does')
-    if checked < 100:
-        problems.append(f'only {checked} includes seen: this check is broken')
+    if checked < 100 or shared < 300:
+        problems.append(f'only {checked} includes and {shared} shared functions seen: this check is broken')
     print('\n'.join(problems))
     sys.exit(bool(problems))
 

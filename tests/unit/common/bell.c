@@ -21,8 +21,8 @@
 static struct fixture_region f;
 static struct km_bell *bell;
 
-/* In place of bell.c's: `moves` times, the word is another one than that which was announced, as if
- * others announced and rang all the time; then there is a message. */
+/* Stands in for the km_futex_wait() that bell.c calls. For the first `moves` calls the word differs
+ * from the announced one, as if others announced and rang all the time. Then a message is there. */
 static unsigned moves, waits;
 
 static void commit(void);
@@ -68,7 +68,7 @@ START_TEST(announce_any_word_announced_not_woken)
 		{ 5 * GENERATION | WOKEN, 6 * GENERATION | ANNOUNCED },
 		{ 5 * GENERATION | ANNOUNCED | WOKEN, 6 * GENERATION | ANNOUNCED },
 		{ UINT32_MAX, ANNOUNCED },
-		/* a sleeper joins */
+		/* somebody sleeps already, and another one joins */
 		{ 5 * GENERATION | ANNOUNCED, 5 * GENERATION | ANNOUNCED },
 	};
 
@@ -104,7 +104,8 @@ START_TEST(notify_each_word_rings_only_when_not_woken)
 }
 END_TEST
 
-/* Somebody announces between the publisher's look and its wake, or another rings there. */
+/* Between a publisher's look and its wake, one subscriber announces its sleep or another publisher
+ * rings. */
 START_TEST(ring_word_has_moved_announced_is_never_marked)
 {
 	setup();
@@ -198,7 +199,7 @@ START_TEST(sleep_word_moves_all_the_time_deadline_ends_it)
 	waits = 0;
 	ck_assert_int_eq(sleep_until(KM_LIVE_QUARANTINED, 1), -ETIMEDOUT);
 	ck_assert_uint_eq(waits, 1);
-	/* without one it goes on */
+	/* without a deadline the sleeper goes on until there is a message */
 	moves = 1000;
 	waits = 0;
 	ck_assert_int_eq(sleep_until(KM_LIVE_QUARANTINED, KM_WAIT_FOREVER), 0);

@@ -104,7 +104,8 @@ START_TEST(commit_head_too_far_behind_estale)
 }
 END_TEST
 
-/* Each cell is ahead of the one before it, all the way round: who follows them never arrives. */
+/* Each cell's lap is ahead of the lap before it, all the way round: a walk that follows them never
+ * ends. */
 START_TEST(commit_laps_in_circle_estale)
 {
 	setup(CAPACITY);
@@ -183,7 +184,8 @@ START_TEST(all_random_memory_return)
 }
 END_TEST
 
-/* A good ring in which one word is wrong: what isn't seen as wrong does no harm beyond the ring. */
+/* A good ring in which one word is wrong. A word that isn't seen as wrong does no harm beyond the
+ * ring. */
 START_TEST(all_one_random_word_return)
 {
 	uint64_t state = (uint64_t)_i + 77;

@@ -85,15 +85,15 @@ END_TEST
 
 static void *asks(void *unused)
 {
-	/* the sleeper may need this CPU to come there */
+	/* the sleeper may need this CPU to get to its announce */
 	while (!(km_load(W1, seq_cst, &ring->waiting) & KM_WAITING_ASLEEP))
 		sched_yield();
 	km_interrupt(&interrupt);
 	return unused;
 }
 
-/* Asked anywhere between the announce and the end of the sleep. A sleep that it missed would end in
- * the case's time. */
+/* The interruption comes at any moment between the announce and the end of the sleep. A sleep that
+ * missed it would last until the case's time is over. */
 START_TEST(sleep_asked_meanwhile_ends)
 {
 	/* an emulator takes ms for each thread */

@@ -94,7 +94,7 @@ START_TEST(reconcile_named_by_cell_and_loan_left)
 	ck_assert_uint_eq(result.health.slots_in_flight, 2);
 	ck_assert_uint_eq(result.health.slots_loaned, 1);
 	ck_assert_uint_eq(result.health.slots_free, POOL - 3);
-	/* whose message it is doesn't matter */
+	/* the slots stay, whether their publisher lives or is dead */
 	dies(PUB1);
 	dies(SUB);
 	changes_nothing(KM_REPAIR_ALL);
@@ -134,7 +134,8 @@ START_TEST(reconcile_named_by_no_cell_cleared)
 }
 END_TEST
 
-/* Stopped before its commit, or between it and the drop of what its cell had. */
+/* The publisher stopped before its commit, or between the commit and the drop of the slot that its
+ * cell named before. */
 START_TEST(reconcile_shielded_by_hazard_of_who_isnt_dead)
 {
 	for (int which = 0; which < 2; which++) {
@@ -185,7 +186,8 @@ START_TEST(reconcile_loan_of_dead_reclaimed_whatever_hazards_say)
 }
 END_TEST
 
-/* Between the first look and the second, at slot 1's report, slot 2 goes round. */
+/* The pass looks at each slot twice. When it reports slot 1, slot 2 is freed and sent again between
+ * the two looks. */
 static void claimed_again(void *userdata, const struct km_anomaly *anomaly)
 {
 	if (anomaly->slot == 1)
@@ -205,7 +207,7 @@ START_TEST(reconcile_slot_that_went_round_left)
 }
 END_TEST
 
-/* The publisher may have died between its commit and its ring of the bell. */
+/* A publisher may have died between its commit and the ringing of the bell. */
 START_TEST(reconcile_dead_publisher_rings_bell)
 {
 	const uint32_t word = 8 * KM_BELL_GENERATION | KM_BELL_WOKEN;
@@ -217,7 +219,7 @@ START_TEST(reconcile_dead_publisher_rings_bell)
 	dies(PUB1);
 	ck_assert_int_eq(pass_with(0, NULL), 0);
 	ck_assert_uint_eq(bell.word, word);
-	/* also of a repair that is told to leave all but sleepers */
+	/* a repair of references alone wakes sleepers as well */
 	ck_assert_int_eq(pass_with(KM_REPAIR_REFERENCES, NULL), 0);
 	ck_assert_uint_eq(bell.word, word + KM_BELL_GENERATION);
 	teardown();

@@ -104,7 +104,7 @@ static uint32_t slots_counted(void)
 	       h->slots_stale;
 }
 
-/* A pass repairs, and a second finds nothing more to do. */
+/* A first pass repairs, and a second one finds nothing more to do. */
 static void heal(void)
 {
 	ck_assert_int_eq(pass(KM_REPAIR_ALL), 0);
@@ -143,14 +143,15 @@ START_TEST(reconcile_healthy_region_changes_nothing)
 }
 END_TEST
 
-/* Killed after the claim CAS, before or after the bump, or with a loan in hand. */
+/* A publisher was killed after the CAS that claims a slot, before or after the slot's generation
+ * moves, or with a loan in hand. */
 START_TEST(reconcile_loans_of_dead_publisher_reclaimed)
 {
 	setup();
 	fixture_set_word(&f, 3, km_slot_id_word(1));
 	fixture_set_word(&f, 4, km_slot_id_word(1));
 	fixture_set_word(&f, 5, km_slot_id_word(2));
-	/* a live hazard of somebody else doesn't keep a dead loan */
+	/* a hazard of a publisher that lives doesn't keep a dead one's loan */
 	km_hazard_set(&records[PUB2]->evicting, 3);
 	dies(PUB1);
 	heal();
@@ -174,7 +175,7 @@ START_TEST(reconcile_loan_of_leaving_publisher_skipped)
 }
 END_TEST
 
-/* Killed between two commits: ring 0 has it, ring 1 doesn't. */
+/* A publisher was killed between two commits: ring 0 has the message, ring 1 doesn't. */
 START_TEST(reconcile_half_delivered_of_dead_settled_bit_by_bit)
 {
 	setup();
@@ -208,7 +209,7 @@ START_TEST(reconcile_half_delivered_of_living_left_by_hazard)
 }
 END_TEST
 
-/* Stopped between the CAS on head and the drop of the evicted bit. */
+/* A publisher stopped between its CAS on head and the drop of the evicted message's bit. */
 START_TEST(reconcile_evicted_not_dropped_by_who_lives)
 {
 	setup();
@@ -230,7 +231,8 @@ START_TEST(reconcile_evicted_not_dropped_by_who_lives)
 }
 END_TEST
 
-/* Stopped with a sample in hand, or between the CAS on head and anything. */
+/* A subscriber stopped with a sample in hand, or between its CAS on head and whatever comes
+ * next. */
 START_TEST(reconcile_taken_sample_kept_until_owner_is_dead)
 {
 	setup();
@@ -250,7 +252,7 @@ START_TEST(reconcile_taken_sample_kept_until_owner_is_dead)
 }
 END_TEST
 
-/* held[] of one ring's subscriber says nothing of another ring's bit. */
+/* A hazard in held[] of one ring's subscriber says nothing of another ring's bit. */
 START_TEST(reconcile_bit_held_by_other_ring_only_stale)
 {
 	setup();
@@ -306,7 +308,7 @@ START_TEST(reconcile_ring_of_dead_keeps_quarantine_bit)
 }
 END_TEST
 
-/* A publisher with old targets delivered to a ring that nobody has any more. */
+/* A publisher that hadn't seen the end of ring 3's owner put messages there. */
 START_TEST(reconcile_late_delivery_to_ownerless_ring_drained)
 {
 	setup();
@@ -319,7 +321,8 @@ START_TEST(reconcile_late_delivery_to_ownerless_ring_drained)
 }
 END_TEST
 
-/* Ring 0 has a new subscriber; the old one, leaving, holds a sample with the same bit. */
+/* Ring 0 has a new subscriber. Its former owner is leaving and holds a sample, whose slot has the
+ * same bit. */
 START_TEST(reconcile_ring_reused_old_owner_still_holds)
 {
 	setup();
@@ -354,8 +357,8 @@ START_TEST(reconcile_hazard_out_of_range_ignored)
 END_TEST
 
 /*
- * Runs between the first look at a slot and the second: when the pass reports the stale bit of slot
- * DECOY. By then it has looked at all slots once, and at the later ones only once.
+ * Each of these runs between the pass' two looks at slots: when the pass reports the stale bit of
+ * slot DECOY. By then it has looked at all slots once, and at the later ones only once.
  */
 #define DECOY     8u
 #define SUSPECT   9u
@@ -437,7 +440,8 @@ START_TEST(reconcile_bit_new_in_between_not_cleared)
 }
 END_TEST
 
-/* Should a generation not have moved, the id itself still tells. */
+/* Even if the slot's generation had not moved, the id in its word tells that it has another
+ * owner. */
 START_TEST(reconcile_orphan_with_other_id_in_between_left_alone)
 {
 	setup_suspects(km_slot_id_word(5), 0);
@@ -487,7 +491,7 @@ START_TEST(reconcile_what_0_changes_nothing_and_reports)
 }
 END_TEST
 
-/* However small its pieces are, a pass finds and does the same. */
+/* A pass in small pieces finds and does the same as one in large pieces. */
 START_TEST(reconcile_in_pieces_same_end)
 {
 	struct km_reconcile_result whole_result;
@@ -515,8 +519,9 @@ START_TEST(reconcile_in_pieces_same_end)
 }
 END_TEST
 
-/* Of a large pool the kernel has the pass' memory back as the slots are settled, but for the last piece: all
- * at once would take ms. Each slot is settled by what was seen of it all the same. */
+/* Giving the pass' memory of a large pool back to the kernel all at once would take ms. So it
+ * goes back piece by piece as slots are settled, and each slot is still settled by what was seen
+ * of it. */
 START_TEST(reconcile_large_pool_memory_goes_in_pieces)
 {
 	enum { LARGE = 65536, PIECE = 8192 };
@@ -552,8 +557,8 @@ START_TEST(reconcile_large_pool_memory_goes_in_pieces)
 }
 END_TEST
 
-/* Nobody sleeps in a ring whose subscriber died asleep, whatever its word says; a ring that still
- * takes messages is named although nothing lies in it. */
+/* A ring whose subscriber died asleep has no sleeper, whatever its word says. A ring that still
+ * takes messages is reported although nothing lies in it. */
 START_TEST(reconcile_ring_of_dead_sleeper_doesnt_sleep)
 {
 	setup();
@@ -573,8 +578,8 @@ START_TEST(reconcile_ring_of_dead_sleeper_doesnt_sleep)
 }
 END_TEST
 
-/* Passes during which somebody comes: `arrives` is called once, before the piece that has this
- * number. Returns how many pieces there were. */
+/* Makes a pass during which an endpoint comes: `arrives` is called once, before the piece with this
+ * number. `pieces` is how many there were. */
 static int pieces;
 static int pass_with_newcomer(int piece, void (*arrives)(struct test_endpoints *list))
 {
@@ -599,7 +604,8 @@ static int pass_with_newcomer(int piece, void (*arrives)(struct test_endpoints *
 	return r;
 }
 
-/* The evictor has pushed slot 9's message out of ring 0 and not dropped its bit yet. */
+/* The newcomer is a publisher that has pushed slot 9's message out of ring 0 and not dropped its
+ * bit yet. */
 static void evictor_comes(struct test_endpoints *list)
 {
 	endpoint(EXTRA, KM_ROLE_PUBLISHER, 3, 0);
@@ -613,7 +619,7 @@ static void nobody_comes(struct test_endpoints *list)
 {
 }
 
-/* The number of pieces of a pass during which nobody comes. */
+/* The number of pieces of a pass during which no endpoint comes. */
 static int count_pieces(void)
 {
 	ck_assert_int_eq(pass_with_newcomer(-1, nobody_comes), 0);

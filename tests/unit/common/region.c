@@ -102,7 +102,7 @@ START_TEST(geometry_pool_zero_is_what_is_needed)
 	ck_assert_uint_eq(km_geometry_pool(&g, false), km_geometry_needed_pool(&g, false));
 	g.pool_size = 7;
 	ck_assert_uint_eq(km_geometry_pool(&g, false), 7);
-	/* the other field is what is wrong, whatever its product is */
+	/* a field that is wrong is named, and not the pool that follows from it */
 	for (size_t i = 0; i < FIELDS; i++) {
 		if (i == 2)
 			continue;
@@ -111,7 +111,7 @@ START_TEST(geometry_pool_zero_is_what_is_needed)
 		g.pool_size = km_geometry_pool(&g, true);
 		ck_assert_str_eq(km_geometry_check(&g), fields[i].name);
 	}
-	/* more than a topic may have: said, not cut */
+	/* a pool of more slots than a topic may have is refused by name, not cut */
 	g = with(3, KM_MAX_PUBLISHERS);
 	g.max_loans = KM_MAX_HOLDS;
 	g.pool_size = 0;
@@ -277,8 +277,8 @@ START_TEST(attach_bad_geometry_eproto)
 }
 END_TEST
 
-/* Participants can write the header: nothing that stands there counts, neither later nor for those
- * who come then. */
+/* Participants can write the header. Nothing that stands there counts, for those who have the
+ * region or for those who attach later. */
 START_TEST(attach_header_overwritten_ignored)
 {
 	struct km_geometry g = fixture_geometry(4, 16);

@@ -93,7 +93,7 @@ START_TEST(cell_word_largest_slot_keeps_both)
 }
 END_TEST
 
-/* As send does it; `cursor.next` is where the test says. */
+/* Appends as kickmsg_send() does; `cursor.next` is where the test says. */
 static bool append(uint32_t slot)
 {
 	return km_ring_append(&f.region, km_region_ring(&f.region, RING), slot, &cursor);
@@ -113,11 +113,11 @@ START_TEST(append_anything_unusual_leaves_all_to_commit)
 	ck_assert_uint_eq(cursor.next, CAPACITY + 2);
 	ck_assert_uint_eq(ring->hint, CAPACITY + 2);
 	ck_assert_uint_eq(ring->cells[1], km_cell_word(1, 2));
-	/* another was there */
+	/* another publisher has put a message in */
 	ck_assert_int_eq(km_ring_commit(&f.region, RING, 3, me, &other, &result), 0);
 	ck_assert(!append(4));
 	ck_assert_uint_eq(ring->cells[2], km_cell_word(1, 3));
-	/* full, as far as it knows */
+	/* the ring is full, as far as the cursor knows */
 	ck_assert_int_eq(commit(4), 0);
 	ck_assert(!append(5));
 	ck_assert_uint_eq(ring->cells[0], km_cell_word(1, 1));
@@ -179,7 +179,7 @@ START_TEST(commit_one_short_of_full_evicts_nothing)
 }
 END_TEST
 
-/* The cached head says full, the subscriber has taken some since. */
+/* The cached head says that the ring is full; the subscriber has taken some since. */
 START_TEST(commit_stale_cached_head_evicts_nothing)
 {
 	for (uint64_t taken = 1; taken <= CAPACITY; taken++) {

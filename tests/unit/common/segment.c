@@ -86,7 +86,7 @@ START_TEST(create_bad_size_or_name_error_nothing_left)
 }
 END_TEST
 
-/* Descriptors of `pid` that have reserved more than `limit` bytes. */
+/* Has `pid` a descriptor of a segment for which more than `limit` bytes are reserved? */
 static bool has_reserved(pid_t pid, int64_t limit)
 {
 	char path[64];
@@ -257,8 +257,8 @@ START_TEST(map_not_such_a_segment_eproto)
 }
 END_TEST
 
-/* A process that locks all that it maps has another limit: that is memory, too, and nothing to try
- * again. */
+/* A process that locks all its memory has a limit for that. Beyond it the error is -ENOMEM, and a
+ * retry is of no use. */
 START_TEST(map_more_than_may_be_locked_enomem)
 {
 	struct rlimit none = { 0, 0 };
@@ -274,7 +274,8 @@ START_TEST(map_more_than_may_be_locked_enomem)
 	if (child == 0) {
 		int r = -ENOMEM;
 
-		/* MCL_ONFAULT: what is mapped already isn't counted against the limit of none */
+		/* MCL_ONFAULT, since else what is mapped already counts against the limit of
+		 * nothing */
 		if ((geteuid() != 0 || setresuid(65534, 65534, 65534) == 0) &&
 			mlockall(MCL_FUTURE | MCL_ONFAULT) == 0 &&
 			setrlimit(RLIMIT_MEMLOCK, &none) == 0)
@@ -384,8 +385,9 @@ START_TEST(lock_two_descriptions_exclude_each_other)
 END_TEST
 
 /*
- * The proof of life: a child maps through a locked description and closes it; everybody else has
- * closed it too. The mapping alone keeps the lock, until it goes in one of three ways.
+ * The proof that a client lives. A child maps through a locked description and closes it; everybody
+ * else has closed it too. The mapping alone keeps the lock, until the mapping goes in one of three
+ * ways.
  */
 static void lock_until(char way)
 {
@@ -408,7 +410,8 @@ static void lock_until(char way)
 			_exit(1);
 		if (way == 'u')
 			km_segment_unmap(memory, SIZE);
-		/* Lives on as a process that maps nothing of it, until it is killed. */
+		/* The process goes on as another program, which maps nothing of the segment, until
+		 * it is killed. */
 		if (way == 'e')
 			execl("/bin/sleep", "sleep", "60", NULL);
 		if (way == 'u' && write(ready[1], "u", 1) == 1)

@@ -185,7 +185,8 @@ START_TEST(read_each_length_whole)
 }
 END_TEST
 
-/* Lengths whose place in the cell's line is the time's come back with it. */
+/* In topics with timestamps a message of these lengths can't lie in its cell's line, where the time
+ * is. It comes back whole, with its time. */
 START_TEST(read_with_time_each_length_whole)
 {
 	struct km_shared_seen seen;
@@ -232,7 +233,8 @@ START_TEST(read_each_state)
 }
 END_TEST
 
-/* Slot 3 is somebody's all the same: the next oldest is taken as well. */
+/* Slot 3 is also a publisher's, so taking its message out doesn't free it: the next oldest message
+ * is taken as well. */
 START_TEST(claim_oldest_takes_oldest_slot_first)
 {
 	uint32_t slot = 99;

@@ -71,7 +71,7 @@ START_TEST(look_each_ring_state)
 	ck_assert(km_waiter_look(&f.region, ring));
 	ring->head = 99; /* an eviction went by */
 	ck_assert(km_waiter_look(&f.region, ring));
-	/* Makes no sense: its receiver shall find it, not sleep. */
+	/* A head that can't be is no reason to sleep: the receive that follows finds the damage. */
 	ring->head = 4000;
 	ck_assert(km_waiter_look(&f.region, ring));
 	fixture_region_deinit(&f);
@@ -100,7 +100,7 @@ START_TEST(notify_each_word_wakes_only_sleeper_not_woken)
 }
 END_TEST
 
-/* A waker that stood still since it saw ASLEEP: the sleeper is up, or sleeps anew. */
+/* A publisher saw ASLEEP and stood still. When it wakes, the sleeper is up, or sleeps anew. */
 START_TEST(wake_old_look_never_says_asleep)
 {
 	setup();
@@ -179,7 +179,8 @@ static void on_signal(int number)
 {
 }
 
-/* A child that sleeps on the ring without a deadline; returned once it sleeps in the kernel. */
+/* Starts a child that sleeps on the ring without a deadline. Returns once it sleeps in the
+ * kernel. */
 static pid_t start_sleeper(void)
 {
 	pid_t pid = fork();
@@ -200,7 +201,8 @@ static pid_t start_sleeper(void)
 	return pid;
 }
 
-/* Does something to a sleeper, whose sleep must end. A lost wake ends in the child's alarm. */
+/* Does something to a sleeping child, which must end its sleep. A wake that is lost ends in the
+ * child's alarm. */
 static void must_wake(void (*wake)(void))
 {
 	setup();
@@ -219,7 +221,7 @@ static void commit_and_notify(void)
 	km_waiter_notify(ring);
 }
 
-/* The first publisher stands still, or is dead, between its bump and its wake. */
+/* The first publisher stands still, or is dead, between its change of the word and its wake. */
 static void bump_then_other_notifies(void)
 {
 	ring->waiting += GENERATION;

@@ -395,7 +395,7 @@ static void send_attached(size_t fds)
 	send_raw(attached.size, fds);
 }
 
-/* The receiver can have no more than `room` of the three. */
+/* Three descriptors are on their way; the receiver can have no more than `room` of them. */
 START_TEST(receive_answer_without_its_fds_emfile_and_whole)
 {
 	static int hoard[64];
@@ -420,7 +420,7 @@ START_TEST(receive_answer_without_its_fds_emfile_and_whole)
 		for (int i = 0; i < room; i++) /* those that came are closed */
 			ck_assert_int_ge(hoard[n++] = dup(pair[0]), 0);
 		ck_assert_int_lt(dup(pair[0]), 0);
-		/* what isn't a good answer is none, whatever it had */
+		/* a message that isn't a good answer is refused, whatever descriptors it had */
 		fill(&kinds[0], 0);
 		send_raw(kinds[0].size, 2);
 		ck_assert_int_eq(km_wire_receive_answer(pair[1], &got, fds, &count), -EPROTO);
@@ -468,7 +468,7 @@ START_TEST(receive_without_stdio_fds_above_it)
 }
 END_TEST
 
-/* A peer that hangs up without reading an answer had said something before. */
+/* A peer hangs up with an answer unread. The words that it had said before can still be received. */
 START_TEST(receive_what_was_said_before_a_reset)
 {
 	union km_msg got;

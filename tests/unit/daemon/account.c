@@ -78,11 +78,11 @@ START_TEST(check_says_which_limit_of_whom_and_where)
 	expect(b, KM_TOPICS, 1, "the limit of 5 topics for all users is reached (/etc/x:3)");
 	km_account_give(a, KM_TOPICS, 1);
 	ck_assert_int_eq(km_account_check(a, KM_TOPICS, 1, text, sizeof text), 0);
-	/* the default has no place; 0 is no limit of one's own */
+	/* the default limit stands in no file; a user's limit of 0 is none */
 	km_account_take(a, KM_CLIENTS, 1024);
 	expect(a, KM_CLIENTS, 1,
 		"the limit of 1024 clients for all users is reached (the default)");
-	/* of bytes it says how many are left */
+	/* a limit of bytes also says how many are left */
 	config.total[KM_BYTES] = (struct km_limit){ 1000, { "/etc/x", 7 } };
 	km_account_take(a, KM_BYTES, 900);
 	expect(b, KM_BYTES, 101,
@@ -101,8 +101,8 @@ START_TEST(check_says_which_limit_of_whom_and_where)
 }
 END_TEST
 
-/* Ten seconds' worth at once, then one by one; a user without anything left isn't forgotten while it
- * is ahead of its rate. */
+/* A user may have ten seconds' worth at once, and then one at a time. The account of a user that is
+ * ahead of its rate is kept, even if the user has nothing left. */
 START_TEST(rate_burst_then_one_in_its_time)
 {
 	const int64_t second = 1000000000, start = km_clock_ns();

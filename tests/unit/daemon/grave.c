@@ -32,8 +32,8 @@ static void end(void)
 	libevent_global_shutdown();
 }
 
-/* The broker's mapping of memory that is given back: it stays until its pages are gone, so that to unmap it
- * takes no time. A small one goes at once. */
+/* The mapping of a segment in the grave stays until its pages are gone, so that unmapping takes no
+ * time. A small segment's mapping goes at once. */
 START_TEST(grave_mapping_goes_when_it_is_empty)
 {
 	const uint64_t sizes[] = { KM_PAGE_SIZE, UINT64_C(16) << 20 };

@@ -93,7 +93,7 @@ START_TEST(hangup_behind_an_empty_message_another_process_closes)
 	ck_assert_int_gt(hangup.pid, 0);
 	ck_assert(is_gone(&witness, WAIT_MS));
 	close(witness.reader);
-	/* and the same one the next */
+	/* the next connection goes to the same process */
 	pid_t pid = hangup.pid;
 	witness = make_witness();
 	km_hangup(&hangup, make_connection(&witness), account);
@@ -103,7 +103,8 @@ START_TEST(hangup_behind_an_empty_message_another_process_closes)
 }
 END_TEST
 
-/* The service manager's copy of a connection isn't the one whose close takes its time. */
+/* The service manager has a copy of the connection; closing that one takes no time, since nothing
+ * waits in it. */
 START_TEST(hangup_copy_elsewhere_is_empty)
 {
 	struct witness witness = make_witness();
@@ -136,7 +137,8 @@ START_TEST(hangup_peek_opens_no_descriptor)
 }
 END_TEST
 
-/* The process stands still: what it has no room for stays open, counts, and is closed later. */
+/* The process that closes connections stands still. A connection that it has no room for stays
+ * open, counts for its user, and is closed later. */
 START_TEST(hangup_stuck_the_rest_counts_for_its_user)
 {
 	struct witness witness = make_witness(), first = make_witness();
@@ -166,14 +168,16 @@ START_TEST(hangup_stuck_the_rest_counts_for_its_user)
 }
 END_TEST
 
-/* At the broker's end nothing waits for it, and nothing of it is left to the end of the process. */
+/* The process that closes connections is stuck when the broker ends. The broker doesn't wait for
+ * it, and leaves no connection open. */
 START_TEST(deinit_stuck_another_process_takes_the_rest)
 {
 	struct witness witness = make_witness(), first = make_witness();
 	pid_t stuck;
 
 	km_hangup(&hangup, make_connection(&first), account);
-	ck_assert(is_gone(&first, WAIT_MS)); /* so it has closed what it was born with */
+	/* the process has closed the descriptors that it was born with */
+	ck_assert(is_gone(&first, WAIT_MS));
 	close(first.reader);
 	stuck = hangup.pid;
 	ck_assert_int_gt(stuck, 0);

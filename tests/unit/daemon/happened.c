@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operators hear what happens: each of it once and in order; what was overwritten is counted; one that
- * doesn't read gets no more, and others don't wait for it. */
+/* Operators hear all that happens, once each and in order, and overwritten happenings are counted.
+ * A watcher that doesn't read gets no more, and the others don't wait for it. */
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,7 +174,7 @@ START_TEST(one_that_goes_in_the_midst_of_a_round_is_forgotten)
 	ck_assert_uint_eq(told[0].messages, 0);
 	km_happened_forget(&sessions[CLIENTS - 1]);
 	say(1);
-	/* all of them go between the timer and their turn; then one begins anew */
+	/* all watchers go between the timer and their turn; then one begins anew */
 	for (int i = 0; i < CLIENTS; i++)
 		ck_assert_int_eq(km_happened_watch(&sessions[i]), 0);
 	say(1);

@@ -70,7 +70,7 @@ static struct km_member kept(
 	return ret;
 }
 
-/* Of the ring that the next subscriber gets, as much as was asked for. */
+/* Drains the ring that the next subscriber gets, in pieces of the size that was asked for. */
 START_TEST(drain_takes_so_many_of_the_next_ring)
 {
 	setup();

@@ -93,7 +93,8 @@ START_TEST(list_each_topic_once_in_order)
 }
 END_TEST
 
-/* A topic comes for each that is told. Those that come meanwhile are told by the next listing. */
+/* For each topic that is told another one is made. A listing ends all the same: later topics are
+ * told by the next one. */
 START_TEST(list_topics_come_as_fast_as_told_ends)
 {
 	bool more = true;
@@ -117,7 +118,8 @@ START_TEST(list_topics_come_as_fast_as_told_ends)
 }
 END_TEST
 
-/* Two who go through it at once, one from anywhere, don't lose each other's place. */
+/* Two clients list at the same time, one from a cursor in the middle. Neither loses its place by
+ * the other. */
 START_TEST(list_two_readers_each_sees_all)
 {
 	uint64_t cursors[2] = { 0, 5000 }, found[2] = { 0, 5000 };

@@ -118,7 +118,8 @@ START_TEST(many_changes_each_client_one_event)
 }
 END_TEST
 
-/* The next broker knows what was committed before, and the header all. */
+/* The next broker has the count as it was last committed, while the header has the new one
+ * already. */
 START_TEST(leave_broker_killed_before_its_commit_is_counted_once)
 {
 	const struct km_gone *gone = &region.region.header->gone_publishers;

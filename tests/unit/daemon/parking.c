@@ -205,7 +205,8 @@ START_TEST(parking_what_is_gone_is_let_go_of)
 }
 END_TEST
 
-/* Of a broker before, whose clients are gone: the next pass isn't waited for, however few they are. */
+/* The parking has entries that an earlier broker left and that nobody claims, since their clients
+ * are gone. They are let go of at once, however few they are. */
 START_TEST(parking_what_nobody_claims_is_let_go_of_at_once)
 {
 	for (uint64_t id = 0; id < 40; id++)
@@ -224,8 +225,8 @@ START_TEST(parking_what_nobody_claims_is_let_go_of_at_once)
 }
 END_TEST
 
-/* A broker may end between letting something wait and writing that down; then the next one uses the
- * number again, for something else. */
+/* A broker may end after it put an entry into the parking and before it wrote that down. The next
+ * broker then gives the entry's number to something else. */
 START_TEST(parking_the_last_of_one_number_counts)
 {
 	struct km_parked parked = { KM_PARKED_TOPIC, 7, 0, 2 };
@@ -376,7 +377,7 @@ static void expect_room_again(uint64_t count)
 		expect_there(id);
 }
 
-/* The index is whether it is the buffer that is small, or the limit of descriptors. */
+/* The index: 0, the socket's buffer is small; 1, the limit of descriptors is. */
 START_TEST(parking_full_refuses_before_and_goes_on_when_there_is_room)
 {
 	const char *limit;

@@ -238,7 +238,8 @@ START_TEST(allows_pattern_is_for_what_it_says)
 }
 END_TEST
 
-/* Each of these goes over all before it, in whatever order they stand. */
+/* Of two of these patterns that both match the later one in this list decides, wherever its rule
+ * stands. */
 static const char *const by_weight[] = { "*", "topic:*:?????*", "k*:*", "kick*:*", "kickmsg:*",
 	"kickmsg:robot*", "kickmsg:robot/arm/*", "topic:kickmsg:robot/arm/?*",
 	"kickmsg:robot/arm/joint", "topic:kickmsg:robot/arm/joint" };
@@ -273,7 +274,8 @@ START_TEST(allows_most_specific_decides_in_any_order)
 }
 END_TEST
 
-/* Different patterns that weigh the same: whatever comes last, who one of them refuses may not. */
+/* Two different patterns weigh the same and both match. A peer that one of them refuses may not,
+ * whichever stands last. */
 START_TEST(allows_of_equal_patterns_all_must)
 {
 	static const char *const texts[] = {

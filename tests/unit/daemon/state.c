@@ -80,7 +80,8 @@ static struct km_state *reopen(int fd)
 	return state;
 }
 
-/* Two sessions a and b, a topic t; then at once: b becomes B, a ends, two members come. */
+/* Before: sessions a and b, a topic t. The change, in one commit: b becomes B, a ends, two members
+ * come. */
 static void change(struct km_state *state, uint32_t a, uint32_t b)
 {
 	put(state, KM_STATE_SESSIONS, b, 'B');

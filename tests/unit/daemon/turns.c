@@ -68,7 +68,7 @@ static bool step(struct km_work *work)
 	return --counted->left > 0;
 }
 
-/* Somebody who says something again as soon as it was heard. */
+/* A peer that says something again as soon as it was heard. */
 static void hear(evutil_socket_t fd, short what, void *userdata)
 {
 	char byte;
@@ -94,7 +94,7 @@ START_TEST(turn_long_work_sockets_heard_in_between)
 	km_turn_add(&broker.turns, &other.work);
 	while (!TAILQ_EMPTY(&broker.turns.works)) {
 		event_base_loop(broker.base, EVLOOP_ONCE);
-		/* each has its piece in turn */
+		/* both works have a piece in turn */
 		ck_assert_int_le(abs((int)one.pieces - (int)other.pieces), 1);
 	}
 	ck_assert_uint_eq(one.pieces, 10);
@@ -175,8 +175,8 @@ START_TEST(tick_bounded_by_slots_and_cells)
 }
 END_TEST
 
-/* Topics that lost their last member are freed some at a time, however many there are. (Somebody walks in
- * these, so that nothing is to be freed.) */
+/* Topics that lost their last member are freed some at a time, however many there are. A walk is in
+ * each of these, so nothing can be freed and each one is looked at. */
 START_TEST(sweep_bounded_by_topics)
 {
 	enum { MANY = 1000 };
@@ -261,7 +261,7 @@ START_TEST(sweep_bounded_by_segments)
 }
 END_TEST
 
-/* Topics that were given up, and whose payer needs the room. */
+/* Topics that were given up, and whose room their payer needs at once, are freed some at a time. */
 START_TEST(hurry_bounded_by_topics)
 {
 	enum { MANY = 1000 };
@@ -300,8 +300,8 @@ START_TEST(hurry_bounded_by_topics)
 }
 END_TEST
 
-/* Members that go while many clients ask about their topic: each question's walk is looked at for each
- * of them, so fewer go in a piece. */
+/* Members leave while many clients ask about their topic. Each member that goes has to be taken out
+ * of each question's walk, so fewer members go in a piece. */
 START_TEST(settling_bounded_by_walks)
 {
 	enum { MANY = 2000, ASKERS = 1000 };
@@ -336,7 +336,7 @@ START_TEST(settling_bounded_by_walks)
 	ck_assert_uint_eq(km_recovery_work(topic), 8 + MANY);
 	for (unsigned i = 0; i < ASKERS; i++)
 		km_walk_begin(&askers[i], topic);
-	/* nor is it finished at once */
+	/* one call doesn't finish the work */
 	ck_assert_uint_eq(km_recovery_work(topic), 8 + MANY + (uint64_t)MANY * ASKERS);
 	km_walk_begin(&walk, topic);
 	for (bool more = true; more; calls++) {

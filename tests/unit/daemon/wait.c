@@ -168,7 +168,8 @@ static void ask_to_wait(int peer, uint32_t serial)
 	ck_assert_uint_eq(answer(peer, &message), KM_OP_WAITS);
 }
 
-/* Peers 0 to 5 wait; 6, the maker, makes the topic. The first of them is served, and no more. */
+/* Peers 0 to 5 wait, and peer 6, the maker, makes the topic. The first waiter is served, and the
+ * test acts before the next. */
 enum { MAKER = WAITERS, OTHER, LATE };
 
 static const struct km_topic_key key = { .prefix = "kickmsg", .name = "t" };
@@ -196,8 +197,8 @@ static struct km_topic *begin_to_serve(void)
 	return topic;
 }
 
-/* Of the waiters, so many are in the topic that was, whose maker is told of it. The others wait, and
- * get the next one of the name. */
+/* `in_first` waiters are in the topic that was, whose maker is told of it. The others wait, and get
+ * the next topic of the name. */
 static void rest_has_the_next(uint32_t in_first, uint32_t refused)
 {
 	union km_msg message;
@@ -240,7 +241,7 @@ START_TEST(serving_unlinked_topic_rest_waits_for_the_next)
 }
 END_TEST
 
-/* The place that the next subscriber would begin at makes no sense. */
+/* Spoils the position at which the topic's next subscriber would begin. */
 static void spoil(const struct km_topic *topic)
 {
 	const struct km_region *region = &topic->region;
@@ -268,8 +269,8 @@ START_TEST(serving_damaged_topic_one_is_refused_rest_waits_for_the_next)
 }
 END_TEST
 
-/* There is room for those that wait, and for nobody else: a newcomer that asks while they are served comes
- * behind them. */
+/* The topic has room for those that wait, and for nobody else. A newcomer that asks while they are
+ * served comes after them. */
 START_TEST(serving_newcomer_comes_behind_those_that_wait)
 {
 	union km_msg message;
@@ -359,7 +360,8 @@ START_TEST(serving_wait_that_two_brokers_ended_at_is_refused)
 	make_topic(10);
 	expect_error(1, 21, -EIO, "has ended at this SUBSCRIBE before");
 	ck_assert_uint_eq(answer(MAKER, &message), KM_OP_ATTACHED);
-	/* one answer waits for another client's: the state says that it was begun */
+	/* client 0's second wait isn't answered while its first answer is unread: the state says
+	 * that it was begun */
 	ck_assert_uint_eq(kept_waits(&tried), 1);
 	ck_assert_uint_eq(tried, 1);
 	for (uint32_t serial = 20; serial <= 22; serial += 2) {

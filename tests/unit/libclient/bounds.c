@@ -272,7 +272,8 @@ static void write_state(bool shared, unsigned kind)
 
 static bool sends_asleep;
 
-/* The message comes in the middle of the sleep; somebody has marked the bell WOKEN that wasn't. */
+/* The message comes in the middle of the sleep. A hostile participant has marked the bell WOKEN, so
+ * its publisher wakes nobody. */
 static void send_asleep(void)
 {
 	uint64_t message = 7;
@@ -394,13 +395,14 @@ START_TEST(calls_plausible_rings_bounded)
 }
 END_TEST
 
-/* ../shared/repro/circle.c: each cell leads to the next one, all the way round. */
+/* The cells' laps lead in a circle: each cell seems to be ahead of the one before it, all the way
+ * round. */
 START_TEST(calls_laps_in_circle_estale)
 {
 	const uint64_t capacity = capacities[_i];
 	char buf[8];
 
-	/* A lap is known to be ahead by less than half of all there are. */
+	/* with two cells a lap can't be told to be ahead: that takes less than half of all laps */
 	if (capacity < 4)
 		return;
 	set_up((uint32_t)capacity, 16, true, 1);
@@ -419,7 +421,7 @@ START_TEST(calls_laps_in_circle_estale)
 }
 END_TEST
 
-/* All cells name slots, no slot comes free: one walk of the pool, not one for each cell. */
+/* All cells name slots and no slot comes free. The pool is walked once, not once for each cell. */
 START_TEST(claim_full_shared_topic_walks_pool_once)
 {
 	const uint32_t capacity = 1024, pool = 8192;
@@ -439,8 +441,8 @@ START_TEST(claim_full_shared_topic_walks_pool_once)
 }
 END_TEST
 
-/* The receive is late by KM_PATIENCE_NS once, by a hundredth from then on; a woken one is patient
- * again. */
+/* A message that nobody tells of is seen after KM_PATIENCE_NS the first time, and after a hundredth
+ * of that from then on. A wake makes the subscriber patient again. */
 START_TEST(receive_nobody_wakes_sees_message_all_the_same)
 {
 	set_up(4, 16, true, 1);
@@ -454,8 +456,8 @@ START_TEST(receive_nobody_wakes_sees_message_all_the_same)
 }
 END_TEST
 
-/* A subscriber that says `left` again and again costs each message a wake, as one that sleeps does,
- * and no more. */
+/* A subscriber that says again and again that it has left costs each message one wake, as a
+ * sleeping subscriber does. */
 START_TEST(send_left_is_said_one_wake_each)
 {
 	uint64_t message = 7;

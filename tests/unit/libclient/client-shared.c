@@ -219,7 +219,8 @@ START_TEST(loan_limit_publish_and_discard)
 	ck_assert_int_eq(kickmsg_publish(&pub[0], a, 3), -EINVAL);
 	ck_assert_int_eq(kickmsg_discard(&pub[0], b), 0);
 	ck_assert_int_eq(kickmsg_discard(&pub[0], b), -EINVAL);
-	ck_assert(km_shared_is_slot(ref_at(CAPACITY))); /* also of who may write inline */
+	/* a loan stays in its slot, also where its publisher may write inline */
+	ck_assert(km_shared_is_slot(ref_at(CAPACITY)));
 	ck_assert_int_eq(kickmsg_try_receive_copy(&sub[0], buf, 64), 3);
 	ck_assert_int_eq(memcmp(buf, "aaa", 3), 0);
 	ck_assert_uint_eq(slots_free(), 7);
@@ -248,7 +249,8 @@ START_TEST(send_exhausted_pool_voids_oldest)
 	ck_assert_int_eq(receive_u32(0), 2);
 	ck_assert_int_eq(receive_u32(0), -EAGAIN);
 	ck_assert_uint_eq(kickmsg_subscriber_lost(&sub[0]), 1);
-	ck_assert_uint_eq(kickmsg_subscriber_lost(&sub[1]), 1); /* before it has looked */
+	/* sub[1] knows of the loss before it has received */
+	ck_assert_uint_eq(kickmsg_subscriber_lost(&sub[1]), 1);
 	teardown();
 }
 END_TEST

@@ -365,7 +365,8 @@ START_TEST(send_ring_opened_meanwhile_lost_before_is_exact)
 }
 END_TEST
 
-/* In a region that was left, who is still there gets it; for who has closed its ring it is counted. */
+/* Subscriber 0 has left the region and subscriber 1 is still there. Subscriber 1 gets messages
+ * until its ring is closed; later ones are counted for it. */
 START_TEST(send_left_region_delivers_and_counts_lost_after)
 {
 	setup(CAPACITY, 16);
@@ -406,7 +407,7 @@ START_TEST(receive_timeouts_as_documented)
 }
 END_TEST
 
-/* With so long a spin, who sleeps has given up to spin. */
+/* With a spin that never ends, a subscriber that sleeps has given up spinning. */
 START_TEST(receive_spins_in_vain_sleeps)
 {
 	struct kickmsg_sample sample;
@@ -422,8 +423,8 @@ START_TEST(receive_spins_in_vain_sleeps)
 	ck_assert(fixture_wait_futex(pid));
 	ck_assert_int_eq(send_u32(3), 4);
 	ck_assert_int_eq(fixture_reap(pid), 0);
-	/* one that finds something makes all that follow worth while again; it is there before the
-	 * spin where this process is slow */
+	/* A spin that finds a message makes later spins worth while again. Where this process is
+	 * slow, the message is there before the spin, so it is tried several times. */
 	for (int i = 0; i < 100 && sub[0].spins_in_vain > 0; i++) {
 		sub[0].spins_in_vain = 16;
 		pid = fork();
@@ -519,7 +520,8 @@ static struct km_place *prepare(struct km_handle *handle)
 	pthread_mutex_init(&client.lock, NULL);
 	client.poll_fd = client.socket = client.timer_fd = -1;
 	client.pid = getpid();
-	f.region.header->publishers = 1; /* which departs only when it has moved */
+	/* the publisher departs when it has moved, and not before */
+	f.region.header->publishers = 1;
 	fresh->region = f.region;
 	if (handle->place.role == KM_ROLE_PUBLISHER)
 		ck_assert_int_eq(km_place_publish(fresh, records[2], 2), 0);
@@ -528,7 +530,7 @@ static struct km_place *prepare(struct km_handle *handle)
 	if (handle->place.role == KM_ROLE_PUBLISHER)
 		fresh->greeted[3] = fresh->cursors[3].next = 5;
 	else
-		/* The field that an exchange one by one had forgotten. */
+		/* A field that a move by hand, one field after the other, once forgot. */
 		fresh->own_lost = 5;
 	handle->client = &client;
 	handle->fresh = fresh;

@@ -66,7 +66,7 @@ START_TEST(to_geometry_each_bad_field_named_with_value)
 	bad("pool_size", "1048576");
 	config.pool_size = 1;
 	bad("pool_size", "is 1;");
-	config.max_publishers = 65535; /* with a pool of 0 */
+	config.max_publishers = 65535; /* the publishers' loans decide, since pool_size is 0 */
 	config.max_loans = 1024;
 	bad("pool_size", "is 67239039;");
 	config.max_publishers = 65536;
@@ -214,7 +214,7 @@ START_TEST(place_alloc_any_size_whole_pairs_of_lines_zeroed)
 		blocks[i] = km_place_alloc(count, sizes[i / 2]);
 		ck_assert_ptr_nonnull(blocks[i]);
 		ck_assert_uint_eq((uintptr_t)blocks[i] % unit, 0);
-		/* the C library may say how much there is: no other block begins before that */
+		/* no other block begins within what the C library says that this one has */
 		ck_assert_uint_ge(malloc_usable_size(blocks[i]), (bytes + unit - 1) / unit * unit);
 		for (size_t at = 0; at < bytes; at++)
 			ck_assert_uint_eq(blocks[i][at], 0);

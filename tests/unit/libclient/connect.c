@@ -20,7 +20,7 @@
 static char directory[] = "/tmp/unit-connect-XXXXXX";
 static char text[512];
 
-/* Before and after all tests, in the process that forks them. */
+/* Makes the folder before all tests, and removes it after them, in the process that forks them. */
 static void make_directory(void)
 {
 	ck_assert_ptr_nonnull(mkdtemp(directory));

@@ -186,7 +186,7 @@ START_TEST(history_is_borrowed_in_place)
 	ck_assert_ptr_eq(sample[0].data, loan);
 	ck_assert_uint_eq(sample[0].publisher_sequence, 1);
 	ck_assert_uint_eq(sample[0].publisher_id, 1);
-	/* positions count up to those of its own ring */
+	/* positions of history go on into those of the subscriber's own ring */
 	ck_assert_uint_eq(sample[1].ring_pos, sample[0].ring_pos + 1);
 	send_from_to(3, 3);
 	ck_assert_int_eq(kickmsg_sample_release(&sample[1]), 0);
@@ -198,7 +198,8 @@ START_TEST(history_is_borrowed_in_place)
 }
 END_TEST
 
-/* History is lost no sooner than the own ring overflows, and then all of it in front. */
+/* A newcomer loses history when its own ring overflows, and not before; then all of its history is
+ * lost. */
 START_TEST(a_slow_newcomer_loses_what_is_pushed_out_and_counts_it)
 {
 	setup(POOL);
@@ -283,7 +284,7 @@ START_TEST(late_cell_brings_the_message_from_the_kept_ring)
 }
 END_TEST
 
-/* Each cell stands for one message, so a late one that is pushed out is that message's loss. */
+/* A late cell stands for one message. If that cell is pushed out, the message is lost. */
 START_TEST(late_cell_that_is_pushed_out_is_a_loss)
 {
 	setup(POOL);
@@ -303,7 +304,8 @@ START_TEST(late_cell_whose_message_is_gone_is_a_loss)
 	setup(POOL);
 	come(0, HISTORY);
 	commit_late(0, commit_unknowing(77));
-	/* others' messages push it out of the kept ring alone */
+	/* the late cell's message is pushed out of the kept ring by messages that the subscriber's
+	 * ring doesn't get */
 	live = 0;
 	f.region.header->live = 0;
 	send_from_to(1, 10);
@@ -314,7 +316,8 @@ START_TEST(late_cell_whose_message_is_gone_is_a_loss)
 }
 END_TEST
 
-/* A late cell in front of kept_behind was for the ring's former owner, or came by the history. */
+/* A late cell for a position before kept_behind is passed over: its message was for the ring's
+ * former owner, or came by the history. */
 START_TEST(late_cell_of_what_came_by_history_is_passed_over)
 {
 	setup(POOL);
@@ -328,7 +331,8 @@ START_TEST(late_cell_of_what_came_by_history_is_passed_over)
 }
 END_TEST
 
-/* A subscriber that comes back after a broker's end counts by lost.h what late cells stand for. */
+/* A subscriber that comes back after a broker's end has no history. The messages
+ * that its late cells stand for are counted as lost.h says. */
 START_TEST(one_that_comes_back_takes_no_history)
 {
 	setup(POOL);
@@ -345,7 +349,8 @@ START_TEST(one_that_comes_back_takes_no_history)
 }
 END_TEST
 
-/* Between kept_before and kept_behind some messages are for the kept ring, others for the own one. */
+/* Between the positions kept_before and kept_behind some messages are in the kept ring alone, and
+ * others in the subscriber's own ring too. */
 START_TEST(a_message_of_both_rings_comes_once)
 {
 	setup(POOL);
@@ -368,7 +373,8 @@ START_TEST(a_message_of_both_rings_comes_once)
 }
 END_TEST
 
-/* A publisher with old targets sent it to the ring of the former owner, which is this one's now. */
+/* A publisher that hadn't seen the change of owner put the message into the former owner's ring,
+ * which is this subscriber's now. */
 START_TEST(a_message_whose_word_has_the_own_bit_comes_by_the_ring)
 {
 	struct km_ring_result result = { 0 };
@@ -388,7 +394,7 @@ START_TEST(a_message_whose_word_has_the_own_bit_comes_by_the_ring)
 }
 END_TEST
 
-/* Between the look at a message and the CAS the slot was freed and sent again. */
+/* Between the subscriber's look at a message and its CAS the slot was freed and sent again. */
 START_TEST(take_of_a_slot_that_was_sent_again_gives_the_bit_back)
 {
 	_Atomic uint32_t held = KM_HAZARD_NONE;
@@ -400,9 +406,9 @@ START_TEST(take_of_a_slot_that_was_sent_again_gives_the_bit_back)
 	come(0, HISTORY);
 	ck_assert_int_eq(km_kept_take(&kept, 0, 1, position, &held, &slot), 0);
 	ck_assert_uint_eq(word->word, KM_KEPT_BIT | BIT(0));
-	/* of a newcomer that the publisher knew */
+	/* refused: the publisher knew this newcomer, whose own ring gets the message */
 	ck_assert_int_eq(km_kept_take(&kept, 1, 0, position, &held, &slot), -EALREADY);
-	/* whose bit is there */
+	/* refused: the newcomer's bit is there already */
 	ck_assert_int_eq(km_kept_take(&kept, 0, 1, position, &held, &slot), -EALREADY);
 	km_slot_drop(word, BIT(0));
 	held = KM_HAZARD_NONE;

@@ -311,7 +311,8 @@ START_TEST(receive_many_hazards_name_samples_until_release)
 }
 END_TEST
 
-/* The first message of a batch that a ring makes no sense for; others have got it. */
+/* Ring 0 is corrupt where the batch's first message goes. The other ring has got that message, and
+ * the call fails. */
 START_TEST(send_many_corrupt_ring_estale_others_get_it)
 {
 	setup(RINGS);
@@ -328,7 +329,8 @@ START_TEST(send_many_corrupt_ring_estale_others_get_it)
 }
 END_TEST
 
-/* The one behind good ones fails: the good rings get it once, and a sleeper is woken. */
+/* Ring 1 is corrupt at a message in the middle. Ring 0 gets that message once, its sleeper is
+ * woken, and the next call fails. */
 START_TEST(send_many_corrupt_ring_behind_good_ones_once)
 {
 	setup(RINGS);
@@ -445,7 +447,8 @@ START_TEST(send_many_beside_receive_many_exact)
 		}
 		ck_assert_int_gt(count, 0);
 		for (ssize_t i = 0; i < count; i++) {
-			/* some may be pushed out while it takes what is there */
+			/* some messages may be pushed out while the subscriber takes what is
+			 * there */
 			const uint64_t number = samples[i].publisher_sequence - 1;
 			ck_assert_uint_ge(number, next);
 			ck_assert_uint_eq(*(const uint64_t *)samples[i].data, number % MOST);

@@ -199,7 +199,7 @@ START_TEST(send_full_reliable_ring_is_refused_and_changes_nothing)
 	ck_assert_uint_eq(records[0]->messages, MOST + 1);
 	for (uint32_t i = 0; i <= MOST; i++) {
 		ck_assert_int_eq(receive(sub), i);
-		/* where one was taken there is room for one */
+		/* a message that was taken makes room for one */
 		ck_assert_int_eq(send_by(0, MOST + 1 + i), sizeof(uint32_t));
 		ck_assert_int_eq(send_by(0, 77), -ENOBUFS);
 	}
@@ -207,20 +207,20 @@ START_TEST(send_full_reliable_ring_is_refused_and_changes_nothing)
 		ck_assert_int_eq(receive(sub), MOST + 1 + i);
 	ck_assert_int_eq(receive(sub), -EAGAIN);
 	ck_assert_uint_eq(kickmsg_subscriber_lost(sub), 0);
-	/* the ordinary one lost what it was too slow for */
+	/* the ordinary subscriber lost what it was too slow for */
 	ck_assert_uint_eq(kickmsg_subscriber_lost(&subs[1]), 2 * (MOST + 1) - CAPACITY);
 	teardown();
 }
 END_TEST
 
-/* Each may stand still between its look and its commit. */
+/* Each publisher may stand still between its look for room and its commit. */
 START_TEST(all_publishers_after_their_look_push_nothing_out)
 {
 	struct km_ring_result result = { 0 };
 	struct km_ring_cursor *cursors[PUBLISHERS];
 
 	setup();
-	/* so that cursors are of all ages: the last one knows nothing */
+	/* so that the publishers' cursors are of all ages: the last one's knows nothing */
 	ck_assert_int_eq(send_by(1, 0), sizeof(uint32_t));
 	for (uint32_t i = 1; i < MOST; i++)
 		ck_assert_int_eq(send_by(0, i), sizeof(uint32_t));
@@ -361,7 +361,7 @@ START_TEST(corrupt_reliable_ring_ends_each_call)
 			if (full)
 				send_till_full(0);
 			km_region_ring(&f.region, 0)->head = heads[i];
-			/* each ends, and none is told of success that wasn't */
+			/* each send ends, and none says that it sent what it didn't */
 			for (uint32_t p = 0; p < PUBLISHERS; p++) {
 				int64_t r = send_by(p, 1);
 				ck_assert(r == -ENOBUFS || r == -ESTALE || r == sizeof(uint32_t));
@@ -392,7 +392,7 @@ static void *wait_and_send(void *unused)
 	return NULL;
 }
 
-/* A publisher that sleeps for want of room, in the kernel. */
+/* Starts a publisher that sleeps in the kernel for want of room. */
 static void begin_wait(void)
 {
 	send_till_full(0);
@@ -404,7 +404,7 @@ static void begin_wait(void)
 	ck_assert(fixture_wait_futex(waiter_tid));
 }
 
-/* Patience isn't what ends it: the word has no wake. */
+/* The word of the sleep. It is unchanged where the sleep ends without a wake. */
 static uint32_t room_word(void)
 {
 	return f.region.header->room.word;
@@ -471,7 +471,8 @@ START_TEST(send_wait_ends_with_a_signal)
 	setup();
 	ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
 	begin_wait();
-	/* without a broker to be told, it looks each ms: one that comes between two sleeps ends none */
+	/* a publisher that can't tell a broker looks each ms, and a signal between two of its
+	 * sleeps ends none of them */
 	while (waited == 0) {
 		ck_assert_int_eq(pthread_kill(waiter, SIGUSR1), 0);
 		sched_yield();
