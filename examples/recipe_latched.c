@@ -5,7 +5,17 @@
 
 #include "output.h"
 
-static int set(struct kickmsg_client *client, int gain)
+static int gain;
+
+/* The topic of a next broker is empty, where nobody has kept that of the one before. So a publisher that stays
+ * says its value again. */
+static void on_event(void *userdata, const struct kickmsg_event *event)
+{
+	if (event->kind == KICKMSG_EVENT_REJOINED && event->publisher)
+		kickmsg_send(event->publisher, &gain, sizeof gain);
+}
+
+static int set(struct kickmsg_client *client)
 {
 	struct kickmsg_topic_config config;
 	struct kickmsg_publisher *publisher;
@@ -34,19 +44,20 @@ static int get(struct kickmsg_client *client, int *ret)
 
 int main(void)
 {
+	const struct kickmsg_client_config config = { .on_event = on_event };
 	struct kickmsg_client *client = NULL;
-	int gain = 0;
+	int got = 0;
 
 	output_begin();
-	int r = kickmsg_client_new(NULL, &client);
-	for (int i = 1; r == 0 && i <= 3; i++)
-		r = set(client, 10 * i);
+	int r = kickmsg_client_new(&config, &client);
+	for (gain = 10; r == 0 && gain <= 30; gain += 10)
+		r = set(client);
 	if (r == 0)
-		r = get(client, &gain);
+		r = get(client, &got);
 	if (r == 0)
 		r = kickmsg_unlink_topic(client, "gain"); /* it is persistent */
 	if (r == 0)
-		printf("the gain is %d\n", gain);
+		printf("the gain is %d\n", got);
 	else
 		fprintf(stderr, "recipe_latched: %s\n", kickmsg_strerror(r));
 	kickmsg_client_free(client);

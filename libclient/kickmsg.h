@@ -315,7 +315,8 @@ struct kickmsg_topic_config {
 	 * ring_capacity. The options of subscribe can ask for fewer or, of a shared ring, for more.
 	 * RINGS: the topic keeps the last 2 * ring_capacity messages in their slots, also while it
 	 * has no participants, so a newcomer loses history no sooner than its own ring overflows.
-	 * max_subscribers is at most 47 then, and max_reliable has to be 0. */
+	 * max_subscribers is at most 47 then, and max_reliable has to be 0.
+	 * The fresh topic of a next broker (enum kickmsg_event_kind) begins without history. */
 	uint32_t history;
 	uint32_t reserved32;  /* zero */
 	uint64_t reserved[5]; /* zero */
@@ -326,7 +327,8 @@ void kickmsg_topic_config_init(struct kickmsg_topic_config *config);
 /* Fills in the defaults of a topic that keeps its last message for later subscribers, also when
  * nobody is there: history 1, persistent, a small ring. The ring is a shared one. With private rings
  * (config->transport) large messages stay where they were written. The topic stays until it is
- * unlinked. Never fails. */
+ * unlinked. Where no service manager keeps the broker's descriptors, its value ends with the broker: a
+ * publisher sends it again when it is told KICKMSG_EVENT_REJOINED. Never fails. */
 void kickmsg_topic_config_latched(struct kickmsg_topic_config *config);
 
 /* The costs of a config. */

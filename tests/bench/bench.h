@@ -10,6 +10,7 @@
  *   floor-*.c    what the hardware and the kernel cost without us: line, futex, ring, memcpy
  *   kick.c       kickmsg                               peers/     other systems
  *   service.c    attach time           scale.c   a broker with many topics and many clients
+ *   history.c    what a newcomer's history costs it
  *   call-reset.c how soon a caller hears that its server is dead
  *   pool.c       a send when almost all slots are held
  *   instructions.c  what a call executes
@@ -154,6 +155,7 @@ int bench_report_json(const struct bench_report *report, const char *path);
 
 /* The loads that aren't sets. Each adds its rows, or ends the process when something is wrong. */
 void bench_attach(struct bench *bench, const char *load);
+void bench_history(struct bench *bench, const char *load);
 void bench_broker_memory(struct bench *bench, const char *load);
 void bench_broker_topics(struct bench *bench, const char *load);
 void bench_broker_clients(struct bench *bench, const char *load);

@@ -22,6 +22,7 @@ static const struct load {
 	{ "instructions", bench_instructions },
 	{ "wait-cpu", bench_wait_cpu },
 	{ "attach", bench_attach },
+	{ "history", bench_history },
 	{ "broker-memory", bench_broker_memory },
 	{ "topics", bench_broker_topics },
 	{ "clients", bench_broker_clients },

@@ -33,7 +33,7 @@ JUDGED = {("latency-8", "kickmsg-shared"): "tail <=1.5", ("latency-1m", "kickmsg
           (f"fanout-{MOST}-blocked", "kickmsg-shared"): "<=2", (f"fanout-{MOST}-polling", "kickmsg-shared-rw"): "<=2",
           (f"fanout-{MOST}-polling", "kickmsg-shared"): "<=2",
           ("call-64", "kickmsg-call"): "<=1.15", ("call-blocking-64", "kickmsg-call"): "<=1.1",
-          ("calls-8to1", "kickmsg-call-rings"): ">=0.35",
+          ("calls-8to1", "kickmsg-call-rings"): ">=0.35", ("history-attach", "kickmsg-rings"): "<=1.2",
           ("waiting-64", "kickmsg-epoll-thread"): "<=2.2", ("waiting-64", "kickmsg-waitset-32"): "<=1.2",
           ("places-16", "kickmsg-rings"): "x places-1 <=1.1", (f"places-{MOST}", "kickmsg-rings"): "x places-1 <=1.1"}
 SYSTEMS = {"floor", "kickmsg-rings", "kickmsg-shared"}
@@ -46,6 +46,7 @@ ATTACH = ["new-topic", "to-receiver", "new-topic-shared", "to-receiver-shared", 
 OTHERS = {"recovery-publisher": RECOVERY, "recovery-1024": RECOVERY, "recovery-65536": RECOVERY,
           "recovery-subscriber": ["floor", "kickmsg-rings"], "stall-publish": STALL, "stall-gap": STALL,
           "attach": ATTACH, "attach-connected": ATTACH,
+          "history-attach": ["floor", "kickmsg-rings"], "history-take": ["floor", "kickmsg-rings"],
           "waiting-64": ["floor", "floor-eventfd", "kickmsg-rings", "kickmsg-epoll-thread", "kickmsg-waitset-32"],
           "call-64": ["floor", "kickmsg-rings", "kickmsg-call", "kickmsg-call-rings", "kickmsg-call-timed"],
           "call-blocking-64": ["floor", "kickmsg-shared", "kickmsg-call", "kickmsg-call-rings", "kickmsg-call-timed"],

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Topics with history: what those get who come later, with private rings (0) and a shared one (1). */
+/* Topics with history: what those get who come later, with private rings (0) and a shared one (1).
+ *
+ * The file is long because each way to come late has a case, over one fixture. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
 
-#include "tests/support/broker/flow.h"
+#include "tests/support/broker/told.h"
 
 #define CAPACITY  8
 #define HISTORY   3
@@ -44,7 +46,7 @@ static struct kickmsg_subscriber *come(uint32_t history)
 	struct kickmsg_subscribe_options options = { .history = history };
 	struct kickmsg_subscriber *ret;
 
-	ck_assert_int_eq(kickmsg_subscribe(client, "t", &options, &ret), 0);
+	ck_assert_int_eq(kickmsg_subscribe(client, TOPIC, &options, &ret), 0);
 	return ret;
 }
 
@@ -128,20 +130,20 @@ START_TEST(last_value_outlives_its_publisher)
 	setup(_i);
 	kickmsg_topic_config_latched(&config);
 	config.transport = (uint32_t)_i;
-	int told[2];
-	ck_assert_int_eq(pipe(told), 0);
+	int ends[2];
+	ck_assert_int_eq(pipe(ends), 0);
 	pid_t pid = fork();
 	if (pid == 0) {
 		struct kickmsg_client *own = flow_client("latched");
 
 		publisher = flow_advertise(own, "t", &config);
 		send_from_to(1, 30);
-		ck_assert_int_eq(write(told[1], "", 1), 1);
+		ck_assert_int_eq(write(ends[1], "", 1), 1);
 		for (;;)
 			pause();
 	}
 	char byte;
-	ck_assert_int_eq(read(told[0], &byte, 1), 1);
+	ck_assert_int_eq(read(ends[0], &byte, 1), 1);
 	kill(pid, SIGKILL);
 	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
 	ck_assert(test_wait_for(publisher_is_gone, NULL, FLOW_WAIT_MS));
@@ -156,8 +158,64 @@ START_TEST(last_value_outlives_its_publisher)
 	struct kickmsg_subscriber *subscriber = come(0);
 	send_from_to(31, 31);
 	receives_from_to(subscriber, 30, 31);
-	close(told[0]);
-	close(told[1]);
+	close(ends[0]);
+	close(ends[1]);
+	teardown();
+}
+END_TEST
+
+static void say_again(void *userdata, const struct kickmsg_event *event)
+{
+	int *value = userdata;
+
+	if (event->kind != KICKMSG_EVENT_REJOINED || !event->publisher)
+		return;
+	flow_send_int(event->publisher, *value);
+	*value = 0;
+}
+
+/* Nobody has kept the region of the broker before. The publisher says its value again when it is told. */
+START_TEST(fresh_region_has_what_is_said_again)
+{
+	int value = 7;
+
+	setup(_i);
+	kickmsg_topic_config_latched(&config);
+	config.transport = (uint32_t)_i;
+	struct kickmsg_client_config says = {
+		.socket_path = broker.socket, .on_event = say_again, .userdata = &value
+	};
+	struct kickmsg_client *saying, *early = told_client("early");
+	ck_assert_int_eq(kickmsg_client_new(&says, &saying), 0);
+	publisher = flow_advertise(saying, TOPIC, &config);
+	send_from_to(1, 7);
+	struct kickmsg_subscriber *before = flow_subscribe(early, TOPIC);
+	receives_from_to(before, 7, 7);
+	send_from_to(8, 8);
+	value = 8;
+	restart();
+	dispatch_until(early, 3);
+	/* the topic is there, and its publisher hasn't come back yet */
+	kickmsg_client_free(client);
+	client = flow_client("newcomer");
+	struct kickmsg_subscriber *first = come(0);
+	ck_assert_int_eq(flow_receive_int(first), -EAGAIN);
+	ck_assert(test_wait_until(
+		(kickmsg_client_dispatch(saying), value == 0 && has_all(client, 1, 2)),
+		FLOW_WAIT_MS));
+	struct kickmsg_subscriber *second = come(0);
+	receives_from_to(second, 8, 8);
+	receives_from_to(first, 8, 8);
+	/* from the region before, and once more: it is another message */
+	ck_assert_int_eq(flow_receive_int(before), 8);
+	receives_from_to(before, 8, 8);
+	ck_assert_uint_eq(kickmsg_subscriber_lost(before), 0);
+	send_from_to(9, 9);
+	receives_from_to(before, 9, 9);
+	receives_from_to(first, 9, 9);
+	receives_from_to(second, 9, 9);
+	kickmsg_client_free(saying);
+	kickmsg_client_free(early);
 	teardown();
 }
 END_TEST
@@ -343,6 +401,7 @@ int main(void)
 	tcase_add_loop_test(tc, newcomers_get_what_the_config_says, 0, 2);
 	tcase_add_loop_test(tc, what_a_slow_newcomer_loses_is_counted, 0, 2);
 	tcase_add_loop_test(tc, last_value_outlives_its_publisher, 0, 2);
+	tcase_add_loop_test(tc, fresh_region_has_what_is_said_again, 0, 2);
 	tcase_add_test(tc, large_history_takes_no_slots);
 	tcase_add_loop_test(tc, newcomers_miss_nothing_between_history_and_ring, 0, 2);
 	tcase_add_loop_test(tc, sleeping_newcomer_is_woken_by_the_first_message, 0, 2);

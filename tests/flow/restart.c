@@ -657,6 +657,76 @@ START_TEST(restart_observers_descriptor_goes_on)
 }
 END_TEST
 
+static void expect_last_value(int value)
+{
+	struct kickmsg_subscriber *newcomer;
+	int got = -1;
+
+	ck_assert_int_eq(kickmsg_subscribe(client, "latched", NULL, &newcomer), 0);
+	ck_assert_int_eq(kickmsg_try_receive_copy(newcomer, &got, sizeof got), sizeof got);
+	ck_assert_int_eq(got, value);
+	ck_assert_int_eq(kickmsg_try_receive_copy(newcomer, &got, sizeof got), -EAGAIN);
+	kickmsg_subscriber_free(newcomer);
+}
+
+/* A process that says one value and stays. */
+static pid_t say_in_a_process(int value)
+{
+	struct kickmsg_publisher *own;
+	struct kickmsg_client *mine;
+	int told[2];
+	char byte;
+
+	ck_assert_int_eq(pipe(told), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		if (kickmsg_client_new(NULL, &mine) < 0 ||
+			kickmsg_advertise(mine, "latched", NULL, &own) < 0 ||
+			kickmsg_send(own, &value, sizeof value) < 0 || write(told[1], "", 1) < 0)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(told[1]);
+	ck_assert_int_eq(read(told[0], &byte, 1), 1);
+	close(told[0]);
+	return pid;
+}
+
+/* A topic's last value is there for those who come after the restart: its publisher has sent on without a
+ * broker, has left before, or died while there was none. */
+START_TEST(restart_last_value_is_kept)
+{
+	struct kickmsg_topic_config config;
+	struct kickmsg_publisher *latched;
+
+	setup_with((uint32_t)_i);
+	kickmsg_topic_config_latched(&config);
+	config.transport = (uint32_t)_i;
+	ck_assert_int_eq(kickmsg_advertise(client, "latched", &config, &latched), 0);
+	for (int i = 1; i <= 30; i++)
+		ck_assert_int_eq(kickmsg_send(latched, &i, sizeof i), sizeof i);
+	test_manager_kill(&manager, SIGKILL);
+	ck_assert_int_eq(kickmsg_send(latched, &(int){ 31 }, sizeof(int)), sizeof(int));
+	test_manager_resume(&manager);
+	expect_last_value(31);
+	kickmsg_publisher_free(latched);
+	test_manager_kill(&manager, SIGTERM);
+	test_manager_resume(&manager);
+	expect_last_value(31);
+	pid_t pid = say_in_a_process(32);
+	test_manager_kill(&manager, SIGKILL);
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	test_manager_resume(&manager);
+	ck_assert(test_wait_until(info_of("latched").publishers == 0, 10000));
+	expect_last_value(32);
+	expect_last_value(32);
+	ck_assert_int_eq(kickmsg_unlink_topic(client, "latched"), 0);
+	teardown();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("flow-restart");
@@ -670,6 +740,8 @@ int main(void)
 	tcase_add_test(tcase, restart_shared_ring_goes_on);
 	tcase_add_loop_test(tcase, restart_observers_descriptor_goes_on, 0, 2);
 	tcase_add_loop_test(tcase, restart_region_that_was_left_stays_left, 0, 2);
+	tcase_add_loop_test(tcase, restart_last_value_is_kept, KICKMSG_TRANSPORT_RINGS,
+		KICKMSG_TRANSPORT_SHARED + 1);
 	tcase_add_test(tcase, restart_the_dead_are_reconciled);
 	tcase_add_loop_test(tcase, restart_who_has_left_is_not_dead, KICKMSG_TRANSPORT_RINGS,
 		KICKMSG_TRANSPORT_SHARED + 1);
