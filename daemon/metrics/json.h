@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JSON about the broker, about topics and about one topic: for pages and for programs.
+ * JSON about the broker, about topics and about one topic: for the page for browsers, and for programs.
  * kickmsgd(8) lists the keys.
  *
  * The names of topics, prefixes and clients are written names (name.h), in which JSON has nothing to escape.

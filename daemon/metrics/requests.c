@@ -8,10 +8,12 @@
 #include <string.h>
 
 #include "daemon/metrics/answer.h"
+#include "daemon/metrics/browser.h"
 #include "daemon/metrics/json.h"
 #include "daemon/metrics/requests.h"
 #include "daemon/metrics/scrape.h"
 
+/* of what isn't the page */
 #define POLICY "default-src 'none'; frame-ancestors 'none'"
 #define TEXT   "text/plain; charset=utf-8"
 
@@ -24,11 +26,11 @@ struct km_request {
 };
 
 static void reply(struct evhttp_request *request, int code, const char *reason, const char *type,
-	struct evbuffer *body)
+	const char *policy, struct evbuffer *body)
 {
 	const char *const headers[][2] = {
 		{ "Content-Type", type },
-		{ "Content-Security-Policy", POLICY },
+		{ "Content-Security-Policy", policy },
 		{ "Cache-Control", "no-store" },
 		{ "X-Content-Type-Options", "nosniff" },
 		{ "Referrer-Policy", "no-referrer" },
@@ -49,7 +51,7 @@ static void reply_text(
 
 	if (body)
 		evbuffer_add(body, text, strlen(text));
-	reply(request, code, reason, TEXT, body);
+	reply(request, code, reason, TEXT, POLICY, body);
 	if (body)
 		evbuffer_free(body);
 }
@@ -72,7 +74,7 @@ static void on_answer(void *userdata, struct evbuffer *body)
 	struct km_request *waiting = userdata;
 
 	if (body)
-		reply(waiting->request, HTTP_OK, "OK", waiting->answer->type, body);
+		reply(waiting->request, HTTP_OK, "OK", waiting->answer->type, POLICY, body);
 	else
 		reply_no_memory(waiting->request);
 	drop(waiting);
@@ -154,6 +156,18 @@ static void serve_topic(struct km_requests *requests, struct evhttp_request *req
 	serve_asked(requests, request, km_json_topic);
 }
 
+static void serve_browser(struct km_requests *requests, struct evhttp_request *request)
+{
+	struct evbuffer *body = evbuffer_new();
+
+	if (body && evbuffer_add_reference(body, km_browser_page, km_browser_size, NULL, NULL) == 0)
+		reply(request, HTTP_OK, "OK", "text/html; charset=utf-8", km_browser_policy, body);
+	else
+		reply_no_memory(request);
+	if (body)
+		evbuffer_free(body);
+}
+
 static void serve_health(struct km_requests *requests, struct evhttp_request *request)
 {
 	reply_text(request, HTTP_OK, "OK", "ok\n");
@@ -175,6 +189,7 @@ static const struct {
 	const char *path;
 	void (*serve)(struct km_requests *requests, struct evhttp_request *request);
 } served[] = {
+	{ "/", serve_browser },
 	{ "/metrics", serve_metrics },
 	{ "/healthz", serve_health },
 	{ "/readyz", serve_ready },
@@ -230,6 +245,6 @@ void km_requests_serve(struct km_requests *requests, struct evhttp_request *requ
 			return;
 		}
 	reply_text(request, HTTP_NOTFOUND, "Not Found",
-		"there are /metrics, /healthz, /readyz, /status.json, /topics.json and "
+		"there are /, /metrics, /healthz, /readyz, /status.json, /topics.json and "
 		"/topic.json\n");
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Metrics over HTTP, and JSON: requests.c has the list. Off unless the config says where.
+ * Metrics over HTTP, and a page for browsers: requests.c has the list. Off unless the config says where.
  *
  * Everybody who may connect may read, and nothing can be changed. A connection is one request. There are at
  * most 8 at a time, and more wait in the kernel's queue. A connection ends after 15 s, however far

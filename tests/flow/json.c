@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON over HTTP: numbers, keys, pages, headers, and requests that mean harm. The file
+/* The page for browsers and its JSON: numbers, keys, pages, headers, and requests that mean harm. The file
  * is long because all cases share the words by which they read JSON. */
 #include <json-c/json.h>
 
@@ -280,7 +280,7 @@ END_TEST
 /* A page from elsewhere may lead its own name here: it is told nothing. */
 START_TEST(other_hosts_names_are_refused)
 {
-	static const char *const paths[] = { "/status.json", "/topics.json",
+	static const char *const paths[] = { "/", "/status.json", "/topics.json",
 		"/topic.json?name=a:b" };
 	static const char *const hosts[] = { "evil.example", "localhost.evil.example",
 		"evil.example:80", "127.0.0.1.evil.example", "127.1", "" };
@@ -294,17 +294,16 @@ START_TEST(other_hosts_names_are_refused)
 			ck_assert_msg(http_ask(ask) == 403, "%s: %s", ask, http_answer);
 		}
 	ck_assert_int_eq(
-		http_ask("GET http://evil.example/status.json HTTP/1.1\r\nHost: localhost\r\n\r\n"),
-		403);
-	ck_assert_int_eq(http_ask("GET /status.json HTTP/1.1\r\nHost: [::1]:9470\r\n\r\n"), 200);
+		http_ask("GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n"), 403);
+	ck_assert_int_eq(http_ask("GET / HTTP/1.1\r\nHost: [::1]:9470\r\n\r\n"), 200);
 	flow_stop();
 }
 END_TEST
 
 START_TEST(each_answer_has_its_headers)
 {
-	static const char *const paths[] = { "/status.json", "/topics.json", "/metrics", "/healthz",
-		"/nothing", "/topics.json?n=0" };
+	static const char *const paths[] = { "/", "/status.json", "/topics.json", "/metrics",
+		"/healthz", "/nothing", "/topics.json?n=0" };
 	static const char *const headers[] = { "X-Content-Type-Options: nosniff",
 		"Referrer-Policy: no-referrer", "Cache-Control: no-store",
 		"Content-Security-Policy: default-src 'none'; ",
@@ -320,6 +319,15 @@ START_TEST(each_answer_has_its_headers)
 		}
 		ck_assert_ptr_null(strstr(http_answer, "Access-Control"));
 	}
+	ck_assert_int_eq(http_get("/"), 200);
+	ck_assert_ptr_nonnull(
+		strstr(http_answer, "\r\nContent-Type: text/html; charset=utf-8\r\n"));
+	ck_assert_ptr_null(strstr(http_answer, "unsafe-inline"));
+	/* one document: it names no other */
+	ck_assert_int_eq(strncmp(body(), "<!DOCTYPE html>", 15), 0);
+	ck_assert_ptr_null(strstr(body(), "href=\"http"));
+	ck_assert_ptr_null(strstr(body(), " src="));
+	ck_assert_ptr_null(strstr(body(), "https:"));
 	flow_stop();
 }
 END_TEST
