@@ -27,7 +27,7 @@ static const char usage[] =
 	"                     $XDG_RUNTIME_DIR/kickmsg/kickmsgd.sock otherwise)\n"
 	"  --config FILE      read this config file and no other\n"
 	"  --config-root DIR  look below DIR for /etc/kickmsg, /run/kickmsg, /usr/lib/kickmsg\n"
-	"  --metrics ADDRESS  serve metrics over HTTP at ADDRESS:PORT or unix:PATH; off: don't\n"
+	"  --metrics ADDRESS  serve metrics and a page at ADDRESS:PORT or unix:PATH; off: don't\n"
 	"  --check-config     say which config files are read, what each rule is for, and whether\n"
 	"                     they are right; for root: as the user kickmsg\n"
 	"  --user USER        --check-config: as this user (root only)\n"

@@ -64,7 +64,7 @@ function placeClients(clients, edges, places) {
 	const order = [...clients.values()].map((client) => {
 		const mine = edges.filter((edge) => edge.client === client);
 
-		return { client, at: mine.reduce((sum, edge) => sum + places.get(edge.row.id), 0) / mine.length };
+		return { client, at: mean(mine.map((edge) => places.get(edge.row.id))) };
 	});
 
 	order.sort((a, b) => a.at - b.at || a.client.endpoint.client_id - b.client.endpoint.client_id);
@@ -152,6 +152,24 @@ function shift(places, by) {
 		place.top += by;
 }
 
+// Moves each place to where it is wanted, as near as its neighbours and the end of the column allow.
+function settle(places, wanted, height) {
+	let free = GRAPH_TOP, end = height;
+
+	for (const [thing, place] of places) {
+		place.top = Math.max(wanted(thing) - place.height / 2, free);
+		free = place.top + place.height + NODE_GAP;
+	}
+	for (const place of [...places.values()].reverse()) {
+		place.top = Math.min(place.top, end - place.height);
+		end = place.top - NODE_GAP;
+	}
+}
+
+function mean(numbers) {
+	return numbers.reduce((sum, value) => sum + value, 0) / numbers.length;
+}
+
 // Spreads the ends of a node's lines over its side, in the order of where they go to.
 function spread(edges, place, otherPlaces, other, end) {
 	edges.sort((a, b) => otherPlaces.get(a[other]).top - otherPlaces.get(b[other]).top);
@@ -186,9 +204,12 @@ function arrange(rows, clients, edges) {
 	};
 	const height = Math.max(...Object.values(places).map(bottom));
 
-	for (const column of Object.values(places))
-		shift(column, (height - bottom(column)) / 2);
+	const middle = (row) => places.topic.get(row).top + places.topic.get(row).height / 2;
+	const beside = (client) => mean(of('client', client).map((edge) => middle(edge.row)));
+
+	shift(places.topic, (height - bottom(places.topic)) / 2);
 	for (const role of ['publisher', 'subscriber']) {
+		settle(places[role], beside, height);
 		for (const client of clients[role])
 			spread(of('client', client), places[role].get(client), places.topic, 'row', 'clientY');
 		for (const row of rows)
