@@ -199,8 +199,9 @@ START_TEST(journal_that_stands_still_doesnt_stop_the_broker)
 	/* more entries than its socket holds (net.unix.max_dgram_qlen) */
 	come_and_go(broker.socket, 600);
 	ck_assert(find_entry(entries, "\nKICKMSG_CLIENT=flow-log\n"));
-	/* The journal is read again. The number of lost entries is told, and new entries come. The first look
-	 * may have taken the former already, since the broker writes while the test looks. */
+	/* The journal is read again. The number of lost entries is told, and new entries come. The
+	 * first look may have taken the former already, since the broker writes while the test
+	 * looks. */
 	ck_assert(test_wait_until(
 		(lost = find_entry(entries, " entries of the log were lost: nobody took them\n")),
 		FLOW_WAIT_MS));

@@ -156,8 +156,8 @@ START_TEST(region_never_seen_is_counted)
 }
 END_TEST
 
-/* Publishers that stay in the old region, as far as the library knows. What they send there is
- * counted. */
+/* Publishers that stay in the old region, as far as the library knows. Their messages
+ * there are counted. */
 START_TEST(publisher_that_stays_is_counted)
 {
 	struct kickmsg_client *slow = flow_client("slow"), *fast = told_client("fast");

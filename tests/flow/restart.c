@@ -555,7 +555,7 @@ static int wrong_descriptor(int kind)
 	return pair[0];
 }
 
-/* The index is the kind of descriptor. Whatever is wrong with one descriptor, a broker starts and
+/* The index is the kind of descriptor. With a wrong descriptor among the others a broker starts and
  * serves the rest. */
 START_TEST(restart_descriptors_of_the_wrong_kind_cost_only_their_own)
 {
