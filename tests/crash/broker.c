@@ -83,7 +83,7 @@ static void be_victim(int parent)
 	for (int i = 0; i < LOANS; i++)
 		if (kickmsg_loan(pub, 1, &loan))
 			_exit(4);
-	/* the last one is on its way, and in no ring yet */
+	/* the last message is on its way, and in no ring yet */
 	struct km_region *region = &pub->handle.place.region;
 	uint32_t slot = pub->handle.place.loans[LOANS - 1].slot;
 	uint64_t rings = region->shared ? KM_SLOT_RING
@@ -112,7 +112,7 @@ static pid_t start_victim(int *ret_socket)
 	return pid;
 }
 
-/* Has it do its mischief. */
+/* Has the client in its process do the damage. */
 static void tell_victim(int socket)
 {
 	char byte;
@@ -131,7 +131,7 @@ struct lasting {
 	uint32_t bell_then;
 };
 
-/* Of a shared ring; else 0. */
+/* The bell of a shared ring; else null. */
 static uint32_t bell_word(void)
 {
 	const struct km_region *region = &publisher->handle.place.region;
@@ -280,7 +280,8 @@ static bool is_healed(void)
 	       (!region->shared || region->header->privileged == publisher->handle.place.id);
 }
 
-/* The region but for its head, which tells when it was made, and for the count of wake-ups. */
+/* All of the region but its head, which says when it was made, and but for the counts of
+ * wake-ups. */
 static unsigned char *copy_region(size_t *ret_size)
 {
 	const struct km_region *region = &publisher->handle.place.region;
@@ -295,7 +296,8 @@ static unsigned char *copy_region(size_t *ret_size)
 		memset(copy + at, 0, sizeof(uint32_t));
 	}
 	memset(copy, 0, offsetof(struct km_control_header, live));
-	/* one that goes as its broker is killed may be counted twice (daemon/serve/notice.h) */
+	/* an endpoint that goes as its broker is killed may be counted twice
+	 * (daemon/serve/notice.h) */
 	memset(copy + offsetof(struct km_control_header, changes), 0,
 		head - offsetof(struct km_control_header, changes));
 	ck_assert_uint_gt(region->control_size, head);
@@ -303,8 +305,8 @@ static unsigned char *copy_region(size_t *ret_size)
 	return copy;
 }
 
-/* The victim's messages are there but for those that were pushed out. So are all slots, and a place
- * for a successor. */
+/* The victim's messages are there but for those that were pushed out. All slots are free or in
+ * rings, and a successor finds a place. */
 static void check_end(void)
 {
 	struct kickmsg_subscriber *successor;
@@ -331,8 +333,9 @@ static void check_end(void)
 
 typedef bool (*walk_fn)(struct lasting *lasting, unsigned point);
 
-/* Damages a fresh region and kills the broker at the point; without a walk it lets it be. False: it
- * was through before. *end is what the region must look like; null: it becomes what it does. */
+/* Damages a fresh region, and kills the broker at the point if there is a walk. False: the repair
+ * was through before. *end is what the region must look like; if it is null, it becomes what the
+ * region does look like. */
 static bool try_point(walk_fn walk, unsigned point, unsigned char **end)
 {
 	struct lasting lasting;

@@ -206,7 +206,7 @@ static bool judge_dead_caller(unsigned walked_requests)
 	if (!test_wait_until(
 		    (answer_all(), server->visitors && !server->visitors->next), PATIENCE_MS))
 		return crash_fail("its visitor is left");
-	/* what had come before the walk was answered before it, or is among these */
+	/* answers that had come before the walk may be among these */
 	unsigned most = strcmp(op, "begin") == 0 ? 1 : CALLS;
 	return walked_requests <= most ||
 	       crash_fail("%u requests came, of %u", walked_requests, most);
@@ -248,7 +248,7 @@ static bool judge_dead_server(unsigned ended[CALLS])
 	for (int i = 0; i < CALLS; i++)
 		if (ended[i] != 1)
 			return crash_fail("a call has ended %u times", ended[i]);
-	/* the one that stood by serves */
+	/* the server that stood by serves */
 	return (test_wait_until(
 			(answer_all(), kickmsg_caller_wait_server(caller, 0) == 0), PATIENCE_MS) ||
 		       crash_fail("nobody serves any more")) &&

@@ -68,8 +68,8 @@ static CRASH_OP void run_free(void *arg)
 		kickmsg_subscriber_free(victim->subscriber);
 }
 
-/* To the next instruction of the library; of a shared ring to the next one that leaves something.
- * False: there is none. */
+/* Steps to the next instruction of the library, or with a shared ring to the next one that changes
+ * something outside. False: there is none. */
 static bool step(struct crash_walk *walk)
 {
 	static unsigned char *then;
@@ -83,7 +83,7 @@ static bool step(struct crash_walk *walk)
 	memcpy(then, region->header, region->control_size);
 	do {
 		there = crash_walk_step(walk);
-		/* before its first call the broker changes nothing meanwhile */
+		/* the broker changes nothing before the victim's first call to it */
 		if (walk->calls == 0)
 			same = memcmp(then, region->header, region->control_size) == 0;
 	} while (there && same && walk->calls == calls);

@@ -67,7 +67,8 @@ static void newcomer_comes(struct kept_world *world)
 	kept_come(world, KEPT_NEWCOMER);
 }
 
-/* As if the broker had only stored `live`: it has not looked where the kept ring ends. */
+/* The newcomer's ring is live, as if the broker had only stored `live` and not looked where the
+ * kept ring ends. */
 static void newcomer_comes_half(struct kept_world *world)
 {
 	struct km_ring *ring = km_region_ring(&world->region, KEPT_NEWCOMER);
@@ -98,7 +99,7 @@ static void newcomer_is_overtaken(struct kept_world *world)
 			break;
 }
 
-/* Publisher 0 sends as one that hasn't seen the newcomer before its second look, and `gone` messages
+/* Publisher 0 sends as one that hasn't seen the newcomer before its second look. `gone` messages
  * pass before its late cell. */
 static void send_late(struct kept_world *world, int gone)
 {
@@ -229,7 +230,7 @@ static void set_up(struct kept_world *world, const struct op *op)
 
 /* --- walks ---------------------------------------------------------------------------------------- */
 
-/* One more comes, and all is as if nobody had ever been killed or stopped. */
+/* One more newcomer comes, and all is as if no publisher had ever been killed or stopped. */
 static bool judge_end(struct kept_world *world, uint64_t least, uint64_t most)
 {
 	if (!kept_drain_all(world, KEPT_NOBODY, least, most) || !kept_audit(world, false))
@@ -268,7 +269,8 @@ static bool judge_killed(struct kept_world *world, const struct op *op)
 static bool judge_finished(struct kept_world *world, const struct op *op)
 {
 	if (op->kind == SENDS && world->result == -EAGAIN && op->pool == KEPT_SHORT_POOL)
-		return judge_end(world, 0, 0); /* others had all slots when it looked */
+		/* the other publishers had all slots when it looked */
+		return judge_end(world, 0, 0);
 	if (op->kind == SENDS)
 		return (world->result >= 0 || crash_fail("send: %zd", world->result)) &&
 		       judge_end(world, 1, 1);

@@ -141,7 +141,7 @@ static bool judge_frozen(
 {
 	struct km_reconcile_result result;
 
-	/* the one message that nobody else's wake makes good */
+	/* no other message's wake stands in for this one's */
 	if (waits == 0 && !crash_send(world, 1))
 		return false;
 	if (!crash_settle(world, KM_ROLE_SUBSCRIBER) ||
@@ -189,7 +189,7 @@ static void take_to_sleep(const struct crash_walk *walk)
 		;
 }
 
-/* Over the call that it stands before, which returns at once. */
+/* Leads the thread over the call that it stands before, which returns at once. */
 static void pass_sleep(const struct crash_walk *walk)
 {
 	int status;

@@ -244,7 +244,7 @@ static uint64_t owned(void *userdata)
 	return !((struct known *)userdata)->subscriber_dead;
 }
 
-/* Of the dead, as often as a bit is left for the next pass. */
+/* Passes over the dead one's damage, as often as a bit is left for the next pass. */
 static bool reconcile(struct world *world, bool publisher_dead, bool subscriber_dead)
 {
 	struct known known = { world, 0, publisher_dead, subscriber_dead };
@@ -287,7 +287,7 @@ static void judge_dead_publisher(struct world *world)
 {
 	if (fill(world) < 0 || !drain(world))
 		return;
-	/* the dead one's look has reserved nothing: there is room for all */
+	/* the dead one's look has reserved nothing: there is room for all messages */
 	for (int i = 0; i < 3; i++)
 		if (fill(world) != MOST + 1 || !drain(world))
 			return (void)fail("there isn't as much room as without the dead", i, 0);

@@ -133,7 +133,8 @@ static bool same_end(struct crash_world *world, const void *healed)
 		       world->region.control_size) == 0;
 }
 
-/* Word for word, and nobody sleeps on beside what the dead one committed. */
+/* The region is the expected one word for word, and nobody sleeps beside a message of the dead
+ * one. */
 static void judge_end(struct crash_world *world, const void *healed, const char *what)
 {
 	if (!same_end(world, healed))
@@ -197,8 +198,8 @@ static bool occupy(struct crash_world *world)
 	return crash_send(world, 2);
 }
 
-/* After a repairer that others went on beside: nothing of theirs is gone, nothing of the dead is
- * left. */
+/* After others went on beside the repairer: nothing of theirs is gone, and nothing of the dead one
+ * is left. */
 static bool judge_repaired(struct crash_world *world)
 {
 	return crash_audit_kept(world) && crash_reconcile_all(world) &&

@@ -84,7 +84,7 @@ static void hear(void *userdata, const struct kickmsg_happening *happening)
 			     strcmp(happening->kind, "serving") == 0;
 }
 
-/* Where the next broker goes on telling it says "serving" instead of what the last one was about to. */
+/* The next broker says "serving" in place of what the last one was about to tell. */
 static bool has_heard(struct kickmsg_client *client, const bool *unlinked)
 {
 	return kickmsg_client_dispatch(client) >= 0 && *unlinked;
@@ -222,14 +222,15 @@ static void run_waiting_sequence(void)
 	MUST(kickmsg_advertise(clients[1], "later", NULL, &publisher));
 	MUST(kickmsg_send(publisher, &(int){ 1 }, sizeof(int)));
 	MUST(kickmsg_subscribe(clients[0], "later", NULL, &subscriber));
-	/* an answer that comes twice is read by these, and gives nothing back that is had */
+	/* a client reads an answer that comes twice here, and gives nothing back that it still
+	 * has */
 	for (int i = 0; i < 4; i++)
 		MUST(kickmsg_topic_get_info(clients[i % 2], &ref, &info));
 	MUST(kickmsg_send(publisher, &(int){ 2 }, sizeof(int)));
 	expect_int(subscriber, 2);
 	for (int i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
-	/* the other client's farewell may come after this one's requests */
+	/* the other client's farewell may come after this client's requests */
 	expect(test_wait_until(kickmsg_topic_get_info(clients[0], &ref, &info) == 0 &&
 				       info.publishers == 1 && info.subscribers == 1,
 		       PATIENCE_MS),
@@ -238,7 +239,8 @@ static void run_waiting_sequence(void)
 		kickmsg_client_free(clients[i]);
 }
 
-/* Some that stay, and as many that are gone as wait without a pass: the next ones make it due. */
+/* Some topics stay, and as many are gone as may wait without a pass: the next ones make a pass
+ * due. */
 enum { STAY = 3, GONE = 33 };
 
 struct crowd {
@@ -375,7 +377,8 @@ static bool walk(unsigned stops, bool (*is_over)(void *userdata), void *userdata
 				break;
 			if (is_over(userdata))
 				return false;
-			if (tries < 20) /* most often it is a matter of microseconds */
+			/* the broker's parts agree most often after microseconds */
+			if (tries < 20)
 				sched_yield();
 			else
 				test_nap();

@@ -131,7 +131,7 @@ static bool wake_by_others(struct crash_world *world, pid_t sleeper, uint64_t ba
 	return true;
 }
 
-/* One pass after the other until nothing is left to a hazard: the sleeper is in the middle of
+/* Passes until a pass leaves nothing because of a hazard: the sleeper is in the middle of
  * things. */
 static bool reconcile_beside_sleeper(struct crash_world *world)
 {
@@ -162,7 +162,8 @@ static bool dismiss(struct crash_world *world, pid_t *sleeper)
 	       crash_fail("the sleeper ended with status %#x", status);
 }
 
-/* The sleeper goes home, and all is counted; at least so many of the victim's messages were sent. */
+/* The sleeper goes home and everything is counted. At least `victims_min` of the victim's messages
+ * were sent. */
 static bool judge_end(struct crash_world *world, pid_t *sleeper, uint32_t victims_min)
 {
 	if (!dismiss(world, sleeper))
@@ -221,7 +222,8 @@ static bool judge_frozen(struct crash_world *world, pid_t *sleeper, pid_t *victi
 	uint64_t messages = world->sent[1] + world->sent[2];
 	struct km_reconcile_result result; /* the victim's hazards may keep something */
 
-	/* the victim's own message may wait for it: it may stand between commit and wake */
+	/* the victim's own message may wait for the victim, which may stand between commit and
+	 * wake */
 	if (!crash_send(world, 1) || !until_received(world, committed + 1) ||
 		!wake_by_others(world, *sleeper, committed + 1) || !flow_beside_sleeper(world) ||
 		!crash_reconcile(world, KM_REPAIR_ALL, &result))

@@ -39,7 +39,8 @@ static CRASH_OP void run_others(void *arg)
 	kickmsg_try_receive_copy(&world->subscribers[1], &world->copy, sizeof world->copy);
 }
 
-/* Of a send and a receive, in the world as it is; which is as before afterwards. */
+/* Counts the instructions of a send and a receive in the world as it is, and puts the world
+ * back. */
 static uint64_t count_instructions(struct crash_world *world)
 {
 	static void *saved;
@@ -93,8 +94,8 @@ static void judge(struct crash_world *world, const struct crash_walk *walk,
 /* Instructions of the way that is taken where the short one, for the usual case, doesn't apply. */
 #define LONG_WAY 100
 
-/* At most twice what they need undisturbed, the long way for the short one, and a look at each cell
- * of each ring. */
+/* The bound: twice what others need undisturbed, the long way in place of the short one, and a look
+ * at each cell of each ring. */
 static void judge_delay(struct crash_world *world, uint64_t undisturbed, struct totals *totals)
 {
 	uint64_t count = count_instructions(world);

@@ -155,7 +155,7 @@ START_TEST(log_level_is_set_and_told)
 	expect(2, "log-level", "loud", NULL);
 	says("not error, warning, notice, info or debug: loud");
 	expect(2, "log-level", "info", "debug", NULL);
-	/* the next broker's is its config's */
+	/* the next broker has the config's level */
 	write_config("[log]\nlevel = warning\n");
 	expect(0, "reload", NULL);
 	stop();

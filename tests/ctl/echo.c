@@ -46,7 +46,8 @@ static void look_in_every_form(void)
 	says("len=6 hello.");
 	expect(0, "echo", "e", "-n", "2", "--hex", NULL);
 	says("68 65 6c 6c 6f 0a");
-	expect(0, "echo", "e", "-n", "1", "--raw", NULL); /* of two, one between may be lost */
+	/* of two messages, one between may be lost */
+	expect(0, "echo", "e", "-n", "1", "--raw", NULL);
 	says("hello\n");
 	expect(0, "echo", "e", "-n", "1", "--json", NULL);
 	char *line = strchr(output, '{');

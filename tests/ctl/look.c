@@ -92,7 +92,7 @@ START_TEST(kinds_prefixes_and_strange_names_can_be_told_apart)
 	expect(0, "--mailbox", "worker", "diagnose", "t", NULL);
 	says("mailbox:kickmsg:worker:t healthy");
 	expect(0, "--mailbox", "worker", "recover", "t", NULL);
-	/* every verb works for all of them at once */
+	/* every verb that looks works for all of these topics at once */
 	const char *const verbs[] = { "info", "stats", "clients", "schema", "diagnose", "recover" };
 	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
 		root = json(0, verbs[i], NULL);
@@ -149,7 +149,7 @@ START_TEST(what_list_prints_every_verb_takes)
 			expect(0, verbs[verb], lines[i], NULL);
 			says(lines[i]);
 		}
-	expect(1, "info", lines[1], NULL); /* it was unlinked, the others are others */
+	expect(1, "info", lines[1], NULL); /* the first topic was unlinked, the others weren't */
 	/* as a person writes it */
 	flow_advertise(second, raws[0], &small);
 	expect(0, "info", raws[0], "--prefix", other.prefix, NULL);
@@ -459,7 +459,7 @@ START_TEST(unlink_takes_the_name_and_leaves_the_traffic)
 	struct json_object *root = json(0, "list", NULL);
 	ck_assert(json_object_get_boolean(get(at(root, "topics", 0), "unlinked")));
 	json_object_put(root);
-	/* what asks by name passes it over; there is none to ask for */
+	/* a verb that asks by name passes the topic over, since it has no name any more */
 	const char *const verbs[] = { "stats", "clients", "schema", "diagnose", "recover" };
 	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
 		expect(0, verbs[i], NULL);
@@ -472,7 +472,7 @@ START_TEST(unlink_takes_the_name_and_leaves_the_traffic)
 	flow_advertise(second, "t", NULL);
 	expect(0, "list", "-o", "name,pubs,max-pubs,subs,max-subs", NULL);
 	tells("kickmsg:t 1 16 0 16\n");
-	/* by the name it is the new one that is looked at, once */
+	/* by the name the new topic is looked at, once */
 	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
 		root = json(0, verbs[i], NULL);
 		ck_assert_uint_eq(length(root, "topics"), 1);

@@ -222,7 +222,8 @@ START_TEST(killed_recorder_leaves_a_recording)
 	begin();
 	start_recording(WORDS("a", "b"));
 	send_all();
-	/* written once it shows that it has recorded them, and looked at its clock since */
+	/* a chunk is written once the recorder shows that it has recorded these messages and has
+	 * looked at its clock since */
 	pty_wait(&pty, 0, "recorded 80 messages");
 	ck_assert_int_eq(kill(pty.pid, SIGKILL), 0);
 	ck_assert_int_eq(pty_end(&pty), 128 + SIGKILL);

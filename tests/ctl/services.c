@@ -222,7 +222,8 @@ START_TEST(services_shows_who_serves_and_what_is_in_flight)
 	for (size_t i = 0; i < 3; i++)
 		ck_assert_int_eq(kickmsg_take_request(server, -1, &requests[i]), 0);
 	in_flight_is(3);
-	/* neither replies that others follow nor a cancellation are its end; what its server says is */
+	/* only what its own server says ends the call: neither replies that others follow nor a
+	 * cancellation */
 	ck_assert_int_eq(kickmsg_reply_more(&requests[0], "y", 1), 0);
 	ck_assert_int_eq(kickmsg_call_cancel(caller, ids[1]), 0);
 	ck_assert_int_eq(kickmsg_request_status(&requests[1]), -ECANCELED);

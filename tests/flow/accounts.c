@@ -53,7 +53,7 @@ static int ask(int socket, const struct km_msg_attach *request, struct place *re
 		return answer.error.error;
 	ck_assert_int_eq(answer.header.op, KM_OP_ATTACHED);
 	ret->endpoint = answer.attached.endpoint;
-	/* what comes behind those of the topic is the client's own */
+	/* the answer's descriptors after those of the topic are of the client's own memory */
 	while (ret->fd_count > 2 + (size_t)(answer.attached.bell_size > 0))
 		segments[segment_count++ % KEPT] = ret->fds[--ret->fd_count];
 	return 0;
@@ -146,7 +146,7 @@ START_TEST(segment_of_a_client_that_left_keeps_no_memory)
 }
 END_TEST
 
-/* A broker's end gives nothing back: its clients go on without it. */
+/* The end of a broker gives nothing back: the clients go on without it. */
 START_TEST(broker_ends_memory_stays)
 {
 	struct km_geometry geometry = geometry_of((uint32_t)_i, 100);
@@ -205,7 +205,7 @@ static struct kickmsg_subscriber *observe(struct kickmsg_client *client, const c
 	return ret;
 }
 
-/* An observer can read the last messages and learns of the end, then or later. */
+/* An observer can read the last messages and then learns of the end. */
 START_TEST(observers_read_the_rest_and_learn_of_the_end)
 {
 	struct kickmsg_topic_config config;
@@ -225,7 +225,7 @@ START_TEST(observers_read_the_rest_and_learn_of_the_end)
 	for (int i = 0; i < 5; i++)
 		ck_assert_int_eq(flow_receive_int(quick), i);
 	ck_assert_int_eq(flow_receive_int(quick), -ESTALE);
-	/* what it had to read is given back by now; it has never looked */
+	/* the messages that it had to read are given back by now, and it has never looked */
 	ck_assert(test_wait_until(
 		*(volatile uint64_t *)&late->handle.place.region.header->live == 0, FLOW_WAIT_MS));
 	ck_assert_int_eq(flow_receive_int(late), -ESTALE);
@@ -235,7 +235,7 @@ START_TEST(observers_read_the_rest_and_learn_of_the_end)
 }
 END_TEST
 
-/* ... but they don't keep its owner from its memory. */
+/* Observers have no time to read if the owner of the topics needs the memory. */
 START_TEST(observers_keep_no_memory_that_is_needed)
 {
 	struct km_geometry geometry = geometry_of(KICKMSG_TRANSPORT_SHARED, BIG);
@@ -287,7 +287,7 @@ START_TEST(quarantined_keeps_no_memory_that_is_needed)
 	spoil(subscriber);
 	ck_assert(test_wait_until(is_given_up(client, "t"), FLOW_WAIT_MS));
 	ck_assert_int_eq(advertise(socket, "t", &geometry, &second), 0);
-	/* a client that is in it still learns so; the page where that stands is all that is left */
+	/* a client that is in the topic still learns of it; only the page that says so is left */
 	ck_assert_uint_eq(real_size(first.fds[0]), 4096);
 	ck_assert_uint_eq(real_size(first.fds[1]), 0);
 	ck_assert_int_eq(flow_receive_int(subscriber), -ESTALE);
@@ -329,7 +329,7 @@ static void stay_in_all(void *argument)
 			spoil(subscriber);
 		NEED(write(stay->pipe[0], "+", 1) == 1);
 	}
-	/* the user gets nothing at all before it has left, and knows why */
+	/* the user gets nothing before it has left these topics, and is told why */
 	NEED(flow_said(mine, "topics of others that were unlinked or given up and where it stays"));
 	NEED(kickmsg_advertise(mine, "own", NULL, &publisher) == -EDQUOT);
 	NEED(write(stay->pipe[0], "-", 1) == 1);
@@ -372,7 +372,7 @@ START_TEST(who_stays_pays)
 	pid_t stays = test_child_start(stay_in_all, &stay);
 	pid_t leaves = test_child_start(make_and_leave, &stay);
 	test_child_end(leaves, SIGKILL);
-	/* and a client that has gone pays no more */
+	/* a client that has gone pays no more */
 	test_child_end(stays, SIGKILL);
 	struct kickmsg_client *client = flow_client("looks");
 	struct kickmsg_topic_info info;

@@ -76,8 +76,8 @@ static void *run_waiter(void *userdata)
 	return NULL;
 }
 
-/* How many of the client's threads wait. The turn is theirs while they ask, so that whoever gets it
- * finds them asked. */
+/* Waits until so many threads of the client have asked and wait. A thread has the client's turn
+ * while it asks, so with the turn in hand one finds them asked. */
 static unsigned waiting(struct kickmsg_client *client)
 {
 	km_client_lock(client);
@@ -127,8 +127,8 @@ static void *dispatch(void *userdata)
 	return NULL;
 }
 
-/* By turns the maker is another client, the same client, and the waiter's answer is taken from the
- * socket by a thread that dispatches. */
+/* In each round the topic is made in another way: by another client, by the same client, or by a
+ * thread whose dispatch also takes the waiter's answer from the socket. */
 START_TEST(first_message_is_never_missed)
 {
 	use(_i);
@@ -281,8 +281,8 @@ static uint32_t subscribers_of(struct kickmsg_client *client, const char *topic)
 	return info.subscribers;
 }
 
-/* Schema and the topic's room are looked at when it is there. The first ones to wait are the
- * first to be served. */
+/* Schema and room are looked at when the topic is there. Those that waited first are served
+ * first. */
 START_TEST(what_waiters_may_not_have_is_said_when_the_topic_comes)
 {
 	struct kickmsg_schema schema = { .version = 2 };
@@ -362,7 +362,7 @@ static struct km_msg_attach request_of(const char *topic, uint32_t serial)
 	return request;
 }
 
-/* The name of what is kept. */
+/* The name of what the test keeps of an answer. */
 static uint64_t ask_to_wait(int peer, const char *topic, uint32_t serial)
 {
 	struct km_msg_attach request = request_of(topic, serial);
@@ -426,7 +426,8 @@ START_TEST(waits_count_as_endpoints_and_go_with_the_client)
 }
 END_TEST
 
-/* DETACH of a wait that has become an endpoint meanwhile, whether its client has read so or not. */
+/* DETACH ends a wait that has become an endpoint meanwhile, whether its client has read that or
+ * not. */
 START_TEST(cancel_and_attach_may_cross)
 {
 	union km_msg answer;
@@ -455,7 +456,8 @@ START_TEST(cancel_and_attach_may_cross)
 }
 END_TEST
 
-/* The library's wait ends about when the topic is made: there is a first message or none at all. */
+/* The library's wait ends at about the time that the topic is made: it gets the first message, or
+ * nothing. */
 START_TEST(time_out_and_maker_cross_and_nothing_is_left)
 {
 	struct kickmsg_topic_ref ref = { .name = "t" };
@@ -517,7 +519,7 @@ static void *come_in(void *userdata)
 	return NULL;
 }
 
-/* Asks again and again, also while the waiters are served. */
+/* Asks for the topic again and again, also while the waiters are served. */
 static void *take_a_place(void *userdata)
 {
 	struct kickmsg_client *client = flow_client("late");
@@ -579,8 +581,9 @@ START_TEST(thousand_waiters_are_all_there_for_whoever_comes)
 }
 END_TEST
 
-/* A client has one answer with descriptors unread at most. Its waits are members at once, and answered as
- * it reads; one that is given back before its answer gets none that counts. */
+/* A client has one unread answer with descriptors at most. Its waits become members at once, and
+ * are answered as the client reads. A wait that is given back before its answer gets an answer that
+ * doesn't count. */
 START_TEST(client_that_does_not_read_is_answered_later)
 {
 	enum { WAITS = 20 };
@@ -599,7 +602,7 @@ START_TEST(client_that_does_not_read_is_answered_later)
 		waits[i] = ask_to_wait(peer, "t", 10 + i);
 	struct kickmsg_publisher *publisher = flow_advertise(maker, "t", &config);
 	ck_assert_uint_eq(kickmsg_publisher_get_matched(publisher), WAITS);
-	/* some time for more to come: this can't fail without a fault */
+	/* time for more answers to come; a broker without a fault sends none */
 	for (int i = 0; i < 20; i++)
 		test_nap();
 	ck_assert_int_eq(ioctl(peer, SIOCINQ, &unread), 0);

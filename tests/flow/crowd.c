@@ -51,14 +51,14 @@ static void be_silent(void *argument)
 	pause();
 }
 
-/* More than the clients that there may be, of a user who has no limit of its own. */
+/* One user makes more connections than there may be clients; it has no limit of its own. */
 START_TEST(silent_user_locks_nobody_out)
 {
 	uid_t uid = geteuid() == 0 ? USER_A : 0;
 
 	user_start_broker("");
 	pid_t child = test_child_start(be_silent, &uid);
-	/* the user's own newcomer gets in as well */
+	/* a newcomer of the same user gets in as well */
 	expect_operator_gets_in();
 	struct kickmsg_client *client = flow_client("newcomer");
 	ck_assert(test_broker_logged(&broker, "too many such connections"));
@@ -85,7 +85,7 @@ START_TEST(hello_is_waited_for_only_so_long)
 }
 END_TEST
 
-/* The newest stay: what is there for long and says nothing goes first. */
+/* Of silent connections the newest stay: the one that has been there longest goes first. */
 START_TEST(newcomer_takes_the_place_of_the_longest_silent)
 {
 	int sockets[100];
@@ -144,7 +144,7 @@ static void fill(void *argument)
 		r = kickmsg_advertise(mine, name, NULL, &publisher);
 	}
 	NEED(r == *(int *)argument);
-	/* smaller things too, until nothing is left */
+	/* smaller requests too, until no place is left */
 	while ((r = kickmsg_client_new(NULL, &mine)) == 0)
 		;
 	NEED(r == *(int *)argument);
@@ -185,8 +185,9 @@ START_TEST(all_descriptors_taken_an_operator_gets_in)
 }
 END_TEST
 
-/* With one more descriptor at each try: at first none for the connection, and the client waits in vain;
- * then none for what tells of its death; in the end enough. Each time the client hears the reason. */
+/* The broker may have one descriptor more at each try. At first there is none for the connection,
+ * and the client waits in vain; then there is none for the pidfd; in the end there are enough. Each
+ * time the client hears the reason. */
 START_TEST(broker_without_descriptors_says_so)
 {
 	struct kickmsg_client_config config = { .timeout_ns = 3000000000 };
@@ -197,7 +198,7 @@ START_TEST(broker_without_descriptors_says_so)
 
 	test_broker_start(&broker, NULL);
 	ck_assert_int_eq(prlimit(broker.pid, RLIMIT_NOFILE, NULL, &limit), 0);
-	/* the sleeping broker has closed the descriptors by which it was found */
+	/* a broker that sleeps has closed the descriptors that its start needed for a while */
 	ck_assert(test_wait_until(flow_sleeps(), FLOW_WAIT_MS));
 	limit.rlim_cur = test_fd_count(broker.pid);
 	for (int i = 0; r < 0 && i < 16; i++, limit.rlim_cur++) {
@@ -227,7 +228,7 @@ static void hurry(void *argument)
 	int r = 0, count = 0;
 
 	user_become(USER_A, 0);
-	/* the account of a user who has nothing left is remembered */
+	/* the broker remembers the account of a user that has nothing left */
 	for (; count < 1000 && (r = kickmsg_client_new(NULL, &mine)) == 0; count++)
 		kickmsg_client_free(mine);
 	NEED(r == -EDQUOT && count >= 20);

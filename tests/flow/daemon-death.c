@@ -127,7 +127,8 @@ START_TEST(closed_socket_of_a_living_process_is_no_death)
 	ck_assert(test_wait_until(test_broker_logged(&broker, "disconnected"), FLOW_WAIT_MS));
 	/* through some ticks */
 	for (int i = 0; i < 200; i++) {
-		/* the client may connect anew, ask for a place, and find that it is where it was */
+		/* the client may connect anew, ask for a place, and find that its endpoint is still
+		 * there */
 		ck_assert_uint_ge(flow_health("t").subscribers, 1);
 		ck_assert_int_eq(kickmsg_send(publisher, "no", 2), 2);
 		test_nap();
@@ -212,7 +213,8 @@ START_TEST(client_that_drops_its_segment_is_dead)
 
 	ck_assert_int_eq(test_peer_call(socket, &request, sizeof request, &answer), KM_OP_ATTACHED);
 	ck_assert_uint_eq(flow_health("t").subscribers, 1);
-	close(segment); /* the last thing that said that it may be at work */
+	/* the segment was the last thing that said that the client may be at work */
+	close(segment);
 	ck_assert(test_wait_until(only_the_survivor_is_there(), FLOW_WAIT_MS));
 	close(socket);
 }

@@ -126,12 +126,12 @@ START_TEST(more_memory_than_the_limit_is_edquot_with_numbers)
 	config.pool_size = 256;
 	config.max_payload_size = 1 << 20;
 	expect_advertise(client, "big", &config, -EDQUOT, "67108864");
-	/* what is there counts: two of three of 24 MiB fit in 64 MiB */
+	/* what is there counts: two topics of 24 MiB fit into 64 MiB, a third one doesn't */
 	config.max_payload_size = (24 << 20) / 256 - 64;
 	struct kickmsg_publisher *a = flow_advertise(client, "a", &config);
 	struct kickmsg_publisher *b = flow_advertise(client, "b", &config);
 	expect_advertise(client, "c", &config, -EDQUOT, "'c'");
-	/* and what is gone doesn't */
+	/* what is gone doesn't count */
 	kickmsg_publisher_free(a);
 	a = flow_advertise(client, "c", &config);
 	kickmsg_publisher_free(a);
@@ -274,7 +274,8 @@ START_TEST(bad_value_is_an_error_and_no_more)
 	struct km_msg_detach detach = { .header.op = KM_OP_DETACH, .endpoint = 12345 };
 	union km_msg answer;
 
-	/* of an endpoint that isn't there, an end is no news, and has no answer as any other */
+	/* the end of an endpoint that isn't there is no news, and like any DETACH it has no
+	 * answer */
 	ck_assert_int_eq(km_wire_send(socket, &detach, sizeof detach, NULL, 0), 0);
 	struct km_msg_list list = { .header.op = KM_OP_LIST, .cursor = UINT64_MAX };
 	ck_assert_int_eq(test_peer_call(socket, &list, sizeof list, &answer), KM_OP_LIST_OK);

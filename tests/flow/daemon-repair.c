@@ -76,7 +76,8 @@ static void says(const char *text)
 	ck_assert_msg(strstr(output, text), "doesn't say '%s': %s", text, output);
 }
 
-/* As if it stood between making a loan a message and the commit: no cell names it. */
+/* A publisher seems to stand between the change of a loan's word and its commit: no cell names the
+ * slot. */
 static void stand_before_commit(struct kickmsg_publisher *of)
 {
 	uint32_t slot = of->handle.place.loans[0].slot;
@@ -111,8 +112,9 @@ static bool is_privileged(const struct kickmsg_publisher *one)
 	return one->handle.place.region.header->privileged == one->handle.place.id;
 }
 
-/* Returns the pid of the dead one. Of a shared ring it is the privileged publisher, but not yet
- * when it sends: what it sent lies in slots. */
+/* Leaves a dead client in the topic; returns its pid. With a shared ring the client is the
+ * privileged publisher in the end. It isn't yet when it sends, so that its messages lie in
+ * slots. */
 static pid_t make_damage(void)
 {
 	struct kickmsg_sample sample;
@@ -253,8 +255,8 @@ START_TEST(leaving_in_good_order_needs_no_operator)
 }
 END_TEST
 
-/* The client is gone before the broker reads its farewell, and has left an answer unread, of which
- * the kernel speaks first. */
+/* The client is gone before the broker reads its farewell. It has left an answer unread, so the
+ * kernel tells of a reset before it gives the farewell out. */
 START_TEST(leaving_before_the_broker_reads_it_needs_no_operator)
 {
 	struct km_msg_attach subscribe = { .header.op = KM_OP_SUBSCRIBE, .topic = "t" };
@@ -408,7 +410,7 @@ START_TEST(repair_without_the_right_is_eperm)
 }
 END_TEST
 
-/* A description of our own of the memfd whose lock says who may reconcile. */
+/* Opens the memfd whose lock says who may reconcile, as a description of the test's own. */
 static int open_reconcile_lock(void)
 {
 	char path[300], target[128];

@@ -54,7 +54,7 @@ START_TEST(of_brokers_started_at_once_one_wins)
 	unsigned ended = 0;
 	bool is_up[BROKERS];
 
-	/* a stale socket makes it harder */
+	/* a socket file that nobody listens at is there, which makes the start harder */
 	test_broker_start(&broker, NULL);
 	test_broker_kill(&broker);
 	for (int i = 0; i < BROKERS; i++) {
@@ -257,7 +257,8 @@ START_TEST(config_sets_socket_and_command_line_goes_over_it)
 }
 END_TEST
 
-/* As a user: without privileges, in a home of its own, told nothing. The status says what failed. */
+/* An ordinary user starts a broker without any option, in a home of its own. The exit status says
+ * what failed. */
 static int be_user(void)
 {
 	struct kickmsg_client *mine;

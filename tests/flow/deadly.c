@@ -46,8 +46,8 @@ static bool look_at_session(struct state_record *record, void *userdata)
 	return trial->change != NULL;
 }
 
-/* Returns the tried request in the state's record of that client. Changes it to *change, if that
- * isn't null. */
+/* Returns the request that the state's record of that client says was tried. Changes it to *change,
+ * if that isn't null. */
 static struct km_tried tried_of(const char *name, const struct km_tried *change)
 {
 	struct trial trial = { .name = name, .change = change };
@@ -73,7 +73,7 @@ static bool sleeps(void)
 	return test_sleeps(manager.pid);
 }
 
-/* Leaves a request to the next broker, which hasn't met it. */
+/* Leaves a request in the connection for the next broker, which has not met it before. */
 static void leave_to_next(int peer, const struct km_msg_topic *request)
 {
 	ck_assert(test_wait_until(sleeps(), 10000));
@@ -97,12 +97,12 @@ START_TEST(restart_request_that_two_ended_at_is_refused)
 	strcpy(request.topic, "topic");
 	int peer = test_peer_hello(manager.socket, "deadly", NULL);
 	leave_to_next(peer, &request);
-	/* the first one didn't know that it would end; the second says that it begins */
+	/* the first broker wrote nothing down; the second one writes that it begins */
 	test_manager_resume(&manager);
 	ck_assert_int_eq(next_answer(peer, &answer), KM_OP_STATS_OK);
 	ck_assert_uint_eq(tried_of("deadly", NULL).serial, 9);
 	ck_assert_uint_eq(tried_of("deadly", NULL).times, 1);
-	/* as if it hadn't come to the end of the next one */
+	/* as if the broker hadn't come to the end of the next request */
 	request.header.serial = 10;
 	leave_to_next(peer, &request);
 	tried_of("deadly", &(struct km_tried){ .serial = 10, .times = 1 });

@@ -183,8 +183,9 @@ static void *be_a_camera(void *unused)
 	return NULL;
 }
 
-/* Of a camera with depth 1 a frame is older than the newest one by less than a period: the next one hadn't
- * been sent when the consumer asked for it. A consumer that is slow changes nothing. */
+/* A camera's subscriber with depth 1 gets a frame that is less than a period older than the newest
+ * one: the next frame hadn't been sent when the consumer asked. How slow the consumer is makes no
+ * difference. */
 START_TEST(slow_consumer_of_a_camera_gets_no_old_frame)
 {
 	pthread_t camera;
@@ -198,7 +199,7 @@ START_TEST(slow_consumer_of_a_camera_gets_no_old_frame)
 
 		ck_assert_int_eq(kickmsg_receive(subscriber, -1, &sample), 0);
 		ck_assert_int_ge(*(const int *)sample.data, before);
-		/* the frame stays in hand while the ring goes by */
+		/* the consumer holds the frame while the ring goes by */
 		while (sent < before + 3 * CAPACITY)
 			sched_yield();
 		ck_assert_int_eq(kickmsg_sample_release(&sample), 0);

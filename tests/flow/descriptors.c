@@ -90,7 +90,7 @@ START_TEST(attach_emfile_and_the_place_is_free)
 			ck_assert_int_eq(
 				kickmsg_advertise(client, "new", &config, &publisher), -EMFILE);
 		}
-		/* others have what it couldn't */
+		/* others get the place that the client couldn't have */
 		let_go();
 		ck_assert(test_wait_until(is_gone("new"), FLOW_WAIT_MS));
 		ck_assert_int_eq(kickmsg_subscribe(other, TOPIC, NULL, &subscriber), 0);
@@ -109,7 +109,8 @@ START_TEST(attach_emfile_and_the_place_is_free)
 }
 END_TEST
 
-/* The answer that brought the client's next memory came without it: the broker gives it again. */
+/* The answer that brought the client's next segment came without it, so the broker sends the
+ * segment again. */
 START_TEST(segment_that_was_lost_comes_again)
 {
 	struct kickmsg_topic_config config = *over(KICKMSG_TRANSPORT_RINGS);
@@ -158,14 +159,14 @@ START_TEST(connect_emfile_and_nothing_stays)
 			flow_said(NULL, "RLIMIT_NOFILE"), "%s", kickmsg_client_last_error(NULL));
 	}
 	ck_assert_int_eq(r, 0);
-	/* Poll, timer, socket, and for a moment the client's memory. */
+	/* A client needs these descriptors: poll, timer, socket, and for a moment its memory. */
 	ck_assert_int_eq(room, 4);
 	kickmsg_client_free(client);
 	flow_check_stock(&stock);
 }
 END_TEST
 
-/* From now on no file of this kind can be had, as on a machine that has as many open as it may. */
+/* From now on opening a file of this kind fails, as on a machine that has no more of them. */
 static const unsigned makers[] = { SYS_socket, SYS_epoll_create1, SYS_timerfd_create };
 
 START_TEST(connect_enfile_and_nothing_stays)
@@ -206,7 +207,8 @@ static void dispatch(void)
 
 #define DISPATCH_UNTIL(condition) test_wait_until((dispatch(), (condition)), FLOW_WAIT_MS)
 
-/* The index: transport, and whether the one that is missing is the connection's or a handle's. */
+/* The index: the transport, and whether a descriptor is missing for the connection or for a
+ * handle. */
 START_TEST(rejoin_is_told_and_tried_again)
 {
 	int transport = _i % 2, room = _i < 2 ? 0 : needed_by(transport) - 1;
@@ -231,7 +233,7 @@ START_TEST(rejoin_is_told_and_tried_again)
 	ck_assert(DISPATCH_UNTIL(rejoined == 2));
 	flow_send_int(publisher, 2);
 	ck_assert_int_eq(flow_receive_int(subscriber), 2);
-	/* both are where newcomers are, and no place is taken twice */
+	/* both endpoints are in the topic of the new broker, and no place is taken twice */
 	other = flow_client("other");
 	ck_assert(test_wait_until(has_all(other, 1, 1), FLOW_WAIT_MS));
 	kickmsg_client_free(other);

@@ -440,7 +440,7 @@ static bool has_moved(const struct km_place *place, uint64_t from)
 	return place->connection > from;
 }
 
-/* Others go to the fresh region first; a client that only sends and polls follows them. */
+/* Other clients go to the fresh region first. A client that only sends and polls follows them. */
 static void visit_follow(void)
 {
 	struct kickmsg_client *before = client, *ahead = flow_client("ahead");

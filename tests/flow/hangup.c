@@ -82,7 +82,7 @@ static void thaw(void)
 	kill(manager.pid, SIGCONT);
 }
 
-/* A peer that sends this with its first word. The descriptor is only there from now on. */
+/* A peer whose first message has this descriptor. It is the only one who has it from then on. */
 static int connect_with(int fd)
 {
 	struct km_msg_hello hello = TEST_HELLO(.name = "p", .prefix = "p");
@@ -118,7 +118,7 @@ static void expect_prompt_end(void)
 	ck_assert_int_lt(now_ms() - start, SOON_MS);
 }
 
-/* One that is told what is wrong, one that is gone before it is looked at. */
+/* One peer is told what is wrong; one is gone before its message is looked at. */
 START_TEST(slow_close_delays_nobody)
 {
 	union km_msg answer;

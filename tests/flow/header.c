@@ -54,7 +54,8 @@ static void check_traffic(void)
 		kickmsg_receive_copy(subscriber, &(int){ 0 }, sizeof(int), 0), sizeof(int));
 }
 
-/* Right after the mischief, at every moment of it: nobody waits for the broker to mend anything. */
+/* Newcomers come at every moment after the mischief: nobody waits for the broker to mend
+ * anything. */
 START_TEST(newcomers_get_the_broker_s_word)
 {
 	struct kickmsg_topic_info info;
@@ -173,7 +174,8 @@ static void create_and_stay(void *unused)
 	pause();
 }
 
-/* Not the header, but what the broker knows beside it: who made the topic, also when that one is gone. */
+/* The broker keeps something beside the header: who made the topic. That is still known when the
+ * maker is gone. */
 START_TEST(creator_is_told_when_it_is_gone)
 {
 	struct kickmsg_topic_ref other = { .name = "other" };

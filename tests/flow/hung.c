@@ -68,8 +68,8 @@ START_TEST(free_never_waits)
 }
 END_TEST
 
-/* Words that the socket doesn't take are said later, by the next call that comes by; the last one
- * tells. */
+/* Words that the socket doesn't take are said by a later call of the client. The last endpoint's
+ * end is what shows that all were said. */
 START_TEST(more_than_the_socket_takes_is_said_later)
 {
 	advertise(MANY, MANY);
@@ -189,7 +189,8 @@ static void *ask(void *answer)
 	return NULL;
 }
 
-/* Another thread of the client waits for the broker, and has what it waits for in the end. */
+/* A free doesn't wait while another thread waits for the broker. That thread has its answer in the
+ * end. */
 START_TEST(free_doesnt_wait_for_who_waits)
 {
 	_Atomic int answer = 1;
@@ -198,7 +199,7 @@ START_TEST(free_doesnt_wait_for_who_waits)
 	advertise(20, 64);
 	kill(broker.pid, SIGSTOP);
 	ck_assert_int_eq(pthread_create(&thread, NULL, ask, (void *)&answer), 0);
-	/* the thread has the turn, and sleeps */
+	/* the other thread has the client's turn, and sleeps */
 	ck_assert(test_wait_until(pthread_mutex_trylock(&client->turn) != 0 ||
 					  (pthread_mutex_unlock(&client->turn), false),
 		FLOW_WAIT_MS));

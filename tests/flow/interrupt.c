@@ -169,7 +169,7 @@ START_TEST(handler_alone_ends_only_who_wants_it)
 }
 END_TEST
 
-/* The receive polls for longer than the test may last. */
+/* The receive has a spin that is longer than the test may last. */
 START_TEST(asked_while_it_spins)
 {
 	const struct kickmsg_subscribe_options spins = { .spin_ns = UINT64_C(3600000000000) };
@@ -181,7 +181,8 @@ START_TEST(asked_while_it_spins)
 }
 END_TEST
 
-/* The word that is slept at moves with it. */
+/* An interruption finds the word at which the receive sleeps, also after the subscriber went to
+ * another region. */
 START_TEST(in_a_fresh_region_too)
 {
 	struct sleeper sleeper;

@@ -263,7 +263,8 @@ START_TEST(reload_lower_ends_nothing_higher_makes_room)
 			limit, limit);
 		fclose(file);
 		kill(broker.pid, SIGHUP);
-		/* what the reload changed for another reason says that it is done */
+		/* the limit of clients changes with the same reload, so it shows that the reload is
+		 * done */
 		struct kickmsg_client *second = NULL;
 		ck_assert(test_wait_until(({
 			int r = kickmsg_client_new(NULL, &second);

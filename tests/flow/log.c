@@ -50,7 +50,7 @@ START_TEST(repeated_event_is_counted_instead_of_logged)
 	int peer = test_peer_hello(broker.socket, "nag", NULL);
 	be_refused(peer, 1000);
 	ck_assert_uint_eq(lines_with("client=nag"), 1 + 50); /* hello, and the burst */
-	/* what was counted is told in the end at the latest */
+	/* what was counted is logged at the end of the broker at the latest */
 	end_broker();
 	ck_assert_uint_eq(lines_with("950 more like this suppressed: refused: "), 1);
 	close(peer);
@@ -199,8 +199,9 @@ START_TEST(journal_that_stands_still_doesnt_stop_the_broker)
 	/* more entries than its socket holds (net.unix.max_dgram_qlen) */
 	come_and_go(broker.socket, 600);
 	ck_assert(find_entry(entries, "\nKICKMSG_CLIENT=flow-log\n"));
-	/* somebody reads again: what was lost is told, and what comes now is there. The first look may
-	 * have read the former already: the broker writes on while it looks. */
+	/* The journal is read again. The number of lost entries is told, and new entries come. The
+	 * first look may have taken the former already, since the broker writes while the test
+	 * looks. */
 	ck_assert(test_wait_until(
 		(lost = find_entry(entries, " entries of the log were lost: nobody took them\n")),
 		FLOW_WAIT_MS));

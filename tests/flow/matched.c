@@ -141,7 +141,8 @@ START_TEST(subscriber_hears_of_publishers)
 
 	setup(_i);
 	struct kickmsg_subscriber *subscriber = flow_subscribe(client, "t");
-	dispatch_until(told.came == 1); /* the publisher of the same client hears of it */
+	/* the publisher of the same client hears of the subscriber */
+	dispatch_until(told.came == 1);
 	ck_assert_uint_eq(kickmsg_subscriber_get_matched(subscriber), 1);
 	other = flow_client("other");
 	struct kickmsg_publisher *second = flow_advertise(other, "t", &config);
@@ -183,7 +184,7 @@ START_TEST(client_that_does_not_dispatch_hears_of_all_in_the_end)
 	ck_assert(test_wait_until(kickmsg_publisher_get_matched(publisher) == 0, FLOW_WAIT_MS));
 	int handled = kickmsg_client_dispatch(client);
 	ck_assert_int_ge(handled, 0);
-	/* one EVENT of the broker's, and one event of ours */
+	/* one EVENT message of the broker, and one event of the library */
 	ck_assert_int_le(handled, 2);
 	dispatch_until(told.left == MANY);
 	ck_assert_uint_eq(told.came, MANY);
@@ -309,7 +310,8 @@ START_TEST(news_come_while_other_topics_change)
 }
 END_TEST
 
-/* Under a manager the next broker knows who wants to hear, and tells of who died meanwhile. */
+/* Under a manager the next broker knows which clients want to hear, and tells them of endpoints
+ * that died meanwhile. */
 START_TEST(next_broker_tells)
 {
 	static struct test_manager manager;

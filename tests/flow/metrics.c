@@ -184,7 +184,7 @@ START_TEST(silent_connections_are_bounded_and_end)
 		ck_assert_int_ge(fds[count] = http_connect(), 0);
 	ck_assert(test_wait_until(test_fd_count(broker.pid) >= before + PLACES - 1, FLOW_WAIT_MS));
 	ck_assert_uint_le(test_fd_count(broker.pid), before + PLACES);
-	/* the broker's clients notice nothing */
+	/* clients of the broker notice nothing of it */
 	kickmsg_client_free(flow_client("worker"));
 	/* connections that the broker has taken end by themselves: they say nothing */
 	ck_assert(http_read_all(fds[0], 20000));
@@ -222,7 +222,7 @@ START_TEST(silent_connections_shut_nobody_out)
 		ck_assert_int_eq(http_get("/healthz"), 200);
 		ck_assert_int_eq(http_get("/metrics"), 200);
 	}
-	/* the last ones weren't waited for */
+	/* the answer came before the last of the silent connections had ended */
 	for (int i = 0; i < IDLE_CONNECTIONS; i++)
 		open += is_open(fds[i]);
 	ck_assert_int_ge(open, PLACES - 3);
@@ -232,7 +232,8 @@ START_TEST(silent_connections_shut_nobody_out)
 }
 END_TEST
 
-/* The request is never silent for long enough; the whole connection has its time too. */
+/* A request that comes byte by byte is never silent for long. The whole connection has a time as
+ * well. */
 START_TEST(a_dripping_request_ends)
 {
 	bool ended = false;

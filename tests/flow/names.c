@@ -2,7 +2,8 @@
 /* Names through the broker: what collides is told apart or refused. */
 #include "tests/support/broker/pair.h"
 
-/* Joined names that are the same, parts that aren't: each topic is its own. */
+/* Names that are the same once they are joined, and whose parts differ: each is a topic of its
+ * own. */
 START_TEST(names_joined_collisions_are_different_topics)
 {
 	struct kickmsg_client_config config = { .name = "c", .socket_path = broker.socket };
@@ -43,7 +44,8 @@ START_TEST(names_joined_collisions_are_different_topics)
 }
 END_TEST
 
-/* Pairs that were one name, or an error, while names were flattened: of topics, prefixes, owners. */
+/* Pairs of topics, prefixes and owners that were one name, or an error, when names were
+ * flattened. */
 static const char *const pairs[][2] = { { "a/b", "a.b" }, { "\xc3\xbc", "\xc3\xb6" },
 	{ "\xc3\xbc", "__" }, { "a b", "a_b" }, { "a%20b", "a b" } };
 

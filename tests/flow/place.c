@@ -35,7 +35,7 @@ static ino_t inode(const char *path)
 
 /* --- the socket file ------------------------------------------------------------------- */
 
-/* Another broker's files, as far as this one can tell. */
+/* Looks as another broker's files would, as far as this broker can tell. */
 START_TEST(files_of_another_are_left_alone_at_the_end)
 {
 	char aside[160];

@@ -79,7 +79,7 @@ static bool is_readable(int of)
 	return is_readable_in(of, 0);
 }
 
-/* A fire that was on its way may make it readable once more, without a message. */
+/* A wake that was on its way may make the descriptor readable once more, without a message. */
 static bool is_quiet(void)
 {
 	for (int i = 0; i < 10; i++) {
@@ -268,7 +268,8 @@ START_TEST(armed_by_a_thread_that_ends)
 }
 END_TEST
 
-/* The word that is waited for lies in another region then. */
+/* The subscriber goes to a fresh region, so the word that its descriptor waits for is another
+ * one. */
 START_TEST(in_a_fresh_region_too)
 {
 	begin(_i);
@@ -605,7 +606,7 @@ END_TEST
 
 /* --- observers -------------------------------------------------------------------------- */
 
-/* In the subscriber's place. */
+/* Puts an observer in the place of the fixture's subscriber. */
 static void begin_observing(int i)
 {
 	const struct kickmsg_subscribe_options observes = { .observe = 1 };

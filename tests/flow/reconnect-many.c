@@ -59,7 +59,7 @@ static void publish_side(int index, int transport)
 	kickmsg_publisher_free(publisher);
 	book->sent = words[1];
 	book->finished = 1;
-	/* as a whole client: what it says to the broker is said */
+	/* what a whole client does before it goes: it says all that it has to say to the broker */
 	kickmsg_client_free(client);
 	_exit(0);
 }
@@ -294,7 +294,8 @@ START_TEST(many_restarts_leave_nothing)
 			maps = test_map_count(getpid(), "memfd:");
 		}
 		ck_assert_uint_eq(test_fd_count(getpid()), fds);
-		/* what was left is settled at a later call; 90 times one would be more than that */
+		/* old places are settled at a later call of the library; 90 that weren't would
+		 * show */
 		ck_assert_uint_le(test_map_count(getpid(), "memfd:"), maps + 8);
 	}
 	fprintf(stderr, "%zu descriptors, %zu mappings\n", fds, maps);

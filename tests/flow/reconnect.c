@@ -90,7 +90,8 @@ START_TEST(topic_is_made_as_it_was)
 	struct kickmsg_subscriber *subscriber = flow_subscribe(client, "shape/x");
 	ck_assert_int_eq(kickmsg_claim_schema(client, &ref, &schema, &kept), 0);
 	ck_assert_int_eq(kickmsg_topic_get_info(client, &ref, &before), 0);
-	kickmsg_publisher_free(publisher); /* it is for the subscriber to know */
+	/* the subscriber has to know by itself what it missed */
+	kickmsg_publisher_free(publisher);
 	restart();
 	dispatch_until(client, 3);
 	ck_assert_str_eq(told.text, "drJ");
@@ -240,7 +241,8 @@ START_TEST(control_calls_find_the_way_back)
 		kickmsg_subscribe(client, TOPIC, NULL, &subscriber) == 0, FLOW_WAIT_MS));
 	flow_send_int(publisher, 1);
 	ck_assert_int_eq(flow_receive_int(subscriber), 1);
-	/* what belongs to the connection before isn't said to the broker: its number is another's */
+	/* words about endpoints of the connection before aren't said to the new broker, for which
+	 * they would be others' endpoints */
 	kickmsg_publisher_free(publisher);
 	kickmsg_publisher_free(more);
 	flow_send_int(publisher = flow_advertise(client, TOPIC, NULL), 2);
@@ -351,15 +353,16 @@ START_TEST(publisher_that_only_sends_comes_back)
 }
 END_TEST
 
-/* Says of a ring that the broker didn't open that it is live. */
+/* Writes into `live` that a ring is live which the broker didn't open. */
 static bool spoil(_Atomic uint64_t *live)
 {
 	*live |= 1 << 15;
 	return true;
 }
 
-/* A client that was hung up on, and whose topic has lost its name meanwhile, gets a fresh region.
- * It says in the old one that it has left, which the broker of both takes for no damage. */
+/* A client was hung up on, and its topic has lost its name meanwhile, so the client gets a fresh
+ * region. It says in the old region that it has left. The broker, which has both regions, doesn't
+ * take that for damage. */
 START_TEST(unlinked_topic_is_left_whole)
 {
 	struct kickmsg_client *client = told_client("client"), *other = flow_client("other");
@@ -388,8 +391,8 @@ START_TEST(unlinked_topic_is_left_whole)
 	ck_assert_int_eq(flow_receive_int(subscriber), -EAGAIN);
 	ck_assert_uint_eq(kickmsg_subscriber_lost(subscriber), 1);
 	ck_assert(!test_broker_logged(&broker, "quarantine"));
-	/* A ring that the broker didn't open is damage all the same for a pass that begins; one that
-	 * is under way closes it. */
+	/* A ring that is live without the broker's doing is damage for a pass that begins. A pass
+	 * that is under way closes it. */
 	spoil(live);
 	kickmsg_subscriber_free(ears);
 	ck_assert(test_wait_until(

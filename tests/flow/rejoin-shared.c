@@ -31,7 +31,8 @@ static void teardown(void)
 	flow_stop();
 }
 
-/* Of a client that isn't told: until it has its places with the broker that is there. */
+/* Waits until a client without an event handler has all its places with the broker that is
+ * there. */
 static void come_back(struct kickmsg_client *client, uint32_t publishers, uint32_t subscribers)
 {
 	struct kickmsg_topic_ref ref = { .name = TOPIC };
@@ -129,7 +130,8 @@ START_TEST(writable_comes_back_writable)
 }
 END_TEST
 
-/* A region that it had a place in but never came to, since that broker died as well. */
+/* The subscriber had a place in a region to which it never came, since that region's broker died as
+ * well. */
 START_TEST(region_never_seen_is_counted)
 {
 	struct kickmsg_client *fast = flow_client("fast"), *late = told_client("late");
@@ -154,7 +156,8 @@ START_TEST(region_never_seen_is_counted)
 }
 END_TEST
 
-/* Publishers that stay behind, as far as the library knows, and what they say there. */
+/* Publishers that stay in the old region, as far as the library knows. Their messages
+ * there are counted. */
 START_TEST(publisher_that_stays_is_counted)
 {
 	struct kickmsg_client *slow = flow_client("slow"), *fast = told_client("fast");
@@ -243,7 +246,8 @@ START_TEST(own_messages_are_no_loss)
 		send_ints(own, 1000, i < 3 ? 10 : 2 * CAPACITY);
 		send_ints(theirs, 0, 5);
 		restart();
-		/* by turns: who comes first has the other's id of before */
+		/* in turn one of the two members comes back first, and has the id that the other
+		 * one had before */
 		if (i % 2 == 0)
 			ck_assert(test_wait_until(
 				(kickmsg_client_dispatch(other),
@@ -278,7 +282,8 @@ START_TEST(own_messages_are_no_loss)
 }
 END_TEST
 
-/* The publisher says something in the old region when its subscriber has left that. */
+/* A member's publisher sends something in the old region after its subscriber has left it. That is
+ * no loss, since the subscriber doesn't hear it anyhow. */
 START_TEST(own_message_left_behind_is_no_loss)
 {
 	struct kickmsg_client *client = told_client("client");
@@ -302,8 +307,8 @@ START_TEST(own_message_left_behind_is_no_loss)
 }
 END_TEST
 
-/* The member has left the region for good and has its place in a third one, when they are passed
- * over. */
+/* A member comes to its own messages when it has left their region for good and has its place in a
+ * third one. */
 START_TEST(own_messages_of_long_ago_are_passed_over)
 {
 	struct kickmsg_client *client = told_client("client");
@@ -315,7 +320,8 @@ START_TEST(own_messages_of_long_ago_are_passed_over)
 		send_ints(own, 0, 5);
 		restart();
 		dispatch_until(client, 4 * i);
-		/* The first goes over, the second gives the old place up. */
+		/* with the first message the publisher goes to its fresh place, with the second it
+		 * gives the old one up */
 		send_ints(own, 5, 2);
 	}
 	expect_end(subscriber, 0, 0);
@@ -352,9 +358,8 @@ START_TEST(sole_publisher_stays_alone)
 }
 END_TEST
 
-/* Others were faster, and wanted it otherwise: from a shared ring to private ones, or back. */
-/* Any subscriber may write it, with a broker that lives as well: it costs each message a system
- * call. */
+/* Any subscriber may write into the bell that subscribers have left, with a broker that lives as
+ * well. Each message costs a system call then. */
 START_TEST(false_word_that_subscribers_have_left_is_taken_back)
 {
 	struct kickmsg_client *client = flow_client("here");
@@ -373,6 +378,7 @@ START_TEST(false_word_that_subscribers_have_left_is_taken_back)
 }
 END_TEST
 
+/* Another client came back first and made the topic anew with the other transport. */
 START_TEST(topic_comes_back_with_another_transport)
 {
 	struct kickmsg_client *client = told_client("client"), *other;
@@ -392,7 +398,7 @@ START_TEST(topic_comes_back_with_another_transport)
 	other = flow_client("other");
 	config.transport = (uint32_t)!_i;
 	flow_advertise(other, TOPIC, &config);
-	/* history is nothing that private rings have: refused once */
+	/* private rings have no history of that kind: that is refused once */
 	dispatch_until(client, _i == KICKMSG_TRANSPORT_SHARED ? 5 : 4);
 	ck_assert_int_eq(told.text[told.count - 1], 'J');
 	ck_assert_int_eq(told.error, _i == KICKMSG_TRANSPORT_SHARED ? -EOPNOTSUPP : 0);

@@ -262,7 +262,7 @@ START_TEST(frozen_subscriber_is_waited_for_once)
 	uint64_t waited = now_ns() - begin;
 	ck_assert_uint_ge(waited, STALL_NS / 2);
 	printf("frozen: waited %lu us of a stall_ns of %lu us\n", waited / 1000, STALL_NS / 1000);
-	/* from now on nobody waits */
+	/* from now on no publisher waits */
 	for (int i = 0; i < 10 * CAPACITY; i++)
 		ck_assert_int_eq(send_int(i), sizeof i);
 	ck_assert_uint_eq(demoted_by_stats(), 1);
@@ -280,7 +280,7 @@ START_TEST(frozen_subscriber_is_waited_for_once)
 }
 END_TEST
 
-/* Refusals alone, of a publisher that never sleeps, bring the broker to look as well. */
+/* A publisher whose sends are refused, and that never sleeps, makes the broker look as well. */
 START_TEST(subscriber_that_stands_still_is_demoted_for_a_publisher_that_polls)
 {
 	setup();
@@ -304,7 +304,7 @@ START_TEST(subscriber_that_stands_still_is_demoted_for_a_publisher_that_polls)
 }
 END_TEST
 
-/* One that stands still and says that it moves: its head goes to and fro. */
+/* A subscriber stands still and pretends that it moves: its head goes to and fro. */
 START_TEST(hostile_subscriber_that_sets_its_head_back_is_demoted)
 {
 	setup();
@@ -324,7 +324,7 @@ START_TEST(hostile_subscriber_that_sets_its_head_back_is_demoted)
 }
 END_TEST
 
-/* A participant that says of others that they are reliable: the broker says at the next look what is so. */
+/* A participant writes that others are reliable. The broker puts that right at its next look. */
 START_TEST(hostile_word_is_mended)
 {
 	setup();
@@ -343,7 +343,7 @@ START_TEST(hostile_word_is_mended)
 }
 END_TEST
 
-/* The dead and those that left are waited for by nobody. */
+/* No publisher waits for a subscriber that is dead or has left. */
 START_TEST(subscriber_that_goes_ends_the_wait)
 {
 	setup();
@@ -371,7 +371,7 @@ START_TEST(subscriber_that_goes_ends_the_wait)
 }
 END_TEST
 
-/* Slow, but it takes its messages: it is waited for. */
+/* A subscriber is slow, but it takes its messages, so publishers wait for it. */
 static void *receive_slowly(void *argument)
 {
 	struct kickmsg_subscriber *subscriber = argument;
@@ -459,7 +459,7 @@ START_TEST(descriptor_is_readable_while_there_is_room)
 	ck_assert(is_readable(fd, FLOW_WAIT_MS));
 	ck_assert_int_eq(send_int(1), sizeof(int));
 	ck_assert_uint_eq(demoted_by_stats(), 1);
-	/* nobody is waited for now: it stays readable */
+	/* nobody has to be waited for now, so the descriptor stays readable */
 	while (send_int(1) == (int)sizeof(int) && demoted.error++ < 2 * CAPACITY)
 		ck_assert(is_readable(fd, 0));
 	teardown();
@@ -501,7 +501,7 @@ START_TEST(waitset_has_publishers)
 		pthread_join(thread, NULL);
 		ck_assert_int_eq(send_int(1), sizeof(int));
 	}
-	/* one that stands still is demoted for a set that sleeps, too */
+	/* a subscriber that stands still is demoted also for a publisher that sleeps in a set */
 	ck_assert_uint_eq(demoted_by_stats(), 0);
 	ck_assert_int_eq(kickmsg_waitset_wait(set, -1, &ready, 1), 1);
 	ck_assert_uint_eq(demoted_by_stats(), 1);
@@ -539,7 +539,8 @@ END_TEST
 
 /* --- over the broker's end ------------------------------------------------------------------------ */
 
-/* Under a manager the next broker knows who is reliable and who is no more, and goes on with a stall. */
+/* Under a manager the next broker knows which subscribers are reliable and which aren't any more,
+ * and goes on with a stall. */
 START_TEST(next_broker_knows_who_is_reliable)
 {
 	static struct test_manager manager;
@@ -551,7 +552,7 @@ START_TEST(next_broker_knows_who_is_reliable)
 	attach();
 	struct kickmsg_subscriber *first = subscribe(client), *second = subscribe(client);
 	send_till_full();
-	/* the next one knows of them what this one knew */
+	/* the next broker knows of them what this one knew */
 	test_manager_kill(&manager, SIGKILL);
 	ck_assert_int_eq(send_int(1), -ENOBUFS);
 	test_manager_resume(&manager);
@@ -578,8 +579,8 @@ static void *send_the_last(void *ret)
 	return NULL;
 }
 
-/* Without one a publisher that waits goes over to the fresh topic, and so does the subscriber, reliable
- * as before. */
+/* Without a manager a publisher that waits goes over to the fresh topic. So does the subscriber,
+ * which is reliable there as well. */
 START_TEST(wait_goes_on_with_the_next_broker)
 {
 	_Atomic ssize_t r = 0;
@@ -670,7 +671,8 @@ START_TEST(rule_says_who_may)
 }
 END_TEST
 
-/* A broker that is killed as it demotes leaves a bit behind, of a ring that isn't reliable. */
+/* A broker is killed as it demotes a subscriber. The bit that says "reliable" is left, of a ring
+ * that isn't. */
 START_TEST(bit_that_is_left_behind_is_taken_back)
 {
 	static struct test_manager manager;
@@ -716,7 +718,7 @@ START_TEST(restart_leaves_all_reliable)
 	strcpy(broker.socket, manager.socket);
 	attach();
 	struct kickmsg_subscriber *first = subscribe(client);
-	/* the restore has something to do between the two */
+	/* the restore has work to do between the two members */
 	for (int i = 0; i < 100; i++) {
 		snprintf(name, sizeof name, "more%d", i);
 		flow_advertise(client, name, NULL);
@@ -741,8 +743,8 @@ START_TEST(restart_leaves_all_reliable)
 }
 END_TEST
 
-/* The ring is full, its subscriber works on a message, and the one send that was refused has been made up
- * for. */
+/* The ring is full and its subscriber works on a message. One send was refused, and the next one
+ * went through, so no publisher waits. */
 START_TEST(subscriber_stands_still_while_nobody_waits)
 {
 	setup();
@@ -776,7 +778,7 @@ START_TEST(subscriber_stops_between_its_take_and_the_bell)
 }
 END_TEST
 
-/* The region was left by others and there is no other one yet. */
+/* Others have left the region, and the publisher has no fresh place yet. */
 START_TEST(waitset_rests_in_a_region_that_is_left)
 {
 	struct kickmsg_waitset *set;

@@ -97,8 +97,8 @@ static struct kickmsg_topic_stats stats_of(const char *name)
 	return stats;
 }
 
-/* The index is the topic's transport. SIGTERM, SIGKILL: traffic goes on without a broker and with
- * the next one, and all is as it was. */
+/* The index is the topic's transport. The broker ends by SIGTERM, by SIGKILL or by SIGABRT. Traffic
+ * goes on without a broker and with the next one, and all is as it was. */
 START_TEST(restart_nobody_notices)
 {
 	static const int signals[] = { SIGTERM, SIGKILL, SIGABRT };
@@ -110,7 +110,7 @@ START_TEST(restart_nobody_notices)
 	setup_with((uint32_t)_i);
 	ck_assert_int_eq(kickmsg_claim_schema(client, &ref, &schema, &kept), 0);
 	pass_messages(10);
-	/* what the gone have done counts on */
+	/* the counts of endpoints that are gone go on */
 	ck_assert_int_eq(kickmsg_advertise(client, "topic", NULL, &other), 0);
 	ck_assert_int_eq(kickmsg_send(other, "of the gone", 11), 11);
 	kickmsg_publisher_free(other);
@@ -136,7 +136,7 @@ START_TEST(restart_nobody_notices)
 	}
 	ck_assert_int_eq(kickmsg_advertise(client, "another", NULL, &other), 0);
 	ck_assert_uint_gt(info_of("another").id, before.id);
-	/* a topic is said to be gone when it is */
+	/* a client is told that a topic is gone at the time that it goes */
 	ck_assert(!test_manager_logged(&manager, "topic freed"));
 	kickmsg_publisher_free(other);
 	ck_assert(test_wait_until(
@@ -174,7 +174,8 @@ START_TEST(restart_region_that_was_left_stays_left)
 	for (unsigned i = 0; i < 3; i++) {
 		test_manager_kill(&manager, SIGKILL);
 		test_manager_resume(&manager);
-		pass_messages(10); /* the ring of who left takes none of it */
+		/* the ring of the client that left takes none of these */
+		pass_messages(10);
 		ck_assert_uint_eq(*live, before);
 		ck_assert_int_eq(kickmsg_try_receive_copy(ears, &value, sizeof value), -EAGAIN);
 		ck_assert_uint_eq(kickmsg_subscriber_lost(ears), 10 * (i + 1));
@@ -212,8 +213,8 @@ static size_t subscribers_of(const char *name)
 	return info_of(name).subscribers;
 }
 
-/* The bell, the ring's history and the privilege outlive the broker; and who had the privilege and
- * died meanwhile has an heir. */
+/* The bell, the ring's history and the privilege outlive the broker. If the privileged publisher
+ * dies meanwhile, another one gets its privilege. */
 START_TEST(restart_shared_ring_goes_on)
 {
 	struct kickmsg_subscribe_options options = { .history = 3 };
@@ -258,7 +259,7 @@ START_TEST(restart_shared_ring_goes_on)
 }
 END_TEST
 
-/* A client that died while there was no broker is found and settled. */
+/* The next broker finds a client that died while there was no broker, and settles its endpoints. */
 START_TEST(restart_the_dead_are_reconciled)
 {
 	struct kickmsg_topic_ref ref = { .name = "topic" };
@@ -290,7 +291,7 @@ START_TEST(restart_the_dead_are_reconciled)
 	test_manager_resume(&manager);
 	ck_assert_uint_eq(info_of("topic").publishers, 1);
 	ck_assert_uint_eq(info_of("topic").subscribers, 1);
-	/* in turns, while it serves */
+	/* the broker does it in turns, while it serves */
 	ck_assert(test_wait_until(
 		kickmsg_topic_diagnose(client, &ref, &health) == 0 && health.dead == 0, 10000));
 	ck_assert_uint_eq(health.slots_orphaned, 0);
@@ -394,8 +395,8 @@ static bool change_some(struct state_record *record, void *userdata)
 	return true;
 }
 
-/* A state as nobody can have written it, and no checksum tells. The next broker serves, whatever it
- * makes of that, and so does the one after it. */
+/* The records have values that no broker writes, with checksums that are right. The next broker
+ * serves, whatever it makes of them, and so does the one after it. */
 START_TEST(restart_state_that_cant_be_never_crashes)
 {
 	uint64_t random = 88172645463325252u * (uint64_t)(_i + 1);
@@ -544,18 +545,18 @@ static int wrong_descriptor(int kind)
 	case SOCKET_KIND:
 		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 		break;
-	/* As large as any, and it could shrink under who maps it. */
+	/* The file is as large as any segment, and it could shrink while the broker maps it. */
 	default:
 		pair[0] = memfd_create("large", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 		ck_assert_int_eq(ftruncate(pair[0], 1 << 30), 0);
 	}
-	close(pair[1]); /* a pipe that has ended, as who has died looks */
+	close(pair[1]); /* the pipe has ended, as a dead process' pidfd looks */
 	ck_assert_int_ge(pair[0], 0);
 	return pair[0];
 }
 
-/* The index is the kind. If anything is wrong with one descriptor, a broker starts and serves the
- * rest. */
+/* The index is the kind of descriptor. With a wrong descriptor among the others a broker starts and
+ * serves the rest. */
 START_TEST(restart_descriptors_of_the_wrong_kind_cost_only_their_own)
 {
 	static const char *const names[] = { "S", "R", "I", "O", "c1", "p1", "b1", "m1.0", "s1" };
@@ -584,11 +585,11 @@ START_TEST(restart_descriptors_of_the_wrong_kind_cost_only_their_own)
 			test_manager_keep(&manager, names[i], wrong_descriptor(_i));
 		}
 		test_manager_resume(&manager);
-		/* nothing of libevent's or the library's own, without a level */
+		/* libevent and the library have written nothing of their own, without a level */
 		ck_assert_msg(!test_manager_logged(&manager, "\n["), "%s of kind %d", names[i], _i);
 		ck_assert_msg(test_manager_logged(&manager, says[i]), "%s of kind %d: no '%s'",
 			names[i], _i, says[i]);
-		/* at the latest when it comes back by itself */
+		/* the client comes back by itself at the latest then */
 		ck_assert(test_wait_until(kickmsg_send(theirs, "x", 1) == 1, 10000));
 		kickmsg_publisher_free(theirs);
 		ck_assert_int_eq(kickmsg_advertise(other, "theirs", NULL, &theirs), 0);
@@ -599,7 +600,8 @@ START_TEST(restart_descriptors_of_the_wrong_kind_cost_only_their_own)
 }
 END_TEST
 
-/* The manager hears what is served, and that the event loop turns; not when it stands. */
+/* The manager hears that the broker serves and that its event loop turns. It hears nothing while
+ * the loop stands still. */
 START_TEST(manager_is_told)
 {
 	int status;

@@ -66,7 +66,7 @@ static const char *make_group(char ret[128], const char *limit)
 	return NULL;
 }
 
-/* The limit comes while it runs. Without the look it is killed by the kernel. */
+/* The limit comes while the broker runs. Without a look at it the kernel would kill the broker. */
 START_TEST(memory_of_a_control_group)
 {
 	char group[128], pid[16];

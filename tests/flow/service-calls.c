@@ -450,7 +450,7 @@ START_TEST(bad_names_configs_and_services_are_refused)
 }
 END_TEST
 
-/* The time is over before the service was found: that is no wait without an end. */
+/* The caller's time is over before the service was found, and the call doesn't wait for ever. */
 START_TEST(opening_ends_in_time_without_a_server)
 {
 	struct kickmsg_caller_options options = { .wait_ns = 1 };
@@ -464,7 +464,7 @@ START_TEST(opening_ends_in_time_without_a_server)
 }
 END_TEST
 
-/* Nothing is done with it, and nothing of another request's. */
+/* A copy of a request that has ended does nothing, and nothing of another request's. */
 static void expect_over(struct kickmsg_request copy)
 {
 	unsigned char any[1];
@@ -479,7 +479,8 @@ static void expect_over(struct kickmsg_request copy)
 	ck_assert_int_eq(kickmsg_reply(&copy, "no", 2), -EINVAL);
 }
 
-/* The place of the request is free, another one's, its caller gone, and another caller's. */
+/* The request's place in the table is free, or another request's; its caller is gone, or another
+ * caller has that place. */
 START_TEST(copy_of_a_request_that_has_ended_is_refused)
 {
 	setup(_i);

@@ -154,7 +154,8 @@ START_TEST(caller_that_floods_and_takes_no_reply)
 }
 END_TEST
 
-/* The caller holds all slots of the replies: answers to it fail, and stay the server's to send. */
+/* The caller holds all slots of its replies' topic. Answers to it fail, and the server still has
+ * them to send. */
 START_TEST(caller_that_leaves_no_slot_free)
 {
 	struct kickmsg_request request;
@@ -204,7 +205,8 @@ START_TEST(server_that_makes_replies_up)
 			say(out, &lies[i], 8);
 			ck_assert_int_eq(kickmsg_take_reply(caller, 0, &reply), -EAGAIN);
 		}
-		/* one that is true, twice: it ends the call once; an error that is none is another */
+		/* an end that is true, sent twice, ends the call once; an error that can't be ends
+		 * it with another one */
 		const struct km_label last = {
 			.id = a, .word = 17, .kind = round % 2 ? KM_MESSAGE_ERROR : KM_MESSAGE_LAST
 		};
@@ -356,7 +358,8 @@ START_TEST(caller_without_topics_keeps_nobody_waiting)
 }
 END_TEST
 
-/* A caller's server is gone, and so are its topics. The caller isn't looking when the next server comes. */
+/* A caller's server is gone, and so are its topics. The next server comes while the caller doesn't
+ * look. */
 START_TEST(idle_caller_keeps_nobody_waiting)
 {
 	struct kickmsg_service_config config;

@@ -199,8 +199,8 @@ START_TEST(a_server_that_has_all_it_may_have_is_quiet)
 	for (int i = 0; i < 4; i++)
 		requests[i] = take();
 	ck_assert(server_is_quiet());
-	/* the cancellation comes by the ring, which nobody reads now; one more call is there as
-	 * soon as there is room for it */
+	/* the word of the cancellation comes by the ring, which nobody reads now; one more call is
+	 * possible as soon as it is read */
 	ck_assert_int_eq(kickmsg_call_cancel(caller, ids[3]), 0);
 	expect(ids[3], -ECANCELED);
 	ck_assert(server_is_quiet());
@@ -240,7 +240,7 @@ START_TEST(calls_that_end_otherwise_are_told)
 }
 END_TEST
 
-/* A request that something else than a take of the loop has fetched is in no ring any more. */
+/* A request that another call than the loop's take has fetched from the ring is told as well. */
 START_TEST(a_request_that_was_fetched_meanwhile_is_told)
 {
 	struct kickmsg_request first;
@@ -259,7 +259,7 @@ START_TEST(a_request_that_was_fetched_meanwhile_is_told)
 }
 END_TEST
 
-/* Begun behind the take that set the timer. */
+/* A call with a sooner deadline is begun after the take that set the timer. */
 START_TEST(a_sooner_deadline_is_told)
 {
 	setup(_i);
@@ -319,7 +319,8 @@ static void *call_many(void *unused)
 	return NULL;
 }
 
-/* One that sleeps in its calls, so each wake-up of the loop counts: none may be lost for long. */
+/* One server sleeps in its calls, so each wake-up of the loop counts: a wake-up that is lost
+ * shows. */
 START_TEST(no_request_waits_beside_a_loop_that_sleeps)
 {
 	struct kickmsg_request request;

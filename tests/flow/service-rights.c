@@ -107,7 +107,7 @@ START_TEST(rules_say_who_serves_and_who_calls)
 	ck_assert(test_broker_logged(&broker, where));
 	pid_t server = test_child_start(serve, (char[]){ "s" }),
 	      closed = test_child_start(serve, (char[]){ "closed" });
-	/* neither may `subscribe` or `publish`: that doesn't count here */
+	/* neither user has `subscribe` or `publish`: those keys don't count for services */
 	call_as_b();
 	ck_assert_int_eq(try_as(USER_A, false, "s", said), -EACCES);
 	snprintf(where, sizeof where, "%s:5: uid %u may not call service 's'", broker.config,

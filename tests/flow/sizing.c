@@ -131,8 +131,8 @@ START_TEST(dead_and_not_missed_sends_go_on)
 }
 END_TEST
 
-/* Members that skip their own messages: each ring keeps what the other one sent. Returns how many
- * of the sends found a slot. */
+/* Two members skip their own messages, so each one's ring keeps the other's. Returns how many of
+ * the sends found a slot. */
 static int fill_both(const char *channel)
 {
 	const struct kickmsg_subscribe_options skip = { .skip_own = 1 };

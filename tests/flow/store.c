@@ -147,8 +147,8 @@ static bool is_hung_up(int peer)
 	return poll(&heard, 1, 0) == 1 && heard.revents & POLLHUP;
 }
 
-/* A copy of the connection waits in the parking, and its client hears all the same that it is
- * over. */
+/* A copy of the connection waits in the parking. Its client hears all the same that the connection
+ * is over. */
 START_TEST(whom_the_broker_hangs_up_on_hears_at_once)
 {
 	union km_msg answer;
@@ -290,7 +290,8 @@ static uint32_t subscribers(void)
 	return info.subscribers;
 }
 
-/* The pidfd waits beside the connection; deaths are seen before, between and after. */
+/* The pidfd waits in the parking beside the connection. Deaths before, between and after restarts
+ * are seen. */
 START_TEST(kernel_without_peerpidfd_is_served_as_well)
 {
 	struct kickmsg_publisher *publisher;
@@ -318,8 +319,8 @@ START_TEST(kernel_without_peerpidfd_is_served_as_well)
 }
 END_TEST
 
-/* Where the kernel gives it again, it doesn't wait; and where it can't any more, since the process
- * is gone, that is an answer too. */
+/* Where the kernel gives the pidfd again, it doesn't wait in the parking. Where the kernel can't
+ * any more, since the process is gone, that is an answer too. */
 START_TEST(pidfd_that_cant_be_had_again_is_a_death)
 {
 	struct kickmsg_publisher *publisher;
@@ -346,8 +347,8 @@ END_TEST
 
 /* --- the listening socket, and who hung up before -------------------------------------- */
 
-/* The description is the manager's: the broker makes it one that doesn't block, and changes nothing
- * else. */
+/* The listening socket's description is the manager's too. The broker makes it non-blocking and
+ * changes nothing else. */
 START_TEST(listening_socket_is_made_not_to_block)
 {
 	start(quiet);
@@ -365,8 +366,8 @@ START_TEST(listening_socket_is_made_not_to_block)
 }
 END_TEST
 
-/* A process hung up, and still has its memory when the broker is followed by another one. Then it
- * lets go of it, and no tick comes for a minute. */
+/* A process hung up and still has its memory mapped when the next broker comes. Then it lets go of
+ * the memory, and no tick comes for a minute. */
 START_TEST(who_hung_up_before_a_restart_is_probed_after_it)
 {
 	struct km_msg_attach ask = { .header = { KM_OP_SUBSCRIBE, 9 }, .topic = "topic1" };

@@ -86,7 +86,7 @@ static void try_as_the_broker_s_user(void *unused)
 	test_child_ready();
 }
 
-/* With one's own broker "read only" is for honest programs alone. */
+/* Other processes of the broker's own user can do more: read only is for honest programs there. */
 START_TEST(the_broker_s_own_user_gets_it_by_proc)
 {
 	test_child_end(test_child_start(try_as_the_broker_s_user, NULL), 0);

@@ -66,7 +66,7 @@ static void measure_mappings(uint64_t *ret_size, uint64_t *ret_resident)
 	fclose(file);
 }
 
-/* Else each first touch of a page were a fault on the hot path. */
+/* All pages are there, since else each first touch of a page would be a fault on the hot path. */
 START_TEST(attach_any_all_pages_are_there)
 {
 	uint64_t size, resident;
@@ -89,7 +89,8 @@ START_TEST(attach_any_all_pages_are_there)
 }
 END_TEST
 
-/* So large a topic is joined without a wait for all of it: others may be publishing meanwhile. */
+/* A client joins a large topic without waiting for all its pages, since others may be publishing
+ * meanwhile. */
 START_TEST(attach_large_pages_come_by_themselves)
 {
 	struct kickmsg_topic_config config;
@@ -309,8 +310,8 @@ START_TEST(list_ten_thousand_topics)
 }
 END_TEST
 
-/* Also while the broker is in the middle of looking after it, since a large topic takes its turns
- * too; and while it is large itself. */
+/* The topic goes also while the broker is in the middle of looking after it, since a large topic
+ * takes several turns. */
 START_TEST(free_of_the_last_one_lets_another_shape_in)
 {
 	static const struct {

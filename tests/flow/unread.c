@@ -78,7 +78,8 @@ static int unread_bytes(int peer)
 	return bytes;
 }
 
-/* The broker has served all that it will, when another's calls have been answered after it. */
+/* Waits until the broker has served all that it will: another client's calls are answered after
+ * that. */
 static void let_it_serve(struct kickmsg_client *client)
 {
 	struct kickmsg_topic_ref ref = { .name = "seen" };
@@ -103,7 +104,7 @@ START_TEST(answers_with_descriptors_are_unread_one_at_a_time)
 	ck_assert(test_wait_until(unread_bytes(peer) > 0, FLOW_WAIT_MS));
 	let_it_serve(client);
 	ck_assert_int_eq(unread_bytes(peer), sizeof(struct km_msg_attached));
-	/* each one follows once the one before was read, over a restart too */
+	/* each answer follows once the one before was read, over a restart too */
 	for (int i = 0, op; i < REQUESTS; i++) {
 		if (i == REQUESTS / 2) {
 			test_manager_kill(&manager, SIGKILL);

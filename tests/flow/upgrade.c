@@ -228,7 +228,8 @@ END_TEST
 
 /* --- the door -------------------------------------------------------------------------- */
 
-/* A HELLO as another version's library says it: what all have, then what that version may have. */
+/* A HELLO as a library of another version says it: first the fields that all versions have, then
+ * what that version may have. */
 static const struct {
 	uint32_t version, layout_version;
 	size_t size;

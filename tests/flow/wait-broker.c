@@ -31,7 +31,7 @@ static void *make_client(void *ret)
 	return NULL;
 }
 
-/* Hangs up on some connections, so it is known that the client has looked in vain. */
+/* Hangs up on some connections, so that the test knows that the client has looked in vain. */
 static void turn_away(int count)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };

@@ -249,7 +249,8 @@ START_TEST(descriptors_and_clients)
 		while ((ready = wait_one(FLOW_WAIT_MS * MS, &r)) == client)
 			kickmsg_client_dispatch(client);
 		int value = flow_receive_int(*(struct kickmsg_subscriber **)ready);
-		if (value == -EAGAIN) { /* it has gone over, and finds it in the next look */
+		/* the subscriber has gone over, and finds the message in the next look */
+		if (value == -EAGAIN) {
 			k--;
 			continue;
 		}

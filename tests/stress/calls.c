@@ -86,8 +86,8 @@ static ssize_t list(struct kickmsg_topic_info topics[MOST_TOPICS])
 	return count;
 }
 
-/* Of a channel without a message under way. A slot of a shared ring stays in its cell until that is written
- * anew, so there it is but nobody's loan. */
+/* Counts a channel that has no message under way. A slot of a shared ring stays in its cell until
+ * the cell is written anew, so it may be there, and be no loan. */
 static bool is_at_rest(const struct kickmsg_topic_info *topic)
 {
 	const struct kickmsg_topic_ref ref = {

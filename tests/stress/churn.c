@@ -28,7 +28,7 @@ static int expect_refusal(struct stress_run *run)
 	return 0;
 }
 
-/* Somebody leaves: there is a place, and messages come. */
+/* A subscriber leaves, so a newcomer gets its place, and messages come. */
 static int take_place_of(struct stress_run *run, uint32_t leaver, struct stress_reader *reader)
 {
 	struct stress_subscriber_line *line = &run->board->subscribers[leaver];

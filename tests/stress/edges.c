@@ -79,7 +79,8 @@ static int exhaust(struct stress_run *run)
 }
 
 static const struct stress_case cases[] = {
-	/* every slot contended for, holders preempted all the time: nobody may be taken for dead */
+	/* every slot is contended for and its holders are preempted all the time: none may be taken
+	 * for dead */
 	{ .name = "slot-claim 8x4 8/8 slow zc",
 		.publishers = 8,
 		.subscribers = 4,

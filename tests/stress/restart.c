@@ -35,7 +35,7 @@
 /* Messages come all the time: who waits so long has not been woken. */
 #define FORGOTTEN_NS INT64_C(30000000000)
 
-/* The memory that all processes share. */
+/* The memory that all processes of the test share. */
 struct board {
 	_Atomic unsigned attached; /* workers that have begun */
 	_Atomic bool publishers_stop, visitors_gone;
@@ -160,7 +160,7 @@ static void receive_all(unsigned index)
 	kickmsg_client_free(client);
 }
 
-/* Comes, takes part for a moment, goes; sometimes without a word. */
+/* A client that comes, takes part for a moment and goes, sometimes without a word. */
 static void visit(unsigned seed)
 {
 	while (!board->publishers_stop) {
@@ -373,7 +373,8 @@ int main(int argc, char **argv)
 	good &= test_wait_until(board->publishers_done == PUBLISHERS - TOPICS, 60000);
 	for (unsigned i = 0; !good && i < WORKERS; i++)
 		kill(workers[i], SIGKILL);
-	/* visitors before subscribers: these keep the topic there that visitors come to */
+	/* visitors are ended before subscribers, which keep the topic there that visitors come
+	 * to */
 	for (unsigned i = WORKERS; i-- > 0;) {
 		int status;
 

@@ -54,7 +54,7 @@ static bool all_at_work(struct director *d)
 	return true;
 }
 
-/* Until every place is taken and nothing is left to repair. */
+/* Waits until every place is taken and nothing is left to repair. */
 static int await_calm(struct director *d)
 {
 	while (!all_at_work(d))
@@ -185,7 +185,7 @@ static int run(struct director *d, double seconds, bool shared, bool asker)
 		asks = asker_start(d->broker.socket, ASKER_ALL);
 	/* short naps are short; children inherit it */
 	prctl(PR_SET_TIMERSLACK, 1000UL);
-	/* if it may, the director goes before the crowd: it keeps the pace and takes the time */
+	/* the director, if it may, runs before the crowd: it keeps the pace and takes the time */
 	if (setpriority(PRIO_PROCESS, 0, DIRECTOR_NICE) < 0)
 		printf("as everybody's equal: setpriority: %s\n", strerror(errno));
 	int r = run_storm(d, seconds, shared);

@@ -71,7 +71,8 @@ static void *send_bursts(void *unused)
 		if (set && i % 3 == 0)
 			kickmsg_waitset_interrupt(set);
 		bool all = await_all(value, restarts ? 1000 : 2 * FLOW_WAIT_MS);
-		/* a ring that is opened in a fresh region hears of what it missed by the next one */
+		/* a ring that is opened in a fresh region hears of what it missed by the next
+		 * message */
 		for (int more = 0; restarts && !all && more < 20; more++) {
 			target = value + 1;
 			flow_send_int(publisher, ++value);
@@ -148,7 +149,8 @@ static void take(struct member *member)
 	ck_assert_int_eq(value, -EAGAIN);
 }
 
-/* Has it all up to this value? A message to a region that was left may be counted as lost. */
+/* Does the subscriber have everything up to this value? A message to a region that was left may be
+ * counted as lost. */
 static bool has_all_to(const struct member *of, int value)
 {
 	uint64_t lost = kickmsg_subscriber_lost(of->subscriber);
@@ -157,7 +159,7 @@ static bool has_all_to(const struct member *of, int value)
 	       (of->first >= 0 && of->received + lost - of->lost == (uint64_t)(value - of->first));
 }
 
-/* Has everybody who was there the last of the burst? The books are exact then. */
+/* Does everybody who was there have the last message of the burst? The books are exact then. */
 static bool is_burst_taken(void)
 {
 	int value = target;
@@ -201,7 +203,8 @@ static void turn(unsigned *state)
 		}
 	} else {
 		n = epoll_wait(epolls[random_below(state, 2)], events, BEGINS + 1, 100);
-		/* nothing is taken by that: the publisher finds a lost wake */
+		/* where no event came, nothing is taken: a wake that was lost isn't made good by
+		 * it */
 		if (n == 0 || (n < 0 && errno == EINTR))
 			return;
 		for (int i = 0; i < n; i++)

@@ -15,6 +15,7 @@ import sys
 PLACES = [
     ('libclient/kickmsg.h', r'or max_subscribers is above (\S+), else', ['RINGS']),
     ('libclient/kickmsg.h', r'max_subscribers;\s+/\* \[16\] 1 to (\d+); shared ring: to (\d+);', ['RINGS', 'SUBSCRIBERS']),
+    ('libclient/kickmsg.h', r'max_subscribers is at most (\d+) then, and max_reliable', ['RINGS_WITH_HISTORY']),
     ('libclient/kickmsg.h', r'shared by all, 2 to (\d+)\.', ['POOL']),
     ('libclient/kickmsg.h', r'max_publishers;\s+/\* \[16\] 1 to (\d+) ', ['PUBLISHERS']),
     ('libclient/kickmsg.h', r'max_payload_size;\s+/\* \[4096\] bytes, 1 to (\d+) GiB', ['PAYLOAD']),
@@ -81,7 +82,7 @@ for path, comment in (EXAMPLE, '#'), (HEAD, r' \* +'):
                       ('user_topic_rate', 'TOPIC_RATE'), ('interval', 'INTERVAL'), ('socket_mode', 'SOCKET_MODE')]:
         PLACES.append((path, rf'(?m)^{comment}{key} = (\d+)\b', [name]))
 # numbers that are no limit: measured cases, stack
-OTHERS = r'48 KiB|publish to 48 subscribers'
+OTHERS = r'\d+ KiB|publish to \d+ subscribers'
 
 
 def limits(root):
@@ -99,6 +100,7 @@ def limits(root):
         found[name] = int(match[1])
     found['CLIENT_BURST'] = found['CLIENT_RATE'] * found['BURST_S']
     found['TOPIC_BURST'] = found['TOPIC_RATE'] * found['BURST_S']
+    found['RINGS_WITH_HISTORY'] = found['RINGS'] - 1  # KM_KEPT_RING
     found['POOL_BITS'] = found['POOL'].bit_length() - 1
     return found
 

@@ -110,14 +110,14 @@ START_TEST(geometry_of_reliable_needs_cells_slots_and_a_time)
 		const char *bad;
 	} table[] = {
 		{ 1, 1, 1, 2, 0, KM_MIN_STALL_NS, NULL },
-		{ 48, 48, 63, 64, 0, KM_MAX_STALL_NS, NULL },
+		{ KM_MAX_RINGS, KM_MAX_RINGS, 63, 64, 0, KM_MAX_STALL_NS, NULL },
 		{ 0, 1, 8, 4, 2, 0, NULL },
 		{ 0, 1, 1, 2, 0, KM_MIN_STALL_NS, "stall_ns" },
 		{ 1, 1, 1, 2, 0, 0, "stall_ns" },
 		{ 1, 1, 1, 2, 0, KM_MIN_STALL_NS - 1, "stall_ns" },
 		{ 1, 1, 1, 2, 0, KM_MAX_STALL_NS + 1, "stall_ns" },
 		{ 2, 1, 1, 2, 0, KM_MIN_STALL_NS, "max_reliable" },
-		{ 49, 48, 1, 2, 0, KM_MIN_STALL_NS, "max_reliable" },
+		{ KM_MAX_RINGS + 1, KM_MAX_RINGS, 1, 2, 0, KM_MIN_STALL_NS, "max_reliable" },
 		{ 1, 1, 64, 64, 0, KM_MIN_STALL_NS, "ring_capacity" },
 		{ 1, 1, 1, 2, 12, KM_MIN_STALL_NS, "pool_size" },
 	};
