@@ -19,6 +19,7 @@
  * broker's words. With a std::error_code as their last argument they set that instead, and return an
  * empty handle. send() and publish() return negative errno values and throw nothing. A receive returns
  * nothing where no message came in time or it was interrupted; for other errors it is as a control call.
+ * That a reliable subscriber has become an ordinary one is such an error, once: ENOLINK.
  *
  * Threads, fork and times of the calls are as kickmsg.h has them.
  */
@@ -94,6 +95,12 @@ inline std::uint64_t unsigned_time(nanoseconds time) noexcept
 	return time == nanoseconds::max()
 		       ? UINT64_MAX
 		       : static_cast<std::uint64_t>(time.count() < 0 ? 0 : time.count());
+}
+
+/* Whether a loan whose publishing said this is still lent. */
+inline bool is_still_lent(int result) noexcept
+{
+	return result < 0 && (result == -ENOBUFS || result == -ETIMEDOUT || result == -EINTR);
 }
 
 /* A value that is too large is refused by the library, as any that is out of range. */
@@ -293,7 +300,30 @@ struct Config {
 	Transport transport = Transport::Rings;
 	bool timestamps = false;
 	std::uint32_t history = 0;
+	/* Reliable subscribers also need max_publishers below sub_ring_capacity, and pool_size 0. */
+	std::size_t max_reliable = 0;
+	nanoseconds stall{ 0 };
 	std::optional<SchemaInfo> schema{};
+
+	/* A topic that keeps its last message for later subscribers, until it is unlinked. */
+	static Config latched() noexcept
+	{
+		kickmsg_topic_config from;
+		Config ret;
+
+		kickmsg_topic_config_latched(&from);
+		ret.max_subscribers = from.max_subscribers;
+		ret.sub_ring_capacity = from.ring_capacity;
+		ret.pool_size = from.pool_size;
+		ret.max_payload_size = from.max_payload_size;
+		ret.max_publishers = from.max_publishers;
+		ret.max_loans = from.max_loans;
+		ret.max_borrows = from.max_borrows;
+		ret.persistent = from.persistent;
+		ret.transport = static_cast<Transport>(from.transport);
+		ret.history = from.history;
+		return ret;
+	}
 
 	/* The C struct; it points into this config. */
 	kickmsg_topic_config c() const noexcept
@@ -313,6 +343,8 @@ struct Config {
 		ret.transport = static_cast<std::uint32_t>(transport);
 		ret.timestamps = timestamps;
 		ret.history = history;
+		ret.max_reliable = detail::narrow(max_reliable);
+		ret.stall_ns = detail::unsigned_time(stall);
 		ret.schema = schema ? schema->c() : nullptr;
 		return ret;
 	}
@@ -331,6 +363,7 @@ struct SubscribeOptions {
 	bool strict = false;
 	bool interruptible = false;
 	std::uint32_t depth = 0;
+	bool reliable = false; /* publishers wait for it, in a topic that has max_reliable */
 
 	/* The C struct; it points into these options. */
 	kickmsg_subscribe_options c() const noexcept
@@ -347,6 +380,7 @@ struct SubscribeOptions {
 		ret.strict = strict;
 		ret.interruptible = interruptible;
 		ret.depth = depth;
+		ret.reliable = reliable;
 		return ret;
 	}
 };
@@ -559,10 +593,169 @@ template <typename T> class View
 	SampleView view_;
 };
 
+/* One message of a Batch, where it lies; valid as long as the batch holds it. */
+template <typename T = void> class Item
+{
+      public:
+	explicit Item(kickmsg_sample const &sample) noexcept : sample_(&sample)
+	{
+	}
+	template <typename U = T> U const &operator*() const noexcept
+	{
+		return *static_cast<U const *>(sample_->data);
+	}
+	template <typename U = T> U const *operator->() const noexcept
+	{
+		return static_cast<U const *>(sample_->data);
+	}
+	void const *data() const noexcept
+	{
+		return sample_->data;
+	}
+	std::size_t len() const noexcept
+	{
+		return sample_->len;
+	}
+	std::size_t size() const noexcept
+	{
+		return sample_->len;
+	}
+	kickmsg_sample const *sample() const noexcept
+	{
+		return sample_;
+	}
+
+      private:
+	kickmsg_sample const *sample_;
+};
+
+/* Up to N messages that one receive_many() took, where they lie; they go back with the batch, or with the
+ * next receive into it. A batch may not outlive its subscriber.
+ *
+ *	kickmsg::Batch<Pose, 32> batch;
+ *	while (sub.receive_many(batch, 100ms))
+ *		for (auto pose : batch)
+ *			use(pose->x);
+ */
+template <typename T = void, std::size_t N = 64> class Batch
+{
+      public:
+	class Iterator
+	{
+	      public:
+		explicit Iterator(kickmsg_sample const *sample) noexcept : sample_(sample)
+		{
+		}
+		Item<T> operator*() const noexcept
+		{
+			return Item<T>(*sample_);
+		}
+		Iterator &operator++() noexcept
+		{
+			++sample_;
+			return *this;
+		}
+		bool operator==(Iterator const &other) const noexcept
+		{
+			return sample_ == other.sample_;
+		}
+		bool operator!=(Iterator const &other) const noexcept
+		{
+			return sample_ != other.sample_;
+		}
+
+	      private:
+		kickmsg_sample const *sample_;
+	};
+
+	Batch() noexcept
+	{
+	}
+	Batch(Batch const &) = delete;
+	Batch &operator=(Batch const &) = delete;
+	~Batch()
+	{
+		release();
+	}
+
+	std::size_t size() const noexcept
+	{
+		return count_;
+	}
+	bool empty() const noexcept
+	{
+		return count_ == 0;
+	}
+	Item<T> operator[](std::size_t i) const noexcept
+	{
+		return Item<T>(samples_[i]);
+	}
+	Iterator begin() const noexcept
+	{
+		return Iterator(samples_);
+	}
+	Iterator end() const noexcept
+	{
+		return Iterator(samples_ + count_);
+	}
+	/* How many messages of another length the last receive dropped; of a type alone. */
+	std::size_t refused() const noexcept
+	{
+		return refused_;
+	}
+
+	void release() noexcept
+	{
+		if (count_)
+			kickmsg_release_many(samples_, count_);
+		count_ = 0;
+	}
+
+      private:
+	template <typename U> friend class Subscriber;
+
+	ssize_t fill(kickmsg_subscriber *sub, std::int64_t timeout_ns) noexcept
+	{
+		release();
+		refused_ = 0;
+		ssize_t r = kickmsg_receive_many(sub, timeout_ns, samples_, N);
+		if (r < 0)
+			return r;
+		count_ = static_cast<std::size_t>(r);
+		if constexpr (!std::is_void_v<T>)
+			for (std::size_t i = 0; i < count_; i++)
+				if (__builtin_expect(samples_[i].len != sizeof(T), 0)) {
+					refuse(i);
+					break;
+				}
+		return count_ ? static_cast<ssize_t>(count_) : -EMSGSIZE;
+	}
+
+	/* Drops the messages of another length, from the i-th on. */
+	__attribute__((noinline)) void refuse(std::size_t i) noexcept
+	{
+		std::size_t good = i;
+
+		for (; i < count_; i++) {
+			if (samples_[i].len == sizeof(T)) {
+				samples_[good++] = samples_[i];
+			} else {
+				kickmsg_sample_release(&samples_[i]);
+				refused_++;
+			}
+		}
+		count_ = good;
+	}
+
+	kickmsg_sample samples_[N];
+	std::size_t count_ = 0, refused_ = 0;
+};
+
 /* --- publishers ---------------------------------------------------------------------------------- */
 
 class Node;
 class SharedRegion;
+template <typename T> class Publisher;
 
 /* A message of a type that is filled in place. It is given back if it isn't published. */
 template <typename T> class Loan
@@ -606,12 +799,20 @@ template <typename T> class Loan
 		return payload_;
 	}
 
-	/* Publishes. Returns how many subscribers it reached; or a negative errno. */
+	/* Publishes. Returns how many subscribers it reached; or a negative errno: of -ENOBUFS, that a
+	 * reliable subscriber has no room, the message is still lent. */
 	int publish() noexcept
 	{
-		T *payload = std::exchange(payload_, nullptr);
+		return payload_ ? sent(kickmsg_publish(pub_, payload_, sizeof(T))) : -EINVAL;
+	}
 
-		return payload ? kickmsg_publish(pub_, payload, sizeof(T)) : -EINVAL;
+	/* Publishes, and waits until each reliable subscriber has room. Also -ETIMEDOUT and -EINTR: the
+	 * message is still lent. */
+	int publish_wait(nanoseconds timeout) noexcept
+	{
+		return payload_ ? sent(kickmsg_publish_wait(pub_, payload_, sizeof(T),
+					  detail::timeout(timeout)))
+				: -EINVAL;
 	}
 
 	void discard() noexcept
@@ -621,6 +822,15 @@ template <typename T> class Loan
 	}
 
       private:
+	friend class Publisher<T>;
+
+	int sent(int r) noexcept
+	{
+		if (__builtin_expect(!detail::is_still_lent(r), 1))
+			payload_ = nullptr;
+		return r;
+	}
+
 	kickmsg_publisher *pub_ = nullptr;
 	T *payload_ = nullptr;
 };
@@ -633,7 +843,8 @@ template <typename T = void> class Publisher
 	Publisher() noexcept = default;
 	explicit Publisher(SharedRegion &region);
 
-	/* Copies and publishes. Returns the bytes; -EMSGSIZE, -EAGAIN no slot is free, -ESTALE. */
+	/* Copies and publishes. Returns the bytes; -EMSGSIZE, -EAGAIN no slot is free, -ESTALE, -ENOBUFS a
+	 * reliable subscriber has no room. */
 	std::int32_t send(void const *data, std::size_t len) noexcept
 	{
 		static_assert(std::is_void_v<T>, "a publisher of a type sends messages of it");
@@ -645,6 +856,67 @@ template <typename T = void> class Publisher
 		static_assert(std::is_same_v<U, T>, "a publisher of a type sends messages of it");
 		return static_cast<std::int32_t>(
 			kickmsg_send(pub_.get(), &message, sizeof message));
+	}
+
+	/* Sends as send() does, and waits until each reliable subscriber has room. Also -ETIMEDOUT, -EINTR. */
+	std::int32_t send_wait(void const *data, std::size_t len, nanoseconds timeout) noexcept
+	{
+		static_assert(std::is_void_v<T>, "a publisher of a type sends messages of it");
+		return static_cast<std::int32_t>(
+			kickmsg_send_wait(pub_.get(), data, len, detail::timeout(timeout)));
+	}
+	template <typename U = T>
+	std::int32_t send_wait(U const &message, nanoseconds timeout) noexcept
+	{
+		static_assert(std::is_same_v<U, T>, "a publisher of a type sends messages of it");
+		return static_cast<std::int32_t>(kickmsg_send_wait(
+			pub_.get(), &message, sizeof message, detail::timeout(timeout)));
+	}
+
+	/* Sends many messages, which is faster than single calls. Returns how many were sent: fewer than
+	 * `count` where the next one failed. Or the negative errno of the first one. */
+	ssize_t send_many(iovec const *messages, std::size_t count) noexcept
+	{
+		static_assert(std::is_void_v<T>, "a publisher of a type sends messages of it");
+		return kickmsg_send_many(pub_.get(), messages, count);
+	}
+	template <typename U = T>
+	std::enable_if_t<!std::is_void_v<U>, ssize_t> send_many(
+		U const *messages, std::size_t count) noexcept
+	{
+		static_assert(std::is_same_v<U, T>, "a publisher of a type sends messages of it");
+		return in_pieces(
+			count,
+			[messages](std::size_t i) {
+				return iovec{ const_cast<U *>(messages + i), sizeof(U) };
+			},
+			kickmsg_send_many, [](std::size_t) {});
+	}
+
+	/* Publishes many loans; those that were published are empty then, the others still lent. Returns as
+	 * send_many(). */
+	template <typename U = T>
+	ssize_t publish_many(Loan<U> *loans, std::size_t count) noexcept
+	{
+		static_assert(std::is_same_v<U, T>, "a publisher of a type lends messages of it");
+		return in_pieces(
+			count,
+			[loans](std::size_t i) {
+				return iovec{ loans[i].payload_, sizeof(U) };
+			},
+			kickmsg_publish_many,
+			[loans](std::size_t i) { loans[i].payload_ = nullptr; });
+	}
+
+	/* A descriptor to poll for POLLIN: readable while there may be room with the reliable subscribers. It
+	 * stays the publisher's. */
+	int fd()
+	{
+		int r = kickmsg_publisher_get_fd(pub_.get());
+
+		if (r < 0)
+			detail::fail(r, kickmsg_strerror(r));
+		return r;
 	}
 
 	/* Lends one loan at a time; null: there is none to be had. The next call gives this loan
@@ -660,13 +932,21 @@ template <typename T = void> class Publisher
 		return kickmsg_loan(pub_.get(), len, &pending_) < 0 ? nullptr : pending_;
 	}
 
-	/* Publishes what was allocated; returns how many subscribers it reached. */
+	/* Publishes what was allocated; returns how many subscribers it reached. Where a reliable one has no
+	 * room it reaches none, and can be published again. */
 	std::size_t publish() noexcept
 	{
-		void *payload = std::exchange(pending_, nullptr);
-		int r = payload ? kickmsg_publish(pub_.get(), payload, pending_len_) : 0;
+		int r = pending_ ? sent(kickmsg_publish(pub_.get(), pending_, pending_len_)) : 0;
 
 		return r < 0 ? 0 : static_cast<std::size_t>(r);
+	}
+	/* Publishes what was allocated, and waits until each reliable subscriber has room. Or a negative errno:
+	 * of -ETIMEDOUT and -EINTR it can be published again. */
+	std::int32_t publish_wait(nanoseconds timeout) noexcept
+	{
+		return pending_ ? sent(kickmsg_publish_wait(pub_.get(), pending_, pending_len_,
+					  detail::timeout(timeout)))
+				: -EINVAL;
 	}
 
 	/* Lends a message to be filled in place; empty where there is none to be had. */
@@ -727,6 +1007,35 @@ template <typename T = void> class Publisher
 	Publisher(std::shared_ptr<detail::Connection> connection, kickmsg_publisher *pub) noexcept
 	    : connection_(std::move(connection)), pub_(pub)
 	{
+	}
+
+	int sent(int r) noexcept
+	{
+		if (__builtin_expect(!detail::is_still_lent(r), 1))
+			pending_ = nullptr;
+		return r;
+	}
+
+	/* Hands over messages in pieces, as the library does; tells `done` of each that went. */
+	template <typename Message, typename Done>
+	ssize_t in_pieces(std::size_t count, Message message,
+		ssize_t (*call)(kickmsg_publisher *, iovec const *, std::size_t), Done done) noexcept
+	{
+		std::size_t all = 0;
+
+		while (all < count) {
+			iovec piece[64];
+			std::size_t const asked = count - all < 64 ? count - all : 64;
+			for (std::size_t i = 0; i < asked; i++)
+				piece[i] = message(all + i);
+			ssize_t const r = call(pub_.get(), piece, asked);
+			for (ssize_t i = 0; i < r; i++)
+				done(all + static_cast<std::size_t>(i));
+			all += r < 0 ? 0 : static_cast<std::size_t>(r);
+			if (r != static_cast<ssize_t>(asked))
+				return all ? static_cast<ssize_t>(all) : r;
+		}
+		return static_cast<ssize_t>(all);
 	}
 
 	std::shared_ptr<detail::Connection> connection_; /* outlives pub_ */
@@ -796,6 +1105,19 @@ template <typename T = void> class Subscriber
 		return view(detail::timeout(timeout), &ec);
 	}
 
+	/* Takes up to N messages in their order, and waits for the first one alone. Returns how many; 0: none
+	 * came in time. At most max_borrows. Messages of another length than a type's are dropped; there is
+	 * an error, EMSGSIZE, where all were. */
+	template <std::size_t N> std::size_t receive_many(Batch<T, N> &batch, nanoseconds timeout)
+	{
+		return many(batch, timeout, nullptr);
+	}
+	template <std::size_t N>
+	std::size_t receive_many(Batch<T, N> &batch, nanoseconds timeout, std::error_code &ec)
+	{
+		return many(batch, timeout, &ec);
+	}
+
 	/* Ends a receive that sleeps, or else the next one that would sleep. For any thread and
 	 * signal handlers. */
 	void interrupt() noexcept
@@ -852,6 +1174,18 @@ template <typename T = void> class Subscriber
 			detail::set(*ec, error);
 		else if (error != -EAGAIN && error != -ETIMEDOUT && error != -EINTR)
 			detail::fail(error, kickmsg_strerror(error));
+	}
+
+	template <std::size_t N>
+	std::size_t many(Batch<T, N> &batch, nanoseconds timeout, std::error_code *ec)
+	{
+		ssize_t r = batch.fill(sub_.get(), detail::timeout(timeout));
+
+		if (__builtin_expect(r < 0, 0))
+			tell(static_cast<int>(r), ec);
+		else if (ec)
+			ec->clear();
+		return batch.size();
 	}
 
 	int borrow(std::int64_t timeout_ns, kickmsg_sample *ret) noexcept
@@ -1560,7 +1894,7 @@ Subscriber<T>::Subscriber(SharedRegion &region)
 
 /* --- wait sets ----------------------------------------------------------------------------------- */
 
-/* A set of subscribers, nodes, descriptors and deadlines to wait for at once. It owns no member:
+/* A set of subscribers, publishers, nodes, descriptors and deadlines to wait for at once. It owns no member:
  * take out a member that is about to end. `key` names a member, in what a wait returns and for its
  * removal. */
 class WaitSet
@@ -1577,6 +1911,11 @@ class WaitSet
 	template <typename T> void add(Subscriber<T> const &sub, void *key)
 	{
 		check(kickmsg_waitset_add_subscriber(set_.get(), sub.c(), key));
+	}
+	/* It is ready while a send finds room with the reliable subscribers. */
+	template <typename T> void add(Publisher<T> const &pub, void *key)
+	{
+		check(kickmsg_waitset_add_publisher(set_.get(), pub.c(), key));
 	}
 	void add(Node const &node, void *key)
 	{

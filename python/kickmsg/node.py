@@ -34,6 +34,7 @@ class EventKind(enum.IntEnum):
     UNLINKED = lib.KICKMSG_EVENT_UNLINKED
     REPLACED = lib.KICKMSG_EVENT_REPLACED
     QUARANTINED = lib.KICKMSG_EVENT_QUARANTINED
+    DEMOTED = lib.KICKMSG_EVENT_DEMOTED
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ class Node(Closable):
     def _publisher(self, function: Any, *arguments: Any) -> Publisher:
         ret = ffi.new("struct kickmsg_publisher **")
         self._core.call(function, *arguments, ret)
-        return self._known(Publisher(self._core, ret[0]), ret[0])
+        return self._known(Publisher(self._core, self._watch, ret[0]), ret[0])
 
     def _subscriber(self, function: Any, *arguments: Any) -> Subscriber:
         ret = ffi.new("struct kickmsg_subscriber **")
@@ -198,7 +199,7 @@ class Node(Closable):
         c, _keep = config_to_c(config)
         o, _kept = options_to_c(options)
         self._core.call(lib.kickmsg_join_broadcast, encode(channel, "channel"), c, o, publisher, subscriber)
-        return BroadcastHandle(self._known(Publisher(self._core, publisher[0]), publisher[0]),
+        return BroadcastHandle(self._known(Publisher(self._core, self._watch, publisher[0]), publisher[0]),
                                self._known(Subscriber(self._core, self._watch, subscriber[0]), subscriber[0]))
 
     def create_mailbox(self, tag: str | bytes, config: Config | None = None,
