@@ -363,7 +363,8 @@ struct SubscribeOptions {
 	bool strict = false;
 	bool interruptible = false;
 	std::uint32_t depth = 0;
-	bool reliable = false; /* publishers wait for it, in a topic that has max_reliable */
+	/* Publishers wait for it, in a topic that has max_reliable. */
+	bool reliable = false;
 
 	/* The C struct; it points into these options. */
 	kickmsg_subscribe_options c() const noexcept
@@ -722,21 +723,22 @@ template <typename T = void, std::size_t N = 64> class Batch
 		if (r < 0)
 			return r;
 		count_ = static_cast<std::size_t>(r);
-		if constexpr (!std::is_void_v<T>)
+		if constexpr (!std::is_void_v<T>) {
 			for (std::size_t i = 0; i < count_; i++)
 				if (__builtin_expect(samples_[i].len != sizeof(T), 0)) {
-					refuse(i);
+					refuse();
 					break;
 				}
+		}
 		return count_ ? static_cast<ssize_t>(count_) : -EMSGSIZE;
 	}
 
-	/* Drops the messages of another length, from the i-th on. */
-	__attribute__((noinline)) void refuse(std::size_t i) noexcept
+	/* Drops the messages of another length. */
+	__attribute__((noinline)) void refuse() noexcept
 	{
-		std::size_t good = i;
+		std::size_t good = 0;
 
-		for (; i < count_; i++) {
+		for (std::size_t i = 0; i < count_; i++) {
 			if (samples_[i].len == sizeof(T)) {
 				samples_[good++] = samples_[i];
 			} else {
@@ -755,7 +757,6 @@ template <typename T = void, std::size_t N = 64> class Batch
 
 class Node;
 class SharedRegion;
-template <typename T> class Publisher;
 
 /* A message of a type that is filled in place. It is given back if it isn't published. */
 template <typename T> class Loan
@@ -810,8 +811,8 @@ template <typename T> class Loan
 	 * message is still lent. */
 	int publish_wait(nanoseconds timeout) noexcept
 	{
-		return payload_ ? sent(kickmsg_publish_wait(pub_, payload_, sizeof(T),
-					  detail::timeout(timeout)))
+		return payload_ ? sent(kickmsg_publish_wait(
+					  pub_, payload_, sizeof(T), detail::timeout(timeout)))
 				: -EINVAL;
 	}
 
@@ -822,8 +823,6 @@ template <typename T> class Loan
 	}
 
       private:
-	friend class Publisher<T>;
-
 	int sent(int r) noexcept
 	{
 		if (__builtin_expect(!detail::is_still_lent(r), 1))
@@ -833,6 +832,135 @@ template <typename T> class Loan
 
 	kickmsg_publisher *pub_ = nullptr;
 	T *payload_ = nullptr;
+};
+
+/* Up to N messages of a type that are filled in place, and published in one call. They are given back if
+ * they aren't published. They may not outlive their publisher.
+ *
+ *	kickmsg::Loans<Pose, 32> loans;
+ *	pub.loan_many(loans);
+ *	for (Pose &pose : loans)
+ *		pose = next();
+ *	loans.publish();
+ */
+template <typename T, std::size_t N = 64> class Loans
+{
+	static_assert(std::is_trivially_copyable_v<T> && alignof(T) <= 64,
+		"a message is copied as bytes");
+
+      public:
+	class Iterator
+	{
+	      public:
+		explicit Iterator(iovec const *loan) noexcept : loan_(loan)
+		{
+		}
+		T &operator*() const noexcept
+		{
+			return *static_cast<T *>(loan_->iov_base);
+		}
+		Iterator &operator++() noexcept
+		{
+			++loan_;
+			return *this;
+		}
+		bool operator==(Iterator const &other) const noexcept
+		{
+			return loan_ == other.loan_;
+		}
+		bool operator!=(Iterator const &other) const noexcept
+		{
+			return loan_ != other.loan_;
+		}
+
+	      private:
+		iovec const *loan_;
+	};
+
+	Loans() noexcept
+	{
+		for (auto &loan : loans_)
+			loan.iov_len = sizeof(T);
+	}
+	Loans(Loans const &) = delete;
+	Loans &operator=(Loans const &) = delete;
+	~Loans()
+	{
+		discard();
+	}
+
+	std::size_t size() const noexcept
+	{
+		return count_;
+	}
+	bool empty() const noexcept
+	{
+		return count_ == 0;
+	}
+	T &operator[](std::size_t i) const noexcept
+	{
+		return *static_cast<T *>(loans_[i].iov_base);
+	}
+	Iterator begin() const noexcept
+	{
+		return Iterator(loans_);
+	}
+	Iterator end() const noexcept
+	{
+		return Iterator(loans_ + count_);
+	}
+
+	/* Publishes all, in their order. Returns how many: fewer than there are where the next one failed;
+	 * that and those behind it are left. Or the negative errno of the first one: of -ENOBUFS all are still
+	 * lent, of others it has ended. */
+	ssize_t publish() noexcept
+	{
+		ssize_t r = count_ ? kickmsg_publish_many(pub_, loans_, count_) : 0;
+
+		if (__builtin_expect(r == static_cast<ssize_t>(count_), 1))
+			count_ = 0;
+		else
+			left(r < 0 ? r != -ENOBUFS : static_cast<std::size_t>(r));
+		return r;
+	}
+
+	void discard() noexcept
+	{
+		for (std::size_t i = 0; i < count_; i++)
+			kickmsg_discard(pub_, loans_[i].iov_base);
+		count_ = 0;
+	}
+
+      private:
+	template <typename U> friend class Publisher;
+
+	template <typename Fill>
+	std::size_t lend(kickmsg_publisher *pub, std::size_t count, Fill fill)
+	{
+		std::size_t const most = count < N ? count : N;
+		std::size_t got = 0;
+
+		discard();
+		for (; got < most && kickmsg_loan(pub, sizeof(T), &loans_[got].iov_base) == 0;
+			got++) {
+			if (!loans_[got].iov_base)
+				__builtin_unreachable();
+			fill(*::new (loans_[got].iov_base) T);
+		}
+		pub_ = pub;
+		count_ = got;
+		return got;
+	}
+
+	__attribute__((noinline)) void left(std::size_t gone) noexcept
+	{
+		count_ -= gone;
+		std::memmove(loans_, loans_ + gone, count_ * sizeof(iovec));
+	}
+
+	iovec loans_[N];
+	std::size_t count_ = 0;
+	kickmsg_publisher *pub_ = nullptr;
 };
 
 /* Publisher<> sends bytes, Publisher<T> messages of one type. After a call with an error_code it
@@ -885,27 +1013,34 @@ template <typename T = void> class Publisher
 		U const *messages, std::size_t count) noexcept
 	{
 		static_assert(std::is_same_v<U, T>, "a publisher of a type sends messages of it");
-		return in_pieces(
-			count,
-			[messages](std::size_t i) {
-				return iovec{ const_cast<U *>(messages + i), sizeof(U) };
-			},
-			kickmsg_send_many, [](std::size_t) {});
+		std::size_t all = 0;
+
+		while (all < count) { /* in pieces, as the library does it */
+			iovec piece[64];
+			std::size_t const asked = count - all < 64 ? count - all : 64;
+			for (std::size_t i = 0; i < asked; i++)
+				piece[i] = { const_cast<U *>(messages + all + i), sizeof(U) };
+			ssize_t const r = kickmsg_send_many(pub_.get(), piece, asked);
+			if (r < 0)
+				return all ? static_cast<ssize_t>(all) : r;
+			all += static_cast<std::size_t>(r);
+			if (static_cast<std::size_t>(r) < asked)
+				break;
+		}
+		return static_cast<ssize_t>(all);
 	}
 
-	/* Publishes many loans; those that were published are empty then, the others still lent. Returns as
-	 * send_many(). */
-	template <typename U = T>
-	ssize_t publish_many(Loan<U> *loans, std::size_t count) noexcept
+	/* Lends up to `count` messages to be filled in place, max_loans at most. Returns how many. `fill`,
+	 * which throws nothing, is called with each. */
+	template <std::size_t N>
+	std::size_t loan_many(Loans<T, N> &loans, std::size_t count = N) noexcept
 	{
-		static_assert(std::is_same_v<U, T>, "a publisher of a type lends messages of it");
-		return in_pieces(
-			count,
-			[loans](std::size_t i) {
-				return iovec{ loans[i].payload_, sizeof(U) };
-			},
-			kickmsg_publish_many,
-			[loans](std::size_t i) { loans[i].payload_ = nullptr; });
+		return loans.lend(pub_.get(), count, [](T &) {});
+	}
+	template <std::size_t N, typename Fill>
+	std::size_t loan_many(Loans<T, N> &loans, std::size_t count, Fill fill) noexcept
+	{
+		return loans.lend(pub_.get(), count, fill);
 	}
 
 	/* A descriptor to poll for POLLIN: readable while there may be room with the reliable subscribers. It
@@ -1014,28 +1149,6 @@ template <typename T = void> class Publisher
 		if (__builtin_expect(!detail::is_still_lent(r), 1))
 			pending_ = nullptr;
 		return r;
-	}
-
-	/* Hands over messages in pieces, as the library does; tells `done` of each that went. */
-	template <typename Message, typename Done>
-	ssize_t in_pieces(std::size_t count, Message message,
-		ssize_t (*call)(kickmsg_publisher *, iovec const *, std::size_t), Done done) noexcept
-	{
-		std::size_t all = 0;
-
-		while (all < count) {
-			iovec piece[64];
-			std::size_t const asked = count - all < 64 ? count - all : 64;
-			for (std::size_t i = 0; i < asked; i++)
-				piece[i] = message(all + i);
-			ssize_t const r = call(pub_.get(), piece, asked);
-			for (ssize_t i = 0; i < r; i++)
-				done(all + static_cast<std::size_t>(i));
-			all += r < 0 ? 0 : static_cast<std::size_t>(r);
-			if (r != static_cast<ssize_t>(asked))
-				return all ? static_cast<ssize_t>(all) : r;
-		}
-		return static_cast<ssize_t>(all);
 	}
 
 	std::shared_ptr<detail::Connection> connection_; /* outlives pub_ */
@@ -1208,6 +1321,8 @@ template <typename T = void> class Subscriber
 		if (__builtin_expect(r == 0, 1)) {
 			if (ec)
 				ec->clear();
+			if (!got || !sample->subscriber)
+				__builtin_unreachable();
 			return got;
 		}
 		sample->subscriber = nullptr;
@@ -1912,7 +2027,7 @@ class WaitSet
 	{
 		check(kickmsg_waitset_add_subscriber(set_.get(), sub.c(), key));
 	}
-	/* It is ready while a send finds room with the reliable subscribers. */
+	/* A publisher is ready while a send finds room with the reliable subscribers. */
 	template <typename T> void add(Publisher<T> const &pub, void *key)
 	{
 		check(kickmsg_waitset_add_publisher(set_.get(), pub.c(), key));

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import errno
+import os
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -248,7 +249,7 @@ def options_to_c(options: Options | None) -> tuple[Any, list[Any]]:
 class Topic:
     """Names a topic of any kind. Without a prefix it is the node's; a mailbox without an owner is the node's own."""
 
-    name: str
+    name: str | bytes
     kind: Kind = Kind.PUBSUB
     owner: str | None = None
     prefix: str | None = None
@@ -270,7 +271,7 @@ class Topic:
         topic, keep = self.to_c()
         text = ffi.new("char[]", lib.KICKMSG_WHOLE_NAME_SIZE)
         if self.prefix is None or lib.kickmsg_name_write(topic, text, len(text)) < 0:
-            return self.name
+            return self.name if isinstance(self.name, str) else os.fsdecode(self.name)
         return decode(text)
 
 

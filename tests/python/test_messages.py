@@ -145,7 +145,12 @@ class Messages(Case):
             self.assertEqual([ben.sub.receive(1), ann.sub.try_receive()], [b"hello", None])
             ben.pub.close()
             ben.sub.close()
-        self.node.unlink_broadcast("channel")
+        channel = kickmsg.Topic("channel", kickmsg.Kind.BROADCAST)
+        with self.node.subscribe(channel) as listener:
+            ann.pub.send(b"who listens?")
+            self.assertEqual(listener.receive(1), b"who listens?")
+        self.node.unlink(channel)
+        self.assertErrno(errno.ENOENT, self.node.unlink_broadcast, "channel")
 
     def test_mailbox_is_its_owners(self):
         with self.node.create_mailbox("inbox") as inbox, kickmsg.Node("other") as other, \
