@@ -100,6 +100,10 @@ static void print_zsh(void)
 	     "\tfor word in ${words[2,CURRENT-1]}; do\n"
 	     "\t\t(( ${verbs[(I)$word:*]} )) && { verb=$word; break }\n"
 	     "\tdone\n"
+	     "\tcase $words[CURRENT-1] in\n"
+	     "\t--file | --from | --socket | -f) _files; return ;;\n"
+	     "\t--compress | -z) compadd zstd lz4; return ;;\n"
+	     "\tesac\n"
 	     "\tcase $verb in\n"
 	     "\t'') _describe verb verbs; return ;;");
 	for (size_t i = 0; i < ctl_verb_count; i++) {
@@ -110,6 +114,8 @@ static void print_zsh(void)
 			printf("; topics=(${(f)\"$(kickmsgctl %s --no-legend --no-pager -o name "
 			       "2>/dev/null)\"})",
 				listing_of(&ctl_verbs[i]));
+		else if (ctl_verbs[i].run == ctl_help)
+			fputs("; topics=(${verbs%%:*})", stdout);
 		puts(" ;;");
 	}
 	puts("\tesac\n"
@@ -121,7 +127,28 @@ static void print_zsh(void)
 	     "\t\t_files\n"
 	     "\tfi\n"
 	     "}\n"
-	     "compdef _kickmsgctl kickmsgctl");
+	     "# found by compinit, this file is the function's first call\n"
+	     "if [[ $funcstack[1] = _kickmsgctl ]]; then\n"
+	     "\t_kickmsgctl \"$@\"\n"
+	     "else\n"
+	     "\tcompdef _kickmsgctl kickmsgctl\n"
+	     "fi");
+}
+
+/* Whether the option takes a file's name. */
+static bool takes_file(const struct ctl_use *use)
+{
+	const char *argument = use->argument ? use->argument : ctl_options[use->option].argument;
+
+	return argument && (strcmp(argument, "FILE") == 0 || strcmp(argument, "PATH") == 0);
+}
+
+static void print_fish_option(const char *verb, const struct ctl_use *use)
+{
+	const char *takes = ctl_options[use->option].argument ? " -r" : "";
+
+	printf("complete -c kickmsgctl -n '__fish_seen_subcommand_from %s' -l %s%s\n", verb,
+		ctl_options[use->option].name, takes_file(use) ? " -r -F" : takes);
 }
 
 static void print_fish(void)
@@ -130,24 +157,32 @@ static void print_fish(void)
 	for (size_t i = 0; i < ctl_verb_count; i++) {
 		const struct ctl_verb *verb = &ctl_verbs[i];
 		const struct ctl_use *lists[] = { verb->uses,
+			ctl_takes_topics(verb) ? ctl_name_uses : NULL,
 			verb->listing ? ctl_listing_uses : NULL };
 
 		printf("complete -c kickmsgctl -n __fish_use_subcommand -a %s -d \"%s\"\n",
 			verb->name, verb->summary);
-		if (ctl_takes_topics(verb))
+		if (ctl_takes_topics(verb)) {
 			printf("complete -c kickmsgctl -n '__fish_seen_subcommand_from %s' -a "
 			       "'(kickmsgctl %s --no-legend --no-pager -o name 2>/dev/null)'\n",
 				verb->name, listing_of(verb));
+		} else if (verb->run == ctl_help) {
+			printf("complete -c kickmsgctl -n '__fish_seen_subcommand_from %s' -a '",
+				verb->name);
+			print_verbs();
+			puts("'");
+		} else if (verb->run == ctl_play) {
+			printf("complete -c kickmsgctl -n '__fish_seen_subcommand_from %s' -F\n",
+				verb->name);
+		}
 		for (size_t j = 0; j < COUNT_OF(lists); j++)
 			for (const struct ctl_use *use = lists[j]; use && use->help; use++)
-				printf("complete -c kickmsgctl -n '__fish_seen_subcommand_from %s' "
-				       "-l %s%s\n",
-					verb->name, ctl_options[use->option].name,
-					ctl_options[use->option].argument ? " -r" : "");
+				print_fish_option(verb->name, use);
 	}
 	for (const struct ctl_use *use = ctl_common_uses; use->help; use++)
-		printf("complete -c kickmsgctl -l %s -d \"%s\"\n", ctl_options[use->option].name,
-			use->option == CTL_OPT_SOCKET ? "the socket" : use->help);
+		printf("complete -c kickmsgctl -l %s -d \"%s\"%s\n", ctl_options[use->option].name,
+			use->option == CTL_OPT_SOCKET ? "the socket" : use->help,
+			takes_file(use) ? " -r -F" : "");
 }
 
 int ctl_completion(struct ctl *ctl)

@@ -19,6 +19,7 @@
  * broker's words. With a std::error_code as their last argument they set that instead, and return an
  * empty handle. send() and publish() return negative errno values and throw nothing. A receive returns
  * nothing where no message came in time or it was interrupted; for other errors it is as a control call.
+ * That a reliable subscriber has become an ordinary one is such an error, once: ENOLINK.
  *
  * Threads, fork and times of the calls are as kickmsg.h has them.
  */
@@ -94,6 +95,12 @@ inline std::uint64_t unsigned_time(nanoseconds time) noexcept
 	return time == nanoseconds::max()
 		       ? UINT64_MAX
 		       : static_cast<std::uint64_t>(time.count() < 0 ? 0 : time.count());
+}
+
+/* Whether a loan whose publishing said this is still lent. */
+inline bool is_still_lent(int result) noexcept
+{
+	return result < 0 && (result == -ENOBUFS || result == -ETIMEDOUT || result == -EINTR);
 }
 
 /* A value that is too large is refused by the library, as any that is out of range. */
@@ -293,7 +300,30 @@ struct Config {
 	Transport transport = Transport::Rings;
 	bool timestamps = false;
 	std::uint32_t history = 0;
+	/* Reliable subscribers also need max_publishers below sub_ring_capacity, and pool_size 0. */
+	std::size_t max_reliable = 0;
+	nanoseconds stall{ 0 };
 	std::optional<SchemaInfo> schema{};
+
+	/* A topic that keeps its last message for later subscribers, until it is unlinked. */
+	static Config latched() noexcept
+	{
+		kickmsg_topic_config from;
+		Config ret;
+
+		kickmsg_topic_config_latched(&from);
+		ret.max_subscribers = from.max_subscribers;
+		ret.sub_ring_capacity = from.ring_capacity;
+		ret.pool_size = from.pool_size;
+		ret.max_payload_size = from.max_payload_size;
+		ret.max_publishers = from.max_publishers;
+		ret.max_loans = from.max_loans;
+		ret.max_borrows = from.max_borrows;
+		ret.persistent = from.persistent;
+		ret.transport = static_cast<Transport>(from.transport);
+		ret.history = from.history;
+		return ret;
+	}
 
 	/* The C struct; it points into this config. */
 	kickmsg_topic_config c() const noexcept
@@ -313,6 +343,8 @@ struct Config {
 		ret.transport = static_cast<std::uint32_t>(transport);
 		ret.timestamps = timestamps;
 		ret.history = history;
+		ret.max_reliable = detail::narrow(max_reliable);
+		ret.stall_ns = detail::unsigned_time(stall);
 		ret.schema = schema ? schema->c() : nullptr;
 		return ret;
 	}
@@ -331,6 +363,8 @@ struct SubscribeOptions {
 	bool strict = false;
 	bool interruptible = false;
 	std::uint32_t depth = 0;
+	/* Publishers wait for it, in a topic that has max_reliable. */
+	bool reliable = false;
 
 	/* The C struct; it points into these options. */
 	kickmsg_subscribe_options c() const noexcept
@@ -347,6 +381,7 @@ struct SubscribeOptions {
 		ret.strict = strict;
 		ret.interruptible = interruptible;
 		ret.depth = depth;
+		ret.reliable = reliable;
 		return ret;
 	}
 };
@@ -559,6 +594,165 @@ template <typename T> class View
 	SampleView view_;
 };
 
+/* One message of a Batch, where it lies; valid as long as the batch holds it. */
+template <typename T = void> class Item
+{
+      public:
+	explicit Item(kickmsg_sample const &sample) noexcept : sample_(&sample)
+	{
+	}
+	template <typename U = T> U const &operator*() const noexcept
+	{
+		return *static_cast<U const *>(sample_->data);
+	}
+	template <typename U = T> U const *operator->() const noexcept
+	{
+		return static_cast<U const *>(sample_->data);
+	}
+	void const *data() const noexcept
+	{
+		return sample_->data;
+	}
+	std::size_t len() const noexcept
+	{
+		return sample_->len;
+	}
+	std::size_t size() const noexcept
+	{
+		return sample_->len;
+	}
+	kickmsg_sample const *sample() const noexcept
+	{
+		return sample_;
+	}
+
+      private:
+	kickmsg_sample const *sample_;
+};
+
+/* Up to N messages that one receive_many() took, where they lie; they go back with the batch, or with the
+ * next receive into it. A batch may not outlive its subscriber.
+ *
+ *	kickmsg::Batch<Pose, 32> batch;
+ *	while (sub.receive_many(batch, 100ms))
+ *		for (auto pose : batch)
+ *			use(pose->x);
+ */
+template <typename T = void, std::size_t N = 64> class Batch
+{
+      public:
+	class Iterator
+	{
+	      public:
+		explicit Iterator(kickmsg_sample const *sample) noexcept : sample_(sample)
+		{
+		}
+		Item<T> operator*() const noexcept
+		{
+			return Item<T>(*sample_);
+		}
+		Iterator &operator++() noexcept
+		{
+			++sample_;
+			return *this;
+		}
+		bool operator==(Iterator const &other) const noexcept
+		{
+			return sample_ == other.sample_;
+		}
+		bool operator!=(Iterator const &other) const noexcept
+		{
+			return sample_ != other.sample_;
+		}
+
+	      private:
+		kickmsg_sample const *sample_;
+	};
+
+	Batch() noexcept
+	{
+	}
+	Batch(Batch const &) = delete;
+	Batch &operator=(Batch const &) = delete;
+	~Batch()
+	{
+		release();
+	}
+
+	std::size_t size() const noexcept
+	{
+		return count_;
+	}
+	bool empty() const noexcept
+	{
+		return count_ == 0;
+	}
+	Item<T> operator[](std::size_t i) const noexcept
+	{
+		return Item<T>(samples_[i]);
+	}
+	Iterator begin() const noexcept
+	{
+		return Iterator(samples_);
+	}
+	Iterator end() const noexcept
+	{
+		return Iterator(samples_ + count_);
+	}
+	/* How many messages of another length the last receive dropped; of a type alone. */
+	std::size_t refused() const noexcept
+	{
+		return refused_;
+	}
+
+	void release() noexcept
+	{
+		if (count_)
+			kickmsg_release_many(samples_, count_);
+		count_ = 0;
+	}
+
+      private:
+	template <typename U> friend class Subscriber;
+
+	ssize_t fill(kickmsg_subscriber *sub, std::int64_t timeout_ns) noexcept
+	{
+		release();
+		refused_ = 0;
+		ssize_t r = kickmsg_receive_many(sub, timeout_ns, samples_, N);
+		if (r < 0)
+			return r;
+		count_ = static_cast<std::size_t>(r);
+		if constexpr (!std::is_void_v<T>) {
+			for (std::size_t i = 0; i < count_; i++)
+				if (__builtin_expect(samples_[i].len != sizeof(T), 0)) {
+					refuse();
+					break;
+				}
+		}
+		return count_ ? static_cast<ssize_t>(count_) : -EMSGSIZE;
+	}
+
+	/* Drops the messages of another length. */
+	__attribute__((noinline)) void refuse() noexcept
+	{
+		std::size_t good = 0;
+
+		for (std::size_t i = 0; i < count_; i++) {
+			if (samples_[i].len == sizeof(T)) {
+				samples_[good++] = samples_[i];
+			} else {
+				kickmsg_sample_release(&samples_[i]);
+				refused_++;
+			}
+		}
+		count_ = good;
+	}
+
+	kickmsg_sample samples_[N];
+	std::size_t count_ = 0, refused_ = 0;
+};
+
 /* --- publishers ---------------------------------------------------------------------------------- */
 
 class Node;
@@ -606,12 +800,20 @@ template <typename T> class Loan
 		return payload_;
 	}
 
-	/* Publishes. Returns how many subscribers it reached; or a negative errno. */
+	/* Publishes. Returns how many subscribers it reached; or a negative errno: of -ENOBUFS, that a
+	 * reliable subscriber has no room, the message is still lent. */
 	int publish() noexcept
 	{
-		T *payload = std::exchange(payload_, nullptr);
+		return payload_ ? sent(kickmsg_publish(pub_, payload_, sizeof(T))) : -EINVAL;
+	}
 
-		return payload ? kickmsg_publish(pub_, payload, sizeof(T)) : -EINVAL;
+	/* Publishes, and waits until each reliable subscriber has room. Also -ETIMEDOUT and -EINTR: the
+	 * message is still lent. */
+	int publish_wait(nanoseconds timeout) noexcept
+	{
+		return payload_ ? sent(kickmsg_publish_wait(
+					  pub_, payload_, sizeof(T), detail::timeout(timeout)))
+				: -EINVAL;
 	}
 
 	void discard() noexcept
@@ -621,8 +823,144 @@ template <typename T> class Loan
 	}
 
       private:
+	int sent(int r) noexcept
+	{
+		if (__builtin_expect(!detail::is_still_lent(r), 1))
+			payload_ = nullptr;
+		return r;
+	}
+
 	kickmsg_publisher *pub_ = nullptr;
 	T *payload_ = nullptr;
+};
+
+/* Up to N messages of a type that are filled in place, and published in one call. They are given back if
+ * they aren't published. They may not outlive their publisher.
+ *
+ *	kickmsg::Loans<Pose, 32> loans;
+ *	pub.loan_many(loans);
+ *	for (Pose &pose : loans)
+ *		pose = next();
+ *	loans.publish();
+ */
+template <typename T, std::size_t N = 64> class Loans
+{
+	static_assert(std::is_trivially_copyable_v<T> && alignof(T) <= 64,
+		"a message is copied as bytes");
+
+      public:
+	class Iterator
+	{
+	      public:
+		explicit Iterator(iovec const *loan) noexcept : loan_(loan)
+		{
+		}
+		T &operator*() const noexcept
+		{
+			return *static_cast<T *>(loan_->iov_base);
+		}
+		Iterator &operator++() noexcept
+		{
+			++loan_;
+			return *this;
+		}
+		bool operator==(Iterator const &other) const noexcept
+		{
+			return loan_ == other.loan_;
+		}
+		bool operator!=(Iterator const &other) const noexcept
+		{
+			return loan_ != other.loan_;
+		}
+
+	      private:
+		iovec const *loan_;
+	};
+
+	Loans() noexcept
+	{
+		for (auto &loan : loans_)
+			loan.iov_len = sizeof(T);
+	}
+	Loans(Loans const &) = delete;
+	Loans &operator=(Loans const &) = delete;
+	~Loans()
+	{
+		discard();
+	}
+
+	std::size_t size() const noexcept
+	{
+		return count_;
+	}
+	bool empty() const noexcept
+	{
+		return count_ == 0;
+	}
+	T &operator[](std::size_t i) const noexcept
+	{
+		return *static_cast<T *>(loans_[i].iov_base);
+	}
+	Iterator begin() const noexcept
+	{
+		return Iterator(loans_);
+	}
+	Iterator end() const noexcept
+	{
+		return Iterator(loans_ + count_);
+	}
+
+	/* Publishes all, in their order. Returns how many: fewer than there are where the next one failed;
+	 * that and those behind it are left. Or the negative errno of the first one: of -ENOBUFS all are still
+	 * lent, of others it has ended. */
+	ssize_t publish() noexcept
+	{
+		ssize_t r = count_ ? kickmsg_publish_many(pub_, loans_, count_) : 0;
+
+		if (__builtin_expect(r == static_cast<ssize_t>(count_), 1))
+			count_ = 0;
+		else
+			left(r < 0 ? r != -ENOBUFS : static_cast<std::size_t>(r));
+		return r;
+	}
+
+	void discard() noexcept
+	{
+		for (std::size_t i = 0; i < count_; i++)
+			kickmsg_discard(pub_, loans_[i].iov_base);
+		count_ = 0;
+	}
+
+      private:
+	template <typename U> friend class Publisher;
+
+	template <typename Fill>
+	std::size_t lend(kickmsg_publisher *pub, std::size_t count, Fill fill)
+	{
+		std::size_t const most = count < N ? count : N;
+		std::size_t got = 0;
+
+		discard();
+		for (; got < most && kickmsg_loan(pub, sizeof(T), &loans_[got].iov_base) == 0;
+			got++) {
+			if (!loans_[got].iov_base)
+				__builtin_unreachable();
+			fill(*::new (loans_[got].iov_base) T);
+		}
+		pub_ = pub;
+		count_ = got;
+		return got;
+	}
+
+	__attribute__((noinline)) void left(std::size_t gone) noexcept
+	{
+		count_ -= gone;
+		std::memmove(loans_, loans_ + gone, count_ * sizeof(iovec));
+	}
+
+	iovec loans_[N];
+	std::size_t count_ = 0;
+	kickmsg_publisher *pub_ = nullptr;
 };
 
 /* Publisher<> sends bytes, Publisher<T> messages of one type. After a call with an error_code it
@@ -633,7 +971,8 @@ template <typename T = void> class Publisher
 	Publisher() noexcept = default;
 	explicit Publisher(SharedRegion &region);
 
-	/* Copies and publishes. Returns the bytes; -EMSGSIZE, -EAGAIN no slot is free, -ESTALE. */
+	/* Copies and publishes. Returns the bytes; -EMSGSIZE, -EAGAIN no slot is free, -ESTALE, -ENOBUFS a
+	 * reliable subscriber has no room. */
 	std::int32_t send(void const *data, std::size_t len) noexcept
 	{
 		static_assert(std::is_void_v<T>, "a publisher of a type sends messages of it");
@@ -645,6 +984,74 @@ template <typename T = void> class Publisher
 		static_assert(std::is_same_v<U, T>, "a publisher of a type sends messages of it");
 		return static_cast<std::int32_t>(
 			kickmsg_send(pub_.get(), &message, sizeof message));
+	}
+
+	/* Sends as send() does, and waits until each reliable subscriber has room. Also -ETIMEDOUT, -EINTR. */
+	std::int32_t send_wait(void const *data, std::size_t len, nanoseconds timeout) noexcept
+	{
+		static_assert(std::is_void_v<T>, "a publisher of a type sends messages of it");
+		return static_cast<std::int32_t>(
+			kickmsg_send_wait(pub_.get(), data, len, detail::timeout(timeout)));
+	}
+	template <typename U = T>
+	std::int32_t send_wait(U const &message, nanoseconds timeout) noexcept
+	{
+		static_assert(std::is_same_v<U, T>, "a publisher of a type sends messages of it");
+		return static_cast<std::int32_t>(kickmsg_send_wait(
+			pub_.get(), &message, sizeof message, detail::timeout(timeout)));
+	}
+
+	/* Sends many messages, which is faster than single calls. Returns how many were sent: fewer than
+	 * `count` where the next one failed. Or the negative errno of the first one. */
+	ssize_t send_many(iovec const *messages, std::size_t count) noexcept
+	{
+		static_assert(std::is_void_v<T>, "a publisher of a type sends messages of it");
+		return kickmsg_send_many(pub_.get(), messages, count);
+	}
+	template <typename U = T>
+	std::enable_if_t<!std::is_void_v<U>, ssize_t> send_many(
+		U const *messages, std::size_t count) noexcept
+	{
+		static_assert(std::is_same_v<U, T>, "a publisher of a type sends messages of it");
+		std::size_t all = 0;
+
+		while (all < count) { /* in pieces, as the library does it */
+			iovec piece[64];
+			std::size_t const asked = count - all < 64 ? count - all : 64;
+			for (std::size_t i = 0; i < asked; i++)
+				piece[i] = { const_cast<U *>(messages + all + i), sizeof(U) };
+			ssize_t const r = kickmsg_send_many(pub_.get(), piece, asked);
+			if (r < 0)
+				return all ? static_cast<ssize_t>(all) : r;
+			all += static_cast<std::size_t>(r);
+			if (static_cast<std::size_t>(r) < asked)
+				break;
+		}
+		return static_cast<ssize_t>(all);
+	}
+
+	/* Lends up to `count` messages to be filled in place, max_loans at most. Returns how many. `fill`,
+	 * which throws nothing, is called with each. */
+	template <std::size_t N>
+	std::size_t loan_many(Loans<T, N> &loans, std::size_t count = N) noexcept
+	{
+		return loans.lend(pub_.get(), count, [](T &) {});
+	}
+	template <std::size_t N, typename Fill>
+	std::size_t loan_many(Loans<T, N> &loans, std::size_t count, Fill fill) noexcept
+	{
+		return loans.lend(pub_.get(), count, fill);
+	}
+
+	/* A descriptor to poll for POLLIN: readable while there may be room with the reliable subscribers. It
+	 * stays the publisher's. */
+	int fd()
+	{
+		int r = kickmsg_publisher_get_fd(pub_.get());
+
+		if (r < 0)
+			detail::fail(r, kickmsg_strerror(r));
+		return r;
 	}
 
 	/* Lends one loan at a time; null: there is none to be had. The next call gives this loan
@@ -660,13 +1067,21 @@ template <typename T = void> class Publisher
 		return kickmsg_loan(pub_.get(), len, &pending_) < 0 ? nullptr : pending_;
 	}
 
-	/* Publishes what was allocated; returns how many subscribers it reached. */
+	/* Publishes what was allocated; returns how many subscribers it reached. Where a reliable one has no
+	 * room it reaches none, and can be published again. */
 	std::size_t publish() noexcept
 	{
-		void *payload = std::exchange(pending_, nullptr);
-		int r = payload ? kickmsg_publish(pub_.get(), payload, pending_len_) : 0;
+		int r = pending_ ? sent(kickmsg_publish(pub_.get(), pending_, pending_len_)) : 0;
 
 		return r < 0 ? 0 : static_cast<std::size_t>(r);
+	}
+	/* Publishes what was allocated, and waits until each reliable subscriber has room. Or a negative errno:
+	 * of -ETIMEDOUT and -EINTR it can be published again. */
+	std::int32_t publish_wait(nanoseconds timeout) noexcept
+	{
+		return pending_ ? sent(kickmsg_publish_wait(pub_.get(), pending_, pending_len_,
+					  detail::timeout(timeout)))
+				: -EINVAL;
 	}
 
 	/* Lends a message to be filled in place; empty where there is none to be had. */
@@ -727,6 +1142,13 @@ template <typename T = void> class Publisher
 	Publisher(std::shared_ptr<detail::Connection> connection, kickmsg_publisher *pub) noexcept
 	    : connection_(std::move(connection)), pub_(pub)
 	{
+	}
+
+	int sent(int r) noexcept
+	{
+		if (__builtin_expect(!detail::is_still_lent(r), 1))
+			pending_ = nullptr;
+		return r;
 	}
 
 	std::shared_ptr<detail::Connection> connection_; /* outlives pub_ */
@@ -796,6 +1218,19 @@ template <typename T = void> class Subscriber
 		return view(detail::timeout(timeout), &ec);
 	}
 
+	/* Takes up to N messages in their order, and waits for the first one alone. Returns how many; 0: none
+	 * came in time. At most max_borrows. Messages of another length than a type's are dropped; there is
+	 * an error, EMSGSIZE, where all were. */
+	template <std::size_t N> std::size_t receive_many(Batch<T, N> &batch, nanoseconds timeout)
+	{
+		return many(batch, timeout, nullptr);
+	}
+	template <std::size_t N>
+	std::size_t receive_many(Batch<T, N> &batch, nanoseconds timeout, std::error_code &ec)
+	{
+		return many(batch, timeout, &ec);
+	}
+
 	/* Ends a receive that sleeps, or else the next one that would sleep. For any thread and
 	 * signal handlers. */
 	void interrupt() noexcept
@@ -854,6 +1289,18 @@ template <typename T = void> class Subscriber
 			detail::fail(error, kickmsg_strerror(error));
 	}
 
+	template <std::size_t N>
+	std::size_t many(Batch<T, N> &batch, nanoseconds timeout, std::error_code *ec)
+	{
+		ssize_t r = batch.fill(sub_.get(), detail::timeout(timeout));
+
+		if (__builtin_expect(r < 0, 0))
+			tell(static_cast<int>(r), ec);
+		else if (ec)
+			ec->clear();
+		return batch.size();
+	}
+
 	int borrow(std::int64_t timeout_ns, kickmsg_sample *ret) noexcept
 	{
 		return timeout_ns == 0 ? kickmsg_try_receive(sub_.get(), ret)
@@ -874,6 +1321,8 @@ template <typename T = void> class Subscriber
 		if (__builtin_expect(r == 0, 1)) {
 			if (ec)
 				ec->clear();
+			if (!got || !sample->subscriber)
+				__builtin_unreachable();
 			return got;
 		}
 		sample->subscriber = nullptr;
@@ -1560,7 +2009,7 @@ Subscriber<T>::Subscriber(SharedRegion &region)
 
 /* --- wait sets ----------------------------------------------------------------------------------- */
 
-/* A set of subscribers, nodes, descriptors and deadlines to wait for at once. It owns no member:
+/* A set of subscribers, publishers, nodes, descriptors and deadlines to wait for at once. It owns no member:
  * take out a member that is about to end. `key` names a member, in what a wait returns and for its
  * removal. */
 class WaitSet
@@ -1577,6 +2026,11 @@ class WaitSet
 	template <typename T> void add(Subscriber<T> const &sub, void *key)
 	{
 		check(kickmsg_waitset_add_subscriber(set_.get(), sub.c(), key));
+	}
+	/* A publisher is ready while a send finds room with the reliable subscribers. */
+	template <typename T> void add(Publisher<T> const &pub, void *key)
+	{
+		check(kickmsg_waitset_add_publisher(set_.get(), pub.c(), key));
 	}
 	void add(Node const &node, void *key)
 	{

@@ -43,6 +43,10 @@ static void cover_hole(const void *address, size_t size)
 }
 """
 DECLARATIONS = """
+struct iovec {
+	void *iov_base;
+	size_t iov_len;
+};
 void cover_hole(const void *address, size_t size);
 extern "Python" void kickmsg_python_event(void *userdata, const struct kickmsg_event *event);
 """
@@ -90,10 +94,10 @@ def declarations(header: str) -> str:
 
 
 ffi = FFI()
+ffi.cdef(DECLARATIONS)
 folders = [flag[2:] for flag in pkg_config("--cflags-only-I", "--keep-system-cflags") if flag.startswith("-I")]
 for header in HEADERS:
     ffi.cdef(declarations(find_header(header, folders)))
-ffi.cdef(DECLARATIONS)
 ffi.set_source(
     "kickmsg._native", SOURCE,
     include_dirs=folders,

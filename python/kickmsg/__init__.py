@@ -23,7 +23,7 @@ Times are seconds as a number or a datetime.timedelta; None is for ever.
 """
 from ._core import HEADER_VERSION, LIBRARY_VERSION
 from .caller import CallLoan, Caller, Reply
-from .config import Config, Kind, Options, Schema, SchemaAlgo, SchemaDiff, Sizing, Topic, Transport
+from .config import HISTORY_NONE, Config, Kind, Options, Schema, SchemaAlgo, SchemaDiff, Sizing, Topic, Transport
 from .node import BroadcastHandle, Event, EventKind, Node
 from .publisher import Loan, Publisher, PublisherStats
 from .server import CallerInfo, ReplyLoan, Request, Server, ServiceConfig

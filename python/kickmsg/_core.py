@@ -241,23 +241,25 @@ class HandleCore:
             finally:
                 self.held.pop(0, None)
 
-    def wait(self, function: Callable[..., int], timeout_ns: int, *arguments: Any) -> bool:
-        """Calls function(handle, rest of the time, *arguments) until it returns 0. False: the time is over.
+    def wait(self, function: Callable[..., int], timeout_ns: int, *arguments: Any,
+             not_yet: int = errno.EAGAIN) -> int | None:
+        """Calls function(handle, rest of the time, *arguments) until it has a result. None: the time is over.
 
-        For a thread that holds the handle.
+        `not_yet` is the errno by which a call with time 0 says that it would have to wait. For a thread that holds
+        the handle.
         """
-        deadline = Deadline(timeout_ns) if timeout_ns else None
+        deadline = Deadline(timeout_ns, in_pieces=self.wake is None) if timeout_ns else None
         while True:
             rest = deadline.next() if deadline else 0
             r = function(self.pointer, rest, *arguments)
-            if r == 0:
-                return True
-            if r == -errno.EINTR:
-                self.interruption()
-            elif r not in (-errno.EAGAIN, -errno.ETIMEDOUT):
+            if r >= 0:
+                return r
+            if r not in (-errno.EINTR, -errno.ETIMEDOUT, -not_yet):
                 raise error(r)
-            elif rest == 0:
-                return False
+            if r != -errno.EINTR and rest == 0:
+                return None
+            if r == -errno.EINTR or self.wake is None:
+                self.interruption()
 
     def interruption(self) -> None:
         """Looks why a wait was woken: to give a view back, by a signal, by close(), or for the user."""
@@ -273,10 +275,11 @@ class HandleCore:
         token = object()
         self.out[token] = None  # nobody frees it meanwhile
         try:
-            if self.closed or self.wake is None:
+            if self.closed:
                 return
             self.interrupted.set()
-            self.wake(self.pointer)
+            if self.wake:  # else it looks after each piece of its wait
+                self.wake(self.pointer)
         finally:
             self.out.pop(token, None)
             self.settle()

@@ -141,9 +141,13 @@ class Caller(Polled):
 
     def loan(self, size: int, timeout: Seconds | None = None) -> CallLoan:
         """Lends a request of so many bytes, to be filled in place. `timeout` counts from its publish()."""
-        timeout_ns, address = nanoseconds(timeout), ffi.new("void **")
-        check(self._ask(lib.kickmsg_call_loan, size, address))
-        return CallLoan(self, address[0], size, timeout_ns)
+        timeout_ns, address, core = nanoseconds(timeout), ffi.new("void **"), self._core
+        pointer = core.enter()
+        try:
+            check(lib.kickmsg_call_loan(pointer, size, address))
+            return CallLoan(self, address[0], size, timeout_ns)  # before another thread's close() may free the caller
+        finally:
+            core.leave()
 
     def take_reply(self, timeout: Seconds | None = None) -> Reply | None:
         """The next reply, or end of a call, in the order in which they come. None: nothing came in that time.
@@ -154,7 +158,7 @@ class Caller(Polled):
         timeout_ns = nanoseconds(timeout)
         core.enter()
         try:
-            if core.wait(lib.kickmsg_take_reply, timeout_ns, reply):
+            if core.wait(lib.kickmsg_take_reply, timeout_ns, reply) is not None:
                 made = self._made(reply)
             return made
         finally:
@@ -175,7 +179,7 @@ class Caller(Polled):
         timeout_ns, core = nanoseconds(timeout), self._core
         core.enter()
         try:
-            return core.wait(lib.kickmsg_caller_wait_server, timeout_ns)
+            return core.wait(lib.kickmsg_caller_wait_server, timeout_ns) is not None
         finally:
             core.leave()
 

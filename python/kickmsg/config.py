@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import errno
-from dataclasses import dataclass, fields
+import os
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ._core import Seconds, decode, encode, error, nanoseconds, unsigned_nanoseconds
@@ -126,8 +127,8 @@ def fill_in(struct: Any, config: Any) -> Any:
             if not isinstance(value, Schema):
                 raise TypeError(f"a config's schema is a kickmsg.Schema, not {type(value).__name__}")
             struct.schema = schema = value.to_c()
-        elif field.name == "linger":
-            struct.linger_ns = nanoseconds(value)
+        elif field.name in ("linger", "stall"):
+            setattr(struct, field.name + "_ns", nanoseconds(value))
         else:
             setattr(struct, field.name, value)
     return schema
@@ -135,7 +136,12 @@ def fill_in(struct: Any, config: Any) -> Any:
 
 @dataclass
 class Config:
-    """The shape of a topic, and how long it lives. None is the library's default."""
+    """The shape of a topic, and how long it lives. None is the library's default.
+
+    history       messages that a newcomer gets of those that were sent before it came
+    max_reliable  subscribers for which publishers may have to wait (Options.reliable)
+    stall         how long such a subscriber may stand still while a publisher waits for it
+    """
 
     max_subscribers: int | None = None
     ring_capacity: int | None = None
@@ -150,6 +156,16 @@ class Config:
     schema: Schema | None = None
     timestamps: bool | None = None
     history: int | None = None
+    max_reliable: int | None = None
+    stall: Seconds | None = None
+
+    @classmethod
+    def latched(cls, **changes: Any) -> Config:
+        """A topic that keeps its last message for later subscribers, also when nobody is there, until it is unlinked.
+        `changes` are fields of the config: max_payload_size=100."""
+        config = ffi.new("struct kickmsg_topic_config *")
+        lib.kickmsg_topic_config_latched(config)
+        return replace(cls.from_c(config), **changes)
 
     def to_c(self) -> tuple[Any, Any]:
         """Returns the struct, and the objects that it points to."""
@@ -162,7 +178,7 @@ class Config:
         return cls(config.max_subscribers, config.ring_capacity, config.pool_size, config.max_publishers,
                    config.max_payload_size, config.max_loans, config.max_borrows, config.linger_ns / 1e9,
                    bool(config.persistent), Transport(config.transport), timestamps=bool(config.timestamps),
-                   history=config.history)
+                   history=config.history, max_reliable=config.max_reliable, stall=config.stall_ns / 1e9)
 
     def check(self) -> Sizing:
         """Says what the config costs; ValueError if no such topic can be. Asks no broker."""
@@ -182,28 +198,34 @@ def config_to_c(config: Config | None) -> tuple[Any, Any]:
     return config.to_c()
 
 
-HISTORY_NONE = 2**32 - 2
+HISTORY_NONE: int = lib.KICKMSG_HISTORY_NONE
 
 
 @dataclass
 class Options:
-    """How one subscriber gets its messages. `wait` is for the topic to exist, `spin` before a sleep."""
+    """How one subscriber gets its messages. `wait` is for the topic to exist, `spin` before a sleep.
+
+    history   how many messages back it begins; 0: as many as the topic's config says; HISTORY_NONE
+    reliable  publishers wait for it when its ring is full, in a topic whose config has max_reliable. One that takes
+              none of its messages for `stall` becomes an ordinary one: OSError with ENOLINK says so, once
+    """
 
     spin: Seconds = 0
     wait: Seconds | None = 0
     schema: Schema | None = None
     skip_own: bool = False
-    history: int = 0  # 0: as many as the topic's config says; HISTORY_NONE
+    history: int = 0
     observe: bool = False
     writable: bool = False
     strict: bool = False
     depth: int = 0
+    reliable: bool = False
 
     def to_c(self) -> tuple[Any, list[Any]]:
         options = ffi.new("struct kickmsg_subscribe_options *")
         options.spin_ns = unsigned_nanoseconds(self.spin)
         options.wait_ns = unsigned_nanoseconds(self.wait)
-        for field in ("skip_own", "history", "observe", "writable", "strict", "depth"):
+        for field in ("skip_own", "history", "observe", "writable", "strict", "depth", "reliable"):
             setattr(options, field, getattr(self, field))
         options.interruptible = 1  # Python's handlers run between two waits
         keep = []
@@ -227,7 +249,7 @@ def options_to_c(options: Options | None) -> tuple[Any, list[Any]]:
 class Topic:
     """Names a topic of any kind. Without a prefix it is the node's; a mailbox without an owner is the node's own."""
 
-    name: str
+    name: str | bytes
     kind: Kind = Kind.PUBSUB
     owner: str | None = None
     prefix: str | None = None
@@ -249,7 +271,7 @@ class Topic:
         topic, keep = self.to_c()
         text = ffi.new("char[]", lib.KICKMSG_WHOLE_NAME_SIZE)
         if self.prefix is None or lib.kickmsg_name_write(topic, text, len(text)) < 0:
-            return self.name
+            return self.name if isinstance(self.name, str) else os.fsdecode(self.name)
         return decode(text)
 
 

@@ -40,6 +40,9 @@ class Right(enum.IntEnum):
     PUBLISH = lib.KICKMSG_RIGHT_PUBLISH
     SUBSCRIBE = lib.KICKMSG_RIGHT_SUBSCRIBE
     ADMINISTER = lib.KICKMSG_RIGHT_ADMINISTER
+    SERVE = lib.KICKMSG_RIGHT_SERVE
+    CALL = lib.KICKMSG_RIGHT_CALL
+    RELIABLE = lib.KICKMSG_RIGHT_RELIABLE
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class RingStats:
     ring: int
     pid: int
     sleeping: bool
+    reliable: bool
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ class TopicStats:
     realtime_ns: int
     monotonic_ns: int
     topic_id: int
+    demoted: int
     rings: tuple[RingStats, ...] = field(default=())
 
 

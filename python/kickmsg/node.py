@@ -34,6 +34,7 @@ class EventKind(enum.IntEnum):
     UNLINKED = lib.KICKMSG_EVENT_UNLINKED
     REPLACED = lib.KICKMSG_EVENT_REPLACED
     QUARANTINED = lib.KICKMSG_EVENT_QUARANTINED
+    DEMOTED = lib.KICKMSG_EVENT_DEMOTED
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ class Node(Closable):
     def _publisher(self, function: Any, *arguments: Any) -> Publisher:
         ret = ffi.new("struct kickmsg_publisher **")
         self._core.call(function, *arguments, ret)
-        return self._known(Publisher(self._core, ret[0]), ret[0])
+        return self._known(Publisher(self._core, self._watch, ret[0]), ret[0])
 
     def _subscriber(self, function: Any, *arguments: Any) -> Subscriber:
         ret = ffi.new("struct kickmsg_subscriber **")
@@ -170,17 +171,18 @@ class Node(Closable):
         c, _keep = config_to_c(config)
         return self._publisher(lib.kickmsg_advertise_or_join, encode(topic, "topic"), c)
 
-    def subscribe(self, topic: str | bytes, options: Options | None = None) -> Subscriber:
+    def subscribe(self, topic: str | bytes | Topic, options: Options | None = None) -> Subscriber:
         """Becomes a subscriber of a topic that exists, or comes to exist within options.wait.
 
-        FileNotFoundError: there is no such topic. TimeoutError: there came none in that time.
+        A Topic may be of any kind: a channel is heard without being a member of it. FileNotFoundError: there is no such
+        topic. TimeoutError: there came none in that time.
         """
         c, keep = options_to_c(options)
-        name = encode(topic, "topic")
+        name, also_keep = topic_to_c(topic if isinstance(topic, Topic) else Topic(topic))
 
         def subscribe() -> Subscriber:
-            _kept = keep
-            return self._subscriber(lib.kickmsg_subscribe, name, c)
+            _kept = keep, also_keep
+            return self._subscriber(lib.kickmsg_subscribe_to, name, c)
 
         return _beside(c.wait_ns, subscribe)
 
@@ -198,7 +200,7 @@ class Node(Closable):
         c, _keep = config_to_c(config)
         o, _kept = options_to_c(options)
         self._core.call(lib.kickmsg_join_broadcast, encode(channel, "channel"), c, o, publisher, subscriber)
-        return BroadcastHandle(self._known(Publisher(self._core, publisher[0]), publisher[0]),
+        return BroadcastHandle(self._known(Publisher(self._core, self._watch, publisher[0]), publisher[0]),
                                self._known(Subscriber(self._core, self._watch, subscriber[0]), subscriber[0]))
 
     def create_mailbox(self, tag: str | bytes, config: Config | None = None,
@@ -221,6 +223,11 @@ class Node(Closable):
 
     def unlink_mailbox(self, tag: str | bytes) -> None:
         self._core.call(lib.kickmsg_unlink_mailbox, encode(tag, "tag"))
+
+    def unlink(self, topic: str | Topic) -> None:
+        """unlink_topic() for a topic of any kind and namespace."""
+        c, _keep = topic_to_c(topic)
+        self._core.call(lib.kickmsg_unlink, c)
 
     def topic_schema(self, topic: str | Topic) -> Schema | None:
         """The topic's schema, if it has one."""

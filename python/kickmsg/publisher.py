@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from ._core import ClientCore, Deadline, Handle, HandleCore, Seconds, check, error, nanoseconds
+from ._core import ClientCore, HandleCore, Seconds, check, error, nanoseconds
 from ._memory import Lent, Window, as_array
 from ._native import ffi, lib
+from .watch import Polled, Watch
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,17 @@ class PublisherStats:
     publisher_id: int
 
 
-class Publisher(Handle):
-    """Sends to one topic. It belongs to one thread at a time."""
+class Publisher(Polled):
+    """Sends to one topic. It belongs to one thread at a time; close() and interrupt() are for any.
 
-    def __init__(self, client: ClientCore, pointer: Any) -> None:
-        self._core = HandleCore(client, pointer, "publisher", lib.kickmsg_publisher_free)
+    Both end a wait within 0.2 s. In a topic with reliable subscribers (Options.reliable) OSError with ENOBUFS says that
+    one of them has no room: nothing was sent to anybody.
+    """
+
+    _get_fd = lib.kickmsg_publisher_get_fd
+
+    def __init__(self, client: ClientCore, watch: Watch, pointer: Any) -> None:
+        super().__init__(HandleCore(client, pointer, "publisher", lib.kickmsg_publisher_free), watch)
 
     def send(self, data: Any) -> int:
         """Copies any contiguous buffer into a message and publishes it. Returns its bytes.
@@ -43,11 +50,84 @@ class Publisher(Handle):
         finally:
             core.leave()
 
+    def send_wait(self, data: Any, timeout: Seconds | None = None) -> int | None:
+        """send() that waits until each reliable subscriber has room. None: one had none in that time."""
+        buffer = ffi.from_buffer(data)
+        return self._wait_for_room(
+            lambda pointer, rest: lib.kickmsg_send_wait(pointer, buffer, len(buffer), rest), nanoseconds(timeout))
+
+    async def send_async(self, data: Any, timeout: Seconds | None = None) -> int | None:
+        """send_wait() for asyncio."""
+        return await self._wait(timeout, lambda: self.send_wait(data, 0))
+
+    def _wait_for_room(self, function: Callable[[Any, int], int], timeout_ns: int) -> int | None:
+        self._core.enter()
+        try:
+            return self._core.wait(function, timeout_ns, not_yet=errno.ENOBUFS)
+        finally:
+            self._core.leave()
+
+    def send_many(self, messages: Iterable[Any]) -> int:
+        """send() of each, in their order, which is faster than single calls. Returns how many were sent.
+
+        Fewer than there are: the next one failed. The exception is that of the first one. Any of them may be refused
+        before the first is sent, for what it is: TypeError, BufferError.
+        """
+        buffers = [ffi.from_buffer(message) for message in messages]
+        vector = ffi.new("struct iovec[]", [(buffer, len(buffer)) for buffer in buffers])
+        return check(self._ask(lib.kickmsg_send_many, vector, len(buffers)))
+
+    def publish_many(self, loans: Iterable[Loan]) -> int:
+        """publish() of each whole loan, in their order. Returns how many were published; the others are still lent.
+
+        OSError: the loan behind those that were published failed, and has ended. Where the first one has no room the
+        exception is that, with ENOBUFS, and all are still lent.
+        """
+        batch, core = list(loans), self._core
+        if len(set(map(id, batch))) < len(batch):
+            raise ValueError("a loan is there twice")
+        for loan in batch:
+            if not isinstance(loan, Loan):
+                raise TypeError(f"a loan is a kickmsg.Loan, not {type(loan).__name__}")
+            if loan._window.lent.core is not core:
+                raise ValueError("a loan of another publisher")
+            loan.data  # isn't sent yet
+        pointer, shut, done, r, is_known = core.enter(), 0, 0, 0, True
+        try:
+            for loan in batch:
+                loan._shut()
+                shut += 1
+            vector = ffi.new("struct iovec[]", [(loan._window.lent.address, len(loan)) for loan in batch])
+            is_known = False  # until then Ctrl-C may come with the result
+            while done < shut and r >= 0:
+                r = int(lib.kickmsg_publish_many(pointer, vector + done, shut - done))
+                for loan in batch[done : done + max(r, 0)]:
+                    core.take_back(loan._window.lent)
+                done += max(r, 0)
+            is_known = True
+            if r < 0 and r != -errno.ENOBUFS:
+                core.take_back(batch[done]._window.lent)
+                done += 1
+                raise error(r)
+            return done or check(r)
+        finally:
+            for loan in batch[done:shut]:
+                if is_known:
+                    loan._window.open()
+                else:
+                    lib.kickmsg_discard(pointer, loan._window.lent.address)  # does nothing if it was published
+                    core.take_back(loan._window.lent)
+            core.leave()
+
     def loan(self, size: int) -> Loan:
         """Lends a message of so many bytes, to be filled in place and then published."""
-        address = ffi.new("void **")
-        check(self._ask(lib.kickmsg_loan, size, address))
-        return Loan(self._core, address[0], size)
+        address, core = ffi.new("void **"), self._core
+        pointer = core.enter()
+        try:
+            check(lib.kickmsg_loan(pointer, size, address))
+            return Loan(core, address[0], size)  # before another thread's close() may free the publisher
+        finally:
+            core.leave()
 
     @property
     def reached(self) -> int:
@@ -61,30 +141,13 @@ class Publisher(Handle):
 
     def wait_matched(self, count: int = 1, timeout: Seconds | None = None) -> bool:
         """Waits until the topic has so many subscribers. False: the time is over."""
-        core, deadline = self._core, Deadline(nanoseconds(timeout), in_pieces=True)
-        pointer = core.enter()
-        try:
-            while True:
-                rest = deadline.next()
-                r = lib.kickmsg_publisher_wait_matched(pointer, count, rest)
-                if r != -errno.ETIMEDOUT:
-                    return check(r) == 0
-                if rest == 0:
-                    return False
-                if core.closed:
-                    raise ValueError("the publisher is closed")
-                core.give_back()
-        finally:
-            core.leave()
+        return self._wait_for_room(
+            lambda pointer, rest: lib.kickmsg_publisher_wait_matched(pointer, count, rest), nanoseconds(timeout)) is not None
 
     def stats(self) -> PublisherStats:
         ret = ffi.new("struct kickmsg_publisher_stats *")
         self._ask(lib.kickmsg_publisher_get_stats, ret)
         return PublisherStats(ret.sent, ret.failed, ret.evicted, ret.loans, ret.publisher_id)
-
-    def close(self) -> None:
-        """Gives back the place. Loans that are still out go back when their views are gone."""
-        self._core.close()
 
 
 class Loan:
@@ -116,11 +179,35 @@ class Loan:
     def publish(self, size: int | None = None) -> int:
         """Publishes the first `size` bytes, by default all. Returns how many subscribers it reached.
 
-        BufferError: a view or array of the loan is still there and could write into what others read.
+        BufferError: a view or array of the loan is still there and could write into what others read. OSError with
+        ENOBUFS: a reliable subscriber has no room, and the loan is still lent.
         """
-        return self._send(size, lib.kickmsg_publish)
+        return self._send(size, lib.kickmsg_publish, -errno.ENOBUFS)
 
-    def _send(self, size: int | None, function: Callable[..., int], *arguments: Any) -> int:
+    def publish_wait(self, size: int | None = None, timeout: Seconds | None = None) -> int | None:
+        """publish() that waits until each reliable subscriber has room. None: one had none in that time, and the loan
+        is still lent. A loan whose wait was interrupted is given back."""
+        lent, timeout_ns = self._window.lent, nanoseconds(timeout)
+
+        def publish(pointer: Any, address: Any, length: int) -> int:
+            try:
+                reached = lent.core.wait(
+                    lambda pointer, rest: lib.kickmsg_publish_wait(pointer, address, length, rest), timeout_ns,
+                    not_yet=errno.ENOBUFS)
+            except BaseException:
+                lib.kickmsg_discard(pointer, address)  # does nothing if it was published
+                lent.core.take_back(lent)
+                raise
+            return -errno.ENOBUFS if reached is None else reached
+
+        try:
+            return self._send(size, publish, -errno.ENOBUFS)
+        except OSError as failure:
+            if failure.errno == errno.ENOBUFS:
+                return None
+            raise
+
+    def _send(self, size: int | None, function: Callable[..., int], still_lent: int = 0) -> int:
         lent = self._window.lent
         self._window.data  # isn't sent yet
         if size is None:
@@ -132,8 +219,12 @@ class Loan:
         pointer = lent.core.enter()
         try:
             self._shut()
-            lent.core.take_back(lent)
-            return check(function(pointer, lent.address, size, *arguments))
+            r = function(pointer, lent.address, size)
+            if r < 0 and r == still_lent:
+                self._window.open()
+            else:
+                lent.core.take_back(lent)
+            return check(r)
         finally:
             lent.core.leave()
 

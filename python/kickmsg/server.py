@@ -233,7 +233,7 @@ class Server(Polled):
         timeout_ns, made = nanoseconds(timeout), None
         core.enter()
         try:
-            if core.wait(_take_request, timeout_ns, request):
+            if core.wait(_take_request, timeout_ns, request) is not None:
                 made = Request(core, request)
             return made
         finally:

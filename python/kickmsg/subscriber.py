@@ -2,14 +2,17 @@
 """Receiving: copies, and samples that are read where they lie."""
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ._core import ClientCore, HandleCore, Seconds, each, nanoseconds
 from ._memory import InPlace
 from ._native import ffi, lib
 from .watch import Polled, Watch, each_async
+
+MOST_BORROWS = 1024  # that a topic's config may allow
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -32,13 +35,14 @@ class Sample(InPlace):
 
     __slots__ = ("ring_pos", "publisher_id", "publisher_sequence", "publish_ns")
 
-    def __init__(self, core: HandleCore, sample: Any) -> None:
+    def __init__(self, core: HandleCore, sample: Any, keep: Any = None) -> None:
         self.ring_pos: int = sample.ring_pos
         self.publisher_id: int = sample.publisher_id
         self.publisher_sequence: int = sample.publisher_sequence
         self.publish_ns: int = sample.publish_ns  # by time.monotonic_ns(); 0 in a topic without timestamps
 
         def give_back(_pointer: Any) -> None:
+            _kept = keep
             lib.kickmsg_sample_release(sample)
 
         super().__init__(core, sample.data, sample.len, give_back)
@@ -67,6 +71,51 @@ class Subscriber(Polled):
     def try_receive_view(self) -> Sample | None:
         return self._receive(0, Sample)
 
+    def receive_into(self, buffer: Any, timeout: Seconds | None = None) -> int | None:
+        """Copies the oldest message that waits into a writable buffer. Returns its bytes; None: none came in that time.
+
+        OSError with EMSGSIZE: the buffer is too small, and the message stays where it is.
+        """
+        room, core, timeout_ns = ffi.from_buffer(buffer, require_writable=True), self._core, nanoseconds(timeout)
+        core.enter()
+        try:
+            return core.wait(
+                lambda pointer, rest: lib.kickmsg_receive_copy(pointer, room, len(room), rest), timeout_ns)
+        finally:
+            core.leave()
+
+    def receive_many(self, count: int, timeout: Seconds | None = None) -> list[bytes]:
+        """Copies up to `count` messages that wait, in their order, which is faster than single calls. Waits for the first
+        one alone; []: none came in that time. At most max_borrows at once."""
+        return self._receive_many(count, timeout, self._copies)
+
+    def receive_views(self, count: int, timeout: Seconds | None = None) -> list[Sample]:
+        """receive_many() in place: borrows up to `count` messages, and no more than may be held."""
+        return self._receive_many(count, timeout, self._samples)
+
+    @staticmethod
+    def _copies(_core: HandleCore, samples: Any, count: int) -> list[bytes]:
+        copies = [bytes(ffi.buffer(sample.data, sample.len)) if sample.len else b"" for sample in samples[0:count]]
+        lib.kickmsg_release_many(samples, count)
+        return copies
+
+    @staticmethod
+    def _samples(core: HandleCore, samples: Any, count: int) -> list[Sample]:
+        return [Sample(core, samples + i, samples) for i in range(count)]
+
+    def _receive_many(self, count: int, timeout: Seconds | None, make: Callable[[HandleCore, Any, int], list[T]]) -> list[T]:
+        timeout_ns, core, made = nanoseconds(timeout), self._core, None
+        samples = ffi.new("struct kickmsg_sample[]", min(count, MOST_BORROWS))
+        core.enter()
+        try:
+            taken = core.wait(lib.kickmsg_receive_many, timeout_ns, samples, len(samples))
+            made = make(core, samples, taken) if taken else []
+            return made
+        finally:
+            if made is None:
+                lib.kickmsg_release_many(samples, len(samples))  # Ctrl-C came with the messages
+            core.leave()
+
     @staticmethod
     def _copy(_core: HandleCore, sample: Any) -> bytes:
         data = bytes(ffi.buffer(sample.data, sample.len)) if sample.len else b""
@@ -78,7 +127,7 @@ class Subscriber(Polled):
         core.enter()
         made = None
         try:
-            if core.wait(lib.kickmsg_receive, timeout_ns, sample):
+            if core.wait(lib.kickmsg_receive, timeout_ns, sample) is not None:
                 made = make(core, sample)
             return made
         finally:

@@ -8,23 +8,26 @@ import time
 from types import TracebackType
 from typing import Any
 
-from ._core import ClientCore, Deadline, HandleCore, Seconds, check, error, generation, nanoseconds
+from ._core import ClientCore, Deadline, Handle, HandleCore, Seconds, check, error, generation, nanoseconds
 from ._native import ffi, lib
 from .caller import Caller
 from .node import Node
+from .publisher import Publisher
 from .server import Server
 from .subscriber import Subscriber
 
 CAPACITY = 64
-_ADD: dict[Any, Any] = {Subscriber: lib.kickmsg_waitset_add_subscriber, Server: lib.kickmsg_waitset_add_server,
-        Caller: lib.kickmsg_waitset_add_caller}
+_ADD: dict[Any, Any] = {Subscriber: lib.kickmsg_waitset_add_subscriber, Publisher: lib.kickmsg_waitset_add_publisher,
+        Server: lib.kickmsg_waitset_add_server, Caller: lib.kickmsg_waitset_add_caller}
 
 
 class WaitSet:
-    """Subscribers, servers, callers, nodes, descriptors and deadlines. The set and its subscribers belong to one thread at a time.
+    """Subscribers, publishers, servers, callers, nodes, descriptors and deadlines. The set and its handles belong to one
+    thread at a time.
 
     wait() returns what is ready: the subscriber, the node, the descriptor's object, or the deadline's `what`.
-    A subscriber may be ready without a message: ask it by try_receive().
+    A subscriber may be ready without a message: ask it by try_receive(). A publisher is ready while a send finds room
+    with the topic's reliable subscribers.
     """
 
     def __init__(self) -> None:
@@ -57,9 +60,9 @@ class WaitSet:
         if self._generation != generation():
             raise error(-errno.ECHILD)
 
-    def add(self, member: Subscriber | Server | Caller | Node | Any, events: int = select.POLLIN) -> None:
-        """Adds a subscriber, server, caller, a node, or a descriptor or an object that has one (`events` as for poll)."""
-        if isinstance(member, (Subscriber, Server, Caller)):
+    def add(self, member: Handle | Node | Any, events: int = select.POLLIN) -> None:
+        """Adds a handle, a node, or a descriptor or an object that has one (`events` as for poll)."""
+        if isinstance(member, Handle):
             member._ask(lambda pointer: self._add(member, member._core, _ADD[type(member)], pointer))
         elif isinstance(member, Node):
             if member.closed:

@@ -21,6 +21,10 @@ void c_send_view(kickmsg_publisher *pub, kickmsg_subscriber *sub);
 void cxx_send_view(kickmsg::Publisher<> &pub, kickmsg::Subscriber<> &sub);
 void c_loan_view(kickmsg_publisher *pub, kickmsg_subscriber *sub);
 void cxx_loan_view(kickmsg::Publisher<Message> &pub, kickmsg::Subscriber<Message> &sub);
+void c_many(kickmsg_publisher *pub, kickmsg_subscriber *sub);
+void cxx_many(kickmsg::Publisher<Message> &pub, kickmsg::Subscriber<Message> &sub);
+void c_loan_many(kickmsg_publisher *pub, kickmsg_subscriber *sub);
+void cxx_loan_many(kickmsg::Publisher<Message> &pub, kickmsg::Subscriber<Message> &sub);
 void c_call(kickmsg_server *server, kickmsg_caller *caller);
 void cxx_call(Server &server, Caller &caller);
 }
@@ -103,6 +107,80 @@ __attribute__((noinline)) void cxx_loan_view(
 	}
 }
 
+/* Messages come MANY at a time from where they lie. */
+static constexpr unsigned MANY = 20;
+static Message messages[TURNS];
+
+__attribute__((noinline)) void c_many(kickmsg_publisher *pub, kickmsg_subscriber *sub)
+{
+	for (unsigned turn = 0; turn < TURNS; turn += MANY) {
+		iovec vector[MANY];
+		kickmsg_sample samples[MANY];
+
+		for (unsigned i = 0; i < MANY; i++)
+			vector[i] = { &messages[turn + i], sizeof(Message) };
+		kickmsg_send_many(pub, vector, MANY);
+		ssize_t count = kickmsg_receive_many(sub, 0, samples, MANY);
+		for (ssize_t i = 0; i < count; i++)
+			if (samples[i].len == sizeof(Message))
+				sum += static_cast<Message const *>(samples[i].data)->words[0];
+		if (count > 0)
+			kickmsg_release_many(samples, static_cast<std::size_t>(count));
+	}
+}
+
+__attribute__((noinline)) void cxx_many(
+	kickmsg::Publisher<Message> &pub, kickmsg::Subscriber<Message> &sub)
+{
+	kickmsg::Batch<Message, MANY> batch;
+
+	for (unsigned turn = 0; turn < TURNS; turn += MANY) {
+		pub.send_many(&messages[turn], MANY);
+		sub.receive_many(batch, std::chrono::nanoseconds(0));
+		for (auto message : batch)
+			sum += message->words[0];
+	}
+}
+
+__attribute__((noinline)) void c_loan_many(kickmsg_publisher *pub, kickmsg_subscriber *sub)
+{
+	for (unsigned turn = 0; turn < TURNS; turn += MANY) {
+		iovec vector[MANY];
+		kickmsg_sample samples[MANY];
+
+		for (unsigned i = 0; i < MANY; i++) {
+			if (kickmsg_loan(pub, sizeof(Message), &vector[i].iov_base) < 0)
+				return;
+			vector[i].iov_len = sizeof(Message);
+			static_cast<Message *>(vector[i].iov_base)->words[0] = turn + i;
+		}
+		kickmsg_publish_many(pub, vector, MANY);
+		ssize_t count = kickmsg_receive_many(sub, 0, samples, MANY);
+		for (ssize_t i = 0; i < count; i++)
+			if (samples[i].len == sizeof(Message))
+				sum += static_cast<Message const *>(samples[i].data)->words[0];
+		if (count > 0)
+			kickmsg_release_many(samples, static_cast<std::size_t>(count));
+	}
+}
+
+__attribute__((noinline)) void cxx_loan_many(
+	kickmsg::Publisher<Message> &pub, kickmsg::Subscriber<Message> &sub)
+{
+	kickmsg::Batch<Message, MANY> batch;
+	kickmsg::Loans<Message, MANY> loans;
+
+	for (unsigned turn = 0; turn < TURNS; turn += MANY) {
+		std::uint64_t i = turn;
+
+		pub.loan_many(loans, MANY, [&i](Message &message) { message.words[0] = i++; });
+		loans.publish();
+		sub.receive_many(batch, std::chrono::nanoseconds(0));
+		for (auto message : batch)
+			sum += message->words[0];
+	}
+}
+
 /* A call with all that both sides do. */
 __attribute__((noinline)) void c_call(kickmsg_server *server, kickmsg_caller *caller)
 {
@@ -142,7 +220,10 @@ int main()
 	kickmsg::Node node("cost");
 	auto pub = node.advertise("bytes");
 	auto sub = node.subscribe("bytes");
-	auto typed_pub = node.advertise<Message>("messages");
+	kickmsg::channel::Config config;
+	config.max_payload_size = sizeof(Message);
+	config.max_borrows = config.max_loans = MANY;
+	auto typed_pub = node.advertise<Message>("messages", config);
 	auto typed_sub = node.subscribe<Message>("messages");
 
 	Server server(node, "service");
@@ -150,6 +231,8 @@ int main()
 	while (!caller.wait_server(std::chrono::nanoseconds(0)))
 		server.try_take_request();
 
+	for (unsigned i = 0; i < TURNS; i++)
+		messages[i].words[0] = i;
 	for (int warm = 0; warm < 2; warm++) { /* cost.py counts both rounds of each alike */
 		c_send_copy(typed_pub.c(), typed_sub.c());
 		cxx_send_copy(typed_pub, typed_sub);
@@ -157,8 +240,12 @@ int main()
 		cxx_send_view(pub, sub);
 		c_loan_view(typed_pub.c(), typed_sub.c());
 		cxx_loan_view(typed_pub, typed_sub);
+		c_many(typed_pub.c(), typed_sub.c());
+		cxx_many(typed_pub, typed_sub);
+		c_loan_many(typed_pub.c(), typed_sub.c());
+		cxx_loan_many(typed_pub, typed_sub);
 		c_call(server.c(), caller.c());
 		cxx_call(server, caller);
 	}
-	return sum != 16ULL * (TURNS * (TURNS - 1ULL) / 2);
+	return sum != 24ULL * (TURNS * (TURNS - 1ULL) / 2);
 }

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 
-PAIRS = ("send_copy", "send_view", "loan_view", "call")
+PAIRS = ("send_copy", "send_view", "loan_view", "many", "loan_many", "call")
 AT_MOST = 1.02
 
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kickmsg.hpp against a broker: each class does what it says, ends in any order, and throws what it should.
+ * The file is long because it is a list: a few cases for each class.
  * usage: flow-cplusplus   (with KICKMSG_SOCKET of a broker) */
 #include <kickmsg.hpp>
 
@@ -176,6 +177,153 @@ static void types()
 	CHECK(!narrow.try_receive(ec) && ec.value() == EAGAIN); /* it isn't in the way */
 }
 
+static void many(Transport transport)
+{
+	channel::Config cfg;
+	cfg.transport = transport;
+	cfg.max_borrows = 32;
+	cfg.max_payload_size = sizeof(Pose);
+	Node node("flow", "cxx");
+	auto topic = "many-" + std::to_string(static_cast<int>(transport));
+	auto pub = node.advertise<Pose>(topic, cfg);
+	auto sub = node.subscribe<Pose>(topic);
+	Pose poses[100]{};
+	Batch<Pose, 32> batch;
+
+	for (std::uint32_t i = 0; i < 100; i++)
+		poses[i].frame = i;
+	CHECK(batch.empty() && sub.receive_many(batch, 0ns) == 0);
+	CHECK(pub.send_many(poses, 100) == 100 && sub.lost() == 36);
+	std::uint32_t next = 36;
+	while (sub.receive_many(batch, 0ns))
+		for (auto pose : batch)
+			CHECK(pose->frame == next++ && (*pose).x == 0);
+	CHECK(next == 100 && batch.empty() && sub.stats().borrowed == 0);
+
+	/* loans, and a batch that ends */
+	{
+		Batch<Pose, 4> held;
+		Loans<Pose, 16> loans;
+		std::uint32_t i = 0;
+		CHECK(loans.empty() && loans.publish() == 0 && pub.loan_many(loans, 3) == 3);
+		for (Pose &pose : loans)
+			pose.frame = i++;
+		CHECK(loans.size() == 3 && loans.publish() == 3 && loans.empty());
+		CHECK(pub.loan_many(loans) == 8 && pub.stats().loans == 8 && !pub.loan());
+		CHECK(pub.loan_many(loans, 2, [](Pose &pose) { pose.frame = 5; }) == 2);
+		CHECK(pub.stats().loans == 2 && loans[1].frame == 5);
+		CHECK(sub.receive_many(held, 1s) == 3 && held.size() == 3 && held[2]->frame == 2);
+		CHECK(sub.stats().borrowed == 3);
+	}
+	CHECK(sub.stats().borrowed == 0 && pub.stats().loans == 0);
+
+	/* messages of another length are dropped, and told where nothing else is there */
+	auto raw = node.advertise_or_join(topic);
+	auto bytes = node.subscribe(topic);
+	char text[] = "abc";
+	iovec const some[] = { { text, 1 }, { poses, sizeof(Pose) }, { text, 3 },
+		{ poses + 7, sizeof(Pose) } };
+	CHECK(raw.send_many(some, 4) == 4 && sub.receive_many(batch, 0ns) == 2);
+	CHECK(batch.refused() == 2 && batch[0]->frame == 0 && batch[1]->frame == 7);
+	CHECK(sub.stats().borrowed == 2);
+	Batch<> parts;
+	CHECK(bytes.receive_many(parts, 0ns) == 4 && parts.refused() == 0);
+	CHECK(parts[2].size() == 3 && std::memcmp(parts[2].data(), "abc", 3) == 0);
+	CHECK((*parts.begin()).len() == 1 && parts[3].sample()->publisher_sequence == 4);
+	raw.send("a", 1);
+	std::error_code ec;
+	CHECK(sub.receive_many(batch, 0ns, ec) == 0 && ec.value() == EMSGSIZE);
+	CHECK(sub.receive_many(batch, 0ns, ec) == 0 && ec.value() == EAGAIN);
+	raw.send("a", 1);
+	CHECK(error_of([&] { sub.receive_many(batch, 0ns); }) == EMSGSIZE);
+	CHECK(raw.send_many(some, 1) == 1 && sub.stats().borrowed == 0);
+	iovec const bad[] = { { text, 1 }, { poses, 2 * sizeof(Pose) } };
+	CHECK(raw.send_many(bad, 2) == 1 && raw.send_many(bad + 1, 1) == -EMSGSIZE);
+}
+
+static void reliable()
+{
+	channel::Config cfg;
+	cfg.sub_ring_capacity = 8;
+	cfg.max_publishers = 2;
+	cfg.pool_size = 0;
+	cfg.max_reliable = 1;
+	cfg.stall = 1h;
+	SubscribeOptions options;
+	options.reliable = true;
+	Node node("flow", "cxx");
+	CHECK(error_of([&] { node.subscribe_or_create("plain-one", {}, options); }) == EOPNOTSUPP);
+	auto bytes = node.advertise("reliable", cfg);
+	CHECK(node.topic_info("reliable").config.stall_ns == 3600 * UINT64_C(1000000000));
+	auto sub = node.subscribe("reliable", options);
+	std::uint64_t sent = 0;
+
+	while (bytes.send_wait("x", 1, 0ns) == 1)
+		sent++;
+	CHECK(sent >= 6 && bytes.send("x", 1) == -ENOBUFS &&
+		node.ring_stats("reliable").at(0).reliable);
+	CHECK(bytes.send_wait("x", 1, 1ms) == -ETIMEDOUT);
+	iovec const one = { nullptr, 0 };
+	CHECK(bytes.send_many(&one, 1) == -ENOBUFS);
+
+	/* what was lent stays so */
+	std::memcpy(bytes.allocate(4), "lent", 4);
+	CHECK(bytes.publish() == 0 && bytes.publish_wait(0ns) == -ENOBUFS &&
+		bytes.publish_wait(1ms) == -ETIMEDOUT && bytes.stats().loans == 1);
+	WaitSet set;
+	set.add(bytes, &bytes);
+	while (!set.wait(0ns).empty()) /* until the broker was told */
+		bytes.send("x", 1);
+	CHECK(sub.try_receive() && set.wait(10s) == std::vector<void *>{ &bytes });
+	CHECK(bytes.fd() >= 0 && bytes.publish() == 1 && bytes.publish_wait(0ns) == -EINVAL);
+	CHECK(bytes.stats().loans == 0);
+	std::thread receiver([&sub] {
+		for (int i = 0; i < 100; i++)
+			sub.receive(10s);
+	});
+	for (int i = 0; i < 100; i++, sent++)
+		CHECK(bytes.send_wait("x", 1, forever) == 1);
+	receiver.join();
+	CHECK(sub.lost() == 0 && sub.stats().received == 101);
+
+	/* a loan of a type; and a subscriber that stands still */
+	cfg.stall = 100ms;
+	auto pub = node.advertise<Pose>("typed-reliable", cfg);
+	auto still = node.subscribe<Pose>("typed-reliable", options);
+	while (pub.send_wait(Pose{}, 0ns) == sizeof(Pose))
+		;
+	auto loan = pub.loan();
+	Loans<Pose> loans;
+	CHECK(pub.loan_many(loans, 4) == 4);
+	loans[3].frame = 1;
+	CHECK(loan.publish() == -ENOBUFS && loan && loans.publish() == -ENOBUFS &&
+		loans.size() == 4);
+	CHECK(still.receive(1s) && still.receive(1s) && loans.publish() == 2 && loans.size() == 2);
+	CHECK(loans[1].frame == 1 && pub.stats().loans == 3);
+	CHECK(loan.publish_wait(1ms) == -ETIMEDOUT && loan && pub.stats().loans == 3);
+	CHECK(loan.publish_wait(30s) == 1 && !loan && loan.publish_wait(0ns) == -EINVAL);
+	CHECK(error_of([&] { still.receive(1s); }) == ENOLINK && still.receive(1s));
+	CHECK(loans.publish() == 2 && node.topic_stats("typed-reliable").demoted == 1);
+}
+
+static void latched(Transport transport)
+{
+	Node node("flow", "cxx");
+	auto cfg = channel::Config::latched();
+	auto topic = "latched-" + std::to_string(static_cast<int>(transport));
+
+	CHECK(cfg.history == 1 && cfg.persistent && cfg.transport == Transport::Shared);
+	cfg.transport = transport;
+	node.advertise<Pose>(topic, cfg).send(Pose{ 1, 2, 3 });
+	auto sub = node.subscribe<Pose>(topic);
+	auto got = sub.receive(1s);
+	CHECK(got && got->frame == 3 && !sub.try_receive());
+	SubscribeOptions options;
+	options.history = KICKMSG_HISTORY_NONE;
+	CHECK(!node.subscribe<Pose>(topic, options).try_receive());
+	node.unlink_topic(topic);
+}
+
 static void errors()
 {
 	std::error_code ec;
@@ -324,6 +472,11 @@ int main()
 	bytes(Transport::Rings);
 	bytes(Transport::Shared);
 	types();
+	many(Transport::Rings);
+	many(Transport::Shared);
+	reliable();
+	latched(Transport::Rings);
+	latched(Transport::Shared);
 	errors();
 	kinds();
 	region();

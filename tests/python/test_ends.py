@@ -32,12 +32,16 @@ if os.fork() == 0:
     refused = 0
     for use in (lambda: publisher.send(b""), lambda: publisher.loan(1), lambda: publisher.stats(), lambda: loan.publish(),
                 lambda: subscriber.receive(), lambda: subscriber.lost, lambda: subscriber.fileno(),
-                lambda: node.advertise("x"), lambda: waits.wait(), lambda: node.dispatch()):
+                lambda: node.advertise("x"), lambda: waits.wait(), lambda: node.dispatch(),
+                lambda: publisher.send_many([b"x"]), lambda: publisher.send_wait(b"x"), lambda: publisher.fileno(),
+                lambda: publisher.publish_many([loan]), lambda: loan.publish_wait(),
+                lambda: subscriber.receive_many(3), lambda: subscriber.receive_views(3),
+                lambda: subscriber.receive_into(bytearray(3)), lambda: publisher.wait_matched()):
         try:
             use()
         except ChildProcessError:
             refused += 1
-    assert refused == 10, refused
+    assert refused == 19, refused
     assert part[0] in (0, ord("x")) and part[-1] in (0, ord("x"))  # reads as zeros
     assert sample.data[0] in (0, ord("x"))
     loan.data[:3] = b"abc"
@@ -144,10 +148,15 @@ class Ends(Case):
         for use in (lambda: publisher.send(b""), lambda: publisher.loan(1), lambda: loan.publish(),
                     lambda: subscriber.try_receive(), lambda: subscriber.fileno(), lambda: self.node.advertise("x"),
                     lambda: self.node.fileno(), lambda: kickmsg.topics(self.node),
-                    lambda: kickmsg.WaitSet().add(subscriber), lambda: kickmsg.WaitSet().add(self.node)):
+                    lambda: kickmsg.WaitSet().add(subscriber), lambda: kickmsg.WaitSet().add(publisher),
+                    lambda: publisher.send_many([b"x"]), lambda: publisher.send_wait(b"x"),
+                    lambda: publisher.publish_many([loan]), lambda: loan.publish_wait(),
+                    lambda: subscriber.receive_many(3), lambda: subscriber.receive_views(3, 0),
+                    lambda: subscriber.receive_into(bytearray(3)), lambda: kickmsg.WaitSet().add(self.node)):
             with self.assertRaisesRegex(ValueError, "closed"):
                 use()
         subscriber.interrupt()
+        publisher.interrupt()
 
 
 if __name__ == "__main__":

@@ -68,6 +68,75 @@ class Messages(Case):
             publisher.send(b"e")
             self.assertEqual([newest.try_receive(), newest.try_receive()], [b"e", None])
 
+    def test_many_at_a_time(self):
+        for transport in (RINGS, SHARED):
+            config = kickmsg.Config(transport=transport, max_borrows=8, max_loans=8)
+            with self.node.advertise(f"many-{transport}", config) as publisher, \
+                    self.node.subscribe(f"many-{transport}") as subscriber:
+                texts = [b"%d" % i for i in range(10)]
+                self.assertEqual(publisher.send_many(texts), 10)
+                self.assertEqual(publisher.send_many(iter([bytearray(b"a"), b""])), 2)
+                self.assertEqual(publisher.send_many([]), 0)
+                self.assertEqual(subscriber.receive_many(5, 1), texts[:5])
+                held = subscriber.receive_views(5)
+                self.assertEqual([bytes(sample) for sample in held], texts[5:])
+                self.assertEqual([sample.publisher_sequence for sample in held], list(range(6, 11)))
+                self.assertEqual(subscriber.stats().borrowed, 5)
+                self.assertEqual(subscriber.receive_many(100), [b"a", b""])
+                part = held[0].data[:1]
+                del held
+                self.assertEqual((subscriber.stats().borrowed, bytes(part)), (1, b"5"))
+                del part
+                self.assertEqual(subscriber.stats().borrowed, 0)
+                self.assertEqual((subscriber.receive_many(5, 0), subscriber.receive_views(5, 0.01)), ([], []))
+                buffer = bytearray(4)
+                publisher.send(b"into")
+                self.assertErrno(errno.EMSGSIZE, subscriber.receive_into, memoryview(buffer)[:3], 0)
+                self.assertEqual((subscriber.receive_into(buffer, 1), buffer), (4, b"into"))
+                self.assertIsNone(subscriber.receive_into(buffer, 0))
+                # no more than may be held, and the failure of one in the middle
+                publisher.send_many(texts)
+                self.assertEqual(len(subscriber.receive_views(10)), 8)
+                self.assertEqual(subscriber.receive_many(10), texts[8:])
+                self.assertEqual(publisher.send_many([b"good", bytes(5000), b"unsent"]), 1)
+                self.assertErrno(errno.EMSGSIZE, publisher.send_many, [bytes(5000), b"unsent"])
+                self.assertEqual(subscriber.receive_many(10), [b"good"])
+
+    def test_many_loans_are_published_at_once(self):
+        publisher, subscriber = self.pair(kickmsg.Config(max_loans=8, max_borrows=8))
+        loans = [publisher.loan(1) for _ in range(8)]
+        for i, loan in enumerate(loans):
+            loan.data[0] = i
+        view = loans[5].data[:]
+        with self.assertRaises(BufferError):  # and none is sent
+            publisher.publish_many(loans)
+        self.assertEqual((publisher.stats().loans, bytes(loans[0].data)), (8, b"\0"))
+        del view
+        self.assertEqual(publisher.publish_many(loans[:6]), 6)
+        self.assertEqual(subscriber.receive_many(10), [bytes([i]) for i in range(6)])
+        for wrong in (lambda: publisher.publish_many(loans), lambda: publisher.publish_many([loans[6], loans[6]])):
+            with self.assertRaises(ValueError):
+                wrong()
+        with self.node.advertise("another") as other, self.assertRaises(ValueError):
+            other.publish_many([loans[6]])
+        with self.assertRaises(TypeError):
+            publisher.publish_many([b"no loan"])
+        self.assertEqual((publisher.publish_many([]), publisher.publish_many(loans[6:])), (0, 2))
+        self.assertEqual(publisher.stats().loans, 0)
+
+    def test_latched_topic_gives_its_last_message_to_newcomers(self):
+        for transport in (SHARED, RINGS):
+            topic = f"latched-{transport}"
+            config = kickmsg.Config.latched(transport=transport, max_payload_size=100)
+            self.assertEqual((config.history, config.persistent, config.max_payload_size), (1, True, 100))
+            with self.node.advertise(topic, config) as publisher:
+                publisher.send(b"old")
+                publisher.send(b"last")
+            with self.node.subscribe(topic) as late, \
+                    self.node.subscribe(topic, kickmsg.Options(history=kickmsg.HISTORY_NONE)) as none:
+                self.assertEqual([late.receive(1), late.try_receive(), none.try_receive()], [b"last", None, None])
+            self.node.unlink_topic(topic)
+
     def test_broadcast_members_hear_each_other(self):
         ann = self.node.join_broadcast("channel", options=kickmsg.Options(skip_own=True))
         with kickmsg.Node("ben") as other:
@@ -76,7 +145,12 @@ class Messages(Case):
             self.assertEqual([ben.sub.receive(1), ann.sub.try_receive()], [b"hello", None])
             ben.pub.close()
             ben.sub.close()
-        self.node.unlink_broadcast("channel")
+        channel = kickmsg.Topic("channel", kickmsg.Kind.BROADCAST)
+        with self.node.subscribe(channel) as listener:
+            ann.pub.send(b"who listens?")
+            self.assertEqual(listener.receive(1), b"who listens?")
+        self.node.unlink(channel)
+        self.assertErrno(errno.ENOENT, self.node.unlink_broadcast, "channel")
 
     def test_mailbox_is_its_owners(self):
         with self.node.create_mailbox("inbox") as inbox, kickmsg.Node("other") as other, \

@@ -128,6 +128,22 @@ class Views(Case):
         view[:] = bytes(1000)
         del view
 
+    def test_loan_that_another_thread_closes_meanwhile_is_there(self):
+        publisher, _ = self.pair(BIG)
+
+        class Size:  # as if another thread ran while the loan is made
+            def __int__(self):
+                publisher.close()
+                return 8
+
+            __index__ = __int__
+
+        loan = publisher.loan(Size())
+        loan.data[:] = b"in place"
+        self.assertIsNotNone(publisher._core.pointer)
+        loan.discard()
+        self.assertIsNone(publisher._core.pointer)
+
     @unittest.skipUnless(numpy, "no numpy")
     def test_numpy_arrays_without_a_copy(self):
         publisher, subscriber = self.pair(BIG)

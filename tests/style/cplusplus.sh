@@ -24,6 +24,7 @@ for compiler in g++ clang++; do
 	for standard in c++17 c++20 c++2b; do
 		$compiler -std=$standard $flags "$1/tests/cplusplus/flow.cc"
 		$compiler -std=$standard $flags "$1/tests/cplusplus/service.cc"
+		$compiler -std=$standard $flags "$1/tests/cplusplus/shapes.cc"
 	done
 	$compiler -std=c++17 -fno-exceptions -fno-rtti $flags "$work/plain.cc"
 done

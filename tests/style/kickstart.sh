@@ -75,4 +75,11 @@ here=$(sed -n '/^build_packages=(/,/)/p' "$1/kickstart" | grep -oE 'lib[a-z0-9-]
 there=$(grep -oE '^ lib[a-z0-9-]+-dev' "$1/debian/control" | tr -d ' ' | sort)
 [ "$(wc -w <<<"$here")" -ge 5 ] || fail "few libraries seen: this check is broken"
 [ "$here" = "$there" ] || fail "kickstart and debian/control differ: $(diff <(echo "$here") <(echo "$there"))"
+
+# a shell whose completion is tested is installed for that
+shells=$(sed -n "s/^foreach shell : \[\(.*\)\]$/\1/p" "$1/tests/meson.build" | tr -d "',")
+[ "$(wc -w <<<"$shells")" -ge 2 ] || fail "few shells seen: this check is broken"
+for shell in $shells; do
+	sed -n '/^test_packages=(/,/)/p' "$1/kickstart" | grep -qw "$shell" || fail "test_packages of kickstart lacks $shell"
+done
 exit 0
