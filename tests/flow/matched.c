@@ -40,22 +40,11 @@ static void on_event(void *userdata, const struct kickmsg_event *event)
 	told.quarantined += event->kind == KICKMSG_EVENT_QUARANTINED;
 }
 
-static struct kickmsg_client *listening_client(void)
-{
-	struct kickmsg_client_config listens = {
-		.name = "listens", .socket_path = broker.socket, .on_event = on_event
-	};
-	struct kickmsg_client *ret = NULL;
-
-	ck_assert_int_eq(kickmsg_client_new(&listens, &ret), 0);
-	return ret;
-}
-
 static void setup(int transport)
 {
 	test_broker_start(&broker, "[recovery]\ninterval = 5\n");
 	memset(&told, 0, sizeof told);
-	client = listening_client();
+	client = flow_client_told("listens", on_event, NULL);
 	kickmsg_topic_config_init(&config);
 	config.transport = (uint32_t)transport;
 	publisher = flow_advertise(client, "t", &config);
@@ -322,7 +311,7 @@ START_TEST(next_broker_tells)
 	memset(&told, 0, sizeof told);
 	test_manager_start(&manager, NULL);
 	strcpy(broker.socket, manager.socket);
-	client = listening_client();
+	client = flow_client_told("listens", on_event, NULL);
 	kickmsg_topic_config_init(&config);
 	config.transport = (uint32_t)_i;
 	publisher = flow_advertise(client, "t", &config);

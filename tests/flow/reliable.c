@@ -53,21 +53,10 @@ static void make_config(void)
 	config.stall_ns = STALL_NS;
 }
 
-static struct kickmsg_client *listening_client(void)
-{
-	struct kickmsg_client_config listens = {
-		.name = "listens", .socket_path = broker.socket, .on_event = on_event
-	};
-	struct kickmsg_client *ret = NULL;
-
-	ck_assert_int_eq(kickmsg_client_new(&listens, &ret), 0);
-	return ret;
-}
-
 static void attach(void)
 {
 	memset(&demoted, 0, sizeof demoted);
-	client = listening_client();
+	client = flow_client_told("listens", on_event, NULL);
 	make_config();
 	publisher = flow_advertise(client, "t", &config);
 }
@@ -393,7 +382,7 @@ START_TEST(slow_subscriber_is_waited_for)
 	void *wrong;
 
 	test_broker_start(&broker, NULL);
-	client = listening_client();
+	client = flow_client_told("listens", on_event, NULL);
 	make_config();
 	config.stall_ns = 10 * STALL_NS;
 	publisher = flow_advertise(client, "t", &config);

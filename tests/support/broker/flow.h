@@ -20,14 +20,23 @@
 
 static struct test_broker broker;
 
-/* A client of this broker. */
-static inline struct kickmsg_client *flow_client(const char *name)
+/* A client of this broker, whose events go to on_event. */
+static inline struct kickmsg_client *flow_client_told(const char *name,
+	void (*on_event)(void *userdata, const struct kickmsg_event *event), void *userdata)
 {
+	struct kickmsg_client_config config = { .name = name,
+		.socket_path = broker.socket,
+		.on_event = on_event,
+		.userdata = userdata };
 	struct kickmsg_client *client = NULL;
-	struct kickmsg_client_config config = { .name = name, .socket_path = broker.socket };
 
 	ck_assert_int_eq(kickmsg_client_new(&config, &client), 0);
 	return client;
+}
+
+static inline struct kickmsg_client *flow_client(const char *name)
+{
+	return flow_client_told(name, NULL, NULL);
 }
 
 static inline struct kickmsg_publisher *flow_advertise(

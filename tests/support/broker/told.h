@@ -39,14 +39,8 @@ static inline void on_event(void *userdata, const struct kickmsg_event *event)
 
 static inline struct kickmsg_client *told_client(const char *name)
 {
-	struct kickmsg_client_config config = {
-		.name = name, .socket_path = broker.socket, .on_event = on_event, .userdata = &told
-	};
-	struct kickmsg_client *client = NULL;
-
 	memset(&told, 0, sizeof told);
-	ck_assert_int_eq(kickmsg_client_new(&config, &client), 0);
-	return client;
+	return flow_client_told(name, on_event, &told);
 }
 
 /* Turns an application's loop, until the client was told so many events. */
