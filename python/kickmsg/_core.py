@@ -228,13 +228,18 @@ class HandleCore:
         while self.pending or (self.closed and not self.out and self.pointer is not None):
             me = (threading.get_ident(), False)
             if self.held.setdefault(0, me) is not me:
-                if self.pending and self.wake and self.pointer is not None:
-                    self.wake(self.pointer)
+                if self.pending:
+                    self.wake_holder()
+                    if not self.held:
+                        continue
                 return
             try:
                 self.give_back()
                 if self.closed and not self.out and self.pointer is not None:
                     pointer, self.pointer = self.pointer, None
+                    if self.out:  # another thread is about to wake who holds it
+                        self.pointer = pointer
+                        return
                     if self.generation == _generation:
                         self.free(pointer)
                     self.client.leave(self)
@@ -288,10 +293,20 @@ class HandleCore:
         self.pending.append(lent)
         self.settle()
 
+    def wake_holder(self) -> None:
+        """Ends the sleep of the thread that holds the handle, and keeps that from freeing it meanwhile."""
+        token = object()
+        self.out[token] = None
+        try:
+            pointer = self.pointer
+            if self.wake and self.held and pointer is not None and self.generation == _generation:
+                self.wake(pointer)
+        finally:
+            self.out.pop(token, None)
+
     def close(self) -> None:
         self.closed = True
-        if self.wake and self.held and self.pointer is not None and self.generation == _generation:
-            self.wake(self.pointer)
+        self.wake_holder()
         self.settle()
 
 
