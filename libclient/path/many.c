@@ -15,8 +15,8 @@ static uint32_t at_once(size_t count)
 	return count < KM_MANY ? (uint32_t)count : KM_MANY;
 }
 
-/* Takes none: with timestamps each message looks at the clock, and with reliable subscribers for room. So
- * it goes by the single call. */
+/* Takes none: with timestamps each message looks at the clock, with reliable subscribers for room, and with
+ * history who came behind its commit to the kept ring. So it goes by the single call. */
 static int none(struct kickmsg_publisher *publisher, const struct iovec *messages, uint32_t count,
 	bool *ret_stale)
 {
