@@ -280,28 +280,30 @@ static km_always_inline void km_ring_prefetch_message(
 	km_prefetch_read(sample + 1);
 }
 
-/* The usual case, whose twin is km_ring_take(): there is a message, and no publisher pushes it out meanwhile.
- * True: it is the caller's, and its header at *ret_sample. */
-static km_always_inline bool km_ring_take_next(const struct km_region *region, struct km_ring *ring,
-	_Atomic uint32_t *held, uint64_t *ret_position, uint32_t *ret_slot,
+/* The usual case, whose twin is km_ring_take(), in two steps. A message lies at `next`, where the subscriber
+ * has come to: then *ret_slot has it, and its lines are on their way. Between the two, held[] must name the
+ * slot. */
+static km_always_inline bool km_ring_look_at_next(const struct km_region *region,
+	struct km_ring *ring, uint64_t next, uint32_t *ret_slot,
 	const struct km_sample_header **ret_sample)
 {
-	uint64_t head = km_load(R2, acquire, &ring->head);
-	uint64_t word = km_load(R1, acquire, &ring->cells[head & region->cell_mask]);
+	const uint32_t index = (uint32_t)next & region->cell_mask;
+	const uint64_t word = km_load(R1, acquire, &ring->cells[index]);
 	/* no slot's number, unless the laps are the same */
-	const uint64_t slot = word - km_cell_word(head >> region->cell_shift, 0);
+	const uint64_t slot = word - km_cell_word(next >> region->cell_shift, 0);
 
 	if (slot >= region->geometry.pool_size)
 		return false;
-	*ret_position = head;
 	*ret_slot = (uint32_t)slot;
 	*ret_sample = km_region_sample(region, (uint32_t)slot);
 	km_ring_prefetch_message(region, (uint32_t)slot, *ret_sample);
-	km_hazard_set(held, (uint32_t)slot);
-	if (km_cas(R6, release, relaxed, &ring->head, &head, head + 1))
-		return true;
-	km_hazard_clear(held);
-	return false;
+	return true;
+}
+
+/* True: the message is the caller's. False: a publisher has pushed it out. */
+static km_always_inline bool km_ring_take_next(struct km_ring *ring, uint64_t next)
+{
+	return km_cas(R6, release, relaxed, &ring->head, &next, next + 1);
 }
 
 /*

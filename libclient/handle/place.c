@@ -186,6 +186,7 @@ int km_place_subscribe(
 	place->next = start;
 	if (region->shared)
 		return make_room_for_copies(place);
+	place->bit = UINT64_C(1) << ring_index;
 	place->ring = km_region_ring(region, ring_index);
 	if (region->kept) {
 		km_kept_view(region, &place->kept);
@@ -214,7 +215,7 @@ void km_place_look_back(struct km_place *place, uint32_t history)
 
 void km_place_find_spare(struct km_place *place)
 {
-	uint32_t hold = place->spare;
+	size_t hold = place->spare;
 
 	while (km_hold_is_busy(&place->holds[hold]))
 		hold = hold < place->region.geometry.max_borrows ? hold + 1 : 0;

@@ -90,7 +90,8 @@ struct km_place {
 		struct {                      /* of a subscriber */
 			struct km_ring *ring; /* null: a shared ring */
 			uint32_t ring_index;
-			uint32_t spare;              /* an entry of holds[] that is not busy */
+			size_t spare;                /* an entry of holds[] that is not busy */
+			uint64_t bit;                /* the ring's, in words of slots */
 			struct km_hold *holds;       /* [max_borrows + 1], as the record's held[] */
 			uint64_t next;               /* position that is expected next */
 			uint64_t offset;             /* of ring_pos, to the position */
@@ -174,8 +175,8 @@ static km_always_inline void km_place_let_go(struct km_place *place, uint32_t ho
 
 	entry->position = KM_HOLD_FREE;
 	place->spare = hold;
-	if (place->region.shared)
+	if (__builtin_expect(place->region.shared != NULL, 0))
 		return; /* a copy, of which nobody else knows */
-	km_slot_drop(&place->region.slots[entry->slot], UINT64_C(1) << place->ring_index);
+	km_slot_drop(&place->region.slots[entry->slot], place->bit);
 	km_hazard_clear(&place->record->held[hold]);
 }

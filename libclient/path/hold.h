@@ -9,7 +9,7 @@ static km_always_inline uint32_t km_hold_spare(struct km_place *place)
 {
 	if (__builtin_expect(km_hold_is_busy(&place->holds[place->spare]), 0))
 		km_place_find_spare(place);
-	return place->spare;
+	return (uint32_t)place->spare;
 }
 
 /* How many more samples may be held. Samples of past places count, where the topic may have lent

@@ -76,7 +76,9 @@ static int hand_out(struct kickmsg_subscriber *subscriber, uint32_t hold, uint32
 		return -ENOENT;
 	}
 	km_endpoint_count(&here->record->evicted, 1);
-	return km_rings_hand_out(subscriber, hold, ring_pos, sample, ret);
+	return km_rings_hand_out(subscriber, hold, ring_pos, sample, ret)
+		       ? 0
+		       : km_rings_senseless(here, hold);
 }
 
 int km_kept_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)

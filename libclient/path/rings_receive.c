@@ -48,20 +48,33 @@ static km_noinline int nothing(struct kickmsg_subscriber *subscriber, int r)
 	return live & KM_LIVE_QUARANTINED ? km_handle_refusal(&subscriber->handle, -ESTALE) : r;
 }
 
-/* Enters a message that was taken, and describes it. Errors: -ESTALE. */
+/* Enters the message before position `next`, which was taken: counts and describes it. False: its length makes
+ * no sense. */
+static km_always_inline bool enter_next(struct kickmsg_subscriber *subscriber, size_t hold,
+	uint64_t next, uint32_t slot, const struct km_sample_header *sample,
+	struct kickmsg_sample *ret)
+{
+	struct km_place *here = &subscriber->handle.place;
+	const uint64_t ring_pos = here->offset + next - 1;
+
+	here->holds[hold].position = ring_pos;
+	here->holds[hold].slot = slot;
+	here->next = next;
+	return km_rings_hand_out(subscriber, (uint32_t)hold, ring_pos, sample, ret);
+}
+
+/* Enters a message from any position, as enter_next() does. Errors: -ESTALE. */
 static km_always_inline int enter(struct kickmsg_subscriber *subscriber, uint32_t hold,
 	uint64_t position, uint32_t slot, const struct km_sample_header *sample,
 	struct kickmsg_sample *ret)
 {
 	struct km_place *here = &subscriber->handle.place;
-	const uint64_t ring_pos = position + here->offset;
 
-	here->holds[hold].position = ring_pos;
-	here->holds[hold].slot = slot;
 	if (__builtin_expect(position != here->next, 0))
 		km_rings_lose_up_to(here, position);
-	here->next = position + 1;
-	return km_rings_hand_out(subscriber, hold, ring_pos, sample, ret);
+	if (__builtin_expect(!enter_next(subscriber, hold, position + 1, slot, sample, ret), 0))
+		return km_rings_senseless(here, hold);
+	return 0;
 }
 
 /* A late cell was taken at `position`. There are no more of them in a row than a ring has, and one each that
@@ -101,6 +114,8 @@ static km_noinline int take_anyhow(
 	uint64_t position;
 	uint32_t slot;
 
+	/* the usual case may have named a slot that was pushed out */
+	km_hazard_clear(&here->record->held[hold]);
 	int r = km_ring_take(
 		&here->region, here->ring, &here->record->held[hold], &position, &slot);
 	if (r < 0)
@@ -125,16 +140,20 @@ static int take_next(struct kickmsg_subscriber *subscriber, struct kickmsg_sampl
 static km_always_inline int take(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
 {
 	struct km_place *here = &subscriber->handle.place;
-	const uint32_t hold = here->spare;
+	const size_t hold = here->spare;
+	const uint64_t next = here->next;
 	const struct km_sample_header *sample;
-	uint64_t position;
 	uint32_t slot;
 
 	if (km_hold_is_busy(&here->holds[hold]) ||
-		!km_ring_take_next(&here->region, here->ring, &here->record->held[hold], &position,
-			&slot, &sample))
+		!km_ring_look_at_next(&here->region, here->ring, next, &slot, &sample))
 		return take_anyhow(subscriber, ret);
-	return enter(subscriber, hold, position, slot, sample, ret);
+	km_hazard_set(&here->record->held[hold], slot);
+	if (!km_ring_take_next(here->ring, next))
+		return take_anyhow(subscriber, ret);
+	if (__builtin_expect(!enter_next(subscriber, hold, next + 1, slot, sample, ret), 0))
+		return km_rings_senseless(here, (uint32_t)hold);
+	return 0;
 }
 
 /* The twin of km_rings_receive(). */
@@ -160,19 +179,20 @@ km_noinline int km_rings_receive_anyhow(
 int km_rings_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
 {
 	struct km_place *here = &subscriber->handle.place;
-	const uint32_t hold = here->spare;
+	const size_t hold = here->spare;
+	const uint64_t next = here->next;
 	const struct km_sample_header *sample;
-	uint64_t position;
 	uint32_t slot;
 
 	if (subscriber->borrowed >= here->region.geometry.max_borrows || subscriber->has_pending ||
 		km_hold_is_busy(&here->holds[hold]) ||
-		!km_ring_take_next(&here->region, here->ring, &here->record->held[hold], &position,
-			&slot, &sample))
+		!km_ring_look_at_next(&here->region, here->ring, next, &slot, &sample))
 		return km_rings_receive_anyhow(subscriber, ret);
-	int r = enter(subscriber, hold, position, slot, sample, ret);
-	if (r < 0)
-		return r;
+	km_hazard_set(&here->record->held[hold], slot);
+	if (!km_ring_take_next(here->ring, next))
+		return km_rings_receive_anyhow(subscriber, ret);
+	if (__builtin_expect(!enter_next(subscriber, hold, next + 1, slot, sample, ret), 0))
+		return km_rings_senseless(here, (uint32_t)hold);
 	subscriber->borrowed++;
 	return 0;
 }

@@ -18,8 +18,9 @@ static km_noinline int km_rings_senseless(struct km_place *place, uint32_t hold)
 	return -ESTALE;
 }
 
-/* Of a message that was taken: counts and describes it. Errors: -ESTALE. */
-static km_always_inline int km_rings_hand_out(struct kickmsg_subscriber *subscriber, uint32_t hold,
+/* Of a message that was taken: counts and describes it. False: its length makes no sense, and the caller ends
+ * in km_rings_senseless(). */
+static km_always_inline bool km_rings_hand_out(struct kickmsg_subscriber *subscriber, uint32_t hold,
 	uint64_t ring_pos, const struct km_sample_header *sample, struct kickmsg_sample *ret)
 {
 	struct km_place *here = &subscriber->handle.place;
@@ -28,7 +29,7 @@ static km_always_inline int km_rings_hand_out(struct kickmsg_subscriber *subscri
 	km_plain_read(sample, sizeof *sample);
 	const uint64_t len = sample->len;
 	if (__builtin_expect(len > here->region.geometry.max_payload_size, 0))
-		return km_rings_senseless(here, hold);
+		return false;
 	/* not as a whole: that would write its reserved words with every message */
 	ret->data = sample + 1;
 	ret->len = len;
@@ -38,7 +39,7 @@ static km_always_inline int km_rings_hand_out(struct kickmsg_subscriber *subscri
 	ret->publisher_id = sample->publisher_id;
 	ret->hold = hold;
 	ret->subscriber = subscriber;
-	return 0;
+	return true;
 }
 
 /* The subscriber will get nothing that lies before `position`. */

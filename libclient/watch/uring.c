@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -25,16 +26,24 @@
 #define ENTRIES             2
 #define ENTRIES_OF_MANY     128
 
+/* Tags in a descriptor's ring. */
+#define OF_DRAIN 0u
+#define OF_WAIT  1u
+
 /*
  * Orders, with the kernel
  *   D4 tail, head of the ring   acquire / release   as io_uring(7) has it
  *   D5 flags of the ring        acquire             the kernel says that there is work before it
  *                                                   signals the eventfd
+ *   D10 flags of completions    seq_cst             the eventfd is on again before the look at D5:
+ *                                                   the kernel queues work, and looks at D10 then
  */
 struct km_uring {
 	int fd;
-	unsigned waits;  /* in the kernel, of one descriptor's ring */
-	unsigned pushed; /* not yet submitted, of a thread's ring */
+	unsigned waits;   /* in the kernel, of one descriptor's ring */
+	unsigned pushed;  /* not yet submitted, of a thread's ring */
+	int eventfd;      /* of one descriptor's ring */
+	uint64_t drained; /* what was read from it */
 	void *rings;
 	size_t rings_size;
 	struct io_uring_sqe *sqes;
@@ -51,6 +60,13 @@ static long enter(const struct km_uring *uring, unsigned submit, unsigned flags)
 	long r = syscall(SYS_io_uring_enter, uring->fd, submit, 0, flags, NULL, 0);
 
 	return r < 0 ? -errno : r;
+}
+
+/* A wait that ended as it began, or with its thread, has posted its completion. */
+static bool has_completions(const struct km_uring *uring)
+{
+	return km_load(D4, acquire, at(uring, uring->params.cq_off.tail)) !=
+	       km_load(D4, acquire, at(uring, uring->params.cq_off.head));
 }
 
 static bool knows_futex(int fd)
@@ -104,6 +120,7 @@ static int make(unsigned entries, unsigned flags, int eventfd, struct km_uring *
 
 	if (!uring)
 		return -ENOMEM;
+	uring->eventfd = eventfd;
 	uring->params.flags = SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN | flags;
 	uring->fd = km_fd_above_stdio((int)syscall(SYS_io_uring_setup, entries, &uring->params));
 	if (uring->fd < 0)
@@ -134,8 +151,10 @@ bool km_uring_free(struct km_uring *uring)
 		return true;
 	bool silent = syscall(SYS_io_uring_register, uring->fd, IORING_UNREGISTER_EVENTFD, NULL,
 			      0) == 0;
-	if (uring->rings)
+	if (uring->rings) {
+		silent = silent || uring->waits == 0 || has_completions(uring);
 		munmap(uring->rings, uring->rings_size);
+	}
 	if (uring->sqes)
 		munmap(uring->sqes, uring->params.sq_entries * sizeof *uring->sqes);
 	km_close(uring->fd);
@@ -149,27 +168,23 @@ void km_uring_disown(const struct km_uring *uring)
 		km_close(uring->fd);
 }
 
+/* Takes the completions in that the kernel has posted. */
+static void take_in(struct km_uring *uring)
+{
+	uint64_t tag;
+
+	while (km_uring_next(uring, &tag))
+		uring->waits -= tag == OF_WAIT && uring->waits > 0;
+}
+
 int km_uring_reap(struct km_uring *uring)
 {
 	/* the ring's work is done by this call, not before */
 	long r = enter(uring, 0, IORING_ENTER_GETEVENTS);
 
-	if (r < 0)
-		return (int)r;
-	_Atomic uint32_t *head = at(uring, uring->params.cq_off.head);
-	uint32_t tail = km_load(D4, acquire, at(uring, uring->params.cq_off.tail));
-	uint32_t completed = tail - km_load(D4, acquire, head);
-
-	km_store(D4, release, head, tail);
-	uring->waits -= completed < uring->waits ? completed : uring->waits;
-	return 0;
-}
-
-/* Takes the completions of a wait that ended as it began, or with its thread. */
-static bool has_completions(const struct km_uring *uring)
-{
-	return km_load(D4, acquire, at(uring, uring->params.cq_off.tail)) !=
-	       km_load(D4, acquire, at(uring, uring->params.cq_off.head));
+	if (r == 0)
+		take_in(uring);
+	return (int)r;
 }
 
 bool km_uring_waits(const struct km_uring *uring)
@@ -206,17 +221,43 @@ static struct io_uring_sqe wait_at(const _Atomic uint32_t *word, uint32_t expect
 	};
 }
 
+/* The eventfd is read in the call that waits, so it must say nothing of what the call takes in. */
+static void silence(struct km_uring *uring, uint32_t flags)
+{
+	km_store(D10, seq_cst, at(uring, uring->params.cq_off.flags), flags);
+}
+
 int km_uring_wait(struct km_uring *uring, const _Atomic uint32_t *word, uint32_t expected)
 {
-	const struct io_uring_sqe sqe = wait_at(word, expected, 0);
+	const bool goes_on = km_uring_waits(uring) && !km_uring_is_completed(uring);
+	const unsigned count = goes_on ? 1 : 2;
+	const struct io_uring_sqe wait = wait_at(word, expected, OF_WAIT), drain = {
+		.opcode = IORING_OP_READ,
+		.flags = IOSQE_CQE_SKIP_SUCCESS,
+		.fd = uring->eventfd,
+		.addr = (uintptr_t)&uring->drained,
+		.len = sizeof uring->drained,
+		.rw_flags = RWF_NOWAIT,
+		.user_data = OF_DRAIN,
+	};
 
-	push(uring, &sqe);
-	long r = enter(uring, 1, 0);
-	if (r != 1)
+	push(uring, &drain);
+	if (!goes_on)
+		push(uring, &wait);
+	silence(uring, IORING_CQ_EVENTFD_DISABLED);
+	/* the kernel takes the new wait before it does the ring's work, which ends the old one */
+	long r = enter(uring, count, IORING_ENTER_GETEVENTS);
+	silence(uring, 0);
+	if (r != count)
 		return r < 0 ? (int)r : -EIO;
-	uring->waits++;
-	/* for a word that has moved the kernel says so at once */
-	return !has_completions(uring);
+	uring->waits += !goes_on;
+#ifndef __x86_64__
+	/* Elsewhere the kernel's store of D5 may come behind its look at D10. Its queue doesn't. */
+	return km_uring_reap(uring);
+#else
+	take_in(uring);
+	return 0;
+#endif
 }
 
 /* --- a thread's ---------------------------------------------------------------------------------- */

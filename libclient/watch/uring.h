@@ -21,8 +21,8 @@ struct km_uring;
 /* Makes a ring. Errors: -EOPNOTSUPP the kernel hasn't io_uring's FUTEX_WAIT or forbids it; -EMFILE,
  * -ENFILE, -ENOMEM. */
 int km_uring_new(int eventfd, struct km_uring **ret);
-/* Frees a ring. Waits that are under way are cancelled, which comes to pass later. Returns whether
- * that won't signal the eventfd: only the ring's own thread can say so. Takes a null pointer. */
+/* Frees a ring. Waits that are under way are cancelled, which comes to pass later. False: that will
+ * signal the eventfd, since the ring is another thread's. Takes a null pointer. */
 bool km_uring_free(struct km_uring *uring);
 /* For a child of fork, which hasn't the mappings: closes its copy. */
 void km_uring_disown(const struct km_uring *uring);
@@ -36,8 +36,12 @@ bool km_uring_is_completed(const struct km_uring *uring);
  * thread's; after any other error, too, the ring is of no use any more. */
 int km_uring_reap(struct km_uring *uring);
 
-/* Waits for the word, once. Returns 1 it waits; 0 the word isn't `expected`; or a negative
- * errno. */
+/*
+ * Waits for the word, once, makes the eventfd quiet and takes completions in, all in one system call.
+ * A wait that goes on is left alone. Where the wait is over when this returns, the eventfd may be
+ * quiet all the same: the caller looks, and makes it readable. A wait that ends later signals it.
+ * Errors: those of km_uring_reap().
+ */
 int km_uring_wait(struct km_uring *uring, const _Atomic uint32_t *word, uint32_t expected);
 
 /* A thread's ring, which another thread makes for it. Errors: those of km_uring_new(). */

@@ -128,42 +128,54 @@ void km_watch_disown(struct km_watched *watched)
 /* Gives the ring up, which is another thread's, or waits for another word. */
 static void give_to_nobody(struct km_watched *watched)
 {
-	if (!watched->uring)
-		return;
-	bool waits = km_uring_waits(watched->uring) && !km_uring_is_completed(watched->uring);
-
-	watched->stale = !km_uring_free(km_steal_ptr(watched->uring)) && waits;
+	if (watched->uring && !km_uring_free(km_steal_ptr(watched->uring)))
+		watched->stale = true;
 }
 
-/* Makes a ring of this thread's own, in the place of another's or of none. Where there can be no
- * ring the library's thread takes over. */
-static int renew(struct km_watched *watched)
+static bool drain(const struct km_watched *watched)
+{
+	uint64_t count;
+
+	return read(watched->fd, &count, sizeof count) > 0;
+}
+
+/* Has the library's thread sleep for the descriptor from now on. It is made quiet before, and nothing waits in
+ * a ring of its own, so that the thread alone makes it readable. Where there can be no thread all stays as it
+ * is. */
+static void go_to_thread(struct km_watched *watched)
 {
 	struct km_watch *watch = watched->watch;
 
-	if (km_uring_new(watched->fd, &watched->uring) == 0)
-		return 0;
 	pthread_mutex_lock(&watch->lock);
-	give_ring_up(watched);
-	int r = km_watch_thread_add(watch, watched);
-	pthread_mutex_unlock(&watch->lock);
-	return r;
-}
-
-/* In a client that has many descriptors the thread sleeps for this one too, from now on. Its own ring is
- * given up while nothing waits in it, so that no signal of it comes later. Where there can be no thread the
- * ring stays. */
-static void leave_ring(struct km_watched *watched)
-{
-	struct km_watch *watch = watched->watch;
-
-	if (!has_many(watch) || watched->stale ||
-		(watched->uring && km_uring_waits(watched->uring)))
-		return;
-	pthread_mutex_lock(&watch->lock);
+	drain(watched);
 	if (km_watch_thread_add(watch, watched) == 0)
 		give_ring_up(watched);
 	pthread_mutex_unlock(&watch->lock);
+}
+
+/* In a client that has many descriptors the thread sleeps for this one too, from now on. Its own ring is
+ * given up while nothing waits in it, so that no signal of it comes later. */
+static void leave_ring(struct km_watched *watched)
+{
+	if (!has_many(watched->watch) || watched->stale)
+		return;
+	if (watched->uring && km_uring_reap(watched->uring) < 0)
+		give_to_nobody(watched);
+	if (!watched->stale && !(watched->uring && km_uring_waits(watched->uring)))
+		go_to_thread(watched);
+}
+
+/* Has a ring of this thread's own wait for the word. A ring that takes no wait is another thread's. */
+static bool wait_by_ring(struct km_watched *watched, uint32_t announced)
+{
+	for (int rings = 0; rings < 2; rings++) {
+		if (!watched->uring && km_uring_new(watched->fd, &watched->uring) < 0)
+			return false;
+		if (km_uring_wait(watched->uring, watched->word, announced) == 0)
+			return true;
+		give_to_nobody(watched);
+	}
+	return false;
 }
 
 void km_watch_move(struct km_watched *watched, _Atomic uint32_t *word)
@@ -192,21 +204,12 @@ void km_watch_fire(struct km_watched *watched)
 		return; /* full: it is readable all the same */
 }
 
-static bool drain(const struct km_watched *watched)
-{
-	uint64_t count;
-
-	return read(watched->fd, &count, sizeof count) > 0;
-}
-
 void km_watch_quiet(struct km_watched *watched)
 {
 	watched->seen = km_load(D6, acquire, &watched->fires);
-	do {
-		/* a completed wait signals once more as it is taken in */
-		if (watched->uring && km_uring_reap(watched->uring) < 0)
-			give_to_nobody(watched);
-	} while (drain(watched) && watched->uring && km_uring_is_completed(watched->uring));
+	/* a ring of its own makes the descriptor quiet as it waits the next time */
+	if (!watched->by_ring)
+		drain(watched);
 }
 
 void km_watch_arm(struct km_watched *watched, uint32_t announced)
@@ -218,14 +221,13 @@ bool km_watch_settle(struct km_watched *watched, uint32_t announced)
 {
 	if (watched->by_ring)
 		leave_ring(watched);
-	if (watched->by_ring && !watched->uring)
-		renew(watched);
+	if (watched->by_ring && !wait_by_ring(watched, announced))
+		go_to_thread(watched);
 	/* the thread has passed over a word that moved before it was armed */
-	if (!watched->uring)
+	if (!watched->by_ring)
 		return watched->group && km_load(D2, seq_cst, watched->word) == announced;
-	if (km_uring_waits(watched->uring))
-		return true;
-	return km_uring_wait(watched->uring, watched->word, announced) > 0;
+	return watched->uring && km_uring_waits(watched->uring) &&
+	       !km_uring_is_completed(watched->uring);
 }
 
 bool km_watch_waits(struct km_watched *watched)
@@ -234,12 +236,12 @@ bool km_watch_waits(struct km_watched *watched)
 		return km_watch_timer_waits(watched);
 	if (km_load(D1, seq_cst, &watched->armed) == 0)
 		return false;
-	if (!watched->by_ring)
-		return !(watched->seen & 1) &&
-		       km_load(D6, acquire, &watched->fires) == watched->seen;
 	/* the old ring's signal has come, or comes later */
 	if (watched->stale && drain(watched))
 		watched->stale = false;
+	if (!watched->by_ring)
+		return !(watched->seen & 1) &&
+		       km_load(D6, acquire, &watched->fires) == watched->seen;
 	return watched->uring && km_uring_waits(watched->uring) &&
 	       !km_uring_is_completed(watched->uring);
 }

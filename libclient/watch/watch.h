@@ -93,9 +93,10 @@ void km_watch_disown(struct km_watched *watched);
 /* Changes the word; the descriptor isn't armed. Nobody looks at the old word when this returns. */
 void km_watch_move(struct km_watched *watched, _Atomic uint32_t *word);
 
-/* The owner's steps. Before the announce the descriptor is made quiet; between announce and second
- * look it is armed; after a second look that found nothing it waits. The last returns false when
- * the word has moved already, or when there can't be a wait. */
+/* The owner's steps. Before the announce a descriptor of the thread is made quiet; between announce
+ * and second look it is armed; after a second look that found nothing it waits. A descriptor with a
+ * ring is made quiet by the last step, by the call that waits. The last returns false when
+ * the word has moved already, or when there can't be a wait: then the caller fires the descriptor. */
 void km_watch_quiet(struct km_watched *watched);
 void km_watch_arm(struct km_watched *watched, uint32_t announced);
 bool km_watch_settle(struct km_watched *watched, uint32_t announced);

@@ -14,7 +14,9 @@
 
 #include "tests/bench/kick.h"
 
-#define PACE_NS 1000000
+#define PACE_NS  1000000
+#define MESSAGES 1000
+#define RING     1024
 
 enum way { DIRECT, URING, THREAD, SET, WAYS };
 
@@ -138,13 +140,15 @@ void bench_wait_cpu(struct bench *bench, const char *load)
 {
 	struct kickmsg_client *client = kick_client(bench->socket_path);
 	struct board *board = bench_shared(sizeof(*board));
-	unsigned rounds = bench->scale.smoke ? 1 : 5, count = bench->scale.smoke ? 50 : 1000;
+	unsigned rounds = bench->scale.smoke ? 1 : 5, count = bench->scale.smoke ? 50 : MESSAGES;
 	double values[WAYS][BENCH_MAX_ROUNDS], ratios[BENCH_MAX_ROUNDS];
 	struct kickmsg_topic_config config;
 
 	kickmsg_topic_config_init(&config);
 	config.transport = KICKMSG_TRANSPORT_RINGS;
 	config.max_payload_size = 64;
+	/* a receiver that has no CPU for a while loses nothing */
+	config.ring_capacity = RING;
 	struct kickmsg_publisher *publisher = kick_publisher(client, load, &config);
 	for (unsigned round = 0; round < rounds; round++)
 		for (enum way way = 0; way < WAYS; way++)

@@ -231,7 +231,7 @@ bool km_uring_is_completed(const struct km_uring *uring)
 static void complete(struct world_uring *ring)
 {
 	ring->completed = true;
-	world.eventfds[ring->eventfd]++;
+	world.eventfds[ring->eventfd] += !ring->silent;
 }
 
 /* Signals once more as it takes in what is completed. */
@@ -247,16 +247,26 @@ int km_uring_reap(struct km_uring *uring)
 	return 0;
 }
 
+/* The eventfd says nothing of a wake in the middle of the call, but the ring keeps it. */
 int km_uring_wait(struct km_uring *uring, const _Atomic uint32_t *word, uint32_t expected)
 {
 	struct world_uring *ring = ring_of(uring);
+	const bool goes_on = km_uring_waits(uring) && !km_uring_is_completed(uring);
 
 	ex_kernel();
-	ring->waits = true;
-	ring->word = word;
-	if (ex_kernel_differs(word, expected))
-		complete(ring);
-	return !ring->completed;
+	ring->silent = true;
+	ex_kernel();
+	world.eventfds[ring->eventfd] = 0;
+	if (!goes_on) {
+		ring->completed = false;
+		ring->waits = true;
+		ring->word = word;
+		if (ex_kernel_differs(word, expected))
+			complete(ring);
+	}
+	ex_kernel();
+	ring->silent = false;
+	return 0;
 }
 
 /* --- the ring of the library's thread ------------------------------------------------------------------ */

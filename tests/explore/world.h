@@ -125,7 +125,7 @@ struct world {
 	struct world_uring {
 		const volatile void *word;
 		uint32_t eventfd;
-		bool waits, completed;
+		bool waits, completed, silent;
 	} urings[WORLD_MAX_EVENTFDS];
 	uint32_t uring_count;
 	/* the ring of the library's thread: what was pushed, what waits, and tags of what is completed */
