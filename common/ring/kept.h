@@ -42,7 +42,9 @@
  *
  * Losses are exact but for what is sent while the broker lets the newcomer in, between kept_before and
  * kept_behind. A message of those that is pushed out again before the newcomer has its answer is not
- * counted.
+ * counted. Nor is one message of a publisher that stood still between its loads of `live` and of
+ * `openings` while rings were opened 2^14 times: it takes itself to know of newcomers that it doesn't. The
+ * 48 bits of rings and two of state leave `live` 14 for the number.
  *
  * Orders
  *   K1 slot's opening, store / load   release / acquire   pairs with itself: a reader of a later
