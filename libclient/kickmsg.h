@@ -908,7 +908,7 @@ ssize_t kickmsg_topic_list(struct kickmsg_client *client, uint64_t *cursor,
 struct kickmsg_ring_stats {
 	/* Unique in the topic's life. */
 	uint64_t subscriber_id;
-	/* Messages that came into it for this subscriber. */
+	/* Messages that came into it for this subscriber, or are the topic's history for it. */
 	uint64_t written;
 	uint64_t received; /* taken by it */
 	uint64_t lost;     /* pushed out before it took them */

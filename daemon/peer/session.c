@@ -4,6 +4,7 @@
  * for its states.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,18 +122,26 @@ static void close_socket(struct km_session *session)
 	session->socket = -1;
 }
 
-void km_session_close(struct km_session *session)
+static void free_event(struct event **event)
+{
+	if (*event)
+		event_free(*event);
+	*event = NULL;
+}
+
+void km_session_deafen(struct km_session *session)
 {
 	session->broker->handlers->question_drop(session);
 	session->broker->handlers->reserve_drop(session);
-	struct event **events[] = { &session->socket_event, &session->held_event,
-		&session->pidfd_event, &session->probe_event };
+	free_event(&session->socket_event);
+	free_event(&session->held_event);
+}
 
-	for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
-		if (*events[i])
-			event_free(*events[i]);
-		*events[i] = NULL;
-	}
+void km_session_close(struct km_session *session)
+{
+	km_session_deafen(session);
+	free_event(&session->pidfd_event);
+	free_event(&session->probe_event);
 	close_socket(session);
 	session->pidfd = km_close(session->pidfd);
 }
@@ -143,8 +152,9 @@ void km_session_free(struct km_session *session)
 		session->kept.state == KM_SESSION_DISCONNECTED)
 		km_account_give(session->account, KM_CLIENTS, 1);
 	km_keep_forget_session(session);
+	session->broker->handlers->parting_drop(session);
 	km_session_close(session);
-	session->broker->handlers->wait_forget(session);
+	session->broker->handlers->wait_forget(session, UINT_MAX);
 	session->broker->handlers->notice_forget_session(session);
 	session->broker->handlers->happened_forget(session);
 	km_account_unref(session->account);
@@ -156,21 +166,21 @@ void km_session_disconnect(struct km_session *session)
 {
 	if (session->socket < 0)
 		return;
-	session->broker->handlers->question_drop(session);
-	session->broker->handlers->farewell_hear_last(session);
-	event_free(session->socket_event);
-	session->socket_event = NULL;
-	if (session->held_event)
-		event_free(session->held_event);
-	session->held_event = NULL;
-	close_socket(session);
-	session->broker->sweep = true;
-	session->broker->handlers->wait_forget(session);
-	session->broker->handlers->happened_forget(session);
-	if (session->kept.state == KM_SESSION_NEW) {
-		session->kept.state = KM_SESSION_DEAD; /* it has nothing */
+	if (session->kept.state != KM_SESSION_NEW) {
+		session->broker->handlers->parting_hang_up(session);
 		return;
 	}
+	/* a stranger has nothing, and another one may need its place now */
+	km_session_deafen(session);
+	close_socket(session);
+	session->kept.state = KM_SESSION_DEAD;
+	session->broker->sweep = true;
+}
+
+void km_session_hung_up(struct km_session *session)
+{
+	close_socket(session);
+	session->broker->sweep = true;
 	session->kept.state = KM_SESSION_DISCONNECTED;
 	/* the connection goes on waiting: the next broker has the pidfd from it */
 	km_keep_session(session);

@@ -30,6 +30,20 @@ struct km_client_memory {
 	uint64_t used[KM_RECORD_UNITS / 64]; /* a bit for each unit */
 };
 
+/* How the session goes, in turns: daemon/repair/parting.h. */
+struct km_parting {
+	struct km_work work;
+	LIST_ENTRY(km_session) under_way; /* of broker->partings, while `stage` */
+	struct km_session *session;
+	struct km_member *next; /* whose turn it is, of the session's members */
+	uint64_t number;
+	uint64_t at_once; /* work that topics may still take at once */
+	const char *why;  /* it is dead */
+	unsigned heard;   /* messages */
+	unsigned char stage;
+	bool is_over; /* the session isn't listened to any more */
+};
+
 struct km_session {
 	LIST_ENTRY(km_session) next;
 	struct km_broker *broker;
@@ -69,6 +83,8 @@ struct km_session {
 	LIST_HEAD(, km_member) members;
 	uint32_t member_count;
 	uint32_t publishers; /* of these */
+	uint32_t live;       /* likewise */
+	struct km_parting parting;
 	LIST_HEAD(, km_wait) waits;
 	uint32_t wait_count;
 	uint64_t list_end;    /* the newest topic when its listing began */
@@ -108,8 +124,12 @@ int km_session_peer_pidfd(int socket, int *ret);
 /* The session has said hello, or is gone (stranger.h). */
 void km_session_no_stranger(struct km_session *session);
 
-/* Ends the connection; whether the process has ended, death.c finds out. */
+/* Ends the connection, in turns (parting.h); whether the process has ended, death.c finds out. */
 void km_session_disconnect(struct km_session *session);
+/* Listens to the connection no more. */
+void km_session_deafen(struct km_session *session);
+/* Nothing is left to be heard from the connection: closes it. */
+void km_session_hung_up(struct km_session *session);
 
 /* Closes all that belongs to the connection and the process, before the session is freed or when it
  * is dead. */

@@ -8,7 +8,7 @@
  *   socket hung up       says nothing: the process may run on with its mappings
  *
  * A client may be gone before the broker has read that it gave its endpoints back. So these farewells
- * are heard first: a client that left in good order isn't dead, and needs no operator.
+ * are heard first (parting.h): a client that left in good order isn't dead, and needs no operator.
  *
  * In exit and execve the socket may be seen to close a moment before the mapping's lock is gone; so
  * after a hang-up there are looks at growing intervals.
@@ -19,59 +19,7 @@
 #include "daemon/peer/memory.h"
 #include "daemon/peer/session.h"
 #include "daemon/repair/death.h"
-#include "daemon/repair/farewell.h"
-#include "daemon/repair/tend.h"
-#include "daemon/run/log.h"
-#include "daemon/topic/leave.h"
-#include "daemon/topic/member.h"
-
-/* Counts the endpoints that the session didn't give back. */
-static unsigned count_live(const struct km_session *session)
-{
-	const struct km_member *member;
-	unsigned count = 0;
-
-	LIST_FOREACH (member, &session->members, of_session)
-		count += member->kept.state == KM_ENDPOINT_LIVE;
-	return count;
-}
-
-static void log_end(const struct km_session *session, const char *why)
-{
-	unsigned live = count_live(session);
-
-	if (live > 0)
-		km_log(LOG_INFO | KM_EVENT_CLIENT_DIED, session, NULL,
-			"client died (%s) with %u endpoints", why, live);
-	else
-		/* a client that leaves with nothing attached has simply ended */
-		km_log(LOG_DEBUG | KM_EVENT_CLIENT_LEFT, session, NULL, "client left (%s)", why);
-}
-
-static void die(struct km_session *session, const char *why)
-{
-	struct km_broker *broker = session->broker;
-	struct km_member *member;
-
-	km_farewell_hear_last(session);
-	if (session->kept.state == KM_SESSION_READY ||
-		session->kept.state == KM_SESSION_DISCONNECTED) {
-		km_account_give(session->account, KM_CLIENTS, 1);
-		log_end(session, why);
-	}
-	session->kept.state = KM_SESSION_DEAD;
-	session->kept.died_ns = km_clock_ns();
-	km_session_close(session);
-	broker->sweep = true;
-	LIST_FOREACH (member, &session->members, of_session) {
-		if (member->kept.state == KM_ENDPOINT_LIVE)
-			km_log(LOG_DEBUG | KM_EVENT_ENDPOINT_DIED, session, member->topic,
-				"%s died", km_member_role_name(member->kept.role));
-		if (member->kept.state == KM_ENDPOINT_LIVE || !km_member_is_quiet(member))
-			km_leave_die(member);
-		km_tend_soon(member->topic);
-	}
-}
+#include "daemon/repair/parting.h"
 
 bool km_death_check(struct km_session *session)
 {
@@ -81,11 +29,11 @@ bool km_death_check(struct km_session *session)
 		return true;
 	/* without a pidfd: the broker couldn't have one any more when it began */
 	if (session->pidfd < 0 || (poll(&ended, 1, 0) == 1 && ended.revents & POLLIN)) {
-		die(session, "its process ended");
+		km_parting_die(session, "its process ended");
 		return true;
 	}
 	if (km_memory_is_unmapped(session)) {
-		die(session, "it maps its memory no more");
+		km_parting_die(session, "it maps its memory no more");
 		return true;
 	}
 	return false;

@@ -6,8 +6,8 @@
 
 /*
  * Looks whether the session's process is gone: its pidfd says so, or nothing maps its segments any
- * more. If so its members are dead from here on, and what they left is repaired where the config
- * says so. Returns whether it is dead.
+ * more. If so its members are dead, in turns, and what they left is repaired where the config says
+ * so. Returns whether it is dead.
  */
 bool km_death_check(struct km_session *session);
 

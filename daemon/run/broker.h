@@ -48,6 +48,7 @@ struct km_notices;
 struct km_happenings;
 struct km_listener;
 struct km_metrics;
+struct km_reading;
 struct km_state;
 struct km_tending;
 struct km_unread;
@@ -69,6 +70,7 @@ struct km_broker {
 	struct event *tick_event;
 	struct event *again_event;
 	struct event *watchdog_event; /* or null: nobody asked for it */
+	struct km_reading *reading;   /* the config is being read again, in turns */
 	char status[1024];            /* as the manager was told */
 	/* Why the config that is there now was refused, or "". */
 	char config_error[768];
@@ -85,10 +87,13 @@ struct km_broker {
 	/* passes that need the lock; it is taken while there are any */
 	unsigned reconciling;
 	unsigned large; /* passes over large topics that somebody asked for */
-	uint64_t next_session, next_topic, next_member, next_pass, next_look;
+	uint64_t next_session, next_topic, next_member, next_pass, next_parting;
 	struct km_accounts accounts;
 	struct km_session_list sessions;
 	TAILQ_HEAD(, km_session) strangers; /* the first one came first (stranger.h) */
+	LIST_HEAD(, km_session) partings;   /* clients that go, in turns (parting.h) */
+	struct timeval parting_round;       /* the event loop's last one in which any went */
+	unsigned parting_pieces;            /* that may still be done at once in that round */
 	TAILQ_HEAD(, km_unread) unread;     /* answers with descriptors (unread.h) */
 	struct km_hangup hangup;
 	bool ending;

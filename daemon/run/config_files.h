@@ -15,3 +15,15 @@ typedef void km_config_file_fn(const char *path, const char *why);
  */
 int km_config_read(const struct km_config_source *source, struct km_config *ret,
 	km_config_file_fn *on_file, char *ret_text, size_t size);
+
+/*
+ * Reading the whole config in pieces, for a broker that serves meanwhile. km_config_read_begin() returns
+ * null: no memory. km_config_read_some() returns 1: there is more; 0: *ret is the config, the caller's; and
+ * errors as km_config_read(). km_config_read_end() frees a reading at any time; null is nothing.
+ */
+struct km_config_reading;
+struct km_config_reading *km_config_read_begin(
+	const struct km_config_source *source, km_config_file_fn *on_file);
+int km_config_read_some(
+	struct km_config_reading *reading, struct km_config *ret, char *ret_text, size_t size);
+void km_config_read_end(struct km_config_reading *reading);

@@ -11,30 +11,21 @@
 #include <sys/sysmacros.h>
 
 #include "common/cleanup.h"
-#include "daemon/run/config_keys.h"
 #include "daemon/run/config_load.h"
 
-struct parser {
-	struct km_config *config;
-	FILE *file;
-	const char *path;
-	unsigned line; /* that was read last */
-	enum km_config_section section;
-	bool skips;          /* the keys of this section, which is wrong */
-	unsigned error_line; /* the first line that is wrong, or 0 */
-	char error[640];
-};
+/* Lines of a piece. Each may have some ten names of users, which are looked up at 6 us each. */
+#define PIECE 16
 
 __attribute__((format(printf, 2, 3))) static int wrong(
-	struct parser *parser, const char *format, ...)
+	struct km_config_load *load, const char *format, ...)
 {
 	va_list args;
 
-	if (parser->error_line)
+	if (load->error_line)
 		return 0;
-	parser->error_line = parser->line;
+	load->error_line = load->line;
 	va_start(args, format);
-	vsnprintf(parser->error, sizeof parser->error, format, args);
+	vsnprintf(load->error, sizeof load->error, format, args);
 	va_end(args);
 	return 0;
 }
@@ -42,53 +33,52 @@ __attribute__((format(printf, 2, 3))) static int wrong(
 /* Takes a pair. Returns what inih wants: not 0 for a good pair. */
 static int on_pair(void *userdata, const char *section, const char *key, const char *value)
 {
-	struct parser *parser = userdata;
-	const struct km_origin origin = { parser->path, parser->line };
+	struct km_config_load *load = userdata;
+	const struct km_origin origin = { load->path, load->line };
 	char text[600];
 
-	if (parser->skips)
+	if (load->skips)
 		return 0; /* the section was found wrong, and that was said */
-	if (km_config_set(parser->config, parser->section, key, value, &origin, text, sizeof text) <
-		0)
-		return wrong(parser, "%s", text);
+	if (km_config_set(load->config, load->section, key, value, &origin, text, sizeof text) < 0)
+		return wrong(load, "%s", text);
 	return 1;
 }
 
-static void begin_section(struct parser *parser, const char *name)
+static void begin_section(struct km_config_load *load, const char *name)
 {
 	char text[600];
-	int r = km_config_begin(parser->config, name, &parser->section, text, sizeof text);
+	int r = km_config_begin(load->config, name, &load->section, text, sizeof text);
 
-	parser->skips = r < 0;
+	load->skips = r < 0;
 	if (r < 0)
-		wrong(parser, "%s", text);
+		wrong(load, "%s", text);
 }
 
 /* Sections are looked at here: inih cuts their names short, tells only of those with keys, takes
  * what begins with a blank for more of the value before, and doesn't look behind the bracket. */
-static void begin_line(struct parser *parser, char *line)
+static void begin_line(struct km_config_load *load, char *line)
 {
 	static const char blanks[] = " \t\r\n\v\f";
 
-	if (parser->line == 1 && strncmp(line, "\xef\xbb\xbf", 3) == 0)
+	if (load->line == 1 && strncmp(line, "\xef\xbb\xbf", 3) == 0)
 		line += 3; /* a byte order mark */
 	char *text = line + strspn(line, blanks);
 	char *end = strchr(text, ']');
 	if (!*text || *text == '#' || *text == ';')
 		return;
 	if (text > line) {
-		wrong(parser, "begins with a blank");
+		wrong(load, "begins with a blank");
 		return;
 	}
 	if (*text != '[' || !end)
 		return;
 	const char *rest = end + 1 + strspn(end + 1, blanks);
 	if (*rest && *rest != '#' && *rest != ';') {
-		wrong(parser, "something stands behind the section");
+		wrong(load, "something stands behind the section");
 		return;
 	}
 	*end = '\0';
-	begin_section(parser, text + 1);
+	begin_section(load, text + 1);
 	*end = ']';
 }
 
@@ -97,30 +87,30 @@ static void begin_line(struct parser *parser, char *line)
  * nothing else. */
 static char *read_line(char *ret, int size, void *userdata)
 {
-	struct parser *parser = userdata;
+	struct km_config_load *load = userdata;
 	int len = 0, c;
 
-	parser->line++;
-	while ((c = getc(parser->file)) != EOF && c != '\n') {
+	/* for inih the file ends here; it keeps nothing that counts */
+	if (load->piece == PIECE)
+		return NULL;
+	load->piece++;
+	load->line++;
+	while ((c = getc(load->file)) != EOF && c != '\n') {
 		if (c == 0)
-			wrong(parser, "has a byte 0");
+			wrong(load, "has a byte 0");
 		else if (len < size - 2)
 			ret[len++] = (char)c;
 		else
-			wrong(parser, "longer than %d bytes", size - 2);
+			wrong(load, "longer than %d bytes", size - 2);
 	}
-	if (c == EOF && len == 0)
+	if (c == EOF && len == 0) {
+		load->is_read = true;
 		return NULL;
+	}
 	ret[len++] = '\n';
 	ret[len] = '\0';
-	begin_line(parser, ret);
+	begin_line(load, ret);
 	return ret;
-}
-
-static void close_file(FILE **file)
-{
-	if (*file)
-		fclose(*file);
 }
 
 /* Opens a regular file alone. A pipe would be waited for, and some devices never end. */
@@ -149,34 +139,53 @@ static int open_file(const char *path, FILE **ret, char *ret_text, size_t size)
 	return r;
 }
 
-int km_config_load(struct km_config *config, const char *path, char *ret_text, size_t size)
+int km_config_load_begin(struct km_config_load *ret, struct km_config *config, const char *path,
+	char *ret_text, size_t size)
 {
-	_cleanup_(close_file) FILE *file = NULL;
+	FILE *file;
 	int r = open_file(path, &file, ret_text, size);
 
 	if (r < 0)
 		return r;
 	const char *known = km_config_add_file(config, path);
 	if (!known) {
+		fclose(file);
 		snprintf(ret_text, size, "%s: %s", path, strerror(ENOMEM));
 		return -ENOMEM;
 	}
-	struct parser parser = { .config = config, .file = file, .path = known };
+	*ret = (struct km_config_load){ .config = config, .file = file, .path = known };
+	return 0;
+}
+
+void km_config_load_end(struct km_config_load *load)
+{
+	if (load->file)
+		fclose(load->file);
+	load->file = NULL;
+}
+
+int km_config_load_some(struct km_config_load *load, char *ret_text, size_t size)
+{
+	const unsigned before = load->line;
+
+	load->piece = 0;
 	errno = 0;
-	int first = ini_parse_stream(read_line, &parser, on_pair, &parser);
-	if (ferror(file)) {
-		r = errno ? -errno : -EIO;
-		snprintf(ret_text, size, "%s: %s", path, strerror(-r));
+	/* the first line of the piece that is wrong, or less than 0: no memory */
+	int first = ini_parse_stream(read_line, load, on_pair, load);
+	if (ferror(load->file)) {
+		int r = errno ? -errno : -EIO;
+		snprintf(ret_text, size, "%s: %s", load->path, strerror(-r));
 		return r;
 	}
 	/* inih tells of lines that are neither a section nor a pair by their number alone */
-	if (first > 0 && (!parser.error_line || (unsigned)first < parser.error_line)) {
-		snprintf(ret_text, size, "%s:%d: neither [section] nor key = value", path, first);
+	if (first > 0 && (!load->error_line || before + (unsigned)first < load->error_line)) {
+		snprintf(ret_text, size, "%s:%u: neither [section] nor key = value", load->path,
+			before + (unsigned)first);
 		return -EINVAL;
 	}
-	if (parser.error_line) {
-		snprintf(ret_text, size, "%s:%u: %s", path, parser.error_line, parser.error);
+	if (load->error_line) {
+		snprintf(ret_text, size, "%s:%u: %s", load->path, load->error_line, load->error);
 		return -EINVAL;
 	}
-	return first < 0 ? -ENOMEM : 0;
+	return first < 0 ? -ENOMEM : !load->is_read;
 }

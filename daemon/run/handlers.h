@@ -7,6 +7,7 @@
 #pragma once
 
 #include <event2/event.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct km_broker;
@@ -20,11 +21,12 @@ struct km_handlers {
 	void (*request_serve)(struct km_session *session, const union km_msg *message);
 	void (*question_drop)(struct km_session *session);
 	void (*reserve_drop)(struct km_session *session);
-	void (*wait_forget)(struct km_session *session);
+	bool (*wait_forget)(struct km_session *session, unsigned most);
 	void (*wait_end)(struct km_session *session, uint64_t id);
 	void (*notice_forget_session)(struct km_session *session);
 	void (*happened_forget)(struct km_session *session);
-	void (*farewell_hear_last)(struct km_session *session);
+	void (*parting_hang_up)(struct km_session *session);
+	void (*parting_drop)(struct km_session *session);
 	void (*death_probe)(struct km_session *session);
 	event_callback_fn death_on_pidfd, death_on_probe; /* of a session */
 	/* for topics */

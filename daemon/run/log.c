@@ -206,8 +206,7 @@ void km_log_at(const struct km_log_place *place, unsigned what, const struct km_
 		peer = describe->session(session, &about);
 	if (has_kind && listener)
 		listener(listener_userdata, &entry);
-	if (is_logged && (LOG_PRI(what) == LOG_DEBUG || !has_kind ||
-				 km_log_limit_allow(km_clock_ns(), peer, &entry, write_suppressed)))
+	if (is_logged && km_log_limit_allow(km_clock_ns(), peer, &entry, write_suppressed))
 		write_entry(place, &entry);
 	errno = saved;
 }

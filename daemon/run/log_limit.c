@@ -114,17 +114,18 @@ bool km_log_limit_allow(int64_t now_ns, uint64_t peer, const struct km_log_entry
 	struct bucket *by_peer = find_peer(peer, entry, now_ns, say);
 	struct bucket *by_user = find_user(entry, now_ns, say);
 	struct bucket *both[] = { by_peer, by_user };
+	const unsigned times = LOG_PRI(entry->what) == LOG_DEBUG ? KM_LOG_DEBUG_TIMES : 1;
 
 	for (unsigned i = 0; i < 2; i++)
 		if (is_over(both[i], now_ns)) {
 			tell(both[i], say);
 			begin(both[i], now_ns);
 		}
-	if (by_peer->count >= KM_LOG_PEER_BURST) {
+	if (by_peer->count >= times * KM_LOG_PEER_BURST) {
 		remember(by_peer, entry, 1);
 		return false;
 	}
-	if (by_user->count >= KM_LOG_USER_BURST) {
+	if (by_user->count >= times * KM_LOG_USER_BURST) {
 		remember(by_user, entry, 1);
 		return false;
 	}

@@ -9,6 +9,7 @@
 
 #include "daemon/keep/keep.h"
 #include "daemon/peer/session.h"
+#include "daemon/repair/parting.h"
 #include "daemon/repair/tend.h"
 #include "daemon/serve/agreement.h"
 #include "daemon/serve/attach.h"
@@ -24,6 +25,16 @@
 /* Messages that one piece of work drains: each may be in a slot far away. */
 #define DRAIN_PIECE 2048
 
+static bool lacks_room(const struct km_wanted *wanted, const struct km_topic *topic)
+{
+	return topic && !wanted->observes && !km_member_has_room(topic, wanted->role);
+}
+
+static bool is_anybody_going(const struct km_broker *broker)
+{
+	return km_parting_is_under_way(broker, NULL, km_parting_now(broker));
+}
+
 /* Finds the topic that is wanted, or null. Clients that have waited for it come first. A topic
  * without room is looked after first, and may be gone afterwards. False: that takes a while, and
  * the request is served again. */
@@ -36,14 +47,14 @@ static bool find(const struct km_wanted *wanted, struct km_topic **ret)
 		km_wait_hold(session, topic);
 		return false;
 	}
-	if (topic && !wanted->observes && !km_member_has_room(topic, wanted->role) &&
-		topic->dead + topic->leaving > 0) {
+	if (lacks_room(wanted, topic) && topic->dead + topic->leaving > 0) {
 		km_tend(topic);
 		topic = km_topic_find(session->broker, &wanted->key);
-		if (topic && km_topic_is_tended(topic) && !session->waited) {
-			km_question_wait(session, topic);
-			return false;
-		}
+	}
+	if (lacks_room(wanted, topic) && !session->waited &&
+		(km_topic_is_tended(topic) || is_anybody_going(session->broker))) {
+		km_question_wait(session, topic);
+		return false;
 	}
 	*ret = topic;
 	return true;

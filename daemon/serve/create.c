@@ -11,6 +11,7 @@
 #include "daemon/keep/keep.h"
 #include "daemon/peer/operator.h"
 #include "daemon/peer/session.h"
+#include "daemon/repair/parting.h"
 #include "daemon/run/log.h"
 #include "daemon/run/room.h"
 #include "daemon/serve/create.h"
@@ -32,6 +33,13 @@ static int check(struct km_session *session, enum km_resource resource, uint64_t
 	return km_account_check_memory(session->account, amount, ret_text, text_size);
 }
 
+/* Does a client of the session's user go, in turns? */
+static bool is_user_going(const struct km_session *session)
+{
+	return km_parting_is_under_way(
+		session->broker, session->account, km_parting_now(session->broker));
+}
+
 /* Checks for room, once memory that is about to be freed is free: a little of it at once, more of
  * it in turns. */
 static int make_room(struct km_session *session, enum km_resource resource, uint64_t amount,
@@ -39,7 +47,7 @@ static int make_room(struct km_session *session, enum km_resource resource, uint
 {
 	struct km_broker *broker = session->broker;
 	int r = check(session, resource, amount, ret_text, text_size);
-	bool more = session->account->graves > 0;
+	bool more = false;
 
 	if (r == -EDQUOT && !LIST_EMPTY(&broker->idle)) {
 		more |= km_ending_sweep(broker);
@@ -49,7 +57,8 @@ static int make_room(struct km_session *session, enum km_resource resource, uint
 		more |= km_ending_hurry(broker, session->account);
 		r = check(session, resource, amount, ret_text, text_size);
 	}
-	if (r != -EDQUOT || session->waited || !(more || session->account->graves > 0))
+	more |= session->account->graves > 0 || is_user_going(session);
+	if (r != -EDQUOT || session->waited || !more)
 		return r;
 	km_question_wait_for_room(session, resource, amount);
 	return -EINPROGRESS;
@@ -62,7 +71,7 @@ static int check_limits(struct km_session *session, uint64_t size, char *ret_tex
 	struct km_account *account = session->account;
 	int r = km_account_check(account, KM_TOPICS, 1, ret_text, text_size);
 
-	if (r == -EDQUOT && LIST_EMPTY(&session->broker->idle))
+	if (r == -EDQUOT && LIST_EMPTY(&session->broker->idle) && !is_user_going(session))
 		return r;
 	r = 0;
 	if (!session->reserved && !session->waited)

@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "daemon/keep/keep.h"
 #include "daemon/peer/session.h"
+#include "daemon/repair/parting.h"
 #include "daemon/repair/tend.h"
 #include "daemon/run/turn.h"
 #include "daemon/serve/question.h"
@@ -87,21 +88,34 @@ void km_question_wait_while(struct km_session *session, struct km_topic *topic,
 	wait(session, topic, calloc(1, sizeof(struct km_question)), step);
 }
 
+struct topic_question {
+	struct km_question question;
+	uint64_t since; /* km_parting_now() */
+};
+
 static bool is_under_way(struct km_question *question)
 {
-	return km_topic_is_tended(question->walk.topic);
+	const struct topic_question *asked = (struct topic_question *)question;
+
+	return km_topic_is_tended(question->walk.topic) ||
+	       km_parting_is_under_way(question->session->broker, NULL, asked->since);
 }
 
 void km_question_wait(struct km_session *session, struct km_topic *topic)
 {
+	struct topic_question *asked = calloc(1, sizeof *asked);
+
+	if (asked)
+		asked->since = km_parting_now(session->broker);
 	session->waited = true;
-	wait(session, topic, calloc(1, sizeof(struct km_question)), is_under_way);
+	wait(session, topic, asked ? &asked->question : NULL, is_under_way);
 }
 
 struct room_question {
 	struct km_question question;
 	enum km_resource resource;
 	uint64_t amount;
+	uint64_t since; /* km_parting_now() */
 };
 
 /* Gives back some topics, those first that nobody has. */
@@ -119,7 +133,7 @@ static bool make_room(struct km_question *question)
 		return true;
 	}
 	return (room->resource == KM_BYTES && km_ending_hurry(broker, account)) ||
-	       account->graves > 0;
+	       account->graves > 0 || km_parting_is_under_way(broker, account, room->since);
 }
 
 void km_question_wait_for_room(
@@ -130,6 +144,7 @@ void km_question_wait_for_room(
 	if (room) {
 		room->resource = resource;
 		room->amount = amount;
+		room->since = km_parting_now(session->broker);
 	}
 	session->waited = true;
 	wait(session, NULL, room ? &room->question : NULL, make_room);

@@ -26,11 +26,12 @@ struct km_question {
 void km_question_ask(
 	struct km_session *session, struct km_topic *topic, struct km_question *question);
 
-/* Serves the session's request once more when nothing is under way in the topic. */
+/* Serves the session's request once more when nothing is under way in the topic, and all clients
+ * have gone that are going now. */
 void km_question_wait(struct km_session *session, struct km_topic *topic);
 
 /* Serves the request once more when its user may have so much more, or all has been given back that
- * can be. */
+ * can be: by the user's clients, too, that are going now. */
 void km_question_wait_for_room(
 	struct km_session *session, enum km_resource resource, uint64_t amount);
 

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests: HELLO first and once, then the rest, each served where its name says (serve.h). */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "daemon/keep/keep.h"
 #include "daemon/peer/session.h"
 #include "daemon/repair/farewell.h"
+#include "daemon/repair/parting.h"
 #include "daemon/run/log.h"
 #include "daemon/serve/attach.h"
 #include "daemon/serve/hello.h"
 #include "daemon/serve/hold.h"
+#include "daemon/serve/question.h"
 #include "daemon/serve/request.h"
 #include "daemon/serve/serve.h"
 
@@ -60,11 +63,41 @@ static bool was_met_before(struct km_session *session, const union km_msg *messa
 	return true;
 }
 
-/* Ends an endpoint, or a wait. A DETACH is heard also when nobody asks any more: farewell.c does
+static bool part(struct km_question *question)
+{
+	return km_parting_go_on(question->session);
+}
+
+static void stop_parting(struct km_question *question)
+{
+	km_parting_drop(question->session);
+}
+
+/* Ends all that the client has. The request stays in the socket until that is done. */
+static void serve_last(struct km_session *session)
+{
+	struct km_question *question;
+
+	if (!km_parting_leave(session))
+		return;
+	question = calloc(1, sizeof *question);
+	if (question) {
+		question->step = part;
+		question->end = stop_parting;
+		km_question_ask(session, NULL, question);
+	} else
+		while (km_parting_go_on(session))
+			;
+}
+
+/* Ends an endpoint, or a wait. A DETACH is heard also when nobody asks any more: parting.c does
  * it. */
 void km_serve_detach(struct km_session *session, const struct km_msg_detach *request)
 {
-	km_farewell_serve(session, request);
+	if (request->endpoint == KM_ALL_ENDPOINTS)
+		serve_last(session);
+	else
+		km_farewell_serve(session, request);
 }
 
 void km_request_serve(struct km_session *session, const union km_msg *message)

@@ -6,6 +6,9 @@
  *   start ......... head ............. tail
  *     received+lost       waiting           written = tail - start
  *
+ * A message that came to a subscriber by the topic's history, or was lost on that way, never was in its
+ * ring. Such a message counts as written as well, so that written = received + lost + waiting.
+ *
  * Nothing here is believed: numbers from a region or a record that somebody spoilt are wrong
  * numbers, and the searches are bounded by the ring's capacity.
  */
@@ -69,7 +72,8 @@ void km_stats_describe_ring(
 	uint64_t head = km_load(R2, acquire, &ring->head);
 	uint64_t tail = find_tail(region, ring, head);
 	ret->waiting = tail - head;
-	ret->written = tail - member->kept.start + km_member_history(member);
+	ret->written = tail - member->kept.start + km_member_history(member) +
+		       km_member_history_lost(member);
 	ret->ring = member->kept.ring;
 	ret->pid = member->session->kept.pid;
 	ret->reliable = member->kept.reliable;

@@ -140,7 +140,9 @@ static void serve(struct km_wait *wait, struct km_topic *topic)
 
 	session->serial = wait->kept.request.header.serial;
 	km_awaited_count(wait, false);
-	if (wait->awaited->restored && count_try(wait) > 0)
+	if (session->parting.is_over)
+		; /* nobody waits any more */
+	else if (wait->awaited->restored && count_try(wait) > 0)
 		km_session_refuse(session, topic, -EIO,
 			"the broker has ended at this SUBSCRIBE before: it is not tried again");
 	else
@@ -178,7 +180,7 @@ static void on_late(evutil_socket_t fd, short what, void *userdata)
 	for (int i = 0; i < LATE_A_LOOK && (wait = TAILQ_FIRST(&broker->late)); i++) {
 		TAILQ_REMOVE(&broker->late, wait, queued);
 		TAILQ_INSERT_TAIL(&broker->late, wait, queued);
-		if (!may_answer(wait->session))
+		if (wait->session->parting.is_over || !may_answer(wait->session))
 			continue;
 		answer_late(wait);
 		any = true;
@@ -243,10 +245,11 @@ void km_wait_end(struct km_session *session, uint64_t id)
 		km_awaited_free_wait(wait);
 }
 
-void km_wait_forget(struct km_session *session)
+bool km_wait_forget(struct km_session *session, unsigned most)
 {
-	while (!LIST_EMPTY(&session->waits))
+	while (most-- > 0 && !LIST_EMPTY(&session->waits))
 		km_awaited_free_wait(LIST_FIRST(&session->waits));
+	return !LIST_EMPTY(&session->waits);
 }
 
 void km_wait_restore(struct km_broker *broker, struct km_session *session, uint32_t place,

@@ -50,9 +50,10 @@ bool km_wait_is_awaited(const struct km_topic *topic);
 /* Serves the session's request once more when no wait for the topic is left. */
 void km_wait_hold(struct km_session *session, struct km_topic *topic);
 
-/* Ends the session's wait of that number, or all of its waits; nobody is told. */
+/* Ends the session's wait of that number; nobody is told. */
 void km_wait_end(struct km_session *session, uint64_t id);
-void km_wait_forget(struct km_session *session);
+/* Ends so many of the session's waits at most; nobody is told. Returns whether there are more. */
+bool km_wait_forget(struct km_session *session, unsigned most);
 
 /* Takes over a wait that the broker before this one kept. */
 void km_wait_restore(struct km_broker *broker, struct km_session *session, uint32_t place,

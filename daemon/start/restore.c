@@ -17,6 +17,7 @@
 #include "daemon/keep/keep.h"
 #include "daemon/peer/session.h"
 #include "daemon/repair/death.h"
+#include "daemon/repair/parting.h"
 #include "daemon/repair/tend.h"
 #include "daemon/run/log.h"
 #include "daemon/run/systemd.h"
@@ -211,6 +212,7 @@ static void catch_up(struct km_broker *broker)
 		else
 			km_death_check(session);
 	}
+	km_parting_finish(broker);
 	/* the broker before this one may have been in the middle of a pass, or about to begin
 	 * one */
 	TAILQ_FOREACH (topic, &broker->topics, in_all)

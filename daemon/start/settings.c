@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The consequences of the config, and reading it again: see settings.h. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -77,31 +79,99 @@ static void keep_socket(const struct km_broker *broker, struct km_config *fresh)
 	fresh->socket_mode = old->socket_mode;
 }
 
-void km_settings_read_again(struct km_broker *broker)
+/* The config as it is read again, in turns (turn.h): it may have thousands of rules. */
+struct km_reading {
+	struct km_work work;
+	struct km_broker *broker;
+	struct km_config_reading *config;
+	bool again; /* the files may have changed since it began */
+};
+
+/* Takes the fresh config. */
+static void take(struct km_broker *broker, struct km_config *fresh)
 {
+	struct timeval interval = km_settings_interval(fresh);
+
+	keep_socket(broker, fresh);
+	km_settings_fill_memory(fresh);
+	km_config_deinit(broker->config);
+	*broker->config = *fresh;
+	km_log_init(fresh->log_level);
+	event_add(broker->tick_event, &interval);
+	km_metrics_settle(broker);
+	km_settings_raise_descriptors(fresh);
+	km_settings_expect_descriptors(broker);
+	km_log(LOG_NOTICE | KM_EVENT_CONFIG_READ, NULL, NULL, "the config was read again");
+}
+
+static void refuse(struct km_broker *broker, const char *why)
+{
+	km_log(LOG_ERR | KM_EVENT_CONFIG_REFUSED, NULL, NULL, "the config stays as it was: %s",
+		why);
+	snprintf(broker->config_error, sizeof broker->config_error, "%s", why);
+}
+
+static void end_reading(struct km_broker *broker)
+{
+	struct km_reading *reading = broker->reading;
+
+	broker->reading = NULL;
+	km_turn_remove(&broker->turns, &reading->work);
+	km_config_read_end(reading->config);
+	free(reading);
+}
+
+static bool read_some(struct km_work *work)
+{
+	struct km_reading *reading = (struct km_reading *)work;
+	struct km_broker *broker = reading->broker;
+	char text[sizeof broker->config_error];
 	struct km_config fresh;
-	char text[768];
+	int r = km_config_read_some(reading->config, &fresh, text, sizeof text);
 
-	km_systemd_notify("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)km_clock_ns() / 1000);
-	broker->config_error[0] = '\0';
-	if (km_config_read(broker->config_source, &fresh, NULL, text, sizeof text) < 0) {
-		km_log(LOG_ERR | KM_EVENT_CONFIG_REFUSED, NULL, NULL,
-			"the config stays as it was: %s", text);
-		strcpy(broker->config_error, text);
-	} else {
-		struct timeval interval = km_settings_interval(&fresh);
-
-		keep_socket(broker, &fresh);
-		km_settings_fill_memory(&fresh);
-		km_config_deinit(broker->config);
-		*broker->config = fresh;
-		km_log_init(fresh.log_level);
-		event_add(broker->tick_event, &interval);
-		km_metrics_settle(broker);
-		km_settings_raise_descriptors(&fresh);
-		km_settings_expect_descriptors(broker);
-		km_log(LOG_NOTICE | KM_EVENT_CONFIG_READ, NULL, NULL, "the config was read again");
-	}
+	if (r > 0)
+		return true;
+	if (r == 0)
+		take(broker, &fresh);
+	else
+		refuse(broker, text);
+	const bool again = reading->again;
+	end_reading(broker);
 	km_systemd_notify("READY=1");
 	km_systemd_status(broker);
+	if (again)
+		km_settings_read_again(broker);
+	return false;
+}
+
+void km_settings_read_again(struct km_broker *broker)
+{
+	struct km_reading *reading = broker->reading;
+
+	if (reading) {
+		reading->again = true;
+		return;
+	}
+	km_systemd_notify("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)km_clock_ns() / 1000);
+	broker->config_error[0] = '\0';
+	reading = calloc(1, sizeof *reading);
+	if (reading)
+		reading->config = km_config_read_begin(broker->config_source, NULL);
+	if (reading && reading->config) {
+		reading->work.step = read_some;
+		reading->broker = broker;
+		broker->reading = reading;
+		km_turn_add(&broker->turns, &reading->work);
+		return;
+	}
+	free(reading);
+	refuse(broker, "no memory");
+	km_systemd_notify("READY=1");
+	km_systemd_status(broker);
+}
+
+void km_settings_deinit(struct km_broker *broker)
+{
+	if (broker->reading)
+		end_reading(broker);
 }

@@ -21,7 +21,9 @@ void km_settings_raise_descriptors(const struct km_config *config);
  * of each topic, and three of each client. */
 void km_settings_expect_descriptors(struct km_broker *broker);
 
-/* Reads the config again. The whole config counts from now on, or, when anything in it is wrong
+/* Reads the config again, in turns. The whole config counts from now on, or, when anything in it is wrong
  * (that is logged), nothing of it. A limit that is lower than what there is ends nothing that
  * exists. Settings that were fixed when the broker began stay, and the log says so. */
 void km_settings_read_again(struct km_broker *broker);
+/* Drops a config that is being read. */
+void km_settings_deinit(struct km_broker *broker);

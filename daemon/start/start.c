@@ -17,8 +17,8 @@
 #include "daemon/peer/memory.h"
 #include "daemon/peer/session.h"
 #include "daemon/repair/death.h"
-#include "daemon/repair/farewell.h"
 #include "daemon/repair/health.h"
+#include "daemon/repair/parting.h"
 #include "daemon/repair/tend.h"
 #include "daemon/run/account.h"
 #include "daemon/run/log.h"
@@ -50,7 +50,8 @@ static bool free_sessions(struct km_broker *broker)
 
 	for (session = LIST_FIRST(&broker->sessions); session; session = next_session) {
 		next_session = LIST_NEXT(session, next);
-		if (session->member_count > 0 || session->kept.state < KM_SESSION_DISCONNECTED)
+		if (session->member_count > 0 || session->parting.stage ||
+			session->kept.state < KM_SESSION_DISCONNECTED)
 			continue;
 		if (work == 0)
 			return true;
@@ -95,7 +96,8 @@ const struct km_handlers km_start_handlers = {
 	.wait_end = km_wait_end,
 	.notice_forget_session = km_notice_forget_session,
 	.happened_forget = km_happened_forget,
-	.farewell_hear_last = km_farewell_hear_last,
+	.parting_hang_up = km_parting_hang_up,
+	.parting_drop = km_parting_drop,
 	.death_probe = km_death_probe,
 	.death_on_pidfd = km_death_on_pidfd,
 	.death_on_probe = km_death_on_probe,
@@ -285,6 +287,7 @@ void km_start_deinit(struct km_broker *broker)
 	struct km_member *member;
 	struct km_topic *topic;
 
+	km_settings_deinit(broker);
 	km_metrics_free(broker);
 	km_tend_deinit(broker);
 	LIST_FOREACH (session, &broker->sessions, next)

@@ -99,6 +99,7 @@ int km_join_insert(struct km_member *member)
 	if (kept->state == KM_ENDPOINT_LIVE) {
 		topic->publishers += kept->role == KM_ROLE_PUBLISHER;
 		topic->subscribers += kept->role == KM_ROLE_SUBSCRIBER;
+		session->live++;
 	}
 	topic->leaving += kept->state == KM_ENDPOINT_LEAVING;
 	topic->dead += kept->state == KM_ENDPOINT_DEAD;

@@ -65,6 +65,7 @@ static void leave(struct km_member *member, enum km_endpoint_state state)
 			member->kept.lost = km_member_lost(member);
 		topic->publishers -= member->kept.role == KM_ROLE_PUBLISHER;
 		topic->subscribers -= member->kept.role == KM_ROLE_SUBSCRIBER;
+		member->session->live--;
 		if (member->kept.role == KM_ROLE_SUBSCRIBER && !topic->region.shared)
 			topic->rings_owned &= ~(UINT64_C(1) << member->kept.ring);
 		count_gone(member, state);
@@ -106,7 +107,11 @@ void km_leave_die(struct km_member *member)
 
 void km_leave_free(struct km_member *member)
 {
+	struct km_parting *parting = &member->session->parting;
+
 	km_walk_skip(member);
+	if (parting->next == member)
+		parting->next = LIST_NEXT(member, of_session);
 	LIST_REMOVE(member, of_session);
 	LIST_REMOVE(member, of_topic);
 	km_account_give(member->session->account, KM_ENDPOINTS, 1);

@@ -83,6 +83,11 @@ uint64_t km_member_history(const struct km_member *member)
 	return is_newcomer(member) ? km_load(H2, relaxed, &km_member_record(member)->evicted) : 0;
 }
 
+uint64_t km_member_history_lost(const struct km_member *member)
+{
+	return is_newcomer(member) ? km_load(H2, relaxed, &km_member_record(member)->failed) : 0;
+}
+
 uint64_t km_member_lost(const struct km_member *member)
 {
 	const struct km_endpoint *record = km_member_record(member);
@@ -104,7 +109,7 @@ uint64_t km_member_lost(const struct km_member *member)
 		lost = gone > received ? gone - received : 0;
 	} while (km_load(H2, relaxed, &record->messages) - km_member_history(member) != received &&
 		 ++tries < 8);
-	return lost + (is_newcomer(member) ? km_load(H2, relaxed, &record->failed) : 0);
+	return lost + km_member_history_lost(member);
 }
 
 void km_keep_member(struct km_member *member)

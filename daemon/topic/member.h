@@ -45,8 +45,10 @@ struct km_endpoint *km_member_record(const struct km_member *member);
  * be one too high. */
 uint64_t km_member_lost(const struct km_member *member);
 
-/* Messages that a subscriber got by its topic's history, and so not from its ring. */
+/* Messages that a subscriber got by its topic's history, and so not from its ring; and those that it
+ * lost so. */
 uint64_t km_member_history(const struct km_member *member);
+uint64_t km_member_history_lost(const struct km_member *member);
 
 /* Numbers of a shared ring's subscriber, for a ring with that frontier. Its own record says
  * what the subscriber has lost. */

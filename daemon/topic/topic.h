@@ -50,7 +50,7 @@ struct km_topic {
 	TAILQ_ENTRY(km_topic) in_due;     /* while `due` */
 	uint32_t publishers, subscribers; /* LIVE ones */
 	uint32_t dead, leaving;
-	uint64_t left_look; /* the last look after members that left (farewell.c) */
+	uint64_t left_look; /* the last look after members that left (parting.c) */
 	/* The numbers that metrics told last: what is told never goes down. */
 	struct km_totals told;
 	unsigned looks_left; /* looks to come soon, since somebody has gone */

@@ -2,11 +2,14 @@
 /* The config's folders, its check, and reading it again while the broker serves. */
 #include <check.h>
 #include <errno.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "libclient/kickmsg.h"
@@ -184,6 +187,132 @@ START_TEST(lines_are_whole_or_refused)
 }
 END_TEST
 
+/* The service's user, as far as this machine has one for certain. */
+#define SERVICE_UID  65534
+#define SERVICE_USER "nobody"
+
+/* Runs the program as the service's user, as systemd does. */
+static int run_as_service(const char *a, const char *b, const char *c, const char *d)
+{
+	const char *argv[] = { "/usr/bin/setpriv", "--reuid=65534", "--regid=65534",
+		"--clear-groups", program(), a, b, c, d, NULL };
+
+	return test_run(argv, output, sizeof output);
+}
+
+/* This needs root, that user, and a program that the user may execute. */
+static bool has_service_user(void)
+{
+	const struct passwd *user = getpwnam(SERVICE_USER);
+
+	if (geteuid() == 0 && user && user->pw_uid == SERVICE_UID &&
+		run_as_service("--version", NULL, NULL, NULL) == 0)
+		return true;
+	puts("SKIP: only root can become " SERVICE_USER);
+	return false;
+}
+
+/* root can read what the service's user can't: the check is made as that user. */
+START_TEST(check_as_root_reads_as_the_services_user)
+{
+	char path[256];
+
+	if (!has_service_user())
+		return;
+	snprintf(path, sizeof path, "%s/config", root);
+	const char *argv[] = { program(), "--config", path, "--check-config", "--user",
+		SERVICE_USER, NULL };
+	ck_assert_int_eq(chmod(root, 0755), 0);
+	write_file("/config", "[limits]\nclients = 7\n");
+	ck_assert_int_eq(chmod(path, 0644), 0);
+	ck_assert_msg(test_run(argv, output, sizeof output) == 0, "%s", output);
+	ck_assert_int_eq(place_of("as user nobody\n"), 0);
+	ck_assert_int_eq(chmod(path, 0600), 0);
+	ck_assert_int_eq(test_run(argv, output, sizeof output), 1);
+	ck_assert_msg(place_of("/config: Permission denied") >= 0, "%s", output);
+	ck_assert_int_eq(place_of("OK\n"), -1);
+	/* nobody else may be asked for another user's view */
+	ck_assert_int_eq(chmod(path, 0644), 0);
+	ck_assert_int_eq(run_as_service("--check-config", "--user", "root", NULL), 1);
+	ck_assert_msg(place_of("can't read as user root: ") >= 0, "%s", output);
+	argv[5] = "no-such-user";
+	ck_assert_int_eq(test_run(argv, output, sizeof output), 1);
+	ck_assert_msg(place_of("there is no user 'no-such-user'") >= 0, "%s", output);
+}
+END_TEST
+
+/* A broker of the service's user. Returns its process. */
+static pid_t start_as_service(const char *config, const char *log)
+{
+	char run[96], socket[112];
+
+	snprintf(run, sizeof run, "%s/run", root);
+	snprintf(socket, sizeof socket, "%s/socket", run);
+	ck_assert_int_eq(mkdir(run, 0755), 0);
+	ck_assert_int_eq(chown(run, SERVICE_UID, SERVICE_UID), 0);
+	pid_t pid = fork();
+	if (pid > 0)
+		return pid;
+	ck_assert_ptr_nonnull(freopen(log, "w", stderr));
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	execl("/usr/bin/setpriv", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+		program(), "--config", config, "--socket", socket, NULL);
+	_exit(97);
+}
+
+/* Does the file have this text? */
+static bool file_has(const char *path, const char *text)
+{
+	char content[8192];
+	FILE *file = fopen(path, "re");
+	size_t size = file ? fread(content, 1, sizeof content - 1, file) : 0;
+
+	if (file)
+		fclose(file);
+	content[size] = '\0';
+	return strstr(content, text) != NULL;
+}
+
+/* As ExecReload= does it: the caller hears what the service's user finds wrong, and so does the broker,
+ * whose status says it. */
+START_TEST(reload_is_checked_as_the_services_user)
+{
+	static const struct {
+		const char *text;
+		mode_t mode;
+		const char *says;
+	} tries[] = {
+		{ "[limits]\nclients = 7\n", 0600, "/config: Permission denied" },
+		{ "[limits]\nclientz = 7\n", 0644, "/config:2: [limits] has no key 'clientz'" },
+	};
+	char path[256], log[256], number[16], text[512];
+
+	if (!has_service_user())
+		return;
+	snprintf(path, sizeof path, "%s/config", root);
+	snprintf(log, sizeof log, "%s/log", root);
+	ck_assert_int_eq(chmod(root, 0755), 0);
+	write_file("/config", "[limits]\nclients = 7\n");
+	ck_assert_int_eq(chmod(path, 0644), 0);
+	pid_t pid = start_as_service(path, log);
+	snprintf(number, sizeof number, "%d", (int)pid);
+	ck_assert(test_wait_until(file_has(log, " serves; "), 10000));
+	ck_assert_int_eq(run_as_service("--reload", number, NULL, NULL), 0);
+	ck_assert(test_wait_until(file_has(log, "the config was read again"), 10000));
+	for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
+		write_file("/config", tries[i].text);
+		ck_assert_int_eq(chmod(path, tries[i].mode), 0);
+		ck_assert_int_eq(run_as_service("--reload", number, NULL, NULL), 1);
+		ck_assert_msg(place_of(tries[i].says) >= 0, "%s", output);
+		snprintf(
+			text, sizeof text, "the config stays as it was: %s%s", root, tries[i].says);
+		ck_assert(test_wait_until(file_has(log, text), 10000));
+	}
+	kill(pid, SIGTERM);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+}
+END_TEST
+
 static void rewrite_config(const char *text)
 {
 	FILE *file = fopen(broker.config, "we");
@@ -227,6 +356,7 @@ int main(void)
 		drop_ins_are_read_by_name_and_etc_goes_over_run_over_lib,
 		null_link_and_empty_file_mask, check_names_file_and_line,
 		what_is_no_file_is_refused_and_not_waited_for, lines_are_whole_or_refused,
+		check_as_root_reads_as_the_services_user, reload_is_checked_as_the_services_user,
 		reload_counts_whole_or_not_at_all };
 
 	/* each with a folder that this process removes, whatever becomes of the test's */

@@ -92,6 +92,20 @@ static struct kickmsg_topic_stats stats(void)
 	return ret;
 }
 
+/* STATS of the only subscriber say these numbers. */
+static void expect_ring(uint64_t received, uint64_t lost, uint64_t waiting)
+{
+	struct kickmsg_topic_ref ref = { .name = "t" };
+	struct kickmsg_ring_stats ring;
+	uint64_t cursor = 0;
+
+	ck_assert_int_eq(kickmsg_topic_ring_stats(client, &ref, &cursor, &ring, 1), 1);
+	ck_assert_uint_eq(ring.received, received);
+	ck_assert_uint_eq(ring.lost, lost);
+	ck_assert_uint_eq(ring.waiting, waiting);
+	ck_assert_uint_eq(ring.written, received + lost + waiting);
+}
+
 START_TEST(newcomers_get_what_the_config_says)
 {
 	setup(_i);
@@ -118,9 +132,12 @@ START_TEST(what_a_slow_newcomer_loses_is_counted)
 	send_from_to(1, 5);
 	struct kickmsg_subscriber *subscriber = come(0);
 	send_from_to(6, 40);
+	/* a subscriber of private rings finds what it has lost when it looks */
+	expect_ring(0, (_i ? HISTORY : 0) + 35 - CAPACITY, CAPACITY);
 	receives_from_to(subscriber, 33, 40);
 	ck_assert_uint_eq(kickmsg_subscriber_lost(subscriber), HISTORY + 35 - CAPACITY);
 	ck_assert_uint_eq(stats().lost, HISTORY + 35 - CAPACITY);
+	expect_ring(8, HISTORY + 35 - CAPACITY, 0);
 	teardown();
 }
 END_TEST

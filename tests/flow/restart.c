@@ -12,17 +12,20 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "daemon/keep/kept.h"
 #include "libclient/handle/handle.h"
 #include "tests/support/broker/broker.h"
@@ -213,6 +216,35 @@ static size_t subscribers_of(const char *name)
 	return info_of(name).subscribers;
 }
 
+/* A stopwatch on stderr: a test that failed on a busy machine shows where its time went. */
+static void step(const char *what)
+{
+	static int64_t began, last;
+	const int64_t now = km_clock_ns();
+
+	if (began == 0)
+		began = last = now;
+	fprintf(stderr, "%6lld ms, %6lld since the step before: %s\n",
+		(long long)(now - began) / 1000000, (long long)(now - last) / 1000000, what);
+	last = now;
+}
+
+/* Shows the end of the broker's log. */
+static void show_log(void)
+{
+	char text[4096];
+	FILE *file = fopen(manager.log, "re");
+	size_t size = 0;
+
+	if (file && fseek(file, -(long)sizeof text, SEEK_END) < 0)
+		rewind(file);
+	if (file)
+		size = fread(text, 1, sizeof text, file);
+	fprintf(stderr, "the broker's log:\n%.*s\n", (int)size, text);
+	if (file)
+		fclose(file);
+}
+
 /* The bell, the ring's history and the privilege outlive the broker. If the privileged publisher
  * dies meanwhile, another one gets its privilege. */
 START_TEST(restart_shared_ring_goes_on)
@@ -224,11 +256,14 @@ START_TEST(restart_shared_ring_goes_on)
 	pthread_t thread;
 	void *sum;
 
+	step("begins");
 	setup_with(KICKMSG_TRANSPORT_SHARED);
+	step("a broker, a publisher and a subscriber are there");
 	ck_assert_int_eq(kickmsg_client_new(NULL, &other), 0);
 	ck_assert_int_eq(kickmsg_advertise(other, "topic", NULL, &heir), 0);
 	ck_assert_int_eq(pthread_create(&thread, NULL, sleep_for_messages, NULL), 0);
 	ck_assert(test_wait_until(subscribers_of("topic") == 2, 10000));
+	step("the sleeper is there");
 	const _Atomic uint32_t *privileged = &heir->handle.place.region.header->privileged;
 	ck_assert_uint_eq(*privileged, publisher->handle.place.id);
 	for (unsigned i = 1; i <= 6; i++) {
@@ -237,6 +272,7 @@ START_TEST(restart_shared_ring_goes_on)
 		ck_assert_int_eq(kickmsg_send(i % 2 ? publisher : heir, &i, sizeof i), sizeof i);
 		if (i % 3 == 0)
 			test_manager_resume(&manager);
+		step(i % 3 == 0 ? "sent between two brokers" : "sent");
 	}
 	ck_assert_uint_eq(*privileged, publisher->handle.place.id);
 	ck_assert_int_eq(kickmsg_subscribe(other, "topic", &options, &late), 0);
@@ -245,14 +281,22 @@ START_TEST(restart_shared_ring_goes_on)
 			kickmsg_try_receive_copy(late, &value, sizeof value), sizeof value);
 		ck_assert_uint_eq(value, i);
 	}
+	step("a late one has its history");
 	/* gone while there is no broker */
 	test_manager_kill(&manager, SIGKILL);
 	kickmsg_client_free(client);
 	test_manager_resume(&manager);
-	ck_assert(test_wait_until(*privileged == heir->handle.place.id, 10000));
+	step("the third broker is ready");
+	const bool inherits = test_wait_until(*privileged == heir->handle.place.id, 10000);
+	step("the privilege was waited for");
+	if (!inherits)
+		show_log();
+	ck_assert_msg(inherits, "publisher %u is privileged, not the heir %u; %u publishers",
+		*privileged, heir->handle.place.id, heir->handle.place.region.header->publishers);
 	unsigned last = 0;
 	ck_assert_int_eq(kickmsg_send(heir, &last, sizeof last), sizeof last);
 	ck_assert_int_eq(pthread_join(thread, &sum), 0);
+	step("the sleeper has its messages");
 	ck_assert_uint_eq((uintptr_t)sum, 1 + 2 + 3 + 4 + 5 + 6);
 	client = other;
 	teardown();
@@ -300,6 +344,100 @@ START_TEST(restart_the_dead_are_reconciled)
 	ck_assert_uint_eq(health.dead, 0);
 	close(ready[0]);
 	close(ready[1]);
+	teardown();
+}
+END_TEST
+
+enum { MANY = 500, TRIES = 20 };
+
+/* A client with many topics, which dies or, if it is told so, leaves. */
+static void have_many(int ready, int go)
+{
+	struct kickmsg_topic_config config;
+	struct kickmsg_client *mine;
+	struct kickmsg_publisher *any;
+	char name[16], byte = 0;
+
+	kickmsg_topic_config_init(&config);
+	config.max_publishers = config.max_subscribers = config.max_loans = config.max_borrows = 1;
+	config.ring_capacity = 2;
+	config.pool_size = 4;
+	config.max_payload_size = 8;
+	int r = kickmsg_client_new(NULL, &mine);
+	for (int i = 0; r == 0 && i < MANY; i++) {
+		snprintf(name, sizeof name, "many%d", i);
+		r = kickmsg_advertise(mine, name, &config, &any);
+	}
+	if (r < 0 || write(ready, "", 1) != 1 || read(go, &byte, 1) != 1)
+		_exit(EXIT_FAILURE);
+	kickmsg_client_free(mine);
+	pause();
+}
+
+static const struct km_gone *gone_of(const struct kickmsg_subscriber *of)
+{
+	return &of->handle.place.region.header->gone_publishers;
+}
+
+/* The broker is killed while a client with many endpoints goes, piece by piece. The next one ends
+ * what is left, and nothing twice. The index: the client leaves in good order. Returns whether that
+ * was in the middle. */
+static bool kill_in_the_middle(bool leaves)
+{
+	struct kickmsg_subscriber *first, *last;
+	int ready[2], go[2];
+	char byte;
+
+	ck_assert_int_eq(pipe(ready), 0);
+	ck_assert_int_eq(pipe(go), 0);
+	pid_t child = fork();
+	if (child == 0)
+		have_many(ready[1], go[0]);
+	ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+	ck_assert_int_eq(kickmsg_subscribe(client, "many0", NULL, &first), 0);
+	ck_assert_int_eq(kickmsg_subscribe(client, "many499", NULL, &last), 0);
+	/* so that this process runs as soon as anything is to be seen */
+	setpriority(PRIO_PROCESS, (id_t)manager.pid, 19);
+	if (leaves)
+		ck_assert_int_eq(write(go[1], "", 1), 1);
+	else
+		kill(child, SIGKILL);
+	/* newest first */
+	const _Atomic uint32_t *seen = leaves ? &gone_of(last)->left : &gone_of(last)->died;
+	while (*seen == 0)
+		sched_yield();
+	test_manager_kill(&manager, SIGKILL);
+	const bool is_middle = gone_of(first)->left + gone_of(first)->died == 0;
+	test_manager_resume(&manager);
+	ck_assert(test_wait_until(
+		info_of("many0").publishers == 0 && info_of("many499").publishers == 0, 10000));
+	/* nothing is known of the others any more, and all they had is free */
+	ck_assert(test_wait_until(test_manager_parked(&manager) < 64, 10000));
+	for (int i = 0; i < 2; i++) {
+		const struct km_gone *gone = gone_of(i ? last : first);
+
+		ck_assert_uint_eq(gone->left, leaves);
+		ck_assert_uint_eq(gone->died, !leaves);
+	}
+	kickmsg_subscriber_free(first);
+	kickmsg_subscriber_free(last);
+	kill(child, SIGKILL);
+	ck_assert_int_eq(waitpid(child, NULL, 0), child);
+	for (int i = 0; i < 2; i++) {
+		close(ready[i]);
+		close(go[i]);
+	}
+	return is_middle;
+}
+
+START_TEST(restart_in_the_middle_of_a_clients_end)
+{
+	bool was_middle = false;
+
+	start("[limits]\nclient_endpoints = 8192\nuser_topic_rate = 0\n", KICKMSG_TRANSPORT_RINGS);
+	for (int i = 0; !was_middle && i < TRIES; i++)
+		was_middle = kill_in_the_middle(_i);
+	ck_assert_msg(was_middle, "no broker of %d was killed in the middle", TRIES);
 	teardown();
 }
 END_TEST
@@ -745,6 +883,7 @@ int main(void)
 	tcase_add_loop_test(tcase, restart_last_value_is_kept, KICKMSG_TRANSPORT_RINGS,
 		KICKMSG_TRANSPORT_SHARED + 1);
 	tcase_add_test(tcase, restart_the_dead_are_reconciled);
+	tcase_add_loop_test(tcase, restart_in_the_middle_of_a_clients_end, 0, 2);
 	tcase_add_loop_test(tcase, restart_who_has_left_is_not_dead, KICKMSG_TRANSPORT_RINGS,
 		KICKMSG_TRANSPORT_SHARED + 1);
 	tcase_add_loop_test(tcase, restart_unmapped_meanwhile_is_dead, 0, 2);

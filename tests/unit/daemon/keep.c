@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The end of a client with many endpoints: its topics are written down for the next broker once each,
- * and looked at once each. */
+/* The end of a client with many endpoints: it is made in pieces, its topics are written down for the next
+ * broker once a piece, and looked at once each.
+ *
+ * The file is long because each way to go, and each thing that may happen between two pieces, has a case
+ * over one fixture. */
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +12,7 @@
 #include "daemon/keep/keep.h"
 #include "daemon/peer/session.h"
 #include "daemon/repair/death.h"
-#include "daemon/repair/farewell.h"
+#include "daemon/repair/parting.h"
 #include "daemon/repair/tend.h"
 #include "daemon/run/log.h"
 #include "daemon/serve/notice.h"
@@ -52,6 +55,10 @@ bool __wrap_km_member_is_quiet(const struct km_member *member)
 	return __real_km_member_is_quiet(member);
 }
 
+static void after(void *userdata)
+{
+}
+
 static void setup(void)
 {
 	static const struct km_log_describers describers = { .session = km_session_describe,
@@ -66,12 +73,13 @@ static void setup(void)
 	TAILQ_INIT(&broker.topics);
 	TAILQ_INIT(&broker.ended);
 	km_hangup_init(&broker.hangup);
-	ck_assert_int_eq(km_turns_init(&broker.turns, broker.base, NULL, NULL), 0);
+	ck_assert_int_eq(km_turns_init(&broker.turns, broker.base, after, NULL), 0);
 	ck_assert_int_eq(km_tend_init(&broker), 0);
 	ck_assert_int_eq(km_notice_init(&broker), 0);
 	broker.again_event = evtimer_new(broker.base, km_tend_on_again, &broker);
 	ck_assert_int_eq(km_state_new(&broker.state, &state_fd), 0);
 	account.accounts = &accounts;
+	memset(puts_of, 0, sizeof puts_of);
 	segment.memory = calloc(1, KM_CLIENT_SEGMENT_SIZE);
 	session = (struct km_session){ .broker = &broker,
 		.account = &account,
@@ -116,6 +124,7 @@ static void add_subscribers(struct km_topic *topic, unsigned count)
 		topic->subscribers++;
 		topic->subscribers_taken++;
 		session.member_count++;
+		session.live++;
 		km_account_take(&account, KM_ENDPOINTS, 1);
 	}
 }
@@ -153,43 +162,255 @@ static struct km_kept_topic kept_of(uint32_t place)
 	return ret;
 }
 
-/* A topic's record is long: it is written once for all the endpoints that go in one event. */
-START_TEST(death_of_many_endpoints_writes_each_topic_once)
+/* Most of what a piece of a client's end takes is what it writes down. */
+#define MOST_A_PIECE 128
+/* and so many pieces are done at once */
+#define AT_ONCE (48 * MOST_A_PIECE / 2)
+
+static void on_death(evutil_socket_t fd, short what, void *userdata)
+{
+	ck_assert(km_death_check(&session));
+}
+
+static void do_in_a_round(event_callback_fn on_event)
+{
+	struct timeval now = { 0 };
+
+	event_base_once(broker.base, -1, EV_TIMEOUT, on_event, NULL, &now);
+	event_base_loop(broker.base, EVLOOP_ONCE);
+}
+
+/* The client dies, as in a round of the event loop: some of its end is made at once. */
+static void die_in_a_round(void)
+{
+	do_in_a_round(on_death);
+}
+
+/* Goes on with the client's end. Returns whether there is more. */
+static bool go_on(void)
+{
+	unsigned members = puts_of[KM_STATE_MEMBERS], topics = puts_of[KM_STATE_TOPICS];
+	bool more = session.parting.work.step(&session.parting.work);
+
+	ck_assert_uint_le(puts_of[KM_STATE_MEMBERS] - members, MOST_A_PIECE);
+	ck_assert_uint_le(puts_of[KM_STATE_TOPICS] - topics, MOST_A_PIECE);
+	ck_assert_int_eq(more, session.parting.stage != 0);
+	return more;
+}
+
+static bool leave_on(struct km_work *work)
+{
+	return km_parting_go_on(&session);
+}
+
+/* The next broker would find this: all of what this one has done so far, and nothing else. */
+static void check_kept(void)
+{
+	uint32_t member_place = 1, topic_place = 1;
+	const void *record;
+	unsigned gone = 0, counted = 0;
+
+	for (; km_state_next(broker.state, KM_STATE_MEMBERS, &member_place, &record);
+		member_place++)
+		gone += ((const struct km_kept_member *)record)->state != KM_ENDPOINT_LIVE;
+	for (; km_state_next(broker.state, KM_STATE_TOPICS, &topic_place, &record); topic_place++) {
+		const struct km_kept_topic *topic = record;
+
+		counted += topic->gone_subscribers.died + topic->gone_subscribers.left;
+	}
+	ck_assert_uint_eq(gone, counted);
+	ck_assert_uint_eq(gone, session.member_count - session.live);
+}
+
+/* A topic's record is long: it is written once for all the endpoints that go in one piece. */
+START_TEST(death_of_many_endpoints_writes_each_topic_once_a_piece)
 {
 	struct km_topic *first, *second;
 
 	setup();
 	first = add_topic(1);
 	second = add_topic(2);
-	add_subscribers(first, MANY);
-	add_subscribers(second, MANY);
-	ck_assert(km_death_check(&session));
-	km_keep_commit(&broker);
-	ck_assert_uint_eq(puts_of[KM_STATE_MEMBERS], 2 * MANY);
-	ck_assert_uint_eq(puts_of[KM_STATE_TOPICS], 2);
+	add_subscribers(first, 8 * MANY);
+	add_subscribers(second, 8 * MANY);
+	die_in_a_round();
+	ck_assert(session.parting.work.queued);
+	ck_assert_uint_le(puts_of[KM_STATE_MEMBERS], AT_ONCE);
+	while (go_on())
+		check_kept();
+	ck_assert_uint_eq(puts_of[KM_STATE_MEMBERS], 16 * MANY);
+	ck_assert_uint_le(puts_of[KM_STATE_TOPICS], 16 * MANY / 64 + 1);
+	const unsigned puts = puts_of[KM_STATE_TOPICS];
 	ck_assert_uint_gt(first->once.place, 0);
 	ck_assert_uint_eq(kept_of(first->once.place).id, 1);
-	ck_assert_uint_eq(kept_of(first->once.place).gone_subscribers.died, MANY);
+	ck_assert_uint_eq(kept_of(first->once.place).gone_subscribers.died, 8 * MANY);
 	ck_assert_uint_eq(kept_of(second->once.place).id, 2);
-	ck_assert_uint_eq(kept_of(second->once.place).gone_subscribers.died, MANY);
+	ck_assert_uint_eq(kept_of(second->once.place).gone_subscribers.died, 8 * MANY);
 	/* nothing is left of that for the next one */
 	km_keep_commit(&broker);
-	ck_assert_uint_eq(puts_of[KM_STATE_TOPICS], 2);
+	ck_assert_uint_eq(puts_of[KM_STATE_TOPICS], puts);
 	teardown();
 }
 END_TEST
 
-START_TEST(farewell_of_many_endpoints_writes_each_topic_once)
+/* Each endpoint has a topic of its own. */
+START_TEST(death_of_many_topics_made_in_pieces)
 {
-	struct km_msg_detach all = { .header.op = KM_OP_DETACH, .endpoint = KM_ALL_ENDPOINTS };
+	unsigned pieces = 0;
+
+	setup();
+	for (unsigned i = 0; i < 16 * MANY; i++)
+		add_subscribers(add_topic(1 + i), 1);
+	die_in_a_round();
+	ck_assert_int_eq(session.kept.state, KM_SESSION_DEAD);
+	ck_assert_uint_le(puts_of[KM_STATE_MEMBERS], AT_ONCE);
+	for (; go_on(); pieces++)
+		check_kept();
+	ck_assert_uint_eq(session.live, 0);
+	ck_assert_uint_ge(pieces, 16 * MANY / MOST_A_PIECE);
+	ck_assert_uint_eq(puts_of[KM_STATE_TOPICS], 16 * MANY);
+	struct km_topic *topic;
+	TAILQ_FOREACH (topic, &broker.topics, in_all)
+		ck_assert(topic->due);
+	teardown();
+}
+END_TEST
+
+/* Members that are settled between two pieces, among them the one whose turn it is. */
+START_TEST(death_while_members_are_settled_goes_on)
+{
+	setup();
+	for (unsigned i = 0; i < 16 * MANY; i++)
+		add_subscribers(add_topic(1 + i), 1);
+	die_in_a_round();
+	ck_assert_uint_gt(session.live, 0);
+	while (go_on())
+		for (int i = 0; i < 3 && session.parting.next; i++) {
+			struct km_member *member = session.parting.next;
+
+			if (member->kept.state == KM_ENDPOINT_LIVE)
+				km_leave_die(member);
+			km_leave_settle(member);
+			ck_assert_ptr_ne(session.parting.next, member);
+		}
+	ck_assert_uint_eq(session.live, 0);
+	teardown();
+}
+END_TEST
+
+/* The session stays until its end has been made, also when its last member is gone before. */
+START_TEST(session_that_goes_stays_until_the_last_piece)
+{
+	setup();
+	add_subscribers(add_topic(1), 16 * MANY);
+	LIST_INSERT_HEAD(&broker.sessions, &session, next);
+	die_in_a_round();
+	while (!LIST_EMPTY(&session.members)) {
+		km_leave_die(LIST_FIRST(&session.members));
+		km_leave_settle(LIST_FIRST(&session.members));
+	}
+	LIST_INIT(&broker.idle); /* the topic stays */
+	broker.sweep = true;
+	km_broker_sweep(&broker);
+	ck_assert_ptr_eq(LIST_FIRST(&broker.sessions), &session);
+	broker.sweep = false;
+	while (go_on())
+		;
+	ck_assert(broker.sweep);
+	teardown();
+}
+END_TEST
+
+enum { CROWD = 100 };
+static struct km_session crowd[CROWD];
+
+static void all_die(evutil_socket_t fd, short what, void *userdata)
+{
+	for (int i = 0; i < CROWD; i++)
+		ck_assert(km_death_check(&crowd[i]));
+}
+
+/* A whole crowd dies in one round of the event loop: a few at once, the others in turns. */
+START_TEST(death_of_many_clients_made_in_turns)
+{
+	struct km_member *member;
+	struct km_session *going;
+
+	setup();
+	for (int i = 0; i < CROWD; i++) {
+		crowd[i] = session;
+		add_subscribers(add_topic(1 + (uint64_t)i), 1);
+		member = LIST_FIRST(&session.members);
+		LIST_REMOVE(member, of_session);
+		LIST_INSERT_HEAD(&crowd[i].members, member, of_session);
+		member->session = &crowd[i];
+		crowd[i].live = 1;
+		km_account_take(&account, KM_CLIENTS, 1);
+	}
+	do_in_a_round(all_die);
+	ck_assert_uint_gt(puts_of[KM_STATE_MEMBERS], 0);
+	ck_assert_uint_lt(puts_of[KM_STATE_MEMBERS], CROWD / 5);
+	while ((going = LIST_FIRST(&broker.partings)))
+		going->parting.work.step(&going->parting.work);
+	ck_assert_uint_eq(puts_of[KM_STATE_MEMBERS], CROWD);
+	for (int i = 0; i < CROWD; i++)
+		ck_assert_uint_eq(crowd[i].live, 0);
+	for (int i = 0; i < CROWD; i++)
+		km_leave_free(LIST_FIRST(&crowd[i].members));
+	teardown();
+}
+END_TEST
+
+START_TEST(farewell_of_many_topics_made_in_pieces)
+{
+	unsigned pieces = 0;
+
+	setup();
+	for (unsigned i = 0; i < 8 * MANY; i++)
+		add_subscribers(add_topic(1 + i), 1);
+	ck_assert(km_parting_leave(&session));
+	ck_assert_uint_le(puts_of[KM_STATE_MEMBERS], 8 * MOST_A_PIECE);
+	session.parting.work.step = leave_on;
+	for (; go_on(); pieces++)
+		check_kept();
+	ck_assert_uint_eq(session.live, 0);
+	ck_assert_uint_ge(pieces, 8 * MANY / MOST_A_PIECE - 8);
+	teardown();
+}
+END_TEST
+
+/* The process dies in the middle of its farewell: what hasn't left yet has died, and nothing counts
+ * twice. */
+START_TEST(death_in_a_farewell_goes_on_with_the_rest)
+{
+	setup();
+	struct km_topic *topic = add_topic(1);
+	add_subscribers(topic, 8 * MANY);
+	ck_assert(km_parting_leave(&session));
+	const uint32_t left = topic->kept.gone_subscribers.left;
+	ck_assert_uint_gt(left, 0);
+	ck_assert_uint_lt(left, 8 * MANY);
+	km_parting_drop(&session); /* as its question does */
+	die_in_a_round();
+	while (go_on())
+		check_kept();
+	ck_assert_uint_eq(topic->kept.gone_subscribers.left, left);
+	ck_assert_uint_eq(topic->kept.gone_subscribers.died, 8 * MANY - left);
+	teardown();
+}
+END_TEST
+
+START_TEST(farewell_of_many_endpoints_writes_each_topic_once_a_piece)
+{
 	struct km_topic *topic;
 
 	setup();
 	topic = add_topic(1);
 	add_subscribers(topic, MANY);
-	km_farewell_serve(&session, &all);
+	if (km_parting_leave(&session))
+		while (km_parting_go_on(&session))
+			;
 	ck_assert_uint_ge(puts_of[KM_STATE_MEMBERS], MANY);
-	ck_assert_uint_eq(puts_of[KM_STATE_TOPICS], 1);
+	ck_assert_uint_le(puts_of[KM_STATE_TOPICS], MANY / 64 + 1);
 	teardown();
 }
 END_TEST
@@ -198,7 +419,6 @@ END_TEST
  * `topics`: others, each with one subscriber. */
 static void leave_beside_one_that_holds(unsigned topics)
 {
-	struct km_msg_detach all = { .header.op = KM_OP_DETACH, .endpoint = KM_ALL_ENDPOINTS };
 	struct km_endpoint *quiet;
 	struct km_topic *topic;
 
@@ -214,7 +434,9 @@ static void leave_beside_one_that_holds(unsigned topics)
 	LIST_FOREACH (member, &session.members, of_session)
 		if (member->kept.handle > 1)
 			member->kept.offset = 2048;
-	km_farewell_serve(&session, &all);
+	if (km_parting_leave(&session))
+		while (km_parting_go_on(&session))
+			;
 	ck_assert_uint_eq(topic->leaving, MANY);
 	ck_assert(topic->kept.named);
 	ck_assert(topic->due);
@@ -222,7 +444,6 @@ static void leave_beside_one_that_holds(unsigned topics)
 	teardown();
 }
 
-/* The first 64 topics are looked after at once. */
 START_TEST(farewell_looks_at_each_topic_once)
 {
 	leave_beside_one_that_holds(0);
@@ -280,8 +501,14 @@ int main(void)
 {
 	TCase *tc = fixture_case("keep");
 
-	tcase_add_test(tc, death_of_many_endpoints_writes_each_topic_once);
-	tcase_add_test(tc, farewell_of_many_endpoints_writes_each_topic_once);
+	tcase_add_test(tc, death_of_many_endpoints_writes_each_topic_once_a_piece);
+	tcase_add_test(tc, death_of_many_topics_made_in_pieces);
+	tcase_add_test(tc, death_while_members_are_settled_goes_on);
+	tcase_add_test(tc, session_that_goes_stays_until_the_last_piece);
+	tcase_add_test(tc, death_of_many_clients_made_in_turns);
+	tcase_add_test(tc, farewell_of_many_topics_made_in_pieces);
+	tcase_add_test(tc, death_in_a_farewell_goes_on_with_the_rest);
+	tcase_add_test(tc, farewell_of_many_endpoints_writes_each_topic_once_a_piece);
 	tcase_add_test(tc, farewell_looks_at_each_topic_once);
 	tcase_add_test(tc, farewell_looks_at_a_late_topic_once);
 	tcase_add_test(tc, commit_has_what_the_record_says_by_then);

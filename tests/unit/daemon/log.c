@@ -2,7 +2,10 @@
 /* The broker's log: fields for the journal, and what is counted instead of logged. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "daemon/run/log.h"
 #include "daemon/run/log_journal.h"
 #include "daemon/run/log_limit.h"
 #include "tests/support/broker/fixture.h"
@@ -159,6 +162,47 @@ START_TEST(limit_one_user_with_many_processes_is_counted)
 }
 END_TEST
 
+/* Of one process, and of all of one user. */
+START_TEST(limit_debug_is_longer_and_there)
+{
+	const struct km_log_about about = { 1, 1000, "client", "", "" };
+	unsigned one = 0, all = 0;
+
+	for (unsigned i = 0; i < 3 * KM_LOG_USER_BURST * KM_LOG_DEBUG_TIMES; i++) {
+		struct km_log_entry entry = { LOG_DEBUG | KM_EVENT_ENDPOINT_JOINED, &about, "", 0 };
+
+		if (i < 2 * KM_LOG_PEER_BURST * KM_LOG_DEBUG_TIMES)
+			one += km_log_limit_allow(1, 1, &entry, say);
+		else
+			all += km_log_limit_allow(1, 1 + i, &entry, say);
+	}
+	ck_assert_uint_eq(one, KM_LOG_PEER_BURST * KM_LOG_DEBUG_TIMES);
+	ck_assert_uint_eq(one + all, KM_LOG_USER_BURST * KM_LOG_DEBUG_TIMES);
+}
+END_TEST
+
+/* With a kind and without one. */
+START_TEST(log_at_level_debug_is_limited)
+{
+	enum { MANY = 10000 };
+	const int log = memfd_create("log", 0), before = dup(STDERR_FILENO);
+	static char text[1 << 20];
+	unsigned lines = 0;
+
+	ck_assert_int_ge(dup2(log, STDERR_FILENO), 0);
+	km_log_init(LOG_DEBUG);
+	for (unsigned i = 0; i < MANY; i++)
+		km_log(LOG_DEBUG | (_i ? KM_EVENT_TOPIC_MADE : 0), NULL, NULL, "again");
+	ck_assert_int_ge(dup2(before, STDERR_FILENO), 0);
+	ssize_t size = pread(log, text, sizeof text, 0);
+	for (ssize_t i = 0; i < size; i++)
+		lines += text[i] == '\n';
+	ck_assert_uint_eq(lines, KM_LOG_PEER_BURST * KM_LOG_DEBUG_TIMES);
+	close(log);
+	close(before);
+}
+END_TEST
+
 START_TEST(limit_what_is_counted_is_never_lost)
 {
 	unsigned passed = 0, all = 0;
@@ -183,6 +227,8 @@ int main(void)
 	tcase_add_test(tcase, limit_one_peer_is_counted_beyond_its_burst);
 	tcase_add_test(tcase, limit_next_interval_begins_anew_and_tells);
 	tcase_add_test(tcase, limit_one_user_with_many_processes_is_counted);
+	tcase_add_test(tcase, limit_debug_is_longer_and_there);
+	tcase_add_loop_test(tcase, log_at_level_debug_is_limited, 0, 2);
 	tcase_add_test(tcase, limit_what_is_counted_is_never_lost);
 	return fixture_run("unit-log", tcase);
 }

@@ -18,6 +18,7 @@
 #include "common/clock.h"
 #include "daemon/keep/keep.h"
 #include "daemon/peer/session.h"
+#include "daemon/repair/parting.h"
 #include "daemon/run/log.h"
 #include "daemon/serve/awaited.h"
 #include "daemon/serve/wait.h"
@@ -466,6 +467,40 @@ START_TEST(restore_wait_of_nobody_is_dropped)
 }
 END_TEST
 
+static void on_death(evutil_socket_t fd, short what, void *userdata)
+{
+	/* many have died in this round, and this one has to wait for its turn */
+	event_base_gettimeofday_cached(broker.base, &broker.parting_round);
+	broker.parting_pieces = 0;
+	close(peers[0]);
+	peers[0] = -1;
+	km_parting_die(session_of(0), "its process ended");
+}
+
+/* A client may die before the broker has read that its connection has ended. */
+START_TEST(serving_passes_over_a_client_that_has_died)
+{
+	union km_msg message;
+
+	setup(_i);
+	for (int i = 0; i < WAITERS; i++)
+		ask_to_wait(i, 10);
+	struct timeval now = { 0 };
+	event_base_once(broker.base, -1, EV_TIMEOUT, on_death, NULL, &now);
+	turn();
+	ck_assert(!LIST_EMPTY(&session_of(0)->waits));
+	struct km_topic *topic = make_topic(10);
+	ck_assert_uint_eq(answer(MAKER, &message), KM_OP_ATTACHED);
+	for (int i = 1; i < WAITERS; i++)
+		ck_assert_uint_eq(answer(i, &message), KM_OP_ATTACHED);
+	turns(20);
+	ck_assert_uint_eq(topic->subscribers, WAITERS - 1);
+	ck_assert_uint_eq(broker.accounts.used[KM_ENDPOINTS], WAITERS);
+	ck_assert(LIST_EMPTY(&broker.partings));
+	teardown();
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = fixture_case("wait");
@@ -477,6 +512,7 @@ int main(void)
 	tcase_add_loop_test(tc, serving_newcomer_comes_behind_those_that_wait, rings, end);
 	tcase_add_loop_test(tc, serving_wait_that_two_brokers_ended_at_is_refused, rings, end);
 	tcase_add_loop_test(tc, serving_wait_of_this_broker_is_not_counted, rings, end);
+	tcase_add_loop_test(tc, serving_passes_over_a_client_that_has_died, rings, end);
 	tcase_add_test(tc, restore_spoilt_wait_is_dropped_with_a_word);
 	tcase_add_test(tc, restore_wait_of_nobody_is_dropped);
 	return fixture_run("unit-wait", tc);
