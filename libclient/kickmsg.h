@@ -302,8 +302,9 @@ struct kickmsg_topic_config {
 	 * publisher one look at the clock. */
 	uint32_t timestamps;
 	/* [0] How many of its subscribers may be reliable (kickmsg_subscribe_options.reliable), 0 to 48, at
-	 * most max_subscribers; above 0 with private rings, ring_capacity above max_publishers, and a
-	 * pool_size of what is needed. A publisher of such a topic looks for room before each message. */
+	 * most max_subscribers; above 0 with a pool_size of what is needed and, with private rings, a
+	 * ring_capacity above max_publishers. A publisher of such a topic looks for room before each
+	 * message. AUTO takes private rings, unless there are too many subscribers or a history. */
 	uint32_t max_reliable;
 	/* [null] Set when the topic is made, or claimed for a topic that is there and has none;
 	 * copied. */
@@ -315,7 +316,9 @@ struct kickmsg_topic_config {
 	 * ring_capacity. The options of subscribe can ask for fewer or, of a shared ring, for more.
 	 * RINGS: the topic keeps the last 2 * ring_capacity messages in their slots, also while it
 	 * has no participants, so a newcomer loses history no sooner than its own ring overflows.
-	 * max_subscribers is at most 47 then, and max_reliable has to be 0.
+	 * max_subscribers is at most 47 then, and max_reliable has to be 0: a reliable subscriber's ring
+	 * would fill while it takes its history, and the two be full at different times. SHARED with
+	 * max_reliable: at most ring_capacity - 1, since publishers leave that many messages untouched.
 	 * The fresh topic of a next broker (enum kickmsg_event_kind) begins without history. */
 	uint32_t history;
 	uint32_t reserved32;  /* zero */
@@ -396,8 +399,7 @@ struct kickmsg_topic_ref {
  * When `config` has a pool below kickmsg_topic_sizing.needed_pool this succeeds, and
  * kickmsg_client_last_error() and the broker's log say so.
  *
- * Errors: -EINVAL a name that is empty or too long, a config out of range; -EOPNOTSUPP max_reliable with a
- * shared ring; -EEXIST the topic has
+ * Errors: -EINVAL a name that is empty or too long, a config out of range; -EEXIST the topic has
  * another config or schema (kickmsg_client_last_error() says which field and both values);
  * -ENOSPC all max_publishers are
  * there; -ENOMEM there is not so much memory; -EDQUOT a limit is reached; -EACCES not allowed
@@ -473,13 +475,14 @@ struct kickmsg_subscribe_options {
 	 * private rings a receive then takes up to ring_capacity steps. */
 	uint32_t depth;
 	/*
-	 * 1: no message is pushed out of the subscriber's ring: a send that would do so fails with -ENOBUFS,
-	 * and waits in kickmsg_send_wait(). There is room for ring_capacity - max_publishers messages at
-	 * least. A subscriber that takes none of its messages for the topic's stall_ns, while a publisher
+	 * 1: no message is pushed out before the subscriber has it: a send that would do so fails with
+	 * -ENOBUFS, and waits in kickmsg_send_wait(). There is room for ring_capacity messages in a shared
+	 * ring, for ring_capacity - max_publishers at least in private ones. A subscriber that takes none of its messages for the topic's stall_ns, while a publisher
 	 * waits, is made an ordinary one by the broker: its next receive says so once, with -ENOLINK, and so
 	 * does KICKMSG_EVENT_DEMOTED. While there is no broker nobody does that. A subscriber that rejoins
 	 * its topic, made anew after a broker's end, is a reliable one there; messages that publishers sent
-	 * before it came are lost and counted. Not with depth or observe. Costs the subscriber a fence a
+	 * before it came are lost and counted. Of a shared ring's history it is sure of what the
+	 * topic's config says, not of more. Not with depth or observe. Costs the subscriber a fence a
 	 * message.
 	 */
 	uint32_t reliable;

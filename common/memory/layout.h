@@ -16,7 +16,7 @@
  *   +---------------+-----------------------+---------------+-- --+
  *
  *   bell (one a topic with the shared ring; everybody read/write): a futex word, and whether
- *   subscribers have left
+ *   subscribers have left; how far its reliable subscribers have come, and where publishers wait
  *
  *   client (one or more a process; its owner read/write, the broker read)
  *   +----------+----------+-- --+
@@ -106,6 +106,20 @@ static_assert(offsetof(struct km_bell, word) == 0, "shared layout");
 static_assert(offsetof(struct km_bell, left) == 4, "shared layout");
 static_assert(sizeof(struct km_bell) == KM_CACHE_LINE, "shared layout");
 
+/* How far a reliable subscriber of a shared ring has come (reader.h). Publishers read the line. */
+struct km_reader {
+	_Alignas(KM_CACHE_LINE) _Atomic uint64_t next; /* its subscriber; before it the broker */
+};
+
+/* The bell's page. All but its first line is used in topics that may have reliable subscribers. */
+struct km_bell_page {
+	struct km_bell bell, room; /* the latter as in a header */
+	struct km_reader readers[KM_MAX_RINGS];
+};
+static_assert(offsetof(struct km_bell_page, room) == 64, "shared layout");
+static_assert(offsetof(struct km_bell_page, readers) == 128, "shared layout");
+static_assert(sizeof(struct km_bell_page) <= KM_BELL_SIZE, "shared layout");
+
 struct km_control_header {
 	/* written by the broker, for people and debuggers alone. No program believes what stands
 	 * here, since every process with the segment writable can write it. The broker compares it
@@ -131,7 +145,8 @@ struct km_control_header {
 	_Atomic uint32_t privileged;
 	/* The broker: how many there are; believed for that number alone. */
 	_Atomic uint32_t subscribers;
-	/* The broker: a bit for each ring from which publishers push nothing out (room.h). */
+	/* The broker: a bit for each ring from which publishers push nothing out (room.h), or for each
+	 * reader before whom they overwrite nothing (reader.h). */
 	_Atomic uint64_t reliable;
 	/* The broker, in a topic with history: how often a ring was opened. The low bits are those
 	 * of the number in `live`. */

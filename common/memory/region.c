@@ -71,7 +71,7 @@ static bool is_shared(const struct km_geometry *geometry)
 	return geometry->transport == KM_TRANSPORT_SHARED;
 }
 
-/* A ring needs a cell beyond those that publishers may be about to fill, each one (room.h). And a
+/* A private ring needs a cell beyond those that publishers may be about to fill, each one (room.h). And a
  * publisher that has found room has to find a slot as well. */
 static const char *check_reliable(const struct km_geometry *geometry)
 {
@@ -79,7 +79,7 @@ static const char *check_reliable(const struct km_geometry *geometry)
 		return "max_reliable";
 	if (geometry->stall_ns < KM_MIN_STALL_NS)
 		return "stall_ns";
-	if (geometry->ring_capacity <= geometry->max_publishers)
+	if (!is_shared(geometry) && geometry->ring_capacity <= geometry->max_publishers)
 		return "ring_capacity";
 	return geometry->pool_size < km_geometry_needed_pool(geometry, false) ? "pool_size" : NULL;
 }
@@ -92,6 +92,15 @@ static bool keeps(const struct km_geometry *geometry)
 static uint32_t max_rings(const struct km_geometry *geometry)
 {
 	return keeps(geometry) ? KM_KEPT_RING : KM_MAX_RINGS;
+}
+
+/* A newcomer that is reliable has a private ring that is filled while it still takes its history, so the
+ * two don't go together. In a shared ring publishers leave the history untouched, and need a cell more. */
+static uint32_t max_history(const struct km_geometry *geometry)
+{
+	if (geometry->max_reliable == 0)
+		return geometry->ring_capacity;
+	return is_shared(geometry) ? geometry->ring_capacity - 1 : 0;
 }
 
 /* Large enough that the history of a newcomer is pushed out no sooner than its own ring overflows. */
@@ -116,7 +125,7 @@ const char *km_geometry_check(const struct km_geometry *geometry)
 		return "ring_capacity";
 	if (!is_shared(geometry) && geometry->max_subscribers > max_rings(geometry))
 		return "max_subscribers";
-	if (geometry->history > (geometry->max_reliable ? 0 : geometry->ring_capacity))
+	if (geometry->history > max_history(geometry))
 		return "history";
 	return geometry->max_reliable ? check_reliable(geometry)
 	       : geometry->stall_ns   ? "stall_ns"
@@ -150,7 +159,7 @@ void km_geometry_limits(
 	if (strcmp(name, "max_subscribers") == 0 && !is_shared(geometry))
 		*ret_max = max_rings(geometry);
 	if (strcmp(name, "history") == 0)
-		*ret_max = geometry->max_reliable ? 0 : geometry->ring_capacity;
+		*ret_max = max_history(geometry);
 	if (strcmp(name, "stall_ns") == 0 && geometry->max_reliable == 0)
 		*ret_max = 0;
 	if (geometry->max_reliable == 0)
@@ -159,7 +168,7 @@ void km_geometry_limits(
 		*ret_max = geometry->max_subscribers;
 	if (strcmp(name, "stall_ns") == 0)
 		*ret_min = KM_MIN_STALL_NS;
-	if (strcmp(name, "ring_capacity") == 0)
+	if (strcmp(name, "ring_capacity") == 0 && !is_shared(geometry))
 		*ret_min = (uint64_t)geometry->max_publishers + 1;
 	if (strcmp(name, "pool_size") == 0)
 		*ret_min = km_geometry_needed_pool(geometry, false);

@@ -8,7 +8,7 @@
  *          claim: CAS 0 -> id              in_flight: W = targets
  *   free ----------------------> loaned --------------------------> in flight
  *   W=0 <----------------------- id only                            bits only
- *    ^          drop id                                                |
+ *    ^          drop id            <------ taken back: in no ring -----|
  *    +-----------------------------------------------------------------+
  *          drop bit r, once for each ring: release, eviction, undelivered, reconcile
  *
@@ -28,9 +28,10 @@
  *                                                 sees `delivering`
  *   S4 drop                   release             pairs with S1; also ends what a hazard covered
  *   S5 look for a free slot   relaxed             a wrong look does no harm: S1 decides
+ *   S6 W = id, taken back     release             behind S3, which nobody acted upon
  *
- * None can be weaker: `explore orders` has the trace for each (S1, S3, S4 in scenario evict_take,
- * S2's store in health).
+ * None of S1 to S4 can be weaker: `explore orders` has the trace for each (S1, S3, S4 in scenario
+ * evict_take, S2's store in health). S6 isn't shown to be needed: S2 comes behind it.
  *
  * Crash points: after S1 the dead publisher's id says whose it was; after S3 its bits that are in
  * no ring's window are stale; after S4 there is nothing to do.
@@ -80,6 +81,16 @@ static inline bool km_slot_claim(struct km_slot *slot, uint32_t publisher_id)
 static inline void km_slot_send(struct km_slot *slot, uint64_t targets)
 {
 	km_store(S3, release, &slot->word, targets);
+}
+
+/* Makes a loan again of what was sent and named in no ring: nobody but a reconciler has seen it. The
+ * caller's `delivering` names the slot. As with a claim the generation moves behind the word, so that a
+ * reconciler which saw the bit takes a later one for another. */
+static inline void km_slot_take_back(struct km_slot *slot, uint32_t publisher_id)
+{
+	km_store(S6, release, &slot->word, km_slot_id_word(publisher_id));
+	uint64_t generation = km_load(S2, relaxed, &slot->generation);
+	km_store(S2, release, &slot->generation, generation + 1);
 }
 
 /* Takes `mask`, bits or an id that are the caller's to drop, from the word. */

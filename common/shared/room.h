@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Room in the rings of reliable subscribers: a publisher sends only where it pushes nothing out of any
+ * Room in the rings of reliable subscribers, and in the shared ring before them: a publisher sends only where it pushes nothing out of any
  * of these, and may wait until it does.
  *
  *        head                    head + most            head + capacity
@@ -32,10 +32,15 @@
  *   subscriber  take (ring.h R6) - fence - load the bell's word; ring it unless it is WOKEN
  *   broker      clear the bit - ring
  *
+ * With a shared ring the same words say the same. There is room where the frontier is less than the
+ * capacity beyond the floor (reader.h). Each commit looks for itself. Publishers wait at a word in the
+ * bell's page, which its subscribers can write.
+ *
  * Orders
  *   E1 reliable, publisher's load    relaxed             } what is seen live was reliable before (L2,
- *   E2 reliable, broker              relaxed             } L1); behind a clear comes B4, which is an
- *                                                        } RMW of the word that B2 announces
+ *   E2 reliable, broker              relaxed / release   } L1); behind a clear comes B4, which is an
+ *                                                        } RMW of the word that B2 announces. A
+ *                                                        release for V1: a reader's first `next` is seen
  *   E3 head, second look             seq_cst             } store -> load: either the publisher's look
  *   E4 fence behind the take         seq_cst             } sees the head, or the subscriber sees the
  *                                                        } announcement (B2, B1)
@@ -46,6 +51,13 @@
 #include "common/ring/ring.h"
 #include "common/ring/waiter.h"
 #include "common/shared/bell.h"
+#include "common/shared/reader.h"
+
+/* Where publishers of the topic wait for room. */
+static inline struct km_bell *km_room_bell(const struct km_region *region)
+{
+	return region->shared ? &km_region_bell_page(region)->room : &region->header->room;
+}
 
 /* A publisher that finds no room again and again tells the broker so no more often. */
 #define KM_ROOM_SAY_NS INT64_C(1000000)
@@ -104,6 +116,15 @@ static inline uint64_t km_room_find_full(
 	return 0;
 }
 
+/* Has one of `rings` that is live no room? With either transport, and also when one asks that hasn't
+ * sent yet. With a shared ring all rings are one: `cursors` is the publisher's of that. */
+bool km_room_is_full(
+	const struct km_region *region, uint64_t rings, struct km_ring_cursor *cursors);
+
+/* The broker: is there room in the ring of subscriber `index`, or before that reader? *ret_head says how
+ * far that subscriber has come. */
+bool km_room_is_before(const struct km_region *region, uint32_t index, uint64_t *ret_head);
+
 /* A publisher's sleep, for as long as there is no room in one of `rings` that is live; no longer than
  * until an event that `sleep` names. The caller looks for itself why it ended. Returns as km_waiter_sleep(). */
 int km_room_sleep(const struct km_region *region, uint64_t rings, struct km_ring_cursor *cursors,
@@ -115,6 +136,14 @@ static inline void km_room_made(const struct km_region *region)
 {
 	km_fence(E4, seq_cst);
 	km_bell_notify(&region->header->room);
+}
+
+/* For a reader that has come as far as `next`. No system call unless a publisher has announced a sleep. */
+static inline void km_room_made_before(
+	const struct km_region *region, uint32_t reader, uint64_t next)
+{
+	km_reader_say(region, reader, next);
+	km_bell_notify(&km_region_bell_page(region)->room);
 }
 
 /* Does the subscriber of the ring count as a reliable one? For itself. */
@@ -132,17 +161,17 @@ static inline uint64_t km_room_said(const struct km_region *region)
 /* The broker: all of the topic's reliable rings. Where some are so no more, km_room_wake() comes next. */
 static inline void km_room_say(const struct km_region *region, uint64_t reliable)
 {
-	km_store(E2, relaxed, &region->header->reliable, reliable);
+	km_store(E2, release, &region->header->reliable, reliable);
 }
 
 /* The broker: may a publisher be asleep? Each participant can write the word. */
 static inline bool km_room_is_waited_for(const struct km_region *region)
 {
-	return km_bell_listen(&region->header->room) & KM_BELL_ANNOUNCED;
+	return km_bell_listen(km_room_bell(region)) & KM_BELL_ANNOUNCED;
 }
 
 /* Wakes all publishers that wait for room. */
 static inline void km_room_wake(const struct km_region *region)
 {
-	km_bell_ring_anyway(&region->header->room);
+	km_bell_ring_anyway(km_room_bell(region));
 }

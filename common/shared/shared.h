@@ -79,6 +79,7 @@
 #include "common/memory/region.h"
 #include "common/ring/endpoint.h"
 #include "common/ring/slot.h"
+#include "common/shared/reader.h"
 
 /* The bit of a slot's word that says: some cell may name it. */
 #define KM_SLOT_RING      UINT64_C(1)
@@ -399,12 +400,13 @@ static km_always_inline bool km_shared_append(const struct km_region *region, co
  * The twin of km_shared_append(), for all cases.
  * Appends a message: of `ref` INLINE (the caller is the privileged publisher) from message->data,
  * of a slot, whose word carries RING and which `delivering` names, as it lies there, with its time. *next is
- * private to the caller: behind what it committed last. Returns 0. Errors: -ESTALE the ring makes
- * no sense.
+ * private to the caller: behind what it committed last. So is *floor (reader.h); null, a constant, in a
+ * topic without reliable subscribers. Returns 0. Errors: -ENOBUFS a reader still needs what lies at the
+ * frontier; -ESTALE the ring makes no sense. With an error `evicting` may name a slot.
  */
 static km_always_inline int km_shared_commit(const struct km_region *region,
 	struct km_endpoint *endpoint, uint32_t ref, const struct km_shared_message *message,
-	const uint64_t *publish_ns, uint64_t *next)
+	const uint64_t *publish_ns, uint64_t *next, uint64_t *floor)
 {
 	const uint32_t shift = region->cell_shift;
 	uint64_t p = km_load(U5, acquire, &region->shared->hint);
@@ -424,6 +426,8 @@ static km_always_inline int km_shared_commit(const struct km_region *region,
 				return -ESTALE;
 			continue;
 		}
+		if (floor && ahead == -1 && !km_reader_has_room(region, p, floor))
+			return -ENOBUFS;
 		if (ahead != -1 || km_shared_shield_old(region, endpoint, word, &old) < 0)
 			return -ESTALE;
 		shielded |= old != KM_HAZARD_NONE;
@@ -508,17 +512,21 @@ static inline int km_shared_frontier(
 /*
  * For a publisher that has found no slot free. It takes messages that lie in slots out of the ring,
  * the oldest first, until it has claimed one of their slots. Another publisher may be faster at a
- * slot, so the search goes once through the ring. Returns 0. Errors: -EAGAIN no message in the ring
- * lies in a slot (any more); -ESTALE.
+ * slot, so the search goes once through the ring. In a topic with reliable subscribers it ends where
+ * one of them still needs a message. Returns 0. Errors: -EAGAIN no message in the ring lies in a slot
+ * (any more), or may be taken out; -ESTALE.
  */
 static inline int km_shared_claim_oldest(const struct km_region *region,
 	struct km_endpoint *endpoint, uint32_t publisher_id, uint64_t next, uint32_t *ret_slot)
 {
 	const uint64_t capacity = (uint64_t)region->cell_mask + 1;
-	uint64_t frontier;
+	uint64_t frontier = next;
 	int r = km_shared_frontier(region, next, &frontier);
+	uint64_t end = frontier, p = frontier - capacity;
 
-	for (uint64_t p = frontier - capacity; r == 0 && p != frontier; p++) {
+	if (r == 0 && region->geometry.max_reliable > 0)
+		end = km_reader_floor(region, frontier);
+	for (; r == 0 && (int64_t)(end - p) > 0; p++) {
 		struct km_shared_cell *cell = km_region_cell(region, p);
 		uint64_t word = km_load(U1, acquire, &cell->word);
 		uint32_t old;

@@ -179,19 +179,15 @@ static bool transport_can(const struct km_wanted *wanted, const struct km_topic 
 	return false;
 }
 
-/* Do publishers of a topic of that kind and transport wait for anybody? */
+/* Do publishers of a topic of that kind wait for anybody? */
 static bool has_reliable(const struct km_wanted *wanted, const struct km_topic *topic)
 {
-	const bool shared = wanted->geometry.transport == KM_TRANSPORT_SHARED;
-
-	if (topic || wanted->geometry.max_reliable == 0)
-		return true;
-	if (wanted->key.kind == KM_KIND_PUBSUB && !shared)
+	if (topic || wanted->geometry.max_reliable == 0 || wanted->key.kind == KM_KIND_PUBSUB)
 		return true;
 	km_session_refuse(wanted->session, NULL, -EOPNOTSUPP,
-		"%s '%.60s': max_reliable = %u, but %s has no reliable subscribers; leave it 0",
-		km_kind_name(wanted->key.kind), wanted->key.name, wanted->geometry.max_reliable,
-		shared ? "a shared ring" : "only a topic of kind pubsub");
+		"%s '%.60s': max_reliable = %u, but only a topic of kind pubsub has reliable "
+		"subscribers; leave it 0",
+		km_kind_name(wanted->key.kind), wanted->key.name, wanted->geometry.max_reliable);
 	return false;
 }
 

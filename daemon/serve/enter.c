@@ -53,7 +53,7 @@ struct km_member *km_enter(const struct km_wanted *wanted, struct km_topic *topi
 	struct km_session *session = wanted->session;
 	char text[KM_WIRE_TEXT_SIZE];
 	struct km_member *member;
-	int r = km_join(session, topic, wanted->role, &member, text, sizeof text);
+	int r = km_join(session, topic, wanted->role, wanted->reliable, &member, text, sizeof text);
 
 	if (r < 0) {
 		km_session_refuse(session, topic, r, "%s", text);
@@ -63,13 +63,14 @@ struct km_member *km_enter(const struct km_wanted *wanted, struct km_topic *topi
 	member->kept.wants_events = wanted->wants_events;
 	member->kept.waited = wanted->waited;
 	/* before its ring is live */
-	if (wanted->reliable && km_reliable_begin(member) < 0) {
-		km_session_refuse(session, topic, -ENOMEM, "the broker has no memory");
+	if (wanted->reliable &&
+		(r = km_join_reliably(member, km_wanted_history(wanted, topic))) < 0) {
+		km_session_refuse(session, topic, r,
+			r == -ENOMEM ? "the broker has no memory"
+				     : "subscribers that were reliable have all its places still");
 		take_back(member);
 		return NULL;
 	}
-	if (wanted->reliable)
-		km_reliable_say(topic);
 	if (wanted->role == KM_ROLE_SUBSCRIBER &&
 		km_join_open(member, km_wanted_history(wanted, topic)) < 0) {
 		give_up_topic(wanted, topic, "a ring's head and cells contradict each other");

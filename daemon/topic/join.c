@@ -10,6 +10,7 @@
 #include "common/ring/endpoint.h"
 #include "common/ring/lost.h"
 #include "common/ring/ring.h"
+#include "common/shared/reader.h"
 #include "common/shared/shared.h"
 #include "daemon/peer/memory.h"
 #include "daemon/topic/join.h"
@@ -19,12 +20,23 @@
 #include "daemon/topic/reliable.h"
 #include "daemon/topic/topic.h"
 
+/* Numbers of a shared ring that are kept back for reliable subscribers to come: such a number says which
+ * reader one is (reader.h). */
+static uint32_t kept_back(const struct km_topic *topic)
+{
+	const uint32_t most = topic->region.geometry.max_reliable;
+
+	return topic->region.shared ? most - km_reliable_count(topic) : 0;
+}
+
 /* A free ring, or the number by which a shared ring's subscriber is shown. KM_HAZARD_NONE: none
  * is left. */
-static uint32_t free_ring(const struct km_topic *topic)
+static uint32_t free_ring(const struct km_topic *topic, bool reliable)
 {
 	uint64_t left = ~topic->rings_taken & KM_LIVE_RINGS;
 
+	if (!reliable && (uint32_t)__builtin_popcountll(left) <= kept_back(topic))
+		left = 0;
 	return left ? (uint32_t)__builtin_ctzll(left) : KM_HAZARD_NONE;
 }
 
@@ -82,7 +94,8 @@ int km_join_insert(struct km_member *member)
 
 	if (!number_is_free(member))
 		return -EPROTO;
-	if (kept->reliable && topic->region.geometry.max_reliable == 0)
+	if (kept->reliable &&
+		(topic->region.geometry.max_reliable == 0 || kept->ring >= KM_MAX_RINGS))
 		return -EPROTO;
 	member->held_count = kept->role == KM_ROLE_SUBSCRIBER ? km_geometry_held_count(geometry)
 							      : 0;
@@ -129,7 +142,7 @@ static int find_room(struct km_member *member, char *ret_text, size_t text_size)
 
 /* Makes a member. `ret_text`: why there is no memory for its record. */
 static int make(struct km_session *session, struct km_topic *topic, enum km_role role,
-	struct km_member **ret, char *ret_text, size_t text_size)
+	bool reliable, struct km_member **ret, char *ret_text, size_t text_size)
 {
 	_cleanup_(km_freep) struct km_member *member = calloc(1, sizeof *member);
 
@@ -145,7 +158,7 @@ static int make(struct km_session *session, struct km_topic *topic, enum km_role
 			.state = KM_ENDPOINT_LIVE,
 			.role = role,
 			.id = role == KM_ROLE_PUBLISHER ? free_id(topic) : 0,
-			.ring = role == KM_ROLE_SUBSCRIBER ? free_ring(topic) : 0,
+			.ring = role == KM_ROLE_SUBSCRIBER ? free_ring(topic, reliable) : 0,
 		},
 	};
 	int r = find_room(member, ret_text, text_size);
@@ -193,7 +206,7 @@ static int check_limits(struct km_session *session, const struct km_topic *topic
 	return -ENOSPC;
 }
 
-int km_join(struct km_session *session, struct km_topic *topic, enum km_role role,
+int km_join(struct km_session *session, struct km_topic *topic, enum km_role role, bool reliable,
 	struct km_member **ret, char *ret_text, size_t text_size)
 {
 	char why[KM_WIRE_TEXT_SIZE] = "";
@@ -201,7 +214,7 @@ int km_join(struct km_session *session, struct km_topic *topic, enum km_role rol
 
 	if (r < 0)
 		return r;
-	r = make(session, topic, role, ret, why, sizeof why);
+	r = make(session, topic, role, reliable, ret, why, sizeof why);
 	if (r < 0)
 		snprintf(ret_text, text_size, "topic '%.60s': no memory for a %s's record: %s",
 			topic->kept.key.name, km_member_role_name(role), why);
@@ -225,7 +238,7 @@ int km_join_start(const struct km_topic *topic, uint32_t history, uint64_t *ret)
 
 bool km_join_drain(const struct km_topic *topic, uint32_t count)
 {
-	const uint32_t ring = free_ring(topic);
+	const uint32_t ring = free_ring(topic, false);
 	_Atomic uint32_t evicting; /* a hazard that nobody looks at: see reconcile.c */
 
 	if (topic->region.shared || ring >= topic->region.ring_count)
@@ -238,7 +251,31 @@ int km_join_open(struct km_member *member, uint32_t history)
 {
 	struct km_topic *topic = member->topic;
 
-	if (topic->region.shared)
-		return km_join_start(topic, history, &member->kept.start);
+	if (topic->region.shared) {
+		int r = km_join_start(topic, history, &member->kept.start);
+
+		if (r == 0 && member->kept.reliable)
+			km_reader_begin(&topic->region, member->kept.ring, member->kept.start);
+		return r;
+	}
 	return km_live_open(&topic->region, member->kept.ring, &topic->live, &member->kept.start);
+}
+
+/* A reader's first `next` is at or before the frontier that is found behind its bit. */
+int km_join_reliably(struct km_member *member, uint32_t history)
+{
+	struct km_topic *topic = member->topic;
+	uint64_t before;
+	int r;
+
+	if (member->kept.ring >= KM_MAX_RINGS)
+		return -ENOSPC;
+	if (topic->region.shared && km_join_start(topic, history, &before) == 0)
+		km_reader_begin(&topic->region, member->kept.ring, before);
+	r = km_reliable_begin(member);
+	if (r < 0)
+		return r;
+	km_reliable_say(topic);
+	km_reader_fence();
+	return 0;
 }

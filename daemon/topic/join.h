@@ -17,12 +17,12 @@
 int km_join_check(struct km_session *session, char *ret_text, size_t text_size);
 
 /*
- * Makes a member. Its record is formatted, its ring not live yet. When its client's segments have
+ * Makes a member; `reliable`: that is to be a reliable subscriber. Its record is formatted, its ring not live yet. When its client's segments have
  * no room for the record, there is a new one. Errors, in words in ret_text: -EDQUOT the client, its
  * user or all have their endpoints; -ENOSPC the topic has no room; those of
  * km_memory_add().
  */
-int km_join(struct km_session *session, struct km_topic *topic, enum km_role role,
+int km_join(struct km_session *session, struct km_topic *topic, enum km_role role, bool reliable,
 	struct km_member **ret, char *ret_text, size_t text_size);
 
 /*
@@ -36,6 +36,10 @@ int km_join_insert(struct km_member *member);
 /* Makes a new subscriber's ring ready and lets messages in. `history` as for km_join_start().
  * Errors: -ESTALE the ring makes no sense. */
 int km_join_open(struct km_member *member, uint32_t history);
+
+/* Makes the newcomer, whose ring isn't live yet, a reliable one: participants hear of it. `history` as for
+ * km_join_open(). Errors: -ENOMEM; -ENOSPC a shared ring has no number left that says which reader it is. */
+int km_join_reliably(struct km_member *member, uint32_t history);
 
 /* Drains up to `count` messages of the ring that the next subscriber gets. True: more may be
  * left. */

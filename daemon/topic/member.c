@@ -57,7 +57,11 @@ struct km_ring_stats km_member_describe_shared(const struct km_member *member, u
 {
 	const struct km_region *region = &member->topic->region;
 	const struct km_endpoint *record = km_member_record(member);
-	struct km_ring_stats ret = { .ring = UINT32_MAX, .pid = member->session->kept.pid };
+	struct km_ring_stats ret = {
+		.ring = UINT32_MAX,
+		.pid = member->session->kept.pid,
+		.reliable = member->kept.reliable,
+	};
 
 	ret.written = frontier > member->kept.start ? frontier - member->kept.start : 0;
 	ret.received = km_load(H2, relaxed, &record->messages);

@@ -77,11 +77,14 @@ void km_reliable_end(struct km_member *member)
 	km_room_wake(&topic->region);
 }
 
+uint32_t km_reliable_count(const struct km_topic *topic)
+{
+	return topic->reliable ? (uint32_t)__builtin_popcountll(topic->reliable->rings) : 0;
+}
+
 bool km_reliable_has_room(const struct km_topic *topic)
 {
-	uint64_t rings = topic->reliable ? topic->reliable->rings : 0;
-
-	return (uint32_t)__builtin_popcountll(rings) < topic->region.geometry.max_reliable;
+	return km_reliable_count(topic) < topic->region.geometry.max_reliable;
 }
 
 /* The next broker knows of it before anybody can see it, wherever this one ends. */
@@ -118,11 +121,10 @@ static bool is_waited_for(const struct km_topic *topic, int64_t since_ns)
 static int64_t look_at(struct km_topic *topic, uint32_t i, int64_t now)
 {
 	struct km_reliable *reliable = topic->reliable;
-	/* nobody's: what it remembers is this look's */
-	struct km_ring_cursor cursor = { 0 };
 	const uint64_t bit = UINT64_C(1) << i;
+	uint64_t head;
 
-	if (km_room_is_there(&topic->region, i, &cursor)) {
+	if (km_room_is_before(&topic->region, i, &head)) {
 		/* the subscriber may have been stopped before it rang the bell */
 		if (reliable->full & bit)
 			km_room_wake(&topic->region);
@@ -130,9 +132,9 @@ static int64_t look_at(struct km_topic *topic, uint32_t i, int64_t now)
 		return 0;
 	}
 	/* a head that a hostile subscriber sets back is no progress */
-	if (!(reliable->full & bit) || (int64_t)(cursor.head - reliable->at[i].head) > 0) {
+	if (!(reliable->full & bit) || (int64_t)(head - reliable->at[i].head) > 0) {
 		reliable->full |= bit;
-		reliable->at[i].head = cursor.head;
+		reliable->at[i].head = head;
 		reliable->at[i].since_ns = now;
 	}
 	const int64_t since = reliable->at[i].since_ns,

@@ -51,7 +51,9 @@ static uint32_t transport_of(const struct kickmsg_topic_config *config)
 	if (config->transport != KICKMSG_TRANSPORT_AUTO)
 		return config->transport;
 	if (config->max_reliable > 0)
-		return KM_TRANSPORT_RINGS; /* a shared ring has no reliable subscribers */
+		return config->max_subscribers > KM_MAX_RINGS || config->history > 0
+			       ? KM_TRANSPORT_SHARED
+			       : KM_TRANSPORT_RINGS;
 	return config->max_payload_size <= AUTO_MAX_PAYLOAD ||
 			       config->max_subscribers > KM_MAX_RINGS - (config->history > 0)
 		       ? KM_TRANSPORT_SHARED

@@ -65,7 +65,7 @@ static int map_region(struct km_place *place, const struct km_msg_attached *answ
 	if (r == 0 && shared != (place->region.shared != NULL))
 		r = -EPROTO;
 	if (r == 0 && answer->bell_size > 0) {
-		r = answer->bell_size < sizeof(struct km_bell)
+		r = answer->bell_size < sizeof(struct km_bell_page)
 			    ? -EPROTO
 			    : km_segment_map_resident(
 				      fds[2], answer->bell_size, read_write, &place->bell);
@@ -183,7 +183,7 @@ int km_place_subscribe(
 	if (!place->record || !place->holds)
 		return -ENOMEM;
 	place->ring_index = ring_index;
-	place->next = start;
+	place->next = place->said = start;
 	if (region->shared)
 		return make_room_for_copies(place);
 	place->bit = UINT64_C(1) << ring_index;

@@ -108,6 +108,7 @@ struct km_place {
 			 * (own.h) */
 			_Atomic uint32_t own_id; /* id of its publisher; 0: it hears everybody */
 			uint64_t own_lost;       /* of its own messages, among what is lost */
+			uint64_t said;           /* `next`, as a reliable one has said it */
 		};
 	};
 };

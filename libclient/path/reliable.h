@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Topics that may have reliable subscribers (common/shared/room.h), with private rings: the publishers of
- * such a topic, and the reliable ones of its subscribers. All others have the paths of topics without.
+ * Topics that may have reliable subscribers (common/shared/room.h): the publishers of such a topic, and the
+ * reliable ones of its subscribers. All others have the paths of topics without. Publishers of a shared ring
+ * are in reliable_shared.h.
  */
 #pragma once
 
 #include "libclient/handle/handle.h"
 
-/* kickmsg_send() and kickmsg_publish(), with or without timestamps. Errors: also -ENOBUFS: a message would
+/* kickmsg_send() and kickmsg_publish() with private rings, with or without timestamps. Errors: also -ENOBUFS: a message would
  * push one out of a reliable subscriber's ring. Nothing was sent to anybody; a loan is still lent. */
 ssize_t km_reliable_send(struct kickmsg_publisher *publisher, const void *data, size_t len);
 int km_reliable_publish(struct kickmsg_publisher *publisher, void *payload, size_t len);
+
+/* A publisher that found no room, with `live` as it was: tells the broker, which looks how long a subscriber
+ * stands still. Without a broker it takes steps to the next one. Returns -ENOBUFS. */
+int km_reliable_refuse(struct kickmsg_publisher *publisher, uint64_t live);
 
 /* A publisher without room is about to sleep by other means: tells the broker, and arms the descriptor if there
  * is one. Returns when it is to be called again. */

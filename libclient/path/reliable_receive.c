@@ -7,6 +7,7 @@
 
 #include "common/shared/room.h"
 #include "libclient/path/rings_receive.h"
+#include "libclient/path/shared_receive.h"
 
 /* Has the broker made it an ordinary one? Says so once: the path is the usual one from then on. */
 static bool is_demoted(struct kickmsg_subscriber *subscriber)
@@ -27,10 +28,70 @@ static km_always_inline void make_room(const struct kickmsg_subscriber *subscrib
 		km_room_made(&subscriber->handle.place.region);
 }
 
+/* --- with a shared ring --------------------------------------------------------------------------- */
+
+static bool is_timed(const struct kickmsg_subscriber *subscriber)
+{
+	return subscriber->handle.place.region.geometry.timestamps;
+}
+
+/* The reader has gone on, perhaps over messages of no use. */
+static km_always_inline void pass_on(struct kickmsg_subscriber *subscriber)
+{
+	struct km_place *here = &subscriber->handle.place;
+
+	if (here->next == here->said)
+		return;
+	here->said = here->next;
+	km_room_made_before(&here->region, here->ring_index, here->next);
+}
+
+static int receive_shared(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
+{
+	int r = is_timed(subscriber) ? km_shared_receive_timed(subscriber, ret)
+				     : km_shared_receive(subscriber, ret);
+	pass_on(subscriber);
+	return r;
+}
+
+static ssize_t copy_shared(struct kickmsg_subscriber *subscriber, void *buf, size_t size)
+{
+	ssize_t r = is_timed(subscriber) ? km_shared_receive_copy_timed(subscriber, buf, size)
+					 : km_shared_receive_copy(subscriber, buf, size);
+	pass_on(subscriber);
+	return r;
+}
+
+static int receive_many_shared(
+	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret, uint32_t count)
+{
+	int r = is_timed(subscriber) ? km_shared_receive_many_timed(subscriber, ret, count)
+				     : km_shared_receive_many(subscriber, ret, count);
+	pass_on(subscriber);
+	return r;
+}
+
+static int receive_into_shared(
+	struct kickmsg_subscriber *subscriber, void *buf, size_t size, struct kickmsg_sample *ret)
+{
+	int r = km_shared_receive_into(subscriber, buf, size, ret);
+	pass_on(subscriber);
+	return r;
+}
+
+/* --- with either ---------------------------------------------------------------------------------- */
+
+static km_always_inline bool is_shared(const struct kickmsg_subscriber *subscriber)
+{
+	return subscriber->handle.place.region.shared != NULL;
+}
+
 int km_reliable_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
 {
 	if (is_demoted(subscriber))
 		return -ENOLINK;
+	if (is_shared(subscriber))
+		return receive_shared(subscriber, ret);
 	int r = km_rings_receive(subscriber, ret);
 	make_room(subscriber, r);
 	return r;
@@ -40,6 +101,8 @@ ssize_t km_reliable_receive_copy(struct kickmsg_subscriber *subscriber, void *bu
 {
 	if (is_demoted(subscriber))
 		return -ENOLINK;
+	if (is_shared(subscriber))
+		return copy_shared(subscriber, buf, size);
 	ssize_t r = km_rings_receive_copy(subscriber, buf, size);
 	make_room(subscriber, r);
 	return r;
@@ -51,6 +114,8 @@ int km_reliable_receive_many(
 	/* the single receive says it */
 	if (!km_room_is_kept(&subscriber->handle.place.region, subscriber->handle.place.ring_index))
 		return 0;
+	if (is_shared(subscriber))
+		return receive_many_shared(subscriber, ret, count);
 	int r = km_rings_receive_many(subscriber, ret, count);
 	make_room(subscriber, r == 0 ? -EAGAIN : r);
 	return r;
@@ -61,6 +126,8 @@ int km_reliable_receive_into(
 {
 	if (is_demoted(subscriber))
 		return -ENOLINK;
+	if (is_shared(subscriber))
+		return receive_into_shared(subscriber, buf, size, ret);
 	int r = km_rings_receive_into(subscriber, buf, size, ret);
 	make_room(subscriber, r);
 	return r;

@@ -24,9 +24,7 @@
 
 /* --- looking -------------------------------------------------------------------------------------- */
 
-/* Tells the broker, which looks how long a subscriber stands still. Without a broker it takes steps to the
- * next one. */
-static km_noinline int refuse(struct kickmsg_publisher *publisher, uint64_t live)
+km_noinline int km_reliable_refuse(struct kickmsg_publisher *publisher, uint64_t live)
 {
 	KM_KEEP_ERRNO;
 	const struct km_place *here = &publisher->handle.place;
@@ -63,7 +61,7 @@ static km_always_inline int find_room(
 			     here->cursors)) {
 		if (slot != KM_HAZARD_NONE)
 			km_slot_drop(&here->region.slots[slot], KM_SLOT_ID_MASK);
-		r = refuse(publisher, live);
+		r = km_reliable_refuse(publisher, live);
 	}
 	return r;
 }
@@ -198,7 +196,7 @@ static int wait_for_room(struct kickmsg_publisher *publisher, int64_t deadline_n
 
 int64_t km_reliable_rest(struct kickmsg_publisher *publisher)
 {
-	refuse(publisher, load_live(publisher));
+	km_reliable_refuse(publisher, load_live(publisher));
 	return km_clock_ns() + (publisher->has_said ? KM_PATIENCE_NS : KM_ROOM_SAY_NS);
 }
 

@@ -7,6 +7,7 @@
 #include "libclient/path/kept_send.h"
 #include "libclient/path/loan.h"
 #include "libclient/path/reliable.h"
+#include "libclient/path/reliable_shared.h"
 #include "libclient/path/rings_send.h"
 #include "libclient/path/shared_send.h"
 #include "libclient/rejoin/move.h"
@@ -20,7 +21,9 @@ KM_EXPORT ssize_t kickmsg_send(struct kickmsg_publisher *publisher, const void *
 		[KM_PATH_RINGS_TIMED] = km_rings_send_timed,
 		[KM_PATH_SHARED_TIMED] = km_shared_send_timed,
 		[KM_PATH_RELIABLE | KM_PATH_RINGS] = km_reliable_send,
+		[KM_PATH_RELIABLE | KM_PATH_SHARED] = km_reliable_shared_send,
 		[KM_PATH_RELIABLE | KM_PATH_RINGS_TIMED] = km_reliable_send,
+		[KM_PATH_RELIABLE | KM_PATH_SHARED_TIMED] = km_reliable_shared_send,
 		[KM_PATH_KEPT | KM_PATH_RINGS] = km_kept_send,
 		[KM_PATH_KEPT | KM_PATH_RINGS_TIMED] = km_kept_send,
 	};
@@ -42,7 +45,9 @@ KM_EXPORT int kickmsg_publish(struct kickmsg_publisher *publisher, void *payload
 		[KM_PATH_RINGS_TIMED] = km_rings_publish_timed,
 		[KM_PATH_SHARED_TIMED] = km_shared_publish_timed,
 		[KM_PATH_RELIABLE | KM_PATH_RINGS] = km_reliable_publish,
+		[KM_PATH_RELIABLE | KM_PATH_SHARED] = km_reliable_shared_publish,
 		[KM_PATH_RELIABLE | KM_PATH_RINGS_TIMED] = km_reliable_publish,
+		[KM_PATH_RELIABLE | KM_PATH_SHARED_TIMED] = km_reliable_shared_publish,
 		[KM_PATH_KEPT | KM_PATH_RINGS] = km_kept_publish,
 		[KM_PATH_KEPT | KM_PATH_RINGS_TIMED] = km_kept_publish,
 	};

@@ -29,19 +29,16 @@
 #include "libclient/path/look.h"
 #include "libclient/rejoin/move.h"
 
-static inline uint64_t load_live(const struct km_place *place)
+static km_always_inline uint64_t load_live(const struct km_place *place)
 {
 	return km_load(L4, relaxed, &place->region.header->live);
 }
 
 /* --- claiming a slot ------------------------------------------------------------------- */
 
-/*
- * Where no slot is free, the oldest message gives up its own. The second look is a short one, for
- * slots that came free meanwhile, so that a large pool is walked once. Errors: -EMSGSIZE; those of
- * km_publisher_find_no_slot().
- */
-static int claim(struct kickmsg_publisher *publisher, size_t len, uint32_t *ret_slot)
+/* Where no slot is free, the oldest message gives up its own. The second look is a short one, for
+ * slots that came free meanwhile, so that a large pool is walked once. */
+int km_shared_claim(struct kickmsg_publisher *publisher, size_t len, uint32_t *ret_slot)
 {
 	struct km_place *here = &publisher->handle.place;
 	const struct km_region *region = &here->region;
@@ -72,7 +69,7 @@ static km_always_inline int commit_as(struct kickmsg_publisher *publisher, uint3
 	struct km_place *here = &publisher->handle.place;
 	const struct km_region *region = &here->region;
 	int r = km_shared_commit(
-		region, here->record, ref, message, publish_ns, &here->cursors[0].next);
+		region, here->record, ref, message, publish_ns, &here->cursors[0].next, NULL);
 
 	if (r < 0)
 		km_hazard_clear(&here->record->evicting);
@@ -155,7 +152,7 @@ static km_always_inline ssize_t send_by_slot(
 	struct kickmsg_publisher *publisher, const void *data, size_t len, bool timed)
 {
 	uint32_t slot;
-	int r = claim(publisher, len, &slot);
+	int r = km_shared_claim(publisher, len, &slot);
 
 	if (r < 0)
 		return r == -ERESTART ? kickmsg_send(publisher, data, len) : r;
@@ -279,7 +276,7 @@ int km_shared_loan(struct kickmsg_publisher *publisher, size_t len, void **ret_p
 
 	if (here->loan_count == region->geometry.max_loans)
 		return len > region->geometry.max_payload_size ? -EMSGSIZE : -EDQUOT;
-	int r = claim(publisher, len, &slot);
+	int r = km_shared_claim(publisher, len, &slot);
 	if (r < 0)
 		return r == -ERESTART ? kickmsg_loan(publisher, len, ret_payload) : r;
 	*ret_payload = km_loan_begin(here, slot, len);

@@ -15,4 +15,6 @@ int km_shared_publish(struct kickmsg_publisher *publisher, void *payload, size_t
 /* These send and publish in a topic with timestamps. */
 ssize_t km_shared_send_timed(struct kickmsg_publisher *publisher, const void *data, size_t len);
 int km_shared_publish_timed(struct kickmsg_publisher *publisher, void *payload, size_t len);
+/* Claims a slot. Errors: -EMSGSIZE; those of km_publisher_find_no_slot(). */
+int km_shared_claim(struct kickmsg_publisher *publisher, size_t len, uint32_t *ret_slot);
 uint32_t km_shared_reach(const struct kickmsg_publisher *publisher);

@@ -42,6 +42,8 @@ void km_past_leave(struct km_place *place, uint64_t sequence)
 	if (place->role == KM_ROLE_PUBLISHER) {
 		km_place_greet(place, sequence, km_load(P1, relaxed, &place->rings));
 		km_lost_depart(region);
+	} else if (region->shared && region->path & KM_PATH_RELIABLE) {
+		km_room_made_before(region, place->ring_index, place->next + KM_READER_GONE);
 	} else if (!region->shared && km_load(L4, relaxed, &region->header->live) & KM_LIVE_LEFT) {
 		km_past_close_ring(place);
 	}

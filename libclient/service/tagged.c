@@ -56,7 +56,7 @@ static km_noinline int send_inline(
 		.sequence = ++publisher->sequence,
 	};
 	int r = km_shared_commit(&here->region, here->record, KM_SHARED_INLINE, &message, &tag,
-		&here->cursors[0].next);
+		&here->cursors[0].next, NULL);
 
 	if (r < 0)
 		km_hazard_clear(&here->record->evicting);

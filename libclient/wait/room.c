@@ -3,11 +3,10 @@
 #include "libclient/wait/room.h"
 
 #include "common/cleanup.h"
-#include "common/shared/room.h"
 
 uint32_t km_publisher_announce(struct kickmsg_publisher *publisher)
 {
-	return km_bell_announce(&publisher->handle.place.region.header->room);
+	return km_bell_announce(km_room_bell(&publisher->handle.place.region));
 }
 
 bool km_publisher_has_room(struct kickmsg_publisher *publisher, bool left)
@@ -19,7 +18,7 @@ bool km_publisher_has_room(struct kickmsg_publisher *publisher, bool left)
 	if (live & (KM_LIVE_QUARANTINED | (left ? 0 : KM_LIVE_LEFT)))
 		return true;
 	return !(region->path & KM_PATH_RELIABLE) ||
-	       !km_room_find_full(region, live & km_load(P1, relaxed, &here->rings), here->cursors);
+	       !km_room_is_full(region, km_load(P1, relaxed, &here->rings), here->cursors);
 }
 
 void km_room_ready_arm(struct kickmsg_publisher *publisher)

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "common/shared/room.h"
 #include "libclient/handle/handle.h"
 
 /* Arms the descriptor after a send that found no room. */
@@ -16,7 +17,7 @@ void km_room_ready_move(struct kickmsg_publisher *publisher);
 /* The word at which publishers of its region sleep. */
 static inline _Atomic uint32_t *km_publisher_word(const struct kickmsg_publisher *publisher)
 {
-	return &publisher->handle.place.region.header->room.word;
+	return &km_room_bell(&publisher->handle.place.region)->word;
 }
 
 /* Says that the publisher is about to sleep; returns the word to wait for. */

@@ -3,7 +3,7 @@
  * Kills, and stops, a publisher that looks and waits for room with a reliable subscriber, and that
  * subscriber, at every instruction of the library (crash_step.h).
  *
- *   crash-reliable kill|freeze
+ *   crash-reliable kill|freeze [shared|shared-other]    with a shared ring: the victim is privileged, or has slots
  *
  * Publisher 0 or the subscriber is the victim, publisher 1 the survivor. No message is pushed out of the
  * ring while its subscriber is a reliable one. A frozen publisher keeps nobody from sending as much as there
@@ -20,16 +20,19 @@
 #include "common/repair/live.h"
 #include "common/repair/reconcile.h"
 #include "common/shared/room.h"
+#include "common/shared/shared.h"
 #include "libclient/handle/handle.h"
 #include "tests/support/crash/crash_step.h"
 #include "tests/support/crash/crash_world.h"
 
 enum {
 	CAPACITY = 4,
-	MOST = CAPACITY - 2, /* two publishers */
+	PRIVATE_ROOM = CAPACITY - 2 + 1, /* two publishers */
 	POOL = 16,
 	ROUNDS = 1000,
 };
+
+static uint64_t room = PRIVATE_ROOM;
 
 struct world {
 	size_t size;
@@ -73,12 +76,17 @@ static void attach_subscriber(struct world *world)
 	struct km_endpoint *record = subscriber->handle.place.record;
 	uint64_t start;
 
+	if (world->region.shared) {
+		if (km_shared_frontier(&world->region, CAPACITY, &start) < 0)
+			abort();
+		km_reader_begin(&world->region, 0, start);
+	}
 	km_room_say(&world->region, 1);
-	if (km_live_open(&world->region, 0, &world->live, &start) < 0)
+	if (!world->region.shared && km_live_open(&world->region, 0, &world->live, &start) < 0)
 		abort();
 	memset(subscriber, 0, sizeof *subscriber);
 	subscriber->handle.place.region = world->region;
-	km_endpoint_format(record, KM_ROLE_SUBSCRIBER, 0, 0, 2);
+	km_endpoint_format(record, KM_ROLE_SUBSCRIBER, 0, 0, world->region.shared ? 0 : 2);
 	if (km_place_subscribe(&subscriber->handle.place, record, 0, start) < 0)
 		abort();
 	subscriber->handle.place.region.path |= KM_PATH_RELIABLE;
@@ -97,6 +105,8 @@ static struct world *build(uint64_t before)
 		.max_loans = 1,
 		.max_borrows = 1,
 		.max_reliable = 1,
+		.transport = crash_transport == CRASH_RINGS ? KM_TRANSPORT_RINGS
+							    : KM_TRANSPORT_SHARED,
 		.stall_ns = KM_MIN_STALL_NS,
 	};
 	struct crash_map map;
@@ -104,6 +114,10 @@ static struct world *build(uint64_t before)
 
 	world->size = map.size;
 	world->region = map.region;
+	if (map.region.shared) {
+		map.region.header->privileged = crash_transport == CRASH_SHARED ? 1 : 2;
+		map.region.bell->word = km_room_bell(&map.region)->word = KM_BELL_WOKEN;
+	}
 	for (uint32_t i = 0; i < 2; i++) {
 		world->publishers[i].handle.place.record = crash_map_record(&map, i);
 		attach_publisher(world, i);
@@ -234,7 +248,7 @@ static bool next_known(void *userdata, struct km_known_endpoint *ret)
 				 : KM_ENDPOINT_LIVE,
 		.role = i < 2 ? KM_ROLE_PUBLISHER : KM_ROLE_SUBSCRIBER,
 		.id = i < 2 ? i + 1 : 0,
-		.held_count = i < 2 ? 0 : 2,
+		.held_count = i < 2 || world->region.shared ? 0 : 2,
 	};
 	return true;
 }
@@ -268,10 +282,19 @@ static bool reconcile(struct world *world, bool publisher_dead, bool subscriber_
 	return true;
 }
 
+/* The word that a slot is to have. In a shared ring messages stay. */
+static uint64_t wanted_word(const struct world *world, uint32_t slot)
+{
+	for (uint64_t i = 0; world->region.shared && i < CAPACITY; i++)
+		if (km_cell_slot(km_region_cell(&world->region, i)->word) == slot)
+			return KM_SLOT_RING;
+	return 0;
+}
+
 static bool all_free(const struct world *world)
 {
 	for (uint32_t i = 0; i < POOL; i++)
-		if (km_load(S5, relaxed, &world->region.slots[i].word) != 0)
+		if (km_load(S5, relaxed, &world->region.slots[i].word) != wanted_word(world, i))
 			return fail("a slot isn't free", i, (long)world->region.slots[i].word);
 	return true;
 }
@@ -289,7 +312,7 @@ static void judge_dead_publisher(struct world *world)
 		return;
 	/* the dead one's look has reserved nothing: there is room for all messages */
 	for (int i = 0; i < 3; i++)
-		if (fill(world) != MOST + 1 || !drain(world))
+		if (fill(world) != (int)room || !drain(world))
 			return (void)fail("there isn't as much room as without the dead", i, 0);
 	if (!reconcile(world, true, false) || !all_free(world))
 		return;
@@ -306,7 +329,7 @@ static void judge_frozen_publisher(struct world *world, pid_t victim)
 	for (int i = 0; i < ROUNDS; i++) {
 		int count = fill(world);
 
-		if (count < 0 || !drain(world) || (i > 0 && count != MOST + 1)) {
+		if (count < 0 || !drain(world) || (i > 0 && count != (int)room)) {
 			fail("others can't go on beside one that stands still", i, count);
 			crash_kill(victim);
 			return;
@@ -328,8 +351,10 @@ static void judge_frozen_publisher(struct world *world, pid_t victim)
 
 static void judge_dead_subscriber(struct world *world)
 {
-	km_and(L2, release, &world->region.header->live, ~UINT64_C(1));
-	world->live &= ~UINT64_C(1);
+	if (!world->region.shared) {
+		km_and(L2, release, &world->region.header->live, ~UINT64_C(1));
+		world->live &= ~UINT64_C(1);
+	}
 	make_ordinary(world);
 	for (int i = 0; i < 3 * CAPACITY; i++)
 		if (kickmsg_send_wait(&world->publishers[1], &(uint64_t){ 1 }, 8, -1) != 8)
@@ -338,7 +363,7 @@ static void judge_dead_subscriber(struct world *world)
 		return;
 	attach_subscriber(world);
 	world->got[1] = world->sent[1];
-	if (fill(world) != MOST + 1)
+	if (fill(world) != (int)room)
 		fail("a successor has less room", 0, 0);
 	if (drain(world))
 		all_free(world);
@@ -371,8 +396,11 @@ static void judge_frozen_subscriber(struct world *world, pid_t victim)
 		if (r != 8 && r != -EAGAIN && r != -ENOLINK)
 			return (void)fail("receive", (long)r, 0);
 	}
-	uint64_t head;
-	uint64_t frontier = km_place_frontier(&world->subscriber.handle.place, &head);
+	uint64_t head, frontier;
+	if (!world->region.shared)
+		frontier = km_place_frontier(&world->subscriber.handle.place, &head);
+	else if (km_shared_frontier(&world->region, start, &frontier) < 0)
+		abort();
 	if (received + kickmsg_subscriber_lost(&world->subscriber) != frontier - start)
 		fail("received + lost isn't what was sent", (long)received,
 			(long)(frontier - start));
@@ -385,29 +413,29 @@ static const struct op {
 	const char *name;
 	void (*run)(void *);
 	bool publishes;
-	uint64_t before; /* messages in the ring */
+	uint64_t left; /* how much room there is before */
 	bool others_wait;
 } ops[] = {
-	{ "send_wait, empty", run_send_wait, true, 0, false },
-	{ "send_wait, room for one", run_send_wait, true, MOST, false },
-	{ "send_wait, no room", run_send_wait, true, MOST + 1, false },
-	{ "loan, publish_wait, room for one", run_loan_publish_wait, true, MOST, false },
-	{ "loan, publish_wait, no room", run_loan_publish_wait, true, MOST + 1, false },
-	{ "receive, full", run_receive, false, MOST + 1, false },
-	{ "receive, full, a publisher waits", run_receive, false, MOST + 1, true },
-	{ "receive, empty", run_receive, false, 0, true },
+	{ "send_wait, empty", run_send_wait, true, PRIVATE_ROOM, false },
+	{ "send_wait, room for one", run_send_wait, true, 1, false },
+	{ "send_wait, no room", run_send_wait, true, 0, false },
+	{ "loan, publish_wait, room for one", run_loan_publish_wait, true, 1, false },
+	{ "loan, publish_wait, no room", run_loan_publish_wait, true, 0, false },
+	{ "receive, full", run_receive, false, 0, false },
+	{ "receive, full, a publisher waits", run_receive, false, 0, true },
+	{ "receive, empty", run_receive, false, PRIVATE_ROOM, true },
 };
 
 static uint64_t walk_through(const struct op *op, bool kill)
 {
-	struct world *world = build(op->before);
+	struct world *world = build(op->left < PRIVATE_ROOM ? room - op->left : 0);
 	void *saved = malloc(world->size);
 	struct crash_walk walk;
 
 	if (op->publishes)
 		world->value = ++world->sent[0] << 1;
 	if (op->others_wait)
-		km_bell_announce(&world->region.header->room);
+		km_bell_announce(km_room_bell(&world->region));
 	crash_walk_begin(&walk, NULL, op->run, world);
 	while (crash_walk_step(&walk)) {
 		snprintf(crash_where, sizeof crash_where, "%s %s, instruction %lu at %#lx",
@@ -436,9 +464,13 @@ int main(int argc, char **argv)
 	const char *why = crash_cannot_step();
 	uint64_t points = 0;
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: crash-reliable kill|freeze\n");
+	if (argc != 2 && argc != 3) {
+		fprintf(stderr, "usage: crash-reliable kill|freeze [shared|shared-other]\n");
 		return 2;
+	}
+	if (argc == 3) {
+		crash_transport = crash_transport_of(argv[2]);
+		room = CAPACITY;
 	}
 	if (why) {
 		printf("skipped: %s\n", why);

@@ -202,6 +202,8 @@ void actor_send(int index)
 	ssize_t r = kickmsg_send(publisher, words, world_size());
 	if (r == -EAGAIN && (world.tight || ex.old_reads > 0))
 		return;
+	if (r == -ENOBUFS && world.shape.reliable)
+		return;
 	if (r < 0)
 		ex_fail("kickmsg_send: %zd", r);
 	if (said_left && endpoint->told == told)
@@ -211,21 +213,29 @@ void actor_send(int index)
 }
 
 /* Waits for room, and for as long as there is none. */
-static void send_waiting(int index)
+static void send_waiting(int index, bool lends)
 {
 	struct world_endpoint *endpoint = actor_publisher(index);
 	struct kickmsg_publisher *publisher = publishers[index];
 	uint32_t sequence = (uint32_t)publisher->sequence + 1;
 	uint64_t message = (uint64_t)index << 32 | sequence, words[2] = { message, ~message };
 
+	void *payload;
+
+	if (lends && !actor_lend(index, &payload))
+		return;
+	if (lends)
+		write_words(payload, message);
+	endpoint->loan = 0;
 	ex_call(4 * CALL_LIMIT);
 	endpoint->publishing = message;
-	ssize_t r = kickmsg_send_wait(publisher, words, world_size(), -1);
+	ssize_t r = lends ? kickmsg_publish_wait(publisher, payload, world_size(), -1)
+			  : kickmsg_send_wait(publisher, words, world_size(), -1);
 	if (r == -ESTALE && world.giving_up)
 		return;
 	if (r < 0 && !(r == -EAGAIN && ex.old_reads > 0))
 		ex_fail("kickmsg_send_wait: %zd", r);
-	if (r > 0)
+	if (r > 0 || (lends && r == 0))
 		endpoint->finished = sequence;
 	world_check_sleepers();
 }
@@ -352,7 +362,7 @@ void actor_publisher_body(void *argument)
 			if (actor->flags & ACTOR_POLLS)
 				send_polling(actor->index);
 			else
-				send_waiting(actor->index);
+				send_waiting(actor->index, actor->flags & ACTOR_LOANS);
 			continue;
 		}
 		if (world.shape.shared && !(actor->flags & ACTOR_LOANS)) {

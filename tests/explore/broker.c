@@ -86,17 +86,29 @@ static uint64_t owned_rings(void *userdata)
 /* Finds the start as km_join_start() does. */
 static void admit_to_shared(struct world_endpoint *endpoint)
 {
-	const uint64_t capacity = world.shape.capacity, least = world.frontier[0];
+	const uint64_t capacity = world.shape.capacity;
+	const uint64_t bit = world.shape.reliable & UINT64_C(1) << endpoint->ring;
 	uint64_t frontier = 0;
 
 	ex_call(RECONCILE_LIMIT);
+	if (bit && km_shared_frontier(world.region, capacity, &frontier) == 0) {
+		/* as daemon/topic/reliable.c */
+		km_reader_begin(world.region, endpoint->ring, frontier - world.shape.history);
+		km_room_say(world.region, km_room_said(world.region) | bit);
+		km_reader_fence();
+	}
+	const uint64_t least = world.frontier[0];
 	if (km_shared_frontier(world.region, capacity, &frontier) < 0)
 		ex_fail("km_shared_frontier gives the ring up");
 	if (frontier > world.frontier[0] || (frontier < least && ex.old_reads == 0))
 		ex_fail("frontier: %lu was found, it was %lu to %lu", frontier, least,
 			world.frontier[0]);
 	uint64_t back = frontier - capacity < HISTORY ? frontier - capacity : HISTORY;
+	if (bit && back > world.shape.history)
+		back = world.shape.history;
 	endpoint->start = frontier - back;
+	if (bit)
+		km_reader_begin(world.region, endpoint->ring, endpoint->start);
 	ex_control();
 	endpoint->present = endpoint->joined = true;
 }
@@ -214,10 +226,8 @@ static void give_up(void)
 /* As daemon/topic/reliable.c: `rings` are those of reliable subscribers no more. */
 static void make_ordinary(uint64_t rings)
 {
-	uint64_t reliable = world.shape.reliable & ~rings;
-
-	world.shape.reliable = (uint32_t)reliable;
-	km_room_say(world.region, reliable);
+	world.shape.reliable &= (uint32_t)~rings;
+	km_room_say(world.region, km_room_said(world.region) & ~rings);
 	km_room_wake(world.region);
 }
 

@@ -206,6 +206,8 @@ bool world_has_room(void)
 {
 	const struct km_geometry *geometry = &world.region->geometry;
 
+	if (world.shape.shared)
+		return world_floor(false) + world.shape.capacity > world.frontier[0];
 	for (uint32_t r = 0; r < world.shape.rings; r++)
 		if (world.shape.reliable & world_live() & UINT64_C(1) << r &&
 			world.frontier[r] - head_of(r) >

@@ -3,7 +3,9 @@
  * could break them. */
 #include <stdio.h>
 
+#include "common/shared/room.h"
 #include "common/shared/shared.h"
+#include "libclient/handle/handle.h"
 #include "tests/explore/engine.h"
 #include "tests/explore/places.h"
 
@@ -21,6 +23,25 @@ uint64_t world_committed(uint64_t position)
 	if (position < world.shape.capacity || position >= world.frontier[0])
 		ex_fail("torn: a message at %lu, the frontier is %lu", position, world.frontier[0]);
 	return world.commits[position - world.shape.capacity].message;
+}
+
+uint64_t world_floor(bool truly)
+{
+	uint64_t floor = world.frontier[0];
+
+	for (uint32_t i = world.shape.publishers; i < WORLD_MAX_ENDPOINTS; i++) {
+		const struct world_endpoint *endpoint = &world.endpoints[i];
+
+		if (!endpoint->joined || endpoint->role != KM_ROLE_SUBSCRIBER || endpoint->dead ||
+			endpoint->left || !(world.shape.reliable >> endpoint->ring & 1))
+			continue;
+		uint64_t next = !truly ? peek(km_reader_next(world.region, endpoint->ring))
+				: endpoint->subscriber ? endpoint->subscriber->handle.place.next
+						       : endpoint->start;
+		if (next < floor)
+			floor = next;
+	}
+	return floor;
 }
 
 static struct world_endpoint *running_publisher(void)
@@ -45,11 +66,16 @@ void world_check_shared_cell(uint32_t cell, uint64_t before, uint64_t after)
 	if (lap == before >> KM_CELL_SLOT_BITS) {
 		if (ref != KM_SHARED_VOID || !km_shared_is_slot(old))
 			ex_fail("void: cell %u went from %lx to %lx", cell, before, after);
+		if (world.shape.reliable && position >= world_floor(true))
+			ex_fail("void of %lu, which a reliable subscriber needs", position);
 		world.commits[position - world.shape.capacity].voided = true;
 		return;
 	}
 	if (position != world.frontier[0])
 		ex_fail("hole: commit at %lu, the frontier is %lu", position, world.frontier[0]);
+	if (position - world.shape.capacity >= world_floor(true) && world.shape.reliable)
+		ex_fail("commit at %lu over %lu, which a reliable subscriber needs", position,
+			position - world.shape.capacity);
 	if (ref == KM_SHARED_VOID || (km_shared_is_slot(ref) && ref >= world.shape.pool))
 		ex_fail("commit of %x", ref);
 	world_note_commit(writer->publishing++); /* of many at a time the next one follows */

@@ -45,9 +45,17 @@ static void name_shared(struct world_place place, char *ret, unsigned long size)
 		else
 			snprintf(ret, size, "slot%u.word%u", place.index, place.cell - 2u);
 		break;
+	case PLACE_READER:
+		if (place.cell)
+			snprintf(ret, size, "reliable");
+		else
+			snprintf(ret, size, "reader%u.next", place.index);
+		break;
 	default:
 		snprintf(ret, size, "%s",
-			place.kind == PLACE_BELL          ? (place.cell ? "left" : "bell")
+			place.kind == PLACE_BELL          ? (place.cell == 1          ? "left"
+								    : place.cell == 2 ? "room"
+										      : "bell")
 			: place.kind == PLACE_SHARED_HINT ? "hint"
 							  : "privileged");
 	}

@@ -72,6 +72,10 @@ static const struct {
 	{ "M1", "add", "relaxed", "call_end" },
 	{ "E3", "load", "acquire", "room_full" },
 	{ "E4", "fence", "acq_rel", "room_full" },
+	{ "V1", "load", "acquire", "sh_room_join_two" },
+	{ "V2", "load", "acquire", "sh_room_full" },
+	{ "V3", "store", "release", "sh_room_full" },
+	{ "V4", "fence", "acq_rel", "sh_room_join" },
 	{ "L3", "load", "acquire", "given_up" },
 	{ "L3", "store", "release", "given_up" },
 };

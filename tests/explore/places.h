@@ -21,7 +21,8 @@ enum place_kind {
 	PLACE_SHARED_BYTES,
 	PLACE_SLOT_BYTES, /* cell: 0, 1 sequence and about, 2 on payload */
 	PLACE_PRIVILEGED,
-	PLACE_BELL,
+	PLACE_BELL,   /* cell: 1 left, 2 where publishers wait for room */
+	PLACE_READER, /* cell: 1 which of them are reliable */
 };
 
 /* The cell of a message's time: of even laps and, of a ring's cell, of odd ones. */

@@ -112,12 +112,18 @@ static void set_up_subscriber(int index)
 	if (flags_of(ACTOR_SUBSCRIBER, index) & ACTOR_CALLS)
 		actor_set_up_caller(index, (unsigned)actor_of(ACTOR_SUBSCRIBER, index)->count,
 			flags_of(ACTOR_SUBSCRIBER, index) & ACTOR_INTERRUPTED);
+	if (world.shape.reliable) {
+		if (world.shape.shared)
+			km_reader_begin(world.region, endpoint->ring, endpoint->start);
+		km_room_say(world.region,
+			km_room_said(world.region) |
+				(world.shape.reliable & UINT64_C(1) << endpoint->ring));
+		/* as after a first wake: then a subscriber that has made room only loads it */
+		km_room_bell(world.region)->word = KM_BELL_WOKEN;
+	}
 	if (world.shape.shared)
 		return;
 	world.live |= UINT64_C(1) << endpoint->ring;
-	km_room_say(world.region, world.shape.reliable);
-	/* as after a first wake: then a subscriber that has made room only loads it */
-	world.region->header->room.word = KM_BELL_WOKEN;
 	km_store(L2, release, &world.region->header->live, world.live);
 }
 

@@ -52,6 +52,14 @@
 		.shared = true, .privileged = who, .places = 2                                     \
 	}
 
+/* A shared ring whose first `kept` subscribers are reliable ones. */
+#define SHARED_ROOM(c, pubs, subs, who, kept)                                                      \
+	{                                                                                          \
+		.rings = subs, .capacity = c, .pool = c + 4 * pubs + 1, .publishers = pubs,        \
+		.subscribers = subs, .shared = true, .privileged = who,                            \
+		.reliable = (1u << (kept)) - 1                                                     \
+	}
+
 /* clang-format off */
 const struct scenario scenarios[] = {
 	{ .name = "evict_take", .about = "eviction against take, ring of 1",
@@ -483,6 +491,50 @@ const struct scenario scenarios[] = {
 	  .actors = { PUB(0, 1, ACTOR_WAITS), SUB(0, 1, 0), BROKER(0, 1, ACTOR_GIVES_UP),
 		      BROKER(1, 1, ACTOR_GIVES_UP | ACTOR_AFTER_BROKER) },
 	  .victims = 7, .interruptions = 2, .old_reads = 2, .death_interruptions = 1 },
+	{ .name = "sh_room", .about = "shared ring of 2: the only publisher waits for room, a reliable subscriber sleeps",
+	  .shape = SHARED_ROOM(2, 1, 1, 1, 1), .prefill = 1,
+	  .actors = { PUB(0, 3, ACTOR_WAITS), SUB(0, 4, ACTOR_SLEEPS), BROKER(0, 1, ACTOR_AFTER_DEATH) },
+	  .victims = 3, .interruptions = 2, .old_reads = 1, .death_interruptions = 1 },
+	{ .name = "sh_room_full", .about = "the same with slots, the ring full at first, one message taken",
+	  .shape = SHARED_ROOM(2, 1, 1, 0, 1), .prefill = 2,
+	  .actors = { PUB(0, 1, ACTOR_WAITS), SUB(0, 1, 0), BROKER(0, 1, ACTOR_AFTER_DEATH) },
+	  .victims = 3, .interruptions = 4, .old_reads = 2, .death_interruptions = 2 },
+	{ .name = "sh_room_two", .about = "two publishers that wait, one with slots, ring of 1, its subscriber copies",
+	  .shape = SHARED_ROOM(1, 2, 1, 1, 1),
+	  .actors = { PUB(0, 1, ACTOR_WAITS), PUB(1, 1, ACTOR_WAITS), SUB(0, 1, ACTOR_COPIES) },
+	  .interruptions = 2, .old_reads = 1 },
+	{ .name = "sh_room_rest", .about = "a reliable subscriber and an ordinary one, a pass meanwhile, slots",
+	  .shape = SHARED_ROOM(1, 2, 2, 0, 1), .prefill = 1,
+	  .actors = { PUB(0, 1, ACTOR_WAITS), PUB(1, 1, ACTOR_WAITS), SUB(0, 1, 0), SUB(1, 1, 0),
+		      BROKER(0, 1, 0) },
+	  .interruptions = 1, .old_reads = 1 },
+	{ .name = "sh_room_loan", .about = "a loan that is published again and again until there is room, a pass meanwhile",
+	  .shape = SHARED_ROOM(1, 2, 1, 0, 1), .prefill = 1,
+	  .actors = { PUB(0, 1, ACTOR_WAITS | ACTOR_LOANS), SUB(0, 1, 0), BROKER(0, 1, 0) },
+	  .victims = 1, .interruptions = 3, .old_reads = 1, .death_interruptions = 1 },
+	{ .name = "sh_room_join", .about = "a reliable subscriber comes while the publisher fills the ring",
+	  .shape = SHARED_ROOM(2, 1, 1, 1, 1),
+	  .actors = { PUB(0, 4, 0), BROKER(0, 0, ACTOR_ADMITS), SUB(0, 2, ACTOR_JOINS) },
+	  .interruptions = 3, .old_reads = 2 },
+	{ .name = "sh_room_join_two", .about = "the same with two publishers with slots",
+	  .shape = SHARED_ROOM(1, 2, 1, 0, 1),
+	  .actors = { PUB(0, 2, 0), PUB(1, 1, 0), BROKER(0, 0, ACTOR_ADMITS),
+		      SUB(0, 2, ACTOR_JOINS) },
+	  .interruptions = 2, .old_reads = 2 },
+	{ .name = "sh_room_history", .about = "a reliable subscriber comes and gets the last message as well",
+	  .shape = { .rings = 1, .capacity = 2, .pool = 7, .publishers = 1, .subscribers = 1, .shared = true,
+		     .privileged = 1, .reliable = 1, .history = 1 },
+	  .prefill = 1,
+	  .actors = { PUB(0, 3, 0), BROKER(0, 0, ACTOR_ADMITS), SUB(0, 2, ACTOR_JOINS) },
+	  .interruptions = 3, .old_reads = 2 },
+	{ .name = "sh_room_demoted", .about = "a publisher waits for a subscriber that is made an ordinary one",
+	  .shape = SHARED_ROOM(1, 1, 1, 1, 1), .prefill = 1,
+	  .actors = { PUB(0, 2, ACTOR_WAITS), SUB(0, 1, 0), BROKER(0, 1, ACTOR_DEMOTES) },
+	  .victims = 1, .interruptions = 2, .old_reads = 1, .death_interruptions = 1 },
+	{ .name = "sh_room_ready", .about = "a publisher waits for room by its descriptor",
+	  .shape = SHARED_ROOM(1, 1, 1, 1, 1), .prefill = 1,
+	  .actors = { PUB(0, 2, ACTOR_WAITS | ACTOR_POLLS), SUB(0, 2, 0), BROKER(0, 1, ACTOR_AFTER_DEATH) },
+	  .victims = 3, .interruptions = 3, .old_reads = 1, .death_interruptions = 1 },
 	{ .name = "timed", .about = "messages with times: eviction against take, ring of 1",
 	  .shape = { .rings = 1, .capacity = 1, .pool = 3, .publishers = 1, .subscribers = 1, .timed = true },
 	  .prefill = 1,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/ring/waiter.h"
+#include "common/shared/room.h"
 #include "common/shared/shared.h"
 #include "libclient/handle/handle.h"
 #include "tests/explore/engine.h"
@@ -92,6 +93,11 @@ static void mark_shared(void)
 	mark(&region->shared->hint, PLACE_SHARED_HINT, 0, 0);
 	mark(&region->bell->word, PLACE_BELL, 0, 0);
 	mark(&region->bell->left, PLACE_BELL, 0, 1);
+	if (world.shape.reliable) {
+		mark(&km_room_bell(region)->word, PLACE_BELL, 0, 2);
+		for (uint32_t i = 0; i < world.shape.rings; i++)
+			mark(km_reader_next(region, i), PLACE_READER, i, 0);
+	}
 	for (uint32_t i = 0; i < world.shape.capacity; i++) {
 		struct km_shared_cell *cell = km_region_cell(region, i);
 
@@ -138,7 +144,8 @@ static void mark_places(void)
 
 	memset(world_places, 0, sizeof world_places);
 	mark(&region->header->live, PLACE_LIVE, 0, 0);
-	mark(&region->header->room.word, PLACE_BELL, 0, 0);
+	mark(&region->header->room.word, PLACE_BELL, 0, 2);
+	mark(&region->header->reliable, PLACE_READER, 0, 1);
 	if (region->shared)
 		mark_shared();
 	for (uint32_t i = 0; i < world.shape.pool; i++) {
@@ -199,7 +206,11 @@ void world_make(const struct world_shape *shape)
 	payload = control + km_geometry_control_size(&geometry);
 	end = make_records(&geometry, payload + km_geometry_payload_size(&geometry));
 	struct km_bell *bell = (struct km_bell *)end;
-	end += shape->shared ? sizeof *bell : 0;
+	/* of the page what is used */
+	if (shape->shared && shape->reliable)
+		end = (unsigned char *)&((struct km_bell_page *)bell)->readers[shape->rings];
+	else if (shape->shared)
+		end += sizeof *bell;
 	if (end > memory_.shared + WORLD_SIZE)
 		ex_fail("explorer: WORLD_SIZE is too small");
 	world.shared_used = (uint32_t)(end - memory_.shared + 63) & ~63u;

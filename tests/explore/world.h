@@ -193,6 +193,8 @@ void world_check_settled(int endpoint);
 /* check_shared.c: the same for a shared ring. */
 void world_note_commit(uint64_t message);
 uint64_t world_committed(uint64_t position);
+/* The oldest position that a reliable subscriber who is there needs; `truly`: whatever it has said. */
+uint64_t world_floor(bool truly);
 void world_check_shared_cell(uint32_t cell, uint64_t before, uint64_t after);
 void world_check_shared(void);
 void world_check_shared_sleepers(void);

@@ -93,6 +93,7 @@ recipe latched "the gain is 30"
 recipe camera "2 queued + 3 consumers x 1 held + 1 being filled = 6; the pool has 9"
 recipe camera "100 frames; the consumer that stood still lost 98, the others 0 and 0"
 recipe log "10000 entries written, 10000 confirmed, 0 failed"
+recipe lossless "10000 entries sent, 10000 logged, 0 lost"
 recipe telemetry "100 sensors, 1000 readings received, 0 lost"
 
 # --- hello_zerocopy: a real file of a few frames arrives as it is

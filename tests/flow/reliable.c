@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reliable subscribers with a real broker: those that keep up, those that are slow, frozen, dead or mean harm;
- * over a broker's restart; and who may be one.
+ * over a broker's restart; and who may be one. With private rings; `flow-reliable shared`: with a shared ring.
  *
  * The file is long because it is a list: one case for each way of a subscriber to go on or not.
  */
@@ -19,10 +19,11 @@
 #include "tests/support/broker/user.h"
 
 #define CAPACITY 16
-#define ROOM     (CAPACITY - 4 + 1) /* of one publisher */
+#define ROOM     (shared ? CAPACITY : CAPACITY - 4 + 1) /* of one publisher */
 #define STALL_NS UINT64_C(100000000)
 #define MANY     20000
 
+static bool shared;
 static struct kickmsg_client *client;
 static struct kickmsg_publisher *publisher;
 static struct kickmsg_topic_config config;
@@ -50,6 +51,7 @@ static void make_config(void)
 	config.ring_capacity = CAPACITY;
 	config.max_publishers = 4;
 	config.max_reliable = 2;
+	config.transport = shared ? KICKMSG_TRANSPORT_SHARED : KICKMSG_TRANSPORT_RINGS;
 	config.stall_ns = STALL_NS;
 }
 
@@ -175,6 +177,104 @@ START_TEST(nothing_is_lost_between_one_that_sends_and_two_that_receive)
 }
 END_TEST
 
+/* One of several threads, with a client of its own. */
+struct crew {
+	pthread_t thread;
+	struct kickmsg_publisher *publisher;
+	struct kickmsg_subscriber *subscriber;
+	unsigned index, publishers;
+	uint64_t received;
+	bool is_reliable, wrong;
+};
+#define EACH 3000
+
+static void *send_all(void *argument)
+{
+	struct crew *me = argument;
+
+	for (unsigned i = 0; i < EACH; i++) {
+		unsigned value = me->index * EACH + i;
+
+		if (i % 3 == 0) {
+			void *loan;
+
+			me->wrong |= kickmsg_loan(me->publisher, sizeof value, &loan) < 0;
+			memcpy(loan, &value, sizeof value);
+			me->wrong |= kickmsg_publish_wait(me->publisher, loan, sizeof value, -1) <
+				     0;
+			continue;
+		}
+		me->wrong |= kickmsg_send_wait(me->publisher, &value, sizeof value, -1) < 0;
+	}
+	return NULL;
+}
+
+/* Each publisher's messages in order: all of them for a reliable one. The end is a value that can't be. */
+static void *receive_in_order(void *argument)
+{
+	struct crew *me = argument;
+	unsigned next[4] = { 0 }, value;
+
+	for (;; me->received++) {
+		ssize_t n = kickmsg_receive_copy(me->subscriber, &value, sizeof value, -1);
+		unsigned by = value / EACH, i = value % EACH;
+
+		if (n != sizeof value || value == UINT32_MAX)
+			break;
+		if (by >= me->publishers || (me->is_reliable ? i != next[by] : i < next[by]))
+			me->wrong = true;
+		next[by] = i + 1;
+	}
+	return NULL;
+}
+
+/* 1 to 4 publishers, 1 to 3 reliable subscribers, and an ordinary one, whose books balance. */
+START_TEST(nothing_is_lost_with_many_publishers)
+{
+	const unsigned publishers = 1 + (unsigned)_i % 4, reliables = 1 + (unsigned)_i / 4;
+	const uint64_t all = publishers * EACH;
+	const unsigned end = UINT32_MAX;
+	struct crew crew[8] = { 0 };
+	unsigned count = 0;
+
+	test_broker_start(&broker, NULL);
+	memset(&demoted, 0, sizeof demoted);
+	client = listening_client();
+	make_config();
+	config.max_reliable = 3;
+	config.stall_ns = 100 * STALL_NS; /* a busy machine */
+	for (unsigned i = 0; i < publishers; i++)
+		crew[count++] = (struct crew){ .index = i,
+			.publisher = flow_advertise(flow_client("sends"), "t", &config) };
+	for (unsigned i = 0; i <= reliables; i++) {
+		struct kickmsg_client *other = flow_client("takes");
+
+		crew[count++] = (struct crew){ .publishers = publishers,
+			.is_reliable = i < reliables,
+			.subscriber = i < reliables ? subscribe(other)
+						    : flow_subscribe(other, "t") };
+	}
+	for (unsigned i = 0; i < count; i++)
+		pthread_create(&crew[i].thread, NULL,
+			crew[i].publisher ? send_all : receive_in_order, &crew[i]);
+	for (unsigned i = 0; i < publishers; i++)
+		pthread_join(crew[i].thread, NULL);
+	ck_assert_int_eq(kickmsg_send_wait(crew[0].publisher, &end, sizeof end, -1), sizeof end);
+	for (unsigned i = publishers; i < count; i++) {
+		pthread_join(crew[i].thread, NULL);
+		uint64_t lost = kickmsg_subscriber_lost(crew[i].subscriber);
+
+		ck_assert_uint_eq(crew[i].received + lost, all);
+		ck_assert(!crew[i].is_reliable || lost == 0);
+	}
+	for (unsigned i = 0; i < count; i++)
+		ck_assert_msg(!crew[i].wrong, "%u of %u", i, count);
+	ck_assert_uint_eq(demoted_by_stats(), 0);
+	ck_assert(flow_is_healthy("t"));
+	teardown();
+}
+END_TEST
+
 START_TEST(config_and_options_are_checked_with_words)
 {
 	struct kickmsg_subscriber *subscriber = NULL;
@@ -201,9 +301,6 @@ START_TEST(config_and_options_are_checked_with_words)
 	flow_advertise(client, "none", NULL);
 	ck_assert_int_eq(kickmsg_subscribe(client, "none", &reliable, &subscriber), -EOPNOTSUPP);
 	ck_assert(flow_said(client, "max_reliable = 0"));
-	config.transport = KICKMSG_TRANSPORT_SHARED;
-	ck_assert_int_eq(kickmsg_advertise(client, "shared", &config, &other), -EOPNOTSUPP);
-	ck_assert(flow_said(client, "a shared ring has no reliable subscribers"));
 	config.transport = KICKMSG_TRANSPORT_AUTO;
 	ck_assert_int_eq(kickmsg_advertise(client, "auto", &config, &other), 0);
 	ck_assert_int_eq(kickmsg_join_broadcast(client, "b", &config, NULL, &other, &subscriber),
@@ -214,6 +311,41 @@ START_TEST(config_and_options_are_checked_with_words)
 	ck_assert_str_eq(sizing.bad_field, "ring_capacity");
 	ck_assert_int_eq(kickmsg_advertise(client, "x", &config, &other), -EINVAL);
 	ck_assert(flow_said(client, "ring_capacity is 16; it must be 17 to"));
+	teardown();
+}
+END_TEST
+
+/* A newcomer has the history that the config says, and loses nothing of it while publishers go on. */
+START_TEST(reliable_newcomer_has_its_history)
+{
+	struct kickmsg_topic_sizing sizing;
+
+	if (!shared) {
+		make_config();
+		config.history = 1;
+		ck_assert_int_eq(kickmsg_topic_config_check(&config, &sizing), -EINVAL);
+		ck_assert_str_eq(sizing.bad_field, "history");
+		return;
+	}
+	setup();
+	config.history = CAPACITY;
+	ck_assert_int_eq(kickmsg_topic_config_check(&config, &sizing), -EINVAL);
+	ck_assert_str_eq(sizing.bad_field, "history");
+	config.history = 4;
+	config.transport = KICKMSG_TRANSPORT_AUTO;
+	publisher = flow_advertise(client, "past", &config);
+	for (int i = 0; i < 3 * CAPACITY; i++)
+		ck_assert_int_eq(send_int(i), sizeof i);
+	struct kickmsg_subscriber *subscriber = NULL;
+	ck_assert_int_eq(kickmsg_subscribe(client, "past", &reliable, &subscriber), 0);
+	/* the newcomer's history takes cells, so publishers have so much less room */
+	ck_assert_int_eq(send_till_full(), CAPACITY - 4);
+	for (int i = 3 * CAPACITY - 4; i < 3 * CAPACITY; i++)
+		ck_assert_int_eq(flow_receive_int(subscriber), i);
+	for (int i = 0; i < CAPACITY - 4; i++)
+		ck_assert_int_eq(flow_receive_int(subscriber), i);
+	ck_assert_int_eq(send_till_full(), CAPACITY);
+	ck_assert_uint_eq(kickmsg_subscriber_lost(subscriber), 0);
 	teardown();
 }
 END_TEST
@@ -279,11 +411,12 @@ START_TEST(subscriber_that_stands_still_is_demoted_for_a_publisher_that_polls)
 	dispatch_until(demoted.subscribers == 1 && demoted.publishers == 1);
 	ck_assert_int_eq(demoted.error, -ENOLINK);
 	ck_assert_int_eq(flow_receive_int(still), -ENOLINK);
-	for (int i = 0; i < ROOM; i++)
+	/* in a shared ring the last one had no cell but the first one's */
+	for (int i = shared; i < ROOM; i++)
 		ck_assert_int_eq(flow_receive_int(still), i);
 	ck_assert_int_eq(flow_receive_int(still), 77);
 	ck_assert_int_eq(flow_receive_int(still), -EAGAIN);
-	ck_assert_uint_eq(kickmsg_subscriber_lost(still), 0);
+	ck_assert_uint_eq(kickmsg_subscriber_lost(still), shared);
 	/* another one may take its place, and it may come again */
 	subscribe(client);
 	kickmsg_subscriber_free(still);
@@ -293,17 +426,25 @@ START_TEST(subscriber_that_stands_still_is_demoted_for_a_publisher_that_polls)
 }
 END_TEST
 
+/* Where it says how far it has come. */
+static _Atomic uint64_t *head_of(struct kickmsg_subscriber *subscriber)
+{
+	struct km_place *here = &subscriber->handle.place;
+
+	return here->ring ? &here->ring->head : km_reader_next(&here->region, here->ring_index);
+}
+
 /* A subscriber stands still and pretends that it moves: its head goes to and fro. */
 START_TEST(hostile_subscriber_that_sets_its_head_back_is_demoted)
 {
 	setup();
 	struct kickmsg_subscriber *hostile = subscribe(client);
-	struct km_ring *ring = hostile->handle.place.ring;
+	_Atomic uint64_t *word = head_of(hostile);
 	ck_assert_int_eq(send_till_full(), ROOM);
-	uint64_t head = ring->head;
+	uint64_t head = *word;
 	bool demotes = false;
 	for (uint64_t i = 0; i < 10000 && !demotes; i++) {
-		atomic_store(&ring->head, head - i % 3);
+		atomic_store(word, head - i % 3);
 		demotes = send_int(1) == (int)sizeof(int);
 		test_nap();
 	}
@@ -320,14 +461,14 @@ START_TEST(hostile_word_is_mended)
 	subscribe(client);
 	struct kickmsg_subscriber *ordinary = flow_subscribe(client, "t");
 	struct km_control_header *header = publisher->handle.place.region.header;
-	struct km_ring *ring = ordinary->handle.place.ring;
+	_Atomic uint64_t *head = head_of(ordinary);
 	uint64_t right = header->reliable;
 	ck_assert_uint_eq(__builtin_popcountll(right), 1);
 	atomic_store(&header->reliable, ~UINT64_C(0));
 	while (send_int(1) == (int)sizeof(int))
 		;
 	ck_assert(test_wait_until((send_int(1), header->reliable == right), FLOW_WAIT_MS));
-	ck_assert_uint_ge(ring->head, CAPACITY);
+	ck_assert(shared || *head >= CAPACITY);
 	teardown();
 }
 END_TEST
@@ -759,7 +900,7 @@ START_TEST(subscriber_stops_between_its_take_and_the_bell)
 	int fd = kickmsg_publisher_get_fd(publisher);
 	ck_assert_int_ge(fd, 0);
 	fill_and_arm(fd);
-	atomic_fetch_add(&subscriber->handle.place.ring->head, 1);
+	atomic_fetch_add(head_of(subscriber), 1);
 	ck_assert(is_readable(fd, FLOW_WAIT_MS));
 	ck_assert_int_eq(send_int(1), sizeof(int));
 	ck_assert_uint_eq(demoted_by_stats(), 0);
@@ -791,14 +932,17 @@ START_TEST(waitset_rests_in_a_region_that_is_left)
 }
 END_TEST
 
-int main(void)
+int main(int argc, char **argv)
 {
+	shared = argc > 1 && strcmp(argv[1], "shared") == 0;
 	Suite *suite = suite_create("flow-reliable");
 	TCase *tc = tcase_create("reliable");
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, nothing_is_lost_between_one_that_sends_and_two_that_receive);
+	tcase_add_loop_test(tc, nothing_is_lost_with_many_publishers, 0, 12);
 	tcase_add_test(tc, config_and_options_are_checked_with_words);
+	tcase_add_test(tc, reliable_newcomer_has_its_history);
 	tcase_add_test(tc, frozen_subscriber_is_waited_for_once);
 	tcase_add_test(tc, subscriber_that_stands_still_is_demoted_for_a_publisher_that_polls);
 	tcase_add_test(tc, hostile_subscriber_that_sets_its_head_back_is_demoted);

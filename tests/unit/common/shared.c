@@ -62,7 +62,7 @@ static int commit(const void *data, uint64_t len, uint64_t sequence, uint64_t *n
 {
 	struct km_shared_message message = { data, len, sequence, 1 };
 
-	return km_shared_commit(&f.region, record, KM_SHARED_INLINE, &message, NULL, next);
+	return km_shared_commit(&f.region, record, KM_SHARED_INLINE, &message, NULL, next, NULL);
 }
 
 START_TEST(commit_any_hint_lands_at_frontier)
@@ -198,7 +198,7 @@ START_TEST(read_with_time_each_length_whole)
 		const uint64_t publish_ns = 1000 + i, written = next;
 
 		ck_assert_int_eq(km_shared_commit(&f.region, record, KM_SHARED_INLINE, &message,
-					 &publish_ns, &next),
+					 &publish_ns, &next, NULL),
 			0);
 		ck_assert_int_eq(km_shared_read(&f.region, written, &out, 8, &seen, &time), 0);
 		ck_assert_uint_eq(time, publish_ns);

@@ -125,7 +125,7 @@ START_TEST(insert_takes_and_counts_what_the_member_says)
 	segment.memory = memory;
 	ck_assert_int_eq(km_memory_find_record(&session, 128, &at, &offset), 0);
 	ck_assert_int_eq(
-		km_join(&session, &topic, KM_ROLE_PUBLISHER, &fresh, text, sizeof text), 0);
+		km_join(&session, &topic, KM_ROLE_PUBLISHER, false, &fresh, text, sizeof text), 0);
 	ck_assert_uint_eq(fresh->kept.id, 2);
 	ck_assert_uint_eq(fresh->kept.offset, offset);
 	ck_assert_uint_eq(topic.publishers, 2);

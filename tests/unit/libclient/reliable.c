@@ -10,10 +10,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/shared/room.h"
+#include "libclient/client/client.h"
 #include "libclient/handle/handle.h"
+#include "libclient/rejoin/past.h"
 #include "tests/support/broker/fixture.h"
 
 #define CAPACITY   8u
@@ -377,6 +380,112 @@ START_TEST(corrupt_reliable_ring_ends_each_call)
 }
 END_TEST
 
+/* --- a publisher that goes to another region -------------------------------------------------------- */
+
+/* The other region is full for its reliable subscriber, and all its slots are others' loans. */
+static struct fixture_region other;
+static struct km_endpoint *other_record;
+static struct kickmsg_client *client;
+
+static void prepare_other(void)
+{
+	struct km_place *fresh = calloc(1, sizeof *fresh);
+
+	fixture_region_init(&other, &f.region.geometry);
+	fixture_ring_write(&other, 0, CAPACITY, CAPACITY + MOST + 1, CAPACITY + MOST + 1);
+	other.region.header->live = BIT(0);
+	km_room_say(&other.region, BIT(0));
+	for (uint32_t i = 0; i < POOL; i++)
+		if (fixture_word(&other, i) == 0)
+			fixture_set_word(&other, i, km_slot_id_word(2));
+	fresh->region = other.region;
+	other_record = fixture_endpoint(KM_ROLE_PUBLISHER, 1, 0, 0);
+	ck_assert_int_eq(km_place_publish(fresh, other_record, 1), 0);
+	client = calloc(1, sizeof *client);
+	pthread_mutex_init(&client->lock, NULL);
+	client->connection = 1; /* which no place came by: nobody is told */
+	client->poked_ns = client->look_ns = INT64_MAX / 2;
+	pub->handle.client = client;
+	pub->handle.fresh = fresh;
+}
+
+static void forget_other(void)
+{
+	km_past_settle(&pub->handle.place, true);
+	pub->handle.client = NULL;
+	free(client);
+	for (uint32_t i = 0; i < POOL; i++) {
+		if (fixture_word(&other, i) == km_slot_id_word(2))
+			fixture_set_word(&other, i, 0);
+		/* the publisher left nothing where it was */
+		ck_assert_uint_eq(fixture_word(&f, i), 0);
+	}
+}
+
+static void *page;
+
+/* The bytes of a message are read by its send for the first time: now the region is left. */
+static void on_first_look(int number)
+{
+	f.region.header->live |= KM_LIVE_LEFT;
+	if (mprotect(page, 4096, PROT_READ | PROT_WRITE) < 0)
+		abort();
+}
+
+/* The publisher has claimed a slot and then goes, with the message, to a region without room. The slot is given
+ * back once, in the region that it is of. */
+START_TEST(send_that_moves_and_is_refused_frees_its_slot_once)
+{
+	struct sigaction action = { .sa_handler = on_first_look };
+
+	setup();
+	prepare_other();
+	page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ck_assert_int_eq(sigaction(SIGSEGV, &action, NULL), 0);
+	void *before = fixture_snapshot(&other);
+	ck_assert_int_eq(kickmsg_send(pub, page, 8), -ENOBUFS);
+	ck_assert_ptr_eq(pub->handle.place.region.header, other.region.header);
+	ck_assert(fixture_unchanged(&other, before));
+	ck_assert_int_eq(kickmsg_send(pub, page, 8), -ENOBUFS);
+	ck_assert(fixture_unchanged(&other, before));
+	free(before);
+	munmap(page, 4096);
+	forget_other();
+	teardown();
+	free(other_record);
+	fixture_region_deinit(&other);
+}
+END_TEST
+
+/* A loan stays lent in the region that is left, until there is room in the other one. */
+START_TEST(publish_that_moves_and_is_refused_leaves_the_loan_lent)
+{
+	void *loan;
+
+	setup();
+	ck_assert_int_eq(kickmsg_loan(pub, 4, &loan), 0);
+	const uint32_t slot = pub->handle.place.loans[0].slot;
+	prepare_other();
+	f.region.header->live |= KM_LIVE_LEFT;
+	void *before = fixture_snapshot(&other);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(kickmsg_publish(pub, loan, 4), -ENOBUFS);
+		ck_assert_uint_eq(fixture_word(&f, slot), km_slot_id_word(1));
+		ck_assert(fixture_unchanged(&other, before));
+	}
+	free(before);
+	km_region_ring(&other.region, 0)->head++; /* one is taken */
+	fixture_set_word(&other, fixture_slot_at(&other, CAPACITY), 0);
+	ck_assert_int_eq(kickmsg_publish(pub, loan, 4), 1);
+	ck_assert_int_eq(kickmsg_publish(pub, loan, 4), -EINVAL);
+	ck_assert_int_eq(kickmsg_discard(pub, loan), -EINVAL);
+	forget_other();
+	teardown();
+	free(other_record);
+	fixture_region_deinit(&other);
+}
+END_TEST
+
 /* --- waiting -------------------------------------------------------------------------------------- */
 
 static pthread_t waiter;
@@ -499,6 +608,8 @@ int main(void)
 	tcase_add_test(tcase, send_waits_for_live_reliable_rings_alone);
 	tcase_add_test(tcase, receive_after_demotion_says_so_once_by_each_way);
 	tcase_add_test(tcase, corrupt_reliable_ring_ends_each_call);
+	tcase_add_test(tcase, send_that_moves_and_is_refused_frees_its_slot_once);
+	tcase_add_test(tcase, publish_that_moves_and_is_refused_leaves_the_loan_lent);
 	tcase_add_test(tcase, send_wait_is_woken_by_a_receive);
 	tcase_add_test(tcase, send_wait_is_woken_by_the_broker);
 	tcase_add_test(tcase, send_wait_ends_with_a_signal);
