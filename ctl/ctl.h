@@ -20,7 +20,7 @@
  *   attach.c    receiving a topic's messages
  *   prefixes.c  taking part in topics of any prefix and kind
  *   mcap.h      recordings; mcap_bytes.c, mcap_write.c, mcap_read.c, mcap_unpack.c
- *   record_file.c  the file of a recording that is written
+ *   record_file.c  the file of a recording that is written; shape.h has what it says of a topic
  *   distribution.c  how times are spread
  *   looks.c     counters of all topics, for rates
  *   print.c     what verbs have in common when they speak to a person, or with --json to a program
