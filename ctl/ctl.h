@@ -153,6 +153,13 @@ enum ctl_takes {
 	CTL_MAYBE_WORD, /* likewise, or none */
 };
 
+/* How a verb prints. */
+enum ctl_way {
+	CTL_DOES,    /* what it did; on a terminal a pager has long output */
+	CTL_LOOKS,   /* what it sees, likewise; with --watch again and again */
+	CTL_IS_LIVE, /* as things happen */
+};
+
 struct ctl;
 struct ctl_columns;
 
@@ -172,15 +179,18 @@ struct ctl_verb {
 	int (*run)(struct ctl *ctl);
 	const struct ctl_use *uses;        /* ended by one without help; may be null */
 	const struct ctl_columns *listing; /* it prints a table of these */
-	bool is_live;                      /* it prints as things happen: no pager */
+	enum ctl_way way;
 };
 
 /* verbs.c */
 extern const struct ctl_verb ctl_verbs[];
 extern const size_t ctl_verb_count;
-/* The options that every verb takes, and the options of verbs that print a listing. An entry
- * without help ends each. */
-extern const struct ctl_use ctl_common_uses[], ctl_name_uses[], ctl_listing_uses[];
+/* The options that every verb takes; that verbs take whose words name topics; that print a listing; that look.
+ * An entry without help ends each. */
+extern const struct ctl_use ctl_common_uses[], ctl_name_uses[], ctl_listing_uses[], ctl_look_uses[];
+/* All lists of options that the verb takes, the common ones first. Null: it takes none of the kind. */
+enum { CTL_USES = 5 };
+void ctl_uses_of(const struct ctl_verb *verb, const struct ctl_use *ret[CTL_USES]);
 const struct ctl_verb *ctl_find_verb(const char *name);
 bool ctl_takes_topics(const struct ctl_verb *verb);
 /* Does the verb's TOPIC name a service, also where the name alone is given? */

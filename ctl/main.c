@@ -55,14 +55,15 @@ static int watch(struct ctl *ctl)
 
 static int run_verb(struct ctl *ctl)
 {
-	bool pages = !ctl->verb->is_live && !ctl->json && !ctl_given(ctl, CTL_OPT_NO_PAGER);
+	bool is_live = ctl->verb->way == CTL_IS_LIVE;
+	bool pages = !is_live && !ctl->json && !ctl_given(ctl, CTL_OPT_NO_PAGER);
 	int status;
 
 	if (ctl_given(ctl, CTL_OPT_WATCH))
 		return watch(ctl);
 	if (pages)
 		ctl_pager_begin();
-	if (!ctl->verb->is_live)
+	if (!is_live)
 		print_begin(ctl);
 	status = ctl->verb->run(ctl);
 	print_end(ctl, status);

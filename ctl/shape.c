@@ -11,8 +11,8 @@ void ctl_shape_write(const struct kickmsg_topic_config *config, struct ctl_shape
 #define WRITE(field)                                                                               \
 	snprintf(ret->numbers[CTL_SHAPE_##field], sizeof ret->numbers[0], "%" PRIu64,              \
 		(uint64_t)config->field);                                                          \
-	ret->pairs[CTL_SHAPE_##field] =                                                            \
-		(struct mcap_pair){ "kickmsg." #field, ret->numbers[CTL_SHAPE_##field] };
+	ret->pairs[CTL_SHAPE_##field] = (struct mcap_pair){ "kickmsg." #field,                     \
+		ret->numbers[CTL_SHAPE_##field] };
 	CTL_SHAPE_FIELDS(WRITE)
 #undef WRITE
 }

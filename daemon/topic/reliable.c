@@ -77,11 +77,14 @@ void km_reliable_end(struct km_member *member)
 	km_room_wake(&topic->region);
 }
 
+uint32_t km_reliable_count(const struct km_topic *topic)
+{
+	return topic->reliable ? (uint32_t)__builtin_popcountll(topic->reliable->rings) : 0;
+}
+
 bool km_reliable_has_room(const struct km_topic *topic)
 {
-	uint64_t rings = topic->reliable ? topic->reliable->rings : 0;
-
-	return (uint32_t)__builtin_popcountll(rings) < topic->region.geometry.max_reliable;
+	return km_reliable_count(topic) < topic->region.geometry.max_reliable;
 }
 
 /* The next broker knows of it before anybody can see it, wherever this one ends. */
@@ -169,6 +172,7 @@ void km_reliable_hear(struct km_topic *topic)
 {
 	if (topic->reliable)
 		topic->reliable->said_ns = km_clock_ns();
+	topic->stalls++;
 	km_reliable_look(topic);
 }
 
