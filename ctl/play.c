@@ -210,8 +210,9 @@ static bool wait_until_due(struct play *play, const struct mcap_message *message
 	int64_t due = play->begin_ns + (int64_t)(after / (rate->given ? rate->seconds : 1));
 	int64_t now = ctl_now_ns();
 
-	if (now - play->told_ns > 500000000 && ctl_errors_are_shown()) {
-		tell_progress(play, false);
+	if (now - play->told_ns > 500000000) {
+		if (ctl_errors_are_shown())
+			tell_progress(play, false);
 		play->told_ns = now;
 		ctl_dispatch_clients();
 	}
