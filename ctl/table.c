@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Listings: see table.h. */
+/*
+ * Listings: see table.h.
+ *
+ * The file is long because a table is printed in four ways: at a terminal, into a file or pipe, upright, and as
+ * JSON.
+ */
 #include <ctype.h>
 #include <libsmartcols/libsmartcols.h>
 #include <stdio.h>

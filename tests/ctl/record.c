@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kickmsgctl record and play; mcap.py, which shares no code with them, judges and makes files. */
+/*
+ * kickmsgctl record and play; mcap.py, which shares no code with them, judges and makes files.
+ *
+ * The file is long because all cases work on one recording of two topics.
+ */
 #include <sys/stat.h>
 
 #include "tests/support/broker/ctl.h"
