@@ -234,7 +234,6 @@ static int check_options(struct ctl *ctl)
 
 int ctl_parse_command(struct ctl *ctl, int argc, char **argv)
 {
-	const char *near;
 	int status = scan(ctl, argc, argv);
 
 	if (status != 0)
@@ -246,10 +245,8 @@ int ctl_parse_command(struct ctl *ctl, int argc, char **argv)
 	}
 	if (optind < argc) {
 		ctl->verb = ctl_find_verb(argv[optind]);
-		near = ctl->verb ? NULL : ctl_near_verb(argv[optind]);
 		if (!ctl->verb)
-			return ctl_wrong(ctl, "unknown verb: %s%s%s%s", argv[optind],
-				near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+			return ctl_unknown_verb(ctl, argv[optind]);
 	}
 	if (ctl_given(ctl, CTL_OPT_HELP)) {
 		ctl_print_help(ctl->verb);

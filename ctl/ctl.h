@@ -299,8 +299,8 @@ enum ctl_status ctl_status_of(int error);
 /* near.c. Writes `; did you mean ...?` where the broker has such topics, else "". Returns ret. */
 const char *ctl_near_topics(struct kickmsg_client *client, const struct kickmsg_topic_ref *topic,
 	char *ret, size_t size);
-/* The verb that is nearest to a word; null: none is near. */
-const char *ctl_near_verb(const char *word);
+/* Says that there is no such verb, and which one is near. Returns CTL_USAGE. */
+int ctl_unknown_verb(const struct ctl *ctl, const char *word);
 
 /* Families of verbs. */
 int ctl_list(struct ctl *ctl), ctl_info(struct ctl *ctl), ctl_clients(struct ctl *ctl),

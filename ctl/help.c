@@ -133,7 +133,7 @@ int ctl_help(struct ctl *ctl)
 	if (ctl->word_count) {
 		verb = ctl_find_verb(ctl->arguments[0]);
 		if (!verb)
-			return ctl_wrong(ctl, "unknown verb: %s", ctl->arguments[0]);
+			return ctl_unknown_verb(ctl, ctl->arguments[0]);
 	}
 	ctl_print_help(verb);
 	return CTL_DONE;

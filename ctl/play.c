@@ -195,7 +195,7 @@ static void tell_progress(struct play *play, bool is_end)
 {
 	char bytes[CTL_HUMAN_SIZE];
 
-	fprintf(stderr, "%skickmsgctl: played %" PRIu64 " messages, %s%s", is_end ? "" : "\r",
+	fprintf(stderr, "%skickmsgctl: played %" PRIu64 " messages, %s bytes%s", is_end ? "" : "\r",
 		play->messages, ctl_human_bytes(play->bytes, bytes), is_end ? "\n" : "\033[K");
 }
 
@@ -295,7 +295,8 @@ int ctl_play(struct ctl *ctl)
 	do
 		status = play_file(&play, ctl->arguments[0]);
 	while (status == CTL_DONE && ctl_given(ctl, CTL_OPT_LOOP) && !ctl_is_interrupted());
-	tell_progress(&play, true);
+	if (play.has_begun || status == CTL_DONE)
+		tell_progress(&play, true);
 	if (ctl->json) {
 		json_add_int(ctl->root, "messages", play.messages);
 		json_add_int(ctl->root, "bytes", play.bytes);

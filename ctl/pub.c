@@ -172,7 +172,7 @@ static void tell_progress(struct ctl *ctl, const struct progress *progress, bool
 
 	ctl_human_rate(seconds > 0 ? (double)progress->messages / seconds : 0, rate);
 	ctl_human_bytes(progress->bytes, bytes);
-	fprintf(stderr, "%skickmsgctl: published %" PRIu64 " messages, %s, to %s",
+	fprintf(stderr, "%skickmsgctl: published %" PRIu64 " messages, %s bytes, to %s",
 		is_end ? "" : "\r", progress->messages, bytes,
 		ctl_write_name(ctl_topic(ctl), name));
 	if (progress->messages > 1)
