@@ -86,7 +86,7 @@ START_TEST(reliable_subscribers_are_counted)
 	struct kickmsg_topic_config config = small;
 	struct kickmsg_subscriber *subscriber;
 
-	start("");
+	http_start("");
 	struct kickmsg_client *client = flow_client("worker");
 	flow_advertise(client, "a", &small);
 	config.max_reliable = 1;
