@@ -137,7 +137,7 @@ static void print_fish(void)
 			       "'(kickmsgctl %s --no-legend --no-pager -o name 2>/dev/null)'\n",
 				verb->name, listing_of(verb));
 		ctl_uses_of(verb, lists);
-		/* those that all take come last, without a verb */
+		/* the common options come last, without a verb */
 		for (size_t j = 1; j < COUNT_OF(lists); j++)
 			for (const struct ctl_use *use = lists[j]; use && use->help; use++)
 				printf("complete -c kickmsgctl -n '__fish_seen_subcommand_from %s' "

@@ -155,9 +155,9 @@ enum ctl_takes {
 
 /* How a verb prints. */
 enum ctl_way {
-	CTL_DOES,    /* what it did; on a terminal a pager has long output */
-	CTL_LOOKS,   /* what it sees, likewise; with --watch again and again */
-	CTL_IS_LIVE, /* as things happen */
+	CTL_DOES,    /* what it did */
+	CTL_LOOKS,   /* what it sees; with --watch again and again */
+	CTL_IS_LIVE, /* as things happen; a pager is never used */
 };
 
 struct ctl;

@@ -28,7 +28,7 @@ static const char *kind_name(uint32_t kind)
 	}
 }
 
-/* What a topic's health says: ID, header, key, field, whether diagnose shows it. */
+/* The numbers of a topic's health: ID, header, key, field, whether diagnose shows it. */
 #define HEALTH(X)                                                                                  \
 	X(PUBLISHERS, "PUBS", "publishers", publishers, true)                                      \
 	X(SUBSCRIBERS, "SUBS", "subscribers", subscribers, true)                                   \

@@ -18,7 +18,7 @@ struct watch {
 	char pattern[KICKMSG_WHOLE_NAME_SIZE + 2]; /* of whole names; "": all */
 	uint64_t most, count;                      /* lines; 0: any number */
 	bool is_refused;                           /* by the broker that came after the first */
-	bool is_unread;                            /* who read the output is gone */
+	bool is_unread;                            /* the output has no reader any more */
 };
 
 /* Words of the library are about the watch itself, and a pattern hides none of these. */

@@ -1029,8 +1029,8 @@ struct kickmsg_participant {
 	/* The rings that its subscribers have, a bit for each; 0 with a shared ring. */
 	uint64_t rings;
 	uint32_t publisher_id; /* of the newest of its publishers; 0: it has none */
-	/* What it has of the topic's pool just now: slots that its publishers have claimed, and samples that
-	 * its subscribers hold. Copies hold no slot, so a shared ring's subscribers hold none. */
+	/* Slots of the topic's pool that its publishers have claimed just now, and samples that its
+	 * subscribers hold. A shared ring's subscribers have copies, and hold none. */
 	uint32_t loans;
 	uint32_t borrows;
 	uint32_t reliable; /* of its subscribers, those that publishers wait for */

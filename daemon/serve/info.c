@@ -81,9 +81,10 @@ struct client_list {
 	/* handle of the last client told; they come newest first */
 	uint64_t cursor;
 	uint64_t last;
-	bool told;       /* all clients of the page */
-	uint32_t slot;   /* the next slot to look at */
-	uint8_t *owners; /* [publisher id]: which client of the page has it, from 1; 0: none */
+	bool told;     /* all clients of the page */
+	uint32_t slot; /* the next slot to look at */
+	/* [publisher id]: the client of the page that has it, counted from 1; 0: none has */
+	uint8_t *owners;
 };
 static_assert(KM_WIRE_CLIENTS_PAGE < UINT8_MAX, "a number for each client of a page");
 

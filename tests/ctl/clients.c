@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What kickmsgctl tells of participants: their places, what they hold, and who of them is reliable. */
+/* kickmsgctl tells of participants: their places, what they hold, and who of them is reliable. */
 #include "tests/support/broker/ctl.h"
 
-/* Those of publishers are loans, those of subscribers samples. */
+/* A publisher holds loans, a subscriber samples. */
 START_TEST(what_participants_hold_is_told)
 {
 	struct kickmsg_sample sample;
@@ -100,7 +100,7 @@ START_TEST(reliable_subscribers_are_told)
 	expect(0, "stats", "r", "-o", "name,reliable,demoted", NULL);
 	tells("kickmsg:r 1 0\n");
 	tells(" no yes\n");
-	/* it stands still while a publisher waits */
+	/* the subscriber stands still while a publisher waits */
 	for (int i = 0; i < 5; i++)
 		ck_assert_int_eq(kickmsg_send_wait(pub, "x", 1, INT64_C(10000000000)), 1);
 	expect(0, "stats", "r", "-o", "name,reliable,demoted", NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What each verb of kickmsgctl does where its output, the terminal or the broker is bad. The program's own
+ * Each verb of kickmsgctl where its output, the terminal or the broker is bad. The program's own
  * list of verbs is held against the rows here, so no verb is forgotten.
  */
 #include <fcntl.h>
@@ -13,15 +13,18 @@
 #include "tests/support/broker/ctl.h"
 #include "tests/support/broker/pty.h"
 
-/* What becomes of a verb that runs on when the broker is gone. */
+/* A verb that runs on either ends with its broker, or goes on. */
 enum after { ENDS, GOES_ON };
 
 static const struct row {
-	const char *words[6];   /* that end by themselves; the first is the verb */
-	const char *endless[6]; /* that go on until they are interrupted; none: it never does */
+	/* The verb with words with which it ends by itself. */
+	const char *words[6];
+	/* The verb with words with which it goes on until it is interrupted; none: it never does. */
+	const char *endless[6];
 	enum after after;
-	bool asks_nobody, is_silent; /* it needs no broker; prints nothing on standard output */
-	const char *up;              /* what the endless one shows first */
+	bool asks_nobody; /* it needs no broker */
+	bool is_silent;   /* it prints nothing on standard output */
+	const char *up;   /* the endless one shows this first */
 } rows[] = {
 	{ { "status" }, { "status", "--watch" }, ENDS, .up = "Uptime" },
 	{ { "config" }, { "config", "--watch" }, ENDS, .up = "SECTION" },
@@ -45,7 +48,7 @@ static const struct row {
 	{ { "delay", "s", "-n", "2" }, { "delay", "s" }, GOES_ON, .up = "messages" },
 	{ { "record", "s", "-n", "2", "-o", "-" }, { "record", "s", "-o", "NEW" }, GOES_ON,
 		.up = "recorded" },
-	/* it makes its topics each time that it begins anew */
+	/* play makes its topics each time that it begins anew */
 	{ { "play", "FILE" }, { "play", "FILE", "--loop" }, ENDS, .is_silent = true,
 		.up = "played" },
 	{ { "unlink", "u" }, { NULL } },
@@ -241,7 +244,7 @@ static bool prints_for_ever(const struct row *row)
 	return row->endless[0] && !row->is_silent && strcmp(row->words[0], "record") != 0;
 }
 
-/* Those that would go on end too, since their readers are gone. */
+/* A verb that would go on ends too, since its reader is gone. */
 START_TEST(a_closed_pipe_is_status_5)
 {
 	begin();
@@ -334,7 +337,7 @@ START_TEST(a_broker_of_other_versions_is_status_3_and_named)
 }
 END_TEST
 
-/* The index is the row. What only looks ends; messages flow on, and the verb says so. */
+/* The index is the row. A verb that only looks ends; on messages it says so and goes on. */
 START_TEST(a_broker_that_goes_away_is_told)
 {
 	const struct row *row = &rows[_i];
