@@ -7,6 +7,8 @@
 #include "ctl/attach.h"
 #include "ctl/terminal.h"
 
+enum { HEAR_NS = 200000000 };
+
 static void interrupt(void *subscriber)
 {
 	kickmsg_subscriber_interrupt(subscriber);
@@ -86,6 +88,26 @@ void ctl_detach(struct ctl_reader *reader)
 	reader->subscriber = NULL;
 }
 
+/* Sleeps for the next message, and hears now and then what the broker has to say. */
+static int sleep_for_message(struct ctl *ctl, const struct ctl_reader *reader, int64_t timeout_ns,
+	struct kickmsg_sample *ret)
+{
+	const int64_t end = timeout_ns < 0 ? INT64_MAX : ctl_now_ns() + timeout_ns;
+	int r;
+
+	do {
+		int64_t left = end - ctl_now_ns();
+
+		if (ctl_is_interrupted())
+			return -EINTR;
+		left = left < 0 ? 0 : left < HEAR_NS ? left : HEAR_NS;
+		r = kickmsg_receive(reader->subscriber, left, ret);
+		if (r < 0)
+			kickmsg_client_dispatch(ctl->client);
+	} while ((r == -ETIMEDOUT || r == -EAGAIN) && ctl_now_ns() < end);
+	return r;
+}
+
 int ctl_receive(
 	struct ctl *ctl, struct ctl_reader *reader, int64_t timeout_ns, struct kickmsg_sample *ret)
 {
@@ -96,9 +118,12 @@ int ctl_receive(
 		if (timeout->given && timeout_ns < 0)
 			timeout_ns = (int64_t)(timeout->seconds * 1e9);
 		fflush(stdout);
-		if (ctl_is_interrupted())
-			return -EINTR;
-		r = kickmsg_receive(reader->subscriber, timeout_ns, ret);
+		r = sleep_for_message(ctl, reader, timeout_ns, ret);
+	}
+	/* also where messages come all the time */
+	if (r == 0 && ctl_now_ns() - reader->heard_ns > HEAR_NS) {
+		kickmsg_client_dispatch(ctl->client);
+		reader->heard_ns = ctl_now_ns();
 	}
 	if (r == -ESTALE && reader->observes)
 		reader->ended = true;

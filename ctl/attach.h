@@ -7,8 +7,9 @@
 
 struct ctl_reader {
 	struct kickmsg_subscriber *subscriber;
-	bool observes; /* nobody notices the reader */
-	bool ended;    /* the topic has ended */
+	bool observes;    /* nobody notices the reader */
+	bool ended;       /* the topic has ended */
+	int64_t heard_ns; /* when it last heard what the broker has to say */
 	/* To be set before: the reader is to be a subscriber, also where it could observe. */
 	bool takes_place;
 };

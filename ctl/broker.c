@@ -255,40 +255,65 @@ static void put_client(struct ctl_table *table, struct json_object *object,
 		ctl_mark_bad(table);
 }
 
-/* Puts the topics that a client takes part in, with its roles. */
-static int put_topics(struct ctl *ctl, uint64_t client_id, struct json_object *list)
+static ssize_t index_of(
+	const struct kickmsg_broker_client *clients, size_t count, uint64_t client_id)
 {
-	static const char *const roles[] = { "none", "publisher", "subscriber", "both" };
-	_cleanup_free_ struct kickmsg_topic_info *topics = NULL;
-	struct kickmsg_participant page[PAGE];
-	char name[KICKMSG_WHOLE_NAME_SIZE];
-	size_t count = 0;
-	ssize_t n;
-	int r = ctl_fetch_topics(ctl->client, &topics, &count);
+	for (size_t i = 0; i < count; i++)
+		if (clients[i].client_id == client_id)
+			return (ssize_t)i;
+	return -1;
+}
 
-	for (size_t i = 0; r == 0 && i < count; i++) {
+/* Puts what these clients have in one topic; with --json into each client's array. Returns 0 or a negative
+ * errno. */
+static int put_topic(struct ctl *ctl, struct ctl_table *table, struct json_object *list,
+	const struct kickmsg_topic_ref *topic, const struct kickmsg_broker_client *clients,
+	size_t count)
+{
+	struct kickmsg_participant page[PAGE];
+	struct json_object *topics, *entry = NULL;
+	uint64_t cursor = 0;
+	ssize_t n, client;
+
+	while ((n = kickmsg_topic_participants(ctl->client, topic, &cursor, page, PAGE)) > 0)
+		for (ssize_t i = 0; i < n; i++) {
+			client = index_of(clients, count, page[i].client_id);
+			if (client < 0)
+				continue;
+			if (list) {
+				topics = json_object_array_get_idx(list, (size_t)client);
+				json_object_object_get_ex(topics, "topics", &topics);
+				entry = json_new_named(topic);
+				json_object_array_add(topics, json_object_get(entry));
+			}
+			ctl_put_participant(table, entry, topic, &page[i]);
+		}
+	/* gone since it was listed */
+	return n == -ENOENT || n == -ESTALE ? 0 : (int)n;
+}
+
+/* Shows the topics that clients take part in, and what they hold there. */
+static int print_topics(struct ctl *ctl, struct json_object *list,
+	const struct kickmsg_broker_client *clients, size_t count)
+{
+	_cleanup_free_ struct kickmsg_topic_info *topics = NULL;
+	_cleanup_table_ struct ctl_table *table = ctl_participants_new(ctl, true);
+	size_t topic_count = 0;
+	int r = ctl_fetch_topics(ctl->client, &topics, &topic_count);
+
+	for (size_t i = 0; list && i < count; i++)
+		json_add_array(json_object_array_get_idx(list, i), "topics");
+	for (size_t i = 0; r == 0 && i < topic_count; i++) {
 		struct kickmsg_topic_ref topic = ctl_ref(&topics[i]);
-		uint64_t cursor = 0;
 
 		if (topics[i].unlinked || topics[i].quarantined)
 			continue;
-		while ((n = kickmsg_topic_participants(ctl->client, &topic, &cursor, page, PAGE)) >
-			0)
-			for (ssize_t j = 0; j < n; j++) {
-				if (page[j].client_id != client_id)
-					continue;
-				const char *role = roles[page[j].role & KICKMSG_ROLE_BOTH];
-
-				if (list) {
-					struct json_object *entry = json_new_named(&topic);
-
-					json_add_text(entry, "role", role);
-					json_object_array_add(list, entry);
-				} else {
-					printf("  %s: %s\n", ctl_write_name(&topic, name), role);
-				}
-			}
+		r = put_topic(ctl, table, list, &topic, clients, count);
 	}
+	if (r == 0 && !ctl->json)
+		putchar('\n');
+	if (r == 0)
+		ctl_table_print(table, NULL, "It takes part in no topic.");
 	return r;
 }
 
@@ -296,7 +321,7 @@ int ctl_client(struct ctl *ctl)
 {
 	_cleanup_free_ struct kickmsg_broker_client *clients = NULL;
 	_cleanup_table_ struct ctl_table *table = ctl_table_new(ctl, &ctl_client_columns);
-	struct json_object *list = NULL, *topics = NULL;
+	struct json_object *list = NULL;
 	size_t count = 0;
 	int r = fetch_clients(ctl, &clients, &count);
 
@@ -310,11 +335,8 @@ int ctl_client(struct ctl *ctl)
 		put_client(
 			table, list ? json_object_get(json_add_object(list)) : NULL, &clients[i]);
 	ctl_table_print(table, NULL, NULL);
-	for (size_t i = 0; r == 0 && ctl->word_count && i < count; i++) {
-		if (list)
-			topics = json_add_array(json_object_array_get_idx(list, i), "topics");
-		r = put_topics(ctl, clients[i].client_id, topics);
-	}
+	if (ctl->word_count)
+		r = print_topics(ctl, list, clients, count);
 	return r < 0 ? ctl_failed(ctl, NULL, NULL, r) : CTL_DONE;
 }
 

@@ -76,10 +76,13 @@ static bool is_among(const struct ctl_use *uses, enum ctl_option option)
 
 static bool is_taken(const struct ctl_verb *verb, enum ctl_option option)
 {
-	return is_among(ctl_common_uses, option) || is_among(verb->uses, option) ||
-	       (ctl_takes_topics(verb) && is_among(ctl_name_uses, option)) ||
-	       (verb->listing && is_among(ctl_listing_uses, option)) ||
-	       (!verb->is_live && option == CTL_OPT_NO_PAGER);
+	const struct ctl_use *lists[CTL_USES];
+
+	ctl_uses_of(verb, lists);
+	for (size_t i = 0; i < CTL_USES; i++)
+		if (is_among(lists[i], option))
+			return true;
+	return verb->way != CTL_IS_LIVE && option == CTL_OPT_NO_PAGER;
 }
 
 /* Hands the command line to getopt. Long options are their number in the table, counted from 256. */
@@ -210,7 +213,7 @@ static int check_options(struct ctl *ctl)
 	}
 	if (status != 0)
 		return status;
-	if (ctl->verb->listing && !ctl_given(ctl, CTL_OPT_WATCH) &&
+	if (ctl->verb->way == CTL_LOOKS && !ctl_given(ctl, CTL_OPT_WATCH) &&
 		(ctl_given(ctl, CTL_OPT_COUNT) || ctl_given(ctl, CTL_OPT_INTERVAL)))
 		return ctl_wrong(ctl, "-n and -i need --watch");
 	if (ctl_given(ctl, CTL_OPT_HEX) + ctl_given(ctl, CTL_OPT_RAW) +
@@ -231,7 +234,6 @@ static int check_options(struct ctl *ctl)
 
 int ctl_parse_command(struct ctl *ctl, int argc, char **argv)
 {
-	const char *near;
 	int status = scan(ctl, argc, argv);
 
 	if (status != 0)
@@ -243,10 +245,8 @@ int ctl_parse_command(struct ctl *ctl, int argc, char **argv)
 	}
 	if (optind < argc) {
 		ctl->verb = ctl_find_verb(argv[optind]);
-		near = ctl->verb ? NULL : ctl_near_verb(argv[optind]);
 		if (!ctl->verb)
-			return ctl_wrong(ctl, "unknown verb: %s%s%s%s", argv[optind],
-				near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+			return ctl_unknown_verb(ctl, argv[optind]);
 	}
 	if (ctl_given(ctl, CTL_OPT_HELP)) {
 		ctl_print_help(ctl->verb);

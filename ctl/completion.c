@@ -8,10 +8,9 @@
 /* Prints the options of a verb with blanks between, or the options that all verbs have. */
 static void print_options(const struct ctl_verb *verb)
 {
-	const struct ctl_use *lists[] = { ctl_common_uses, verb->uses,
-		ctl_takes_topics(verb) ? ctl_name_uses : NULL,
-		verb->listing ? ctl_listing_uses : NULL };
+	const struct ctl_use *lists[CTL_USES];
 
+	ctl_uses_of(verb, lists);
 	for (size_t i = 0; i < COUNT_OF(lists); i++)
 		for (const struct ctl_use *use = lists[i]; use && use->help; use++)
 			printf("%s--%s", i == 0 && use == lists[0] ? "" : " ",
@@ -156,9 +155,7 @@ static void print_fish(void)
 	puts("complete -c kickmsgctl -f");
 	for (size_t i = 0; i < ctl_verb_count; i++) {
 		const struct ctl_verb *verb = &ctl_verbs[i];
-		const struct ctl_use *lists[] = { verb->uses,
-			ctl_takes_topics(verb) ? ctl_name_uses : NULL,
-			verb->listing ? ctl_listing_uses : NULL };
+		const struct ctl_use *lists[CTL_USES];
 
 		printf("complete -c kickmsgctl -n __fish_use_subcommand -a %s -d \"%s\"\n",
 			verb->name, verb->summary);
@@ -175,7 +172,9 @@ static void print_fish(void)
 			printf("complete -c kickmsgctl -n '__fish_seen_subcommand_from %s' -F\n",
 				verb->name);
 		}
-		for (size_t j = 0; j < COUNT_OF(lists); j++)
+		ctl_uses_of(verb, lists);
+		/* the common options come last, without a verb */
+		for (size_t j = 1; j < COUNT_OF(lists); j++)
 			for (const struct ctl_use *use = lists[j]; use && use->help; use++)
 				print_fish_option(verb->name, use);
 	}

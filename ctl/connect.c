@@ -38,12 +38,35 @@ static void print_unreachable(struct ctl *ctl, int error)
 	print_error(ctl, NULL, error, text);
 }
 
+/* Says that the broker is gone, where messages flow on without it, and that the next one is there. */
+static void on_event(void *userdata, const struct kickmsg_event *event)
+{
+	const struct ctl *ctl = userdata;
+	char path[128] = "?";
+
+	kickmsg_socket_path(ctl->values[CTL_OPT_SOCKET].text, path, sizeof path);
+	if (event->kind == KICKMSG_EVENT_DISCONNECTED)
+		fprintf(stderr,
+			"kickmsgctl: the broker at %s is gone; messages flow on, and the next one "
+			"is "
+			"waited for\n",
+			path);
+	else if (event->kind == KICKMSG_EVENT_RECONNECTED)
+		fprintf(stderr, "kickmsgctl: there is a broker at %s again\n", path);
+	else if (event->kind == KICKMSG_EVENT_REJOIN_FAILED)
+		fprintf(stderr, "kickmsgctl: can't take part in the topic again: %s\n",
+			kickmsg_strerror(event->error));
+}
+
 int ctl_connect(struct ctl *ctl, const char *prefix, struct kickmsg_client **ret)
 {
 	const struct kickmsg_client_config config = {
 		.name = "kickmsgctl",
 		.socket_path = ctl->values[CTL_OPT_SOCKET].text,
 		.prefix = prefix,
+		/* watch tells of it in its own lines */
+		.on_event = ctl->verb->run == ctl_watch ? NULL : on_event,
+		.userdata = ctl,
 		.wait_for_broker_ns = ctl_given(ctl, CTL_OPT_WAIT) ? UINT64_MAX : 0,
 	};
 	int r = kickmsg_client_new(&config, ret);

@@ -20,7 +20,7 @@
  *   attach.c    receiving a topic's messages
  *   prefixes.c  taking part in topics of any prefix and kind
  *   mcap.h      recordings; mcap_bytes.c, mcap_write.c, mcap_read.c, mcap_unpack.c
- *   record_file.c  the file of a recording that is written
+ *   record_file.c  the file of a recording that is written; shape.h has what it says of a topic
  *   distribution.c  how times are spread
  *   looks.c     counters of all topics, for rates
  *   print.c     what verbs have in common when they speak to a person, or with --json to a program
@@ -153,6 +153,13 @@ enum ctl_takes {
 	CTL_MAYBE_WORD, /* likewise, or none */
 };
 
+/* How a verb prints. */
+enum ctl_way {
+	CTL_DOES,    /* what it did */
+	CTL_LOOKS,   /* what it sees; with --watch again and again */
+	CTL_IS_LIVE, /* as things happen; a pager is never used */
+};
+
 struct ctl;
 struct ctl_columns;
 
@@ -172,15 +179,18 @@ struct ctl_verb {
 	int (*run)(struct ctl *ctl);
 	const struct ctl_use *uses;        /* ended by one without help; may be null */
 	const struct ctl_columns *listing; /* it prints a table of these */
-	bool is_live;                      /* it prints as things happen: no pager */
+	enum ctl_way way;
 };
 
 /* verbs.c */
 extern const struct ctl_verb ctl_verbs[];
 extern const size_t ctl_verb_count;
-/* The options that every verb takes, and the options of verbs that print a listing. An entry
- * without help ends each. */
-extern const struct ctl_use ctl_common_uses[], ctl_name_uses[], ctl_listing_uses[];
+/* The options that every verb takes; that verbs take whose words name topics; that print a listing; that look.
+ * An entry without help ends each. */
+extern const struct ctl_use ctl_common_uses[], ctl_name_uses[], ctl_listing_uses[], ctl_look_uses[];
+/* All lists of options that the verb takes, the common ones first. Null: it takes none of the kind. */
+enum { CTL_USES = 5 };
+void ctl_uses_of(const struct ctl_verb *verb, const struct ctl_use *ret[CTL_USES]);
 const struct ctl_verb *ctl_find_verb(const char *name);
 bool ctl_takes_topics(const struct ctl_verb *verb);
 /* Does the verb's TOPIC name a service, also where the name alone is given? */
@@ -289,8 +299,8 @@ enum ctl_status ctl_status_of(int error);
 /* near.c. Writes `; did you mean ...?` where the broker has such topics, else "". Returns ret. */
 const char *ctl_near_topics(struct kickmsg_client *client, const struct kickmsg_topic_ref *topic,
 	char *ret, size_t size);
-/* The verb that is nearest to a word; null: none is near. */
-const char *ctl_near_verb(const char *word);
+/* Says that there is no such verb, and which one is near. Returns CTL_USAGE. */
+int ctl_unknown_verb(const struct ctl *ctl, const char *word);
 
 /* Families of verbs. */
 int ctl_list(struct ctl *ctl), ctl_info(struct ctl *ctl), ctl_clients(struct ctl *ctl),

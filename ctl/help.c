@@ -107,11 +107,13 @@ void ctl_print_help(const struct ctl_verb *verb)
 		toupper((unsigned char)*verb->summary), verb->summary + 1);
 	if (*verb->about)
 		printf("\n%s", verb->about);
-	if (verb->uses || verb->listing)
+	if (verb->uses || verb->listing || verb->way == CTL_LOOKS)
 		putchar('\n');
 	print_uses(verb->uses);
 	if (verb->listing)
 		print_uses(ctl_listing_uses);
+	if (verb->way == CTL_LOOKS)
+		print_uses(ctl_look_uses);
 	putchar('\n');
 	print_uses(ctl_common_uses);
 	if (ctl_takes_topics(verb)) {
@@ -131,7 +133,7 @@ int ctl_help(struct ctl *ctl)
 	if (ctl->word_count) {
 		verb = ctl_find_verb(ctl->arguments[0]);
 		if (!verb)
-			return ctl_wrong(ctl, "unknown verb: %s", ctl->arguments[0]);
+			return ctl_unknown_verb(ctl, ctl->arguments[0]);
 	}
 	ctl_print_help(verb);
 	return CTL_DONE;

@@ -22,6 +22,7 @@
 	X(RECEIVED, "RECEIVED", "received", COUNT, false, false)                                   \
 	X(LOST, "LOST", "lost", COUNT, true, false)                                                \
 	X(FAILED, "FAILED", "failed", COUNT, false, false)                                         \
+	X(DEMOTED, "DEMOTED", "demoted", COUNT, false, false)                                      \
 	X(TRANSPORT, "TRANSPORT", "transport", TEXT, true, true)                                   \
 	X(PAYLOAD, "PAYLOAD", "max_payload_size", BYTES, true, true)                               \
 	X(MEMORY, "MEMORY", "total_bytes", BYTES, true, true)                                      \
@@ -36,6 +37,9 @@
 	X(PERSISTENT, "PERSISTENT", "persistent", BOOL, false, true)                               \
 	X(TIMESTAMPS, "TIMESTAMPS", "timestamps", BOOL, false, true)                               \
 	X(HISTORY, "HISTORY", "history", COUNT, false, true)                                       \
+	X(RELIABLE, "RELIABLE", "reliable", COUNT, false, true)                                    \
+	X(MAX_RELIABLE, "MAX-RELIABLE", "max_reliable", COUNT, false, true)                        \
+	X(STALL, "STALL", "stall_ns", DURATION, false, true)                                       \
 	X(SCHEMA, "SCHEMA", "has_schema", BOOL, false, true)                                       \
 	X(UID, "UID", "owner_uid", COUNT, false, true)                                             \
 	X(CREATOR, "CREATOR", "creator", TEXT, false, true)                                        \
@@ -99,6 +103,8 @@ static void put_shape(struct ctl_table *table, const struct kickmsg_topic_config
 	ctl_put_bool(table, COLUMN_PERSISTENT, config->persistent != 0);
 	ctl_put_bool(table, COLUMN_TIMESTAMPS, config->timestamps != 0);
 	ctl_put_count(table, COLUMN_HISTORY, config->history);
+	ctl_put_count(table, COLUMN_MAX_RELIABLE, config->max_reliable);
+	ctl_put_count(table, COLUMN_STALL, config->stall_ns);
 }
 
 static void put_topic(
@@ -116,6 +122,7 @@ static void put_topic(
 	ctl_put_count(table, COLUMN_ID, info->id);
 	ctl_put_count(table, COLUMN_PUBLISHERS, info->publishers);
 	ctl_put_count(table, COLUMN_SUBSCRIBERS, info->subscribers);
+	ctl_put_count(table, COLUMN_RELIABLE, info->reliable);
 	put_shape(table, &info->config);
 	ctl_put_text(table, COLUMN_HASH, hash);
 	ctl_put_count(table, COLUMN_MEMORY, info->total_bytes);
@@ -147,6 +154,7 @@ static void put_numbers(struct ctl_table *table, const struct ctl_looks *now, ui
 	ctl_put_count(table, COLUMN_FAILED, numbers->failed);
 	if (numbers->failed)
 		ctl_mark_bad(table);
+	ctl_put_count(table, COLUMN_DEMOTED, numbers->demoted);
 	if (old && old->complete && numbers->monotonic_ns > old->monotonic_ns)
 		ctl_put_real(table, COLUMN_RATE, ctl_rate(old, numbers, old->sent, numbers->sent));
 }

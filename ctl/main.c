@@ -34,6 +34,25 @@ static int watch_once(struct ctl *ctl)
 	return status;
 }
 
+/* Connects, for the one topic's prefix if one is named, since a participant has its topic's. */
+static int connect_for(struct ctl *ctl)
+{
+	bool is_named = ctl->words && ctl->word_count && !ctl->words[0].pattern;
+
+	return ctl_connect(ctl, is_named ? ctl_topic(ctl)->prefix : NULL, &ctl->client);
+}
+
+/* Waits for the next broker; an interrupt ends the program then. */
+static int connect_again(struct ctl *ctl)
+{
+	kickmsg_client_free(ctl_steal(ctl->client));
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	int status = connect_for(ctl);
+	ctl_catch_interrupts(NULL, NULL);
+	return status;
+}
+
 static int watch(struct ctl *ctl)
 {
 	const struct ctl_value *interval = &ctl->values[CTL_OPT_INTERVAL];
@@ -44,6 +63,8 @@ static int watch(struct ctl *ctl)
 	ctl_catch_interrupts(NULL, NULL);
 	for (uint64_t round = 0; !rounds || round < rounds; round++) {
 		status = watch_once(ctl);
+		if (status == CTL_NO_BROKER && ctl_given(ctl, CTL_OPT_WAIT))
+			status = connect_again(ctl);
 		if (status == CTL_NO_BROKER || ferror(stdout) || ctl_is_interrupted())
 			break;
 		when += (int64_t)((interval->given ? interval->seconds : 1) * 1e9);
@@ -55,14 +76,15 @@ static int watch(struct ctl *ctl)
 
 static int run_verb(struct ctl *ctl)
 {
-	bool pages = !ctl->verb->is_live && !ctl->json && !ctl_given(ctl, CTL_OPT_NO_PAGER);
+	bool is_live = ctl->verb->way == CTL_IS_LIVE;
+	bool pages = !is_live && !ctl->json && !ctl_given(ctl, CTL_OPT_NO_PAGER);
 	int status;
 
 	if (ctl_given(ctl, CTL_OPT_WATCH))
 		return watch(ctl);
 	if (pages)
 		ctl_pager_begin();
-	if (!ctl->verb->is_live)
+	if (!is_live)
 		print_begin(ctl);
 	status = ctl->verb->run(ctl);
 	print_end(ctl, status);
@@ -78,12 +100,7 @@ static int run(int argc, char **argv)
 
 	if (status == 0 && ctl.verb->run != ctl_help && ctl.verb->run != ctl_completion &&
 		!ctl_given(&ctl, CTL_OPT_FROM))
-		/* a participant has its topic's prefix */
-		status = ctl_connect(&ctl,
-			ctl.words && ctl.word_count && !ctl.words[0].pattern
-				? ctl_topic(&ctl)->prefix
-				: NULL,
-			&ctl.client);
+		status = connect_for(&ctl);
 	if (status == 0)
 		status = run_verb(&ctl);
 	else

@@ -48,7 +48,7 @@ static unsigned reach(const char *name)
 	return len < 4 ? 1 : len < 8 ? 2 : 3;
 }
 
-const char *ctl_near_verb(const char *word)
+int ctl_unknown_verb(const struct ctl *ctl, const char *word)
 {
 	const char *best = NULL;
 	unsigned best_distance = reach(word) + 1;
@@ -61,7 +61,8 @@ const char *ctl_near_verb(const char *word)
 		best_distance = d;
 		best = ctl_verbs[i].name;
 	}
-	return best;
+	return ctl_wrong(ctl, "unknown verb: %s%s%s%s", word, best ? "; did you mean " : "",
+		best ? best : "", best ? "?" : "");
 }
 
 /* How near a topic's name is. 0: the same name elsewhere; UINT_MAX: not near. */

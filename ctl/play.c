@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "ctl/attach.h"
-#include "ctl/mcap.h"
+#include "ctl/shape.h"
 #include "ctl/table.h"
 #include "ctl/terminal.h"
 
@@ -102,50 +102,24 @@ static void find_name(const char *topic, struct player *ret)
 	ctl_write_name(&ref, ret->whole);
 }
 
-static void read_number(const struct mcap_channel *channel, const char *key, uint64_t *ret)
-{
-	const char *text = mcap_find_metadata(channel, key);
-	char *end;
-
-	if (!text || *text < '0' || *text > '9')
-		return;
-	uint64_t value = strtoull(text, &end, 10);
-	if (!*end)
-		*ret = value;
-}
-
-/* Finds the shape that the topic had; where the recording doesn't say, one that its first message
+/* Finds the config that the topic had; where the recording doesn't say, one that its first message
  * fits. */
 static void find_config(
 	struct ctl *ctl, const struct mcap_message *message, struct kickmsg_topic_config *ret)
 {
-	uint64_t payload = message->size > 4096 ? message->size : 4096, capacity = 64, pool = 256;
-	uint64_t subscribers = 16, publishers = 64, transport = KICKMSG_TRANSPORT_RINGS;
-	uint64_t timestamps = 0, history = 0;
+	const struct ctl_value *payload = &ctl->values[CTL_OPT_MAX_PAYLOAD];
 	struct kickmsg_topic_sizing sizing;
+	uint64_t longest;
 
-	read_number(message->channel, "kickmsg.max_payload_size", &payload);
-	read_number(message->channel, "kickmsg.ring_capacity", &capacity);
-	read_number(message->channel, "kickmsg.pool_size", &pool);
-	read_number(message->channel, "kickmsg.max_subscribers", &subscribers);
-	read_number(message->channel, "kickmsg.max_publishers", &publishers);
-	read_number(message->channel, "kickmsg.transport", &transport);
-	read_number(message->channel, "kickmsg.timestamps", &timestamps);
-	read_number(message->channel, "kickmsg.history", &history);
-	if (ctl_given(ctl, CTL_OPT_MAX_PAYLOAD))
-		payload = ctl->values[CTL_OPT_MAX_PAYLOAD].count;
 	kickmsg_topic_config_init(ret);
-	ret->ring_capacity = (uint32_t)capacity;
-	ret->pool_size = (uint32_t)pool;
-	ret->max_subscribers = (uint32_t)subscribers;
-	ret->max_publishers = (uint32_t)publishers;
-	ret->transport = (uint32_t)transport;
-	ret->timestamps = (uint32_t)timestamps;
-	ret->history = (uint32_t)history;
-	ret->max_payload_size = payload;
+	ret->max_payload_size = message->size > 4096 ? message->size : 4096;
+	ctl_shape_read(message->channel, ret);
+	if (payload->given)
+		ret->max_payload_size = payload->count;
+	longest = ret->max_payload_size;
 	if (kickmsg_topic_config_check(ret, &sizing) < 0) {
 		kickmsg_topic_config_init(ret);
-		ret->max_payload_size = payload;
+		ret->max_payload_size = longest;
 	}
 }
 
@@ -221,7 +195,7 @@ static void tell_progress(struct play *play, bool is_end)
 {
 	char bytes[CTL_HUMAN_SIZE];
 
-	fprintf(stderr, "%skickmsgctl: played %" PRIu64 " messages, %s%s", is_end ? "" : "\r",
+	fprintf(stderr, "%skickmsgctl: played %" PRIu64 " messages, %s bytes%s", is_end ? "" : "\r",
 		play->messages, ctl_human_bytes(play->bytes, bytes), is_end ? "\n" : "\033[K");
 }
 
@@ -236,8 +210,9 @@ static bool wait_until_due(struct play *play, const struct mcap_message *message
 	int64_t due = play->begin_ns + (int64_t)(after / (rate->given ? rate->seconds : 1));
 	int64_t now = ctl_now_ns();
 
-	if (now - play->told_ns > 500000000 && ctl_errors_are_shown()) {
-		tell_progress(play, false);
+	if (now - play->told_ns > 500000000) {
+		if (ctl_errors_are_shown())
+			tell_progress(play, false);
 		play->told_ns = now;
 		ctl_dispatch_clients();
 	}
@@ -320,7 +295,8 @@ int ctl_play(struct ctl *ctl)
 	do
 		status = play_file(&play, ctl->arguments[0]);
 	while (status == CTL_DONE && ctl_given(ctl, CTL_OPT_LOOP) && !ctl_is_interrupted());
-	tell_progress(&play, true);
+	if (play.has_begun || status == CTL_DONE)
+		tell_progress(&play, true);
 	if (ctl->json) {
 		json_add_int(ctl->root, "messages", play.messages);
 		json_add_int(ctl->root, "bytes", play.bytes);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pub: publishes a text, a file, lines or frames (echo.c), or as many bytes as are asked for. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ctl/attach.h"
 #include "ctl/table.h"
@@ -170,7 +172,7 @@ static void tell_progress(struct ctl *ctl, const struct progress *progress, bool
 
 	ctl_human_rate(seconds > 0 ? (double)progress->messages / seconds : 0, rate);
 	ctl_human_bytes(progress->bytes, bytes);
-	fprintf(stderr, "%skickmsgctl: published %" PRIu64 " messages, %s, to %s",
+	fprintf(stderr, "%skickmsgctl: published %" PRIu64 " messages, %s bytes, to %s",
 		is_end ? "" : "\r", progress->messages, bytes,
 		ctl_write_name(ctl_topic(ctl), name));
 	if (progress->messages > 1)
@@ -245,10 +247,22 @@ static int wait_subscribers(struct ctl *ctl)
 	const struct ctl_value *wanted = &ctl->values[CTL_OPT_WAIT_SUBSCRIBERS];
 	int r = -ETIMEDOUT;
 
-	while (wanted->given && r == -ETIMEDOUT && !ctl_is_interrupted())
+	while (wanted->given && r == -ETIMEDOUT && !ctl_is_interrupted()) {
 		r = kickmsg_publisher_wait_matched(
 			publisher, (uint32_t)wanted->count, INT64_C(100000000));
+		kickmsg_client_dispatch(ctl->client);
+	}
 	return wanted->given && r < 0 && r != -ETIMEDOUT ? r : 0;
+}
+
+/* A read of standard input that waits goes on, and finds its end. */
+static void end_input(void *unused)
+{
+	int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	(void)unused;
+	if (nothing >= 0)
+		dup2(nothing, STDIN_FILENO);
 }
 
 int ctl_pub(struct ctl *ctl)
@@ -258,7 +272,7 @@ int ctl_pub(struct ctl *ctl)
 	struct progress progress = { 0 };
 	int more, r, status = open_source(ctl, &source);
 
-	ctl_catch_interrupts(NULL, NULL);
+	ctl_catch_interrupts(end_input, NULL);
 	more = status == CTL_DONE ? next_message(ctl, &source) : 0;
 	if (more > 0) {
 		r = advertise(ctl, topic, source.len);

@@ -123,8 +123,8 @@ static void tell_progress(const struct recording *recording, bool is_end)
 	char bytes[CTL_HUMAN_SIZE];
 
 	fprintf(stderr,
-		"%skickmsgctl: recorded %" PRIu64 " messages, %s, of %zu topics, lost %" PRIu64
-		"%s",
+		"%skickmsgctl: recorded %" PRIu64
+		" messages, %s bytes, of %zu topics, lost %" PRIu64 "%s",
 		is_end ? "" : "\r", recording->messages, ctl_human_bytes(recording->bytes, bytes),
 		recording->count, recording->lost, is_end ? "\n" : "\033[K");
 }

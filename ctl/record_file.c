@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "ctl/record.h"
+#include "ctl/shape.h"
 #include "ctl/terminal.h"
 
 enum { LOOKS = 8 };
@@ -23,7 +24,7 @@ uint64_t recording_time_ns(void)
 
 /* Numbers as text. */
 struct numbers {
-	char text[8][24];
+	char text[4][24];
 	size_t used;
 };
 
@@ -94,20 +95,9 @@ int recording_open(struct recording *recording)
 
 void recording_write_channel(struct recording *recording, struct recording_source *source)
 {
-	const struct kickmsg_topic_config *config = &source->info.config;
 	struct kickmsg_topic_ref topic = ctl_ref(&source->info);
 	struct kickmsg_schema schema;
-	struct numbers n = { 0 };
-	const struct mcap_pair metadata[] = {
-		{ "kickmsg.max_payload_size", number(&n, config->max_payload_size) },
-		{ "kickmsg.ring_capacity", number(&n, config->ring_capacity) },
-		{ "kickmsg.pool_size", number(&n, config->pool_size) },
-		{ "kickmsg.max_subscribers", number(&n, config->max_subscribers) },
-		{ "kickmsg.max_publishers", number(&n, config->max_publishers) },
-		{ "kickmsg.transport", number(&n, config->transport) },
-		{ "kickmsg.timestamps", number(&n, config->timestamps) },
-		{ "kickmsg.history", number(&n, config->history) },
-	};
+	struct ctl_shape shape;
 	char name[sizeof schema.name + 1] = "";
 	uint16_t id = 0;
 
@@ -116,8 +106,9 @@ void recording_write_channel(struct recording *recording, struct recording_sourc
 		id = mcap_write_schema(recording->writer, *name ? name : "unnamed",
 			"kickmsg_schema", &schema, sizeof schema);
 	}
+	ctl_shape_write(&source->info.config, &shape);
 	source->channel = mcap_write_channel(recording->writer, id, source->name,
-		"application/octet-stream", metadata, COUNT_OF(metadata));
+		"application/octet-stream", shape.pairs, COUNT_OF(shape.pairs));
 }
 
 void recording_write_loss(

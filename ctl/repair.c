@@ -1,19 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* diagnose and the repairs: see ctl.h. */
-#include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
-#include "ctl/ctl.h"
+#include "ctl/listings.h"
 
 enum { PAGE = 32 };
-
-/* Is anything there that a repair would mend, or that nothing can? */
-static bool is_damaged(const struct kickmsg_topic_diagnosis *health)
-{
-	return health->quarantined || health->slots_orphaned || health->slots_stale ||
-	       health->rings_undrained || health->dead;
-}
 
 static const char *kind_name(uint32_t kind)
 {
@@ -37,154 +28,158 @@ static const char *kind_name(uint32_t kind)
 	}
 }
 
-static const struct {
-	const char *name;
-	size_t offset;
-	bool always; /* also when it is 0, in what a person gets */
-} health_fields[] = {
-#define FIELD(name, member, always)                                                                \
-	{                                                                                          \
-		name, offsetof(struct kickmsg_topic_diagnosis, member), always                     \
-	}
-	FIELD("publishers", publishers, true),
-	FIELD("subscribers", subscribers, true),
-	FIELD("slots_free", slots_free, true),
-	FIELD("slots_loaned", slots_loaned, true),
-	FIELD("slots_in_flight", slots_in_flight, true),
-	FIELD("slots_orphaned", slots_orphaned, false),
-	FIELD("slots_stale", slots_stale, false),
-	FIELD("stale_bits", stale_references, false),
-	FIELD("rings_live", rings_live, true),
-	FIELD("rings_undrained", rings_undrained, false),
-	FIELD("rings_sleeping", rings_sleeping, false),
-	FIELD("endpoints_dead", dead, false),
-	FIELD("endpoints_leaving", leaving, false),
-	FIELD("left_by_hazard", left_by_hazard, false),
-	FIELD("quarantined", quarantined, false),
-#undef FIELD
+/* The numbers of a topic's health: ID, header, key, field, whether diagnose shows it. */
+#define HEALTH(X)                                                                                  \
+	X(PUBLISHERS, "PUBS", "publishers", publishers, true)                                      \
+	X(SUBSCRIBERS, "SUBS", "subscribers", subscribers, true)                                   \
+	X(FREE, "FREE", "slots_free", slots_free, true)                                            \
+	X(LOANED, "LOANED", "slots_loaned", slots_loaned, true)                                    \
+	X(IN_FLIGHT, "IN-FLIGHT", "slots_in_flight", slots_in_flight, true)                        \
+	X(ORPHANED, "ORPHANED", "slots_orphaned", slots_orphaned, true)                            \
+	X(STALE, "STALE", "slots_stale", slots_stale, true)                                        \
+	X(STALE_BITS, "STALE-BITS", "stale_bits", stale_references, false)                         \
+	X(LIVE, "LIVE", "rings_live", rings_live, false)                                           \
+	X(UNDRAINED, "UNDRAINED", "rings_undrained", rings_undrained, true)                        \
+	X(SLEEPING, "SLEEPING", "rings_sleeping", rings_sleeping, false)                           \
+	X(DEAD, "DEAD", "endpoints_dead", dead, true)                                              \
+	X(LEAVING, "LEAVING", "endpoints_leaving", leaving, false)                                 \
+	X(HAZARD, "BY-HAZARD", "left_by_hazard", left_by_hazard, false)                            \
+	X(QUARANTINED, "QUARANTINED", "quarantined", quarantined, false)
+
+enum {
+	NAME,
+	STATE,
+#define HEALTH_ID(id, ...) id,
+	HEALTH(HEALTH_ID)
+#undef HEALTH_ID
+		REASON
 };
 
-#define HEALTH_FIELDS (sizeof health_fields / sizeof health_fields[0])
+static const struct ctl_column health_columns[] = {
+	[NAME] = { "NAME", NULL, CTL_TYPE_TEXT, true },
+	[STATE] = { "STATE", NULL, CTL_TYPE_TEXT, true },
+#define HEALTH_COLUMN(id, name, key, field, is_shown)                                              \
+	[id] = { name, key, CTL_TYPE_COUNT, is_shown },
+	HEALTH(HEALTH_COLUMN)
+#undef HEALTH_COLUMN
+		[REASON] = { "REASON", NULL, CTL_TYPE_TEXT, true },
+};
+const struct ctl_columns ctl_diagnose_columns = CTL_LISTING(health_columns);
 
-static uint32_t health_value(const struct kickmsg_topic_diagnosis *health, size_t field)
+enum { TOPIC, ANOMALY, SLOT, RING, PUBLISHER, OWNER, PID, UID, OWNER_STATE, AGE, ALIVE };
+
+static const struct ctl_column anomaly_columns[] = {
+	[TOPIC] = { "TOPIC", NULL, CTL_TYPE_TEXT, true },
+	[ANOMALY] = { "ANOMALY", "kind", CTL_TYPE_TEXT, true },
+	[SLOT] = { "SLOT", "slot", CTL_TYPE_COUNT, true },
+	[RING] = { "RING", "ring", CTL_TYPE_COUNT, true },
+	[PUBLISHER] = { "PUB-ID", "publisher_id", CTL_TYPE_COUNT, true },
+	[OWNER] = { "OWNER", "owner", CTL_TYPE_TEXT, true },
+	[PID] = { "PID", "owner_pid", CTL_TYPE_COUNT, true },
+	[UID] = { "UID", "owner_uid", CTL_TYPE_COUNT, true },
+	[OWNER_STATE] = { "STATE", NULL, CTL_TYPE_TEXT, true },
+	[AGE] = { "AGE", "age_ns", CTL_TYPE_DURATION, true },
+	[ALIVE] = { "ALIVE", "owner_alive", CTL_TYPE_BOOL, false },
+};
+static const struct ctl_columns anomalies = CTL_COLUMNS(anomaly_columns);
+
+enum { DONE_NAME, DONE_STATE, DROPPED, RECLAIMED, RESET, FREED, WAS_FREE, NOW_FREE, LEFT };
+
+static const struct ctl_column done_columns[] = {
+	[DONE_NAME] = { "NAME", NULL, CTL_TYPE_TEXT, true },
+	[DONE_STATE] = { "STATE", NULL, CTL_TYPE_TEXT, true },
+	[DROPPED] = { "DROPPED", "references_dropped", CTL_TYPE_COUNT, true },
+	[RECLAIMED] = { "RECLAIMED", "slots_reclaimed", CTL_TYPE_COUNT, true },
+	[RESET] = { "RESET", "rings_reset", CTL_TYPE_COUNT, true },
+	[FREED] = { "FREED", "endpoints_freed", CTL_TYPE_COUNT, true },
+	[WAS_FREE] = { "WERE-FREE", NULL, CTL_TYPE_COUNT, true },
+	[NOW_FREE] = { "FREE", NULL, CTL_TYPE_COUNT, true },
+	[LEFT] = { "DAMAGE-LEFT", NULL, CTL_TYPE_COUNT, true },
+};
+const struct ctl_columns ctl_repair_columns = CTL_LISTING(done_columns);
+
+/* Of the verb that is running. */
+static struct ctl_table *table, *found;
+
+/* Things that a repair would mend, or that nothing can. */
+static uint64_t count_damage(const struct kickmsg_topic_diagnosis *health)
 {
-	uint32_t value;
+	return (uint64_t)health->quarantined + health->slots_orphaned + health->slots_stale +
+	       health->rings_undrained + health->dead;
+}
 
-	memcpy(&value, (const char *)health + health_fields[field].offset, sizeof value);
-	return value;
+static void put_state(
+	struct ctl_table *into, size_t column, const struct kickmsg_topic_diagnosis *health)
+{
+	ctl_put_text(into, column,
+		health->quarantined    ? "quarantined"
+		: count_damage(health) ? "DAMAGED"
+				       : "healthy");
+	if (count_damage(health))
+		ctl_mark_bad(into);
 }
 
 static struct json_object *health_object(const struct kickmsg_topic_diagnosis *health)
 {
 	struct json_object *object = json_object_new_object();
 
-	for (size_t i = 0; i < HEALTH_FIELDS; i++)
-		json_add_int(object, health_fields[i].name, health_value(health, i));
+#define ADD(id, name, key, field, is_shown) json_add_int(object, key, health->field);
+	HEALTH(ADD)
+#undef ADD
 	return object;
 }
 
-static void print_fields(const struct kickmsg_topic_diagnosis *health)
+static void put_health(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
+	const struct kickmsg_topic_diagnosis *health)
 {
-	for (size_t i = 0; i < HEALTH_FIELDS; i++)
-		if (health_fields[i].always || health_value(health, i))
-			printf(" %s=%" PRIu32, health_fields[i].name, health_value(health, i));
-	putchar('\n');
+	struct json_object *entry = ctl->json ? json_new_entry(ctl, topic) : NULL;
+	char name[KICKMSG_WHOLE_NAME_SIZE];
+
+	ctl_table_row(table, NULL);
+	ctl_put_text(table, NAME, ctl_write_name(topic, name));
+	put_state(table, STATE, health);
+#define PUT(id, name, key, field, is_shown) ctl_put_count(table, id, health->field);
+	HEALTH(PUT)
+#undef PUT
+	if (*health->reason)
+		ctl_put_text(table, REASON, health->reason);
+	if (!entry)
+		return;
+	json_add_bool(entry, "healthy", count_damage(health) == 0);
+	json_object_object_add(entry, "health", health_object(health));
+	if (*health->reason)
+		json_add_text(entry, "reason", health->reason);
+	json_add_array(entry, "anomalies");
 }
 
-static void print_health(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
-	const struct kickmsg_topic_diagnosis *health, const char *reason)
+static void put_anomaly(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
+	const struct kickmsg_anomaly *anomaly)
 {
-	bool damaged = is_damaged(health);
+	struct json_object *list = NULL;
+	char name[KICKMSG_WHOLE_NAME_SIZE];
 
-	if (!ctl->json) {
-		print_name(topic);
-		printf(" %s\n ", damaged ? "DAMAGED" : "healthy");
-		print_fields(health);
-		if (*reason)
-			printf("  %s%s\n", health->quarantined ? "quarantined: " : "", reason);
-		return;
-	}
-	struct json_object *object = json_new_entry(ctl, topic);
-
-	json_add_bool(object, "healthy", !damaged);
-	json_object_object_add(object, "health", health_object(health));
-	if (*reason)
-		json_add_text(object, "reason", reason);
-	json_add_array(object, "anomalies");
-}
-
-static void print_anomaly(struct ctl *ctl, const struct kickmsg_anomaly *anomaly)
-{
-	bool has_slot = anomaly->slot != KICKMSG_NO_NUMBER,
-	     has_ring = anomaly->ring != KICKMSG_NO_NUMBER;
-
-	if (!ctl->json) {
-		printf("  %s:", kind_name(anomaly->kind));
-		if (has_slot)
-			printf(" slot=%" PRIu32, anomaly->slot);
-		if (has_ring)
-			printf(" ring=%" PRIu32, anomaly->ring);
-		if (anomaly->publisher_id)
-			printf(" publisher_id=%" PRIu32, anomaly->publisher_id);
-		if (*anomaly->owner_name) {
-			printf(" owner=");
-			print_part(anomaly->owner_name);
-			printf(" pid=%" PRId32 " uid=%" PRIu32 " %s", anomaly->owner_pid,
-				anomaly->owner_uid, anomaly->owner_alive ? "alive" : "dead");
-		}
-		if (anomaly->age_ns)
-			printf(" age=%.3fs", (double)anomaly->age_ns / 1e9);
-		putchar('\n');
-		return;
-	}
-	struct json_object *object, *list;
-
-	if (!json_object_object_get_ex(json_last_entry(ctl), "anomalies", &list))
-		return;
-	object = json_add_object(list);
-
-	json_add_text(object, "kind", kind_name(anomaly->kind));
-	if (has_slot)
-		json_add_int(object, "slot", anomaly->slot);
-	if (has_ring)
-		json_add_int(object, "ring", anomaly->ring);
+	if (ctl->json)
+		json_object_object_get_ex(json_last_entry(ctl), "anomalies", &list);
+	ctl_table_row(found, list ? json_object_get(json_add_object(list)) : NULL);
+	ctl_put_text(found, TOPIC, ctl_write_name(topic, name));
+	ctl_put_text(found, ANOMALY, kind_name(anomaly->kind));
+	if (anomaly->slot != KICKMSG_NO_NUMBER)
+		ctl_put_count(found, SLOT, anomaly->slot);
+	if (anomaly->ring != KICKMSG_NO_NUMBER)
+		ctl_put_count(found, RING, anomaly->ring);
 	if (anomaly->publisher_id)
-		json_add_int(object, "publisher_id", anomaly->publisher_id);
-	if (*anomaly->owner_name) {
-		json_add_part(object, "owner", anomaly->owner_name);
-		json_add_int(object, "owner_pid", (uint64_t)anomaly->owner_pid);
-		json_add_int(object, "owner_uid", anomaly->owner_uid);
-		json_add_bool(object, "owner_alive", anomaly->owner_alive != 0);
-	}
+		ctl_put_count(found, PUBLISHER, anomaly->publisher_id);
 	if (anomaly->age_ns)
-		json_add_int(object, "age_ns", anomaly->age_ns);
-}
-
-static void print_repair(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
-	const struct kickmsg_repair_report *done)
-{
-	bool damaged = is_damaged(&done->after);
-
-	if (!ctl->json) {
-		print_name(topic);
-		printf(" found");
-		print_fields(&done->before);
-		printf("  did: references_dropped=%" PRIu32 " slots_reclaimed=%" PRIu32
-		       " rings_reset=%" PRIu32 " endpoints_freed=%" PRIu32 "\n  now: %s",
-			done->references_dropped, done->slots_reclaimed, done->rings_reset,
-			done->endpoints_freed, damaged ? "DAMAGED" : "healthy");
-		print_fields(&done->after);
+		ctl_put_count(found, AGE, anomaly->age_ns);
+	if (!*anomaly->owner_name)
 		return;
-	}
-	struct json_object *object = json_new_entry(ctl, topic);
-
-	json_add_bool(object, "healthy", !damaged);
-	json_object_object_add(object, "before", health_object(&done->before));
-	json_object_object_add(object, "after", health_object(&done->after));
-	json_add_int(object, "references_dropped", done->references_dropped);
-	json_add_int(object, "slots_reclaimed", done->slots_reclaimed);
-	json_add_int(object, "rings_reset", done->rings_reset);
-	json_add_int(object, "endpoints_freed", done->endpoints_freed);
+	ctl_put_part(found, OWNER, anomaly->owner_name);
+	ctl_put_count(found, PID, (uint64_t)anomaly->owner_pid);
+	ctl_put_count(found, UID, anomaly->owner_uid);
+	ctl_put_bool(found, ALIVE, anomaly->owner_alive != 0);
+	ctl_put_text(found, OWNER_STATE, anomaly->owner_alive ? "alive" : "dead");
+	if (!anomaly->owner_alive)
+		ctl_mark_bad(found);
 }
 
 static int diagnose(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
@@ -198,20 +193,53 @@ static int diagnose(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
 
 	if (r < 0)
 		return ctl_failed(ctl, topic, info, r);
-	print_health(ctl, topic, &health, health.reason);
+	put_health(ctl, topic, &health);
 	do {
 		n = kickmsg_topic_anomalies(ctl->client, topic, &cursor, page, PAGE);
 		if (n < 0)
 			return ctl_failed(ctl, topic, info, (int)n);
 		for (ssize_t i = 0; i < n; i++)
-			print_anomaly(ctl, &page[i]);
+			put_anomaly(ctl, topic, &page[i]);
 	} while (n > 0);
-	return is_damaged(&health) ? CTL_FOUND : CTL_DONE;
+	return count_damage(&health) ? CTL_FOUND : CTL_DONE;
 }
 
 int ctl_diagnose(struct ctl *ctl)
 {
-	return ctl_for_each(ctl, diagnose);
+	table = ctl_table_new(ctl, &ctl_diagnose_columns);
+	found = ctl_table_new(ctl, &anomalies);
+	int status = ctl_for_each(ctl, diagnose);
+
+	ctl_table_print(table, NULL, status == CTL_DONE ? "There is no topic." : NULL);
+	if (ctl_table_rows(found) && !ctl->json)
+		putchar('\n');
+	ctl_table_print(found, NULL, NULL);
+	ctl_table_free(table);
+	ctl_table_free(found);
+	return status;
+}
+
+static void put_repair(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
+	const struct kickmsg_repair_report *done)
+{
+	struct json_object *entry = ctl->json ? json_new_entry(ctl, topic) : NULL;
+	char name[KICKMSG_WHOLE_NAME_SIZE];
+
+	if (entry) {
+		json_add_bool(entry, "healthy", count_damage(&done->after) == 0);
+		json_object_object_add(entry, "before", health_object(&done->before));
+		json_object_object_add(entry, "after", health_object(&done->after));
+	}
+	ctl_table_row(table, entry ? json_object_get(entry) : NULL);
+	ctl_put_text(table, DONE_NAME, ctl_write_name(topic, name));
+	put_state(table, DONE_STATE, &done->after);
+	ctl_put_count(table, DROPPED, done->references_dropped);
+	ctl_put_count(table, RECLAIMED, done->slots_reclaimed);
+	ctl_put_count(table, RESET, done->rings_reset);
+	ctl_put_count(table, FREED, done->endpoints_freed);
+	ctl_put_count(table, WAS_FREE, done->before.slots_free);
+	ctl_put_count(table, NOW_FREE, done->after.slots_free);
+	ctl_put_count(table, LEFT, count_damage(&done->after));
 }
 
 static int mend(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
@@ -222,8 +250,18 @@ static int mend(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
 
 	if (r < 0)
 		return ctl_failed(ctl, topic, info, r);
-	print_repair(ctl, topic, &report);
-	return is_damaged(&report.after) ? CTL_FOUND : CTL_DONE;
+	put_repair(ctl, topic, &report);
+	return count_damage(&report.after) ? CTL_FOUND : CTL_DONE;
+}
+
+static int mend_all(struct ctl *ctl, ctl_one_fn *one)
+{
+	table = ctl_table_new(ctl, &ctl_repair_columns);
+	int status = ctl_for_each(ctl, one);
+
+	ctl_table_print(table, NULL, status == CTL_DONE ? "There is no topic." : NULL);
+	ctl_table_free(table);
+	return status;
 }
 
 /* A verb for each of the library's repairs. */
@@ -235,7 +273,7 @@ static int mend(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
 	}                                                                                          \
 	int ctl_##verb(struct ctl *ctl)                                                            \
 	{                                                                                          \
-		return ctl_for_each(ctl, verb##_one);                                              \
+		return mend_all(ctl, verb##_one);                                                  \
 	}
 
 REPAIR(repair)

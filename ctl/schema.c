@@ -119,16 +119,16 @@ int ctl_schema(struct ctl *ctl)
 	return ctl_for_each(ctl, schema_of);
 }
 
+/* Returns an exit status. */
 static int fetch_schema(
 	struct ctl *ctl, const struct kickmsg_topic_ref *topic, struct kickmsg_schema *ret)
 {
 	int r = kickmsg_topic_schema(ctl->client, topic, ret);
 
-	if (r == -ENODATA)
-		print_error(ctl, topic, r, "it has no schema");
-	else if (r < 0)
-		ctl_failed(ctl, topic, NULL, r);
-	return r;
+	if (r != -ENODATA)
+		return r < 0 ? ctl_failed(ctl, topic, NULL, r) : CTL_DONE;
+	print_error(ctl, topic, r, "it has no schema");
+	return CTL_FOUND;
 }
 
 int ctl_schema_diff(struct ctl *ctl)
@@ -136,8 +136,12 @@ int ctl_schema_diff(struct ctl *ctl)
 	const struct kickmsg_topic_ref *topic = ctl_topic(ctl), *other = &ctl->words[1].topic;
 	struct kickmsg_schema a, b;
 
-	if (fetch_schema(ctl, topic, &a) < 0 || fetch_schema(ctl, other, &b) < 0)
-		return CTL_FOUND;
+	int status = fetch_schema(ctl, topic, &a);
+
+	if (status == CTL_DONE)
+		status = fetch_schema(ctl, other, &b);
+	if (status != CTL_DONE)
+		return status;
 	uint32_t mask = kickmsg_schema_diff(&a, &b);
 
 	print_schema(ctl, topic, &a);

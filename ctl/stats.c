@@ -7,7 +7,22 @@
 #include "ctl/listings.h"
 #include "ctl/terminal.h"
 
-enum { NAME, SENT, RECEIVED, LOST, FAILED, FREE, POOL, LIVE, RINGS, ID, SECONDS, REALTIME };
+enum {
+	NAME,
+	SENT,
+	RECEIVED,
+	LOST,
+	FAILED,
+	FREE,
+	POOL,
+	LIVE,
+	RINGS,
+	RELIABLE,
+	DEMOTED,
+	ID,
+	SECONDS,
+	REALTIME
+};
 
 static const struct ctl_column columns[] = {
 	[NAME] = { "NAME", NULL, CTL_TYPE_TEXT, true },
@@ -19,6 +34,8 @@ static const struct ctl_column columns[] = {
 	[POOL] = { "POOL", "pool_size", CTL_TYPE_COUNT, true },
 	[LIVE] = { "SUBS", "live_rings", CTL_TYPE_COUNT, true },
 	[RINGS] = { "MAX-SUBS", "ring_count", CTL_TYPE_COUNT, false },
+	[RELIABLE] = { "RELIABLE", "reliable", CTL_TYPE_COUNT, false },
+	[DEMOTED] = { "DEMOTED", "demoted", CTL_TYPE_COUNT, false },
 	[ID] = { "ID", "id", CTL_TYPE_COUNT, false },
 	[SECONDS] = { "SECONDS", "seconds", CTL_TYPE_RATE, false },
 	[REALTIME] = { "LOOKED", "realtime_ns", CTL_TYPE_MOMENT, false },
@@ -35,13 +52,25 @@ static const struct ctl_column rate_columns[] = {
 	[POOL] = { "POOL", "pool_size", CTL_TYPE_COUNT, true },
 	[LIVE] = { "SUBS", "live_rings", CTL_TYPE_COUNT, true },
 	[RINGS] = { "MAX-SUBS", "ring_count", CTL_TYPE_COUNT, false },
+	[RELIABLE] = { "RELIABLE", "reliable", CTL_TYPE_COUNT, false },
+	[DEMOTED] = { "DEMOTED", "demoted", CTL_TYPE_COUNT, false },
 	[ID] = { "ID", "id", CTL_TYPE_COUNT, false },
 	[SECONDS] = { "SECONDS", "seconds", CTL_TYPE_RATE, false },
 	[REALTIME] = { "LOOKED", "realtime_ns", CTL_TYPE_MOMENT, false },
 };
 static const struct ctl_columns rates = CTL_LISTING(rate_columns);
 
-enum { RING_ID, RING, RING_PID, WRITTEN, RING_RECEIVED, RING_LOST, WAITING, SLEEPING };
+enum {
+	RING_ID,
+	RING,
+	RING_PID,
+	WRITTEN,
+	RING_RECEIVED,
+	RING_LOST,
+	WAITING,
+	SLEEPING,
+	RING_RELIABLE
+};
 
 static const struct ctl_column ring_columns[] = {
 	[RING_ID] = { "SUBSCRIBER", "subscriber_id", CTL_TYPE_COUNT, true },
@@ -52,6 +81,7 @@ static const struct ctl_column ring_columns[] = {
 	[RING_LOST] = { "LOST", "lost", CTL_TYPE_COUNT, true },
 	[WAITING] = { "WAITING", "waiting", CTL_TYPE_COUNT, true },
 	[SLEEPING] = { "SLEEPING", "sleeping", CTL_TYPE_BOOL, true },
+	[RING_RELIABLE] = { "RELIABLE", "reliable", CTL_TYPE_BOOL, true },
 };
 static const struct ctl_columns rings = CTL_COLUMNS(ring_columns);
 
@@ -64,6 +94,7 @@ static const struct ctl_column ring_rate_columns[] = {
 	[RING_LOST] = { "LOST", "lost_per_s", CTL_TYPE_RATE, true },
 	[WAITING] = { "WAITING", "waiting", CTL_TYPE_COUNT, true },
 	[SLEEPING] = { "SLEEPING", "sleeping", CTL_TYPE_BOOL, true },
+	[RING_RELIABLE] = { "RELIABLE", "reliable", CTL_TYPE_BOOL, true },
 };
 static const struct ctl_columns ring_rates = CTL_COLUMNS(ring_rate_columns);
 
@@ -130,7 +161,8 @@ static int fetch_numbers(
 struct view {
 	struct ctl *ctl;
 	const struct numbers *now, *before;
-	double seconds; /* 0: numbers */
+	uint32_t reliable; /* of the topic's subscribers */
+	double seconds;    /* 0: numbers */
 };
 
 static void put_number(
@@ -180,6 +212,7 @@ static void put_ring(
 		ctl_mark_bad(table);
 	ctl_put_count(table, WAITING, now->waiting);
 	ctl_put_bool(table, SLEEPING, now->sleeping != 0);
+	ctl_put_bool(table, RING_RELIABLE, now->reliable != 0);
 }
 
 static void print_rings(const struct view *view, struct json_object *array)
@@ -219,6 +252,10 @@ static void put_topic(
 	ctl_put_count(table, POOL, now->pool_size);
 	ctl_put_count(table, LIVE, now->live_rings);
 	ctl_put_count(table, RINGS, now->ring_count);
+	ctl_put_count(table, RELIABLE, view->reliable);
+	ctl_put_count(table, DEMOTED, now->demoted);
+	if (now->demoted > old->demoted)
+		ctl_mark_bad(table);
 	if (object)
 		print_rings(view, json_add_array(object, "rings"));
 }
@@ -298,6 +335,7 @@ static void print_all(struct ctl *ctl, const struct samples *now, bool as_rates)
 		struct kickmsg_topic_ref topic = ctl_ref(&now->all[i].info);
 
 		view.now = &now->all[i].numbers;
+		view.reliable = now->all[i].info.reliable;
 		view.before = as_rates ? find_before(view.now->topic.topic_id) : NULL;
 		/* a topic that is new has no rates before the next round */
 		if (as_rates && (!view.before || view.now->topic.monotonic_ns <=

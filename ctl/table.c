@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Listings: see table.h. */
+/*
+ * Listings: see table.h.
+ *
+ * The file is long because a table is printed in four ways: at a terminal, into a file or pipe, upright, and as
+ * JSON.
+ */
 #include <ctype.h>
 #include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
@@ -271,10 +276,83 @@ static void fill_line(const struct ctl_table *table, const struct row *row, cons
 	}
 }
 
+/* All cells that are shown, one after the other, each with its 0. */
+struct texts {
+	char *text;
+	size_t used, room;
+};
+
+static size_t add_text(struct texts *texts, const char *text)
+{
+	const size_t len = strlen(text);
+
+	if (texts->used + len + 1 > texts->room) {
+		texts->room = 2 * texts->room + len + 4096;
+		texts->text = need(realloc(texts->text, texts->room));
+	}
+	memcpy(texts->text + texts->used, text, len + 1);
+	texts->used += len + 1;
+	return len;
+}
+
+/* Writes a cell and what comes behind it. Returns the next one's place. */
+static char *write_cell(
+	char *to, const char *text, size_t len, size_t width, bool is_right, bool is_last)
+{
+	memset(to, ' ', width);
+	memcpy(to + (is_right ? width - len : 0), text, len);
+	to += is_last && !is_right ? len : width;
+	*to++ = is_last ? '\n' : ' ';
+	return to;
+}
+
+/* Prints what print_lines() would, where there is no terminal to be asked for its width and colours. Of long
+ * tables that are printed again and again (top -b) this takes a small part of libsmartcols' time. */
+static void print_plain(const struct ctl_table *table, const size_t *chosen, size_t count)
+{
+	_cleanup_free_ size_t *widths = need(calloc(count, sizeof *widths));
+	const bool has_header = !ctl_given(table->ctl, CTL_OPT_NO_LEGEND);
+	const size_t rows = table->count + has_header;
+	size_t line = 0;
+	struct texts texts = { 0 };
+	char buffer[CTL_HUMAN_SIZE];
+
+	for (size_t row = 0; row < rows; row++)
+		for (size_t i = 0; i < count; i++) {
+			size_t len = add_text(
+				&texts, has_header && row == 0
+						? table->columns->columns[chosen[i]].name
+						: cell_text(table, &table->rows[row - has_header],
+							  chosen[i], buffer));
+
+			widths[i] = len > widths[i] ? len : widths[i];
+		}
+	for (size_t i = 0; i < count; i++)
+		line += widths[i] + 1;
+	_cleanup_free_ char *lines = need(malloc(rows * line + 1));
+	const char *text = texts.text;
+	char *to = lines;
+	for (size_t row = 0; row < rows; row++)
+		for (size_t i = 0; i < count; i++) {
+			size_t len = strlen(text);
+
+			to = write_cell(to, text, len, widths[i],
+				is_number(table->columns->columns[chosen[i]].type), i + 1 == count);
+			text += len + 1;
+		}
+	fwrite(lines, 1, (size_t)(to - lines), stdout);
+	free(texts.text);
+}
+
 static void print_lines(const struct ctl_table *table)
 {
 	_cleanup_free_ size_t *chosen = need(calloc(2 * table->columns->count, sizeof *chosen));
 	size_t count = choose_columns(table, chosen);
+
+	if (!ctl_is_terminal()) {
+		print_plain(table, chosen, count);
+		return;
+	}
 	struct libscols_table *lines = need(scols_new_table());
 
 	for (size_t i = 0; i < count; i++) {
@@ -288,12 +366,8 @@ static void print_lines(const struct ctl_table *table)
 	scols_table_enable_noheadings(lines, ctl_given(table->ctl, CTL_OPT_NO_LEGEND));
 	scols_table_enable_colors(lines, ctl_is_coloured());
 	scols_table_set_stream(lines, stdout);
-	if (ctl_is_terminal()) {
-		scols_table_set_termforce(lines, SCOLS_TERMFORCE_ALWAYS);
-		scols_table_set_termwidth(lines, ctl_terminal_columns());
-	} else {
-		scols_table_set_termforce(lines, SCOLS_TERMFORCE_NEVER);
-	}
+	scols_table_set_termforce(lines, SCOLS_TERMFORCE_ALWAYS);
+	scols_table_set_termwidth(lines, ctl_terminal_columns());
 	if (scols_print_table(lines) < 0)
 		fputs("kickmsgctl: the table couldn't be printed\n", stderr);
 	scols_unref_table(lines);

@@ -149,7 +149,10 @@ static void on_interrupt(int number)
 
 void ctl_catch_interrupts(void (*interrupt)(void *userdata), void *userdata)
 {
-	const struct sigaction action = { .sa_handler = on_interrupt };
+	/* Output that is being written is written all the same; who doesn't want to wait for that
+	 * interrupts once more. */
+	const struct sigaction action = { .sa_handler = on_interrupt,
+		.sa_flags = SA_RESTART | (int)SA_RESETHAND };
 
 	terminal.userdata = userdata;
 	terminal.interrupt = interrupt;

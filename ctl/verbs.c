@@ -30,6 +30,10 @@ const struct ctl_use ctl_listing_uses[] = {
 	{ CTL_OPT_COLUMNS, "the columns to show, with commas between; +COLUMN adds one" },
 	{ CTL_OPT_SORT, "sort by a column; -COLUMN: the greatest first" },
 	{ CTL_OPT_NO_LEGEND, "no header, no hints" },
+	END,
+};
+
+const struct ctl_use ctl_look_uses[] = {
 	{ CTL_OPT_NO_PAGER, "don't use a pager" },
 	{ CTL_OPT_WATCH, "show it again and again" },
 	{ CTL_OPT_INTERVAL, "with --watch: the time between two looks (default: 1)" },
@@ -143,20 +147,20 @@ const struct ctl_verb ctl_verbs[] = {
 		"Shows the broker's version, age, memory and descriptors, what there is against "
 		"the\n"
 		"limits, what it refused and repaired, and whether its topics outlive it.\n",
-		ctl_status, NULL, NULL, false },
+		ctl_status, NULL, NULL, CTL_LOOKS },
 	{ "config", CTL_NOTHING, "", "the broker's configuration, and which line says it",
 		"Shows each value that is in force, with the file and line that says it. For root, "
 		"the\n"
 		"broker's user and the group kickmsg-admin.\n",
-		ctl_config, NULL, &ctl_config_columns, false },
+		ctl_config, NULL, &ctl_config_columns, CTL_LOOKS },
 	{ "list", CTL_PATTERNS, "[TOPIC]...", "topics, and how much goes on there",
-		"Shows a line for each topic.\n", ctl_list, NULL, &ctl_list_columns, false },
+		"Shows a line for each topic.\n", ctl_list, NULL, &ctl_list_columns, CTL_LOOKS },
 	{ "top", CTL_MAYBE_WORD, "[PATTERN]", "the busiest topics, live",
 		"Shows topics whose names have PATTERN in them, again and again: rates, losses, "
 		"how\n"
 		"much of the pool is in use, and the subscriber that is furthest behind. It takes\n"
 		"nobody's place. Keys: enter opens a topic, / filters, r l p s m n sort, q ends.\n",
-		ctl_top, top_uses, NULL, true },
+		ctl_top, top_uses, NULL, CTL_IS_LIVE },
 	{ "watch", CTL_MAYBE_WORD, "[PATTERN]", "what happens at the broker, as it happens",
 		"Prints a line when a topic is made or freed, when a client or an endpoint comes, "
 		"leaves\n"
@@ -165,110 +169,110 @@ const struct ctl_verb ctl_verbs[] = {
 		"names have it in them. It goes on with the next broker. For root, the broker's "
 		"user and\n"
 		"the group kickmsg-admin.\n",
-		ctl_watch, watch_uses, NULL, true },
+		ctl_watch, watch_uses, NULL, CTL_IS_LIVE },
 	{ "info", CTL_MAYBE_TOPIC, "[TOPIC]", "all that is fixed when a topic is made",
 		"Shows what a topic is: its shape, memory, creator, and how long it lives; then "
 		"who\n"
 		"takes part.\n",
-		ctl_info, NULL, NULL, false },
+		ctl_info, NULL, NULL, CTL_LOOKS },
 	{ "stats", CTL_MAYBE_TOPIC, "[TOPIC]", "messages sent, received, lost and failed",
 		"Shows the numbers of topics; of a TOPIC those of each subscriber as well. With\n"
 		"--watch they are rates.\n",
-		ctl_stats, NULL, &ctl_stats_columns, false },
+		ctl_stats, NULL, &ctl_stats_columns, CTL_LOOKS },
 	{ "clients", CTL_MAYBE_TOPIC, "[TOPIC]", "who takes part in topics",
 		"Shows a line for each client of each topic.\n", ctl_clients, NULL,
-		&ctl_clients_columns, false },
+		&ctl_clients_columns, CTL_LOOKS },
 	{ "client", CTL_MAYBE_WORD, "[PID|NAME]", "clients of the broker, in topics or not",
 		"Shows a line for each client. Of a PID or a client's NAME it shows the topics, "
 		"too.\n",
-		ctl_client, NULL, &ctl_client_columns, false },
+		ctl_client, NULL, &ctl_client_columns, CTL_LOOKS },
 	{ "services", CTL_PATTERNS, "[NAME]...", "services: who serves, who calls",
 		"Shows a line for each service: the server that serves, how many stand by, "
 		"callers, "
 		"and\n"
 		"calls that have no answer yet.\n",
-		ctl_services, NULL, &ctl_services_columns, false },
+		ctl_services, NULL, &ctl_services_columns, CTL_LOOKS },
 	{ "find", CTL_WORD, "SCHEMA", "topics by their schema",
 		"SCHEMA is the name of a schema, or a pattern of such names.\n", ctl_find, NULL,
-		&ctl_find_columns, false },
+		&ctl_find_columns, CTL_LOOKS },
 	{ "schema", CTL_MAYBE_TOPIC, "[TOPIC]", "what the messages are said to be",
-		"Shows the schemas of topics.\n", ctl_schema, NULL, NULL, false },
+		"Shows the schemas of topics.\n", ctl_schema, NULL, NULL, CTL_LOOKS },
 	{ "schema-diff", CTL_TWO_TOPICS, "TOPIC OTHER", "what differs between two topics' schemas",
 		"Shows both schemas, and says what differs. The status is 1 where something "
 		"does.\n",
-		ctl_schema_diff, NULL, NULL, false },
+		ctl_schema_diff, NULL, NULL, CTL_LOOKS },
 	{ "echo", CTL_TOPIC, "TOPIC", "a topic's messages as they come",
 		"Prints messages, a line each. It observes a topic with a shared ring, which "
 		"nobody\n"
 		"notices. Of one with private rings it becomes a subscriber, and says so.\n",
-		ctl_echo, echo_uses, NULL, true },
+		ctl_echo, echo_uses, NULL, CTL_IS_LIVE },
 	{ "pub", CTL_TOPIC_AND_DATA, "TOPIC [DATA]", "publish messages",
 		"Publishes DATA, or what the options say. The topic is made if it isn't there.\n",
-		ctl_pub, pub_uses, NULL, true },
+		ctl_pub, pub_uses, NULL, CTL_IS_LIVE },
 	{ "call", CTL_TOPIC_AND_DATA, "NAME [DATA]", "call a service, and print its replies",
 		"Sends DATA, or nothing, as a request, and prints all replies to it. The status is "
 		"1 "
 		"where\n"
 		"the call ends with an error.\n",
-		ctl_call, call_uses, NULL, true },
+		ctl_call, call_uses, NULL, CTL_IS_LIVE },
 	{ "hz", CTL_TOPIC, "TOPIC", "the rate of its messages, and how even it is",
 		"Measures until it is interrupted, then sums up. It observes a topic with a "
 		"shared\n"
 		"ring. With private rings it reads the broker's numbers, which tell rates alone,\n"
 		"unless --subscribe lets it become a subscriber.\n",
-		ctl_hz, measure_uses, NULL, true },
+		ctl_hz, measure_uses, NULL, CTL_IS_LIVE },
 	{ "bw", CTL_TOPIC, "TOPIC", "the bytes of its messages a second",
 		"The same for bytes. With private rings it needs --subscribe.\n", ctl_bw,
-		measure_uses, NULL, true },
+		measure_uses, NULL, CTL_IS_LIVE },
 	{ "delay", CTL_TOPIC, "TOPIC", "how long messages take to a subscriber",
 		"Measures until it is interrupted, then sums up. The topic needs timestamps, and "
 		"a\n"
 		"place for a subscriber.\n",
-		ctl_delay, delay_uses, NULL, true },
+		ctl_delay, delay_uses, NULL, CTL_IS_LIVE },
 	{ "record", CTL_PATTERNS, "[TOPIC]... -o FILE", "record topics in a file (MCAP)",
 		"Records until it is interrupted. A topic with a shared ring is observed; of one "
 		"with\n"
 		"private rings a place is taken.\n",
-		ctl_record, record_uses, NULL, true },
+		ctl_record, record_uses, NULL, CTL_IS_LIVE },
 	{ "play", CTL_WORD, "FILE", "publish a recording's messages",
 		"Publishes the messages in their order, at the times of their recording. Topics "
 		"that\n"
 		"aren't there are made.\n",
-		ctl_play, play_uses, NULL, true },
+		ctl_play, play_uses, NULL, CTL_IS_LIVE },
 	{ "unlink", CTL_TOPIC, "TOPIC", "take its name away; its participants go on", "",
-		ctl_unlink, NULL, NULL, false },
+		ctl_unlink, NULL, NULL, CTL_DOES },
 	{ "rights", CTL_TOPIC, "TOPIC", "who may do what to it, and which line says so",
-		"The topic need not be there.\n", ctl_rights, rights_uses, NULL, false },
+		"The topic need not be there.\n", ctl_rights, rights_uses, NULL, CTL_LOOKS },
 	{ "diagnose", CTL_MAYBE_TOPIC, "[TOPIC]", "what is wrong, whose it is, since when",
 		"Changes nothing. The status is 1 where something is damaged.\n", ctl_diagnose,
-		NULL, NULL, false },
+		NULL, &ctl_diagnose_columns, CTL_LOOKS },
 	{ "repair", CTL_MAYBE_TOPIC, "[TOPIC]", "drop references that nobody accounts for", "",
-		ctl_repair, NULL, NULL, false },
+		ctl_repair, NULL, &ctl_repair_columns, CTL_DOES },
 	{ "reset-rings", CTL_MAYBE_TOPIC, "[TOPIC]", "empty and close the rings of the dead", "",
-		ctl_reset_rings, NULL, NULL, false },
+		ctl_reset_rings, NULL, &ctl_repair_columns, CTL_DOES },
 	{ "reclaim", CTL_MAYBE_TOPIC, "[TOPIC]", "take back slots whose owners are dead", "",
-		ctl_reclaim, NULL, NULL, false },
+		ctl_reclaim, NULL, &ctl_repair_columns, CTL_DOES },
 	{ "recover", CTL_MAYBE_TOPIC, "[TOPIC]", "the last three together", "", ctl_recover, NULL,
-		NULL, false },
+		&ctl_repair_columns, CTL_DOES },
 	{ "reload", CTL_NOTHING, "", "let the broker read its configuration again",
 		"The status is 1 where the broker refuses it. For root and the broker's user.\n",
-		ctl_reload, NULL, NULL, false },
+		ctl_reload, NULL, NULL, CTL_DOES },
 	{ "log-level", CTL_MAYBE_WORD, "[LEVEL]", "how much the broker logs",
 		"Sets the level of its log: error, warning, notice, info or debug, until it reads "
 		"its\n"
 		"configuration again; without LEVEL it prints the level. For root, the broker's "
 		"user\n"
 		"and the group kickmsg-admin.\n",
-		ctl_log_level, NULL, NULL, false },
+		ctl_log_level, NULL, NULL, CTL_DOES },
 	{ "evict", CTL_WORD, "PID|NAME", "end a client's process",
 		"A client has its topics' memory in its own mappings, and no broker can take "
 		"these\n"
 		"back: only the end of its process does. So --kill is needed.\n",
-		ctl_evict, evict_uses, NULL, false },
+		ctl_evict, evict_uses, NULL, CTL_DOES },
 	{ "completion", CTL_WORD, "bash|zsh|fish", "a script for a shell's completion", "",
-		ctl_completion, NULL, NULL, false },
+		ctl_completion, NULL, NULL, CTL_DOES },
 	{ "help", CTL_MAYBE_WORD, "[VERB]", "what a verb does and takes", "", ctl_help, NULL, NULL,
-		false },
+		CTL_DOES },
 };
 
 const size_t ctl_verb_count = COUNT_OF(ctl_verbs);
@@ -279,6 +283,15 @@ const struct ctl_verb *ctl_find_verb(const char *name)
 		if (strcmp(ctl_verbs[i].name, name) == 0)
 			return &ctl_verbs[i];
 	return NULL;
+}
+
+void ctl_uses_of(const struct ctl_verb *verb, const struct ctl_use *ret[CTL_USES])
+{
+	ret[0] = ctl_common_uses;
+	ret[1] = verb->uses;
+	ret[2] = ctl_takes_topics(verb) ? ctl_name_uses : NULL;
+	ret[3] = verb->listing ? ctl_listing_uses : NULL;
+	ret[4] = verb->way == CTL_LOOKS ? ctl_look_uses : NULL;
 }
 
 bool ctl_takes_topics(const struct ctl_verb *verb)

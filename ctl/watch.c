@@ -18,6 +18,7 @@ struct watch {
 	char pattern[KICKMSG_WHOLE_NAME_SIZE + 2]; /* of whole names; "": all */
 	uint64_t most, count;                      /* lines; 0: any number */
 	bool is_refused;                           /* by the broker that came after the first */
+	bool is_unread;                            /* the output has no reader any more */
 };
 
 /* Words of the library are about the watch itself, and a pattern hides none of these. */
@@ -92,10 +93,10 @@ static void on_happening(void *userdata, const struct kickmsg_happening *happeni
 }
 
 /* Waits until the client has something to do, but not beyond `until`. False: no more of it. */
-static bool wait_for_more(const struct kickmsg_client *client, int64_t until, const sigset_t *mask)
+static bool wait_for_more(struct watch *watch, int64_t until, const sigset_t *mask)
 {
 	struct pollfd watched[] = {
-		{ kickmsg_client_get_fd(client), POLLIN, 0 },
+		{ kickmsg_client_get_fd(watch->ctl->client), POLLIN, 0 },
 		{ STDOUT_FILENO, 0, 0 }, /* a reader that is gone */
 	};
 	const int64_t left = until - ctl_now_ns();
@@ -104,8 +105,8 @@ static bool wait_for_more(const struct kickmsg_client *client, int64_t until, co
 	if (left <= 0 || ctl_is_interrupted())
 		return false;
 	int r = ppoll(watched, COUNT_OF(watched), &timeout, mask);
-	return (r > 0 || (r < 0 && errno == EINTR)) && !(watched[1].revents & POLLERR) &&
-	       !ctl_is_interrupted();
+	watch->is_unread = r > 0 && (watched[1].revents & POLLERR);
+	return (r > 0 || (r < 0 && errno == EINTR)) && !watch->is_unread && !ctl_is_interrupted();
 }
 
 /* An interrupt comes only while it waits. */
@@ -125,7 +126,7 @@ static void watch_on(struct ctl *ctl, struct watch *watch)
 		kickmsg_client_dispatch(ctl->client);
 		fflush(stdout);
 	} while (!watch->is_refused && (watch->most == 0 || watch->count < watch->most) &&
-		 !ferror(stdout) && wait_for_more(ctl->client, until, &before));
+		 !ferror(stdout) && wait_for_more(watch, until, &before));
 	sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
@@ -144,5 +145,7 @@ int ctl_watch(struct ctl *ctl)
 	if (r < 0)
 		return ctl_failed(ctl, NULL, NULL, r);
 	watch_on(ctl, &watch);
-	return watch.is_refused ? CTL_NOT_ALLOWED : CTL_DONE;
+	if (watch.is_unread)
+		fputs("kickmsgctl: nobody reads the output any more\n", stderr);
+	return watch.is_refused ? CTL_NOT_ALLOWED : watch.is_unread ? CTL_NO_OUTPUT : CTL_DONE;
 }

@@ -219,7 +219,8 @@ struct kickmsg_topic_numbers {
 	 * kickmsg_topic_get_stats() counts all. */
 	uint32_t complete;
 	uint32_t reserved32;
-	uint64_t reserved[2];
+	uint64_t demoted; /* reliable subscribers that were made ordinary ones */
+	uint64_t reserved[1];
 };
 
 /* The numbers of all topics at once, used as kickmsg_topic_list(), in the same order; for tools

@@ -887,7 +887,9 @@ struct kickmsg_topic_info {
 	uint64_t total_bytes;
 	struct kickmsg_topic_config config;     /* .schema is null */
 	char creator_name[KICKMSG_PREFIX_SIZE]; /* the client that created it; as the names above */
-	uint64_t reserved[4];
+	uint32_t reliable;                      /* subscribers that publishers wait for */
+	uint32_t reserved32;
+	uint64_t reserved[3];
 };
 
 /* Describes a topic. Errors: the common ones. A topic that was unlinked or is quarantined can't be
@@ -1027,7 +1029,15 @@ struct kickmsg_participant {
 	uint32_t subscribers;       /* how many it has */
 	uint64_t since_realtime_ns; /* when the first of these came */
 	uint64_t client_id;         /* unique in the broker's life */
-	uint64_t reserved[2];
+	/* The rings that its subscribers have, a bit for each; 0 with a shared ring. */
+	uint64_t rings;
+	uint32_t publisher_id; /* of the newest of its publishers; 0: it has none */
+	/* Slots of the topic's pool that its publishers have claimed just now, and samples that its
+	 * subscribers hold. A shared ring's subscribers have copies, and hold none. */
+	uint32_t loans;
+	uint32_t borrows;
+	uint32_t reliable; /* of its subscribers, those that publishers wait for */
+	uint64_t reserved[4];
 };
 
 /* A page of a topic's participants, used as kickmsg_topic_list(), but the newest comes first; one

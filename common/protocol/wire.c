@@ -130,7 +130,7 @@ static bool clients_are_good(const struct km_msg_clients_ok *m)
 	if (m->count > KM_WIRE_CLIENTS_PAGE || m->reserved != 0)
 		return false;
 	for (uint32_t i = 0; i < m->count; i++)
-		if (!ENDED(m->clients[i].name))
+		if (!ENDED(m->clients[i].name) || m->clients[i].reserved != 0)
 			return false;
 	return true;
 }

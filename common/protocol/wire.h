@@ -313,6 +313,7 @@ struct km_topic_numbers {
 	uint64_t received;
 	uint64_t lost; /* shared ring: as far as it was noticed */
 	uint64_t failed;
+	uint64_t demoted; /* as in STATS_OK */
 	uint32_t members;
 	uint32_t complete; /* 0: it has too many members; STATS counts them */
 };
@@ -363,7 +364,7 @@ struct km_list_entry {
 	uint32_t owner_uid;
 	char creator[KM_PREFIX_SIZE]; /* the name of the client that made it */
 	int32_t creator_pid;          /* or 0: of another pid namespace */
-	uint32_t reserved;
+	uint32_t reliable;            /* subscribers that publishers wait for */
 };
 
 /* Asks about one topic: several requests as it is, and within CLAIM, REPAIR and RIGHTS. */
@@ -430,10 +431,16 @@ struct km_topic_client {
 	uint32_t publishers;
 	uint32_t subscribers;
 	uint32_t alive;
-	uint32_t reserved;
+	uint32_t reliable; /* of its subscribers */
 	uint64_t since_realtime_ns;
 	uint64_t client_id;
-	uint64_t handle; /* a cursor: what comes after this one */
+	uint64_t handle;       /* a cursor: what comes after this one */
+	uint64_t rings;        /* a bit for each that is its; 0 with a shared ring */
+	uint32_t publisher_id; /* of the newest of its publishers, or 0 */
+	/* Slots that its publishers have claimed, and samples that its subscribers hold, just now. */
+	uint32_t loans;
+	uint32_t borrows;
+	uint32_t reserved;
 };
 
 struct km_msg_clients_ok {

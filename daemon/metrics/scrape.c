@@ -122,6 +122,9 @@ static void tell_events(struct scrape *scrape)
 		km_log_count(KM_EVENT_REPAIRED));
 	tell(scrape, "kickmsg_quarantines", COUNTER, "Damaged topics that were given up.",
 		km_log_count(KM_EVENT_QUARANTINED));
+	tell(scrape, "kickmsg_demotions", COUNTER,
+		"Reliable subscribers that stood still and were made ordinary ones.",
+		km_log_count(KM_EVENT_DEMOTED));
 	tell(scrape, "kickmsg_config_refused", GAUGE,
 		"1: the config that is there isn't used, since it is wrong.",
 		scrape->answer.broker->config_error[0] != '\0');

@@ -8,6 +8,7 @@
 #include "daemon/metrics/topics.h"
 #include "daemon/serve/numbers.h"
 #include "daemon/topic/member.h"
+#include "daemon/topic/reliable.h"
 #include "daemon/topic/topic.h"
 
 /* A larger pool isn't counted: that would take longer than a turn. */
@@ -30,8 +31,15 @@ static const struct km_metric metrics[KM_TOPIC_FAMILIES] = {
 	{ "kickmsg_topic_free_slots", KM_METRIC_GAUGE, "Slots that nobody has." },
 	{ "kickmsg_topic_holders", KM_METRIC_GAUGE, "Subscribers that hold a sample." },
 	{ "kickmsg_topic_memory_bytes", KM_METRIC_GAUGE, "Memory of the topic." },
+	/* of topics that may have reliable subscribers */
+	{ "kickmsg_topic_reliable_subscribers", KM_METRIC_GAUGE,
+		"Subscribers that publishers wait for." },
+	{ "kickmsg_topic_demotions", KM_METRIC_COUNTER,
+		"Reliable subscribers that stood still and were made ordinary ones." },
+	{ "kickmsg_topic_stalls", KM_METRIC_COUNTER,
+		"Times that a publisher said it found no room, once a millisecond at most." },
 };
-enum { FREE_SLOTS = 8, HOLDERS = 9 };
+enum { FREE_SLOTS = 8, HOLDERS = 9, RELIABLE = 11 };
 
 int km_topic_lines_init(struct km_topic_lines *lines, bool openmetrics)
 {
@@ -148,13 +156,15 @@ int64_t km_topic_lines_add(struct km_topic_lines *lines, const struct km_topic *
 	const uint64_t values[KM_TOPIC_FAMILIES] = { topic->told.sent, topic->told.received,
 		topic->told.lost, topic->told.failed, topic->publishers, topic->subscribers,
 		topic->dead + topic->leaving, topic->region.geometry.pool_size,
-		km_topic_free_slots(topic), count_holders(topic), topic->bytes };
+		km_topic_free_slots(topic), count_holders(topic), topic->bytes,
+		km_reliable_count(topic), topic->kept.demoted, topic->stalls };
+	const int families = topic->region.geometry.max_reliable ? KM_TOPIC_FAMILIES : RELIABLE;
 	char name[KM_NAME_WHOLE_SIZE];
 
 	/* a written name has nothing that would have to be escaped */
 	if (km_name_write(key->kind, key->prefix, key->owner, key->name, name, sizeof name) < 0)
 		return 0;
-	for (int i = 0; i < KM_TOPIC_FAMILIES; i++) {
+	for (int i = 0; i < families; i++) {
 		if (values[i] == UINT64_MAX && (i == FREE_SLOTS || i == HOLDERS))
 			continue;
 		if (evbuffer_add_printf(lines->families[i], "%s%s{topic=\"%s\"} %" PRIu64 "\n",

@@ -11,6 +11,7 @@
 #include "daemon/peer/session.h"
 #include "daemon/serve/list.h"
 #include "daemon/serve/serve.h"
+#include "daemon/topic/reliable.h"
 #include "daemon/topic/topic.h"
 
 void km_list_describe(const struct km_topic *topic, struct km_list_entry *ret)
@@ -38,6 +39,7 @@ void km_list_describe(const struct km_topic *topic, struct km_list_entry *ret)
 	ret->owner_uid = topic->kept.owner_uid;
 	ret->creator_pid = topic->kept.creator_pid;
 	memcpy(ret->creator, topic->kept.creator, sizeof ret->creator);
+	ret->reliable = km_reliable_count(topic);
 }
 
 struct km_topic *km_list_first_after(struct km_broker *broker, uint64_t cursor)

@@ -40,6 +40,7 @@ void km_numbers_describe(const struct km_topic *topic, struct km_topic_numbers *
 		.received = gone->received,
 		.lost = gone->lost,
 		.failed = gone->failed,
+		.demoted = topic->kept.demoted,
 		.members = topic->publishers + topic->subscribers + topic->dead + topic->leaving,
 	};
 	ret->complete = ret->members <= KM_NUMBERS_MEMBERS;

@@ -171,6 +171,7 @@ void km_reliable_hear(struct km_topic *topic)
 {
 	if (topic->reliable)
 		topic->reliable->said_ns = km_clock_ns();
+	topic->stalls++;
 	km_reliable_look(topic);
 }
 

@@ -30,8 +30,10 @@ void km_reliable_say(struct km_topic *topic);
 /* The member has left or died: nobody waits for it any more. Takes any. */
 void km_reliable_end(struct km_member *member);
 
-/* How many there are, and may the topic have one more? */
+/* How many there are. */
 uint32_t km_reliable_count(const struct km_topic *topic);
+
+/* May the topic have one more? */
 bool km_reliable_has_room(const struct km_topic *topic);
 
 /* A publisher says that it finds no room. */

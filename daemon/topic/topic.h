@@ -40,6 +40,7 @@ struct km_topic {
 	uint64_t rings_owned; /* by LIVE ones; none of a shared ring */
 	/* Null: it had no reliable subscriber yet (reliable.h). */
 	struct km_reliable *reliable;
+	uint64_t stalls;            /* how often a publisher said that it finds no room */
 	uint32_t subscribers_taken; /* subscribers of any state */
 	/* Which publisher ids are taken: a bit for each, [max_publishers / 64 + 1]. */
 	uint64_t *ids_taken;

@@ -126,6 +126,7 @@ KM_EXPORT ssize_t kickmsg_topic_list_numbers(struct kickmsg_client *client, uint
 				.lost = numbers->lost,
 				.monotonic_ns = answer.numbers_ok.monotonic_ns,
 				.complete = numbers->complete,
+				.demoted = numbers->demoted,
 			};
 			*cursor = numbers->id;
 		}

@@ -36,6 +36,7 @@ static void read_entry(const struct km_list_entry *entry, struct kickmsg_topic_i
 		.created_realtime_ns = entry->created_realtime_ns,
 		.config_hash = entry->config_hash,
 		.total_bytes = entry->bytes,
+		.reliable = entry->reliable,
 		.config = {
 			.max_subscribers = geometry->max_subscribers,
 			.ring_capacity = geometry->ring_capacity,
@@ -230,6 +231,11 @@ static void read_client(const struct km_topic_client *entry, struct kickmsg_part
 		.subscribers = entry->subscribers,
 		.since_realtime_ns = entry->since_realtime_ns,
 		.client_id = entry->client_id,
+		.rings = entry->rings,
+		.publisher_id = entry->publisher_id,
+		.loans = entry->loans,
+		.borrows = entry->borrows,
+		.reliable = entry->reliable,
 	};
 	km_name_unescape(entry->name, ret->client_name, sizeof ret->client_name);
 }

@@ -45,7 +45,9 @@ START_TEST(clients_are_found_and_ended)
 	tells("worker ");
 	expect(0, "client", pid, NULL);
 	tells(line);
-	tells("\n kickmsg:t: subscriber\n");
+	tells("\nTOPIC CLIENT PID UID ROLE PUBS SUBS PUB-ID RINGS LOANS BORROWS AGE STATE\n");
+	tells("kickmsg:t victim%20one ");
+	tells(" subscriber 0 1 - 1 0 0 ");
 	says_not("worker");
 	expect(0, "client", "victim*", NULL);
 	tells(line);

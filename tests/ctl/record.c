@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kickmsgctl record and play; mcap.py, which shares no code with them, judges and makes files. */
+/*
+ * kickmsgctl record and play; mcap.py, which shares no code with them, judges and makes files.
+ *
+ * The file is long because all cases work on one recording of two topics.
+ */
 #include <sys/stat.h>
 
 #include "tests/support/broker/ctl.h"
@@ -380,6 +384,61 @@ START_TEST(recording_is_split)
 }
 END_TEST
 
+/* Each field has a value of its own; a topic with history has no reliable subscribers. */
+static const struct kickmsg_topic_config shapes[] = {
+	{
+		.max_subscribers = 5,
+		.ring_capacity = 32,
+		.pool_size = 400,
+		.max_publishers = 7,
+		.max_payload_size = 3000,
+		.max_loans = 3,
+		.max_borrows = 6,
+		.linger_ns = UINT64_C(7000000000),
+		.persistent = 1,
+		.timestamps = 1,
+		.max_reliable = 2,
+		.stall_ns = UINT64_C(2500000000),
+	},
+	{
+		.max_subscribers = 70,
+		.ring_capacity = 128,
+		.pool_size = 900,
+		.max_publishers = 9,
+		.max_payload_size = 2000,
+		.max_loans = 2,
+		.max_borrows = 5,
+		.persistent = 1,
+		.transport = KICKMSG_TRANSPORT_SHARED,
+		.history = 11,
+	},
+};
+
+START_TEST(a_topic_that_play_makes_is_as_it_was)
+{
+	const struct kickmsg_topic_ref topic = { .name = "full" };
+	struct kickmsg_topic_info before, after;
+
+	begin();
+	kickmsg_publisher_free(a);
+	a = flow_advertise(client, "full", &shapes[_i]);
+	ck_assert_int_eq(kickmsg_topic_get_info(client, &topic, &before), 0);
+	start_recording(WORDS("full", "b", "-n", "1"));
+	pty_wait(&pty, 0, "kickmsg:full");
+	ck_assert_int_ge(kickmsg_send(a, "x", 1), 0);
+	ck_assert_int_eq(pty_end(&pty), 0);
+	kickmsg_publisher_free(a);
+	ck_assert_int_eq(kickmsg_unlink(client, &topic), 0);
+	ck_assert_int_eq(kickmsg_topic_get_info(client, &topic, &after), -ENOENT);
+	shell(0, "ctl play out.mcap --rate 1e6");
+	ck_assert_int_eq(kickmsg_topic_get_info(client, &topic, &after), 0);
+	ck_assert_uint_ne(before.id, after.id);
+	ck_assert_uint_eq(before.config_hash, after.config_hash);
+	ck_assert_mem_eq(&before.config, &after.config, sizeof after.config);
+	end();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("ctl-record");
@@ -394,6 +453,7 @@ int main(void)
 	tcase_add_test(tc, foreign_recordings_are_read);
 	tcase_add_test(tc, nonsense_is_a_clear_error);
 	tcase_add_test(tc, recording_is_split);
+	tcase_add_loop_test(tc, a_topic_that_play_makes_is_as_it_was, 0, 2);
 	suite_add_tcase(suite, tc);
 	return flow_main(suite);
 }

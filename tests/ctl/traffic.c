@@ -68,7 +68,7 @@ START_TEST(pub_publishes_what_it_is_given)
 	flow_advertise(client, "p", &config);
 	sub = flow_subscribe(client, "p");
 	expect(0, "pub", "p", "hello", NULL);
-	says("published 1 messages, 5, to kickmsg:p\n");
+	says("published 1 messages, 5 bytes, to kickmsg:p\n");
 	got(sub, "hello", 5);
 	expect(0, "pub", "p", "", "-n", "2", NULL);
 	got(sub, "", 0);

@@ -72,6 +72,8 @@ START_TEST(near_names_are_suggested)
 	says_not("did you mean");
 	expect(2, "sats", NULL);
 	says("unknown verb: sats; did you mean stats?\n");
+	expect(2, "help", "sats", NULL);
+	says("unknown verb: sats; did you mean stats?\n");
 	expect(2, "frobnicate", NULL);
 	says_not("did you mean");
 	stop();

@@ -79,6 +79,36 @@ START_TEST(numbers_are_those_of_the_topic)
 }
 END_TEST
 
+/* Topics without reliable subscribers have none of these lines. */
+START_TEST(reliable_subscribers_are_counted)
+{
+	const struct kickmsg_subscribe_options reliable = { .reliable = 1 };
+	struct kickmsg_topic_config config = small;
+	struct kickmsg_subscriber *subscriber;
+
+	http_start("");
+	struct kickmsg_client *client = flow_client("worker");
+	flow_advertise(client, "a", &small);
+	config.max_reliable = 1;
+	config.pool_size = 0;
+	config.stall_ns = 2000000;
+	struct kickmsg_publisher *publisher = flow_advertise(client, "r", &config);
+	ck_assert_int_eq(kickmsg_subscribe(client, "r", &reliable, &subscriber), 0);
+	ck_assert_double_eq(sample("kickmsg_topic_reliable_subscribers{topic=\"kickmsg:r\"}"), 1);
+	ck_assert_double_eq(sample("kickmsg_topic_demotions_total{topic=\"kickmsg:r\"}"), 0);
+	ck_assert_double_eq(sample("kickmsg_topic_stalls_total{topic=\"kickmsg:r\"}"), 0);
+	ck_assert_double_eq(sample("kickmsg_topic_reliable_subscribers{topic=\"kickmsg:a\"}"), -1);
+	for (int i = 0; i < 5; i++)
+		ck_assert_int_eq(kickmsg_send_wait(publisher, "x", 1, INT64_C(10000000000)), 1);
+	ck_assert_double_eq(sample("kickmsg_topic_reliable_subscribers{topic=\"kickmsg:r\"}"), 0);
+	ck_assert_double_eq(sample("kickmsg_topic_demotions_total{topic=\"kickmsg:r\"}"), 1);
+	ck_assert_double_gt(sample("kickmsg_topic_stalls_total{topic=\"kickmsg:r\"}"), 0);
+	ck_assert_double_eq(sample("kickmsg_demotions_total"), 1);
+	kickmsg_client_free(client);
+	flow_stop();
+}
+END_TEST
+
 START_TEST(older_collectors_get_the_older_format)
 {
 	http_start("");
@@ -392,6 +422,7 @@ int main(void)
 	tcase_set_timeout(tc, 90);
 	tcase_add_checked_fixture(tc, http_setup, http_teardown);
 	tcase_add_test(tc, numbers_are_those_of_the_topic);
+	tcase_add_test(tc, reliable_subscribers_are_counted);
 	tcase_add_test(tc, older_collectors_get_the_older_format);
 	tcase_add_test(tc, topics_beyond_the_bound_are_in_the_sums);
 	tcase_add_test(tc, a_recovery_is_counted_with_its_time);
