@@ -239,7 +239,7 @@ START_TEST(nothing_is_lost_with_many_publishers)
 
 	test_broker_start(&broker, NULL);
 	memset(&demoted, 0, sizeof demoted);
-	client = listening_client();
+	client = flow_client_told("listens", on_event, NULL);
 	make_config();
 	config.max_reliable = 3;
 	config.stall_ns = 100 * STALL_NS; /* a busy machine */
