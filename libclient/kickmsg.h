@@ -477,9 +477,10 @@ struct kickmsg_subscribe_options {
 	/*
 	 * 1: no message is pushed out before the subscriber has it: a send that would do so fails with
 	 * -ENOBUFS, and waits in kickmsg_send_wait(). There is room for ring_capacity messages in a shared
-	 * ring, for ring_capacity - max_publishers at least in private ones. A subscriber that takes none of its messages for the topic's stall_ns, while a publisher
-	 * waits, is made an ordinary one by the broker: its next receive says so once, with -ENOLINK, and so
-	 * does KICKMSG_EVENT_DEMOTED. While there is no broker nobody does that. A subscriber that rejoins
+	 * ring, for ring_capacity - max_publishers at least in private ones. A subscriber
+	 * that takes none of its messages for the topic's stall_ns, while a publisher waits, is made
+	 * an ordinary one by the broker: its next receive says so once, with -ENOLINK, and so does
+	 * KICKMSG_EVENT_DEMOTED. While there is no broker nobody does that. A subscriber that rejoins
 	 * its topic, made anew after a broker's end, is a reliable one there; messages that publishers sent
 	 * before it came are lost and counted. Of a shared ring's history it is sure of what the
 	 * topic's config says, not of more. Not with depth or observe. Costs the subscriber a fence a

@@ -10,9 +10,9 @@
  *          reader 1  reader 0                  frontier
  *
  * The floor is the least `next` of all readers. It is no more than a position that the publisher has seen
- * to be at or before the frontier, less the topic's history. Each position is looked at on its own, just before the CAS that
- * commits it. So nothing is reserved and nothing has to be given back, however many publishers there
- * are: the CAS is of one cell of one lap, and what was room there stays room.
+ * to be at or before the frontier, less the topic's history. Each position is looked at on its own, just
+ * before the CAS that commits it. So nothing is reserved and nothing has to be given back, however many
+ * publishers there are: the CAS is of one cell of one lap, and what was room there stays room.
  *
  * Why a floor that was seen once holds for good. A `next` only grows, so an old one is too careful.
  * Of a newcomer that wasn't seen, the bit was set behind the look (V1, V4). Then the broker

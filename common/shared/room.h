@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Room in the rings of reliable subscribers, and in the shared ring before them: a publisher sends only where it pushes nothing out of any
- * of these, and may wait until it does.
+ * Room in the rings of reliable subscribers, and in the shared ring before them: a publisher sends only
+ * where it pushes nothing out of any of these, and may wait until it does.
  *
  *        head                    head + most            head + capacity
  *         |                           |                        |

@@ -17,9 +17,9 @@
 int km_join_check(struct km_session *session, char *ret_text, size_t text_size);
 
 /*
- * Makes a member; `reliable`: that is to be a reliable subscriber. Its record is formatted, its ring not live yet. When its client's segments have
- * no room for the record, there is a new one. Errors, in words in ret_text: -EDQUOT the client, its
- * user or all have their endpoints; -ENOSPC the topic has no room; those of
+ * Makes a member; `reliable`: that is to be a reliable subscriber. Its record is formatted, its ring
+ * not live yet. When its client's segments have no room for the record, there is a new one. Errors, in
+ * words in ret_text: -EDQUOT the client, its user or all have their endpoints; -ENOSPC the topic has no room; those of
  * km_memory_add().
  */
 int km_join(struct km_session *session, struct km_topic *topic, enum km_role role, bool reliable,

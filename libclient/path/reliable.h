@@ -8,8 +8,9 @@
 
 #include "libclient/handle/handle.h"
 
-/* kickmsg_send() and kickmsg_publish() with private rings, with or without timestamps. Errors: also -ENOBUFS: a message would
- * push one out of a reliable subscriber's ring. Nothing was sent to anybody; a loan is still lent. */
+/* kickmsg_send() and kickmsg_publish() with private rings, with or without timestamps. Errors: also
+ * -ENOBUFS: a message would push one out of a reliable subscriber's ring. Nothing was sent to anybody;
+ * a loan is still lent. */
 ssize_t km_reliable_send(struct kickmsg_publisher *publisher, const void *data, size_t len);
 int km_reliable_publish(struct kickmsg_publisher *publisher, void *payload, size_t len);
 
