@@ -2,6 +2,8 @@
 /*
  * Each verb of kickmsgctl where its output, the terminal or the broker is bad. The program's own
  * list of verbs is held against the rows here, so no verb is forgotten.
+ *
+ * The file is long because each kind of bad input walks through the one table of verbs.
  */
 #include <fcntl.h>
 #include <pthread.h>
