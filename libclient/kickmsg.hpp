@@ -300,7 +300,8 @@ struct Config {
 	Transport transport = Transport::Rings;
 	bool timestamps = false;
 	std::uint32_t history = 0;
-	/* Reliable subscribers also need max_publishers below sub_ring_capacity, and pool_size 0. */
+	/* Reliable subscribers also need a pool for all that may be in use (pool_size 0 has it) and, with
+	 * private rings, max_publishers below sub_ring_capacity. */
 	std::size_t max_reliable = 0;
 	nanoseconds stall{ 0 };
 	std::optional<SchemaInfo> schema{};

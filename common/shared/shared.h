@@ -523,14 +523,18 @@ static inline int km_shared_claim_oldest(const struct km_region *region,
 	uint64_t frontier = next;
 	int r = km_shared_frontier(region, next, &frontier);
 	uint64_t end = frontier, p = frontier - capacity;
+	const bool is_reliable = region->geometry.max_reliable > 0;
 
-	if (r == 0 && region->geometry.max_reliable > 0)
+	if (r == 0 && is_reliable)
 		end = km_reader_floor(region, frontier);
 	for (; r == 0 && (int64_t)(end - p) > 0; p++) {
 		struct km_shared_cell *cell = km_region_cell(region, p);
 		uint64_t word = km_load(U1, acquire, &cell->word);
 		uint32_t old;
 
+		/* a message that came to this cell meanwhile lies behind `end`: a reader may need it */
+		if (is_reliable && km_cell_laps_ahead(word, p, region->cell_shift) != 0)
+			continue;
 		r = km_shared_shield_old(region, endpoint, word, &old);
 		if (r < 0 || old == KM_HAZARD_NONE)
 			continue;

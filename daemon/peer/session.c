@@ -92,7 +92,7 @@ void km_session_tell(struct km_session *session, enum km_news what)
 {
 	struct km_msg_event event = { .header.op = KM_OP_EVENT, .what = what };
 
-	if (session->socket >= 0 &&
+	if (session->socket >= 0 && !session->parting.is_over &&
 		km_wire_send(session->socket, &event, sizeof event, NULL, 0) < 0)
 		session->doomed = true;
 }
@@ -267,7 +267,8 @@ static void on_readable(evutil_socket_t fd, short what, void *userdata)
 
 	int64_t end = km_clock_ns() + KM_SHARE_NS;
 
-	while (session->socket >= 0 && !session->doomed && serve_one(session)) {
+	while (session->socket >= 0 && !session->doomed && !session->parting.is_over &&
+		serve_one(session)) {
 		/* a topic that lost its last member is gone before the next request asks for it */
 		km_broker_sweep(broker);
 		if (km_clock_ns() >= end)

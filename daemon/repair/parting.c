@@ -234,14 +234,23 @@ bool km_parting_leave(struct km_session *session)
 	return true;
 }
 
-/* May one more piece be done in this round? The loop's time is another in each round. */
+static void on_next_round(evutil_socket_t fd, short what, void *userdata)
+{
+	struct km_broker *broker = userdata;
+
+	broker->parting_round = false;
+}
+
+/* May one more piece be done in this round? */
 static bool has_time(struct km_broker *broker)
 {
-	struct timeval now;
+	const struct timeval at_once = { 0 };
 
-	event_base_gettimeofday_cached(broker->base, &now);
-	if (timercmp(&now, &broker->parting_round, !=)) {
-		broker->parting_round = now;
+	if (!broker->parting_round) {
+		if (event_base_once(broker->base, -1, EV_TIMEOUT, on_next_round, broker, &at_once) <
+			0)
+			return false;
+		broker->parting_round = true;
 		broker->parting_pieces = PIECES_A_ROUND;
 	}
 	if (broker->parting_pieces == 0)
@@ -267,6 +276,7 @@ static void turn_away(struct km_session *session)
 	session->parting.session = session;
 	session->parting.work.step = on_turn;
 	session->broker->handlers->happened_forget(session);
+	session->broker->handlers->notice_forget_session(session);
 	begin(session, HEAR);
 }
 

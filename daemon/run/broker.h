@@ -92,7 +92,7 @@ struct km_broker {
 	struct km_session_list sessions;
 	TAILQ_HEAD(, km_session) strangers; /* the first one came first (stranger.h) */
 	LIST_HEAD(, km_session) partings;   /* clients that go, in turns (parting.h) */
-	struct timeval parting_round;       /* the event loop's last one in which any went */
+	bool parting_round;                 /* clients went in this round of the event loop */
 	unsigned parting_pieces;            /* that may still be done at once in that round */
 	TAILQ_HEAD(, km_unread) unread;     /* answers with descriptors (unread.h) */
 	struct km_hangup hangup;

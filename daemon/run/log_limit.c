@@ -15,7 +15,7 @@ struct bucket {
 	int64_t since_ns;
 	uint64_t peer;
 	unsigned what;
-	unsigned count;
+	unsigned counts[2]; /* of level debug, which few see, and of the others */
 	unsigned suppressed;
 	bool used;
 	/* The subjects of the last suppressed entry; the strings are those that follow. */
@@ -49,7 +49,7 @@ static bool is_over(const struct bucket *bucket, int64_t now_ns)
 static void begin(struct bucket *bucket, int64_t now_ns)
 {
 	bucket->since_ns = now_ns;
-	bucket->count = 0;
+	bucket->counts[0] = bucket->counts[1] = 0;
 }
 
 static void remember(struct bucket *bucket, const struct km_log_entry *entry, unsigned count)
@@ -114,23 +114,24 @@ bool km_log_limit_allow(int64_t now_ns, uint64_t peer, const struct km_log_entry
 	struct bucket *by_peer = find_peer(peer, entry, now_ns, say);
 	struct bucket *by_user = find_user(entry, now_ns, say);
 	struct bucket *both[] = { by_peer, by_user };
-	const unsigned times = LOG_PRI(entry->what) == LOG_DEBUG ? KM_LOG_DEBUG_TIMES : 1;
+	const bool is_debug = LOG_PRI(entry->what) == LOG_DEBUG;
+	const unsigned times = is_debug ? KM_LOG_DEBUG_TIMES : 1;
 
 	for (unsigned i = 0; i < 2; i++)
 		if (is_over(both[i], now_ns)) {
 			tell(both[i], say);
 			begin(both[i], now_ns);
 		}
-	if (by_peer->count >= times * KM_LOG_PEER_BURST) {
+	if (by_peer->counts[!is_debug] >= times * KM_LOG_PEER_BURST) {
 		remember(by_peer, entry, 1);
 		return false;
 	}
-	if (by_user->count >= times * KM_LOG_USER_BURST) {
+	if (by_user->counts[!is_debug] >= times * KM_LOG_USER_BURST) {
 		remember(by_user, entry, 1);
 		return false;
 	}
-	by_peer->count++;
-	by_user->count++;
+	by_peer->counts[!is_debug]++;
+	by_user->counts[!is_debug]++;
 	return true;
 }
 

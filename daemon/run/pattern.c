@@ -201,6 +201,17 @@ bool km_pattern_equals(const struct km_pattern *a, const struct km_pattern *b)
 	       strcmp(a->name, b->name) == 0;
 }
 
+uint32_t km_pattern_hash(const struct km_pattern *pattern)
+{
+	const char *const texts[] = { pattern->prefix, pattern->name };
+	uint32_t hash = (uint32_t)pattern->kind;
+
+	for (int i = 0; i < 2; i++)
+		for (const char *text = texts[i]; *text; text++)
+			hash = hash * 31 + (unsigned char)*text;
+	return hash;
+}
+
 int km_pattern_compare(const struct km_pattern *a, const struct km_pattern *b)
 {
 	if (a->weight != b->weight)

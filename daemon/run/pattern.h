@@ -26,6 +26,9 @@ bool km_pattern_matches(
 
 bool km_pattern_equals(const struct km_pattern *a, const struct km_pattern *b);
 
+/* Equal patterns have equal ones. */
+uint32_t km_pattern_hash(const struct km_pattern *pattern);
+
 /* Above 0: `a` is more specific; below: `b` is. */
 int km_pattern_compare(const struct km_pattern *a, const struct km_pattern *b);
 

@@ -49,7 +49,9 @@ void km_policy_deinit(struct km_policy *policy)
 		for (int right = 0; right < KM_RIGHTS; right++)
 			free_grant(&policy->rules[i].grants[right]);
 	free(policy->rules);
+	free(policy->hashes);
 	policy->rules = NULL;
+	policy->hashes = NULL;
 	policy->count = 0;
 }
 
@@ -60,20 +62,27 @@ int km_policy_add(struct km_policy *policy, const char *pattern, char *ret_text,
 
 	if (r < 0)
 		return r;
+	const uint32_t hash = km_pattern_hash(&rule.pattern);
 	for (size_t i = 0; i < policy->count; i++)
-		if (km_pattern_equals(&policy->rules[i].pattern, &rule.pattern)) {
+		if (policy->hashes[i] == hash &&
+			km_pattern_equals(&policy->rules[i].pattern, &rule.pattern)) {
 			policy->current = i;
 			memset(policy->rules[i].said, 0, sizeof rule.said);
 			return 0;
 		}
 	struct km_rule *rules = reallocarray(
 		policy->rules, policy->count + 1, sizeof *policy->rules);
-	if (!rules) {
+	if (rules)
+		policy->rules = rules;
+	uint32_t *hashes = reallocarray(policy->hashes, policy->count + 1, sizeof *policy->hashes);
+	if (hashes)
+		policy->hashes = hashes;
+	if (!rules || !hashes) {
 		snprintf(ret_text, size, "no memory for a rule");
 		return -ENOMEM;
 	}
-	policy->rules = rules;
 	policy->current = policy->count;
+	hashes[policy->count] = hash;
 	rules[policy->count++] = rule;
 	return 0;
 }

@@ -40,7 +40,7 @@ static void arm(struct km_notices *notices, unsigned ms)
 
 static void add_session(struct km_notices *notices, struct km_session *session)
 {
-	if (session->has_news || session->socket < 0)
+	if (session->has_news || session->socket < 0 || session->parting.is_over)
 		return;
 	session->has_news = true;
 	TAILQ_INSERT_TAIL(&notices->sessions, session, in_news);

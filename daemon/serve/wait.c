@@ -123,10 +123,11 @@ static void answer_later(struct km_wait *wait)
 	TAILQ_INSERT_TAIL(&broker->late, wait, queued);
 }
 
-/* A client whose answer doesn't get out is disconnected, in an event of its own. */
+/* A client whose answer doesn't get out is disconnected, in an event of its own. One that is going has no
+ * such event any more. */
 static void look_whether_doomed(struct km_session *session)
 {
-	if (session->doomed)
+	if (session->doomed && !session->parting.is_over)
 		event_active(session->socket_event, EV_READ, 0);
 }
 

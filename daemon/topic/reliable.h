@@ -5,8 +5,9 @@
  * A publisher that finds no room says so (STALLED). Then the broker looks at the rings without room: at
  * once, and when the first of them has stood still for stall_ns. A subscriber whose head didn't move in
  * that time is made an ordinary one, if a publisher waited meanwhile: one that sleeps, or says so again.
- * So one that is frozen, or means harm, delays a topic's publishers once, by stall_ns and what a timer is
- * late. One that is slow but takes its messages is waited for.
+ * So one that is frozen delays a topic's publishers once, by stall_ns and what a timer is late. One that is
+ * slow but takes its messages is waited for. One that means harm may say that it goes on: it can have a
+ * message in each stall_ns wait, for as long as the rule `reliable` lets it subscribe.
  *
  *   STALLED --> look: no room, and head as before? --no--> remember head and time
  *                 ^                |

@@ -21,11 +21,14 @@ static bool is_demoted(struct kickmsg_subscriber *subscriber)
 	return true;
 }
 
-/* A message was taken, perhaps one of no use. */
+/* A message was taken, perhaps one of no use. A receive may have moved the subscriber (-ERESTART, or a
+ * message of a fresh place), and the fresh place may be in a shared ring, whose step it has done then. */
 static km_always_inline void make_room(const struct kickmsg_subscriber *subscriber, ssize_t r)
 {
-	if (r != -EAGAIN)
-		km_room_made(&subscriber->handle.place.region);
+	const struct km_region *region = &subscriber->handle.place.region;
+
+	if (r != -EAGAIN && !region->shared)
+		km_room_made(region);
 }
 
 /* --- with a shared ring --------------------------------------------------------------------------- */
@@ -35,12 +38,12 @@ static bool is_timed(const struct kickmsg_subscriber *subscriber)
 	return subscriber->handle.place.region.geometry.timestamps;
 }
 
-/* The reader has gone on, perhaps over messages of no use. */
+/* The reader has gone on, perhaps over messages of no use; perhaps to a place with a ring of its own. */
 static km_always_inline void pass_on(struct kickmsg_subscriber *subscriber)
 {
 	struct km_place *here = &subscriber->handle.place;
 
-	if (here->next == here->said)
+	if (here->next == here->said || !here->region.shared)
 		return;
 	here->said = here->next;
 	km_room_made_before(&here->region, here->ring_index, here->next);

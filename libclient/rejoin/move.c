@@ -134,6 +134,9 @@ static void move_subscriber(struct kickmsg_subscriber *subscriber)
 		km_store(P2, relaxed, &here->own_id, 0);
 	km_store(P3, relaxed, &subscriber->prepared, subscriber->ready ? KM_HAS_READY : 0);
 	km_ready_move(subscriber);
+	/* a publisher that is still there waits for this reader no more */
+	if (old->region.shared)
+		km_past_leave(old, 0);
 	/* newest first: the old place, the places that the subscriber never came to, and those
 	 * before */
 	struct km_place *older = old->past;

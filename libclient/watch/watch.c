@@ -230,6 +230,15 @@ bool km_watch_settle(struct km_watched *watched, uint32_t announced)
 	       !km_uring_is_completed(watched->uring);
 }
 
+static bool is_asleep(const struct km_watched *watched)
+{
+	if (!watched->by_ring)
+		return !(watched->seen & 1) &&
+		       km_load(D6, acquire, &watched->fires) == watched->seen;
+	return watched->uring && km_uring_waits(watched->uring) &&
+	       !km_uring_is_completed(watched->uring);
+}
+
 bool km_watch_waits(struct km_watched *watched)
 {
 	if (watched->by_timer)
@@ -237,11 +246,12 @@ bool km_watch_waits(struct km_watched *watched)
 	if (km_load(D1, seq_cst, &watched->armed) == 0)
 		return false;
 	/* the old ring's signal has come, or comes later */
-	if (watched->stale && drain(watched))
+	const bool has_drained = watched->stale && drain(watched);
+	if (has_drained)
 		watched->stale = false;
-	if (!watched->by_ring)
-		return !(watched->seen & 1) &&
-		       km_load(D6, acquire, &watched->fires) == watched->seen;
-	return watched->uring && km_uring_waits(watched->uring) &&
-	       !km_uring_is_completed(watched->uring);
+	const bool waits = is_asleep(watched);
+	/* what was read may have been the signal of now */
+	if (has_drained && !waits)
+		km_watch_fire(watched);
+	return waits;
 }

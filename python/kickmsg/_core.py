@@ -237,9 +237,9 @@ class HandleCore:
                 self.give_back()
                 if self.closed and not self.out and self.pointer is not None:
                     pointer, self.pointer = self.pointer, None
-                    if self.out:  # another thread is about to wake who holds it
+                    if self.out:  # another thread is about to wake who holds it, and settles then
                         self.pointer = pointer
-                        return
+                        continue
                     if self.generation == _generation:
                         self.free(pointer)
                     self.client.leave(self)

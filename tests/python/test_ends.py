@@ -8,7 +8,19 @@ import subprocess
 import unittest
 
 import kickmsg
+from kickmsg import _core
 from support import Case, run_script
+
+
+class Client:
+    """What a handle needs of its node."""
+    generation = _core.generation()
+
+    def __init__(self):
+        self.children = {}
+
+    def leave(self, child):
+        pass
 
 
 def child(topic, messages):
@@ -137,6 +149,35 @@ class Ends(Case):
         done = run_script("import kickmsg", env=dict(os.environ, LD_PRELOAD=preload))
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr, r"ImportError: libkickmsg-client is 0\.1\.9, older than the \d")
+
+    def test_close_beside_a_thread_that_settles(self):
+        """One thread is about to free a handle, and another wakes who holds it: one of both frees it."""
+        freed = []
+        core = _core.HandleCore(Client(), 'handle', 'subscriber', freed.append)
+        core.wake = lambda pointer: None
+        core.closed = True
+        other = object()
+
+        class Out(dict):
+            looks = 0
+
+            def __bool__(self):
+                self.looks += 1
+                if self.looks == 3:  # behind the look of who frees, the other thread comes
+                    self[other] = None
+                return len(self) > 0
+
+        class Held(dict):
+            def pop(self, *arguments):
+                if other in core.out:  # the other thread goes on
+                    core.out.pop(other)
+                    core.settle()
+                return super().pop(*arguments)
+
+        core.out, core.held = Out(), Held()
+        core.settle()
+        self.assertEqual(freed, ['handle'])
+        self.assertFalse(core.held)
 
     def test_use_after_close_is_an_error(self):
         publisher, subscriber = self.pair()

@@ -181,6 +181,19 @@ START_TEST(limit_debug_is_longer_and_there)
 }
 END_TEST
 
+/* Entries of level debug take nothing from what the others may have. */
+START_TEST(limit_debug_hides_no_others)
+{
+	const struct km_log_about about = { 2, 1001, "client", "", "" };
+	const struct km_log_entry debug = { LOG_DEBUG | KM_EVENT_ENDPOINT_JOINED, &about, "", 0 };
+	const struct km_log_entry info = { LOG_INFO | KM_EVENT_ENDPOINT_JOINED, &about, "", 0 };
+
+	for (unsigned i = 0; i < KM_LOG_USER_BURST * KM_LOG_DEBUG_TIMES; i++)
+		km_log_limit_allow(1, 1000 + i, &debug, say);
+	ck_assert(km_log_limit_allow(1, 1000, &info, say));
+}
+END_TEST
+
 /* With a kind and without one. */
 START_TEST(log_at_level_debug_is_limited)
 {
@@ -228,6 +241,7 @@ int main(void)
 	tcase_add_test(tcase, limit_next_interval_begins_anew_and_tells);
 	tcase_add_test(tcase, limit_one_user_with_many_processes_is_counted);
 	tcase_add_test(tcase, limit_debug_is_longer_and_there);
+	tcase_add_test(tcase, limit_debug_hides_no_others);
 	tcase_add_loop_test(tcase, log_at_level_debug_is_limited, 0, 2);
 	tcase_add_test(tcase, limit_what_is_counted_is_never_lost);
 	return fixture_run("unit-log", tcase);
