@@ -24,6 +24,7 @@
 #define MANY     20000
 
 static bool shared;
+static uint64_t stall_ns = STALL_NS;
 static struct kickmsg_client *client;
 static struct kickmsg_publisher *publisher;
 static struct kickmsg_topic_config config;
@@ -52,7 +53,7 @@ static void make_config(void)
 	config.max_publishers = 4;
 	config.max_reliable = 2;
 	config.transport = shared ? KICKMSG_TRANSPORT_SHARED : KICKMSG_TRANSPORT_RINGS;
-	config.stall_ns = STALL_NS;
+	config.stall_ns = stall_ns;
 }
 
 static void attach(void)
@@ -159,6 +160,7 @@ START_TEST(nothing_is_lost_between_one_that_sends_and_two_that_receive)
 	pthread_t threads[2];
 	void *wrong;
 
+	stall_ns = 100 * STALL_NS; /* a busy machine */
 	setup();
 	struct kickmsg_subscriber *subscribers[] = { subscribe(client), subscribe(client) };
 	ck_assert_uint_eq(reliable_by_stats(), 2);
@@ -522,11 +524,8 @@ START_TEST(slow_subscriber_is_waited_for)
 	pthread_t thread;
 	void *wrong;
 
-	test_broker_start(&broker, NULL);
-	client = flow_client_told("listens", on_event, NULL);
-	make_config();
-	config.stall_ns = 10 * STALL_NS;
-	publisher = flow_advertise(client, "t", &config);
+	stall_ns = 10 * STALL_NS;
+	setup();
 	struct kickmsg_subscriber *slow = subscribe(client);
 	pthread_create(&thread, NULL, receive_slowly, slow);
 	/* in all the publisher waits longer than that */
@@ -612,6 +611,7 @@ START_TEST(waitset_has_publishers)
 	int pipes[2];
 	void *ready;
 
+	stall_ns = 10 * STALL_NS; /* on a busy machine a nap may be long */
 	setup();
 	struct kickmsg_subscriber *subscriber = subscribe(client);
 	ck_assert_int_eq(kickmsg_waitset_new(&set), 0);
@@ -687,8 +687,8 @@ START_TEST(next_broker_knows_who_is_reliable)
 	test_manager_kill(&manager, SIGKILL);
 	ck_assert_int_eq(send_int(1), -ENOBUFS);
 	test_manager_resume(&manager);
-	ck_assert(test_wait_until((sent = send_int(1)) == sizeof(int) || demoted_by_stats() == 2,
-		FLOW_WAIT_MS));
+	ck_assert(test_wait_until(
+		(sent = send_int(1)) == sizeof(int) || demoted_by_stats() == 2, FLOW_WAIT_MS));
 	ck_assert(test_wait_until(demoted_by_stats() == 2, FLOW_WAIT_MS));
 	ck_assert_int_eq(flow_receive_int(first), -ENOLINK);
 	/* the last send, if both were demoted before it, has pushed message 0 out of a shared ring */
