@@ -55,6 +55,12 @@ static inline _Atomic uint64_t *km_reader_next(const struct km_region *region, u
 	return &km_region_bell_page(region)->readers[reader].next;
 }
 
+/* The oldest position that this reader still needs, as it says. */
+static inline uint64_t km_reader_at(const struct km_region *region, uint32_t reader)
+{
+	return km_load(V2, seq_cst, km_reader_next(region, reader));
+}
+
 /* The oldest position that a reader still needs. `seen`: a position that isn't behind the frontier. */
 static inline uint64_t km_reader_floor(const struct km_region *region, uint64_t seen)
 {
@@ -63,7 +69,7 @@ static inline uint64_t km_reader_floor(const struct km_region *region, uint64_t 
 
 	for (; left; left &= left - 1) {
 		const uint32_t i = (uint32_t)__builtin_ctzll(left);
-		const uint64_t next = km_load(V2, seq_cst, km_reader_next(region, i));
+		const uint64_t next = km_reader_at(region, i);
 
 		if ((int64_t)(next - floor) < 0)
 			floor = next;

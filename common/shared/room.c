@@ -37,7 +37,7 @@ bool km_room_is_before(const struct km_region *region, uint32_t index, uint64_t 
 		*ret_head = cursor.head;
 		return is_there;
 	}
-	*ret_head = km_load(V2, seq_cst, km_reader_next(region, index));
+	*ret_head = km_reader_at(region, index);
 	return km_shared_frontier(region, capacity, &frontier) < 0 ||
 	       (int64_t)(frontier - *ret_head) < (int64_t)capacity;
 }
