@@ -217,6 +217,13 @@ void km_watch_arm(struct km_watched *watched, uint32_t announced)
 	km_store(D1, seq_cst, &watched->armed, KM_ARMED | announced);
 }
 
+/* Does a wait go on in its ring? */
+static bool ring_waits(const struct km_watched *watched)
+{
+	return watched->uring && km_uring_waits(watched->uring) &&
+	       !km_uring_is_completed(watched->uring);
+}
+
 bool km_watch_settle(struct km_watched *watched, uint32_t announced)
 {
 	if (watched->by_ring)
@@ -226,8 +233,7 @@ bool km_watch_settle(struct km_watched *watched, uint32_t announced)
 	/* the thread has passed over a word that moved before it was armed */
 	if (!watched->by_ring)
 		return watched->group && km_load(D2, seq_cst, watched->word) == announced;
-	return watched->uring && km_uring_waits(watched->uring) &&
-	       !km_uring_is_completed(watched->uring);
+	return ring_waits(watched);
 }
 
 static bool is_asleep(const struct km_watched *watched)
@@ -235,8 +241,7 @@ static bool is_asleep(const struct km_watched *watched)
 	if (!watched->by_ring)
 		return !(watched->seen & 1) &&
 		       km_load(D6, acquire, &watched->fires) == watched->seen;
-	return watched->uring && km_uring_waits(watched->uring) &&
-	       !km_uring_is_completed(watched->uring);
+	return ring_waits(watched);
 }
 
 bool km_watch_waits(struct km_watched *watched)
