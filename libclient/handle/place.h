@@ -169,6 +169,12 @@ static inline void km_place_end_loan(struct km_place *place, struct km_loan *loa
 	place->loan_count--;
 }
 
+/* For publishers: `live` where nothing that lies behind it is read. */
+static km_always_inline uint64_t km_place_load_live(const struct km_place *place)
+{
+	return km_load(L4, relaxed, &place->region.header->live);
+}
+
 /* Ends what held[hold] covers: another publisher may claim the slot from here on. */
 static km_always_inline void km_place_let_go(struct km_place *place, uint32_t hold)
 {

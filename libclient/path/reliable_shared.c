@@ -18,11 +18,6 @@
 #include "libclient/path/shared_send.h"
 #include "libclient/rejoin/move.h"
 
-static km_always_inline uint64_t load_live(const struct km_place *place)
-{
-	return km_load(L4, relaxed, &place->region.header->live);
-}
-
 /* The twin of km_shared_append() (shared.h) where there is to be room. The message's sequence is used
  * where it is committed. */
 static int commit(struct kickmsg_publisher *publisher, uint32_t ref,
@@ -114,7 +109,7 @@ static km_noinline ssize_t send_anyhow(
 	struct kickmsg_publisher *publisher, const void *data, size_t len)
 {
 	struct km_place *here = &publisher->handle.place;
-	const uint64_t live = load_live(here);
+	const uint64_t live = km_place_load_live(here);
 	int r = 1;
 
 	if (len > here->region.geometry.max_payload_size)
@@ -131,13 +126,6 @@ static km_noinline ssize_t send_anyhow(
 	if (r == -ENOBUFS)
 		return km_reliable_refuse(publisher, live);
 	return r < 0 ? r : (ssize_t)len;
-}
-
-static km_noinline ssize_t wake(struct kickmsg_publisher *publisher, uint32_t seen, size_t len)
-{
-	if (km_bell_ring(publisher->handle.place.region.bell, seen))
-		km_publisher_hurry(publisher);
-	return (ssize_t)len;
 }
 
 /* The usual case, whose twin is send_anyhow(): there is room as far as the publisher knows. */
@@ -159,7 +147,7 @@ ssize_t km_reliable_shared_send(struct kickmsg_publisher *publisher, const void 
 	km_endpoint_count(&here->record->messages, 1);
 	uint32_t seen = km_bell_listen(region->bell);
 	if (__builtin_expect(!(seen & KM_BELL_WOKEN), 0))
-		return wake(publisher, seen, len);
+		return km_shared_wake(publisher, seen, len);
 	return (ssize_t)len;
 }
 
@@ -167,7 +155,7 @@ int km_reliable_shared_publish(struct kickmsg_publisher *publisher, void *payloa
 {
 	struct km_place *here = &publisher->handle.place, *of;
 	struct km_loan *loan = km_loan_find(here, payload, &of);
-	const uint64_t live = load_live(here);
+	const uint64_t live = km_place_load_live(here);
 	int r = 1;
 
 	if (!loan || of != here)

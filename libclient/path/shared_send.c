@@ -29,11 +29,6 @@
 #include "libclient/path/look.h"
 #include "libclient/rejoin/move.h"
 
-static km_always_inline uint64_t load_live(const struct km_place *place)
-{
-	return km_load(L4, relaxed, &place->region.header->live);
-}
-
 /* --- claiming a slot ------------------------------------------------------------------- */
 
 /* Where no slot is free, the oldest message gives up its own. The second look is a short one, for
@@ -102,7 +97,7 @@ static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t le
 {
 	struct km_place *here = &publisher->handle.place;
 	const struct km_region *region = &here->region;
-	uint64_t live = load_live(here);
+	uint64_t live = km_place_load_live(here);
 	struct km_shared_message message = {
 		.data = km_region_payload(region, slot),
 		.len = len,
@@ -132,7 +127,7 @@ static km_always_inline ssize_t send_privileged(
 	struct kickmsg_publisher *publisher, const void *data, size_t len, bool timed)
 {
 	struct km_place *here = &publisher->handle.place;
-	uint64_t live = load_live(here);
+	uint64_t live = km_place_load_live(here);
 	int r = live == here->live ? 1 : km_publisher_look(publisher, live, KM_HAZARD_NONE, len);
 
 	if (r <= 0)
@@ -190,7 +185,7 @@ static km_noinline ssize_t send_anyhow_timed(
 	return send_anyhow_as(publisher, data, len, true);
 }
 
-static km_noinline ssize_t wake(struct kickmsg_publisher *publisher, uint32_t seen, size_t len)
+km_noinline ssize_t km_shared_wake(struct kickmsg_publisher *publisher, uint32_t seen, size_t len)
 {
 	if (km_bell_ring(publisher->handle.place.region.bell, seen))
 		km_publisher_hurry(publisher);
@@ -222,7 +217,7 @@ static km_always_inline ssize_t send_as(
 	km_endpoint_count(&here->record->messages, 1);
 	uint32_t seen = km_bell_listen(region->bell);
 	if (__builtin_expect(!(seen & KM_BELL_WOKEN), 0))
-		return wake(publisher, seen, len);
+		return km_shared_wake(publisher, seen, len);
 	return (ssize_t)len;
 }
 

@@ -17,4 +17,6 @@ ssize_t km_shared_send_timed(struct kickmsg_publisher *publisher, const void *da
 int km_shared_publish_timed(struct kickmsg_publisher *publisher, void *payload, size_t len);
 /* Claims a slot. Errors: -EMSGSIZE; those of km_publisher_find_no_slot(). */
 int km_shared_claim(struct kickmsg_publisher *publisher, size_t len, uint32_t *ret_slot);
+/* Rings the bell, whose word was `seen`, behind a message of `len` bytes. Returns that. */
+ssize_t km_shared_wake(struct kickmsg_publisher *publisher, uint32_t seen, size_t len);
 uint32_t km_shared_reach(const struct kickmsg_publisher *publisher);
