@@ -163,8 +163,7 @@ int km_json_topic(struct km_broker *broker, const struct evkeyvalq *query, struc
 		return -ENOMEM;
 	whole->answer.deinit = deinit;
 	whole->endpoints.most = ENDPOINTS;
-	if (!topic->kept.quarantined)
-		whole->endpoints.frontier = km_stats_frontier(topic);
+	whole->endpoints.frontier = km_stats_frontier(topic);
 	km_walk_begin(&whole->walk, topic);
 	km_topic_count(topic);
 	km_json_put_head(&whole->answer);

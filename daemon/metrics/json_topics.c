@@ -31,11 +31,8 @@ struct topics {
 
 static void put_endpoints(struct km_answer *answer, const struct km_topic *topic)
 {
-	/* the memory of a topic that was given up may be given back already */
-	struct km_json_endpoints endpoints = {
-		.frontier = topic->kept.quarantined ? 0 : km_stats_frontier(topic),
-		.most = ENDPOINTS,
-	};
+	struct km_json_endpoints endpoints = { .frontier = km_stats_frontier(topic),
+		.most = ENDPOINTS };
 	const struct km_member *member;
 	unsigned looks = 0;
 

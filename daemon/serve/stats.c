@@ -50,7 +50,8 @@ uint64_t km_stats_frontier(const struct km_topic *topic)
 {
 	uint64_t frontier = 0;
 
-	if (topic->region.shared)
+	/* the memory of a topic that was given up may be given back already */
+	if (topic->region.shared && !topic->kept.quarantined)
 		km_shared_frontier(&topic->region, topic->region.geometry.ring_capacity, &frontier);
 	return frontier;
 }

@@ -8,7 +8,8 @@ struct km_member;
 struct km_ring_stats;
 struct km_topic;
 
-/* Where the topic's shared ring ends: one search for all its subscribers. 0: the topic has none. */
+/* Where the topic's shared ring ends: one search for all its subscribers. 0: the topic has none, or was
+ * given up. */
 uint64_t km_stats_frontier(const struct km_topic *topic);
 
 /* The numbers of a subscriber that is LIVE, in a topic with that frontier; `handle` is 0. */
