@@ -92,6 +92,7 @@ static void take(struct km_broker *broker, struct km_config *fresh)
 {
 	struct timeval interval = km_settings_interval(fresh);
 
+	broker->config_error[0] = '\0';
 	keep_socket(broker, fresh);
 	km_settings_fill_memory(fresh);
 	km_config_deinit(broker->config);
@@ -153,7 +154,6 @@ void km_settings_read_again(struct km_broker *broker)
 		return;
 	}
 	km_systemd_notify("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)km_clock_ns() / 1000);
-	broker->config_error[0] = '\0';
 	reading = calloc(1, sizeof *reading);
 	if (reading)
 		reading->config = km_config_read_begin(broker->config_source, NULL);
