@@ -136,6 +136,35 @@ struct FreeSubscriber {
 		kickmsg_subscriber_free(sub);
 	}
 };
+
+/* Goes through an array, and gives what item() makes of each element. */
+template <typename Element, auto item> class Iterator
+{
+      public:
+	explicit Iterator(Element const *at) noexcept : at_(at)
+	{
+	}
+	decltype(auto) operator*() const noexcept
+	{
+		return item(*at_);
+	}
+	Iterator &operator++() noexcept
+	{
+		++at_;
+		return *this;
+	}
+	bool operator==(Iterator const &other) const noexcept
+	{
+		return at_ == other.at_;
+	}
+	bool operator!=(Iterator const &other) const noexcept
+	{
+		return at_ != other.at_;
+	}
+
+      private:
+	Element const *at_;
+};
 } // namespace detail
 
 /* A time without an end, where a time is asked for. */
@@ -642,33 +671,11 @@ template <typename T = void> class Item
 template <typename T = void, std::size_t N = 64> class Batch
 {
       public:
-	class Iterator
+	static Item<T> item(kickmsg_sample const &sample) noexcept
 	{
-	      public:
-		explicit Iterator(kickmsg_sample const *sample) noexcept : sample_(sample)
-		{
-		}
-		Item<T> operator*() const noexcept
-		{
-			return Item<T>(*sample_);
-		}
-		Iterator &operator++() noexcept
-		{
-			++sample_;
-			return *this;
-		}
-		bool operator==(Iterator const &other) const noexcept
-		{
-			return sample_ == other.sample_;
-		}
-		bool operator!=(Iterator const &other) const noexcept
-		{
-			return sample_ != other.sample_;
-		}
-
-	      private:
-		kickmsg_sample const *sample_;
-	};
+		return Item<T>(sample);
+	}
+	using Iterator = detail::Iterator<kickmsg_sample, &Batch::item>;
 
 	Batch() noexcept
 	{
@@ -690,7 +697,7 @@ template <typename T = void, std::size_t N = 64> class Batch
 	}
 	Item<T> operator[](std::size_t i) const noexcept
 	{
-		return Item<T>(samples_[i]);
+		return item(samples_[i]);
 	}
 	Iterator begin() const noexcept
 	{
@@ -850,33 +857,11 @@ template <typename T, std::size_t N = 64> class Loans
 		"a message is copied as bytes");
 
       public:
-	class Iterator
+	static T &item(iovec const &loan) noexcept
 	{
-	      public:
-		explicit Iterator(iovec const *loan) noexcept : loan_(loan)
-		{
-		}
-		T &operator*() const noexcept
-		{
-			return *static_cast<T *>(loan_->iov_base);
-		}
-		Iterator &operator++() noexcept
-		{
-			++loan_;
-			return *this;
-		}
-		bool operator==(Iterator const &other) const noexcept
-		{
-			return loan_ == other.loan_;
-		}
-		bool operator!=(Iterator const &other) const noexcept
-		{
-			return loan_ != other.loan_;
-		}
-
-	      private:
-		iovec const *loan_;
-	};
+		return *static_cast<T *>(loan.iov_base);
+	}
+	using Iterator = detail::Iterator<iovec, &Loans::item>;
 
 	Loans() noexcept
 	{
@@ -900,7 +885,7 @@ template <typename T, std::size_t N = 64> class Loans
 	}
 	T &operator[](std::size_t i) const noexcept
 	{
-		return *static_cast<T *>(loans_[i].iov_base);
+		return item(loans_[i]);
 	}
 	Iterator begin() const noexcept
 	{
