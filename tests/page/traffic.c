@@ -8,12 +8,11 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "libclient/kickmsg.h"
+#include "tests/support/program.h"
 
 #define TICK_NS 5000000L
 #define EVIL    "<img src=x onerror=alert(1)>"
@@ -46,21 +45,6 @@ static struct party parties[] = {
 #define PARTIES (sizeof parties / sizeof parties[0])
 
 static struct kickmsg_client *clients[PARTIES];
-static volatile sig_atomic_t ending;
-
-static void on_signal(int number)
-{
-	ending = 1;
-}
-
-static void must(int r, const char *what)
-{
-	if (r >= 0)
-		return;
-	fprintf(stderr, "traffic: %s: %s\n", what, kickmsg_strerror(r));
-	exit(EXIT_FAILURE);
-}
-
 static struct kickmsg_client *client_of(size_t i)
 {
 	struct kickmsg_client_config config = { .name = parties[i].client };
@@ -111,7 +95,7 @@ int main(void)
 {
 	const struct timespec tick = { 0, TICK_NS };
 
-	signal(SIGTERM, on_signal);
+	until_sigterm();
 	for (size_t i = 0; i < PARTIES; i++)
 		join(i);
 	for (unsigned long at = 0; !ending; at++) {

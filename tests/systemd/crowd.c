@@ -13,22 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "libclient/kickmsg.h"
-
-static volatile sig_atomic_t ending;
-
-static void on_signal(int number)
-{
-	ending = 1;
-}
-
-static void must(int r, const char *what)
-{
-	if (r >= 0)
-		return;
-	fprintf(stderr, "crowd: %s: %s\n", what, kickmsg_strerror(r));
-	exit(EXIT_FAILURE);
-}
+#include "tests/support/program.h"
 
 static double now(void)
 {
@@ -69,7 +54,7 @@ int main(int argc, char **argv)
 	unsigned long rounds = 0;
 	double longest = 0, start = now();
 
-	signal(SIGTERM, on_signal);
+	until_sigterm();
 	snprintf(name, sizeof name, "crowd%d", (int)getpid());
 	if (argc == 2) {
 		for (; !ending; rounds++)

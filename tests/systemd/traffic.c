@@ -16,22 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "libclient/kickmsg.h"
-
-static volatile sig_atomic_t ending;
-
-static void on_signal(int number)
-{
-	ending = 1;
-}
-
-static void must(int r, const char *what)
-{
-	if (r >= 0)
-		return;
-	fprintf(stderr, "traffic: %s: %s\n", what, kickmsg_strerror(r));
-	exit(EXIT_FAILURE);
-}
+#include "tests/support/program.h"
 
 /* A topic of a shape that can't be. */
 static void be_refused(unsigned long count)
@@ -81,7 +66,7 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	snprintf(name, sizeof name, "traffic%d", (int)getpid());
-	signal(SIGTERM, on_signal);
+	until_sigterm();
 	must(kickmsg_client_new(NULL, &client), "connect");
 	must(kickmsg_advertise_or_join(client, name, NULL, &publisher), "advertise");
 	must(kickmsg_subscribe(client, name, NULL, &subscriber), "subscribe");
