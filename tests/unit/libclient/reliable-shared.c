@@ -14,7 +14,7 @@
 #include "common/shared/room.h"
 #include "common/shared/shared.h"
 #include "libclient/handle/handle.h"
-#include "tests/support/broker/fixture.h"
+#include "tests/support/broker/reliable.h"
 
 #define CAPACITY   8u
 #define PUBLISHERS 3u
@@ -91,14 +91,6 @@ static void teardown(void)
 static int64_t send_by(uint32_t publisher, uint32_t value)
 {
 	return kickmsg_send(&pubs[publisher], &value, sizeof value);
-}
-
-static int64_t receive(struct kickmsg_subscriber *subscriber)
-{
-	uint32_t value;
-	ssize_t n = kickmsg_try_receive_copy(subscriber, &value, sizeof value);
-
-	return n < 0 ? n : value;
 }
 
 /* By all publishers in turn. Returns how many went. */
@@ -331,17 +323,12 @@ END_TEST
 START_TEST(receive_after_demotion_says_so_once_by_each_way)
 {
 	struct kickmsg_sample samples[2];
-	char buf[64];
 
-	for (int way = 0; way < 4; way++) {
+	for (int way = 0; way < RECEIVE_WAYS; way++) {
 		setup();
 		ck_assert_int_eq(send_by(0, 5), sizeof(uint32_t));
 		km_room_say(&f.region, 0);
-		ssize_t r = way == 0   ? kickmsg_try_receive(sub, samples)
-			    : way == 1 ? kickmsg_try_receive_copy(sub, buf, sizeof buf)
-			    : way == 2 ? kickmsg_receive_many(sub, 0, samples, 2)
-				       : kickmsg_receive_into(sub, buf, sizeof buf, 0, samples);
-		ck_assert_int_eq(r, -ENOLINK);
+		ck_assert_int_eq(receive_by(way, sub, samples, 2), -ENOLINK);
 		ck_assert_int_eq(receive(sub), 5); /* what was there is still there */
 		ck_assert_int_eq(receive(sub), -EAGAIN);
 		for (uint32_t i = 0; i < 2 * CAPACITY; i++)
@@ -355,52 +342,21 @@ END_TEST
 
 /* --- waiting -------------------------------------------------------------------------------------- */
 
-static pthread_t waiter;
-static _Atomic pid_t waiter_tid;
-static _Atomic int64_t waited;
-
-static void *wait_and_send(void *by)
-{
-	const uint32_t value = 99;
-
-	waiter_tid = gettid();
-	waited = kickmsg_send_wait(by, &value, sizeof value, -1);
-	return NULL;
-}
-
 /* A publisher that sleeps for want of room, in the kernel. */
 static void begin_wait(struct kickmsg_publisher *by)
 {
 	send_till_full();
-	waiter_tid = 0;
-	waited = 0;
-	ck_assert_int_eq(pthread_create(&waiter, NULL, wait_and_send, by), 0);
-	while (waiter_tid == 0)
-		sched_yield();
-	ck_assert(fixture_wait_futex(waiter_tid));
+	begin_wait_by(by);
 }
 
 START_TEST(send_wait_is_woken_by_a_receive)
 {
 	setup();
-	for (int way = 0; way < 8; way++) {
-		struct kickmsg_sample sample;
-		char buf[64];
-
+	for (int way = 0; way < 2 * RECEIVE_WAYS; way++) {
 		begin_wait(&pubs[way % 2]);
 		ck_assert(page.room.word & KM_BELL_ANNOUNCED);
 		uint32_t before = page.room.word;
-		if (way / 2 == 0) {
-			ck_assert_int_eq(kickmsg_try_receive(sub, &sample), 0);
-			ck_assert_int_eq(kickmsg_sample_release(&sample), 0);
-		} else if (way / 2 == 1) {
-			ck_assert_int_ge(receive(sub), 0);
-		} else if (way / 2 == 2) {
-			ck_assert_int_eq(kickmsg_receive_many(sub, 0, &sample, 1), 1);
-			ck_assert_int_eq(kickmsg_sample_release(&sample), 0);
-		} else {
-			ck_assert_int_eq(kickmsg_receive_into(sub, buf, sizeof buf, 0, &sample), 0);
-		}
+		take_by(way / 2, sub);
 		ck_assert_uint_ne(page.room.word >> 2, before >> 2);
 		ck_assert_int_eq(pthread_join(waiter, NULL), 0);
 		ck_assert_int_eq(waited, sizeof(uint32_t));

@@ -17,7 +17,7 @@
 #include "libclient/client/client.h"
 #include "libclient/handle/handle.h"
 #include "libclient/rejoin/past.h"
-#include "tests/support/broker/fixture.h"
+#include "tests/support/broker/reliable.h"
 
 #define CAPACITY   8u
 #define PUBLISHERS 3u
@@ -85,14 +85,6 @@ static void teardown(void)
 static int64_t send_by(uint32_t publisher, uint32_t value)
 {
 	return kickmsg_send(&pubs[publisher], &value, sizeof value);
-}
-
-static int64_t receive(struct kickmsg_subscriber *subscriber)
-{
-	uint32_t value;
-	ssize_t n = kickmsg_try_receive_copy(subscriber, &value, sizeof value);
-
-	return n < 0 ? n : value;
 }
 
 /* Returns how many went. */
@@ -333,17 +325,12 @@ END_TEST
 START_TEST(receive_after_demotion_says_so_once_by_each_way)
 {
 	struct kickmsg_sample samples[2];
-	char buf[64];
 
-	for (int way = 0; way < 4; way++) {
+	for (int way = 0; way < RECEIVE_WAYS; way++) {
 		setup();
 		ck_assert_int_eq(send_by(0, 5), sizeof(uint32_t));
 		km_room_say(&f.region, 0);
-		ssize_t r = way == 0   ? kickmsg_try_receive(sub, samples)
-			    : way == 1 ? kickmsg_try_receive_copy(sub, buf, sizeof buf)
-			    : way == 2 ? kickmsg_receive_many(sub, 0, samples, 2)
-				       : kickmsg_receive_into(sub, buf, sizeof buf, 0, samples);
-		ck_assert_int_eq(r, -ENOLINK);
+		ck_assert_int_eq(receive_by(way, sub, samples, 2), -ENOLINK);
 		ck_assert_int_eq(receive(sub), 5); /* what was there is still there */
 		ck_assert_int_eq(receive(sub), -EAGAIN);
 		for (uint32_t i = 0; i < 2 * CAPACITY; i++)
@@ -488,29 +475,11 @@ END_TEST
 
 /* --- waiting -------------------------------------------------------------------------------------- */
 
-static pthread_t waiter;
-static _Atomic pid_t waiter_tid;
-static _Atomic int64_t waited;
-
-static void *wait_and_send(void *unused)
-{
-	const uint32_t value = 99;
-
-	waiter_tid = gettid();
-	waited = kickmsg_send_wait(pub, &value, sizeof value, -1);
-	return NULL;
-}
-
 /* Starts a publisher that sleeps in the kernel for want of room. */
 static void begin_wait(void)
 {
 	send_till_full(0);
-	waiter_tid = 0;
-	waited = 0;
-	ck_assert_int_eq(pthread_create(&waiter, NULL, wait_and_send, NULL), 0);
-	while (waiter_tid == 0)
-		sched_yield();
-	ck_assert(fixture_wait_futex(waiter_tid));
+	begin_wait_by(pub);
 }
 
 /* The word of the sleep. It is unchanged where the sleep ends without a wake. */
@@ -522,24 +491,11 @@ static uint32_t room_word(void)
 START_TEST(send_wait_is_woken_by_a_receive)
 {
 	setup();
-	for (int way = 0; way < 4; way++) {
-		struct kickmsg_sample sample;
-		char buf[64];
-
+	for (int way = 0; way < RECEIVE_WAYS; way++) {
 		begin_wait();
 		ck_assert(room_word() & KM_BELL_ANNOUNCED);
 		uint32_t before = room_word();
-		if (way == 0) {
-			ck_assert_int_eq(kickmsg_try_receive(sub, &sample), 0);
-			ck_assert_int_eq(kickmsg_sample_release(&sample), 0);
-		} else if (way == 1) {
-			ck_assert_int_ge(receive(sub), 0);
-		} else if (way == 2) {
-			ck_assert_int_eq(kickmsg_receive_many(sub, 0, &sample, 1), 1);
-			ck_assert_int_eq(kickmsg_sample_release(&sample), 0);
-		} else {
-			ck_assert_int_eq(kickmsg_receive_into(sub, buf, sizeof buf, 0, &sample), 0);
-		}
+		take_by(way, sub);
 		ck_assert_uint_ne(room_word() >> 2, before >> 2);
 		ck_assert_int_eq(pthread_join(waiter, NULL), 0);
 		ck_assert_int_eq(waited, sizeof(uint32_t));
