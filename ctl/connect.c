@@ -47,9 +47,8 @@ static void on_event(void *userdata, const struct kickmsg_event *event)
 	kickmsg_socket_path(ctl->values[CTL_OPT_SOCKET].text, path, sizeof path);
 	if (event->kind == KICKMSG_EVENT_DISCONNECTED)
 		fprintf(stderr,
-			"kickmsgctl: the broker at %s is gone; messages flow on, and the next one "
-			"is "
-			"waited for\n",
+			"kickmsgctl: the broker at %s is gone; messages flow on, and the next "
+			"one is waited for\n",
 			path);
 	else if (event->kind == KICKMSG_EVENT_RECONNECTED)
 		fprintf(stderr, "kickmsgctl: there is a broker at %s again\n", path);

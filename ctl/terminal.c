@@ -149,8 +149,8 @@ static void on_interrupt(int number)
 
 void ctl_catch_interrupts(void (*interrupt)(void *userdata), void *userdata)
 {
-	/* Output that is being written is written all the same; who doesn't want to wait for that
-	 * interrupts once more. */
+	/* Output that is being written is written all the same. A user who doesn't want to wait for
+	 * that interrupts once more. */
 	const struct sigaction action = { .sa_handler = on_interrupt,
 		.sa_flags = SA_RESTART | (int)SA_RESETHAND };
 

@@ -42,7 +42,7 @@
  *
  * Losses are exact but for what is sent while the broker lets the newcomer in, between kept_before and
  * kept_behind. A message of those that is pushed out again before the newcomer has its answer is not
- * counted. And a publisher may stand still between its look who came (K3) and a late cell, while the
+ * counted. And a publisher may stand still between its look for newcomers (K3) and a late cell, while the
  * ring is given to another newcomer. That one passes over the cell. It counts the cell as one lost
  * message if it is pushed out before. Nor is one message of a publisher counted that stood still between
  * its loads of `live` and of `openings` while rings were opened 2^14 times: it takes itself to know of

@@ -3,7 +3,7 @@
  * How often an event is logged. In an interval, of each kind (lines without a kind are one):
  *   - KM_LOG_PEER_BURST about one process, or about one topic where no process is in it;
  *   - KM_LOG_USER_BURST about all processes and topics of one user, who may have any number.
- * Of level debug it is KM_LOG_DEBUG_TIMES as many: who asks for these looks for something. The entries
+ * Of level debug it is KM_LOG_DEBUG_TIMES as many: an operator who sets that level looks for something. The entries
  * beyond that are counted, and the count is told once the interval is over.
  *
  * The memory is bounded: a process whose place another one needs has its count added to its user's.

@@ -237,7 +237,7 @@ class HandleCore:
                 self.give_back()
                 if self.closed and not self.out and self.pointer is not None:
                     pointer, self.pointer = self.pointer, None
-                    if self.out:  # another thread is about to wake who holds it, and settles then
+                    if self.out:  # another thread is about to wake the holder, and settles then
                         self.pointer = pointer
                         continue
                     if self.generation == _generation:

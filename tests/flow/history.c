@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Topics with history: what those get who come later, with private rings (0) and a shared one (1).
+/* Topics with history: what newcomers get, with private rings (0) and a shared one (1).
  *
  * The file is long because each way to come late has a case, over one fixture. */
 #include <pthread.h>

@@ -151,7 +151,7 @@ class Ends(Case):
         self.assertRegex(done.stderr, r"ImportError: libkickmsg-client is 0\.1\.9, older than the \d")
 
     def test_close_beside_a_thread_that_settles(self):
-        """One thread is about to free a handle, and another wakes who holds it: one of both frees it."""
+        """One thread is about to free a handle, and another is about to wake its holder: one of them frees it."""
         freed = []
         core = _core.HandleCore(Client(), 'handle', 'subscriber', freed.append)
         core.wake = lambda pointer: None
@@ -163,7 +163,7 @@ class Ends(Case):
 
             def __bool__(self):
                 self.looks += 1
-                if self.looks == 3:  # behind the look of who frees, the other thread comes
+                if self.looks == 3:  # behind the look of the thread that frees, the other one comes
                     self[other] = None
                 return len(self) > 0
 
