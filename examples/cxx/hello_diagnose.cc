@@ -37,9 +37,13 @@ static int run(pid_t victim, int hears)
 		return 1;
 	print("lent", region.diagnose());
 	kill(victim, SIGKILL);
-	for (int tries = 0; region.diagnose().all.slots_loaned > 0 && tries < 1000; tries++)
-		sleep(10ms); /* the broker hears of the death from the kernel */
-	print("after the death", region.diagnose());
+	auto report = region.diagnose();
+	for (int tries = 0; tries < 1000 && (report.all.slots_loaned > 0 || !report.all.healthy);
+		tries++) {
+		sleep(10ms); /* until the broker has heard of it and repaired */
+		report = region.diagnose();
+	}
+	print("after the death", report);
 
 	Subscriber sub(region);
 	Publisher pub(region);

@@ -165,6 +165,17 @@ static struct bench_row *one_figure(
 	return row;
 }
 
+/* The row of what each one uses. It isn't known where a few didn't need another page, or
+ * others gave back more meanwhile. */
+static struct bench_row *memory_figure(
+	struct bench *bench, const char *load, const char *unit, double used)
+{
+	struct bench_row *row = one_figure(bench, load, unit, used);
+
+	row->known = used > 0;
+	return row;
+}
+
 /* How many topics the broker's descriptors allow. */
 static unsigned possible_topics(unsigned wanted)
 {
@@ -199,12 +210,11 @@ static void topics_of(struct bench *bench, const char *load, const char *shape,
 	snprintf(name, sizeof(name), "%s-advertise", load);
 	note_count(one_figure(bench, name, "1/s", count / board->seconds), count, wanted, shape);
 	snprintf(name, sizeof(name), "%s-memory", load);
-	note_count(one_figure(bench, name, "B", (own_bytes(bench->broker) - before) / count), count,
-		wanted, shape);
+	note_count(memory_figure(bench, name, "B", (own_bytes(bench->broker) - before) / count),
+		count, wanted, shape);
 	kernel = kernel_bytes() - kernel + own_bytes(bench->broker) - before;
 	snprintf(name, sizeof(name), "%s-total", load);
-	struct bench_row *total = one_figure(bench, name, "KiB", kernel / 1024 / count);
-	total->known = kernel > 0; /* else others gave back more meanwhile */
+	struct bench_row *total = memory_figure(bench, name, "KiB", kernel / 1024 / count);
 	total->goal = goal;
 	total->goal_is_absolute = true;
 	note_count(total, count, wanted, shape);
@@ -295,7 +305,8 @@ void bench_broker_clients(struct bench *bench, const char *load)
 	holder = start_holder(bench, board, count, NULL, holder_clients);
 	row = one_figure(bench, "clients-connect", "1/s", count / board->seconds);
 	snprintf(row->note, sizeof(row->note), "%u clients", count);
-	row = one_figure(bench, "clients-memory", "B", (own_bytes(bench->broker) - before) / count);
+	row = memory_figure(
+		bench, "clients-memory", "B", (own_bytes(bench->broker) - before) / count);
 	snprintf(row->note, sizeof(row->note), "%u clients", count);
 	client = kick_client(bench->socket_path);
 	for (unsigned i = 0; i < kills; i++)

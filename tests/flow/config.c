@@ -14,6 +14,7 @@
 
 #include "libclient/kickmsg.h"
 #include "tests/support/broker/broker.h"
+#include "tests/support/broker/emulated.h"
 #include "tests/support/suite.h"
 
 static struct test_broker broker;
@@ -287,7 +288,9 @@ START_TEST(reload_is_checked_as_the_services_user)
 	};
 	char path[256], log[256], number[16], text[512];
 
-	if (!has_service_user())
+	if (!has_service_user() ||
+		test_skip_emulated("reload_is_checked_as_the_services_user",
+			"a program's command line as it was started with (/proc/PID/cmdline)"))
 		return;
 	snprintf(path, sizeof path, "%s/config", root);
 	snprintf(log, sizeof log, "%s/log", root);

@@ -175,8 +175,12 @@ class Reliable(Case):
         self.node.advertise("ordinary")
         self.assertErrno(errno.EOPNOTSUPP, self.node.subscribe_or_create, "ordinary", None, RELIABLE)
         self.assertErrno(errno.EINVAL, self.node.subscribe, self.topic, kickmsg.Options(reliable=True, depth=1))
-        self.assertErrno(errno.EOPNOTSUPP, self.node.advertise, "shared",
-                         kickmsg.Config(transport=kickmsg.Transport.SHARED, max_reliable=1))
+        self.assertErrno(errno.EINVAL, self.node.advertise, "latched",
+                         kickmsg.Config(history=4, max_reliable=1))
+        shared = self.node.advertise("shared", kickmsg.Config(transport=kickmsg.Transport.SHARED, max_reliable=1))
+        reliable = self.node.subscribe("shared", RELIABLE)
+        shared.send(b"x")
+        self.assertEqual(reliable.receive(10), b"x")
         info = kickmsg.diagnostics.topic_info(self.topic, self.node)
         self.assertEqual((info.config.max_reliable, info.config.stall), (2, 60))
         rights = kickmsg.diagnostics.rights(self.topic, self.node)
