@@ -209,6 +209,20 @@ static void begin_run(void)
 	}
 }
 
+/* A publisher counts what it sent, messages and bytes; all but `missing` messages at most. */
+static void check_counts(int index, uint64_t missing)
+{
+	const struct km_endpoint *record = actor_publisher(index)->record;
+	const uint64_t sent = publishers[index]->sequence, messages = peek(&record->messages);
+	const uint64_t bytes = peek(&record->bytes), size = world_size();
+
+	if (messages > sent || messages + missing < sent || bytes > messages * size ||
+		bytes + missing * size < sent * size)
+		ex_fail("numbers: publisher %d sent %lu messages of %lu bytes, and counts %lu and "
+			"%lu bytes",
+			index, sent, size, messages, bytes);
+}
+
 static void note_death(int thread)
 {
 	const struct actor *actor = &actors_scenario->actors[thread];
@@ -219,6 +233,8 @@ static void note_death(int thread)
 						  ? actor_publisher(actor->index)
 						  : actor_subscriber(actor->index);
 	endpoint->dead = true;
+	if (actor->kind == ACTOR_PUBLISHER)
+		check_counts(actor->index, publishers[actor->index]->sequence - endpoint->finished);
 	endpoint->loan = 0;
 	memset(endpoint->holds, 0, sizeof endpoint->holds);
 	world.deaths++;
@@ -366,6 +382,9 @@ static void end_run(void)
 	world_check_sleepers();
 	world_check_polled();
 	check_asked();
+	for (uint32_t i = 0; i < world.shape.publishers; i++)
+		if (!actor_publisher((int)i)->dead)
+			check_counts((int)i, 0);
 	kickmsg_waitset_free(actor_set);
 	if (world.given_up) {
 		check_given_up();
