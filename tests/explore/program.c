@@ -223,6 +223,19 @@ static void check_counts(int index, uint64_t missing)
 			index, sent, size, messages, bytes);
 }
 
+/* What a publisher of a shared ring has counted was sent. */
+static void check_counted_is_sent(int index)
+{
+	const uint64_t counted = peek(&actor_publisher(index)->record->messages);
+	uint64_t sent = 0;
+
+	for (uint64_t p = world.shape.capacity; p < world.frontier[0]; p++)
+		sent += world_committed(p) >> 32 == (uint64_t)index;
+	if (counted > sent)
+		ex_fail("numbers: publisher %d counts %lu messages, %lu were sent", index, counted,
+			sent);
+}
+
 static void note_death(int thread)
 {
 	const struct actor *actor = &actors_scenario->actors[thread];
@@ -235,6 +248,8 @@ static void note_death(int thread)
 	endpoint->dead = true;
 	if (actor->kind == ACTOR_PUBLISHER)
 		check_counts(actor->index, publishers[actor->index]->sequence - endpoint->finished);
+	if (actor->kind == ACTOR_PUBLISHER && world.shape.shared)
+		check_counted_is_sent(actor->index);
 	endpoint->loan = 0;
 	memset(endpoint->holds, 0, sizeof endpoint->holds);
 	world.deaths++;
