@@ -18,7 +18,9 @@
 	X(PUBLISHERS, "PUBS", "publishers", COUNT, true, true)                                     \
 	X(SUBSCRIBERS, "SUBS", "subscribers", COUNT, true, true)                                   \
 	X(RATE, "RATE", "sent_per_s", RATE, true, false)                                           \
+	X(BYTE_RATE, "BYTE-RATE", "sent_bytes_per_s", BYTE_RATE, false, false)                     \
 	X(SENT, "SENT", "sent", COUNT, false, false)                                               \
+	X(BYTES, "BYTES", "sent_bytes", BYTES, false, false)                                       \
 	X(RECEIVED, "RECEIVED", "received", COUNT, false, false)                                   \
 	X(LOST, "LOST", "lost", COUNT, true, false)                                                \
 	X(FAILED, "FAILED", "failed", COUNT, false, false)                                         \
@@ -147,6 +149,7 @@ static void put_numbers(struct ctl_table *table, const struct ctl_looks *now, ui
 	if (!numbers || !numbers->complete)
 		return;
 	ctl_put_count(table, COLUMN_SENT, numbers->sent);
+	ctl_put_count(table, COLUMN_BYTES, numbers->bytes);
 	ctl_put_count(table, COLUMN_RECEIVED, numbers->received);
 	ctl_put_count(table, COLUMN_LOST, numbers->lost);
 	if (numbers->lost)
@@ -155,8 +158,10 @@ static void put_numbers(struct ctl_table *table, const struct ctl_looks *now, ui
 	if (numbers->failed)
 		ctl_mark_bad(table);
 	ctl_put_count(table, COLUMN_DEMOTED, numbers->demoted);
-	if (old && old->complete && numbers->monotonic_ns > old->monotonic_ns)
-		ctl_put_real(table, COLUMN_RATE, ctl_rate(old, numbers, old->sent, numbers->sent));
+	if (!old || !old->complete || numbers->monotonic_ns <= old->monotonic_ns)
+		return;
+	ctl_put_real(table, COLUMN_RATE, ctl_rate(old, numbers, old->sent, numbers->sent));
+	ctl_put_real(table, COLUMN_BYTE_RATE, ctl_rate(old, numbers, old->bytes, numbers->bytes));
 }
 
 /* Does the output show a rate? A rate needs two looks, which other programs needn't wait for. */

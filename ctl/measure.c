@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * hz, bw: how many messages or bytes come, and how evenly. They observe where the transport allows. With
- * private rings hz asks the broker for its numbers, and takes nobody's place.
+ * private rings they ask the broker for its numbers, and take nobody's place.
  * delay: how long messages take. An observer looks now and then, so delay is a subscriber, which is woken.
  */
 #include <errno.h>
@@ -123,7 +123,7 @@ static int measure_messages(struct measure *measure, struct ctl_reader *reader)
 	return 0;
 }
 
-/* Measures private rings by the broker's numbers: it knows how many messages were sent. */
+/* Measures private rings by the broker's numbers: it knows how many messages and bytes were sent. */
 static int measure_numbers(struct measure *measure)
 {
 	struct kickmsg_topic_stats first = { 0 }, now;
@@ -139,6 +139,7 @@ static int measure_numbers(struct measure *measure)
 			break;
 		measure->end_ns = (int64_t)now.monotonic_ns;
 		measure->messages = now.sent - first.sent;
+		measure->bytes = now.bytes - first.bytes;
 		measure->lost = now.lost - first.lost;
 		tell_progress(measure);
 		if (over)
@@ -162,13 +163,27 @@ static void print_json(const struct measure *measure, double rate, double byte_r
 		ctl_distribution_json(&measure->delay, "delay", entry);
 		return;
 	}
-	if (!measure->has_between)
-		return;
 	json_add_int(entry, "bytes", measure->bytes);
 	json_add_double(entry, "bytes_per_s", byte_rate);
+	if (!measure->has_between)
+		return;
 	json_add_int(entry, "least_bytes", measure->least);
 	json_add_int(entry, "most_bytes", measure->most);
 	ctl_distribution_json(&measure->between, "between", entry);
+}
+
+/* The broker doesn't know the least and the greatest. */
+static void print_sizes(const struct measure *measure)
+{
+	char text[CTL_HUMAN_SIZE];
+
+	fputs("size: ", stdout);
+	if (measure->has_between)
+		printf("min %s, ", ctl_human_bytes(measure->least, text));
+	printf("mean %s", ctl_human_bytes(measure->bytes / measure->messages, text));
+	if (measure->has_between)
+		printf(", max %s", ctl_human_bytes(measure->most, text));
+	putchar('\n');
 }
 
 static void print_summary(const struct measure *measure)
@@ -203,9 +218,7 @@ static void print_summary(const struct measure *measure)
 		if (ctl_is_terminal())
 			ctl_distribution_draw(&measure->delay);
 	} else if (measure->what == BW && measure->messages) {
-		printf("size: min %s", ctl_human_bytes(measure->least, text));
-		printf(", mean %s", ctl_human_bytes(measure->bytes / measure->messages, text));
-		printf(", max %s\n", ctl_human_bytes(measure->most, text));
+		print_sizes(measure);
 	} else if (measure->between.count) {
 		ctl_distribution_print(&measure->between, "between messages");
 		if (ctl_is_terminal())
@@ -216,12 +229,6 @@ static void print_summary(const struct measure *measure)
 /* Reads the broker's numbers of private rings; or, with --subscribe, becomes a subscriber. */
 static int measure_rings(struct measure *measure, const struct kickmsg_topic_ref *topic)
 {
-	if (measure->what == BW) {
-		print_error(measure->ctl, topic, -EOPNOTSUPP,
-			"it has a ring for each subscriber, and lengths are seen by subscribers "
-			"alone: --subscribe takes a place");
-		return CTL_FOUND;
-	}
 	fputs("kickmsgctl: reading the broker's numbers, since the topic has a ring for each "
 	      "subscriber; --subscribe takes a place and sees each message\n",
 		stderr);

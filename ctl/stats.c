@@ -10,6 +10,7 @@
 enum {
 	NAME,
 	SENT,
+	BYTES,
 	RECEIVED,
 	LOST,
 	FAILED,
@@ -27,6 +28,7 @@ enum {
 static const struct ctl_column columns[] = {
 	[NAME] = { "NAME", NULL, CTL_TYPE_TEXT, true },
 	[SENT] = { "SENT", "sent", CTL_TYPE_COUNT, true },
+	[BYTES] = { "BYTES", "sent_bytes", CTL_TYPE_BYTES, true },
 	[RECEIVED] = { "RECEIVED", "received", CTL_TYPE_COUNT, true },
 	[LOST] = { "LOST", "lost", CTL_TYPE_COUNT, true },
 	[FAILED] = { "FAILED", "failed", CTL_TYPE_COUNT, true },
@@ -45,6 +47,7 @@ const struct ctl_columns ctl_stats_columns = CTL_LISTING(columns);
 static const struct ctl_column rate_columns[] = {
 	[NAME] = { "NAME", NULL, CTL_TYPE_TEXT, true },
 	[SENT] = { "SENT", "sent_per_s", CTL_TYPE_RATE, true },
+	[BYTES] = { "BYTES", "sent_bytes_per_s", CTL_TYPE_BYTE_RATE, true },
 	[RECEIVED] = { "RECEIVED", "received_per_s", CTL_TYPE_RATE, true },
 	[LOST] = { "LOST", "lost_per_s", CTL_TYPE_RATE, true },
 	[FAILED] = { "FAILED", "failed_per_s", CTL_TYPE_RATE, true },
@@ -239,6 +242,7 @@ static void put_topic(
 	ctl_put_count(table, ID, now->topic_id);
 	ctl_put_count(table, REALTIME, now->realtime_ns);
 	put_number(view, table, SENT, now->sent, old->sent);
+	put_number(view, table, BYTES, now->bytes, old->bytes);
 	put_number(view, table, RECEIVED, now->received, old->received);
 	put_number(view, table, LOST, now->lost, old->lost);
 	if (now->lost > old->lost)

@@ -13,6 +13,7 @@
 	X(PUBLISHERS, "PUBS", "publishers", COUNT)                                                 \
 	X(SUBSCRIBERS, "SUBS", "subscribers", COUNT)                                               \
 	X(SENT, "RATE", "sent_per_s", RATE)                                                        \
+	X(BYTES, "BYTES/S", "sent_bytes_per_s", BYTE_RATE)                                         \
 	X(RECEIVED, "RECEIVED", "received_per_s", RATE)                                            \
 	X(LOST, "LOST/S", "lost_per_s", RATE)                                                      \
 	X(LOST_IN_ALL, "LOST", "lost", COUNT)                                                      \
@@ -49,6 +50,7 @@ static void put_row(
 	ctl_put_count(table, COLUMN_MEMORY, row->info->total_bytes);
 	if (row->has_numbers) {
 		ctl_put_real(table, COLUMN_SENT, row->sent);
+		ctl_put_real(table, COLUMN_BYTES, row->bytes);
 		ctl_put_real(table, COLUMN_RECEIVED, row->received);
 		ctl_put_real(table, COLUMN_LOST, row->lost);
 		ctl_put_count(table, COLUMN_LOST_IN_ALL, row->lost_in_all);
@@ -117,7 +119,8 @@ static int choose_order(struct ctl *ctl, struct top *top)
 			top->order = (enum top_order)i;
 			return 0;
 		}
-	return sort ? ctl_wrong(ctl, "--sort: not rate, lost, pool, subs, memory or name: %s", sort)
+	return sort ? ctl_wrong(ctl,
+			      "--sort: not rate, bytes, lost, pool, subs, memory or name: %s", sort)
 		    : 0;
 }
 

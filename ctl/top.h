@@ -9,6 +9,7 @@
 
 enum top_order {
 	TOP_BY_RATE,
+	TOP_BY_BYTES,
 	TOP_BY_LOST,
 	TOP_BY_POOL,
 	TOP_BY_SUBSCRIBERS,
@@ -31,7 +32,7 @@ struct top_detail {
 struct top_row {
 	const struct kickmsg_topic_info *info;
 	bool has_numbers;
-	double sent, received, lost; /* a second */
+	double sent, bytes, received, lost; /* a second */
 	uint64_t lost_in_all;
 	struct top_detail *detail;
 };

@@ -11,7 +11,8 @@
  * topic has come or gone. */
 enum { FETCH_EACH = 10, RINGS_PAGE = 64, ASKS_A_LOOK = 128 };
 
-const char *const top_orders[TOP_ORDERS] = { "rate", "lost", "pool", "subs", "memory", "name" };
+const char *const top_orders[TOP_ORDERS] = { "rate", "bytes", "lost", "pool", "subs", "memory",
+	"name" };
 
 static bool is_known(const struct top *top)
 {
@@ -108,6 +109,8 @@ static double weight(const struct top_row *row, enum top_order order)
 	switch (order) {
 	case TOP_BY_RATE:
 		return row->sent;
+	case TOP_BY_BYTES:
+		return row->bytes;
 	case TOP_BY_LOST:
 		return row->lost > 0 ? row->lost : (double)row->lost_in_all / 1e18;
 	case TOP_BY_POOL:
@@ -149,6 +152,7 @@ static struct top_row make_row(const struct top *top, size_t i)
 	if (!old || !old->complete)
 		return row;
 	row.sent = ctl_rate(old, now, old->sent, now->sent);
+	row.bytes = ctl_rate(old, now, old->bytes, now->bytes);
 	row.received = ctl_rate(old, now, old->received, now->received);
 	row.lost = ctl_rate(old, now, old->lost, now->lost);
 	return row;

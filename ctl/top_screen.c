@@ -3,7 +3,7 @@
  * top on a terminal: see top.h. ncurses compares what is to be shown with what is, and writes the
  * difference, so nothing flickers.
  *
- *   keys of the list   arrows, page up, page down; enter opens a topic; / filters; r l p s m n sort
+ *   keys of the list   arrows, page up, page down; enter opens a topic; / filters; r b l p s m n sort
  *   keys of a topic    escape, q or the left arrow goes back
  *   everywhere         q ends, ctrl-l draws all anew
  */
@@ -18,7 +18,15 @@
 #include "ctl/terminal.h"
 #include "ctl/top.h"
 
-enum { ESCAPE = 27, ENTER = '\n', BAD = 1, HEAD = 4, NUMBERS_WIDTH = 65, RINGS = 256 };
+enum {
+	ESCAPE = 27,
+	ENTER = '\n',
+	BAD = 1,
+	HEAD = 4,
+	NUMBERS_WIDTH = 65,
+	BYTES_WIDTH = 10,
+	RINGS = 256
+};
 
 struct screen {
 	struct ctl *ctl;
@@ -63,14 +71,33 @@ static const char *rate(double per_s, char ret[CTL_HUMAN_SIZE])
 	return ctl_human_rate(per_s, ret);
 }
 
+static const char *byte_rate(double per_s, char ret[CTL_HUMAN_SIZE])
+{
+	return ctl_human_value(CTL_TYPE_BYTE_RATE, 0, per_s, ret);
+}
+
+/* The width of the bytes' column, which narrow terminals don't have. */
+static int bytes_width(void)
+{
+	return COLS >= NUMBERS_WIDTH + BYTES_WIDTH + 20 ? BYTES_WIDTH : 0;
+}
+
+static int name_width(void)
+{
+	const int width = COLS - NUMBERS_WIDTH - bytes_width();
+
+	return width > 8 ? width : 8;
+}
+
 static void draw_row(const struct top *top, const struct top_row *row, int y, bool is_selected)
 {
 	const struct top_detail *detail = row->detail;
 	const bool is_known = top_knows(top, row);
 	const struct kickmsg_topic_ref topic = ctl_ref(row->info);
-	char name[KICKMSG_WHOLE_NAME_SIZE], sent[CTL_HUMAN_SIZE], received[CTL_HUMAN_SIZE],
-		lost[CTL_HUMAN_SIZE], memory[CTL_HUMAN_SIZE], pool[16] = "-", behind[32] = "-";
-	int width = COLS - NUMBERS_WIDTH > 8 ? COLS - NUMBERS_WIDTH : 8;
+	char name[KICKMSG_WHOLE_NAME_SIZE], sent[CTL_HUMAN_SIZE], bytes[CTL_HUMAN_SIZE],
+		received[CTL_HUMAN_SIZE], lost[CTL_HUMAN_SIZE], memory[CTL_HUMAN_SIZE],
+		pool[16] = "-", behind[32] = "-";
+	const int width = name_width(), bytes_at = bytes_width();
 
 	if (is_known && detail->slots)
 		snprintf(pool, sizeof pool, "%.0f%%",
@@ -79,9 +106,10 @@ static void draw_row(const struct top *top, const struct top_row *row, int y, bo
 		snprintf(behind, sizeof behind, "%u:%llu", detail->pid,
 			(unsigned long long)detail->waiting);
 	put(y, (is_selected ? A_REVERSE : A_NORMAL) | (row->lost > 0 ? COLOR_PAIR(BAD) : 0),
-		"%-*.*s %4u %4u %8s %8s %8s %5s %14s %6s", width, width,
+		"%-*.*s %4u %4u %8s%*.*s %8s %8s %5s %14s %6s", width, width,
 		ctl_write_name(&topic, name), row->info->publishers, row->info->subscribers,
-		row->has_numbers ? rate(row->sent, sent) : "-",
+		row->has_numbers ? rate(row->sent, sent) : "-", bytes_at, bytes_at,
+		row->has_numbers ? byte_rate(row->bytes, bytes) : "-",
 		row->has_numbers ? rate(row->received, received) : "-",
 		row->has_numbers ? rate(row->lost, lost) : "-", pool, behind,
 		ctl_human_bytes(row->info->total_bytes, memory));
@@ -90,18 +118,20 @@ static void draw_row(const struct top *top, const struct top_row *row, int y, bo
 static void draw_head(const struct screen *screen)
 {
 	const struct top *top = screen->top;
-	char sent[CTL_HUMAN_SIZE], received[CTL_HUMAN_SIZE], lost[CTL_HUMAN_SIZE];
-	double sums[3] = { 0 };
+	char sent[CTL_HUMAN_SIZE], bytes[CTL_HUMAN_SIZE], received[CTL_HUMAN_SIZE],
+		lost[CTL_HUMAN_SIZE];
+	double sums[4] = { 0 };
 
 	for (size_t i = 0; i < top->row_count; i++) {
 		sums[0] += top->rows[i].sent;
-		sums[1] += top->rows[i].received;
-		sums[2] += top->rows[i].lost;
+		sums[1] += top->rows[i].bytes;
+		sums[2] += top->rows[i].received;
+		sums[3] += top->rows[i].lost;
 	}
 	put(0, A_BOLD, "kickmsg: %zu of %zu topics, by %s", top->row_count, top->info_count,
 		top_orders[top->order]);
-	put(1, A_NORMAL, "sent %s, received %s, lost %s", rate(sums[0], sent),
-		rate(sums[1], received), rate(sums[2], lost));
+	put(1, A_NORMAL, "sent %s, %s, received %s, lost %s", rate(sums[0], sent),
+		byte_rate(sums[1], bytes), rate(sums[2], received), rate(sums[3], lost));
 	if (*screen->said)
 		put(2, A_BOLD | COLOR_PAIR(BAD), "%s", screen->said);
 	else if (screen->is_typing || *top->filter)
@@ -111,15 +141,16 @@ static void draw_head(const struct screen *screen)
 static void draw_list(struct screen *screen)
 {
 	struct top *top = screen->top;
-	int rows = LINES - HEAD - 1, width = COLS - NUMBERS_WIDTH > 8 ? COLS - NUMBERS_WIDTH : 8;
+	const int rows = LINES - HEAD - 1, width = name_width(), bytes_at = bytes_width();
 	size_t shown = rows > 0 ? (size_t)rows : 0, selected = index_of(screen);
 
 	if (selected < screen->first)
 		screen->first = selected;
 	if (shown && selected >= screen->first + shown)
 		screen->first = selected - shown + 1;
-	put(HEAD - 1, A_REVERSE, "%-*.*s %4s %4s %8s %8s %8s %5s %14s %6s", width, width, "NAME",
-		"PUBS", "SUBS", "RATE", "RECEIVED", "LOST/S", "POOL", "SLOWEST:BEHIND", "MEMORY");
+	put(HEAD - 1, A_REVERSE, "%-*.*s %4s %4s %8s%*.*s %8s %8s %5s %14s %6s", width, width,
+		"NAME", "PUBS", "SUBS", "RATE", bytes_at, bytes_at, "BYTES/S", "RECEIVED", "LOST/S",
+		"POOL", "SLOWEST:BEHIND", "MEMORY");
 	for (size_t i = 0; i < shown && screen->first + i < top->row_count; i++) {
 		struct top_row *row = &top->rows[screen->first + i];
 
@@ -128,7 +159,8 @@ static void draw_list(struct screen *screen)
 		draw_row(top, row, HEAD + (int)i, screen->first + i == selected);
 	}
 	put(LINES - 1, A_DIM,
-		"q quit  enter open  / filter  sort: r rate, l lost, p pool, s subs, m memory, n "
+		"q quit  enter open  / filter  sort: r rate, b bytes, l lost, p pool, s subs, m "
+		"memory, n "
 		"name");
 }
 
@@ -171,13 +203,15 @@ static void draw_topic(struct screen *screen)
 	struct top_row *row = &screen->top->rows[index_of(screen)];
 	const struct kickmsg_topic_ref topic = ctl_ref(row->info);
 	const struct kickmsg_topic_config *config = &row->info->config;
-	char name[KICKMSG_WHOLE_NAME_SIZE], sent[CTL_HUMAN_SIZE], lost[CTL_HUMAN_SIZE];
+	char name[KICKMSG_WHOLE_NAME_SIZE], sent[CTL_HUMAN_SIZE], bytes[CTL_HUMAN_SIZE],
+		lost[CTL_HUMAN_SIZE];
 
 	top_ask(screen->top, row);
 	put(0, A_BOLD, "%s", ctl_write_name(&topic, name));
-	put(1, A_NORMAL, "sent %s, lost %s, %llu lost in all; %llu of %llu slots in use",
-		rate(row->sent, sent), rate(row->lost, lost), (unsigned long long)row->lost_in_all,
-		(unsigned long long)row->detail->used, (unsigned long long)row->detail->slots);
+	put(1, A_NORMAL, "sent %s, %s, lost %s, %llu lost in all; %llu of %llu slots in use",
+		rate(row->sent, sent), byte_rate(row->bytes, bytes), rate(row->lost, lost),
+		(unsigned long long)row->lost_in_all, (unsigned long long)row->detail->used,
+		(unsigned long long)row->detail->slots);
 	put(2, A_NORMAL, "%s, messages of up to %llu bytes, rings of %llu",
 		config->transport == KICKMSG_TRANSPORT_SHARED ? "shared ring" : "private rings",
 		(unsigned long long)config->max_payload_size,
@@ -251,7 +285,7 @@ static void type(struct screen *screen, int key)
 
 static void sort_by(struct screen *screen, int key)
 {
-	static const char keys[] = "rlpsmn";
+	static const char keys[] = "rblpsmn";
 	const char *found = strchr(keys, key);
 
 	if (key > 0 && key <= '~' && found)

@@ -159,7 +159,8 @@ const struct ctl_verb ctl_verbs[] = {
 		"Shows topics whose names have PATTERN in them, again and again: rates, losses, "
 		"how\n"
 		"much of the pool is in use, and the subscriber that is furthest behind. It takes\n"
-		"nobody's place. Keys: enter opens a topic, / filters, r l p s m n sort, q ends.\n",
+		"nobody's place. Keys: enter opens a topic, / filters, r b l p s m n sort, q "
+		"ends.\n",
 		ctl_top, top_uses, NULL, CTL_IS_LIVE },
 	{ "watch", CTL_MAYBE_WORD, "[PATTERN]", "what happens at the broker, as it happens",
 		"Prints a line when a topic is made or freed, when a client or an endpoint comes, "
@@ -222,8 +223,8 @@ const struct ctl_verb ctl_verbs[] = {
 		"unless --subscribe lets it become a subscriber.\n",
 		ctl_hz, measure_uses, NULL, CTL_IS_LIVE },
 	{ "bw", CTL_TOPIC, "TOPIC", "the bytes of its messages a second",
-		"The same for bytes. With private rings it needs --subscribe.\n", ctl_bw,
-		measure_uses, NULL, CTL_IS_LIVE },
+		"The same for bytes, with the least and greatest size of those that it sees.\n",
+		ctl_bw, measure_uses, NULL, CTL_IS_LIVE },
 	{ "delay", CTL_TOPIC, "TOPIC", "how long messages take to a subscriber",
 		"Measures until it is interrupted, then sums up. The topic needs timestamps, and "
 		"a\n"

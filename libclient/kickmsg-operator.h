@@ -212,7 +212,9 @@ ssize_t kickmsg_broker_clients(struct kickmsg_client *client, uint64_t *cursor,
 /* The counters of one topic, as far as they are cheap for the broker. */
 struct kickmsg_topic_numbers {
 	uint64_t topic_id; /* kickmsg_topic_info.id */
-	uint64_t sent, received, failed;
+	uint64_t sent;     /* messages */
+	uint64_t bytes;    /* of their payloads */
+	uint64_t received, failed;
 	uint64_t lost; /* shared ring: as far as it was noticed */
 	uint64_t monotonic_ns;
 	/* 0: it has so many participants that only those that are gone are counted here;
@@ -220,7 +222,6 @@ struct kickmsg_topic_numbers {
 	uint32_t complete;
 	uint32_t reserved32;
 	uint64_t demoted; /* reliable subscribers that were made ordinary ones */
-	uint64_t reserved[1];
 };
 
 /* The numbers of all topics at once, used as kickmsg_topic_list(), in the same order; for tools

@@ -832,11 +832,12 @@ uint64_t kickmsg_subscriber_lost(const struct kickmsg_subscriber *subscriber);
 /* Numbers of one publisher since it advertised; exact when read by its own thread. Never fails. */
 struct kickmsg_publisher_stats {
 	uint64_t sent;    /* messages published */
+	uint64_t bytes;   /* of their payloads */
 	uint64_t failed;  /* sends and loans that met an empty pool */
 	uint64_t evicted; /* old messages that it pushed out of full rings */
 	uint32_t loans;   /* that are out */
 	uint32_t publisher_id;
-	uint64_t reserved[4];
+	uint64_t reserved[3];
 };
 
 void kickmsg_publisher_get_stats(
@@ -930,7 +931,8 @@ struct kickmsg_ring_stats {
 /* A topic's numbers as they are while others work: each is right, together they may be some
  * messages apart. Where everything stands still they are exact. */
 struct kickmsg_topic_stats {
-	uint64_t sent; /* messages, of all publishers that ever were */
+	uint64_t sent;  /* messages, of all publishers that ever were */
+	uint64_t bytes; /* of their payloads */
 	/* Sends and loans that met an empty pool (delivery failures). */
 	uint64_t failed;
 	uint64_t received;  /* messages, by all subscribers that ever were */
@@ -944,7 +946,7 @@ struct kickmsg_topic_stats {
 	uint64_t monotonic_ns; /* likewise, CLOCK_MONOTONIC */
 	uint64_t topic_id;     /* kickmsg_topic_info.id: another one, another topic */
 	uint64_t demoted;      /* reliable subscribers that were made ordinary ones */
-	uint64_t reserved[7];
+	uint64_t reserved[6];
 };
 
 /* Reads the topic's numbers. Errors: the common ones. */

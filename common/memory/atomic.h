@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every access to memory that another process may touch goes through these six operations.
+ * Every access to memory that another process may touch goes through these seven operations.
  *
  *     km_load(label, order, pointer)
  *     km_store(label, order, pointer, value)
@@ -8,6 +8,8 @@
  *                                          strong; false leaves what was seen in `expected`
  *     km_and(label, order, pointer, mask)  returns the word before
  *     km_add(label, order, pointer, value) returns the word before
+ *     km_add_own(label, order, pointer, value)
+ *                                          to a word that nobody else writes: relaxed alone
  *     km_fence(label, order)
  *
  * and km_plain_write(pointer, size), km_plain_read(pointer, size), which are nothing: they tell the
@@ -24,6 +26,7 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,7 +46,20 @@
 		ptr, expected, desired, memory_order_##order, memory_order_##fail)
 #define km_and(label, order, ptr, mask)  atomic_fetch_and_explicit(ptr, mask, memory_order_##order)
 #define km_add(label, order, ptr, value) atomic_fetch_add_explicit(ptr, value, memory_order_##order)
-#define km_fence(label, order)           atomic_thread_fence(memory_order_##order)
+/* A load and a store. On x86-64 they are spelt out as the one instruction that they can be, without a
+ * lock prefix: gcc makes three of them. */
+#ifdef __x86_64__
+#define km_add_own(label, order, ptr, value)                                                       \
+	({                                                                                         \
+		static_assert(memory_order_##order == memory_order_relaxed, "no order");           \
+		__asm__ volatile("addq %1, %0" : "+m"(*(ptr)) : "er"((uint64_t)(value)) : "cc");   \
+	})
+#else
+#define km_add_own(label, order, ptr, value)                                                       \
+	atomic_store_explicit(ptr, atomic_load_explicit(ptr, memory_order_##order) + (value),      \
+		memory_order_##order)
+#endif
+#define km_fence(label, order) atomic_thread_fence(memory_order_##order)
 /* ThreadSanitizer ignores fences. Ours order atomics alone, so it misses no race by that.
  */
 #if defined(__SANITIZE_THREAD__) && !defined(__clang__)

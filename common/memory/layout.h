@@ -298,12 +298,14 @@ struct km_endpoint {
 		/* Of a publisher: old messages that it pushed out of full rings. Of a subscriber:
 		 * messages that it got from the kept ring by its history. */
 		evicted;
-	_Atomic uint64_t lost; /* of a subscriber: positions that it found skipped */
+	_Atomic uint64_t lost;  /* of a subscriber: positions that it found skipped */
+	_Atomic uint64_t bytes; /* of a publisher: of the payloads of its messages */
 	_Alignas(KM_CACHE_LINE) _Atomic uint32_t held[];
 };
 static_assert(offsetof(struct km_endpoint, delivering) == 64, "shared layout");
 static_assert(offsetof(struct km_endpoint, evicting) == 68, "in delivering's line");
 static_assert(offsetof(struct km_endpoint, lost) == 96, "in delivering's line");
+static_assert(offsetof(struct km_endpoint, bytes) == 104, "in delivering's line");
 static_assert(offsetof(struct km_endpoint, held) == 128, "shared layout");
 static_assert(sizeof(struct km_endpoint) == 2 * KM_CACHE_LINE, "neighbours don't meet");
 

@@ -15,7 +15,7 @@
  *   H1 set, overwrite, clear   release   pairs with C3, C6 (reconcile.c), and with the broker's
  *                                        acquire when it asks whether a leaver is quiet
  *                                        (daemon/topic/member.c)
- *   H2 statistics              relaxed   numbers for people
+ *   H2 statistics              relaxed   numbers for people; their owner adds behind the commit
  *
  * A clear is a release so that a reconciler which sees it also sees the drop before it. That a set
  * comes before what it covers is the covered operation's own release: S3, R4 and R6.
@@ -40,6 +40,7 @@ static inline void km_endpoint_format(struct km_endpoint *endpoint, enum km_role
 	km_store(H2, relaxed, &endpoint->failed, 0);
 	km_store(H2, relaxed, &endpoint->evicted, 0);
 	km_store(H2, relaxed, &endpoint->lost, 0);
+	km_store(H2, relaxed, &endpoint->bytes, 0);
 	for (uint32_t i = 0; i < held_count; i++)
 		km_store(H1, release, &endpoint->held[i], KM_HAZARD_NONE);
 }
@@ -55,7 +56,16 @@ static inline void km_hazard_clear(_Atomic uint32_t *entry)
 }
 
 /* Adds to a number that only the caller writes. */
-static inline void km_endpoint_count(_Atomic uint64_t *number, uint64_t more)
+static km_always_inline void km_endpoint_count(_Atomic uint64_t *number, uint64_t more)
 {
-	km_store(H2, relaxed, number, km_load(H2, relaxed, number) + more);
+	km_add_own(H2, relaxed, number, more);
+}
+
+/* Counts messages that their publisher has sent, and the bytes of their payloads. A publisher that dies
+ * between its commit and here has sent what is counted nowhere: one call's messages at most. */
+static km_always_inline void km_endpoint_count_sent(
+	struct km_endpoint *endpoint, uint64_t messages, uint64_t bytes)
+{
+	km_endpoint_count(&endpoint->messages, messages);
+	km_endpoint_count(&endpoint->bytes, bytes);
 }

@@ -62,7 +62,7 @@ struct km_lifetime {
 
 /* Numbers of members that are settled. */
 struct km_totals {
-	uint64_t sent, failed, received, lost;
+	uint64_t sent, bytes, failed, received, lost;
 };
 
 /* Endpoints of one role that are gone; the topic's header tells the same numbers. */

@@ -57,9 +57,10 @@ void km_json_put_topic(struct km_answer *answer, struct km_topic *topic)
 		",\"publishers\":%" PRIu32 ",\"subscribers\":%" PRIu32 ",\"unsettled\":%" PRIu32,
 		topic->publishers, topic->subscribers, topic->dead + topic->leaving);
 	km_answer_put(answer,
-		",\"sent\":%" PRIu64 ",\"received\":%" PRIu64 ",\"lost\":%" PRIu64
-		",\"failed\":%" PRIu64,
-		topic->told.sent, topic->told.received, topic->told.lost, topic->told.failed);
+		",\"sent\":%" PRIu64 ",\"sent_bytes\":%" PRIu64 ",\"received\":%" PRIu64
+		",\"lost\":%" PRIu64 ",\"failed\":%" PRIu64,
+		topic->told.sent, topic->told.bytes, topic->told.received, topic->told.lost,
+		topic->told.failed);
 	km_answer_put(answer,
 		",\"transport\":\"%s\",\"pool_size\":%" PRIu32 ",\"total_bytes\":%" PRIu64
 		",\"created_realtime_ns\":%" PRIu64 ",\"unlinked\":%s,\"quarantined\":%s",
@@ -110,8 +111,10 @@ void km_json_put_endpoint(struct km_answer *answer, struct km_json_endpoints *en
 		member->kept.since_realtime_ns);
 	endpoints->told[!publishes]++;
 	if (publishes)
-		km_answer_put(answer, ",\"sent\":%" PRIu64 ",\"failed\":%" PRIu64 "}",
+		km_answer_put(answer,
+			",\"sent\":%" PRIu64 ",\"sent_bytes\":%" PRIu64 ",\"failed\":%" PRIu64 "}",
 			km_load(H2, relaxed, &record->messages),
+			km_load(H2, relaxed, &record->bytes),
 			km_load(H2, relaxed, &record->failed));
 	else if (member->kept.state == KM_ENDPOINT_LIVE && !member->topic->kept.quarantined)
 		put_ring(answer, member, endpoints->frontier);

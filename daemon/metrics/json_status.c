@@ -53,6 +53,7 @@ static void finish(struct status *status)
 	put(answer, "started_realtime_ns", km_clock_realtime_ns() - uptime_ns);
 	put_limits(answer);
 	put(answer, "sent", told->sent);
+	put(answer, "sent_bytes", told->bytes);
 	put(answer, "received", told->received);
 	put(answer, "lost", told->lost);
 	put(answer, "failed", told->failed);

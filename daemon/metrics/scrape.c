@@ -144,6 +144,8 @@ static void tell_sums(struct scrape *scrape)
 	const struct km_totals *told = km_topics_tell(scrape->answer.broker, &scrape->sum);
 
 	tell(scrape, "kickmsg_messages", COUNTER, "Messages that were sent, in all.", told->sent);
+	tell(scrape, "kickmsg_bytes", COUNTER, "Bytes of the payloads that were sent, in all.",
+		told->bytes);
 	tell(scrape, "kickmsg_received", COUNTER, "Messages that subscribers received.",
 		told->received);
 	tell(scrape, "kickmsg_lost", COUNTER,

@@ -19,6 +19,7 @@
 /* In the order of what km_topic_lines_add() tells. */
 static const struct km_metric metrics[KM_TOPIC_FAMILIES] = {
 	{ "kickmsg_topic_messages", KM_METRIC_COUNTER, "Messages that were sent." },
+	{ "kickmsg_topic_bytes", KM_METRIC_COUNTER, "Bytes of the payloads that were sent." },
 	{ "kickmsg_topic_received", KM_METRIC_COUNTER, "Messages that subscribers received." },
 	{ "kickmsg_topic_lost", KM_METRIC_COUNTER,
 		"Messages that subscribers were entitled to and did not get." },
@@ -39,7 +40,7 @@ static const struct km_metric metrics[KM_TOPIC_FAMILIES] = {
 	{ "kickmsg_topic_stalls", KM_METRIC_COUNTER,
 		"Times that a publisher said it found no room, once a millisecond at most." },
 };
-enum { FREE_SLOTS = 8, HOLDERS = 9, RELIABLE = 11 };
+enum { FREE_SLOTS = 9, HOLDERS = 10, RELIABLE = 12 };
 
 int km_topic_lines_init(struct km_topic_lines *lines, bool openmetrics)
 {
@@ -87,6 +88,7 @@ void km_topic_count(struct km_topic *topic)
 
 	km_numbers_describe(topic, &numbers);
 	raise_to(&topic->told.sent, numbers.sent);
+	raise_to(&topic->told.bytes, numbers.bytes);
 	raise_to(&topic->told.received, numbers.received);
 	raise_to(&topic->told.lost, numbers.lost);
 	raise_to(&topic->told.failed, numbers.failed);
@@ -104,6 +106,7 @@ const struct km_totals *km_topics_tell(struct km_broker *broker, const struct km
 	struct km_totals *told = &broker->told;
 
 	raise_to(&told->sent, sum->sent);
+	raise_to(&told->bytes, sum->bytes);
 	raise_to(&told->received, sum->received);
 	raise_to(&told->lost, sum->lost);
 	raise_to(&told->failed, sum->failed);
@@ -153,9 +156,9 @@ static uint64_t count_holders(const struct km_topic *topic)
 int64_t km_topic_lines_add(struct km_topic_lines *lines, const struct km_topic *topic)
 {
 	const struct km_topic_key *key = &topic->kept.key;
-	const uint64_t values[KM_TOPIC_FAMILIES] = { topic->told.sent, topic->told.received,
-		topic->told.lost, topic->told.failed, topic->publishers, topic->subscribers,
-		topic->dead + topic->leaving, topic->region.geometry.pool_size,
+	const uint64_t values[KM_TOPIC_FAMILIES] = { topic->told.sent, topic->told.bytes,
+		topic->told.received, topic->told.lost, topic->told.failed, topic->publishers,
+		topic->subscribers, topic->dead + topic->leaving, topic->region.geometry.pool_size,
 		km_topic_free_slots(topic), count_holders(topic), topic->bytes,
 		km_reliable_count(topic), topic->kept.demoted, topic->stalls };
 	const int families = topic->region.geometry.max_reliable ? KM_TOPIC_FAMILIES : RELIABLE;

@@ -20,6 +20,7 @@ static void add_member(const struct km_member *member, struct km_topic_numbers *
 
 	if (member->kept.role == KM_ROLE_PUBLISHER) {
 		ret->sent += messages;
+		ret->bytes += km_load(H2, relaxed, &record->bytes);
 		ret->failed += km_load(H2, relaxed, &record->failed);
 		return;
 	}
@@ -37,6 +38,7 @@ void km_numbers_describe(const struct km_topic *topic, struct km_topic_numbers *
 	*ret = (struct km_topic_numbers){
 		.id = topic->kept.id,
 		.sent = gone->sent,
+		.bytes = gone->bytes,
 		.received = gone->received,
 		.lost = gone->lost,
 		.failed = gone->failed,

@@ -116,6 +116,7 @@ static void add_member(struct stats *stats, const struct km_member *member)
 
 	if (member->kept.role == KM_ROLE_PUBLISHER) {
 		answer->sent += km_load(H2, relaxed, &record->messages);
+		answer->bytes += km_load(H2, relaxed, &record->bytes);
 		answer->failed += km_load(H2, relaxed, &record->failed);
 		return;
 	}
@@ -174,6 +175,7 @@ static bool step(struct km_question *question)
 	/* at the end, so that members that were settled on the way are in these sums; to count one
 	 * twice is better than not at all */
 	answer->sent += topic->kept.gone.sent;
+	answer->bytes += topic->kept.gone.bytes;
 	answer->failed += topic->kept.gone.failed;
 	answer->received += topic->kept.gone.received;
 	answer->lost += topic->kept.gone.lost;

@@ -22,6 +22,7 @@ static void add_to_totals(const struct km_member *member)
 
 	if (member->kept.role == KM_ROLE_PUBLISHER) {
 		gone->sent += km_load(H2, relaxed, &record->messages);
+		gone->bytes += km_load(H2, relaxed, &record->bytes);
 		gone->failed += km_load(H2, relaxed, &record->failed);
 	} else {
 		gone->received += km_load(H2, relaxed, &record->messages);

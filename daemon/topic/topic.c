@@ -85,6 +85,7 @@ uint64_t km_topic_describe(
 void km_topic_add_numbers(struct km_totals *sum, const struct km_totals *more)
 {
 	sum->sent += more->sent;
+	sum->bytes += more->bytes;
 	sum->failed += more->failed;
 	sum->received += more->received;
 	sum->lost += more->lost;

@@ -71,6 +71,7 @@ KM_EXPORT void kickmsg_publisher_get_stats(
 	}
 	*ret = (struct kickmsg_publisher_stats){
 		.sent = publisher->sent + km_load(H2, relaxed, &record->messages),
+		.bytes = publisher->bytes + km_load(H2, relaxed, &record->bytes),
 		.failed = publisher->failed + km_load(H2, relaxed, &record->failed),
 		.evicted = publisher->evicted + km_load(H2, relaxed, &record->evicted),
 		.loans = here->loan_count,

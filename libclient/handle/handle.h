@@ -42,14 +42,14 @@ struct km_handle {
 
 struct kickmsg_publisher {
 	struct km_handle handle;
-	uint64_t sequence;              /* of the last message */
-	struct kickmsg_subscriber *own; /* that it skips; under the client's lock */
-	_Atomic uint32_t unheard;       /* 1: own is there, and hears none of its messages */
-	uint64_t targets;               /* rings of the last message */
-	uint64_t counted;               /* rings that were counted last, */
-	int reached;                    /* and how many those are */
-	uint64_t sent, failed, evicted; /* in places before */
-	int64_t doubt_ns;               /* since when others say wrongly that they have left */
+	uint64_t sequence;                     /* of the last message */
+	struct kickmsg_subscriber *own;        /* that it skips; under the client's lock */
+	_Atomic uint32_t unheard;              /* 1: own is there, and hears none of its messages */
+	uint64_t targets;                      /* rings of the last message */
+	uint64_t counted;                      /* rings that were counted last, */
+	int reached;                           /* and how many those are */
+	uint64_t sent, bytes, failed, evicted; /* in places before */
+	int64_t doubt_ns; /* since when others say wrongly that they have left */
 	/* When it told the broker last that it finds no room, and whether it did so at its last refusal. */
 	int64_t said_ns;
 	bool has_said;

@@ -121,6 +121,7 @@ KM_EXPORT ssize_t kickmsg_topic_list_numbers(struct kickmsg_client *client, uint
 			ret[count++] = (struct kickmsg_topic_numbers){
 				.topic_id = numbers->id,
 				.sent = numbers->sent,
+				.bytes = numbers->bytes,
 				.received = numbers->received,
 				.failed = numbers->failed,
 				.lost = numbers->lost,

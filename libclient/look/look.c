@@ -108,6 +108,7 @@ KM_EXPORT int kickmsg_topic_get_stats(struct kickmsg_client *client,
 		return r;
 	*ret = (struct kickmsg_topic_stats){
 		.sent = stats->sent,
+		.bytes = stats->bytes,
 		.failed = stats->failed,
 		.received = stats->received,
 		.lost = stats->lost,

@@ -108,7 +108,7 @@ static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t le
 		km_rings_stamp(sample);
 	km_rings_describe(publisher, sample, targets, len);
 	uint64_t failed = deliver(here, live, slot, targets);
-	km_endpoint_count(&here->record->messages, 1);
+	km_endpoint_count_sent(here->record, 1, len);
 	return failed ? -ESTALE : 0;
 }
 

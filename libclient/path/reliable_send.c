@@ -102,7 +102,7 @@ static km_always_inline int commit(
 		km_waiter_notify(ring);
 	}
 	km_hazard_clear(&here->record->delivering);
-	km_endpoint_count(&here->record->messages, 1);
+	km_endpoint_count_sent(here->record, 1, len);
 	return failed ? -ESTALE : 0;
 }
 

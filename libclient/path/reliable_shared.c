@@ -38,7 +38,7 @@ static int commit(struct kickmsg_publisher *publisher, uint32_t ref,
 	if (r == -ENOBUFS)
 		return r;
 	publisher->sequence = message->sequence;
-	km_endpoint_count(&here->record->messages, 1);
+	km_endpoint_count_sent(here->record, 1, message->len);
 	return r;
 }
 
@@ -144,7 +144,7 @@ ssize_t km_reliable_shared_send(struct kickmsg_publisher *publisher, const void 
 		!km_shared_append(region, data, len, &here->id, NULL, &publisher->sequence,
 			&cursor->next, true))
 		return send_anyhow(publisher, data, len);
-	km_endpoint_count(&here->record->messages, 1);
+	km_endpoint_count_sent(here->record, 1, len);
 	uint32_t seen = km_bell_listen(region->bell);
 	if (__builtin_expect(!(seen & KM_BELL_WOKEN), 0))
 		return km_shared_wake(publisher, seen, len);

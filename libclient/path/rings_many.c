@@ -71,7 +71,7 @@ static km_always_inline bool put(const struct batch *batch, uint32_t slot, size_
 			break;
 		}
 	}
-	km_endpoint_count(&here->record->messages, 1);
+	km_endpoint_count_sent(here->record, 1, len);
 	return failed == 0;
 }
 

@@ -162,7 +162,7 @@ static int publish_seeing(
 		failed = deliver(here, slot, targets);
 	else
 		km_slot_drop(&region->slots[slot], KM_SLOT_ID_MASK);
-	km_endpoint_count(&here->record->messages, 1);
+	km_endpoint_count_sent(here->record, 1, len);
 	return failed ? -ESTALE : 0;
 }
 
@@ -217,18 +217,19 @@ static km_always_inline enum posted post(struct kickmsg_publisher *publisher, ui
 	if (__builtin_expect(km_waiter_listen(ring) != 0, 0))
 		return POST_TO_WAKE;
 	km_hazard_clear(&here->record->delivering);
-	km_endpoint_count(&here->record->messages, 1);
+	km_endpoint_count_sent(here->record, 1, len);
 	return POSTED;
 }
 
-static int post_rest(struct kickmsg_publisher *publisher, uint32_t slot, enum posted posted)
+static int post_rest(
+	struct kickmsg_publisher *publisher, uint32_t slot, size_t len, enum posted posted)
 {
 	struct km_place *here = &publisher->handle.place;
 	const uint64_t target = publisher->targets;
 	uint64_t failed = posted == POST_TO_WAKE ? km_rings_deliver_rest(here, slot, 0, target)
 						 : km_rings_deliver_rest(here, slot, target, 0);
 
-	km_endpoint_count(&here->record->messages, 1);
+	km_endpoint_count_sent(here->record, 1, len);
 	return failed ? -ESTALE : 0;
 }
 
@@ -255,7 +256,7 @@ static km_noinline ssize_t send_rest(
 	struct kickmsg_publisher *publisher, uint32_t slot, size_t len, enum posted posted)
 {
 	int r = posted == POST_NOT_BEGUN ? publish(publisher, slot, len)
-					 : post_rest(publisher, slot, posted);
+					 : post_rest(publisher, slot, len, posted);
 
 	return r < 0 ? r : (ssize_t)len;
 }
@@ -331,7 +332,7 @@ static km_noinline int publish_rest(
 	struct kickmsg_publisher *publisher, uint32_t slot, size_t len, enum posted posted)
 {
 	int r = posted == POST_NOT_BEGUN ? publish(publisher, slot, len)
-					 : post_rest(publisher, slot, posted);
+					 : post_rest(publisher, slot, len, posted);
 
 	return r < 0 ? r : (int)kickmsg_publisher_reached(publisher);
 }

@@ -70,7 +70,7 @@ static km_always_inline int commit_as(struct kickmsg_publisher *publisher, uint3
 		km_hazard_clear(&here->record->evicting);
 	else if (__builtin_expect(km_bell_notify(region->bell), 0))
 		km_publisher_hurry(publisher);
-	km_endpoint_count(&here->record->messages, 1);
+	km_endpoint_count_sent(here->record, 1, message->len);
 	return r;
 }
 
@@ -214,7 +214,7 @@ static km_always_inline ssize_t send_as(
 	if (!km_shared_append(region, data, len, &here->id, timed ? &publish_ns : NULL,
 		    &publisher->sequence, &here->cursors[0].next, true))
 		return anyhow(publisher, data, len);
-	km_endpoint_count(&here->record->messages, 1);
+	km_endpoint_count_sent(here->record, 1, len);
 	uint32_t seen = km_bell_listen(region->bell);
 	if (__builtin_expect(!(seen & KM_BELL_WOKEN), 0))
 		return km_shared_wake(publisher, seen, len);
@@ -240,6 +240,7 @@ int km_shared_send_many(struct kickmsg_publisher *publisher, const struct iovec 
 	const struct km_region *region = &here->region;
 	const struct km_control_header *header = region->header;
 	uint32_t sent = 0;
+	uint64_t bytes = 0;
 
 	if (km_load(U8, acquire, &header->privileged) != here->id ||
 		km_load(L4, relaxed, &header->live) != here->live)
@@ -253,11 +254,12 @@ int km_shared_send_many(struct kickmsg_publisher *publisher, const struct iovec 
 		if (!km_shared_append(region, messages[sent].iov_base, len, &here->id, NULL,
 			    &publisher->sequence, &here->cursors[0].next, false))
 			break;
+		bytes += len;
 	}
 	if (sent == 0)
 		return 0;
 	km_shared_fence(region);
-	km_endpoint_count(&here->record->messages, sent);
+	km_endpoint_count_sent(here->record, sent, bytes);
 	if (km_bell_notify(region->bell))
 		km_publisher_hurry(publisher);
 	return (int)sent;

@@ -47,6 +47,7 @@ static void move_publisher(struct kickmsg_publisher *publisher)
 	const struct km_endpoint *record = here->record;
 
 	publisher->sent += km_load(H2, relaxed, &record->messages);
+	publisher->bytes += km_load(H2, relaxed, &record->bytes);
 	publisher->failed += km_load(H2, relaxed, &record->failed);
 	publisher->evicted += km_load(H2, relaxed, &record->evicted);
 	km_past_leave(here, publisher->sequence);

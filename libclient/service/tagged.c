@@ -62,7 +62,7 @@ static km_noinline int send_inline(
 		km_hazard_clear(&here->record->evicting);
 	else if (km_bell_notify(here->region.bell))
 		km_publisher_hurry(publisher);
-	km_endpoint_count(&here->record->messages, 1);
+	km_endpoint_count_sent(here->record, 1, len);
 	return r;
 }
 
@@ -82,7 +82,7 @@ int km_tagged_send(struct kickmsg_publisher *publisher, const void *data, size_t
 	if (!km_shared_append(region, data, len, &here->id, &tag, &publisher->sequence,
 		    &here->cursors[0].next, true))
 		return send_inline(publisher, data, len, tag);
-	km_endpoint_count(&here->record->messages, 1);
+	km_endpoint_count_sent(here->record, 1, len);
 	uint32_t seen = km_bell_listen(region->bell);
 	if (__builtin_expect(!(seen & KM_BELL_WOKEN), 0) && km_bell_ring(region->bell, seen))
 		km_publisher_hurry(publisher);

@@ -94,6 +94,7 @@ class TopicStats:
     """A topic's numbers; `rings` are those of all subscribers that are present."""
 
     sent: int
+    bytes: int
     failed: int
     received: int
     lost: int

@@ -19,6 +19,7 @@ class PublisherStats:
     """A publisher's numbers since it advertised."""
 
     sent: int
+    bytes: int
     failed: int
     evicted: int
     loans: int
@@ -147,7 +148,7 @@ class Publisher(Polled):
     def stats(self) -> PublisherStats:
         ret = ffi.new("struct kickmsg_publisher_stats *")
         self._ask(lib.kickmsg_publisher_get_stats, ret)
-        return PublisherStats(ret.sent, ret.failed, ret.evicted, ret.loans, ret.publisher_id)
+        return PublisherStats(ret.sent, ret.bytes, ret.failed, ret.evicted, ret.loans, ret.publisher_id)
 
 
 class Loan:

@@ -96,9 +96,10 @@ END_TEST
 START_TEST(list_shows_rates_and_losses)
 {
 	start();
-	expect(0, "list", "--no-legend", "-o", "name,rate,sent,received,lost,failed", NULL);
+	expect(0, "list", "--no-legend", "-o",
+		"name,rate,byte-rate,sent,bytes,received,lost,failed", NULL);
 	squeeze();
-	ck_assert_str_eq(output, "kickmsg:t 0/s 6 1 2 0\n");
+	ck_assert_str_eq(output, "kickmsg:t 0/s 0B/s 6 6 1 2 0\n");
 	struct json_object *root = json(0, "list", "-o", "rate", NULL);
 	ck_assert_int_eq(number(at(root, "topics", 0), "lost"), 2);
 	get(at(root, "topics", 0), "sent_per_s");

@@ -208,18 +208,12 @@ static void check_status(const struct row *row, int status, int wanted)
 
 START_TEST(each_verb_has_a_row)
 {
-	char *verbs, *end_of_verbs;
 	size_t count = 0;
 
 	test_broker_start(&broker, NULL);
-	expect(0, "completion", "bash", NULL);
-	verbs = strchr(output, '\'') + 1;
-	end_of_verbs = strchr(verbs, '\'');
-	*end_of_verbs = '\0';
-	for (char *verb; (verb = strsep(&verbs, " ")); count++) {
-		ck_assert_msg(count < ROWS && strcmp(rows[count].words[0], verb) == 0,
-			"the verb %s has no row here, in its place", verb);
-	}
+	for (char **verb = all_verbs(); *verb; verb++, count++)
+		ck_assert_msg(count < ROWS && strcmp(rows[count].words[0], *verb) == 0,
+			"the verb %s has no row here, in its place", *verb);
 	ck_assert_uint_eq(count, ROWS);
 	stop();
 }

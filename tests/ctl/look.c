@@ -248,19 +248,20 @@ START_TEST(stats_are_what_was_sent_received_and_lost)
 
 	start_with((uint32_t)_i);
 	expect(0, "stats", "t", NULL);
-	tells("NAME SENT RECEIVED LOST FAILED FREE POOL SUBS\nkickmsg:t 6 1 2 0 ");
+	tells("NAME SENT BYTES RECEIVED LOST FAILED FREE POOL SUBS\nkickmsg:t 6 6 1 2 0 ");
 	tells(free_slots == 64 ? " 64 64 1\n" : " 61 64 1\n");
 	tells("SUBSCRIBER RING PID WRITTEN RECEIVED LOST WAITING SLEEPING RELIABLE\n");
 	snprintf(ring_line, sizeof ring_line,
 		_i ? " - %d 6 1 2 3 no no\n" : " 0 %d 6 1 2 3 no no\n", getpid());
 	tells(ring_line);
 	expect(0, "stats", NULL);
-	tells("kickmsg:t 6 1 2 0 ");
+	tells("kickmsg:t 6 6 1 2 0 ");
 	says_not("SUBSCRIBER");
 
 	struct json_object *root = json(0, "stats", "t", NULL), *topic = at(root, "topics", 0);
 	struct json_object *ring = at(topic, "rings", 0);
 	ck_assert_int_eq(number(topic, "sent"), 6);
+	ck_assert_int_eq(number(topic, "sent_bytes"), 6);
 	ck_assert_int_eq(number(topic, "received"), 1);
 	ck_assert_int_eq(number(topic, "lost"), 2);
 	ck_assert_int_eq(number(topic, "failed"), 0);
@@ -299,6 +300,7 @@ static double rate_of_one_round(void)
 
 	ck_assert(json_object_get_double(get(topic, "seconds")) > 0);
 	ck_assert(json_object_get_double(get(topic, "sent_per_s")) >= 0);
+	ck_assert(json_object_get_double(get(topic, "sent_bytes_per_s")) >= 0);
 	ck_assert_msg(fraction > -1e-3 && fraction < 1e-3, "%.9f messages", messages);
 	json_object_put(root);
 	return rate;

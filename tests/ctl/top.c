@@ -30,8 +30,8 @@ START_TEST(tables_without_a_terminal)
 	start();
 	flow_advertise(client, "u", &small);
 	expect(0, "top", "-n", "1", NULL);
-	tells("kickmsg:t 1 1 0/s 0/s 0/s 2 3 64 3 ");
-	tells("kickmsg:u 1 0 0/s 0/s 0/s 0 0 64 - - ");
+	tells("kickmsg:t 1 1 0/s 0B/s 0/s 0/s 2 3 64 3 ");
+	tells("kickmsg:u 1 0 0/s 0B/s 0/s 0/s 0 0 64 - - ");
 	expect(0, "top", "-n", "2", "-i", "0.01", NULL);
 	char *second = strstr(output, "NAME");
 	ck_assert(second && strstr(second + 1, "NAME"));
@@ -50,7 +50,7 @@ START_TEST(tables_without_a_terminal)
 	expect(0, "top", "-n", "1", "--sort", "name", NULL);
 	ck_assert(strstr(output, "kickmsg:a") < strstr(output, "kickmsg:t"));
 	expect(2, "top", "-n", "1", "--sort", "beauty", NULL);
-	says("not rate, lost, pool");
+	says("not rate, bytes, lost, pool");
 	stop();
 }
 END_TEST

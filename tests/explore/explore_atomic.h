@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * common/memory/atomic.h includes this when KM_EXPLORE is defined: the product's own six
+ * common/memory/atomic.h includes this when KM_EXPLORE is defined: the product's own seven
  * operations, routed to the explorer's model of memory (memory.h). Each place in the source is a
  * site: its label, its operation and its order, which the explorer may weaken by name while it
  * runs.
@@ -43,10 +43,12 @@
 		(km_value_(ptr)) km_explore_add(km_site_(label, KM_EXPLORE_ADD, order, relaxed),   \
 			ptr, sizeof *(ptr), value);                                                \
 	})
-#define km_fence(label, order)    km_explore_fence(km_site_(label, KM_EXPLORE_FENCE, order, relaxed))
+/* one step: nobody else writes the word, so nothing can be told from a load and a store */
+#define km_add_own(label, order, ptr, value) ((void)km_add(label, order, ptr, value))
+#define km_fence(label, order)               km_explore_fence(km_site_(label, KM_EXPLORE_FENCE, order, relaxed))
 
-#define km_plain_write(ptr, size) km_explore_plain_write(ptr, size)
-#define km_plain_read(ptr, size)  km_explore_plain_read(ptr, size)
+#define km_plain_write(ptr, size)            km_explore_plain_write(ptr, size)
+#define km_plain_read(ptr, size)             km_explore_plain_read(ptr, size)
 
 static inline void km_pause(void)
 {

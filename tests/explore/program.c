@@ -209,6 +209,33 @@ static void begin_run(void)
 	}
 }
 
+/* A publisher counts what it sent, messages and bytes; all but `missing` messages at most. */
+static void check_counts(int index, uint64_t missing)
+{
+	const struct km_endpoint *record = actor_publisher(index)->record;
+	const uint64_t sent = publishers[index]->sequence, messages = peek(&record->messages);
+	const uint64_t bytes = peek(&record->bytes), size = world_size();
+
+	if (messages > sent || messages + missing < sent || bytes > messages * size ||
+		bytes + missing * size < sent * size)
+		ex_fail("numbers: publisher %d sent %lu messages of %lu bytes, and counts %lu and "
+			"%lu bytes",
+			index, sent, size, messages, bytes);
+}
+
+/* What a publisher of a shared ring has counted was sent. */
+static void check_counted_is_sent(int index)
+{
+	const uint64_t counted = peek(&actor_publisher(index)->record->messages);
+	uint64_t sent = 0;
+
+	for (uint64_t p = world.shape.capacity; p < world.frontier[0]; p++)
+		sent += world_committed(p) >> 32 == (uint64_t)index;
+	if (counted > sent)
+		ex_fail("numbers: publisher %d counts %lu messages, %lu were sent", index, counted,
+			sent);
+}
+
 static void note_death(int thread)
 {
 	const struct actor *actor = &actors_scenario->actors[thread];
@@ -219,6 +246,10 @@ static void note_death(int thread)
 						  ? actor_publisher(actor->index)
 						  : actor_subscriber(actor->index);
 	endpoint->dead = true;
+	if (actor->kind == ACTOR_PUBLISHER)
+		check_counts(actor->index, publishers[actor->index]->sequence - endpoint->finished);
+	if (actor->kind == ACTOR_PUBLISHER && world.shape.shared)
+		check_counted_is_sent(actor->index);
 	endpoint->loan = 0;
 	memset(endpoint->holds, 0, sizeof endpoint->holds);
 	world.deaths++;
@@ -366,6 +397,9 @@ static void end_run(void)
 	world_check_sleepers();
 	world_check_polled();
 	check_asked();
+	for (uint32_t i = 0; i < world.shape.publishers; i++)
+		if (!actor_publisher((int)i)->dead)
+			check_counts((int)i, 0);
 	kickmsg_waitset_free(actor_set);
 	if (world.given_up) {
 		check_given_up();

@@ -87,12 +87,13 @@ START_TEST(a_topic_is_told_with_its_rings)
 	struct kickmsg_publisher *publisher = flow_advertise(client, "a b", &small);
 	struct kickmsg_subscriber *subscriber = flow_subscribe(client, "a b");
 	for (int i = 0; i < 6; i++)
-		ck_assert_int_eq(kickmsg_send(publisher, "x", 1), 1);
+		ck_assert_int_eq(kickmsg_send(publisher, "xyz", 3), 3);
 	ck_assert_int_eq(kickmsg_try_receive(subscriber, &held), 0);
 	struct json_object *topic = fetch("/topic.json?name=kickmsg:a%2520b");
 	ck_assert_str_eq(text(topic, "name"), "kickmsg:a%20b");
 	ck_assert_str_eq(text(topic, "kind"), "topic");
 	ck_assert_int_eq(number(topic, "sent"), 6);
+	ck_assert_int_eq(number(topic, "sent_bytes"), 18);
 	ck_assert_int_eq(number(topic, "received"), 1);
 	ck_assert_int_eq(number(topic, "lost"), 2);
 	ck_assert_int_eq(number(topic, "ring_capacity"), 4);
@@ -112,6 +113,7 @@ START_TEST(a_topic_is_told_with_its_rings)
 	struct json_object *sender = item(topic, "endpoints", 1);
 	ck_assert_str_eq(text(sender, "role"), "publisher");
 	ck_assert_int_eq(number(sender, "sent"), 6);
+	ck_assert_int_eq(number(sender, "sent_bytes"), 18);
 	json_object_put(topic);
 	ck_assert_int_eq(kickmsg_sample_release(&held), 0);
 	kickmsg_client_free(client);
@@ -120,6 +122,7 @@ START_TEST(a_topic_is_told_with_its_rings)
 	/* what a topic had stays in the sums when it is gone */
 	struct json_object *status = fetch("/status.json");
 	ck_assert_int_eq(number(status, "sent"), 6);
+	ck_assert_int_eq(number(status, "sent_bytes"), 18);
 	ck_assert_int_eq(number(status, "lost"), 2);
 	ck_assert_int_eq(number(status, "topics"), 0);
 	ck_assert_int_eq(number(status, "max_topics"), 4096);

@@ -46,12 +46,14 @@ START_TEST(numbers_are_those_of_the_topic)
 	struct kickmsg_publisher *publisher = flow_advertise(client, "a b", &small);
 	struct kickmsg_subscriber *subscriber = flow_subscribe(client, "a b");
 	for (int i = 0; i < 6; i++)
-		ck_assert_int_eq(kickmsg_send(publisher, "x", 1), 1);
+		ck_assert_int_eq(kickmsg_send(publisher, "xyz", 3), 3);
 	ck_assert_int_eq(kickmsg_try_receive(subscriber, &held), 0);
 	ck_assert_double_eq(sample("kickmsg_topic_messages_total{topic=\"kickmsg:a%%20b\"}"), 6);
 	ck_assert_ptr_nonnull(
 		strstr(http_answer, "Content-Type: application/openmetrics-text; version="));
 	ck_assert_str_eq(http_answer + strlen(http_answer) - 6, "# EOF\n");
+	ck_assert_ptr_nonnull(strstr(http_answer, "\n# UNIT kickmsg_topic_bytes bytes\n"));
+	ck_assert_double_eq(sample("kickmsg_topic_bytes_total{topic=\"kickmsg:a%%20b\"}"), 18);
 	ck_assert_double_eq(sample("kickmsg_topic_received_total{topic=\"kickmsg:a%%20b\"}"), 1);
 	ck_assert_double_eq(sample("kickmsg_topic_lost_total{topic=\"kickmsg:a%%20b\"}"), 2);
 	ck_assert_double_eq(sample("kickmsg_topic_publishers{topic=\"kickmsg:a%%20b\"}"), 1);
@@ -70,10 +72,12 @@ START_TEST(numbers_are_those_of_the_topic)
 		sample("kickmsg_topic_messages_total{topic=\"kickmsg:a%%20b\"}") < 0,
 		FLOW_WAIT_MS));
 	ck_assert_double_eq(sample("kickmsg_messages_total"), 6);
+	ck_assert_double_eq(sample("kickmsg_bytes_total"), 18);
 	ck_assert_double_eq(sample("kickmsg_lost_total"), 2);
 	client = flow_client("later");
 	ck_assert_int_eq(kickmsg_send(flow_advertise(client, "c", &small), "x", 1), 1);
 	ck_assert_double_eq(sample("kickmsg_messages_total"), 7);
+	ck_assert_double_eq(sample("kickmsg_bytes_total"), 19);
 	kickmsg_client_free(client);
 	flow_stop();
 }
@@ -116,6 +120,7 @@ START_TEST(older_collectors_get_the_older_format)
 	ck_assert_ptr_nonnull(strstr(http_answer, "Content-Type: text/plain; version=0.0.4"));
 	ck_assert_ptr_nonnull(strstr(http_answer, "\n# TYPE kickmsg_messages_total counter\n"));
 	ck_assert_ptr_null(strstr(http_answer, "# EOF"));
+	ck_assert_ptr_null(strstr(http_answer, "# UNIT"));
 	ck_assert_int_eq(http_get("/metrics"), 200);
 	ck_assert_ptr_nonnull(strstr(http_answer, "\n# TYPE kickmsg_messages counter\n"));
 	flow_stop();

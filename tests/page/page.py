@@ -167,9 +167,9 @@ def wait(ready, what):
 
 
 def number(text):
-    """A rate as the page writes it; -1: it isn't known."""
-    units = {"k": 1e3, "M": 1e6}
-    words = text.replace("/s", "").replace(",", "").split()
+    """A rate as the page writes it, of messages or of bytes; -1: it isn't known."""
+    units = {"k": 1e3, "M": 1e6, "B": 1, "KiB": 1024, "MiB": 1048576}
+    words = (text or "").replace("/s", "").replace(",", "").split()
     try:
         return float(words[0]) * (units[words[1]] if len(words) > 1 else 1)
     except (ValueError, IndexError, KeyError):
@@ -177,26 +177,36 @@ def number(text):
 
 
 def row(bench, name):
-    """The cells of a topic's row."""
+    """The cells of a topic's row, by their columns' titles. Empty: there is no such row."""
     return bench.run("""
+        const titles = [...document.querySelectorAll('#topics thead th')].map((head) => head.textContent);
         for (const row of document.querySelectorAll('#topics tbody tr'))
             if (row.querySelector('a').textContent === arguments[0])
-                return [...row.cells].map((cell) => cell.textContent);
-        return null;""", name)
+                return Object.fromEntries(titles.map((title, i) => [title, row.cells[i].textContent]));
+        return {};""", name)
+
+
+def column(bench, table, title):
+    """The cells of one of a topic page's tables, in the column with this title."""
+    at = bench.texts(f"{table} thead th").index(title) + 1
+    return bench.texts(f"{table} tbody td:nth-child({at})")
 
 
 def check_table(bench):
     expected = [f"kickmsg:{name}" for name in ("camera/front", "camera/rear", EVIL, "odom", "plan", "points")]
     wait(lambda: sorted(bench.texts("#topics tbody a")) == sorted(expected), "all topics are in the table")
     # odom sends 400 a second where the machine has time
-    wait(lambda: 1 < number(row(bench, "kickmsg:odom")[1]) < 2000, "odom has a rate")
-    wait(lambda: number(row(bench, "kickmsg:odom")[4]) > 1, "odom loses")
-    expect(number(row(bench, "kickmsg:plan")[4]) == 0, "plan loses nothing")
-    expect(row(bench, "kickmsg:odom")[6:8] == ["1", "2"], "odom has a publisher and two subscribers")
+    wait(lambda: 1 < number(row(bench, "kickmsg:odom").get("Sent/s")) < 2000, "odom has a rate")
+    # of messages of 100 bytes
+    wait(lambda: 100 < number(row(bench, "kickmsg:odom")["Bytes/s"]) < 200000, "and one of bytes")
+    wait(lambda: number(row(bench, "kickmsg:odom")["Lost/s"]) > 1, "odom loses")
+    expect(number(row(bench, "kickmsg:plan")["Lost/s"]) == 0, "plan loses nothing")
+    odom = row(bench, "kickmsg:odom")
+    expect((odom["Publishers"], odom["Subscribers"]) == ("1", "2"), "odom has a publisher and two subscribers")
     wait(lambda: number(bench.text("#tile-sent .big")) > 1, "the sum has a rate")
     wait(lambda: bench.has_line("#tile-sent"), "its line is drawn")
-    before = row(bench, "kickmsg:odom")[5]
-    wait(lambda: row(bench, "kickmsg:odom")[5] != before, "the count lives")
+    before = row(bench, "kickmsg:odom")["Lost"]
+    wait(lambda: row(bench, "kickmsg:odom")["Lost"] != before, "the count lives")
     wait(lambda: bench.texts("#topics tbody a")[0] == "kickmsg:odom", "the busiest topic is the first")
 
 
@@ -227,7 +237,9 @@ def check_topic(bench):
     waiting = bench.texts(f"{slow} td")[4]
     expect(waiting.endswith(" of 16"), f"its ring has 16 cells: {waiting}")
     expect(bench.texts("#publishers tbody td")[0] == "odometry", "its publisher")
-    wait(lambda: number(bench.texts("#publishers tbody td")[3]) > 1, "which has a rate")
+    wait(lambda: number(column(bench, "#publishers", "Sent/s")[0]) > 1, "which has a rate")
+    expect(number(column(bench, "#publishers", "Bytes/s")[0]) > 100, "of bytes too")
+    expect(" B" in bench.text("#topic .tile") or "iB" in bench.text("#topic .tile"), "and so has the topic")
     # a text that a client gave is a text
     expect(EVIL_TEXT + ", version 3" in bench.texts("#topic dd"), "the schema's name is shown as it is")
     wait(lambda: bench.has_line("#topic"), "a line of its rates")
@@ -281,7 +293,7 @@ def check_restart(bench):
     bench.start_broker()
     wait(lambda: bench.text("#state") == "live", "it comes back by itself")
     wait(lambda: str(bench.broker.pid) in bench.text("#about"), "and shows the new broker")
-    wait(lambda: number((row(bench, "kickmsg:odom") or ["", ""])[1]) > 1, "with its topics")
+    wait(lambda: number(row(bench, "kickmsg:odom").get("Sent/s")) > 1, "with its topics")
     expect(not bench.run("return document.querySelector('#trouble').checkVisibility()"), "nothing is wrong any more")
 
 

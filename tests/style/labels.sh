@@ -10,7 +10,7 @@ import re
 import sys
 
 LABEL = r"[A-Z]\d+"
-CALL = re.compile(r"\bkm_(load|store|cas|and|add|fence)\(\s*(\w+)\s*,\s*(\w+)\s*(?:,\s*(\w+))?")
+CALL = re.compile(r"\bkm_(load|store|cas|and|add|add_own|fence)\(\s*(\w+)\s*,\s*(\w+)\s*(?:,\s*(\w+))?")
 RAW = re.compile(r"\b(?:__)?atomic_(?:load|store|exchange|compare|fetch|thread)\w*|\b__sync_\w+")
 problems = []
 table = {}  # label -> (file, text of its row)

@@ -11,7 +11,7 @@ const data = {
 	topics: new Map(), // by id
 	more: false, // there are topics beyond MOST_TOPICS
 	totals: { sent: new Series(KEPT_TOTALS), lost: new Series(KEPT_TOTALS) },
-	rates: { sent: null, received: null, lost: null },
+	rates: { sent: null, sent_bytes: null, received: null, lost: null },
 	endpoints: new Map(), // by id: counters of the last look, and rates
 };
 
@@ -42,7 +42,7 @@ async function ask(path) {
 	return JSON.parse(text);
 }
 
-const COUNTERS = ['sent', 'received', 'lost', 'failed'];
+const COUNTERS = ['sent', 'sent_bytes', 'received', 'lost', 'failed'];
 
 // Rates of what a thing counts, against its last look; null where there is none, or where it counts anew.
 function ratesOf(now, before, seconds) {

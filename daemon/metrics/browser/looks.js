@@ -72,6 +72,11 @@ function bytesText(value) {
 	return value.toFixed(unit === 0 || value >= 99.95 ? 0 : 1) + ' ' + units[unit];
 }
 
+// Bytes in a second. Null: two looks are needed.
+function byteRateText(value) {
+	return value === null ? '\u2013' : bytesText(value);
+}
+
 function spanText(ns) {
 	const seconds = Math.floor(ns / 1e9);
 	const parts = [[86400, 'd'], [3600, 'h'], [60, 'min'], [1, 's']];

@@ -27,7 +27,7 @@ function showTiles() {
 	const status = data.status;
 
 	setText(tiles.sent.big, rateText(data.rates.sent));
-	setText(tiles.sent.small, `${countText(status.sent)} in all`);
+	setText(tiles.sent.small, `${byteRateText(data.rates.sent_bytes)}/s; ${countText(status.sent)} in all`);
 	drawSpark(tiles.sent.line, data.totals.sent, false);
 	setText(tiles.lost.big, rateText(data.rates.lost));
 	tiles.lost.big.classList.toggle('bad-text', data.rates.lost > 0);
@@ -48,6 +48,7 @@ const columns = [
 	{ key: 'name', title: 'Topic', value: (topic) => topic.row.name },
 	{ key: 'sent_rate', title: 'Sent/s', value: (topic) => topic.rates.sent },
 	{ key: 'spark', title: 'Lately', value: null, wide: true },
+	{ key: 'bytes_rate', title: 'Bytes/s', value: (topic) => topic.rates.sent_bytes, wide: true },
 	{ key: 'received_rate', title: 'Received/s', value: (topic) => topic.rates.received, wide: true },
 	{ key: 'lost_rate', title: 'Lost/s', value: (topic) => topic.rates.lost },
 	{ key: 'lost', title: 'Lost', value: (topic) => topic.row.lost, wide: true },
@@ -137,6 +138,7 @@ function showRow(row, topic) {
 		row.badges = texts;
 	}
 	setNumber(row.cells.sent_rate, topic.rates.sent, rateText(topic.rates.sent));
+	setNumber(row.cells.bytes_rate, topic.rates.sent_bytes, byteRateText(topic.rates.sent_bytes));
 	setNumber(row.cells.received_rate, topic.rates.received, rateText(topic.rates.received));
 	setNumber(row.cells.lost_rate, topic.rates.lost, rateText(topic.rates.lost), true);
 	setNumber(row.cells.lost, topic.row.lost, countText(topic.row.lost));

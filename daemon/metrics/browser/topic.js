@@ -77,11 +77,13 @@ function age(endpoint, topic) {
 function publishers(topic) {
 	const rows = topic.endpoints.filter((endpoint) => endpoint.role === 'publisher').map((endpoint) => el('tr', {},
 		who(endpoint), el('td', {}, String(endpoint.pid)), el('td', {}, String(endpoint.uid)),
-		numberCell(endpoint.rates.sent, rateText(endpoint.rates.sent)), numberCell(endpoint.sent, countText(endpoint.sent)),
+		numberCell(endpoint.rates.sent, rateText(endpoint.rates.sent)),
+		numberCell(endpoint.rates.sent_bytes, byteRateText(endpoint.rates.sent_bytes)),
+		numberCell(endpoint.sent, countText(endpoint.sent)),
 		numberCell(endpoint.failed, countText(endpoint.failed), true), age(endpoint, topic)));
 
 	return el('table', { id: 'publishers' },
-		heads(['Client', 'Pid', 'Uid', 'Sent/s', 'Sent', 'Pool was empty', 'Since']), el('tbody', {}, ...rows));
+		heads(['Client', 'Pid', 'Uid', 'Sent/s', 'Bytes/s', 'Sent', 'Pool was empty', 'Since']), el('tbody', {}, ...rows));
 }
 
 // The subscriber that is furthest behind, or null: none is behind at all.
@@ -120,7 +122,7 @@ function rings(topic) {
 
 function topicTiles(topic) {
 	const known = topicByName(topic.name);
-	const rates = known ? known.rates : { sent: null, received: null, lost: null };
+	const rates = known ? known.rates : { sent: null, sent_bytes: null, received: null, lost: null };
 	const tile = (title, big, small, series, bad) => {
 		const line = series ? makeSpark(title) : null;
 
@@ -133,7 +135,8 @@ function topicTiles(topic) {
 	const used = topic.free_slots === null ? '\u2013' : countText(topic.pool_size - topic.free_slots);
 
 	return el('div', { class: 'tiles' },
-		tile('Sent a second', rateText(rates.sent), `${countText(topic.sent)} in all`, known && known.history.sent, false),
+		tile('Sent a second', rateText(rates.sent), `${byteRateText(rates.sent_bytes)}/s; ${countText(topic.sent)} in all`,
+			known && known.history.sent, false),
 		tile('Lost a second', rateText(rates.lost), `${countText(topic.lost)} in all`, known && known.history.lost, true),
 		tile('Received a second', rateText(rates.received), `${countText(topic.received)} in all`),
 		tile('Slots in use', used, `of ${countText(topic.pool_size)}`));

@@ -115,6 +115,27 @@ static inline void says_not(const char *text)
 	ck_assert_msg(!strstr(output, text), "says '%s': %s", text, output);
 }
 
+/* All verbs in the order of kickmsgctl's table, as it tells them to shells. Null is behind the last. */
+static inline char **all_verbs(void)
+{
+	static char words[1024], *verbs[64];
+	size_t count = 0;
+
+	expect(0, "completion", "bash", NULL);
+	const char *begin = strchr(output, '\'') + 1;
+	ck_assert_int_lt(snprintf(words, sizeof words, "%.*s", (int)strcspn(begin, "'"), begin),
+		(int)sizeof words);
+	for (char *rest = words, *verb; (verb = strsep(&rest, " "));) {
+		ck_assert_uint_lt(count + 1, sizeof verbs / sizeof verbs[0]);
+		verbs[count++] = verb;
+	}
+	/* a list that is cut short would make each test of all verbs say nothing */
+	ck_assert_uint_gt(count, 30);
+	ck_assert_str_eq(verbs[count - 1], "help");
+	verbs[count] = NULL;
+	return verbs;
+}
+
 /* Text with each run of blanks as one, so that the width of a table's columns doesn't matter. */
 static inline void squeeze(void)
 {

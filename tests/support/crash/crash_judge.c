@@ -131,10 +131,27 @@ bool crash_count_pool(struct crash_world *world, uint32_t expected)
 	return true;
 }
 
+/* The publisher that is the victim has counted what it sent, and the bytes of it: all but `missing`
+ * messages at most. */
+static bool judge_counts(const struct crash_world *world, uint32_t missing)
+{
+	const struct kickmsg_publisher *publisher = &world->publishers[0];
+	const struct km_endpoint *record = publisher->handle.place.record;
+	const uint64_t counted = record->bytes / sizeof(struct crash_message);
+
+	if (record->bytes % sizeof(struct crash_message) == 0 && counted <= record->messages &&
+		record->messages <= publisher->sequence && publisher->sequence <= counted + missing)
+		return true;
+	return crash_fail("%lu messages were sent, %lu and %lu bytes are counted",
+		publisher->sequence, record->messages, record->bytes);
+}
+
 bool crash_judge_killed(struct crash_world *world, const struct crash_op *op)
 {
 	bool publisher = op->role == KM_ROLE_PUBLISHER;
 
+	if (publisher && !judge_counts(world, op->sends))
+		return false;
 	if (publisher)
 		world->publisher_state[0] = KM_ENDPOINT_DEAD;
 	else
@@ -281,6 +298,8 @@ bool crash_judge_frozen(struct crash_world *world, const struct crash_op *op, ui
 bool crash_judge_finished(struct crash_world *world, const struct crash_op *op)
 {
 	if (op->check && !op->check(world))
+		return false;
+	if (op->role == KM_ROLE_PUBLISHER && !judge_counts(world, 0))
 		return false;
 	if (op->detaches) {
 		if (op->role == KM_ROLE_PUBLISHER)

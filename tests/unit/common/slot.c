@@ -141,6 +141,21 @@ START_TEST(count_endpoint_adds)
 }
 END_TEST
 
+START_TEST(count_sent_adds_messages_and_bytes)
+{
+	struct km_endpoint *endpoint = fixture_endpoint(KM_ROLE_PUBLISHER, 1, 0, 0);
+
+	km_endpoint_count_sent(endpoint, 1, 0);
+	ck_assert_uint_eq(endpoint->bytes, 0);
+	km_endpoint_count_sent(endpoint, 2, UINT64_C(3) << 32);
+	km_endpoint_count_sent(endpoint, 1, 7);
+	ck_assert_uint_eq(endpoint->messages, 4);
+	ck_assert_uint_eq(endpoint->bytes, (UINT64_C(3) << 32) + 7);
+	ck_assert_uint_eq(endpoint->lost, 0);
+	free(endpoint);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = fixture_case("slot");
@@ -156,5 +171,6 @@ int main(void)
 	tcase_add_test(tc, format_endpoint_no_hazards_within_size);
 	tcase_add_test(tc, hazard_set_overwrite_clear_one_entry);
 	tcase_add_test(tc, count_endpoint_adds);
+	tcase_add_test(tc, count_sent_adds_messages_and_bytes);
 	return fixture_run("slot", tc);
 }

@@ -128,6 +128,7 @@ START_TEST(send_privileged_needs_no_slot)
 	ck_assert_uint_eq(slots_free(), 4);
 	ck_assert_uint_eq(ref_at(CAPACITY), KM_SHARED_INLINE);
 	ck_assert_uint_eq(pub_records[0]->messages, 1);
+	ck_assert_uint_eq(pub_records[0]->bytes, 5);
 	both_get_hello(1);
 	teardown();
 }

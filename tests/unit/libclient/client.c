@@ -141,6 +141,7 @@ START_TEST(send_two_live_rings_both_receive)
 	ck_assert_uint_eq(slots_free(), 16); /* consumed: free at once */
 	ck_assert_int_eq(receive_u32(0), -EAGAIN);
 	ck_assert_uint_eq(records[2]->messages, 1);
+	ck_assert_uint_eq(records[2]->bytes, 5);
 	teardown();
 }
 END_TEST

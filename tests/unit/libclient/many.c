@@ -139,6 +139,7 @@ START_TEST(send_many_both_receive_all_in_order)
 	ck_assert_uint_eq(slots_free(), POOL);
 	kickmsg_publisher_get_stats(&pub, &stats);
 	ck_assert_uint_eq(stats.sent, 8);
+	ck_assert_uint_eq(stats.bytes, 8 * sizeof words[0]);
 	ck_assert_uint_eq(kickmsg_publisher_reached(&pub), shared ? 0 : 2);
 	teardown();
 }
@@ -156,6 +157,7 @@ START_TEST(send_many_overrun_lost_is_exact)
 	ck_assert_uint_eq(kickmsg_subscriber_lost(&sub[1]), MOST - CAPACITY);
 	receive_all(1, MOST - CAPACITY, CAPACITY);
 	ck_assert_uint_eq(pub_record->messages, MOST);
+	ck_assert_uint_eq(pub_record->bytes, MOST * sizeof words[0]);
 	teardown();
 }
 END_TEST
