@@ -11,10 +11,13 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/shared/room.h"
+#include "tests/support/stress/stress_region.h"
 #include "tests/support/stress/stress_storm.h"
 
-#define END_LIMIT INT64_C(20000000000) /* ns; a hang, not a measure */
-#define FREEZE_NS INT64_C(6000000)
+#define END_LIMIT   INT64_C(20000000000) /* ns; a hang, not a measure */
+#define FREEZE_NS   INT64_C(6000000)
+#define STAND_EVERY INT64_C(300000000) /* ns */
 
 int storm_fail(struct director *d, const char *what, long long number)
 {
@@ -83,6 +86,8 @@ static void begin_life(struct director *d, uint32_t hand, uint32_t role)
 		storm_books_forget(d, role - STORM_PUBLISHERS);
 		atomic_store(&s->life, life);
 		atomic_store(&s->admitted, 0);
+		atomic_store(&s->demoted, 0);
+		atomic_store(&s->history, 0);
 		atomic_store(&s->settled, atomic_load(&board->settle));
 	}
 	d->roles[hand] = role + 1;
@@ -103,7 +108,14 @@ static void end_life(struct director *d, uint32_t role)
 		atomic_fetch_add(&p->doubtful, doubt);
 		atomic_store(&p->attempted, sent);
 	} else {
-		storm_books_forget(d, role - STORM_PUBLISHERS);
+		const uint32_t subscriber = role - STORM_PUBLISHERS;
+		struct storm_subscriber *s = &d->storm.board->subscribers[subscriber];
+
+		d->reliable_killed += storm_is_reliable(&d->storm, subscriber) &&
+				      atomic_load(&s->demoted) == 0;
+		if (d->stands == role + 1)
+			d->stands = 0;
+		storm_books_forget(d, subscriber);
 	}
 	atomic_store(state_of(d, role), STORM_GONE);
 }
@@ -193,7 +205,7 @@ int storm_crew_strike(struct director *d)
 			if (d->pids[hand] <= 0 || d->roles[hand] != 0 || d->dying_ns[hand] != 0)
 				continue;
 			d->killed_standbys++;
-		} else if (hand < 0) {
+		} else if (hand < 0 || (role + 1 == d->stands && !stress_once_in(&d->rng, 4))) {
 			continue;
 		} else {
 			uint32_t state = atomic_load(state_of(d, role));
@@ -208,11 +220,52 @@ int storm_crew_strike(struct director *d)
 	return 0;
 }
 
-void storm_crew_thaw(struct director *d)
+static bool is_reliable_now(struct director *d, uint32_t subscriber)
+{
+	return km_room_is_kept(&d->storm.run.region->region,
+		atomic_load(&d->storm.board->subscribers[subscriber].ring));
+}
+
+static void go_on(struct director *d)
+{
+	int hand = d->stands ? storm_crew_hand_of(d, d->stands - 1) : -1;
+
+	if (hand >= 0)
+		kill(d->pids[hand], SIGCONT);
+	d->stands = 0;
+	d->stand_ns = km_clock_ns() + STAND_EVERY;
+}
+
+void storm_crew_stand(struct director *d)
+{
+	uint32_t i = d->stands ? d->stands - 1 - STORM_PUBLISHERS
+			       : stress_below(&d->rng, STORM_SUBSCRIBERS);
+	const struct storm_subscriber *s = &d->storm.board->subscribers[i];
+	const int hand = storm_crew_hand_of(d, STORM_PUBLISHERS + i);
+	const bool reliable = hand >= 0 && is_reliable_now(d, i);
+
+	if (d->stands && !reliable) {
+		d->stood_still += hand >= 0; /* else it was killed */
+		go_on(d);
+	}
+	if (d->stands || !reliable || !storm_is_reliable(&d->storm, i) ||
+		km_clock_ns() < d->stand_ns || atomic_load(&s->state) != STORM_RUNNING)
+		return;
+	d->stands = STORM_PUBLISHERS + i + 1;
+	kill(d->pids[hand], SIGSTOP);
+}
+
+static void thaw(struct director *d)
 {
 	if (d->frozen_pid > 0 && d->pids[d->frozen_hand] == d->frozen_pid)
 		kill(d->frozen_pid, SIGCONT);
 	d->frozen_pid = 0;
+}
+
+void storm_crew_thaw(struct director *d)
+{
+	thaw(d);
+	go_on(d);
 }
 
 void storm_crew_freeze(struct director *d)
@@ -221,7 +274,7 @@ void storm_crew_freeze(struct director *d)
 
 	if (d->frozen_pid > 0) {
 		if (now > d->thaw_ns || atomic_load(&d->storm.board->gate) != 0)
-			storm_crew_thaw(d);
+			thaw(d);
 		return;
 	}
 	uint32_t first = stress_below(&d->rng, STORM_PUBLISHERS);
