@@ -19,6 +19,7 @@ enum {
 	RINGS,
 	RELIABLE,
 	DEMOTED,
+	NO_ROOM,
 	ID,
 	SECONDS,
 	REALTIME
@@ -36,6 +37,7 @@ static const struct ctl_column columns[] = {
 	[RINGS] = { "MAX-SUBS", "ring_count", CTL_TYPE_COUNT, false },
 	[RELIABLE] = { "RELIABLE", "reliable", CTL_TYPE_COUNT, false },
 	[DEMOTED] = { "DEMOTED", "demoted", CTL_TYPE_COUNT, false },
+	[NO_ROOM] = { "NO-ROOM", "no_room", CTL_TYPE_COUNT, false },
 	[ID] = { "ID", "id", CTL_TYPE_COUNT, false },
 	[SECONDS] = { "SECONDS", "seconds", CTL_TYPE_RATE, false },
 	[REALTIME] = { "LOOKED", "realtime_ns", CTL_TYPE_MOMENT, false },
@@ -54,6 +56,7 @@ static const struct ctl_column rate_columns[] = {
 	[RINGS] = { "MAX-SUBS", "ring_count", CTL_TYPE_COUNT, false },
 	[RELIABLE] = { "RELIABLE", "reliable", CTL_TYPE_COUNT, false },
 	[DEMOTED] = { "DEMOTED", "demoted", CTL_TYPE_COUNT, false },
+	[NO_ROOM] = { "NO-ROOM", "no_room_per_s", CTL_TYPE_RATE, false },
 	[ID] = { "ID", "id", CTL_TYPE_COUNT, false },
 	[SECONDS] = { "SECONDS", "seconds", CTL_TYPE_RATE, false },
 	[REALTIME] = { "LOOKED", "realtime_ns", CTL_TYPE_MOMENT, false },
@@ -256,6 +259,7 @@ static void put_topic(
 	ctl_put_count(table, DEMOTED, now->demoted);
 	if (now->demoted > old->demoted)
 		ctl_mark_bad(table);
+	put_number(view, table, NO_ROOM, now->no_room, old->no_room);
 	if (object)
 		print_rings(view, json_add_array(object, "rings"));
 }

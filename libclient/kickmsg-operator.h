@@ -220,6 +220,7 @@ struct kickmsg_topic_numbers {
 	uint32_t complete;
 	uint32_t reserved32;
 	uint64_t demoted; /* reliable subscribers that were made ordinary ones */
+	uint64_t no_room; /* as in kickmsg_topic_stats */
 	uint64_t reserved[1];
 };
 

@@ -314,6 +314,7 @@ struct km_topic_numbers {
 	uint64_t lost; /* shared ring: as far as it was noticed */
 	uint64_t failed;
 	uint64_t demoted; /* as in STATS_OK */
+	uint64_t no_room; /* as in STATS_OK */
 	uint32_t members;
 	uint32_t complete; /* 0: it has too many members; STATS counts them */
 };
@@ -412,6 +413,7 @@ struct km_msg_stats_ok {
 	uint64_t lost;
 	uint64_t free_slots;
 	uint64_t demoted; /* reliable subscribers that were made ordinary ones */
+	uint64_t no_room; /* sends that found no room with a reliable one, of all that ever were */
 	uint64_t realtime_ns;
 	uint64_t monotonic_ns;
 	uint32_t pool_size;

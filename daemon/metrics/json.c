@@ -110,9 +110,11 @@ void km_json_put_endpoint(struct km_answer *answer, struct km_json_endpoints *en
 		member->kept.since_realtime_ns);
 	endpoints->told[!publishes]++;
 	if (publishes)
-		km_answer_put(answer, ",\"sent\":%" PRIu64 ",\"failed\":%" PRIu64 "}",
+		km_answer_put(answer,
+			",\"sent\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"no_room\":%" PRIu64 "}",
 			km_load(H2, relaxed, &record->messages),
-			km_load(H2, relaxed, &record->failed));
+			km_load(H2, relaxed, &record->failed),
+			km_load(H2, relaxed, &record->no_room));
 	else if (member->kept.state == KM_ENDPOINT_LIVE && !member->topic->kept.quarantined)
 		put_ring(answer, member, endpoints->frontier);
 	else

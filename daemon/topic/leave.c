@@ -23,6 +23,7 @@ static void add_to_totals(const struct km_member *member)
 	if (member->kept.role == KM_ROLE_PUBLISHER) {
 		gone->sent += km_load(H2, relaxed, &record->messages);
 		gone->failed += km_load(H2, relaxed, &record->failed);
+		gone->no_room += km_load(H2, relaxed, &record->no_room);
 	} else {
 		gone->received += km_load(H2, relaxed, &record->messages);
 		gone->lost += member->kept.lost;
