@@ -612,9 +612,9 @@ ssize_t kickmsg_publish_many(
  * reliable subscribers, for at most timeout_ns; 0 doesn't wait, negative waits for ever. Without reliable
  * subscribers it never waits. A frozen subscriber is waited for once, for stall_ns. The call looks for up to
  * 20 us, while that helps, and then sleeps in the kernel. It looks after the connection meanwhile, and goes
- * over to the fresh topic of a next broker. Returns as the calls without a wait. Errors: theirs, -ENOBUFS with timeout 0 alone; -ETIMEDOUT; -EINTR a signal handler
- * ran while the call slept. With these nothing was sent, and a loan is still lent. A signal that comes a moment
- * before the sleep doesn't end it.
+ * over to the fresh topic of a next broker. Returns as the calls without a wait. Errors: theirs, -ENOBUFS
+ * with timeout 0 alone; -ETIMEDOUT; -EINTR a signal handler ran while the call slept. With these nothing was
+ * sent, and a loan is still lent. A signal that comes a moment before the sleep doesn't end it.
  */
 ssize_t kickmsg_send_wait(
 	struct kickmsg_publisher *publisher, const void *data, size_t len, int64_t timeout_ns);
@@ -836,8 +836,8 @@ struct kickmsg_publisher_stats {
 	uint64_t evicted; /* old messages that it pushed out of full rings */
 	uint32_t loans;   /* that are out */
 	uint32_t publisher_id;
-	uint64_t
-		no_room; /* sends that found no room with a reliable subscriber, as in kickmsg_topic_stats */
+	/* Sends that found no room with a reliable subscriber, as kickmsg_topic_stats counts them. */
+	uint64_t no_room;
 	uint64_t reserved[3];
 };
 

@@ -413,7 +413,8 @@ struct km_msg_stats_ok {
 	uint64_t lost;
 	uint64_t free_slots;
 	uint64_t demoted; /* reliable subscribers that were made ordinary ones */
-	uint64_t no_room; /* sends that found no room with a reliable one, of all that ever were */
+	/* sends that found no room with a reliable one, of all publishers that ever were */
+	uint64_t no_room;
 	uint64_t realtime_ns;
 	uint64_t monotonic_ns;
 	uint32_t pool_size;

@@ -146,8 +146,9 @@ static void report(struct director *d, double seconds)
 		d->rounds, d->joined_at_gate, d->joined_in_traffic);
 	if (d->storm.what.max_reliable > 0)
 		printf("%" PRIu64 " reliable subscribers stood still until they were none; %" PRIu64
-		       " demoted in all\n",
-			d->stood_still, d->demoted);
+		       " demoted in all, of which %" PRIu64 " died untold; of %" PRIu64
+		       " more it isn't known\n",
+			d->stood_still, d->demoted, d->untold, d->unsure);
 	storm_recovery_print(d);
 }
 

@@ -46,13 +46,15 @@ struct stress_case {
 	/* Threads on one piece of memory, without a broker: what TSan can see. */
 	bool bare;
 	bool copying; /* send and receive_copy, else loan and borrow */
-	bool waits; /* where there is no room a publisher waits in the call, else it tries again */
-	bool blocking;         /* subscribers sleep when there is nothing */
-	bool shared;           /* one ring for all */
-	uint32_t history;      /* of the topic */
-	uint32_t max_reliable; /* of the topic; private rings are longer than max_publishers then */
-	uint64_t stall_ns;     /* of the topic */
-	bool lockstep;         /* a publisher waits until everybody has its message */
+	/* A publisher that finds no room waits in its call, else it tries again. */
+	bool waits;
+	bool blocking;    /* subscribers sleep when there is nothing */
+	bool shared;      /* one ring for all */
+	uint32_t history; /* of the topic */
+	/* Of the topic; private rings are longer than max_publishers then. */
+	uint32_t max_reliable;
+	uint64_t stall_ns; /* of the topic */
+	bool lockstep;     /* a publisher waits until everybody has its message */
 	/* After each ring full it waits until half of them have all, by turns: so each gets every
 	 * second ring full, also a slow one. */
 	bool paced;
@@ -138,8 +140,9 @@ struct stress_reader {
 	uint32_t held_count;
 	/* Holds up to so many before it gives the oldest back. */
 	uint32_t hold_target;
-	void *buf;    /* of a copying one */
-	bool demoted; /* it was a reliable one, and was told that it is none any more */
+	void *buf; /* of a copying one */
+	/* The subscriber was a reliable one, and was told that it is none any more. */
+	bool demoted;
 };
 
 /* Takes one message if there is one, waits for it when `timeout_ns` isn't 0. 1, 0: nothing, -1. */

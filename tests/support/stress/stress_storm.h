@@ -34,7 +34,8 @@
  * Reliable subscribers (--reliable): every fourth one, too. Now and then the director stops one until
  * the broker makes it an ordinary one. In a round each has been told so if it is none any more, and
  * one that is still reliable has lost nothing. In the end the broker has counted as many as were told,
- * and those that were killed before.
+ * and those that were killed before they told. A subscriber that was killed with a full ring may
+ * be one of these.
  */
 #pragma once
 
@@ -92,10 +93,11 @@ struct storm_subscriber {
 	/* at rest in a round */
 	_Atomic uint64_t received, lost;
 	_Atomic uint64_t from[STORM_PUBLISHERS];
-	_Atomic uint64_t known;     /* messages in doubt that it received */
-	_Atomic uint64_t settled;   /* round */
-	_Atomic uint64_t total;     /* received in all lives */
-	_Atomic uint64_t history;   /* private rings: what it got and lost of the topic's history */
+	_Atomic uint64_t known;   /* messages in doubt that it received */
+	_Atomic uint64_t settled; /* round */
+	_Atomic uint64_t total;   /* received in all lives */
+	/* Private rings: what it got and lost of the topic's history. */
+	_Atomic uint64_t history;
 	_Atomic uint32_t demoted;   /* it was told so */
 	_Atomic uint64_t demotions; /* that were told, in all lives */
 };
@@ -115,7 +117,7 @@ struct storm {
 	struct storm_board *board;
 };
 
-/* Who is what, if the topic has it. */
+/* Which subscribers are so, if the topic allows it. */
 static inline bool storm_has_history(const struct storm *storm, uint32_t subscriber)
 {
 	return storm->what.history > 0 && subscriber % 4 >= 2;
@@ -180,11 +182,16 @@ struct director {
 	uint32_t frozen_hand;
 	pid_t frozen_pid; /* 0: nobody is frozen */
 	int64_t thaw_ns;
-	uint32_t
-		stands; /* role + 1 of a reliable subscriber that stands still until it is none; or 0 */
+	/* The role, and 1 more, of a reliable subscriber that stands still until it is none; 0: none does. */
+	uint32_t stands;
 	int64_t stand_ns;     /* when the next one does */
 	uint64_t stood_still; /* until the broker made them ordinary ones */
-	uint64_t reliable_killed, demoted;
+	/* Of one who was killed: what its being reliable was just before. */
+	enum { STORM_KEPT, STORM_DEMOTED, STORM_UNSURE } kept[STORM_HANDS];
+	/* Demotions that the dead didn't tell: surely and perhaps. */
+	uint64_t untold, unsure;
+	int64_t began_ns[STORM_HANDS]; /* its role */
+	uint64_t demoted;
 	uint64_t doubts_seen; /* at the last closing */
 	struct storm_recovery recovery;
 	uint64_t freezes, kills, killed_starting, killed_standbys, most_down;

@@ -91,6 +91,8 @@ static void begin_life(struct director *d, uint32_t hand, uint32_t role)
 		atomic_store(&s->settled, atomic_load(&board->settle));
 	}
 	d->roles[hand] = role + 1;
+	d->kept[hand] = STORM_KEPT;
+	d->began_ns[hand] = km_clock_ns();
 	atomic_store(state_of(d, role), STORM_STARTING);
 	storm_word_set(&board->hands[hand].job, role + 1);
 }
@@ -109,10 +111,7 @@ static void end_life(struct director *d, uint32_t role)
 		atomic_store(&p->attempted, sent);
 	} else {
 		const uint32_t subscriber = role - STORM_PUBLISHERS;
-		struct storm_subscriber *s = &d->storm.board->subscribers[subscriber];
 
-		d->reliable_killed += storm_is_reliable(&d->storm, subscriber) &&
-				      atomic_load(&s->demoted) == 0;
 		if (d->stands == role + 1)
 			d->stands = 0;
 		storm_books_forget(d, subscriber);
@@ -129,6 +128,47 @@ static void bury(struct director *d, uint32_t hand)
 	d->pids[hand] = 0;
 }
 
+static bool is_reliable_now(struct director *d, uint32_t subscriber)
+{
+	return km_room_is_kept(&d->storm.run.region->region,
+		atomic_load(&d->storm.board->subscribers[subscriber].ring));
+}
+
+/* Nothing is known of the ring of one that is just coming. It isn't full for long either. */
+static void note_reliable(struct director *d, uint32_t hand)
+{
+	const uint32_t subscriber = d->roles[hand] - 1 - STORM_PUBLISHERS;
+	uint64_t head;
+
+	d->kept[hand] = STORM_KEPT;
+	if (d->roles[hand] <= STORM_PUBLISHERS || !storm_is_reliable(&d->storm, subscriber))
+		return;
+	const struct storm_subscriber *s = &d->storm.board->subscribers[subscriber];
+	if (atomic_load(&s->state) == STORM_STARTING) {
+		if (km_clock_ns() - d->began_ns[hand] > (int64_t)d->storm.what.stall_ns)
+			d->kept[hand] = STORM_UNSURE;
+	} else if (atomic_load(&s->state) == STORM_RUNNING) {
+		if (!is_reliable_now(d, subscriber))
+			d->kept[hand] = STORM_DEMOTED;
+		else if (!km_room_is_before(
+				 &d->storm.run.region->region, atomic_load(&s->ring), &head))
+			d->kept[hand] = STORM_UNSURE;
+	}
+}
+
+/* Of a hand that is reaped it is known what it told. */
+static void count_untold(struct director *d, uint32_t hand)
+{
+	const uint32_t subscriber = d->roles[hand] - 1 - STORM_PUBLISHERS;
+
+	if (d->roles[hand] <= STORM_PUBLISHERS || !storm_is_reliable(&d->storm, subscriber) ||
+		atomic_load(&d->storm.board->subscribers[subscriber].demoted) != 0)
+		return;
+	const bool late = km_clock_ns() - d->dying_ns[hand] > (int64_t)d->storm.what.stall_ns;
+	d->untold += d->kept[hand] == STORM_DEMOTED;
+	d->unsure += d->kept[hand] == STORM_UNSURE || (d->kept[hand] == STORM_KEPT && late);
+}
+
 static int reap(struct director *d)
 {
 	int status;
@@ -138,6 +178,7 @@ static int reap(struct director *d)
 			continue;
 		uint32_t role = d->roles[i];
 
+		count_untold(d, i);
 		bury(d, i);
 		if (d->dying_ns[i] == 0)
 			return storm_fail(d, "a hand ended by itself, status", status);
@@ -186,6 +227,7 @@ int storm_crew_tend(struct director *d)
 
 static void kill_hand(struct director *d, uint32_t hand)
 {
+	note_reliable(d, hand);
 	d->dying_ns[hand] = km_clock_ns();
 	kill(d->pids[hand], SIGKILL);
 	d->kills++;
@@ -218,12 +260,6 @@ int storm_crew_strike(struct director *d)
 
 	d->most_down = down > d->most_down ? down : d->most_down;
 	return 0;
-}
-
-static bool is_reliable_now(struct director *d, uint32_t subscriber)
-{
-	return km_room_is_kept(&d->storm.run.region->region,
-		atomic_load(&d->storm.board->subscribers[subscriber].ring));
 }
 
 static void go_on(struct director *d)
@@ -316,6 +352,7 @@ int storm_crew_end(struct director *d)
 			if (late)
 				kill(d->pids[i], SIGKILL);
 			if (waitpid(d->pids[i], &status, late ? 0 : WNOHANG) == d->pids[i]) {
+				count_untold(d, i);
 				bury(d, i);
 				if (status != 0 && d->dying_ns[i] == 0)
 					r = storm_fail(
