@@ -25,6 +25,7 @@
 	X(LOST, "LOST", "lost", COUNT, true, false)                                                \
 	X(FAILED, "FAILED", "failed", COUNT, false, false)                                         \
 	X(DEMOTED, "DEMOTED", "demoted", COUNT, false, false)                                      \
+	X(NO_ROOM, "NO-ROOM", "no_room", COUNT, false, false)                                      \
 	X(TRANSPORT, "TRANSPORT", "transport", TEXT, true, true)                                   \
 	X(PAYLOAD, "PAYLOAD", "max_payload_size", BYTES, true, true)                               \
 	X(MEMORY, "MEMORY", "total_bytes", BYTES, true, true)                                      \
@@ -158,6 +159,7 @@ static void put_numbers(struct ctl_table *table, const struct ctl_looks *now, ui
 	if (numbers->failed)
 		ctl_mark_bad(table);
 	ctl_put_count(table, COLUMN_DEMOTED, numbers->demoted);
+	ctl_put_count(table, COLUMN_NO_ROOM, numbers->no_room);
 	if (!old || !old->complete || numbers->monotonic_ns <= old->monotonic_ns)
 		return;
 	ctl_put_real(table, COLUMN_RATE, ctl_rate(old, numbers, old->sent, numbers->sent));

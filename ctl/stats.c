@@ -20,6 +20,7 @@ enum {
 	RINGS,
 	RELIABLE,
 	DEMOTED,
+	NO_ROOM,
 	ID,
 	SECONDS,
 	REALTIME
@@ -38,6 +39,7 @@ static const struct ctl_column columns[] = {
 	[RINGS] = { "MAX-SUBS", "ring_count", CTL_TYPE_COUNT, false },
 	[RELIABLE] = { "RELIABLE", "reliable", CTL_TYPE_COUNT, false },
 	[DEMOTED] = { "DEMOTED", "demoted", CTL_TYPE_COUNT, false },
+	[NO_ROOM] = { "NO-ROOM", "no_room", CTL_TYPE_COUNT, false },
 	[ID] = { "ID", "id", CTL_TYPE_COUNT, false },
 	[SECONDS] = { "SECONDS", "seconds", CTL_TYPE_RATE, false },
 	[REALTIME] = { "LOOKED", "realtime_ns", CTL_TYPE_MOMENT, false },
@@ -57,6 +59,7 @@ static const struct ctl_column rate_columns[] = {
 	[RINGS] = { "MAX-SUBS", "ring_count", CTL_TYPE_COUNT, false },
 	[RELIABLE] = { "RELIABLE", "reliable", CTL_TYPE_COUNT, false },
 	[DEMOTED] = { "DEMOTED", "demoted", CTL_TYPE_COUNT, false },
+	[NO_ROOM] = { "NO-ROOM", "no_room_per_s", CTL_TYPE_RATE, false },
 	[ID] = { "ID", "id", CTL_TYPE_COUNT, false },
 	[SECONDS] = { "SECONDS", "seconds", CTL_TYPE_RATE, false },
 	[REALTIME] = { "LOOKED", "realtime_ns", CTL_TYPE_MOMENT, false },
@@ -260,6 +263,7 @@ static void put_topic(
 	ctl_put_count(table, DEMOTED, now->demoted);
 	if (now->demoted > old->demoted)
 		ctl_mark_bad(table);
+	put_number(view, table, NO_ROOM, now->no_room, old->no_room);
 	if (object)
 		print_rings(view, json_add_array(object, "rings"));
 }

@@ -222,6 +222,8 @@ struct kickmsg_topic_numbers {
 	uint32_t complete;
 	uint32_t reserved32;
 	uint64_t demoted; /* reliable subscribers that were made ordinary ones */
+	uint64_t no_room; /* as in kickmsg_topic_stats */
+	uint64_t reserved[2];
 };
 
 /* The numbers of all topics at once, used as kickmsg_topic_list(), in the same order; for tools

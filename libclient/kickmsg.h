@@ -610,11 +610,11 @@ ssize_t kickmsg_publish_many(
 /*
  * Sends as kickmsg_send() does, or publishes as kickmsg_publish() does, and waits for room with the topic's
  * reliable subscribers, for at most timeout_ns; 0 doesn't wait, negative waits for ever. Without reliable
- * subscribers it never waits. A frozen subscriber is waited for once, for stall_ns. The call sleeps in the
- * kernel, looks after the connection meanwhile, and goes over to the fresh topic of a next broker. Returns as
- * the calls without a wait. Errors: theirs, -ENOBUFS with timeout 0 alone; -ETIMEDOUT; -EINTR a signal handler
- * ran while the call slept. With these nothing was sent, and a loan is still lent. A signal that comes a moment
- * before the sleep doesn't end it.
+ * subscribers it never waits. A frozen subscriber is waited for once, for stall_ns. The call looks for up to
+ * 20 us, while that helps, and then sleeps in the kernel. It looks after the connection meanwhile, and goes
+ * over to the fresh topic of a next broker. Returns as the calls without a wait. Errors: theirs, -ENOBUFS
+ * with timeout 0 alone; -ETIMEDOUT; -EINTR a signal handler ran while the call slept. With these nothing was
+ * sent, and a loan is still lent. A signal that comes a moment before the sleep doesn't end it.
  */
 ssize_t kickmsg_send_wait(
 	struct kickmsg_publisher *publisher, const void *data, size_t len, int64_t timeout_ns);
@@ -837,7 +837,9 @@ struct kickmsg_publisher_stats {
 	uint64_t evicted; /* old messages that it pushed out of full rings */
 	uint32_t loans;   /* that are out */
 	uint32_t publisher_id;
-	uint64_t reserved[3];
+	/* Sends that found no room with a reliable subscriber, as kickmsg_topic_stats counts them. */
+	uint64_t no_room;
+	uint64_t reserved[2];
 };
 
 void kickmsg_publisher_get_stats(
@@ -946,7 +948,10 @@ struct kickmsg_topic_stats {
 	uint64_t monotonic_ns; /* likewise, CLOCK_MONOTONIC */
 	uint64_t topic_id;     /* kickmsg_topic_info.id: another one, another topic */
 	uint64_t demoted;      /* reliable subscribers that were made ordinary ones */
-	uint64_t reserved[6];
+	/* Sends of all publishers that ever were that found no room with a reliable subscriber, whether they
+	 * waited or failed with -ENOBUFS. A call that waits counts once. */
+	uint64_t no_room;
+	uint64_t reserved[5];
 };
 
 /* Reads the topic's numbers. Errors: the common ones. */

@@ -315,6 +315,7 @@ struct km_topic_numbers {
 	uint64_t lost; /* shared ring: as far as it was noticed */
 	uint64_t failed;
 	uint64_t demoted; /* as in STATS_OK */
+	uint64_t no_room; /* as in STATS_OK */
 	uint32_t members;
 	uint32_t complete; /* 0: it has too many members; STATS counts them */
 };
@@ -414,6 +415,8 @@ struct km_msg_stats_ok {
 	uint64_t lost;
 	uint64_t free_slots;
 	uint64_t demoted; /* reliable subscribers that were made ordinary ones */
+	/* sends that found no room with a reliable one, of all publishers that ever were */
+	uint64_t no_room;
 	uint64_t realtime_ns;
 	uint64_t monotonic_ns;
 	uint32_t pool_size;

@@ -41,6 +41,7 @@ static inline void km_endpoint_format(struct km_endpoint *endpoint, enum km_role
 	km_store(H2, relaxed, &endpoint->evicted, 0);
 	km_store(H2, relaxed, &endpoint->lost, 0);
 	km_store(H2, relaxed, &endpoint->bytes, 0);
+	km_store(H2, relaxed, &endpoint->no_room, 0);
 	for (uint32_t i = 0; i < held_count; i++)
 		km_store(H1, release, &endpoint->held[i], KM_HAZARD_NONE);
 }

@@ -63,6 +63,8 @@ struct km_lifetime {
 /* Numbers of members that are settled. */
 struct km_totals {
 	uint64_t sent, bytes, failed, received, lost;
+	/* sends that found no room with a reliable subscriber */
+	uint64_t no_room;
 };
 
 /* Endpoints of one role that are gone; the topic's header tells the same numbers. */

@@ -55,10 +55,10 @@ static void put_shape(struct km_answer *answer, const struct km_topic *topic)
 	km_answer_put(answer,
 		",\"linger_ns\":%" PRIu64 ",\"persistent\":%s,\"owner_uid\":%" PRIu32
 		",\"creator\":\"%s\",\"creator_pid\":%" PRId32
-		",\"region\":\"%s\",\"demoted\":%" PRIu32,
+		",\"region\":\"%s\",\"demoted\":%" PRIu32 ",\"no_room\":%" PRIu64,
 		topic->kept.lifetime.linger_ns, topic->kept.lifetime.persistent ? "true" : "false",
 		topic->kept.owner_uid, topic->kept.creator, topic->kept.creator_pid,
-		topic->region_name, topic->kept.demoted);
+		topic->region_name, topic->kept.demoted, topic->told.no_room);
 	km_answer_put(answer, ",\"reason\":");
 	km_json_put_text(answer, topic->kept.reason, sizeof topic->kept.reason);
 	put_schema(answer, topic);

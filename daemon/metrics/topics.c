@@ -37,6 +37,9 @@ static const struct km_metric metrics[KM_TOPIC_FAMILIES] = {
 		"Subscribers that publishers wait for." },
 	{ "kickmsg_topic_demotions", KM_METRIC_COUNTER,
 		"Reliable subscribers that stood still and were made ordinary ones." },
+	{ "kickmsg_topic_no_room_sends", KM_METRIC_COUNTER,
+		"Sends that found no room with a reliable subscriber; one that waits counts "
+		"once." },
 	{ "kickmsg_topic_stalls", KM_METRIC_COUNTER,
 		"Times that a publisher said it found no room, once a millisecond at most." },
 };
@@ -92,6 +95,7 @@ void km_topic_count(struct km_topic *topic)
 	raise_to(&topic->told.received, numbers.received);
 	raise_to(&topic->told.lost, numbers.lost);
 	raise_to(&topic->told.failed, numbers.failed);
+	raise_to(&topic->told.no_room, numbers.no_room);
 }
 
 int64_t km_topic_sum(struct km_totals *sum, struct km_topic *topic)
@@ -160,7 +164,7 @@ int64_t km_topic_lines_add(struct km_topic_lines *lines, const struct km_topic *
 		topic->told.received, topic->told.lost, topic->told.failed, topic->publishers,
 		topic->subscribers, topic->dead + topic->leaving, topic->region.geometry.pool_size,
 		km_topic_free_slots(topic), count_holders(topic), topic->bytes,
-		km_reliable_count(topic), topic->kept.demoted, topic->stalls };
+		km_reliable_count(topic), topic->kept.demoted, topic->told.no_room, topic->stalls };
 	const int families = topic->region.geometry.max_reliable ? KM_TOPIC_FAMILIES : RELIABLE;
 	char name[KM_NAME_WHOLE_SIZE];
 

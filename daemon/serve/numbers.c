@@ -22,6 +22,7 @@ static void add_member(const struct km_member *member, struct km_topic_numbers *
 		ret->sent += messages;
 		ret->bytes += km_load(H2, relaxed, &record->bytes);
 		ret->failed += km_load(H2, relaxed, &record->failed);
+		ret->no_room += km_load(H2, relaxed, &record->no_room);
 		return;
 	}
 	ret->received += messages;
@@ -43,6 +44,7 @@ void km_numbers_describe(const struct km_topic *topic, struct km_topic_numbers *
 		.lost = gone->lost,
 		.failed = gone->failed,
 		.demoted = topic->kept.demoted,
+		.no_room = gone->no_room,
 		.members = topic->publishers + topic->subscribers + topic->dead + topic->leaving,
 	};
 	ret->complete = ret->members <= KM_NUMBERS_MEMBERS;

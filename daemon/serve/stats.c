@@ -118,6 +118,7 @@ static void add_member(struct stats *stats, const struct km_member *member)
 		answer->sent += km_load(H2, relaxed, &record->messages);
 		answer->bytes += km_load(H2, relaxed, &record->bytes);
 		answer->failed += km_load(H2, relaxed, &record->failed);
+		answer->no_room += km_load(H2, relaxed, &record->no_room);
 		return;
 	}
 	if (member->kept.state == KM_ENDPOINT_LIVE) {
@@ -180,6 +181,7 @@ static bool step(struct km_question *question)
 	answer->received += topic->kept.gone.received;
 	answer->lost += topic->kept.gone.lost;
 	answer->demoted = topic->kept.demoted;
+	answer->no_room += topic->kept.gone.no_room;
 	answer->realtime_ns = km_clock_realtime_ns();
 	answer->monotonic_ns = (uint64_t)km_clock_ns();
 	km_session_answer(question->session, answer, sizeof *answer, NULL, 0);

@@ -175,10 +175,23 @@ static void after_turn(void *userdata)
 	km_broker_sweep(userdata);
 }
 
+/* libevent's usual timers go by a clock of 4 ms or so, which a stall_ns would be late by. */
+static struct event_base *new_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+
+	if (config && event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER) == 0)
+		base = event_base_new_with_config(config);
+	if (config)
+		event_config_free(config);
+	return base;
+}
+
 static int start_loop(struct km_broker *broker)
 {
 	broker->started_ns = km_clock_ns();
-	broker->base = event_base_new();
+	broker->base = new_base();
 	int r = broker->base ? open_reconcile_lock(broker) : -ENOMEM;
 	if (r == 0)
 		r = add_events(broker);

@@ -24,6 +24,7 @@ static void add_to_totals(const struct km_member *member)
 		gone->sent += km_load(H2, relaxed, &record->messages);
 		gone->bytes += km_load(H2, relaxed, &record->bytes);
 		gone->failed += km_load(H2, relaxed, &record->failed);
+		gone->no_room += km_load(H2, relaxed, &record->no_room);
 	} else {
 		gone->received += km_load(H2, relaxed, &record->messages);
 		gone->lost += member->kept.lost;

@@ -89,6 +89,7 @@ void km_topic_add_numbers(struct km_totals *sum, const struct km_totals *more)
 	sum->failed += more->failed;
 	sum->received += more->received;
 	sum->lost += more->lost;
+	sum->no_room += more->no_room;
 }
 
 void km_keep_topic(struct km_topic *topic)

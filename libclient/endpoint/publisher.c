@@ -24,6 +24,7 @@ int km_publisher_attach(struct kickmsg_client *client, struct km_msg_attach *req
 		return km_client_fail(client, -ENOMEM, "%s", kickmsg_strerror(-ENOMEM));
 	struct km_place *place = &publisher->handle.place;
 	place->role = KM_ROLE_PUBLISHER;
+	publisher->spin_ns = KM_ROOM_SPIN_NS;
 	int r = km_attach(&publisher->handle, client, request, 0, &answer);
 	if (r == 0)
 		r = km_place_publish(place, place->record, answer.attached.id);
@@ -76,6 +77,7 @@ KM_EXPORT void kickmsg_publisher_get_stats(
 		.evicted = publisher->evicted + km_load(H2, relaxed, &record->evicted),
 		.loans = here->loan_count,
 		.publisher_id = here->id,
+		.no_room = publisher->no_room + km_load(H2, relaxed, &record->no_room),
 	};
 }
 

@@ -38,7 +38,9 @@ struct km_handle {
 };
 
 /* A message whose publisher didn't wake its subscriber is seen after this time at most. */
-#define KM_PATIENCE_NS INT64_C(100000000)
+#define KM_PATIENCE_NS  INT64_C(100000000)
+
+#define KM_ROOM_SPIN_NS INT64_C(20000) /* less than a sleep and its wake take */
 
 struct kickmsg_publisher {
 	struct km_handle handle;
@@ -49,10 +51,14 @@ struct kickmsg_publisher {
 	uint64_t counted;                      /* rings that were counted last, */
 	int reached;                           /* and how many those are */
 	uint64_t sent, bytes, failed, evicted; /* in places before */
+	uint64_t no_room;                      /* likewise */
 	int64_t doubt_ns; /* since when others say wrongly that they have left */
 	/* When it told the broker last that it finds no room, and whether it did so at its last refusal. */
 	int64_t said_ns;
 	bool has_said;
+	bool tries_again;       /* in a call that waits for room, and was counted */
+	uint32_t spins_in_vain; /* waits for room in a row; see path/reliable_send.c */
+	int64_t spin_ns;        /* it looks for room for so long before it sleeps */
 	struct km_ready *ready; /* null: nobody asked for a descriptor (wait/room.h) */
 };
 

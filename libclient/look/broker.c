@@ -128,6 +128,7 @@ KM_EXPORT ssize_t kickmsg_topic_list_numbers(struct kickmsg_client *client, uint
 				.monotonic_ns = answer.numbers_ok.monotonic_ns,
 				.complete = numbers->complete,
 				.demoted = numbers->demoted,
+				.no_room = numbers->no_room,
 			};
 			*cursor = numbers->id;
 		}

@@ -24,7 +24,7 @@
 
 /* --- looking -------------------------------------------------------------------------------------- */
 
-km_noinline int km_reliable_refuse(struct kickmsg_publisher *publisher, uint64_t live)
+static void say(struct kickmsg_publisher *publisher, uint64_t live)
 {
 	KM_KEEP_ERRNO;
 	const struct km_place *here = &publisher->handle.place;
@@ -43,6 +43,13 @@ km_noinline int km_reliable_refuse(struct kickmsg_publisher *publisher, uint64_t
 	/* where the broker wasn't told, the descriptor stays readable */
 	if (publisher->ready && publisher->has_said)
 		km_room_ready_arm(publisher);
+}
+
+km_noinline int km_reliable_refuse(struct kickmsg_publisher *publisher, uint64_t live)
+{
+	if (!publisher->tries_again)
+		km_endpoint_count(&publisher->handle.place.record->no_room, 1);
+	say(publisher, live);
 	return -ENOBUFS;
 }
 
@@ -172,6 +179,36 @@ int km_reliable_publish(struct kickmsg_publisher *publisher, void *payload, size
 
 /* --- waiting -------------------------------------------------------------------------------------- */
 
+/*
+ * A reader that is about as fast as the publisher empties its ring while the publisher is being woken.
+ * So a publisher looks for spin_ns before it sleeps. Where that was in vain a few times in a row, one wait in
+ * many finds out whether it pays again. It looks seldom: each look takes a line from the reader.
+ */
+#define SPINS_IN_VAIN    4
+#define WAITS_TILL_AGAIN 16
+#define PAUSES_A_LOOK    16
+
+static bool spin_for_room(struct kickmsg_publisher *publisher, int64_t deadline_ns)
+{
+	if (publisher->spin_ns == 0 || (publisher->spins_in_vain >= SPINS_IN_VAIN &&
+					       publisher->spins_in_vain++ % WAITS_TILL_AGAIN != 0))
+		return false;
+	int64_t end_ns = km_clock_ns() + publisher->spin_ns;
+
+	if (deadline_ns < end_ns)
+		end_ns = deadline_ns;
+	do {
+		for (int i = 0; i < PAUSES_A_LOOK; i++)
+			km_pause();
+		if (km_publisher_has_room(publisher, false)) {
+			publisher->spins_in_vain = 0;
+			return true;
+		}
+	} while (km_clock_ns() < end_ns);
+	publisher->spins_in_vain++;
+	return false;
+}
+
 /* Sleeps until there may be room. Where the broker wasn't told, it is told soon; else again after a while,
  * since the broker may be another one by then. Errors: -EINTR. */
 static int wait_for_room(struct kickmsg_publisher *publisher, int64_t deadline_ns)
@@ -196,7 +233,7 @@ static int wait_for_room(struct kickmsg_publisher *publisher, int64_t deadline_n
 
 int64_t km_reliable_rest(struct kickmsg_publisher *publisher)
 {
-	km_reliable_refuse(publisher, load_live(publisher));
+	say(publisher, load_live(publisher));
 	return km_clock_ns() + (publisher->has_said ? KM_PATIENCE_NS : KM_ROOM_SAY_NS);
 }
 
@@ -221,8 +258,12 @@ static ssize_t wait_and_try(
 	if (r != -ENOBUFS || timeout_ns == 0)
 		return r;
 	const int64_t deadline_ns = km_wait_deadline(timeout_ns);
+	publisher->tries_again = true;
 	do {
-		int slept = wait_for_room(publisher, deadline_ns);
+		int slept = 0;
+
+		if (!spin_for_room(publisher, deadline_ns))
+			slept = wait_for_room(publisher, deadline_ns);
 
 		r = try_once(publisher, outgoing);
 		if (r == -ENOBUFS && slept == -EINTR)
@@ -230,6 +271,7 @@ static ssize_t wait_and_try(
 		else if (r == -ENOBUFS && km_clock_ns() >= deadline_ns)
 			r = -ETIMEDOUT;
 	} while (r == -ENOBUFS);
+	publisher->tries_again = false;
 	return r;
 }
 

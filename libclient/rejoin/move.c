@@ -49,6 +49,7 @@ static void move_publisher(struct kickmsg_publisher *publisher)
 	publisher->sent += km_load(H2, relaxed, &record->messages);
 	publisher->bytes += km_load(H2, relaxed, &record->bytes);
 	publisher->failed += km_load(H2, relaxed, &record->failed);
+	publisher->no_room += km_load(H2, relaxed, &record->no_room);
 	publisher->evicted += km_load(H2, relaxed, &record->evicted);
 	km_past_leave(here, publisher->sequence);
 	struct km_place *old = swap(&publisher->handle);

@@ -106,6 +106,7 @@ class TopicStats:
     monotonic_ns: int
     topic_id: int
     demoted: int
+    no_room: int
     rings: tuple[RingStats, ...] = field(default=())
 
 

@@ -24,6 +24,7 @@ class PublisherStats:
     evicted: int
     loans: int
     publisher_id: int
+    no_room: int
 
 
 class Publisher(Polled):
@@ -148,7 +149,8 @@ class Publisher(Polled):
     def stats(self) -> PublisherStats:
         ret = ffi.new("struct kickmsg_publisher_stats *")
         self._ask(lib.kickmsg_publisher_get_stats, ret)
-        return PublisherStats(ret.sent, ret.bytes, ret.failed, ret.evicted, ret.loans, ret.publisher_id)
+        return PublisherStats(ret.sent, ret.bytes, ret.failed, ret.evicted, ret.loans, ret.publisher_id,
+                              ret.no_room)
 
 
 class Loan:

@@ -12,6 +12,7 @@
  *   service.c    attach time           scale.c   a broker with many topics and many clients
  *   history.c    what a newcomer's history costs it
  *   call-reset.c how soon a caller hears that its server is dead
+ *   frozen.c     how long a frozen reliable subscriber delays its publisher
  *   pool.c       a send when almost all slots are held
  *   instructions.c  what a call executes
  *   recovery.c   time from a SIGKILL to a region without a trace of the dead
@@ -165,6 +166,7 @@ void bench_instructions(struct bench *bench, const char *load);
 void bench_recovery(struct bench *bench, const char *load);
 void bench_stall(struct bench *bench, const char *load);
 void bench_call_reset(struct bench *bench, const char *load);
+void bench_frozen(struct bench *bench, const char *load);
 void bench_wait_cpu(struct bench *bench, const char *load);
 
 /* The program that runs under the instruction counter: see instructions.c. */

@@ -3,7 +3,8 @@
  * kickmsg behind the adapter. In place: loan, write, publish; borrow, look, release. Copied: send,
  * receive_copy; with a shared ring always, since what its subscriber borrows is a copy as well. A
  * receive that blocks is kickmsg_receive(); a stream is held by the receiver's credit, since kickmsg
- * pushes out what is old rather than let a publisher wait.
+ * pushes out what is old rather than let a publisher wait. Only with a reliable subscriber it waits, in
+ * kickmsg_send_wait() and kickmsg_publish_wait().
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +12,9 @@
 
 #include "tests/bench/kick.h"
 #include "tests/bench/loops.h"
+
+/* A reader that the machine doesn't let run for less than this stays reliable. */
+#define STALL_NS INT64_C(10000000000)
 
 struct kick_end {
 	struct kickmsg_publisher *publisher;
@@ -20,6 +24,11 @@ struct kick_end {
 };
 
 static struct kickmsg_client *client; /* this process' */
+
+static bool is_reliable(const struct worker *worker)
+{
+	return worker->adapter == &kick_shared_reliable || worker->adapter == &kick_rings_reliable;
+}
 
 static void topic_config(const struct worker *worker, struct kickmsg_topic_config *config)
 {
@@ -46,6 +55,8 @@ static void topic_config(const struct worker *worker, struct kickmsg_topic_confi
 	config->transport = worker->adapter->variant;
 	config->timestamps = worker->adapter == &kick_shared_timed ||
 			     worker->adapter == &kick_rings_timed;
+	config->max_reliable = is_reliable(worker);
+	config->stall_ns = is_reliable(worker) ? STALL_NS : 0;
 }
 
 static struct kick_end *new_end(struct worker *worker, unsigned channel, char *topic, size_t size)
@@ -77,6 +88,7 @@ static void *open_receiver(struct worker *worker, unsigned channel, unsigned ind
 {
 	const struct kickmsg_subscribe_options options = {
 		.writable = worker->adapter == &kick_shared_rw,
+		.reliable = is_reliable(worker),
 	};
 	char topic[64];
 	struct kick_end *end = new_end(worker, channel, topic, sizeof(topic));
@@ -97,6 +109,30 @@ static void send_in_place(void *sender, size_t size, uint64_t key)
 	r = kickmsg_publish(end->publisher, payload, size);
 	if (r < 0)
 		bench_die("publish: %s", kickmsg_strerror(r));
+}
+
+static void send_in_place_waiting(void *sender, size_t size, uint64_t key)
+{
+	struct kick_end *end = sender;
+	void *payload;
+	int r = kickmsg_loan(end->publisher, size, &payload);
+
+	if (r < 0)
+		bench_die("loan: %s", kickmsg_strerror(r));
+	message_write(payload, size, key);
+	r = kickmsg_publish_wait(end->publisher, payload, size, -1);
+	if (r < 0)
+		bench_die("publish: %s", kickmsg_strerror(r));
+}
+
+static void send_copied_waiting(void *sender, size_t size, uint64_t key)
+{
+	struct kick_end *end = sender;
+
+	message_write(end->copy, size, key);
+	ssize_t r = kickmsg_send_wait(end->publisher, end->copy, size, -1);
+	if (r < 0)
+		bench_die("send: %s", kickmsg_strerror((int)r));
 }
 
 static void send_copied(void *sender, size_t size, uint64_t key)
@@ -162,115 +198,39 @@ static void close_client(struct worker *worker)
 	kickmsg_client_free(client);
 }
 
-LOOPS(shared_round, kick_shared)
-LOOPS(shared_rw_round, kick_shared_rw)
-LOOPS(rings_round, kick_rings)
-LOOPS(rings_copy_round, kick_rings_copy)
-LOOPS(shared_timed_round, kick_shared_timed)
-LOOPS(rings_timed_round, kick_rings_timed)
-
 #define ALL_SHAPES                                                                                 \
 	(1 << SHAPE_PING_PONG | 1 << SHAPE_STREAM | 1 << SHAPE_FLOOD | 1 << SHAPE_BURST |          \
 		1 << SHAPE_WAKE | 1 << SHAPE_PACED)
 
-const struct adapter kick_rings = {
-	.name = "kickmsg-rings",
-	.setting = "in place",
-	.shapes = ALL_SHAPES,
-	.max_size = MESSAGE_MAX,
-	.exact = true,
-	.variant = KICKMSG_TRANSPORT_RINGS,
-	.open_sender = open_sender,
-	.open_receiver = open_receiver,
-	.send = send_in_place,
-	.take = take_in_place,
-	.release = release_in_place,
-	.lost = lost,
-	.close = close_client,
-	.round = rings_round,
-};
+/* An adapter with its round; `how` is in_place or copied. */
+#define KICK(system, transport, how, shown, its_name, ...)                                         \
+	LOOPS(system##_round, system)                                                              \
+	const struct adapter system = { .name = "kickmsg-" its_name,                               \
+		.setting = shown,                                                                  \
+		.max_size = MESSAGE_MAX,                                                           \
+		.exact = true,                                                                     \
+		.variant = KICKMSG_TRANSPORT_##transport,                                          \
+		.open_sender = open_sender,                                                        \
+		.open_receiver = open_receiver,                                                    \
+		.take = take_##how,                                                                \
+		.release = release_##how,                                                          \
+		.lost = lost,                                                                      \
+		.close = close_client,                                                             \
+		.round = system##_round,                                                           \
+		__VA_ARGS__ };
 
-const struct adapter kick_rings_copy = {
-	.name = "kickmsg-rings-copy",
-	.setting = "copied in and out",
-	.shapes = ALL_SHAPES,
-	.max_size = MESSAGE_MAX,
-	.exact = true,
-	.variant = KICKMSG_TRANSPORT_RINGS,
-	.open_sender = open_sender,
-	.open_receiver = open_receiver,
-	.send = send_copied,
-	.take = take_copied,
-	.release = release_copied,
-	.lost = lost,
-	.close = close_client,
-	.round = rings_copy_round,
-};
+#define SENDS(by) .shapes = ALL_SHAPES, .send = send_##by
+#define WAITS(by) .shapes = 1 << SHAPE_STREAM, .send = send_##by##_waiting, .lossless = true
 
-const struct adapter kick_shared = {
-	.name = "kickmsg-shared",
-	.setting = "one ring, copied in and out",
-	.shapes = ALL_SHAPES,
-	.max_size = MESSAGE_MAX,
-	.exact = true,
-	.variant = KICKMSG_TRANSPORT_SHARED,
-	.open_sender = open_sender,
-	.open_receiver = open_receiver,
-	.send = send_copied,
-	.take = take_copied,
-	.release = release_copied,
-	.lost = lost,
-	.close = close_client,
-	.round = shared_round,
-};
-
-const struct adapter kick_shared_rw = {
-	.name = "kickmsg-shared-rw",
-	.setting = "the same, mapped writable where it is read",
-	.shapes = ALL_SHAPES,
-	.max_size = MESSAGE_MAX,
-	.exact = true,
-	.variant = KICKMSG_TRANSPORT_SHARED,
-	.open_sender = open_sender,
-	.open_receiver = open_receiver,
-	.send = send_copied,
-	.take = take_copied,
-	.release = release_copied,
-	.lost = lost,
-	.close = close_client,
-	.round = shared_rw_round,
-};
-
-const struct adapter kick_rings_timed = {
-	.name = "kickmsg-rings-timed",
-	.setting = "in place, with timestamps",
-	.shapes = ALL_SHAPES,
-	.max_size = MESSAGE_MAX,
-	.exact = true,
-	.variant = KICKMSG_TRANSPORT_RINGS,
-	.open_sender = open_sender,
-	.open_receiver = open_receiver,
-	.send = send_in_place,
-	.take = take_in_place,
-	.release = release_in_place,
-	.lost = lost,
-	.close = close_client,
-	.round = rings_timed_round,
-};
-
-const struct adapter kick_shared_timed = {
-	.name = "kickmsg-shared-timed",
-	.setting = "one ring, copied, with timestamps",
-	.shapes = ALL_SHAPES,
-	.max_size = MESSAGE_MAX,
-	.exact = true,
-	.variant = KICKMSG_TRANSPORT_SHARED,
-	.open_sender = open_sender,
-	.open_receiver = open_receiver,
-	.send = send_copied,
-	.take = take_copied,
-	.release = release_copied,
-	.lost = lost,
-	.close = close_client,
-	.round = shared_timed_round,
-};
+KICK(kick_rings, RINGS, in_place, "in place", "rings", SENDS(in_place))
+KICK(kick_rings_copy, RINGS, copied, "copied in and out", "rings-copy", SENDS(copied))
+KICK(kick_shared, SHARED, copied, "one ring, copied in and out", "shared", SENDS(copied))
+KICK(kick_shared_rw, SHARED, copied, "the same, mapped writable where it is read", "shared-rw",
+	SENDS(copied))
+KICK(kick_rings_timed, RINGS, in_place, "in place, with timestamps", "rings-timed", SENDS(in_place))
+KICK(kick_shared_timed, SHARED, copied, "one ring, copied, with timestamps", "shared-timed",
+	SENDS(copied))
+KICK(kick_rings_reliable, RINGS, in_place, "in place, the publisher waits", "rings-reliable",
+	WAITS(in_place))
+KICK(kick_shared_reliable, SHARED, copied, "one ring, copied, the publisher waits",
+	"shared-reliable", WAITS(copied))

@@ -11,6 +11,8 @@ extern const struct adapter kick_rings;      /* a ring each: loans and borrowed 
 extern const struct adapter kick_rings_copy; /* a ring each: send and receive_copy */
 /* The first two with publish times. */
 extern const struct adapter kick_shared_timed, kick_rings_timed;
+/* With a reliable subscriber, for which the publisher waits. */
+extern const struct adapter kick_shared_reliable, kick_rings_reliable;
 
 /* kick-many.c: 32 messages at a time */
 extern const struct adapter kick_rings_many;

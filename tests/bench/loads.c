@@ -129,6 +129,23 @@ static void throughput(struct set *set, const char *load, size_t size, const str
 	loads_add_systems(set, load, &shape, 0, goals);
 }
 
+/* A reliable subscriber whose publisher waits, beside the same transport held by the receiver's credit. */
+static void reliable(struct set *set, const char *load, size_t size, const struct goals *goals)
+{
+	const struct adapter *const pairs[][2] = { { &kick_shared, &kick_shared_reliable },
+		{ &kick_rings, &kick_rings_reliable } };
+	struct shape shape = { SHAPE_STREAM, size, 1, 1, .ends = 1 };
+
+	for (size_t i = 0; i < 2; i++) {
+		int plain = (int)set->count;
+
+		set_add(set, load, i ? NULL : "floor", pairs[i][0], &shape, plain)->note =
+			"not reliable: the receiver's credit";
+		set_add(set, load, NULL, pairs[i][1], &shape, plain)->goal = i ? goals->rings
+									       : goals->shared;
+	}
+}
+
 /* Beside the single calls that copy in as they do. */
 static void many(struct set *set, const char *load, size_t size, const struct goals *goals)
 {
@@ -187,6 +204,7 @@ static const struct {
 	{ "throughput-64", throughput, 64, { 0, 0.85 } },
 	{ "throughput-1k", throughput, 1024, { 0, 0.8 } },
 	{ "throughput-64k", throughput, 65536, { 0.95, 0 } },
+	{ "reliable-64", reliable, 64, { 0.9, 0.9 } },
 	{ "many-64", many, 64, { 0 } },
 	{ "fanout", loads_fanout, 64, { 0, 2 } },
 	{ "fanout-blocked", loads_blocked, 64, { 0, 2 } },

@@ -36,6 +36,7 @@ static const struct load {
 	{ "recovery-65536", bench_recovery },
 	{ "stall", bench_stall },
 	{ "call-reset", bench_call_reset },
+	{ "reliable-frozen", bench_frozen },
 };
 
 #define OTHER_COUNT (sizeof(others) / sizeof(others[0]))

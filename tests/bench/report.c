@@ -134,7 +134,7 @@ void bench_report_table(const struct bench_report *report)
 	char b[8][24], goals[BENCH_MORE_SIZE + 32], machine[512];
 
 	report_machine(machine, sizeof(machine));
-	printf("\n%s\n\n%-22s %-18s %5s %8s %8s %8s %8s %8s %8s %7s %5s  %-33s %s\n", machine,
+	printf("\n%s\n\n%-22s %-23s %5s %8s %8s %8s %8s %8s %8s %7s %5s  %-33s %s\n", machine,
 		"load", "system", "unit", "median", "min", "max", "p99", "p99.9", "p99.99",
 		"x floor", "tail", "goal", "");
 	for (unsigned i = 0; i < report->count; i++) {
@@ -142,7 +142,7 @@ void bench_report_table(const struct bench_report *report)
 
 		if (i > 0 && strcmp(row->load, report->rows[i - 1].load) != 0)
 			printf("\n");
-		printf("%-22s %-18s %5s %8s %8s %8s %8s %8s %8s %7s %5s  %-33s %s%s\n", row->load,
+		printf("%-22s %-23s %5s %8s %8s %8s %8s %8s %8s %7s %5s  %-33s %s%s\n", row->load,
 			row->system, row->unit,
 			!row->known ? "n/a" : number(b[0], sizeof(b[0]), row->median),
 			number(b[1], sizeof(b[1]), row->min), number(b[2], sizeof(b[2]), row->max),

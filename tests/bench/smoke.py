@@ -34,6 +34,8 @@ JUDGED = {("latency-8", "kickmsg-shared"): "tail <=1.5", ("latency-1m", "kickmsg
           (f"fanout-{MOST}-polling", "kickmsg-shared"): "<=2",
           ("call-64", "kickmsg-call"): "<=1.15", ("call-blocking-64", "kickmsg-call"): "<=1.1",
           ("calls-8to1", "kickmsg-call-rings"): ">=0.35", ("history-attach", "kickmsg-rings"): "<=1.2",
+          ("reliable-64", "kickmsg-shared-reliable"): ">=0.9", ("reliable-64", "kickmsg-rings-reliable"): ">=0.9",
+          ("reliable-frozen", "kickmsg-shared"): "<=1000", ("reliable-frozen", "kickmsg-rings"): "<=1000",
           ("waiting-64", "kickmsg-epoll-thread"): "<=2.2", ("waiting-64", "kickmsg-waitset-32"): "<=1.2",
           ("places-16", "kickmsg-rings"): "x places-1 <=1.1", (f"places-{MOST}", "kickmsg-rings"): "x places-1 <=1.1"}
 SYSTEMS = {"floor", "kickmsg-rings", "kickmsg-shared"}
@@ -53,6 +55,8 @@ OTHERS = {"recovery-publisher": RECOVERY, "recovery-1024": RECOVERY, "recovery-6
           "calls-8to1-flood": ["floor", "kickmsg-rings"],
           "calls-8to1": ["kickmsg-call", "kickmsg-call-rings", "kickmsg-call-timed"],
           "call-reset": ["kickmsg-call", "kickmsg-call-rings"],
+          "reliable-64": ["floor", "kickmsg-shared-reliable", "kickmsg-rings", "kickmsg-rings-reliable"],
+          "reliable-frozen": ["kickmsg-shared", "kickmsg-rings"],
           "wait-cpu": ["receive", "epoll-thread", "waitset"],
           "pool-hot": FREE, "pool-walk": FREE}
 
@@ -125,7 +129,7 @@ def check_rows(report, table, loads):
     for load, systems in OTHERS.items():
         for system in systems:
             assert (load, system) in rows, f"{load} has no row {system}"
-            assert (load.startswith("attach") or load == "call-reset" or
+            assert (load.startswith("attach") or load in ("call-reset", "reliable-frozen") or
                     number(rows[load, system]["ratio_to_floor"])), rows[load, system]
     for load in loads:
         assert any(name.startswith(load) for name, _ in rows), f"{load} has no row"

@@ -97,16 +97,17 @@ START_TEST(reliable_subscribers_are_told)
 	expect(0, "info", "r", NULL);
 	tells(" Reliable: 1\nMax reliable: 1\n");
 	tells(" Stall: 2ms\n");
-	expect(0, "stats", "r", "-o", "name,reliable,demoted", NULL);
-	tells("kickmsg:r 1 0\n");
+	expect(0, "stats", "r", "-o", "name,reliable,demoted,no-room", NULL);
+	tells("kickmsg:r 1 0 0\n");
 	tells(" no yes\n");
 	/* the subscriber stands still while a publisher waits */
 	for (int i = 0; i < 5; i++)
 		ck_assert_int_eq(kickmsg_send_wait(pub, "x", 1, INT64_C(10000000000)), 1);
-	expect(0, "stats", "r", "-o", "name,reliable,demoted", NULL);
-	tells("kickmsg:r 0 1\n");
+	expect(0, "stats", "r", "-o", "name,reliable,demoted,no-room", NULL);
+	tells("kickmsg:r 0 1 1\n");
 	struct json_object *root = json(0, "list", "r", NULL);
 	ck_assert_int_eq(number(at(root, "topics", 0), "demoted"), 1);
+	ck_assert_int_eq(number(at(root, "topics", 0), "no_room"), 1);
 	ck_assert_int_eq(number(at(root, "topics", 0), "reliable"), 0);
 	ck_assert_int_eq(number(at(root, "topics", 0), "max_reliable"), 1);
 	ck_assert_int_eq(number(at(root, "topics", 0), "stall_ns"), 2000000);

@@ -106,6 +106,7 @@ START_TEST(reliable_subscribers_are_counted)
 		ck_assert_int_eq(kickmsg_send_wait(publisher, "x", 1, INT64_C(10000000000)), 1);
 	ck_assert_double_eq(sample("kickmsg_topic_reliable_subscribers{topic=\"kickmsg:r\"}"), 0);
 	ck_assert_double_eq(sample("kickmsg_topic_demotions_total{topic=\"kickmsg:r\"}"), 1);
+	ck_assert_double_eq(sample("kickmsg_topic_no_room_sends_total{topic=\"kickmsg:r\"}"), 1);
 	ck_assert_double_gt(sample("kickmsg_topic_stalls_total{topic=\"kickmsg:r\"}"), 0);
 	ck_assert_double_eq(sample("kickmsg_demotions_total"), 1);
 	kickmsg_client_free(client);

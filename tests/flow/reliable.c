@@ -403,6 +403,38 @@ START_TEST(frozen_subscriber_is_waited_for_once)
 }
 END_TEST
 
+static uint64_t no_room_by_stats(void)
+{
+	struct kickmsg_topic_stats stats;
+
+	ck_assert_int_eq(kickmsg_topic_get_stats(client, &topic, &stats), 0);
+	return stats.no_room;
+}
+
+/* Each call once: refused, timed out, or held back and sent; also when its publisher is gone. */
+START_TEST(sends_without_room_are_counted)
+{
+	struct kickmsg_publisher_stats stats;
+
+	stall_ns = 100 * STALL_NS;
+	setup();
+	struct kickmsg_subscriber *subscriber = subscribe(client);
+	ck_assert_int_eq(send_till_full(), ROOM);
+	ck_assert_uint_eq(no_room_by_stats(), 1);
+	ck_assert_int_eq(send_int(1), -ENOBUFS);
+	ck_assert_int_eq(kickmsg_send_wait(publisher, "x", 1, 3000000), -ETIMEDOUT);
+	ck_assert_uint_eq(no_room_by_stats(), 3);
+	ck_assert_int_eq(flow_receive_int(subscriber), 0);
+	ck_assert_int_eq(send_int(1), sizeof(int));
+	kickmsg_publisher_get_stats(publisher, &stats);
+	ck_assert_uint_eq(stats.no_room, 3);
+	kickmsg_publisher_free(publisher);
+	ck_assert(test_wait_until(flow_is_healthy("t"), FLOW_WAIT_MS));
+	ck_assert_uint_eq(no_room_by_stats(), 3);
+	teardown();
+}
+END_TEST
+
 /* A publisher whose sends are refused, and that never sleeps, makes the broker look as well. */
 START_TEST(subscriber_that_stands_still_is_demoted_for_a_publisher_that_polls)
 {
@@ -946,6 +978,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tc, config_and_options_are_checked_with_words);
 	tcase_add_test(tc, reliable_newcomer_has_its_history);
 	tcase_add_test(tc, frozen_subscriber_is_waited_for_once);
+	tcase_add_test(tc, sends_without_room_are_counted);
 	tcase_add_test(tc, subscriber_that_stands_still_is_demoted_for_a_publisher_that_polls);
 	tcase_add_test(tc, hostile_subscriber_that_sets_its_head_back_is_demoted);
 	tcase_add_test(tc, hostile_word_is_mended);

@@ -167,6 +167,8 @@ class Reliable(Case):
         self.assertEqual(heard, {id(publisher): 0, id(subscriber): errno.ENOLINK})
         stats = kickmsg.diagnostics.stats(self.topic, self.node)
         self.assertEqual((stats.demoted, stats.rings[0].reliable), (1, False))
+        self.assertEqual(stats.no_room, publisher.stats().no_room)
+        self.assertGreater(stats.no_room, 0)
 
     def test_who_may_be_reliable(self):
         publisher, _ = self.pair(CONFIG, RELIABLE)

@@ -5,12 +5,15 @@
  * for those before it. Sums at each closing of the gate, a count of the pool every so many kills,
  * and in the end a full pool. How: support/stress/stress_storm.h.
  *
- *   stress-storm [--seed N] [--shared] [--asker] SECONDS
+ *   stress-storm [--seed N] [--shared] [--history] [--reliable] [--asker] SECONDS
  *
- * --shared: on a topic with a shared ring. --asker: beside a client that asks what is dear to answer
- * all the time (support/broker/asker.h).
+ * --shared: on a topic with a shared ring. --history: half of the subscribers begin with the topic's
+ * history. --reliable: half of them are reliable ones, and some of these are stopped until they aren't.
+ * Private rings have one of the two. --asker: beside a client that asks what is dear to answer all the
+ * time (support/broker/asker.h).
  */
 #include <errno.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,6 +35,13 @@
 #define LOOP_PAUSE    100  /* us */
 #define DIRECTOR_NICE (-10)
 #define TELL_EVERY    INT64_C(10000000000)
+#define STALL_NS      UINT64_C(20000000)
+
+struct options {
+	bool shared, history, reliable, asker;
+	uint64_t seed;
+	double seconds;
+};
 
 static int tend_all(struct director *d)
 {
@@ -79,6 +89,7 @@ static int rage(struct director *d, int64_t end_ns)
 			next_ns += stress_below(&d->rng, BETWEEN_KILLS) * INT64_C(1000);
 		}
 		storm_crew_freeze(d);
+		storm_crew_stand(d);
 		if (tend_all(d) < 0)
 			return -1;
 	} while (d->kills < until && km_clock_ns() < end_ns);
@@ -133,22 +144,32 @@ static void report(struct director *d, double seconds)
 	printf("%" PRIu64 " rounds; %" PRIu64 " subscribers joined at the gate, %" PRIu64
 	       " in traffic\n",
 		d->rounds, d->joined_at_gate, d->joined_in_traffic);
+	if (d->storm.what.max_reliable > 0)
+		printf("%" PRIu64 " reliable subscribers stood still until they were none; %" PRIu64
+		       " demoted in all, of which %" PRIu64 " died untold; of %" PRIu64
+		       " more it isn't known\n",
+			d->stood_still, d->demoted, d->untold, d->unsure);
 	storm_recovery_print(d);
 }
 
-static int run_storm(struct director *d, double seconds, bool shared)
+static int run_storm(struct director *d, const struct options *options)
 {
+	const double seconds = options->seconds;
+	const bool longer = options->reliable && !options->shared;
 	struct storm *storm = &d->storm;
 	int64_t began_ns = km_clock_ns();
 
 	storm->what = (struct stress_case){
 		.name = "storm",
-		.shared = shared,
+		.shared = options->shared,
+		.history = options->history ? STORM_HISTORY : 0,
+		.max_reliable = options->reliable ? STORM_SUBSCRIBERS : 0,
+		.stall_ns = options->reliable ? STALL_NS : 0,
 		.publishers = STORM_PUBLISHERS,
 		.subscribers = STORM_SUBSCRIBERS,
-		.churners = 4, /* spare places; nobody of that kind here */
-		.pool = 128,
-		.ring = 32,
+		.churners = 4,                          /* spare places; nobody of that kind here */
+		.pool = options->reliable ? 1024 : 128, /* none waits for a slot */
+		.ring = longer ? 128 : 32,              /* beyond max_publishers it is room */
 		.max_payload = 512,
 	};
 	storm->run.what = &storm->what;
@@ -169,6 +190,8 @@ static int run_storm(struct director *d, double seconds, bool shared)
 	if (r == 0 && !test_wait_until(test_fd_count(d->broker.pid) <= fds, 5000))
 		r = storm_fail(d, "descriptors that the broker has left open",
 			(long long)test_fd_count(d->broker.pid) - (long long)fds);
+	if (r == 0 && options->reliable)
+		r = storm_books_demotions(d);
 	if (d->kills == 0 || d->rounds == 0 || d->exact == 0)
 		r = storm_fail(d, "nobody was killed, or no sum was made", (long long)d->rounds);
 	report(d, (double)(km_clock_ns() - began_ns) / 1e9);
@@ -176,19 +199,19 @@ static int run_storm(struct director *d, double seconds, bool shared)
 	return r;
 }
 
-static int run(struct director *d, double seconds, bool shared, bool asker)
+static int run(struct director *d, const struct options *options)
 {
 	pid_t asks = 0;
 
 	test_broker_start(&d->broker, NULL);
-	if (asker)
+	if (options->asker)
 		asks = asker_start(d->broker.socket, ASKER_ALL);
 	/* short naps are short; children inherit it */
 	prctl(PR_SET_TIMERSLACK, 1000UL);
 	/* the director, if it may, runs before the crowd: it keeps the pace and takes the time */
 	if (setpriority(PRIO_PROCESS, 0, DIRECTOR_NICE) < 0)
 		printf("as everybody's equal: setpriority: %s\n", strerror(errno));
-	int r = run_storm(d, seconds, shared);
+	int r = run_storm(d, options);
 
 	if (atomic_load(&d->storm.run.board->failed) != 0 || r < 0) {
 		fprintf(stderr, "storm: FAILED (seed %" PRIu64 "): %s\n", d->storm.run.seed,
@@ -206,44 +229,73 @@ static int run(struct director *d, double seconds, bool shared, bool asker)
 	return r;
 }
 
+static int usage(const char *name)
+{
+	fprintf(stderr,
+		"usage: %s [--seed N] [--shared] [--history] [--reliable] [--asker] SECONDS\n",
+		name);
+	return 2;
+}
+
+static bool parse(int argc, char **argv, struct options *ret)
+{
+	static const struct option known[] = {
+		{ "seed", required_argument, NULL, 'n' },
+		{ "shared", no_argument, NULL, 's' },
+		{ "history", no_argument, NULL, 'h' },
+		{ "reliable", no_argument, NULL, 'r' },
+		{ "asker", no_argument, NULL, 'a' },
+		{ 0 },
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", known, NULL)) >= 0)
+		switch (option) {
+		case 'n':
+			ret->seed = strtoull(optarg, NULL, 0);
+			break;
+		case 's':
+			ret->shared = true;
+			break;
+		case 'h':
+			ret->history = true;
+			break;
+		case 'r':
+			ret->reliable = true;
+			break;
+		case 'a':
+			ret->asker = true;
+			break;
+		default:
+			return false;
+		}
+	ret->seconds = optind + 1 == argc ? atof(argv[optind]) : 0;
+	return ret->seconds > 0 && (ret->shared || !ret->history || !ret->reliable);
+}
+
 int main(int argc, char **argv)
 {
 	struct director *d = calloc(1, sizeof(*d));
 	struct timespec now;
-	bool shared = false, asker = false;
-	int at = 1;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	uint64_t seed = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-	if (argc >= 3 && strcmp(argv[1], "--seed") == 0) {
-		seed = strtoull(argv[2], NULL, 0);
-		at = 3;
-	}
-	if (at < argc && strcmp(argv[at], "--shared") == 0) {
-		shared = true;
-		at++;
-	}
-	if (at < argc && strcmp(argv[at], "--asker") == 0) {
-		asker = true;
-		at++;
-	}
-	double seconds = at + 1 == argc ? atof(argv[at]) : 0;
-
-	if (seconds <= 0) {
-		fprintf(stderr, "usage: %s [--seed N] [--shared] [--asker] SECONDS\n", argv[0]);
+	struct options options = {
+		.seed = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000,
+	};
+	if (!parse(argc, argv, &options)) {
 		free(d);
-		return 2;
+		return usage(argv[0]);
 	}
 	void *memory = mmap(NULL, sizeof(struct storm_board), PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (d == NULL || memory == MAP_FAILED || (d->storm.run.board = stress_board_new()) == NULL)
 		abort();
 	d->storm.board = memory;
-	d->storm.run.seed = seed;
-	d->rng.state = seed;
-	printf("seed %" PRIu64 "\n", seed);
+	d->storm.run.seed = options.seed;
+	d->rng.state = options.seed;
+	printf("seed %" PRIu64 "\n", options.seed);
 	fflush(stdout);
-	int r = run(d, seconds, shared, asker);
+	int r = run(d, &options);
 
 	stress_board_free(d->storm.run.board);
 	munmap(memory, sizeof(struct storm_board));

@@ -33,6 +33,7 @@ function facts(topic) {
 		['Borrowed by a subscriber', `at most ${countText(topic.max_borrows)}`],
 		['Reliable subscribers', topic.max_reliable > 0
 			? `at most ${topic.max_reliable}, ${topic.demoted} made ordinary` : 'none'],
+		...(topic.max_reliable > 0 ? [['Sends without room', countText(topic.no_room)]] : []),
 		['History for newcomers', countText(topic.history)],
 		['Publish times', topic.timestamps ? 'in each message' : 'none'],
 		['Memory', bytesText(topic.total_bytes)],

@@ -45,10 +45,16 @@ struct stress_case {
 	bool threads;      /* workers are threads, with one client each */
 	/* Threads on one piece of memory, without a broker: what TSan can see. */
 	bool bare;
-	bool copying;  /* send and receive_copy, else loan and borrow */
-	bool blocking; /* subscribers sleep when there is nothing */
-	bool shared;   /* one ring for all */
-	bool lockstep; /* a publisher waits until everybody has its message */
+	bool copying; /* send and receive_copy, else loan and borrow */
+	/* A publisher that finds no room waits in its call, else it tries again. */
+	bool waits;
+	bool blocking;    /* subscribers sleep when there is nothing */
+	bool shared;      /* one ring for all */
+	uint32_t history; /* of the topic */
+	/* Of the topic; private rings are longer than max_publishers then. */
+	uint32_t max_reliable;
+	uint64_t stall_ns; /* of the topic */
+	bool lockstep;     /* a publisher waits until everybody has its message */
 	/* After each ring full it waits until half of them have all, by turns: so each gets every
 	 * second ring full, also a slow one. */
 	bool paced;
@@ -104,6 +110,8 @@ struct stress_worker {
 	int (*main)(struct stress_worker *worker);
 	struct stress_rng rng;
 	struct kickmsg_client *client; /* null in a bare run */
+	/* of a subscriber; null: the defaults */
+	const struct kickmsg_subscribe_options *options;
 };
 
 /* stress_case.c: runs one case, prints its line. Returns 0, or -1 after saying why on stderr. */
@@ -133,6 +141,8 @@ struct stress_reader {
 	/* Holds up to so many before it gives the oldest back. */
 	uint32_t hold_target;
 	void *buf; /* of a copying one */
+	/* The subscriber was a reliable one, and was told that it is none any more. */
+	bool demoted;
 };
 
 /* Takes one message if there is one, waits for it when `timeout_ns` isn't 0. 1, 0: nothing, -1. */

@@ -69,7 +69,7 @@ int stress_subscribe(struct stress_worker *worker, struct kickmsg_subscriber **r
 	if (run->what->bare)
 		r = stress_bare_subscribe(run->region, ret);
 	else
-		r = kickmsg_subscribe(worker->client, run->topic, NULL, ret);
+		r = kickmsg_subscribe(worker->client, run->topic, worker->options, ret);
 	return r < 0 ? stress_fail(run->board, "subscribe %u: %s (%s)", worker->index,
 			       kickmsg_strerror(r),
 			       worker->client != NULL ? kickmsg_client_last_error(worker->client)

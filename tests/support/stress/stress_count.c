@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/ring/kept.h"
 #include "common/ring/waiter.h"
 #include "common/shared/shared.h"
 #include "libclient/client/control.h"
@@ -25,8 +26,11 @@ static void fill_config(const struct stress_case *what, struct kickmsg_topic_con
 	ret->ring_capacity = what->ring;
 	ret->pool_size = what->pool;
 	ret->max_payload_size = what->max_payload;
-	ret->max_publishers = 128;
+	ret->max_publishers = what->max_reliable > 0 && !what->shared ? what->ring / 2 : 128;
 	ret->max_borrows = STRESS_HOLD_MAX;
+	ret->history = what->history;
+	ret->max_reliable = what->max_reliable;
+	ret->stall_ns = what->stall_ns;
 }
 
 static int open_bare(struct stress_run *run, struct stress_region *region)
@@ -123,8 +127,27 @@ static uint32_t cells_that_name(const struct km_region *region, uint32_t slot)
 	return count;
 }
 
+/* The topic's history: cells of the kept ring's window. */
+static uint32_t kept_cells_that_name(const struct km_region *region, uint32_t slot)
+{
+	struct km_region kept;
+	uint32_t count = 0;
+
+	km_kept_view(region, &kept);
+	struct km_ring *ring = km_region_ring(&kept, KM_KEPT_RING);
+	for (uint64_t p = km_load(R2, acquire, &ring->head);; p++) {
+		uint64_t cell = km_load(R1, acquire, &ring->cells[p & kept.cell_mask]);
+
+		if (km_cell_laps_ahead(cell, p, kept.cell_shift) != 0)
+			return count;
+		count += km_cell_slot(cell) == slot;
+	}
+}
+
 static bool is_in_use(const struct km_region *region, uint32_t slot, uint64_t word)
 {
+	if (!region->shared && region->kept)
+		return word != (kept_cells_that_name(region, slot) == 1 ? KM_KEPT_BIT : 0);
 	if (!region->shared)
 		return word != 0;
 	return word != (cells_that_name(region, slot) == 1 ? KM_SLOT_RING : 0);
@@ -203,7 +226,8 @@ int stress_region_diagnose(
 				run->board, "%s: DIAGNOSE: %s", when, kickmsg_strerror(r));
 		/* the observer is a publisher, or a subscriber, too */
 		bool shared = run->what->shared;
-		if (h.slots_free + (shared ? h.slots_in_flight : 0) == run->what->pool &&
+		bool keeps = shared || run->what->history > 0;
+		if (h.slots_free + (keeps ? h.slots_in_flight : 0) == run->what->pool &&
 			h.stale_bits == 0 && h.endpoints_dead == 0 &&
 			h.publishers == publishers + !shared &&
 			h.subscribers == subscribers + shared)

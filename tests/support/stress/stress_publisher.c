@@ -6,6 +6,7 @@
 #include "tests/support/stress/stress.h"
 
 #define LOANS_AT_ONCE 3
+#define ROOM_WAIT_NS  INT64_C(20000000) /* then it looks whether all is over */
 
 static size_t some_length(struct stress_worker *worker)
 {
@@ -14,7 +15,19 @@ static size_t some_length(struct stress_worker *worker)
 	return STRESS_MESSAGE_MIN + stress_below(&worker->rng, room);
 }
 
-/* Nothing free: somebody else has to run first. */
+static int64_t room_wait_ns(const struct stress_worker *worker)
+{
+	return worker->run->what->waits ? ROOM_WAIT_NS : 0;
+}
+
+/* No slot is free, or a reliable subscriber has no room. */
+static bool is_for_later(const struct stress_worker *worker, ssize_t r)
+{
+	return r == -EAGAIN || (worker->run->what->max_reliable > 0 &&
+				       r == (worker->run->what->waits ? -ETIMEDOUT : -ENOBUFS));
+}
+
+/* Somebody else has to run first. */
 static int wait_for_slot(struct stress_worker *worker, uint32_t times)
 {
 	atomic_fetch_add(&worker->run->board->publishers[worker->index].empty, 1);
@@ -39,10 +52,25 @@ static int send_copy(struct stress_worker *worker, struct kickmsg_publisher *pub
 	ssize_t r;
 
 	stress_message_write(buf, len, worker->index, life, sequence);
-	while ((r = kickmsg_send(publisher, buf, len)) == -EAGAIN)
+	while (is_for_later(
+		worker, r = kickmsg_send_wait(publisher, buf, len, room_wait_ns(worker))))
 		if (wait_for_slot(worker, tries++) < 0)
 			return -1;
 	return r == (ssize_t)len ? 0 : failed(worker, "send", (int)r);
+}
+
+/* A loan for which there was no room is still lent. */
+static int publish_loan(
+	struct stress_worker *worker, struct kickmsg_publisher *publisher, void *loan, size_t len)
+{
+	uint32_t tries = 0;
+	int r;
+
+	while (is_for_later(
+		worker, r = kickmsg_publish_wait(publisher, loan, len, room_wait_ns(worker))))
+		if (wait_for_slot(worker, tries++) < 0)
+			return -1;
+	return r;
 }
 
 /* Several loans at once where they are to be had; one is published, in any order, the rest are
@@ -70,7 +98,7 @@ static int send_loan(struct stress_worker *worker, struct kickmsg_publisher *pub
 
 	stress_message_write(loans[chosen], len, worker->index, life, sequence);
 	for (uint32_t i = 0; i < count; i++) {
-		r = i == chosen ? kickmsg_publish(publisher, loans[i], len)
+		r = i == chosen ? publish_loan(worker, publisher, loans[i], len)
 				: kickmsg_discard(publisher, loans[i]);
 		if (r < 0)
 			return failed(worker, i == chosen ? "publish" : "discard", r);

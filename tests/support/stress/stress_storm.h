@@ -26,6 +26,16 @@
  *   in traffic, between two sums, and is exact from the next closing on.
  * - In a round all drain, and then received + lost == frontier - first, without any slack; of each
  *   pair of publisher and subscriber, received <= sent, with equality for one who lost nothing.
+ *
+ * History (--history): every fourth subscriber gets the topic's last messages first. With a shared ring
+ * its first position is so far back. With private ones what it got and lost of them comes on top of
+ * its ring. One that joined at the gate has exactly as many as the topic's config says.
+ *
+ * Reliable subscribers (--reliable): every fourth one, too. Now and then the director stops one until
+ * the broker makes it an ordinary one. In a round each has been told so if it is none any more, and
+ * one that is still reliable has lost nothing. In the end the broker has counted as many as were told,
+ * and those that were killed before they told. A subscriber that was killed with a full ring may
+ * be one of these.
  */
 #pragma once
 
@@ -43,6 +53,7 @@
 #define STORM_HANDS       (2 * STORM_ROLES + STORM_STANDBYS) /* the dying count, too */
 #define STORM_ENDED       4096 /* lives of one publisher that are remembered */
 #define STORM_GO_HOME     UINT32_MAX
+#define STORM_HISTORY     16 /* messages */
 
 enum storm_state {
 	STORM_GONE,     /* nobody has the role */
@@ -85,6 +96,10 @@ struct storm_subscriber {
 	_Atomic uint64_t known;   /* messages in doubt that it received */
 	_Atomic uint64_t settled; /* round */
 	_Atomic uint64_t total;   /* received in all lives */
+	/* Private rings: what it got and lost of the topic's history. */
+	_Atomic uint64_t history;
+	_Atomic uint32_t demoted;   /* it was told so */
+	_Atomic uint64_t demotions; /* that were told, in all lives */
 };
 
 struct storm_board {
@@ -101,6 +116,17 @@ struct storm {
 	struct stress_case what;
 	struct storm_board *board;
 };
+
+/* Which subscribers are so, if the topic allows it. */
+static inline bool storm_has_history(const struct storm *storm, uint32_t subscriber)
+{
+	return storm->what.history > 0 && subscriber % 4 >= 2;
+}
+
+static inline bool storm_is_reliable(const struct storm *storm, uint32_t subscriber)
+{
+	return storm->what.max_reliable > 0 && subscriber % 2 == 1;
+}
 
 /* stress_storm_worker.c: a hand's whole life. 0 or -1. */
 int storm_hand_main(struct storm *storm, uint32_t hand);
@@ -156,6 +182,16 @@ struct director {
 	uint32_t frozen_hand;
 	pid_t frozen_pid; /* 0: nobody is frozen */
 	int64_t thaw_ns;
+	/* The role, and 1 more, of a reliable subscriber that stands still until it is none; 0: none does. */
+	uint32_t stands;
+	int64_t stand_ns;     /* when the next one does */
+	uint64_t stood_still; /* until the broker made them ordinary ones */
+	/* Of one who was killed: what its being reliable was just before. */
+	enum { STORM_KEPT, STORM_DEMOTED, STORM_UNSURE } kept[STORM_HANDS];
+	/* Demotions that the dead didn't tell: surely and perhaps. */
+	uint64_t untold, unsure;
+	int64_t began_ns[STORM_HANDS]; /* its role */
+	uint64_t demoted;
 	uint64_t doubts_seen; /* at the last closing */
 	struct storm_recovery recovery;
 	uint64_t freezes, kills, killed_starting, killed_standbys, most_down;
@@ -174,6 +210,8 @@ int storm_crew_strike(struct director *d);
  * die and are recovered meanwhile. Never while the gate is closed. */
 void storm_crew_freeze(struct director *d);
 void storm_crew_thaw(struct director *d);
+/* Stops a reliable subscriber until the broker makes it an ordinary one, now and then. */
+void storm_crew_stand(struct director *d);
 /* Ends all processes: they go by themselves, and one that doesn't is killed. */
 int storm_crew_end(struct director *d);
 uint32_t storm_crew_down(const struct director *d);
@@ -187,6 +225,8 @@ int storm_books_tend(struct director *d);
 void storm_books_forget(struct director *d, uint32_t subscriber);
 /* All roles are taken, nobody dies: all drain; every sum, and the pool. */
 int storm_books_round(struct director *d);
+/* All have ended: the broker's count of demotions. */
+int storm_books_demotions(struct director *d);
 uint64_t storm_books_sent(const struct storm *storm);
 uint64_t storm_books_doubtful(const struct storm *storm);
 

@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/ring/waiter.h"
+#include "common/shared/room.h"
 #include "tests/support/stress/stress_region.h"
 #include "tests/support/stress/stress_storm.h"
 
@@ -66,6 +67,17 @@ static bool is_attached(struct director *d, uint32_t subscriber)
 	       atomic_load(&d->storm.board->subscribers[subscriber].state) == STORM_RUNNING;
 }
 
+/* Of a shared ring's first position: it is so far back. At least and at most, when so many messages were
+ * surely sent before it joined. */
+static uint64_t history_of(
+	struct director *d, uint32_t subscriber, uint64_t before, uint64_t *ret_most)
+{
+	const bool has_it = storm_has_history(&d->storm, subscriber);
+
+	*ret_most = has_it ? STORM_HISTORY : 0;
+	return before < *ret_most ? before : *ret_most;
+}
+
 /* A subscriber's first closing: from here on its sum is exact. */
 static int anchor(struct director *d, uint32_t subscriber, uint64_t sent)
 {
@@ -79,7 +91,10 @@ static int anchor(struct director *d, uint32_t subscriber, uint64_t sent)
 		doubts += atomic_load(&s->began_doubtful[i]);
 	}
 	doubts = storm_books_doubtful(&d->storm) - doubts;
-	if (committed + high < sent || committed + low > sent + doubts)
+	uint64_t most, least = history_of(d, subscriber, low, &most);
+	if (!d->storm.what.shared)
+		most = least = 0;
+	if (committed + high < sent + least || committed + low > sent + most + doubts)
 		return stress_fail(d->storm.run.board,
 			"after %" PRIu64 " kills: subscriber %u, new at ring %u: %" PRIu64
 			" committed since it joined, when %" PRIu64 "..%" PRIu64 " of %" PRIu64
@@ -88,7 +103,8 @@ static int anchor(struct director *d, uint32_t subscriber, uint64_t sent)
 			doubts);
 	*book = (struct storm_book){
 		.anchored = true,
-		.whole = doubts == 0,
+		/* history has doubts of before */
+		.whole = doubts == 0 && !storm_has_history(&d->storm, subscriber),
 		.sent = sent - committed,
 	};
 	if (atomic_load(&s->at_gate))
@@ -214,13 +230,83 @@ int storm_books_tend(struct director *d)
 	return 0;
 }
 
+/* Private rings: the newcomer got and lost so many of the history. While it came in, more may have been
+ * sent. */
+static int check_history(struct director *d, uint32_t subscriber)
+{
+	struct storm_subscriber *s = &d->storm.board->subscribers[subscriber];
+	uint64_t history = atomic_load(&s->history), low = 0, high = 0, most;
+
+	for (uint32_t i = 0; i < STORM_PUBLISHERS; i++) {
+		low += atomic_load(&s->began_low[i]);
+		high += atomic_load(&s->began_high[i]);
+	}
+	uint64_t least = history_of(d, subscriber, low, &most);
+	if (d->storm.what.shared ||
+		(history >= least && history <= most && atomic_load(&s->at_gate)))
+		return 0;
+	if (!atomic_load(&s->at_gate) && history <= most + high - low + STORM_HANDS)
+		return 0;
+	return stress_fail(d->storm.run.board,
+		"after %" PRIu64 " kills: subscriber %u: %" PRIu64 " messages of history, %" PRIu64
+		"..%" PRIu64 " are due",
+		d->kills, subscriber, history, least, most);
+}
+
+/* At rest. */
+static int check_reliable(struct director *d, uint32_t subscriber)
+{
+	struct storm_subscriber *s = &d->storm.board->subscribers[subscriber];
+	const bool told = atomic_load(&s->demoted) != 0;
+
+	if (!storm_is_reliable(&d->storm, subscriber))
+		return 0;
+	if (told == km_room_is_kept(&d->storm.run.region->region, atomic_load(&s->ring)))
+		return storm_fail(d,
+			told ? "a reliable subscriber was told that it is none"
+			     : "a subscriber wasn't told that it is reliable no more",
+			subscriber);
+	if (!told && atomic_load(&s->lost) > 0)
+		return storm_fail(d, "a reliable subscriber has lost messages",
+			(long long)atomic_load(&s->lost));
+	return 0;
+}
+
+int storm_books_demotions(struct director *d)
+{
+	struct kickmsg_topic_ref ref = { .name = d->storm.run.topic };
+	struct kickmsg_topic_stats stats;
+	uint64_t told = 0;
+	int r = kickmsg_topic_get_stats(d->storm.run.region->client, &ref, &stats);
+
+	if (r < 0)
+		return storm_fail(d, "stats", r);
+	for (uint32_t i = 0; i < STORM_SUBSCRIBERS; i++)
+		told += atomic_load(&d->storm.board->subscribers[i].demotions);
+	d->demoted = stats.demoted;
+	told += d->untold;
+	if (stats.demoted < told || stats.demoted > told + d->unsure)
+		return stress_fail(d->storm.run.board,
+			"%" PRIu64 " demoted as the broker counts, %" PRIu64 " were told, %" PRIu64
+			" more may have been",
+			stats.demoted, told, d->unsure);
+	if (stats.demoted < d->stood_still)
+		return storm_fail(d, "stood still and weren't counted", (long long)d->stood_still);
+	return 0;
+}
+
 /* Of each pair, and in all. */
 static int check_round(struct director *d, uint32_t subscriber)
 {
 	struct storm_subscriber *s = &d->storm.board->subscribers[subscriber];
 	const struct storm_book *book = &d->books[subscriber];
 	uint64_t received = atomic_load(&s->received), lost = atomic_load(&s->lost);
-	uint64_t committed = committed_to(d, subscriber), known = atomic_load(&s->known);
+	uint64_t committed = committed_to(d, subscriber) + atomic_load(&s->history);
+	uint64_t known = atomic_load(&s->known);
+	const uint64_t back = storm_has_history(&d->storm, subscriber) ? STORM_HISTORY : 0;
+
+	if (check_reliable(d, subscriber) < 0 || check_history(d, subscriber) < 0)
+		return -1;
 
 	if (received + lost != committed)
 		return stress_fail(d->storm.run.board,
@@ -242,6 +328,7 @@ static int check_round(struct director *d, uint32_t subscriber)
 		uint64_t high = atomic_load(&s->began_high[i]);
 		uint64_t least = lost == 0 && sent > high ? sent - high : 0;
 
+		most += back;
 		if (from > most || from < least)
 			return stress_fail(d->storm.run.board,
 				"after %" PRIu64 " kills: subscriber %u received %" PRIu64

@@ -11,10 +11,13 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/shared/room.h"
+#include "tests/support/stress/stress_region.h"
 #include "tests/support/stress/stress_storm.h"
 
-#define END_LIMIT INT64_C(20000000000) /* ns; a hang, not a measure */
-#define FREEZE_NS INT64_C(6000000)
+#define END_LIMIT   INT64_C(20000000000) /* ns; a hang, not a measure */
+#define FREEZE_NS   INT64_C(6000000)
+#define STAND_EVERY INT64_C(300000000) /* ns */
 
 int storm_fail(struct director *d, const char *what, long long number)
 {
@@ -83,9 +86,13 @@ static void begin_life(struct director *d, uint32_t hand, uint32_t role)
 		storm_books_forget(d, role - STORM_PUBLISHERS);
 		atomic_store(&s->life, life);
 		atomic_store(&s->admitted, 0);
+		atomic_store(&s->demoted, 0);
+		atomic_store(&s->history, 0);
 		atomic_store(&s->settled, atomic_load(&board->settle));
 	}
 	d->roles[hand] = role + 1;
+	d->kept[hand] = STORM_KEPT;
+	d->began_ns[hand] = km_clock_ns();
 	atomic_store(state_of(d, role), STORM_STARTING);
 	storm_word_set(&board->hands[hand].job, role + 1);
 }
@@ -103,7 +110,11 @@ static void end_life(struct director *d, uint32_t role)
 		atomic_fetch_add(&p->doubtful, doubt);
 		atomic_store(&p->attempted, sent);
 	} else {
-		storm_books_forget(d, role - STORM_PUBLISHERS);
+		const uint32_t subscriber = role - STORM_PUBLISHERS;
+
+		if (d->stands == role + 1)
+			d->stands = 0;
+		storm_books_forget(d, subscriber);
 	}
 	atomic_store(state_of(d, role), STORM_GONE);
 }
@@ -117,6 +128,47 @@ static void bury(struct director *d, uint32_t hand)
 	d->pids[hand] = 0;
 }
 
+static bool is_reliable_now(struct director *d, uint32_t subscriber)
+{
+	return km_room_is_kept(&d->storm.run.region->region,
+		atomic_load(&d->storm.board->subscribers[subscriber].ring));
+}
+
+/* Nothing is known of the ring of one that is just coming. It isn't full for long either. */
+static void note_reliable(struct director *d, uint32_t hand)
+{
+	const uint32_t subscriber = d->roles[hand] - 1 - STORM_PUBLISHERS;
+	uint64_t head;
+
+	d->kept[hand] = STORM_KEPT;
+	if (d->roles[hand] <= STORM_PUBLISHERS || !storm_is_reliable(&d->storm, subscriber))
+		return;
+	const struct storm_subscriber *s = &d->storm.board->subscribers[subscriber];
+	if (atomic_load(&s->state) == STORM_STARTING) {
+		if (km_clock_ns() - d->began_ns[hand] > (int64_t)d->storm.what.stall_ns)
+			d->kept[hand] = STORM_UNSURE;
+	} else if (atomic_load(&s->state) == STORM_RUNNING) {
+		if (!is_reliable_now(d, subscriber))
+			d->kept[hand] = STORM_DEMOTED;
+		else if (!km_room_is_before(
+				 &d->storm.run.region->region, atomic_load(&s->ring), &head))
+			d->kept[hand] = STORM_UNSURE;
+	}
+}
+
+/* Of a hand that is reaped it is known what it told. */
+static void count_untold(struct director *d, uint32_t hand)
+{
+	const uint32_t subscriber = d->roles[hand] - 1 - STORM_PUBLISHERS;
+
+	if (d->roles[hand] <= STORM_PUBLISHERS || !storm_is_reliable(&d->storm, subscriber) ||
+		atomic_load(&d->storm.board->subscribers[subscriber].demoted) != 0)
+		return;
+	const bool late = km_clock_ns() - d->dying_ns[hand] > (int64_t)d->storm.what.stall_ns;
+	d->untold += d->kept[hand] == STORM_DEMOTED;
+	d->unsure += d->kept[hand] == STORM_UNSURE || (d->kept[hand] == STORM_KEPT && late);
+}
+
 static int reap(struct director *d)
 {
 	int status;
@@ -126,6 +178,7 @@ static int reap(struct director *d)
 			continue;
 		uint32_t role = d->roles[i];
 
+		count_untold(d, i);
 		bury(d, i);
 		if (d->dying_ns[i] == 0)
 			return storm_fail(d, "a hand ended by itself, status", status);
@@ -174,6 +227,7 @@ int storm_crew_tend(struct director *d)
 
 static void kill_hand(struct director *d, uint32_t hand)
 {
+	note_reliable(d, hand);
 	d->dying_ns[hand] = km_clock_ns();
 	kill(d->pids[hand], SIGKILL);
 	d->kills++;
@@ -193,7 +247,7 @@ int storm_crew_strike(struct director *d)
 			if (d->pids[hand] <= 0 || d->roles[hand] != 0 || d->dying_ns[hand] != 0)
 				continue;
 			d->killed_standbys++;
-		} else if (hand < 0) {
+		} else if (hand < 0 || (role + 1 == d->stands && !stress_once_in(&d->rng, 4))) {
 			continue;
 		} else {
 			uint32_t state = atomic_load(state_of(d, role));
@@ -208,11 +262,46 @@ int storm_crew_strike(struct director *d)
 	return 0;
 }
 
-void storm_crew_thaw(struct director *d)
+static void go_on(struct director *d)
+{
+	int hand = d->stands ? storm_crew_hand_of(d, d->stands - 1) : -1;
+
+	if (hand >= 0)
+		kill(d->pids[hand], SIGCONT);
+	d->stands = 0;
+	d->stand_ns = km_clock_ns() + STAND_EVERY;
+}
+
+void storm_crew_stand(struct director *d)
+{
+	uint32_t i = d->stands ? d->stands - 1 - STORM_PUBLISHERS
+			       : stress_below(&d->rng, STORM_SUBSCRIBERS);
+	const struct storm_subscriber *s = &d->storm.board->subscribers[i];
+	const int hand = storm_crew_hand_of(d, STORM_PUBLISHERS + i);
+	const bool reliable = hand >= 0 && is_reliable_now(d, i);
+
+	if (d->stands && !reliable) {
+		d->stood_still += hand >= 0; /* else it was killed */
+		go_on(d);
+	}
+	if (d->stands || !reliable || !storm_is_reliable(&d->storm, i) ||
+		km_clock_ns() < d->stand_ns || atomic_load(&s->state) != STORM_RUNNING)
+		return;
+	d->stands = STORM_PUBLISHERS + i + 1;
+	kill(d->pids[hand], SIGSTOP);
+}
+
+static void thaw(struct director *d)
 {
 	if (d->frozen_pid > 0 && d->pids[d->frozen_hand] == d->frozen_pid)
 		kill(d->frozen_pid, SIGCONT);
 	d->frozen_pid = 0;
+}
+
+void storm_crew_thaw(struct director *d)
+{
+	thaw(d);
+	go_on(d);
 }
 
 void storm_crew_freeze(struct director *d)
@@ -221,7 +310,7 @@ void storm_crew_freeze(struct director *d)
 
 	if (d->frozen_pid > 0) {
 		if (now > d->thaw_ns || atomic_load(&d->storm.board->gate) != 0)
-			storm_crew_thaw(d);
+			thaw(d);
 		return;
 	}
 	uint32_t first = stress_below(&d->rng, STORM_PUBLISHERS);
@@ -263,6 +352,7 @@ int storm_crew_end(struct director *d)
 			if (late)
 				kill(d->pids[i], SIGKILL);
 			if (waitpid(d->pids[i], &status, late ? 0 : WNOHANG) == d->pids[i]) {
+				count_untold(d, i);
 				bury(d, i);
 				if (status != 0 && d->dying_ns[i] == 0)
 					r = storm_fail(

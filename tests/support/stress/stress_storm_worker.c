@@ -164,6 +164,12 @@ static int settle(struct listener *l, uint64_t round)
 			line->life != atomic_load(&l->storm->board->publishers[i].life))
 			known += was_in_doubt(l->storm, i, line->life, line->last);
 	}
+	if (storm_has_history(l->storm, l->reader.worker->index) && !l->storm->what.shared) {
+		const struct km_endpoint *record = l->reader.subscriber->handle.place.record;
+
+		atomic_store(&self->history, km_load(H2, relaxed, &record->evicted) +
+						     km_load(H2, relaxed, &record->failed));
+	}
 	atomic_store(&self->received, l->reader.tracker.received);
 	atomic_store(&self->lost, kickmsg_subscriber_lost(l->reader.subscriber));
 	atomic_store(&self->known, known);
@@ -182,6 +188,8 @@ static int read_on(struct listener *l)
 
 		if (r < 0 || stress_over(&l->storm->run, "reading"))
 			return -1;
+		if (l->reader.demoted && atomic_exchange(&l->self->demoted, 1) == 0)
+			atomic_fetch_add(&l->self->demotions, 1);
 		if (r > 0)
 			take_note(l);
 		else if (round != atomic_load(&l->self->settled) && settle(l, round) < 0)
@@ -197,6 +205,12 @@ static int subscribe(struct storm *storm, struct stress_worker *worker, uint32_t
 		.self = &storm->board->subscribers[slot],
 		.reader.worker = worker,
 	};
+	const struct kickmsg_subscribe_options options = {
+		.history = storm_has_history(storm, slot) ? 0 : KICKMSG_HISTORY_NONE,
+		.reliable = storm_is_reliable(storm, slot),
+	};
+
+	worker->options = storm->what.history > 0 || options.reliable ? &options : NULL;
 	int r = join(storm, worker, &l.reader.subscriber);
 
 	if (r < 0)
@@ -245,6 +259,7 @@ int storm_hand_main(struct storm *storm, uint32_t hand)
 
 		worker.index = slot;
 		worker.rng.state = run.seed * 1000003 + job * 65537 + life;
+		what.waits = slot % 4 >= 2;
 		what.copying = publishes ? slot % 2 != 0 : slot % 4 == 3;
 		r = publishes ? publish(storm, &worker, slot) : subscribe(storm, &worker, slot);
 	}

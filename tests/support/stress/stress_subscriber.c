@@ -14,6 +14,17 @@ static int failed(struct stress_reader *reader, const char *what, const char *wh
 		reader->worker->index, what, why);
 }
 
+/* A reliable subscriber that stood still hears so once, and goes on as an ordinary one. */
+static bool is_demoted(struct stress_reader *reader, ssize_t r)
+{
+	const struct kickmsg_subscribe_options *options = reader->worker->options;
+
+	if (r != -ENOLINK || !options || !options->reliable || reader->demoted)
+		return false;
+	reader->demoted = true;
+	return true;
+}
+
 static int take_in(struct stress_reader *reader, const struct kickmsg_sample *sample,
 	const void *data, size_t len)
 {
@@ -53,6 +64,8 @@ static int step_copy(struct stress_reader *reader, int64_t timeout_ns)
 {
 	ssize_t r = kickmsg_receive_copy(reader->subscriber, reader->buf, BUF_SIZE, timeout_ns);
 
+	if (is_demoted(reader, r))
+		return step_copy(reader, timeout_ns);
 	if (r == -EAGAIN || r == -ETIMEDOUT)
 		return 0;
 	if (r < 0)
@@ -67,6 +80,8 @@ static int step_borrow(struct stress_reader *reader, int64_t timeout_ns)
 	int r = kickmsg_receive(
 		reader->subscriber, reader->held_count > 0 ? 0 : timeout_ns, &sample);
 
+	if (is_demoted(reader, r))
+		return step_borrow(reader, timeout_ns);
 	if (r == -EAGAIN || r == -ETIMEDOUT) {
 		if (reader->held_count == 0)
 			return 0;
