@@ -273,34 +273,15 @@ static inline int km_ring_drain(
 
 /* Fetches the three lines of a message that its subscriber will want at once. */
 static km_always_inline void km_ring_prefetch_message(
-	const struct km_region *region, uint32_t slot, const struct km_sample_header *sample)
+	const struct km_slot *slot, const struct km_sample_header *sample)
 {
-	km_prefetch_write(&region->slots[slot].word);
+	km_prefetch_write(&slot->word);
 	km_prefetch_read(sample);
 	km_prefetch_read(sample + 1);
 }
 
-/* The usual case, whose twin is km_ring_take(), in two steps. A message lies at `next`, where the subscriber
- * has come to: then *ret_slot has it, and its lines are on their way. Between the two, held[] must name the
- * slot. */
-static km_always_inline bool km_ring_look_at_next(const struct km_region *region,
-	struct km_ring *ring, uint64_t next, uint32_t *ret_slot,
-	const struct km_sample_header **ret_sample)
-{
-	const uint32_t index = (uint32_t)next & region->cell_mask;
-	const uint64_t word = km_load(R1, acquire, &ring->cells[index]);
-	/* no slot's number, unless the laps are the same */
-	const uint64_t slot = word - km_cell_word(next >> region->cell_shift, 0);
-
-	if (slot >= region->geometry.pool_size)
-		return false;
-	*ret_slot = (uint32_t)slot;
-	*ret_sample = km_region_sample(region, (uint32_t)slot);
-	km_ring_prefetch_message(region, (uint32_t)slot, *ret_sample);
-	return true;
-}
-
-/* True: the message is the caller's. False: a publisher has pushed it out. */
+/* The usual case, whose twin is km_ring_take(), in two steps. The first is km_ring_look_at_next() (spot.h).
+ * True: the message is the caller's. False: a publisher has pushed it out. */
 static km_always_inline bool km_ring_take_next(struct km_ring *ring, uint64_t next)
 {
 	return km_cas(R6, release, relaxed, &ring->head, &next, next + 1);
@@ -341,7 +322,8 @@ static inline int km_ring_take(const struct km_region *region, struct km_ring *r
 			break;
 		}
 		if (slot < region->geometry.pool_size)
-			km_ring_prefetch_message(region, slot, km_region_sample(region, slot));
+			km_ring_prefetch_message(
+				&region->slots[slot], km_region_sample(region, slot));
 		km_hazard_set(held, slot);
 		hazard = true;
 		if (km_cas(R6, release, relaxed, &ring->head, &head, head + 1)) {

@@ -51,12 +51,14 @@ static void lead_subscriber(struct kickmsg_subscriber *subscriber)
 	struct km_place *here = &subscriber->handle.place;
 
 	here->ring = &nowhere_ring;
-	here->next = 1;
+	here->others = ~UINT64_C(0);
+	here->lends = nowhere.geometry.max_borrows;
+	km_place_expect(here, 1);
 	here->lost = 0;
 	here->rejoined = false;
-	here->spare = 0;
+	/* null: the place was about to be made, and nobody knows of it */
 	if (here->holds)
-		here->holds[0].position = here->holds[1].position = KM_HOLD_FREE;
+		km_place_take_holds(here, here->holds);
 	subscriber->has_pending = false;
 	subscriber->interrupt = (struct km_interrupt){ 0 };
 	subscriber->borrowed = 0;

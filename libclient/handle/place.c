@@ -179,15 +179,20 @@ int km_place_subscribe(
 	if (place->observes)
 		record = calloc(1, sizeof *record);
 	place->record = record;
-	place->holds = km_place_alloc(region->geometry.max_borrows + 1, sizeof *place->holds);
-	if (!place->record || !place->holds)
+	struct km_hold *holds = km_place_alloc(region->geometry.max_borrows + 1, sizeof *holds);
+	place->holds = holds;
+	if (!place->record || !holds)
 		return -ENOMEM;
+	km_place_take_holds(place, holds);
+	place->lends = region->geometry.max_borrows;
 	place->ring_index = ring_index;
 	place->next = place->said = start;
+	place->others = ~UINT64_C(0);
 	if (region->shared)
 		return make_room_for_copies(place);
-	place->bit = UINT64_C(1) << ring_index;
+	place->others = ~(UINT64_C(1) << ring_index);
 	place->ring = km_region_ring(region, ring_index);
+	km_place_expect(place, start);
 	if (region->kept) {
 		km_kept_view(region, &place->kept);
 		km_place_look_back(place, 0);
@@ -213,12 +218,24 @@ void km_place_look_back(struct km_place *place, uint32_t history)
 		region->path &= ~(uint32_t)KM_PATH_KEPT;
 }
 
+void km_place_take_holds(struct km_place *place, struct km_hold *holds)
+{
+	for (uint32_t i = 0; i <= place->region.geometry.max_borrows; i++)
+		holds[i] = (struct km_hold){
+			.position = KM_HOLD_FREE,
+			.slot = place->region.slots,
+			.held = &place->record->held[i],
+			.index = i,
+		};
+	place->holds = place->spare = holds;
+}
+
 void km_place_find_spare(struct km_place *place)
 {
-	size_t hold = place->spare;
+	struct km_hold *hold = place->spare;
 
-	while (km_hold_is_busy(&place->holds[hold]))
-		hold = hold < place->region.geometry.max_borrows ? hold + 1 : 0;
+	while (km_hold_is_busy(hold))
+		hold = hold->index < place->region.geometry.max_borrows ? hold + 1 : place->holds;
 	place->spare = hold;
 }
 
@@ -237,7 +254,7 @@ static void end_holds(struct km_place *place)
 {
 	for (uint32_t i = 0; place->holds && i <= place->region.geometry.max_borrows; i++)
 		if (km_hold_is_busy(&place->holds[i]))
-			km_place_let_go(place, i);
+			km_place_let_go(place, &place->holds[i]);
 	free(place->holds);
 	place->holds = NULL;
 	free(place->copies_memory);

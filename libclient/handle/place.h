@@ -21,7 +21,7 @@
 #include <stdlib.h>
 
 #include "common/ring/kept.h"
-#include "common/ring/ring.h"
+#include "common/ring/spot.h"
 #include "libclient/client/connection.h"
 #include "libclient/handle/seen.h"
 #include "libclient/handle/slotcache.h"
@@ -35,10 +35,12 @@ struct km_loan {
 
 /* A sample that a subscriber has lent to its user. */
 struct km_hold {
-	uint64_t position; /* the sample's ring_pos; KM_HOLD_FREE: not lent */
-	uint32_t slot;     /* stays after the loan's end */
+	uint64_t position;      /* the sample's ring_pos; KM_HOLD_FREE: not lent */
+	struct km_slot *slot;   /* stays after the loan's end */
+	_Atomic uint32_t *held; /* its hazard: held[index] of the record */
+	uint32_t index;         /* in holds[] */
 };
-#define KM_HOLD_FREE 0 /* no position is: they begin with the capacity */
+#define KM_HOLD_FREE UINT64_MAX /* no position gets so far */
 
 static inline bool km_hold_is_busy(const struct km_hold *hold)
 {
@@ -90,13 +92,15 @@ struct km_place {
 		struct {                      /* of a subscriber */
 			struct km_ring *ring; /* null: a shared ring */
 			uint32_t ring_index;
-			size_t spare;                /* an entry of holds[] that is not busy */
-			uint64_t bit;                /* the ring's, in words of slots */
-			struct km_hold *holds;       /* [max_borrows + 1], as the record's held[] */
-			uint64_t next;               /* position that is expected next */
-			uint64_t offset;             /* of ring_pos, to the position */
-			uint64_t lost;               /* here */
-			uint64_t lost_before;        /* in places before, and before its start */
+			struct km_hold *spare;    /* likely an entry that is not busy */
+			uint64_t others;          /* all bits but the ring's, in words of slots */
+			struct km_ring_spot spot; /* of `next`, in a ring of its own */
+			uint32_t lends;           /* max_borrows; 0 while a message is pending */
+			struct km_hold *holds;    /* [max_borrows + 1], as the record's held[] */
+			uint64_t next;            /* position that is expected next */
+			uint64_t offset;          /* of ring_pos, to the position */
+			uint64_t lost;            /* here */
+			uint64_t lost_before;     /* in places before, and before its start */
 			struct km_newcomer newcomer; /* where it is in the kept ring */
 			bool rejoined;               /* the ring's lost_before counts (lost.h) */
 			bool closed;                 /* about to go: its ring takes no messages */
@@ -151,6 +155,9 @@ void km_place_greet(struct km_place *place, uint64_t sequence, uint64_t rings);
  * where the ring begins. */
 uint64_t km_place_frontier(const struct km_place *place, uint64_t *ret_head);
 
+/* Makes `holds`, room for max_borrows + 1 of them, those of the place. None is busy. */
+void km_place_take_holds(struct km_place *place, struct km_hold *holds);
+
 /* Makes `spare` an entry of holds[] that isn't busy. */
 void km_place_find_spare(struct km_place *place);
 
@@ -175,15 +182,20 @@ static km_always_inline uint64_t km_place_load_live(const struct km_place *place
 	return km_load(L4, relaxed, &place->region.header->live);
 }
 
-/* Ends what held[hold] covers: another publisher may claim the slot from here on. */
-static km_always_inline void km_place_let_go(struct km_place *place, uint32_t hold)
+/* A subscriber with a ring of its own expects the message of position `next`. */
+static inline void km_place_expect(struct km_place *place, uint64_t next)
 {
-	struct km_hold *entry = &place->holds[hold];
+	place->next = next;
+	km_ring_spot_set(&place->spot, &place->region, place->ring, next);
+}
 
-	entry->position = KM_HOLD_FREE;
+/* Ends what the hold's hazard covers: another publisher may claim the slot from here on. */
+static km_always_inline void km_place_let_go(struct km_place *place, struct km_hold *hold)
+{
+	hold->position = KM_HOLD_FREE;
 	place->spare = hold;
 	if (__builtin_expect(place->region.shared != NULL, 0))
 		return; /* a copy, of which nobody else knows */
-	km_slot_drop(&place->region.slots[entry->slot], place->bit);
-	km_hazard_clear(&place->record->held[hold]);
+	km_slot_drop(hold->slot, ~place->others);
+	km_hazard_clear(hold->held);
 }

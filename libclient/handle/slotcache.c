@@ -48,23 +48,6 @@ static void forget(struct km_slot_cache *cache)
 		cache->at = 0;
 }
 
-static void ask_for(const struct km_region *region, uint32_t slot)
-{
-	km_prefetch_own(&region->slots[slot].word);
-	km_prefetch_own(km_region_sample(region, slot));
-	km_prefetch_own(km_region_payload(region, slot));
-}
-
-void km_slot_cache_ask_ahead(
-	const struct km_slot_cache *cache, const struct km_region *region, uint32_t ahead)
-{
-	uint32_t at = cache->at + ahead;
-
-	if (ahead >= cache->count)
-		return;
-	ask_for(region, cache->slots[at < cache->count ? at : at - cache->count]);
-}
-
 /* Goes on to the next slot of several. Its word and the head of its payload come into the cache
  * while others work. */
 static void turn(struct km_slot_cache *cache, const struct km_region *region)
@@ -81,7 +64,7 @@ static void turn(struct km_slot_cache *cache, const struct km_region *region)
 		}
 		cache->many -= cache->many > 0;
 	}
-	ask_for(region, next);
+	km_slot_cache_ask_for(region, next);
 }
 
 /* Makes a slot from the pool the newest of the wheel. */

@@ -65,9 +65,40 @@ static inline void km_slot_cache_keep_many(struct km_slot_cache *cache, uint32_t
 	cache->many = 3 * count < KM_SLOT_CACHE_SIZE ? 3 * count : KM_SLOT_CACHE_SIZE;
 }
 
+/* The usual case in a batch, whose twin is km_slot_cache_claim(): the next slot is free, and the wheel keeps
+ * all that it has. */
+static km_always_inline bool km_slot_cache_claim_kept(struct km_slot_cache *cache,
+	const struct km_region *region, uint32_t id, uint32_t *ret_slot)
+{
+	const uint32_t at = cache->at, slot = cache->slots[at];
+	struct km_slot *word = &region->slots[slot];
+
+	*ret_slot = slot;
+	if (cache->count > cache->many || !km_slot_looks_free(word) || !km_slot_claim(word, id))
+		return false;
+	cache->at = at + 1 < cache->count ? at + 1 : 0;
+	return true;
+}
+
+static km_always_inline void km_slot_cache_ask_for(const struct km_region *region, uint32_t slot)
+{
+	const struct km_sample_header *sample = km_region_sample(region, slot);
+
+	km_prefetch_own(&region->slots[slot].word);
+	km_prefetch_own(sample);
+	km_prefetch_own(sample + 1);
+}
+
 /* Asks for the lines of the slot that will be tried `ahead` claims from now, if all goes well. */
-void km_slot_cache_ask_ahead(
-	const struct km_slot_cache *cache, const struct km_region *region, uint32_t ahead);
+static km_always_inline void km_slot_cache_ask_ahead(
+	const struct km_slot_cache *cache, const struct km_region *region, uint32_t ahead)
+{
+	const uint32_t at = cache->at + ahead;
+
+	if (ahead < cache->count)
+		km_slot_cache_ask_for(
+			region, cache->slots[at < cache->count ? at : at - cache->count]);
+}
 
 /* Slots that a short look takes: all of the usual pool. */
 #define KM_SLOT_CACHE_FEW 1024

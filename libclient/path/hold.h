@@ -5,11 +5,11 @@
 #include "libclient/handle/handle.h"
 
 /* An entry of holds[] that is not busy: there is one more than may be lent. */
-static km_always_inline uint32_t km_hold_spare(struct km_place *place)
+static km_always_inline struct km_hold *km_hold_spare(struct km_place *place)
 {
-	if (__builtin_expect(km_hold_is_busy(&place->holds[place->spare]), 0))
+	if (__builtin_expect(km_hold_is_busy(place->spare), 0))
 		km_place_find_spare(place);
-	return (uint32_t)place->spare;
+	return place->spare;
 }
 
 /* How many more samples may be held. Samples of past places count, where the topic may have lent
@@ -21,10 +21,12 @@ static km_always_inline uint32_t km_hold_room(const struct kickmsg_subscriber *s
 	return subscriber->borrowed < most ? most - subscriber->borrowed : 0;
 }
 
-static km_always_inline bool km_hold_is(
+/* The hold of a sample that the place has lent; null: it has lent none. */
+static km_always_inline struct km_hold *km_hold_of(
 	const struct km_place *place, const struct kickmsg_sample *sample)
 {
-	return sample->hold <= place->region.geometry.max_borrows &&
-	       place->holds[sample->hold].position == sample->ring_pos &&
-	       sample->ring_pos != KM_HOLD_FREE;
+	if (sample->hold > place->region.geometry.max_borrows)
+		return NULL;
+	struct km_hold *hold = &place->holds[sample->hold];
+	return hold->position == sample->ring_pos ? hold : NULL;
 }

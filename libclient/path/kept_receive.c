@@ -60,7 +60,7 @@ static bool is_own(struct km_place *here, const struct km_sample_header *sample)
 	return own != 0 && sample->publisher_id == own;
 }
 
-static int hand_out(struct kickmsg_subscriber *subscriber, uint32_t hold, uint32_t slot,
+static int hand_out(struct kickmsg_subscriber *subscriber, struct km_hold *hold, uint32_t slot,
 	struct kickmsg_sample *ret)
 {
 	struct km_place *here = &subscriber->handle.place;
@@ -69,7 +69,8 @@ static int hand_out(struct kickmsg_subscriber *subscriber, uint32_t hold, uint32
 	/* positions count up to that of the first message of the own ring */
 	const uint64_t ring_pos = here->next + here->offset - (newcomer->end - newcomer->next);
 
-	here->holds[hold] = (struct km_hold){ ring_pos, slot };
+	hold->position = ring_pos;
+	hold->slot = &here->region.slots[slot];
 	pass(here, TAKEN);
 	if (is_own(here, sample)) {
 		km_place_let_go(here, hold);
@@ -87,10 +88,10 @@ int km_kept_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample
 	struct km_newcomer *newcomer = &here->newcomer;
 
 	while (newcomer->next != newcomer->end) {
-		const uint32_t hold = km_hold_spare(here);
+		struct km_hold *hold = km_hold_spare(here);
 		uint32_t slot;
 		int r = km_kept_take(&here->kept, here->ring_index, newcomer->opening,
-			newcomer->next, &here->record->held[hold], &slot);
+			newcomer->next, hold->held, &slot);
 
 		if (r == 0)
 			r = hand_out(subscriber, hold, slot, ret);
@@ -118,11 +119,11 @@ static void ignore(struct km_place *here, uint64_t position)
 {
 	if (position != here->next)
 		km_rings_lose_up_to(here, position);
-	here->next = position + 1;
+	km_place_expect(here, position + 1);
 }
 
-int km_kept_take_late(struct kickmsg_subscriber *subscriber, uint32_t hold, uint64_t position,
-	uint32_t number, uint32_t *ret_slot)
+int km_kept_take_late(struct kickmsg_subscriber *subscriber, struct km_hold *hold,
+	uint64_t position, uint32_t number, uint32_t *ret_slot)
 {
 	struct km_place *here = &subscriber->handle.place;
 	struct km_newcomer *newcomer = &here->newcomer;
@@ -133,9 +134,9 @@ int km_kept_take_late(struct kickmsg_subscriber *subscriber, uint32_t hold, uint
 		return -ENOENT;
 	}
 	int r = km_kept_take(&here->kept, here->ring_index, newcomer->opening, kept_position,
-		&here->record->held[hold], ret_slot);
+		hold->held, ret_slot);
 	if (r < 0)
-		km_hazard_clear(&here->record->held[hold]);
+		km_hazard_clear(hold->held);
 	if (r == -EOVERFLOW)
 		newcomer->late = KM_LATE_LOST;
 	else if (r == -EALREADY)
@@ -146,9 +147,10 @@ int km_kept_take_late(struct kickmsg_subscriber *subscriber, uint32_t hold, uint
 	return -ENOENT;
 }
 
-void km_kept_lose_late(struct km_place *here, uint32_t hold, uint64_t position, uint32_t number)
+void km_kept_lose_late(
+	struct km_place *here, struct km_hold *hold, uint64_t position, uint32_t number)
 {
-	km_hazard_clear(&here->record->held[hold]);
+	km_hazard_clear(hold->held);
 	if (!is_wanted(&here->newcomer, km_kept_late_position(&here->kept, number)))
 		ignore(here, position);
 }

@@ -104,7 +104,7 @@ KM_EXPORT int kickmsg_sample_is_held(const struct kickmsg_sample *sample)
 	const struct kickmsg_subscriber *subscriber = sample->subscriber;
 	const struct km_place *of = subscriber ? &subscriber->handle.place : NULL;
 
-	while (of && !km_hold_is(of, sample))
+	while (of && !km_hold_of(of, sample))
 		of = of->past;
 	return of != NULL;
 }
@@ -170,15 +170,16 @@ static km_always_inline int released(
 
 /* The twin of kickmsg_sample_release(): the sample is of a past place, or isn't held. */
 static km_noinline int release_past(
-	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *sample)
+	struct kickmsg_sample *sample, struct kickmsg_subscriber *subscriber)
 {
 	struct km_place *of = subscriber->handle.place.past;
+	struct km_hold *hold = NULL;
 
-	while (of && !km_hold_is(of, sample))
+	while (of && !(hold = km_hold_of(of, sample)))
 		of = of->past;
 	if (!of)
 		return km_handle_refusal(&subscriber->handle, -EINVAL);
-	km_place_let_go(of, sample->hold);
+	km_place_let_go(of, hold);
 	km_handle_settle(&subscriber->handle);
 	return released(subscriber, sample);
 }
@@ -189,9 +190,10 @@ static km_always_inline int release(struct kickmsg_sample *sample)
 
 	if (!subscriber)
 		return -EINVAL;
-	if (!km_hold_is(&subscriber->handle.place, sample))
-		return release_past(subscriber, sample);
-	km_place_let_go(&subscriber->handle.place, sample->hold);
+	struct km_hold *hold = km_hold_of(&subscriber->handle.place, sample);
+	if (!hold)
+		return release_past(sample, subscriber);
+	km_place_let_go(&subscriber->handle.place, hold);
 	return released(subscriber, sample);
 }
 

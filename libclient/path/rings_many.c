@@ -98,6 +98,13 @@ static km_always_inline void copy(struct km_sample_header *sample, const struct 
 		memcpy(sample + 1, message->iov_base, message->iov_len);
 }
 
+static km_always_inline bool claim(struct km_place *place, uint32_t *ret_slot)
+{
+	return km_slot_cache_claim_kept(&place->cache, &place->region, place->id, ret_slot) ||
+	       km_slot_cache_claim(
+		       &place->cache, &place->region, place->id, KM_SLOT_CACHE_FEW, ret_slot) == 0;
+}
+
 /* Claims slots in the usual case, and fills them: no further slots than loans could be out. */
 static uint32_t fill(
 	struct km_place *place, const struct iovec *messages, uint32_t count, uint32_t *ret_slots)
@@ -111,15 +118,15 @@ static uint32_t fill(
 	for (uint32_t ahead = 0; ahead < AHEAD && ahead < count; ahead++)
 		km_slot_cache_ask_ahead(&place->cache, region, ahead);
 	for (; filled < count; filled++) {
-		uint32_t *slot = &ret_slots[filled];
+		uint32_t slot;
 
 		if (messages[filled].iov_len > region->geometry.max_payload_size ||
-			km_slot_cache_claim(
-				&place->cache, region, place->id, KM_SLOT_CACHE_FEW, slot) < 0)
+			!claim(place, &slot))
 			break;
+		ret_slots[filled] = slot;
 		km_slot_cache_ask_ahead(&place->cache, region, AHEAD);
-		km_rings_begin_slot(place, *slot);
-		copy(km_region_sample(region, *slot), &messages[filled]);
+		km_rings_begin_slot(place, slot);
+		copy(km_region_sample(region, slot), &messages[filled]);
 	}
 	return filled;
 }

@@ -37,7 +37,7 @@ static km_noinline int nothing(struct kickmsg_subscriber *subscriber, int r)
 	/* A subscriber that polls has the next message's lines on their way with its cell's. A
 	 * publisher that waits for the release uses the same slot again, so the lines are likely
 	 * this slot's. */
-	const uint32_t likely = here->holds[here->spare].slot;
+	const uint32_t likely = (uint32_t)(here->spare->slot - region->slots);
 	km_prefetch_read(km_region_sample(region, likely));
 	km_prefetch_read(km_region_payload(region, likely));
 	if ((live & KM_LIVE_LEFT || here->past) && km_subscriber_move(subscriber, live))
@@ -50,36 +50,38 @@ static km_noinline int nothing(struct kickmsg_subscriber *subscriber, int r)
 
 /* Enters the message before position `next`, which was taken: counts and describes it. False: its length makes
  * no sense. */
-static km_always_inline bool enter_next(struct kickmsg_subscriber *subscriber, size_t hold,
-	uint64_t next, uint32_t slot, const struct km_sample_header *sample,
-	struct kickmsg_sample *ret)
+static km_always_inline bool enter_next(struct kickmsg_subscriber *subscriber, struct km_hold *hold,
+	uint64_t next, const struct km_ring_message *message, struct kickmsg_sample *ret)
 {
 	struct km_place *here = &subscriber->handle.place;
 	const uint64_t ring_pos = here->offset + next - 1;
 
-	here->holds[hold].position = ring_pos;
-	here->holds[hold].slot = slot;
+	hold->position = ring_pos;
+	hold->slot = message->slot;
 	here->next = next;
-	return km_rings_hand_out(subscriber, (uint32_t)hold, ring_pos, sample, ret);
+	km_ring_spot_pass(&here->spot, &here->region);
+	return km_rings_hand_out(subscriber, hold, ring_pos, message->sample, ret);
 }
 
 /* Enters a message from any position, as enter_next() does. Errors: -ESTALE. */
-static km_always_inline int enter(struct kickmsg_subscriber *subscriber, uint32_t hold,
-	uint64_t position, uint32_t slot, const struct km_sample_header *sample,
-	struct kickmsg_sample *ret)
+static km_always_inline int enter(struct kickmsg_subscriber *subscriber, struct km_hold *hold,
+	uint64_t position, uint32_t slot, struct kickmsg_sample *ret)
 {
 	struct km_place *here = &subscriber->handle.place;
+	const struct km_ring_message message = km_ring_message(&here->region, slot);
 
-	if (__builtin_expect(position != here->next, 0))
+	if (__builtin_expect(position != here->next, 0)) {
 		km_rings_lose_up_to(here, position);
-	if (__builtin_expect(!enter_next(subscriber, hold, position + 1, slot, sample, ret), 0))
+		km_place_expect(here, position);
+	}
+	if (__builtin_expect(!enter_next(subscriber, hold, position + 1, &message, ret), 0))
 		return km_rings_senseless(here, hold);
 	return 0;
 }
 
 /* A late cell was taken at `position`. There are no more of them in a row than a ring has, and one each that
  * publishers put there meanwhile: each has such a message under way but once. */
-static km_noinline int take_late(struct kickmsg_subscriber *subscriber, uint32_t hold,
+static km_noinline int take_late(struct kickmsg_subscriber *subscriber, struct km_hold *hold,
 	uint64_t position, uint32_t number, struct kickmsg_sample *ret)
 {
 	struct km_place *here = &subscriber->handle.place;
@@ -92,16 +94,14 @@ static km_noinline int take_late(struct kickmsg_subscriber *subscriber, uint32_t
 				: 0;
 
 		if (r == 0)
-			return enter(subscriber, hold, position, slot,
-				km_region_sample(&here->region, slot), ret);
+			return enter(subscriber, hold, position, slot, ret);
 		if (r == -ESTALE)
 			return r;
-		r = km_ring_take(
-			&here->region, here->ring, &here->record->held[hold], &position, &number);
+		r = km_ring_take(&here->region, here->ring, hold->held, &position, &number);
 		if (r < 0)
 			return nothing(subscriber, r);
 	}
-	km_hazard_clear(&here->record->held[hold]);
+	km_hazard_clear(hold->held);
 	return -ESTALE;
 }
 
@@ -110,19 +110,18 @@ static km_noinline int take_anyhow(
 	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
 {
 	struct km_place *here = &subscriber->handle.place;
-	const uint32_t hold = km_hold_spare(here);
+	struct km_hold *hold = km_hold_spare(here);
 	uint64_t position;
 	uint32_t slot;
 
 	/* the usual case may have named a slot that was pushed out */
-	km_hazard_clear(&here->record->held[hold]);
-	int r = km_ring_take(
-		&here->region, here->ring, &here->record->held[hold], &position, &slot);
+	km_hazard_clear(hold->held);
+	int r = km_ring_take(&here->region, here->ring, hold->held, &position, &slot);
 	if (r < 0)
 		return nothing(subscriber, r);
 	if (km_ring_is_late(&here->region, slot))
 		return take_late(subscriber, hold, position, slot, ret);
-	return enter(subscriber, hold, position, slot, km_region_sample(&here->region, slot), ret);
+	return enter(subscriber, hold, position, slot, ret);
 }
 
 /* Takes the next message, of a newcomer too, whose history comes first. */
@@ -140,20 +139,34 @@ static int take_next(struct kickmsg_subscriber *subscriber, struct kickmsg_sampl
 static km_always_inline int take(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
 {
 	struct km_place *here = &subscriber->handle.place;
-	const size_t hold = here->spare;
+	struct km_hold *hold = here->spare;
 	const uint64_t next = here->next;
-	const struct km_sample_header *sample;
-	uint32_t slot;
+	struct km_ring_message message;
 
-	if (km_hold_is_busy(&here->holds[hold]) ||
-		!km_ring_look_at_next(&here->region, here->ring, next, &slot, &sample))
+	if (km_hold_is_busy(hold) || !km_ring_look_at_next(&here->region, &here->spot, &message))
 		return take_anyhow(subscriber, ret);
-	km_hazard_set(&here->record->held[hold], slot);
+	km_hazard_set(hold->held, (uint32_t)message.number);
 	if (!km_ring_take_next(here->ring, next))
 		return take_anyhow(subscriber, ret);
-	if (__builtin_expect(!enter_next(subscriber, hold, next + 1, slot, sample, ret), 0))
-		return km_rings_senseless(here, (uint32_t)hold);
+	if (__builtin_expect(!enter_next(subscriber, hold, next + 1, &message, ret), 0))
+		return km_rings_senseless(here, hold);
 	return 0;
+}
+
+/* The next receive has this message, which was taken: the usual case lends nothing before. */
+static void keep_pending(struct kickmsg_subscriber *subscriber, const struct kickmsg_sample *sample)
+{
+	subscriber->pending = *sample;
+	subscriber->has_pending = true;
+	subscriber->handle.place.lends = 0;
+}
+
+static void end_pending(struct kickmsg_subscriber *subscriber)
+{
+	struct km_place *here = &subscriber->handle.place;
+
+	subscriber->has_pending = false;
+	here->lends = here->region.geometry.max_borrows;
 }
 
 /* The twin of km_rings_receive(). */
@@ -164,7 +177,7 @@ km_noinline int km_rings_receive_anyhow(
 		return -EDQUOT;
 	if (subscriber->has_pending) {
 		*ret = subscriber->pending;
-		subscriber->has_pending = false;
+		end_pending(subscriber);
 	} else {
 		int r = take_next(subscriber, ret);
 
@@ -179,52 +192,65 @@ km_noinline int km_rings_receive_anyhow(
 int km_rings_receive(struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret)
 {
 	struct km_place *here = &subscriber->handle.place;
-	const size_t hold = here->spare;
+	struct km_hold *hold = here->spare;
 	const uint64_t next = here->next;
-	const struct km_sample_header *sample;
-	uint32_t slot;
+	struct km_ring_message message;
 
-	if (subscriber->borrowed >= here->region.geometry.max_borrows || subscriber->has_pending ||
-		km_hold_is_busy(&here->holds[hold]) ||
-		!km_ring_look_at_next(&here->region, here->ring, next, &slot, &sample))
+	if (subscriber->borrowed >= here->lends || km_hold_is_busy(hold) ||
+		!km_ring_look_at_next(&here->region, &here->spot, &message))
 		return km_rings_receive_anyhow(subscriber, ret);
-	km_hazard_set(&here->record->held[hold], slot);
+	km_hazard_set(hold->held, (uint32_t)message.number);
 	if (!km_ring_take_next(here->ring, next))
 		return km_rings_receive_anyhow(subscriber, ret);
-	if (__builtin_expect(!enter_next(subscriber, hold, next + 1, slot, sample, ret), 0))
-		return km_rings_senseless(here, (uint32_t)hold);
+	if (__builtin_expect(!enter_next(subscriber, hold, next + 1, &message, ret), 0))
+		return km_rings_senseless(here, hold);
 	subscriber->borrowed++;
 	return 0;
 }
 
 /* Writes the slots into free holds: held[] names them from then on. */
-static void shield(
-	struct km_place *place, const uint32_t *slots, uint32_t count, uint32_t *ret_holds)
+static void shield(struct km_place *place, const uint32_t *slots, uint32_t count,
+	struct km_hold **ret_holds, struct km_ring_message *ret_messages)
 {
-	uint32_t hold = 0;
+	struct km_hold *hold = place->holds;
 
 	for (uint32_t i = 0; i < count; i++, hold++) {
-		while (km_hold_is_busy(&place->holds[hold]))
+		const struct km_ring_message message = km_ring_message(&place->region, slots[i]);
+
+		while (km_hold_is_busy(hold))
 			hold++;
 		ret_holds[i] = hold;
-		km_prefetch_own(&place->region.slots[slots[i]].word);
-		km_prefetch_read(km_region_sample(&place->region, slots[i]));
-		km_prefetch_read(km_region_payload(&place->region, slots[i]));
-		km_hazard_set(&place->record->held[hold], slots[i]);
+		ret_messages[i] = message;
+		km_prefetch_own(&message.slot->word);
+		km_prefetch_read(message.sample);
+		km_prefetch_read(message.sample + 1);
+		km_hazard_set(hold->held, slots[i]);
 	}
 }
 
-/* Enters many messages. A message whose length makes no sense is dropped, as km_rings_receive()
- * drops it; the others aren't kept back for it. */
-static int enter_many(struct kickmsg_subscriber *subscriber, uint64_t head, const uint32_t *slots,
-	const uint32_t *holds, uint32_t count, struct kickmsg_sample *ret)
+/* Enters many messages, of positions from `head` on. A message whose length makes no sense is dropped, as
+ * km_rings_receive() drops it; the others aren't kept back for it. */
+static int enter_many(struct kickmsg_subscriber *subscriber, uint64_t head,
+	const struct km_ring_message *messages, struct km_hold *const *holds, uint32_t count,
+	struct kickmsg_sample *ret)
 {
-	const struct km_region *region = &subscriber->handle.place.region;
+	struct km_place *here = &subscriber->handle.place;
+	const uint64_t ring_pos = head + here->offset;
 	uint32_t good = 0;
 
-	for (uint32_t i = 0; i < count; i++)
-		good += enter(subscriber, holds[i], head + i, slots[i],
-				km_region_sample(region, slots[i]), &ret[good]) == 0;
+	if (head != here->next)
+		km_rings_lose_up_to(here, head);
+	km_place_expect(here, head + count);
+	for (uint32_t i = 0; i < count; i++) {
+		holds[i]->position = ring_pos + i;
+		holds[i]->slot = messages[i].slot;
+		if (__builtin_expect(km_rings_hand_out(subscriber, holds[i], ring_pos + i,
+					     messages[i].sample, &ret[good]),
+			    1))
+			good++;
+		else
+			km_rings_senseless(here, holds[i]);
+	}
 	subscriber->borrowed += good;
 	return good > 0 ? (int)good : -ESTALE;
 }
@@ -234,7 +260,9 @@ int km_rings_receive_many(
 {
 	struct km_place *here = &subscriber->handle.place;
 	const uint32_t room = km_hold_room(subscriber);
-	uint32_t slots[KM_MANY], holds[KM_MANY];
+	struct km_ring_message messages[KM_MANY];
+	struct km_hold *holds[KM_MANY];
+	uint32_t slots[KM_MANY];
 	uint64_t head;
 
 	if (subscriber->has_pending)
@@ -244,11 +272,11 @@ int km_rings_receive_many(
 	count = km_ring_look_at_many(&here->region, here->ring, count, &head, slots);
 	if (count == 0)
 		return 0;
-	shield(here, slots, count, holds);
+	shield(here, slots, count, holds, messages);
 	if (km_ring_take_many(here->ring, head, count))
-		return enter_many(subscriber, head, slots, holds, count, ret);
+		return enter_many(subscriber, head, messages, holds, count, ret);
 	for (uint32_t i = 0; i < count; i++)
-		km_hazard_clear(&here->record->held[holds[i]]);
+		km_hazard_clear(holds[i]->held);
 	return 0;
 }
 
@@ -266,14 +294,13 @@ int km_rings_receive_into(
 			return r;
 	}
 	if (sample.len > size) {
-		subscriber->pending = sample;
-		subscriber->has_pending = true;
+		keep_pending(subscriber, &sample);
 		return -EMSGSIZE;
 	}
-	subscriber->has_pending = false;
+	end_pending(subscriber);
 	if (sample.len > 0)
 		memcpy(buf, sample.data, sample.len);
-	km_place_let_go(&subscriber->handle.place, sample.hold);
+	km_rings_let_go(subscriber, &sample);
 	*ret = (struct kickmsg_sample){
 		.data = buf,
 		.len = sample.len,
@@ -308,15 +335,14 @@ ssize_t km_rings_receive_copy(struct kickmsg_subscriber *subscriber, void *buf, 
 	if (r < 0)
 		return r == -ERESTART ? kickmsg_try_receive_copy(subscriber, buf, size) : r;
 	if (__builtin_expect(sample.len > size, 0)) {
-		subscriber->pending = sample;
-		subscriber->has_pending = true;
+		keep_pending(subscriber, &sample);
 		return -EMSGSIZE;
 	}
 	if (sample.len <= KM_CACHE_LINE)
 		km_copy_short(buf, sample.data, sample.len);
 	else
 		memcpy(buf, sample.data, sample.len);
-	km_place_let_go(&subscriber->handle.place, sample.hold);
+	km_rings_let_go(subscriber, &sample);
 	return (ssize_t)sample.len;
 }
 
@@ -333,19 +359,19 @@ void km_rings_skip(struct kickmsg_subscriber *subscriber, uint32_t depth)
 		km_kept_skip(subscriber, frontier - head < depth ? depth - (frontier - head) : 0);
 	/* a message that is pending has the last hold */
 	for (uint64_t left = frontier - head; left > depth && !subscriber->has_pending; left--) {
-		const uint32_t hold = km_hold_spare(here);
+		struct km_hold *hold = km_hold_spare(here);
 
-		if (km_ring_take(&here->region, here->ring, &here->record->held[hold], &position,
-			    &slot) < 0)
+		if (km_ring_take(&here->region, here->ring, hold->held, &position, &slot) < 0)
 			/* the receive finds the same error, and says so */
 			return;
 		if (km_ring_is_late(&here->region, slot)) {
 			km_kept_lose_late(here, hold, position, slot);
 			continue;
 		}
-		here->holds[hold] = (struct km_hold){ position + here->offset, slot };
+		hold->position = position + here->offset;
+		hold->slot = &here->region.slots[slot];
 		km_rings_lose_up_to(here, position + 1);
-		here->next = position + 1;
+		km_place_expect(here, position + 1);
 		km_place_let_go(here, hold);
 	}
 }

@@ -12,16 +12,26 @@ static_assert(offsetof(struct kickmsg_sample, publish_ns) ==
 		      offsetof(struct kickmsg_sample, publisher_sequence) + sizeof(uint64_t),
 	"copied with it");
 
-static km_noinline int km_rings_senseless(struct km_place *place, uint32_t hold)
+static km_noinline int km_rings_senseless(struct km_place *place, struct km_hold *hold)
 {
 	km_place_let_go(place, hold);
 	return -ESTALE;
 }
 
+/* Releases a message of the present place. */
+static km_always_inline void km_rings_let_go(
+	struct kickmsg_subscriber *subscriber, const struct kickmsg_sample *sample)
+{
+	struct km_place *here = &subscriber->handle.place;
+
+	km_place_let_go(here, &here->holds[sample->hold]);
+}
+
 /* Of a message that was taken: counts and describes it. False: its length makes no sense, and the caller ends
  * in km_rings_senseless(). */
-static km_always_inline bool km_rings_hand_out(struct kickmsg_subscriber *subscriber, uint32_t hold,
-	uint64_t ring_pos, const struct km_sample_header *sample, struct kickmsg_sample *ret)
+static km_always_inline bool km_rings_hand_out(struct kickmsg_subscriber *subscriber,
+	const struct km_hold *hold, uint64_t ring_pos, const struct km_sample_header *sample,
+	struct kickmsg_sample *ret)
 {
 	struct km_place *here = &subscriber->handle.place;
 
@@ -37,7 +47,7 @@ static km_always_inline bool km_rings_hand_out(struct kickmsg_subscriber *subscr
 	km_copy_pair((char *)ret + offsetof(struct kickmsg_sample, publisher_sequence),
 		&sample->sequence); /* and publish_ns */
 	ret->publisher_id = sample->publisher_id;
-	ret->hold = hold;
+	ret->hold = hold->index;
 	ret->subscriber = subscriber;
 	return true;
 }

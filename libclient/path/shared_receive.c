@@ -205,7 +205,7 @@ static km_always_inline int receive_as(
 
 	if (subscriber->borrowed >= here->region.geometry.max_borrows)
 		return -EDQUOT;
-	uint32_t hold = km_hold_spare(here);
+	uint32_t hold = km_hold_spare(here)->index;
 	unsigned char *copy = here->copies + hold * here->copy_stride;
 	if (!take_short(
 		    subscriber, copy, here->region.geometry.max_payload_size, &seen, publish_ns)) {

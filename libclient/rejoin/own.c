@@ -19,7 +19,7 @@ void km_publisher_skip(struct kickmsg_publisher *publisher, struct kickmsg_subsc
 	subscriber->deaf_to = publisher;
 	if (place->ring)
 		km_store(P1, relaxed, &publisher->handle.place.rings,
-			all_rings(publisher) & ~place->bit);
+			all_rings(publisher) & place->others);
 	km_store(P4, relaxed, &publisher->unheard, 1);
 	km_store(P4, relaxed, &subscriber->is_deaf, 1);
 	km_own_tell_id(subscriber);
@@ -77,7 +77,7 @@ uint64_t km_own_ring(const struct kickmsg_publisher *publisher)
 	const struct km_place *own = publisher->own ? place_in(&publisher->own->handle, here)
 						    : NULL;
 
-	return own && !own->region.shared ? own->bit : 0;
+	return own && !own->region.shared ? ~own->others : 0;
 }
 
 /* The id by which a publisher is known in the region of `there`. */

@@ -30,7 +30,7 @@ void km_past_announce(const struct km_place *place)
 
 void km_past_close_ring(const struct km_place *place)
 {
-	km_and(L2, release, &place->region.header->live, ~place->bit);
+	km_and(L2, release, &place->region.header->live, place->others);
 	if (place->region.geometry.max_reliable > 0)
 		km_room_wake(&place->region);
 }

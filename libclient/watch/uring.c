@@ -42,8 +42,7 @@ struct km_uring {
 	int fd;
 	unsigned waits;   /* in the kernel, of one descriptor's ring */
 	unsigned pushed;  /* not yet submitted, of a thread's ring */
-	int eventfd;      /* of one descriptor's ring */
-	uint64_t drained; /* what was read from it */
+	uint64_t drained; /* what was read from the ring's eventfd */
 	void *rings;
 	size_t rings_size;
 	struct io_uring_sqe *sqes;
@@ -112,6 +111,16 @@ static int map(struct km_uring *uring)
 	return 0;
 }
 
+/* The ring signals the eventfd, which is also the ring's only file: a request that reads it needs no
+ * look at the process' descriptors. */
+static int register_eventfd(int fd, int eventfd)
+{
+	if (syscall(SYS_io_uring_register, fd, IORING_REGISTER_EVENTFD, &eventfd, 1) < 0 ||
+		syscall(SYS_io_uring_register, fd, IORING_REGISTER_FILES, &eventfd, 1) < 0)
+		return -errno;
+	return 0;
+}
+
 /* Makes a ring. `eventfd` may be -1. */
 static int make(unsigned entries, unsigned flags, int eventfd, struct km_uring **ret)
 {
@@ -120,7 +129,6 @@ static int make(unsigned entries, unsigned flags, int eventfd, struct km_uring *
 
 	if (!uring)
 		return -ENOMEM;
-	uring->eventfd = eventfd;
 	uring->params.flags = SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN | flags;
 	uring->fd = km_fd_above_stdio((int)syscall(SYS_io_uring_setup, entries, &uring->params));
 	if (uring->fd < 0)
@@ -129,9 +137,8 @@ static int make(unsigned entries, unsigned flags, int eventfd, struct km_uring *
 		r = -EOPNOTSUPP;
 	else
 		r = map(uring);
-	if (r == 0 && eventfd >= 0 &&
-		syscall(SYS_io_uring_register, uring->fd, IORING_REGISTER_EVENTFD, &eventfd, 1) < 0)
-		r = -errno;
+	if (r == 0 && eventfd >= 0)
+		r = register_eventfd(uring->fd, eventfd);
 	if (r < 0) {
 		km_uring_free(uring);
 		return r;
@@ -233,8 +240,8 @@ int km_uring_wait(struct km_uring *uring, const _Atomic uint32_t *word, uint32_t
 	const unsigned count = goes_on ? 1 : 2;
 	const struct io_uring_sqe wait = wait_at(word, expected, OF_WAIT), drain = {
 		.opcode = IORING_OP_READ,
-		.flags = IOSQE_CQE_SKIP_SUCCESS,
-		.fd = uring->eventfd,
+		.flags = IOSQE_CQE_SKIP_SUCCESS | IOSQE_FIXED_FILE,
+		.fd = 0,
 		.addr = (uintptr_t)&uring->drained,
 		.len = sizeof uring->drained,
 		.rw_flags = RWF_NOWAIT,

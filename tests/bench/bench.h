@@ -169,8 +169,9 @@ void bench_call_reset(struct bench *bench, const char *load);
 void bench_frozen(struct bench *bench, const char *load);
 void bench_wait_cpu(struct bench *bench, const char *load);
 
-/* The program that runs under the instruction counter: see instructions.c. */
+/* The programs that run under the instruction counter: see instructions.c. */
 int bench_hot_path(const char *socket_path, bool shared);
+int bench_hot_path_many(const char *socket_path, bool shared);
 
 #if defined(__x86_64__)
 static inline uint64_t bench_ticks(void)

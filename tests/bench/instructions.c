@@ -14,7 +14,8 @@
 
 #include "tests/bench/kick.h"
 
-#define TURNS       10000
+#define TURNS       10240 /* whole batches */
+#define MANY        32    /* messages of a batch */
 #define SECONDS     60.0
 
 #define NO_VALGRIND 127 /* exit status */
@@ -22,17 +23,22 @@
 static const struct {
 	const char *what;
 	const char *function;
-	unsigned a_turn; /* calls in each */
-	enum kickmsg_transport transport;
+	unsigned a_turn;    /* messages of the call in each */
+	const char *option; /* which program */
 } calls[] = {
-	{ "send", "kickmsg_send", 2, KICKMSG_TRANSPORT_RINGS },
-	{ "loan", "kickmsg_loan", 1, KICKMSG_TRANSPORT_RINGS },
-	{ "publish", "kickmsg_publish", 1, KICKMSG_TRANSPORT_RINGS },
-	{ "receive", "kickmsg_try_receive", 2, KICKMSG_TRANSPORT_RINGS },
-	{ "release", "kickmsg_sample_release", 2, KICKMSG_TRANSPORT_RINGS },
-	{ "receive-copy", "kickmsg_try_receive_copy", 1, KICKMSG_TRANSPORT_RINGS },
-	{ "send-shared", "kickmsg_send", 1, KICKMSG_TRANSPORT_SHARED },
-	{ "receive-copy-shared", "kickmsg_try_receive_copy", 1, KICKMSG_TRANSPORT_SHARED },
+	{ "send", "kickmsg_send", 2, "--hot-path" },
+	{ "loan", "kickmsg_loan", 1, "--hot-path" },
+	{ "publish", "kickmsg_publish", 1, "--hot-path" },
+	{ "receive", "kickmsg_try_receive", 2, "--hot-path" },
+	{ "release", "kickmsg_sample_release", 2, "--hot-path" },
+	{ "receive-copy", "kickmsg_try_receive_copy", 1, "--hot-path" },
+	{ "send-shared", "kickmsg_send", 1, "--hot-path-shared" },
+	{ "receive-copy-shared", "kickmsg_try_receive_copy", 1, "--hot-path-shared" },
+	{ "send-many", "kickmsg_send_many", 1, "--hot-path-many" },
+	{ "receive-many", "kickmsg_receive_many", 1, "--hot-path-many" },
+	{ "release-many", "kickmsg_release_many", 1, "--hot-path-many" },
+	{ "send-many-shared", "kickmsg_send_many", 1, "--hot-path-many-shared" },
+	{ "receive-many-shared", "kickmsg_receive_many", 1, "--hot-path-many-shared" },
 };
 
 static void take(struct kickmsg_subscriber *subscriber, uint64_t key)
@@ -95,6 +101,40 @@ int bench_hot_path(const char *socket_path, bool shared)
 		/* There a loan leaves a slot in its cell, which later sends would pay for. */
 		if (!shared)
 			turn_in_place(publisher, subscriber, i);
+	}
+	kickmsg_client_free(client);
+	return 0;
+}
+
+/* TURNS messages, MANY in a call. */
+int bench_hot_path_many(const char *socket_path, bool shared)
+{
+	struct kickmsg_client *client = kick_client(socket_path);
+	struct kickmsg_topic_config config;
+	struct kickmsg_sample samples[MANY];
+	struct iovec messages[MANY];
+	uint64_t words[MANY][8];
+
+	kickmsg_topic_config_init(&config);
+	config.max_loans = config.max_borrows = MANY;
+	if (shared) {
+		config.transport = KICKMSG_TRANSPORT_SHARED;
+		config.max_publishers = 1;
+	}
+	struct kickmsg_publisher *publisher = kick_publisher(client, "hot-path", &config);
+	struct kickmsg_subscriber *subscriber = kick_subscriber(client, "hot-path");
+	for (uint64_t i = 0; i < TURNS; i += MANY) {
+		for (unsigned k = 0; k < MANY; k++) {
+			message_write(words[k], sizeof(words[k]), i + k);
+			messages[k] = (struct iovec){ words[k], sizeof(words[k]) };
+		}
+		if (kickmsg_send_many(publisher, messages, MANY) != MANY ||
+			kickmsg_receive_many(subscriber, 0, samples, MANY) != MANY)
+			bench_die("a batch wasn't whole");
+		for (unsigned k = 0; k < MANY; k++)
+			if (!message_good(samples[k].data, sizeof(words[k]), i + k))
+				bench_die("a batch has another message");
+		kickmsg_release_many(samples, MANY);
 	}
 	kickmsg_client_free(client);
 	return 0;
@@ -191,12 +231,10 @@ void bench_instructions(struct bench *bench, const char *load)
 
 	snprintf(out, sizeof(out), "%s/callgrind.out", bench->dir);
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-		bool shared = calls[i].transport == KICKMSG_TRANSPORT_SHARED;
 		struct bench_row *row = bench_row_new(&bench->report, load, calls[i].what, "instr");
 		double each;
 
-		if (reason[0] || !count(bench, calls[i].function,
-					 shared ? "--hot-path-shared" : "--hot-path", out, reason,
+		if (reason[0] || !count(bench, calls[i].function, calls[i].option, out, reason,
 					 sizeof(reason))) {
 			bench_row_note(row, "%s", reason);
 			continue;
@@ -204,6 +242,6 @@ void bench_instructions(struct bench *bench, const char *load)
 		each = total_of(out) / TURNS / calls[i].a_turn;
 		bench_row_values(row, &each, 1);
 		bench_row_note(row, "%s(), 64 bytes, one subscriber%s", calls[i].function,
-			shared ? ", one publisher place" : "");
+			strstr(calls[i].option, "shared") ? ", one publisher place" : "");
 	}
 }

@@ -91,7 +91,7 @@ static void attach_subscriber(struct world *world)
 		abort();
 	subscriber->handle.place.region.path |= KM_PATH_RELIABLE;
 	free(subscriber->handle.place.holds);
-	subscriber->handle.place.holds = memset(world->holds, 0, sizeof world->holds);
+	km_place_take_holds(&subscriber->handle.place, world->holds);
 }
 
 static struct world *build(uint64_t before)

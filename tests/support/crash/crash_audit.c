@@ -144,10 +144,11 @@ static bool explain(struct crash_world *world, enum km_role frozen, uint64_t exp
 			/* the frozen one's hazards speak for it */
 			if (!km_hold_is_busy(hold) || (frozen == KM_ROLE_SUBSCRIBER && r == 0))
 				continue;
-			explained[hold->slot] |= UINT64_C(1) << r;
-			if (!(region->slots[hold->slot].word >> r & 1))
-				return crash_fail(
-					"subscriber %u holds slot %u no more", r, hold->slot);
+			const size_t slot = (size_t)(hold->slot - region->slots);
+
+			explained[slot] |= UINT64_C(1) << r;
+			if (!(region->slots[slot].word >> r & 1))
+				return crash_fail("subscriber %u holds slot %zu no more", r, slot);
 		}
 	}
 	return true;
@@ -196,8 +197,11 @@ static bool audit_hazards(const struct crash_world *world, enum km_role frozen)
 			k++) {
 			uint32_t entry = world->subscribers[i].handle.place.record->held[k];
 
-			if (km_hold_is_busy(&world->holds[i][k]) ? entry != world->holds[i][k].slot
-								 : entry != KM_HAZARD_NONE)
+			const struct km_hold *hold = &world->holds[i][k];
+			const ptrdiff_t slot = hold->slot - world->region.slots;
+
+			if (km_hold_is_busy(hold) ? (ptrdiff_t)entry != slot
+						  : entry != KM_HAZARD_NONE)
 				return crash_fail("subscriber %u: hazard %u is %u", i, k, entry);
 		}
 	return true;

@@ -58,9 +58,7 @@ void kept_enter(struct kept_world *world, uint32_t r)
 		km_place_subscribe(place, record, r, world->start) < 0)
 		abort();
 	free(place->holds);
-	place->holds = world->holds[r];
-	for (int i = 0; i < 2; i++)
-		place->holds[i] = (struct km_hold){ KM_HOLD_FREE, 0 };
+	km_place_take_holds(place, world->holds[r]);
 	km_place_look_back(place, KEPT_HISTORY);
 	*reader = (struct kept_reader){ .here = true, .owed = ring->kept_before - KEPT_CELLS };
 	if (reader->owed > KEPT_HISTORY)
@@ -221,7 +219,8 @@ static bool audit_hazards(const struct kept_world *world)
 bool kept_audit(struct kept_world *world, bool frozen)
 {
 	uint64_t explained[KEPT_POOL] = { 0 };
-	uint32_t held = world->holds[KEPT_HOLDER][world->held.hold].slot;
+	size_t held = (size_t)(world->holds[KEPT_HOLDER][world->held.hold].slot -
+			       world->region.slots);
 	bool good = explain_ring(
 		&world->publishers[1].handle.place.kept, KM_KEPT_RING, KM_KEPT_BIT, explained);
 

@@ -177,7 +177,7 @@ void crash_attach_subscriber(struct crash_world *world, uint32_t index)
 	/* a sleeper that isn't woken sleeps on: it doesn't hide a lost wake by a look of its own */
 	subscriber->patience_ns = INT64_MAX / 2;
 	free(subscriber->handle.place.holds);
-	subscriber->handle.place.holds = memset(world->holds[index], 0, sizeof world->holds[index]);
+	km_place_take_holds(&subscriber->handle.place, world->holds[index]);
 	if (shared) { /* where everybody sees it */
 		free(subscriber->handle.place.copies_memory);
 		subscriber->handle.place.copies_memory = NULL;

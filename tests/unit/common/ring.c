@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/ring/spot.h"
 #include "tests/support/broker/fixture.h"
 
 #define RING     2u
@@ -56,6 +57,52 @@ static int take(_Atomic uint32_t *held, uint64_t *position, uint32_t *slot)
 {
 	return km_ring_take(&f.region, km_region_ring(&f.region, RING), held, position, slot);
 }
+
+/* A spot that goes on is where one that begins there is, also over the end of the laps. */
+START_TEST(spot_pass_goes_where_set_begins)
+{
+	setup(CAPACITY, POOL);
+	struct km_ring *ring = km_region_ring(&f.region, RING);
+	const uint64_t starts[] = { CAPACITY, CAPACITY + 3, WRAP * CAPACITY - 6 };
+
+	for (size_t i = 0; i < 3; i++) {
+		struct km_ring_spot spot, there;
+
+		km_ring_spot_set(&spot, &f.region, ring, starts[i]);
+		for (uint64_t p = starts[i]; p < starts[i] + 3 * CAPACITY; p++) {
+			km_ring_spot_set(&there, &f.region, ring, p);
+			ck_assert_ptr_eq(spot.cell, there.cell);
+			ck_assert_uint_eq(spot.lap, there.lap);
+			km_ring_spot_pass(&spot, &f.region);
+		}
+	}
+	teardown();
+}
+END_TEST
+
+/* Of all that a cell may hold the usual case takes a slot of this lap alone. */
+START_TEST(spot_look_takes_only_slots_of_its_lap)
+{
+	setup(CAPACITY, POOL);
+	struct km_ring *ring = km_region_ring(&f.region, RING);
+	struct km_ring_message message;
+	struct km_ring_spot spot;
+
+	km_ring_spot_set(&spot, &f.region, ring, 2 * CAPACITY + 1);
+	ring->cells[1] = km_cell_word(2, POOL - 1);
+	ck_assert(km_ring_look_at_next(&f.region, &spot, &message));
+	ck_assert_uint_eq(message.number, POOL - 1);
+	ck_assert_ptr_eq(message.slot, &f.region.slots[POOL - 1]);
+	ck_assert_ptr_eq(message.sample, km_region_sample(&f.region, POOL - 1));
+	const uint64_t others[] = { km_cell_word(2, POOL), km_cell_word(2, KM_CELL_LATE),
+		km_cell_word(1, 3), km_cell_word(3, 3), km_cell_word(0, 0), UINT64_MAX };
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		ring->cells[1] = others[i];
+		ck_assert(!km_ring_look_at_next(&f.region, &spot, &message));
+	}
+	teardown();
+}
+END_TEST
 
 START_TEST(cell_laps_ahead_any_signed_modulo)
 {
@@ -416,6 +463,8 @@ int main(void)
 	tcase_add_test(tc, take_after_evictions_skips_to_oldest);
 	tcase_add_test(tc, drain_all_messages_drops_only_its_bits);
 	tcase_add_test(tc, ring_lap_wrap_goes_on);
+	tcase_add_test(tc, spot_pass_goes_where_set_begins);
+	tcase_add_test(tc, spot_look_takes_only_slots_of_its_lap);
 	tcase_add_test(tc, commit_stale_hint_across_lap_wrap_finds_frontier);
 	return fixture_run("ring", tc);
 }

@@ -249,6 +249,16 @@ static uint64_t write_ring(uint32_t index, unsigned kind)
 	return frontier;
 }
 
+static void expect(uint32_t index, uint64_t next)
+{
+	struct km_place *place = &sub[index].handle.place;
+
+	if (place->ring)
+		km_place_expect(place, next);
+	else
+		place->next = next;
+}
+
 static void write_state(bool shared, unsigned kind)
 {
 	bool full = any(2);
@@ -258,7 +268,7 @@ static void write_state(bool shared, unsigned kind)
 				    : shared        ? write_shared(kind)
 						    : write_ring(i, kind);
 
-		sub[i].handle.place.next = any(2) ? frontier - any(4) : near(frontier);
+		expect(i, any(2) ? frontier - any(4) : near(frontier));
 		pub.handle.place.cursors[i].next = any(2) ? frontier : near(frontier);
 		pub.handle.place.cursors[i].head = near(frontier);
 	}
@@ -519,7 +529,8 @@ START_TEST(receive_pushed_out_meanwhile_no_hazard_stays)
 
 			for (uint64_t p = 6; p < 10; p++)
 				ring->cells[p % 4] = km_cell_word(p / 4, (uint32_t)p);
-			ring->head = sub[0].handle.place.next = 8;
+			ring->head = 8;
+			expect(0, 8);
 			steps = 0;
 			meanwhile = push_out;
 			ssize_t r = kickmsg_try_receive_copy(&sub[0], buf, sizeof buf);

@@ -359,11 +359,11 @@ START_TEST(receive_many_fresh_place_lends_less_edquot)
 	struct km_place *place = &sub[0].handle.place;
 
 	ck_assert_int_eq(kickmsg_send_many(&pub, messages, 3), 3);
-	place->region.geometry.max_borrows = 1;
+	place->region.geometry.max_borrows = place->lends = 1;
 	sub[0].borrowed = 3;
 	ck_assert_int_eq(kickmsg_receive_many(&sub[0], 0, samples, 9), -EDQUOT);
 	sub[0].borrowed = 0;
-	place->region.geometry.max_borrows = BORROWS;
+	place->region.geometry.max_borrows = place->lends = BORROWS;
 	receive_all(0, 0, 3);
 	receive_all(1, 0, 3);
 	teardown();
