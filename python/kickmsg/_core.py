@@ -55,8 +55,9 @@ def generation() -> int:
 
 
 def error(number: int, text: str = "") -> OSError:
-    """The exception for a negative errno value."""
-    return OSError(-number, text or ffi.string(lib.kickmsg_strerror(number)).decode())
+    """The exception for a negative errno value. ENOTCONN is a ConnectionError, though Python has no class for it."""
+    kind = ConnectionError if number == -errno.ENOTCONN else OSError
+    return kind(-number, text or ffi.string(lib.kickmsg_strerror(number)).decode())
 
 
 def check(result: int) -> int:
@@ -351,7 +352,7 @@ class Handle(Closable):
             self._core.leave()
 
 
-def each(handle: Handle, take: Callable[[], T | None]) -> Iterator[T]:
+def each(handle: Closable, take: Callable[[], T | None]) -> Iterator[T]:
     """Yields what take() returns, until the handle is interrupted or closed."""
     while True:
         try:

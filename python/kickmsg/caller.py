@@ -8,7 +8,7 @@ from typing import Any
 from ._core import FOR_EVER, ClientCore, HandleCore, Seconds, check, error, nanoseconds
 from ._memory import InPlace
 from ._native import ffi, lib
-from .publisher import Loan
+from .publisher import Loan, lend
 from .watch import Polled, Watch
 
 
@@ -141,13 +141,8 @@ class Caller(Polled):
 
     def loan(self, size: int, timeout: Seconds | None = None) -> CallLoan:
         """Lends a request of so many bytes, to be filled in place. `timeout` counts from its publish()."""
-        timeout_ns, address, core = nanoseconds(timeout), ffi.new("void **"), self._core
-        pointer = core.enter()
-        try:
-            check(lib.kickmsg_call_loan(pointer, size, address))
-            return CallLoan(self, address[0], size, timeout_ns)  # before another thread's close() may free the caller
-        finally:
-            core.leave()
+        timeout_ns = nanoseconds(timeout)
+        return self._ask(lend, lib.kickmsg_call_loan, size, lambda address: CallLoan(self, address, size, timeout_ns))
 
     def take_reply(self, timeout: Seconds | None = None) -> Reply | None:
         """The next reply, or end of a call, in the order in which they come. None: nothing came in that time.

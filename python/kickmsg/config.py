@@ -22,6 +22,11 @@ class Kind(enum.IntEnum):
     REQUESTS = lib.KICKMSG_REQUESTS
     REPLIES = lib.KICKMSG_REPLIES
 
+    @property
+    def word(self) -> str:
+        """The kind as people write it: "topic", "channel" and so on."""
+        return decode(lib.kickmsg_kind_name(self))
+
 
 class Transport(enum.IntEnum):
     """How messages get to subscribers."""
@@ -102,6 +107,15 @@ class Schema:
     def diff(self, other: Schema) -> SchemaDiff:
         """Says in what two schemas differ; 0: they are equal. Flags aren't compared."""
         return SchemaDiff(lib.kickmsg_schema_diff(self.to_c(), other.to_c()))
+
+
+FNV1A64_INIT: int = lib.KICKMSG_FNV1A64_INIT
+
+
+def fnv1a64(data: Any, hash: int = FNV1A64_INIT) -> int:
+    """The FNV-1a hash of any contiguous buffer. `hash` is that of what stands before it."""
+    buffer = ffi.from_buffer(data)
+    return lib.kickmsg_fnv1a64(hash, buffer, len(buffer))
 
 
 @dataclass(frozen=True)

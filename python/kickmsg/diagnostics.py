@@ -35,6 +35,15 @@ class AnomalyKind(enum.IntEnum):
     CORRUPT = lib.KICKMSG_ANOMALY_CORRUPT
 
 
+class Privilege(enum.IntEnum):
+    """The users for whom rules don't count."""
+
+    NONE = lib.KICKMSG_PRIVILEGE_NONE
+    ROOT = lib.KICKMSG_PRIVILEGE_ROOT
+    BROKER = lib.KICKMSG_PRIVILEGE_BROKER
+    ADMIN = lib.KICKMSG_PRIVILEGE_ADMIN
+
+
 class Right(enum.IntEnum):
     CREATE = lib.KICKMSG_RIGHT_CREATE
     PUBLISH = lib.KICKMSG_RIGHT_PUBLISH
@@ -67,6 +76,7 @@ class TopicInfo:
     config_hash: int
     total_bytes: int
     config: Config
+    reliable: int
 
     @property
     def topic(self) -> Topic:
@@ -145,7 +155,7 @@ class RepairReport:
 
 @dataclass(frozen=True)
 class Participant:
-    """A client that takes part in a topic."""
+    """A client that takes part in a topic. `rings` has a bit for each ring of its subscribers; 0: a shared ring."""
 
     client_name: str
     pid: int
@@ -156,6 +166,11 @@ class Participant:
     subscribers: int
     since_realtime_ns: int
     client_id: int
+    rings: int
+    publisher_id: int
+    loans: int
+    borrows: int
+    reliable: int
 
 
 @dataclass(frozen=True)
@@ -178,7 +193,7 @@ class SaidRight:
     """A right: whether the user has it, and the rule that says so."""
 
     allowed: bool
-    privilege: int
+    privilege: Privilege
     origin: str
     value: str
 
@@ -193,6 +208,7 @@ class Frame:
 
 MAKERS: dict[str, Callable[[Any], Any]] = {
     "bool": bool, "str": decode, "int": int, "Kind": Kind, "Role": Role, "AnomalyKind": AnomalyKind,
+    "Privilege": Privilege,
     "Config": Config.from_c,
 }
 T = TypeVar("T")
@@ -263,19 +279,48 @@ def anomalies(topic: str | Topic, node: Node | None = None) -> list[Anomaly]:
 
 
 def recover(topic: str | Topic, node: Node | None = None) -> RepairReport:
-    """Repairs what the dead left, under traffic. The broker does it by itself unless its config says otherwise."""
+    """Repairs what the dead left, under traffic. The broker does it by itself unless its config says otherwise.
+
+    It is repair(), reset_rings() and reclaim() at once. PermissionError: the caller may not administer the topic.
+    """
+    return _repair(lib.kickmsg_topic_recover, topic, node)
+
+
+def repair(topic: str | Topic, node: Node | None = None) -> RepairReport:
+    """Drops references that nobody accounts for."""
+    return _repair(lib.kickmsg_topic_repair, topic, node)
+
+
+def reset_rings(topic: str | Topic, node: Node | None = None) -> RepairReport:
+    """Empties the rings of dead subscribers."""
+    return _repair(lib.kickmsg_topic_reset_rings, topic, node)
+
+
+def reclaim(topic: str | Topic, node: Node | None = None) -> RepairReport:
+    """Frees slots that dead publishers had."""
+    return _repair(lib.kickmsg_topic_reclaim, topic, node)
+
+
+def _repair(function: Any, topic: str | Topic, node: Node | None) -> RepairReport:
     ret = ffi.new("struct kickmsg_repair_report *")
     c, _keep = topic_to_c(topic)
-    _ask(node, lib.kickmsg_topic_recover, c, ret)
+    _ask(node, function, c, ret)
     return _read(RepairReport, ret, before=_read(Diagnosis, ret.before), after=_read(Diagnosis, ret.after))
 
 
 def rights(topic: str | Topic, node: Node | None = None) -> dict[Right, SaidRight]:
-    """What the caller may do to the topic, and which line of the broker's configuration says so."""
+    """What the caller may do to the topic, and which line of the broker's configuration says so.
+
+    operator.rights() tells it of other users.
+    """
+    return _rights(topic, ffi.NULL, node)[1]
+
+
+def _rights(topic: str | Topic, user: Any, node: Node | None) -> tuple[Any, dict[Right, SaidRight]]:
     ret = ffi.new("struct kickmsg_topic_rights *")
     c, _keep = topic_to_c(topic)
-    _ask(node, lib.kickmsg_topic_get_rights, c, ffi.NULL, ret)
-    return {right: _read(SaidRight, ret.rights[right]) for right in Right}
+    _ask(node, lib.kickmsg_topic_get_rights, c, user, ret)
+    return ret, {right: _read(SaidRight, ret.rights[right]) for right in Right}
 
 
 def watch(topic: str | Topic, interval: Seconds = 1.0, node: Node | None = None) -> Iterator[Frame]:
@@ -291,7 +336,7 @@ def watch(topic: str | Topic, interval: Seconds = 1.0, node: Node | None = None)
 
 
 __all__ = [
-    "Anomaly", "AnomalyKind", "Diagnosis", "Frame", "Participant", "RepairReport", "Right", "RingStats", "Role",
-    "SaidRight", "TopicInfo", "TopicStats", "anomalies", "diagnose", "error", "participants", "recover", "rights", "stats",
-    "topic_info", "topics", "watch",
+    "Anomaly", "AnomalyKind", "Diagnosis", "Frame", "Participant", "Privilege", "RepairReport", "Right", "RingStats", "Role",
+    "SaidRight", "TopicInfo", "TopicStats", "anomalies", "diagnose", "error", "participants", "reclaim", "recover", "repair",
+    "reset_rings", "rights", "stats", "topic_info", "topics", "watch",
 ]

@@ -37,6 +37,23 @@ class EventKind(enum.IntEnum):
     DEMOTED = lib.KICKMSG_EVENT_DEMOTED
 
 
+class WaitMechanism(enum.IntEnum):
+    """How the descriptors of a node's handles learn of messages."""
+
+    NONE = lib.KICKMSG_WAIT_NONE
+    URING = lib.KICKMSG_WAIT_URING
+    THREAD = lib.KICKMSG_WAIT_THREAD
+
+
+@dataclass(frozen=True)
+class NodeInfo:
+    """The cost of a node's descriptors: io_urings, and threads of the library."""
+
+    wait_mechanism: WaitMechanism
+    wait_rings: int
+    wait_threads: int
+
+
 @dataclass(frozen=True)
 class Event:
     """An event; `handle` is the publisher or subscriber that it is about."""
@@ -64,6 +81,8 @@ class _Inbox:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.watches = False  # the broker, for operator.Watcher
+        self.on_happening: Callable[[Any], None] | None = None
         self.handles: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
     def add(self, event: Any) -> None:
@@ -301,6 +320,17 @@ class Node(Closable):
         if self._core.closed:
             raise ValueError("the node is closed")
         return int(lib.kickmsg_client_get_fd(self._core.pointer[0]))
+
+    def info(self) -> NodeInfo:
+        """Tells by what the node's descriptors learn of messages. Asks no broker."""
+        ret = ffi.new("struct kickmsg_client_info *")
+
+        def ask(client: Any) -> int:
+            lib.kickmsg_client_get_info(client, ret)
+            return 0
+
+        self._core.call(ask)
+        return NodeInfo(WaitMechanism(ret.wait_mechanism), ret.wait_rings, ret.wait_threads)
 
     @property
     def warning(self) -> str:

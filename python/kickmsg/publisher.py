@@ -121,13 +121,7 @@ class Publisher(Polled):
 
     def loan(self, size: int) -> Loan:
         """Lends a message of so many bytes, to be filled in place and then published."""
-        address, core = ffi.new("void **"), self._core
-        pointer = core.enter()
-        try:
-            check(lib.kickmsg_loan(pointer, size, address))
-            return Loan(core, address[0], size)  # before another thread's close() may free the publisher
-        finally:
-            core.leave()
+        return self._ask(lend, lib.kickmsg_loan, size, lambda address: Loan(self._core, address, size))
 
     @property
     def reached(self) -> int:
@@ -148,6 +142,13 @@ class Publisher(Polled):
         ret = ffi.new("struct kickmsg_publisher_stats *")
         self._ask(lib.kickmsg_publisher_get_stats, ret)
         return PublisherStats(ret.sent, ret.failed, ret.evicted, ret.loans, ret.publisher_id)
+
+
+def lend(pointer: Any, function: Any, size: int, make: Callable[[Any], Any]) -> Any:
+    """Makes a loan, before another thread's close() may free the handle."""
+    address = ffi.new("void **")
+    check(function(pointer, size, address))
+    return make(address[0])
 
 
 class Loan:

@@ -26,6 +26,17 @@ class SubscriberStats:
     ring: int
 
 
+@dataclass(frozen=True)
+class MessageInfo:
+    """A message that was copied: its bytes, and what a Sample tells."""
+
+    size: int
+    ring_pos: int
+    publisher_id: int
+    publisher_sequence: int
+    publish_ns: int
+
+
 class Sample(InPlace):
     """A message that is read where it lies: `data` is its memory, read-only.
 
@@ -76,11 +87,20 @@ class Subscriber(Polled):
 
         OSError with EMSGSIZE: the buffer is too small, and the message stays where it is.
         """
+        return self._into(lib.kickmsg_receive_copy, buffer, timeout)
+
+    def receive_info_into(self, buffer: Any, timeout: Seconds | None = None) -> MessageInfo | None:
+        """receive_into(), which tells more of the message than its length. The buffer has at least 1 byte."""
+        ret = ffi.new("struct kickmsg_sample *")
+        if self._into(lib.kickmsg_receive_into, buffer, timeout, ret) is None:
+            return None
+        return MessageInfo(ret.len, ret.ring_pos, ret.publisher_id, ret.publisher_sequence, ret.publish_ns)
+
+    def _into(self, function: Callable[..., int], buffer: Any, timeout: Seconds | None, *ret: Any) -> int | None:
         room, core, timeout_ns = ffi.from_buffer(buffer, require_writable=True), self._core, nanoseconds(timeout)
         core.enter()
         try:
-            return core.wait(
-                lambda pointer, rest: lib.kickmsg_receive_copy(pointer, room, len(room), rest), timeout_ns)
+            return core.wait(lambda pointer, rest: function(pointer, room, len(room), rest, *ret), timeout_ns)
         finally:
             core.leave()
 

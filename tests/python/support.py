@@ -23,8 +23,8 @@ def wait_until(condition, seconds=10):
 
 
 class Broker:
-    def __init__(self):
-        self.directory = tempfile.mkdtemp(prefix="kickmsg-python-")
+    def __init__(self, directory=None):
+        self.directory = directory or tempfile.mkdtemp(prefix="kickmsg-python-")
         self.socket = os.path.join(self.directory, "sock")
         self.log = open(os.path.join(self.directory, "log"), "wb")
         environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
