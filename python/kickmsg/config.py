@@ -6,9 +6,9 @@ import enum
 import errno
 import os
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Protocol, Union
 
-from ._core import Seconds, decode, encode, error, nanoseconds, unsigned_nanoseconds
+from ._core import Seconds, buffer_of, decode, encode, error, nanoseconds, unsigned_nanoseconds
 from ._native import ffi, lib
 
 
@@ -114,7 +114,7 @@ FNV1A64_INIT: int = lib.KICKMSG_FNV1A64_INIT
 
 def fnv1a64(data: Any, hash: int = FNV1A64_INIT) -> int:
     """The FNV-1a hash of any contiguous buffer. `hash` is that of what stands before it."""
-    buffer = ffi.from_buffer(data)
+    buffer = buffer_of(data)
     return lib.kickmsg_fnv1a64(hash, buffer, len(buffer))
 
 
@@ -289,11 +289,23 @@ class Topic:
         return decode(text)
 
 
-def topic_to_c(topic: str | Topic) -> tuple[Any, list[Any]]:
-    if isinstance(topic, str):
+class Told(Protocol):
+    """What the broker told of a topic: diagnostics.TopicInfo."""
+
+    @property
+    def topic(self) -> Topic: ...
+
+
+AnyTopic = Union[str, bytes, Topic, Told]
+
+
+def topic_to_c(topic: AnyTopic) -> tuple[Any, list[Any]]:
+    if isinstance(topic, (str, bytes)):
         topic = Topic(topic)
+    elif isinstance(getattr(topic, "topic", None), Topic):
+        topic = topic.topic  # type: ignore[union-attr]
     if not isinstance(topic, Topic):
-        raise TypeError(f"a topic is a str or a kickmsg.Topic, not {type(topic).__name__}")
+        raise TypeError(f"a topic is a str, bytes or a kickmsg.Topic, not {type(topic).__name__}")
     return topic.to_c()
 
 

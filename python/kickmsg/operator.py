@@ -18,7 +18,7 @@ from typing import Any
 
 from ._core import ClientCore, Closable, Deadline, Seconds, check, decode, each, encode, error, nanoseconds
 from ._native import ffi, lib
-from .config import Topic
+from .config import AnyTopic
 from .diagnostics import Right, SaidRight, _ask, _pages, _read, _rights
 from .node import Node
 from .waitset import WaitSet
@@ -182,7 +182,7 @@ def set_log_level(level: int, node: Node | None = None) -> None:
     _ask(node, lib.kickmsg_broker_set_log_level, level)
 
 
-def rights(topic: str | Topic, user: User | None = None, node: Node | None = None) -> TopicRights:
+def rights(topic: AnyTopic, user: User | None = None, node: Node | None = None) -> TopicRights:
     """What a user may do to the topic, and which line of the configuration says so. None: the caller.
 
     PermissionError: the caller may not ask about others.

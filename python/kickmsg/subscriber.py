@@ -2,6 +2,7 @@
 """Receiving: copies, and samples that are read where they lie."""
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -67,6 +68,8 @@ class Subscriber(Polled):
     def __init__(self, client: ClientCore, watch: Watch, pointer: Any) -> None:
         super().__init__(HandleCore(client, pointer, "subscriber", lib.kickmsg_subscriber_free), watch)
         self._core.wake = lib.kickmsg_subscriber_interrupt
+        self._core.words = {errno.EMSGSIZE: "the message is longer than the buffer",
+                            errno.EDQUOT: "max_borrows samples are held: release one"}
 
     def receive(self, timeout: Seconds | None = None) -> bytes | None:
         """Copies the oldest message that waits. None: none came in that time."""
