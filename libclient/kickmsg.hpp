@@ -109,10 +109,11 @@ inline std::uint32_t narrow(std::size_t value) noexcept
 	return value > UINT32_MAX ? UINT32_MAX : static_cast<std::uint32_t>(value);
 }
 
-/* The client, and what its callback needs. */
+/* The client, and what its callbacks need. */
 struct Connection {
 	kickmsg_client *client = nullptr;
 	std::function<void(kickmsg_event const &)> on_event;
+	std::shared_ptr<void> on_happening; /* of kickmsg-operator.hpp */
 
 	Connection() = default;
 	Connection(Connection const &) = delete;
@@ -169,6 +170,12 @@ template <typename Element, auto item> class Iterator
 
 /* A time without an end, where a time is asked for. */
 inline constexpr nanoseconds forever = nanoseconds::max();
+
+/* "major.minor.patch" of the library that is running. */
+inline char const *version() noexcept
+{
+	return kickmsg_version();
+}
 
 inline void sleep(nanoseconds time)
 {
@@ -313,6 +320,9 @@ enum Type : std::uint32_t {
 	PubSub = KICKMSG_PUBSUB,
 	Broadcast = KICKMSG_BROADCAST,
 	Mailbox = KICKMSG_MAILBOX,
+	Service = KICKMSG_SERVICE,
+	Requests = KICKMSG_REQUESTS,
+	Replies = KICKMSG_REPLIES,
 };
 
 /* struct kickmsg_topic_config for C++. */
@@ -376,6 +386,19 @@ struct Config {
 		ret.max_reliable = detail::narrow(max_reliable);
 		ret.stall_ns = detail::unsigned_time(stall);
 		ret.schema = schema ? schema->c() : nullptr;
+		return ret;
+	}
+
+	/* Says what the config costs; an Error, EINVAL, names the field that is out of range. Asks no
+	 * broker. */
+	kickmsg_topic_sizing check() const
+	{
+		kickmsg_topic_config const config = c();
+		kickmsg_topic_sizing ret;
+		int r = kickmsg_topic_config_check(&config, &ret);
+
+		if (r < 0)
+			detail::fail(r, std::string(ret.bad_field) + " is out of range");
 		return ret;
 	}
 };
@@ -515,6 +538,11 @@ class SampleView
 	explicit operator bool() const noexcept
 	{
 		return valid();
+	}
+	/* Whether the message is still lent: the C interface may have given it back. */
+	bool is_held() const noexcept
+	{
+		return valid() && kickmsg_sample_is_held(&sample_);
 	}
 	void const *data() const noexcept
 	{
@@ -764,6 +792,7 @@ template <typename T = void, std::size_t N = 64> class Batch
 /* --- publishers ---------------------------------------------------------------------------------- */
 
 class Node;
+class Operator; /* of kickmsg-operator.hpp */
 class SharedRegion;
 
 /* A message of a type that is filled in place. It is given back if it isn't published. */
@@ -1187,6 +1216,21 @@ template <typename T = void> class Subscriber
 		return into(detail::timeout(timeout), message);
 	}
 
+	/* Copies into `room`, and describes the message. Empty: none came in time. An error, EMSGSIZE: it is
+	 * longer, and stays where it is. */
+	std::optional<kickmsg_sample> receive_into(
+		void *room, std::size_t size, nanoseconds timeout)
+	{
+		std::optional<kickmsg_sample> got(std::in_place);
+		int r = kickmsg_receive_into(
+			sub_.get(), room, size, detail::timeout(timeout), &*got);
+
+		if (r == 0)
+			return got;
+		tell(r, nullptr);
+		return std::nullopt;
+	}
+
 	std::optional<InPlace> try_receive_view()
 	{
 		return view(0, nullptr);
@@ -1261,6 +1305,7 @@ template <typename T = void> class Subscriber
 
       private:
 	friend class Node;
+	friend class Operator;
 	Subscriber(std::shared_ptr<detail::Connection> connection, kickmsg_subscriber *sub) noexcept
 	    : connection_(std::move(connection)), sub_(sub)
 	{
@@ -1564,6 +1609,12 @@ class Node
 	{
 		unlink(kickmsg_unlink_mailbox(c(), tag.c_str()));
 	}
+	void unlink(TopicRef const &topic) const
+	{
+		kickmsg_topic_ref const ref = topic.c();
+
+		unlink(kickmsg_unlink(c(), &ref));
+	}
 
 	/* The topic's schema; empty: it has none, or there is no such topic. */
 	std::optional<SchemaInfo> topic_schema(TopicRef const &topic) const
@@ -1645,6 +1696,15 @@ class Node
 		return r >= 0;
 	}
 
+	/* Tells by what the descriptors of the node's subscribers learn of messages. */
+	kickmsg_client_info info() const noexcept
+	{
+		kickmsg_client_info ret;
+
+		kickmsg_client_get_info(c(), &ret);
+		return ret;
+	}
+
 	/* Tells what there is to say about this thread's last call. */
 	std::string last_error() const
 	{
@@ -1673,6 +1733,7 @@ class Node
 	}
 
       private:
+	friend class Operator;
 	friend class SharedRegion;
 
 	static NodeOptions options_of(Name name, Name kmsg_namespace)

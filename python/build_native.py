@@ -49,6 +49,7 @@ struct iovec {
 };
 void cover_hole(const void *address, size_t size);
 extern "Python" void kickmsg_python_event(void *userdata, const struct kickmsg_event *event);
+extern "Python" void kickmsg_python_happening(void *userdata, const struct kickmsg_happening *happening);
 """
 
 

@@ -23,20 +23,21 @@ Times are seconds as a number or a datetime.timedelta; None is for ever.
 """
 from ._core import HEADER_VERSION, LIBRARY_VERSION
 from .caller import CallLoan, Caller, Reply
-from .config import HISTORY_NONE, Config, Kind, Options, Schema, SchemaAlgo, SchemaDiff, Sizing, Topic, Transport
-from .node import BroadcastHandle, Event, EventKind, Node
+from .config import FNV1A64_INIT, HISTORY_NONE, Config, Kind, Options, Schema, SchemaAlgo, SchemaDiff, Sizing, Topic, Transport, fnv1a64
+from .node import BroadcastHandle, Event, EventKind, Node, NodeInfo, WaitMechanism
 from .publisher import Loan, Publisher, PublisherStats
 from .server import CallerInfo, ReplyLoan, Request, Server, ServiceConfig
-from .subscriber import Sample, Subscriber, SubscriberStats
+from .subscriber import MessageInfo, Sample, Subscriber, SubscriberStats
 from .waitset import WaitSet
-from . import diagnostics
+from . import diagnostics, operator
 from .diagnostics import topics
 
 __version__ = HEADER_VERSION
 
 __all__ = [
-    "BroadcastHandle", "CallLoan", "Caller", "CallerInfo", "Config", "Event", "EventKind", "HEADER_VERSION", "HISTORY_NONE", "Kind",
-    "LIBRARY_VERSION", "Loan", "Node", "Options", "Publisher", "PublisherStats", "Reply", "ReplyLoan", "Request", "Sample",
-    "Schema", "SchemaAlgo", "SchemaDiff", "Server", "ServiceConfig", "Sizing", "Subscriber", "SubscriberStats", "Topic",
-    "Transport", "WaitSet", "diagnostics", "topics",
+    "BroadcastHandle", "CallLoan", "Caller", "CallerInfo", "Config", "Event", "EventKind", "FNV1A64_INIT",
+    "HEADER_VERSION", "HISTORY_NONE", "Kind", "LIBRARY_VERSION", "Loan", "MessageInfo", "Node", "NodeInfo", "Options", "Publisher",
+    "PublisherStats", "Reply", "ReplyLoan", "Request", "Sample", "Schema", "SchemaAlgo", "SchemaDiff", "Server",
+    "ServiceConfig", "Sizing", "Subscriber", "SubscriberStats", "Topic", "Transport", "WaitMechanism", "WaitSet",
+    "diagnostics", "fnv1a64", "operator", "topics",
 ]

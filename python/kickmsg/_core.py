@@ -55,8 +55,9 @@ def generation() -> int:
 
 
 def error(number: int, text: str = "") -> OSError:
-    """The exception for a negative errno value."""
-    return OSError(-number, text or ffi.string(lib.kickmsg_strerror(number)).decode())
+    """The exception for a negative errno value. ENOTCONN is a ConnectionError, though Python has no class for it."""
+    kind = ConnectionError if number == -errno.ENOTCONN else OSError
+    return kind(-number, text or ffi.string(lib.kickmsg_strerror(number)).decode())
 
 
 def check(result: int) -> int:
@@ -103,6 +104,15 @@ class Deadline:
             return self.piece
         rest = max(self.ends - time.monotonic_ns(), 0)
         return rest if self.piece < 0 else min(rest, self.piece)
+
+
+def buffer_of(data: Any) -> Any:
+    """The memory of any contiguous buffer."""
+    try:
+        return ffi.from_buffer(data)
+    except TypeError:
+        hint = ": encode() it" if isinstance(data, str) else ""
+        raise TypeError(f"a message is bytes or another buffer, not {type(data).__name__}{hint}") from None
 
 
 def encode(name: str | bytes, what: str) -> Any:
@@ -185,8 +195,17 @@ class HandleCore:
         self.generation = client.generation
         self.wake: Callable[[Any], None] | None = None  # ends the sleep of who holds it
         self.interrupted = threading.Event()  # by the user, not by a wake of ours
+        self.words: dict[int, str] = {}  # for errnos that this handle knows more of
         client.children[self] = None
         _cores.add(self)
+
+    def failure(self, number: int) -> OSError:
+        return error(number, self.words.get(-number, ""))
+
+    def check(self, result: int) -> int:
+        if result < 0:
+            raise self.failure(result)
+        return result
 
     def enter(self) -> Any:
         if self.generation != _generation:
@@ -260,7 +279,7 @@ class HandleCore:
             if r >= 0:
                 return r
             if r not in (-errno.EINTR, -errno.ETIMEDOUT, -not_yet):
-                raise error(r)
+                raise self.failure(r)
             if r != -errno.EINTR and rest == 0:
                 return None
             if r == -errno.EINTR or self.wake is None:
@@ -341,6 +360,20 @@ class Handle(Closable):
     """A publisher, subscriber, server or caller. It belongs to one thread at a time."""
 
     _core: HandleCore
+    _of: str | bytes = ""  # the name that it was made with
+
+    def __repr__(self) -> str:
+        return f"<kickmsg.{type(self).__name__} of {self._of!r}{', closed' if self.closed else ''}>"
+
+    def _lend(self, function: Callable[..., int], size: int, make: Callable[[Any], T]) -> T:
+        """Makes a loan, before another thread's close() may free the handle."""
+        address = ffi.new("void **")
+        pointer = self._core.enter()
+        try:
+            self._core.check(function(pointer, size, address))
+            return make(address[0])
+        finally:
+            self._core.leave()
 
     def _ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Calls function(handle, *arguments)."""
@@ -351,7 +384,7 @@ class Handle(Closable):
             self._core.leave()
 
 
-def each(handle: Handle, take: Callable[[], T | None]) -> Iterator[T]:
+def each(handle: Closable, take: Callable[[], T | None]) -> Iterator[T]:
     """Yields what take() returns, until the handle is interrupted or closed."""
     while True:
         try:

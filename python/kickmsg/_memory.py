@@ -46,6 +46,13 @@ class InPlace:
         lent = Lent(core, ffi.cast("void *", address), size, give_back)
         self._view: memoryview | None = lent.view().toreadonly()
 
+    def __repr__(self) -> str:
+        try:
+            state = f"of {len(self.data)} bytes"
+        except (OSError, ValueError) as failure:
+            state = f"({failure})"
+        return f"<kickmsg.{type(self).__name__} {state}>"
+
     @property
     def data(self) -> memoryview:
         if self._view is None:

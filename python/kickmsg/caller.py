@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import Any
 
-from ._core import FOR_EVER, ClientCore, HandleCore, Seconds, check, error, nanoseconds
+from ._core import FOR_EVER, ClientCore, HandleCore, Seconds, buffer_of, check, error, nanoseconds
 from ._memory import InPlace
 from ._native import ffi, lib
 from .publisher import Loan
@@ -82,6 +82,7 @@ class Caller(Polled):
         super().__init__(HandleCore(client, pointer, "caller", lib.kickmsg_caller_free), watch)
         self._calls: dict[int, Reply | None] = {}  # of tasks, and what came for them
         self._core.wake = lib.kickmsg_caller_interrupt
+        self._core.words = {errno.EDQUOT: "so many calls are in flight, or replies or loans are held, as there may be"}
         self._in_flight = 0
 
     def call(self, data: Any = b"", timeout: Seconds | None = None) -> bytes:
@@ -114,8 +115,8 @@ class Caller(Polled):
         return made
 
     def _begin(self, pointer: Any, data: Any, timeout_ns: int) -> int:
-        buffer, number = ffi.from_buffer(data), ffi.new("uint64_t *")
-        check(lib.kickmsg_call_begin(pointer, buffer, len(buffer), timeout_ns, number))
+        buffer, number = buffer_of(data), ffi.new("uint64_t *")
+        self._core.check(lib.kickmsg_call_begin(pointer, buffer, len(buffer), timeout_ns, number))
         self._in_flight += 1
         return int(number[0])
 
@@ -141,13 +142,8 @@ class Caller(Polled):
 
     def loan(self, size: int, timeout: Seconds | None = None) -> CallLoan:
         """Lends a request of so many bytes, to be filled in place. `timeout` counts from its publish()."""
-        timeout_ns, address, core = nanoseconds(timeout), ffi.new("void **"), self._core
-        pointer = core.enter()
-        try:
-            check(lib.kickmsg_call_loan(pointer, size, address))
-            return CallLoan(self, address[0], size, timeout_ns)  # before another thread's close() may free the caller
-        finally:
-            core.leave()
+        timeout_ns = nanoseconds(timeout)
+        return self._lend(lib.kickmsg_call_loan, size, lambda address: CallLoan(self, address, size, timeout_ns))
 
     def take_reply(self, timeout: Seconds | None = None) -> Reply | None:
         """The next reply, or end of a call, in the order in which they come. None: nothing came in that time.

@@ -6,9 +6,9 @@ import enum
 import errno
 import os
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Protocol, Union
 
-from ._core import Seconds, decode, encode, error, nanoseconds, unsigned_nanoseconds
+from ._core import Seconds, buffer_of, decode, encode, error, nanoseconds, unsigned_nanoseconds
 from ._native import ffi, lib
 
 
@@ -21,6 +21,11 @@ class Kind(enum.IntEnum):
     SERVICE = lib.KICKMSG_SERVICE
     REQUESTS = lib.KICKMSG_REQUESTS
     REPLIES = lib.KICKMSG_REPLIES
+
+    @property
+    def word(self) -> str:
+        """The kind as people write it: "topic", "channel" and so on."""
+        return decode(lib.kickmsg_kind_name(self))
 
 
 class Transport(enum.IntEnum):
@@ -102,6 +107,15 @@ class Schema:
     def diff(self, other: Schema) -> SchemaDiff:
         """Says in what two schemas differ; 0: they are equal. Flags aren't compared."""
         return SchemaDiff(lib.kickmsg_schema_diff(self.to_c(), other.to_c()))
+
+
+FNV1A64_INIT: int = lib.KICKMSG_FNV1A64_INIT
+
+
+def fnv1a64(data: Any, hash: int = FNV1A64_INIT) -> int:
+    """The FNV-1a hash of any contiguous buffer. `hash` is that of what stands before it."""
+    buffer = buffer_of(data)
+    return lib.kickmsg_fnv1a64(hash, buffer, len(buffer))
 
 
 @dataclass(frozen=True)
@@ -275,11 +289,23 @@ class Topic:
         return decode(text)
 
 
-def topic_to_c(topic: str | Topic) -> tuple[Any, list[Any]]:
-    if isinstance(topic, str):
+class Told(Protocol):
+    """What the broker told of a topic: diagnostics.TopicInfo."""
+
+    @property
+    def topic(self) -> Topic: ...
+
+
+AnyTopic = Union[str, bytes, Topic, Told]
+
+
+def topic_to_c(topic: AnyTopic) -> tuple[Any, list[Any]]:
+    if isinstance(topic, (str, bytes)):
         topic = Topic(topic)
+    elif isinstance(getattr(topic, "topic", None), Topic):
+        topic = topic.topic  # type: ignore[union-attr]
     if not isinstance(topic, Topic):
-        raise TypeError(f"a topic is a str or a kickmsg.Topic, not {type(topic).__name__}")
+        raise TypeError(f"a topic is a str, bytes or a kickmsg.Topic, not {type(topic).__name__}")
     return topic.to_c()
 
 

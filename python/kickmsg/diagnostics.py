@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from ._core import Seconds, decode, error, nanoseconds
 from ._native import ffi, lib
-from .config import Config, Kind, Topic, topic_to_c
+from .config import AnyTopic, Config, Kind, Topic, topic_to_c
 from .node import Node
 
 PAGE = 64
@@ -33,6 +33,15 @@ class AnomalyKind(enum.IntEnum):
     LONG_HELD = lib.KICKMSG_ANOMALY_LONG_HELD
     STILL_HAZARD = lib.KICKMSG_ANOMALY_STILL_HAZARD
     CORRUPT = lib.KICKMSG_ANOMALY_CORRUPT
+
+
+class Privilege(enum.IntEnum):
+    """The users for whom rules don't count."""
+
+    NONE = lib.KICKMSG_PRIVILEGE_NONE
+    ROOT = lib.KICKMSG_PRIVILEGE_ROOT
+    BROKER = lib.KICKMSG_PRIVILEGE_BROKER
+    ADMIN = lib.KICKMSG_PRIVILEGE_ADMIN
 
 
 class Right(enum.IntEnum):
@@ -67,6 +76,7 @@ class TopicInfo:
     config_hash: int
     total_bytes: int
     config: Config
+    reliable: int
 
     @property
     def topic(self) -> Topic:
@@ -147,7 +157,7 @@ class RepairReport:
 
 @dataclass(frozen=True)
 class Participant:
-    """A client that takes part in a topic."""
+    """A client that takes part in a topic. `rings` has a bit for each ring of its subscribers; 0: a shared ring."""
 
     client_name: str
     pid: int
@@ -158,6 +168,11 @@ class Participant:
     subscribers: int
     since_realtime_ns: int
     client_id: int
+    rings: int
+    publisher_id: int
+    loans: int
+    borrows: int
+    reliable: int
 
 
 @dataclass(frozen=True)
@@ -180,7 +195,7 @@ class SaidRight:
     """A right: whether the user has it, and the rule that says so."""
 
     allowed: bool
-    privilege: int
+    privilege: Privilege
     origin: str
     value: str
 
@@ -195,6 +210,7 @@ class Frame:
 
 MAKERS: dict[str, Callable[[Any], Any]] = {
     "bool": bool, "str": decode, "int": int, "Kind": Kind, "Role": Role, "AnomalyKind": AnomalyKind,
+    "Privilege": Privilege,
     "Config": Config.from_c,
 }
 T = TypeVar("T")
@@ -215,7 +231,7 @@ def _ask(node: Node | None, function: Any, *arguments: Any) -> int:
         return own._core.call(function, *arguments)
 
 
-def _pages(node: Node | None, struct: str, function: Any, topic: str | Topic | None) -> Iterator[Any]:
+def _pages(node: Node | None, struct: str, function: Any, topic: AnyTopic | None) -> Iterator[Any]:
     if node is None:
         with Node() as own:
             yield from _pages(own, struct, function, topic)
@@ -231,14 +247,14 @@ def topics(node: Node | None = None) -> list[TopicInfo]:
     return [_read(TopicInfo, c) for c in _pages(node, "kickmsg_topic_info", lib.kickmsg_topic_list, None)]
 
 
-def topic_info(topic: str | Topic, node: Node | None = None) -> TopicInfo:
+def topic_info(topic: AnyTopic, node: Node | None = None) -> TopicInfo:
     ret = ffi.new("struct kickmsg_topic_info *")
     c, _keep = topic_to_c(topic)
     _ask(node, lib.kickmsg_topic_get_info, c, ret)
     return _read(TopicInfo, ret)
 
 
-def stats(topic: str | Topic, node: Node | None = None) -> TopicStats:
+def stats(topic: AnyTopic, node: Node | None = None) -> TopicStats:
     """A topic's numbers, with those of each subscriber."""
     ret = ffi.new("struct kickmsg_topic_stats *")
     c, _keep = topic_to_c(topic)
@@ -247,12 +263,12 @@ def stats(topic: str | Topic, node: Node | None = None) -> TopicStats:
     return _read(TopicStats, ret, rings=tuple(_read(RingStats, ring) for ring in rings))
 
 
-def participants(topic: str | Topic, node: Node | None = None) -> list[Participant]:
+def participants(topic: AnyTopic, node: Node | None = None) -> list[Participant]:
     return [_read(Participant, c)
             for c in _pages(node, "kickmsg_participant", lib.kickmsg_topic_participants, topic)]
 
 
-def diagnose(topic: str | Topic, node: Node | None = None) -> Diagnosis:
+def diagnose(topic: AnyTopic, node: Node | None = None) -> Diagnosis:
     """Counts damage in the topic's memory. For participants, and for users that may administer the topic."""
     ret = ffi.new("struct kickmsg_topic_diagnosis *")
     c, _keep = topic_to_c(topic)
@@ -260,27 +276,56 @@ def diagnose(topic: str | Topic, node: Node | None = None) -> Diagnosis:
     return _read(Diagnosis, ret)
 
 
-def anomalies(topic: str | Topic, node: Node | None = None) -> list[Anomaly]:
+def anomalies(topic: AnyTopic, node: Node | None = None) -> list[Anomaly]:
     return [_read(Anomaly, c) for c in _pages(node, "kickmsg_anomaly", lib.kickmsg_topic_anomalies, topic)]
 
 
-def recover(topic: str | Topic, node: Node | None = None) -> RepairReport:
-    """Repairs what the dead left, under traffic. The broker does it by itself unless its config says otherwise."""
+def recover(topic: AnyTopic, node: Node | None = None) -> RepairReport:
+    """Repairs what the dead left, under traffic. The broker does it by itself unless its config says otherwise.
+
+    It is repair(), reset_rings() and reclaim() at once. PermissionError: the caller may not administer the topic.
+    """
+    return _repair(lib.kickmsg_topic_recover, topic, node)
+
+
+def repair(topic: AnyTopic, node: Node | None = None) -> RepairReport:
+    """Drops references that nobody accounts for."""
+    return _repair(lib.kickmsg_topic_repair, topic, node)
+
+
+def reset_rings(topic: AnyTopic, node: Node | None = None) -> RepairReport:
+    """Empties the rings of dead subscribers."""
+    return _repair(lib.kickmsg_topic_reset_rings, topic, node)
+
+
+def reclaim(topic: AnyTopic, node: Node | None = None) -> RepairReport:
+    """Frees slots that dead publishers had."""
+    return _repair(lib.kickmsg_topic_reclaim, topic, node)
+
+
+def _repair(function: Any, topic: AnyTopic, node: Node | None) -> RepairReport:
     ret = ffi.new("struct kickmsg_repair_report *")
     c, _keep = topic_to_c(topic)
-    _ask(node, lib.kickmsg_topic_recover, c, ret)
+    _ask(node, function, c, ret)
     return _read(RepairReport, ret, before=_read(Diagnosis, ret.before), after=_read(Diagnosis, ret.after))
 
 
-def rights(topic: str | Topic, node: Node | None = None) -> dict[Right, SaidRight]:
-    """What the caller may do to the topic, and which line of the broker's configuration says so."""
+def rights(topic: AnyTopic, node: Node | None = None) -> dict[Right, SaidRight]:
+    """What the caller may do to the topic, and which line of the broker's configuration says so.
+
+    operator.rights() tells it of other users.
+    """
+    return _rights(topic, ffi.NULL, node)[1]
+
+
+def _rights(topic: AnyTopic, user: Any, node: Node | None) -> tuple[Any, dict[Right, SaidRight]]:
     ret = ffi.new("struct kickmsg_topic_rights *")
     c, _keep = topic_to_c(topic)
-    _ask(node, lib.kickmsg_topic_get_rights, c, ffi.NULL, ret)
-    return {right: _read(SaidRight, ret.rights[right]) for right in Right}
+    _ask(node, lib.kickmsg_topic_get_rights, c, user, ret)
+    return ret, {right: _read(SaidRight, ret.rights[right]) for right in Right}
 
 
-def watch(topic: str | Topic, interval: Seconds = 1.0, node: Node | None = None) -> Iterator[Frame]:
+def watch(topic: AnyTopic, interval: Seconds = 1.0, node: Node | None = None) -> Iterator[Frame]:
     """A Frame each `interval`, until the caller stops asking."""
     before: TopicStats | None = None
     while True:
@@ -293,7 +338,7 @@ def watch(topic: str | Topic, interval: Seconds = 1.0, node: Node | None = None)
 
 
 __all__ = [
-    "Anomaly", "AnomalyKind", "Diagnosis", "Frame", "Participant", "RepairReport", "Right", "RingStats", "Role",
-    "SaidRight", "TopicInfo", "TopicStats", "anomalies", "diagnose", "error", "participants", "recover", "rights", "stats",
-    "topic_info", "topics", "watch",
+    "Anomaly", "AnomalyKind", "Diagnosis", "Frame", "Participant", "Privilege", "RepairReport", "Right", "RingStats", "Role",
+    "SaidRight", "TopicInfo", "TopicStats", "anomalies", "diagnose", "error", "participants", "reclaim", "recover", "repair",
+    "reset_rings", "rights", "stats", "topic_info", "topics", "watch",
 ]

@@ -14,7 +14,7 @@ from . import _core
 from ._core import ClientCore, Closable, Deadline, Seconds, decode, encode, error, nanoseconds, unsigned_nanoseconds
 from ._native import ffi, lib
 from .caller import Caller
-from .config import Config, Options, Schema, Topic, config_to_c, no_data, options_to_c, topic_to_c
+from .config import AnyTopic, Config, Options, Schema, config_to_c, no_data, options_to_c, topic_to_c
 from .publisher import Publisher
 from .server import Server, ServiceConfig, service_config_to_c
 from .subscriber import Subscriber
@@ -35,6 +35,23 @@ class EventKind(enum.IntEnum):
     REPLACED = lib.KICKMSG_EVENT_REPLACED
     QUARANTINED = lib.KICKMSG_EVENT_QUARANTINED
     DEMOTED = lib.KICKMSG_EVENT_DEMOTED
+
+
+class WaitMechanism(enum.IntEnum):
+    """How the descriptors of a node's handles learn of messages."""
+
+    NONE = lib.KICKMSG_WAIT_NONE
+    URING = lib.KICKMSG_WAIT_URING
+    THREAD = lib.KICKMSG_WAIT_THREAD
+
+
+@dataclass(frozen=True)
+class NodeInfo:
+    """The cost of a node's descriptors: io_urings, and threads of the library."""
+
+    wait_mechanism: WaitMechanism
+    wait_rings: int
+    wait_threads: int
 
 
 @dataclass(frozen=True)
@@ -64,6 +81,8 @@ class _Inbox:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.watches = False  # the broker, for operator.Watcher
+        self.on_happening: Callable[[Any], None] | None = None
         self.handles: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
     def add(self, event: Any) -> None:
@@ -147,42 +166,49 @@ class Node(Closable):
 
     # --- topics -----------------------------------------------------------------------------------
 
-    def _publisher(self, function: Any, *arguments: Any) -> Publisher:
+    def _publisher(self, name: str | bytes, function: Any, *arguments: Any) -> Publisher:
         ret = ffi.new("struct kickmsg_publisher **")
         self._core.call(function, *arguments, ret)
-        return self._known(Publisher(self._core, self._watch, ret[0]), ret[0])
+        return self._known(Publisher, ret[0], name)
 
-    def _subscriber(self, function: Any, *arguments: Any) -> Subscriber:
+    def _subscriber(self, name: str | bytes, function: Any, *arguments: Any) -> Subscriber:
         ret = ffi.new("struct kickmsg_subscriber **")
         self._core.call(function, *arguments, ret)
-        return self._known(Subscriber(self._core, self._watch, ret[0]), ret[0])
+        return self._known(Subscriber, ret[0], name)
 
-    def _known(self, handle: Any, pointer: Any) -> Any:
+    def _known(self, make: Any, pointer: Any, name: str | bytes) -> Any:
+        """A handle that events may be about."""
+        handle = make(self._core, self._watch, pointer)
+        handle._of = name
         self._inbox.handles[int(ffi.cast("uintptr_t", pointer))] = handle
         return handle
+
+    def __repr__(self) -> str:
+        return f"<kickmsg.Node {self.name!r} in {self.namespace!r}{', closed' if self.closed else ''}>"
 
     def advertise(self, topic: str | bytes, config: Config | None = None) -> Publisher:
         """Becomes a publisher; makes the topic if it isn't there. FileExistsError: it is there with another config."""
         c, _keep = config_to_c(config)
-        return self._publisher(lib.kickmsg_advertise, encode(topic, "topic"), c)
+        return self._publisher(topic, lib.kickmsg_advertise, encode(topic, "topic"), c)
 
     def advertise_or_join(self, topic: str | bytes, config: Config | None = None) -> Publisher:
         """advertise(), but takes a topic that is there as it is."""
         c, _keep = config_to_c(config)
-        return self._publisher(lib.kickmsg_advertise_or_join, encode(topic, "topic"), c)
+        return self._publisher(topic, lib.kickmsg_advertise_or_join, encode(topic, "topic"), c)
 
-    def subscribe(self, topic: str | bytes | Topic, options: Options | None = None) -> Subscriber:
+    def subscribe(self, topic: AnyTopic, options: Options | None = None) -> Subscriber:
         """Becomes a subscriber of a topic that exists, or comes to exist within options.wait.
 
         A Topic may be of any kind: a channel is heard without being a member of it. FileNotFoundError: there is no such
         topic. TimeoutError: there came none in that time.
         """
         c, keep = options_to_c(options)
-        name, also_keep = topic_to_c(topic if isinstance(topic, Topic) else Topic(topic))
+        name, also_keep = topic_to_c(topic)
+        of = topic if isinstance(topic, (str, bytes)) else getattr(topic, "name")
 
         def subscribe() -> Subscriber:
             _kept = keep, also_keep
-            return self._subscriber(lib.kickmsg_subscribe_to, name, c)
+            return self._subscriber(of, lib.kickmsg_subscribe_to, name, c)
 
         return _beside(c.wait_ns, subscribe)
 
@@ -191,7 +217,7 @@ class Node(Closable):
         """subscribe(), but makes a topic that isn't there. Doesn't wait."""
         c, _keep = config_to_c(config)
         o, _kept = options_to_c(options)
-        return self._subscriber(lib.kickmsg_subscribe_or_create, encode(topic, "topic"), c, o)
+        return self._subscriber(topic, lib.kickmsg_subscribe_or_create, encode(topic, "topic"), c, o)
 
     def join_broadcast(self, channel: str | bytes, config: Config | None = None,
                        options: Options | None = None) -> BroadcastHandle:
@@ -200,19 +226,18 @@ class Node(Closable):
         c, _keep = config_to_c(config)
         o, _kept = options_to_c(options)
         self._core.call(lib.kickmsg_join_broadcast, encode(channel, "channel"), c, o, publisher, subscriber)
-        return BroadcastHandle(self._known(Publisher(self._core, self._watch, publisher[0]), publisher[0]),
-                               self._known(Subscriber(self._core, self._watch, subscriber[0]), subscriber[0]))
+        return BroadcastHandle(self._known(Publisher, publisher[0], channel), self._known(Subscriber, subscriber[0], channel))
 
     def create_mailbox(self, tag: str | bytes, config: Config | None = None,
                        options: Options | None = None) -> Subscriber:
         """Makes a mailbox of this node and becomes its one subscriber."""
         c, _keep = config_to_c(config)
         o, _kept = options_to_c(options)
-        return self._subscriber(lib.kickmsg_create_mailbox, encode(tag, "tag"), c, o)
+        return self._subscriber(tag, lib.kickmsg_create_mailbox, encode(tag, "tag"), c, o)
 
     def open_mailbox(self, owner: str | bytes, tag: str | bytes) -> Publisher:
         """Becomes a publisher of another node's mailbox."""
-        return self._publisher(lib.kickmsg_open_mailbox, encode(owner, "owner"), encode(tag, "tag"))
+        return self._publisher(tag, lib.kickmsg_open_mailbox, encode(owner, "owner"), encode(tag, "tag"))
 
     def unlink_topic(self, topic: str | bytes) -> None:
         """Takes the topic's name away. Participants go on with the old memory."""
@@ -224,12 +249,12 @@ class Node(Closable):
     def unlink_mailbox(self, tag: str | bytes) -> None:
         self._core.call(lib.kickmsg_unlink_mailbox, encode(tag, "tag"))
 
-    def unlink(self, topic: str | Topic) -> None:
+    def unlink(self, topic: AnyTopic) -> None:
         """unlink_topic() for a topic of any kind and namespace."""
         c, _keep = topic_to_c(topic)
         self._core.call(lib.kickmsg_unlink, c)
 
-    def topic_schema(self, topic: str | Topic) -> Schema | None:
+    def topic_schema(self, topic: AnyTopic) -> Schema | None:
         """The topic's schema, if it has one."""
         ret = ffi.new("struct kickmsg_schema *")
         c, _keep = topic_to_c(topic)
@@ -241,7 +266,7 @@ class Node(Closable):
             raise
         return Schema.from_c(ret)
 
-    def try_claim_topic_schema(self, topic: str | Topic, schema: Schema) -> bool:
+    def try_claim_topic_schema(self, topic: AnyTopic, schema: Schema) -> bool:
         """Gives the topic its schema. False: another one stands."""
         c, _keep = topic_to_c(topic)
         try:
@@ -257,7 +282,7 @@ class Node(Closable):
         ret = ffi.new("struct kickmsg_server **")
         c, _keep = service_config_to_c(config)
         self._core.call(lib.kickmsg_serve, encode(service, "service"), c, ret)
-        return Server(self._core, self._watch, ret[0])
+        return self._known(Server, ret[0], service)
 
     def open_service(self, service: str | bytes, *, wait: Seconds | None = 0, spin: Seconds = 0,
                      schema: Schema | None = None) -> Caller:
@@ -274,7 +299,7 @@ class Node(Closable):
         def open_service() -> Caller:
             _kept = keep
             self._core.call(lib.kickmsg_open_service, name, options, ret)
-            return Caller(self._core, self._watch, ret[0])
+            return self._known(Caller, ret[0], service)
 
         return _beside(options.wait_ns, open_service)
 
@@ -301,6 +326,17 @@ class Node(Closable):
         if self._core.closed:
             raise ValueError("the node is closed")
         return int(lib.kickmsg_client_get_fd(self._core.pointer[0]))
+
+    def info(self) -> NodeInfo:
+        """Tells by what the node's descriptors learn of messages. Asks no broker."""
+        ret = ffi.new("struct kickmsg_client_info *")
+
+        def ask(client: Any) -> int:
+            lib.kickmsg_client_get_info(client, ret)
+            return 0
+
+        self._core.call(ask)
+        return NodeInfo(WaitMechanism(ret.wait_mechanism), ret.wait_rings, ret.wait_threads)
 
     @property
     def warning(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from ._core import ClientCore, HandleCore, Seconds, check, error, nanoseconds
+from ._core import ClientCore, HandleCore, Seconds, buffer_of, error, nanoseconds
 from ._memory import Lent, Window, as_array
 from ._native import ffi, lib
 from .watch import Polled, Watch
@@ -38,23 +38,25 @@ class Publisher(Polled):
 
     def __init__(self, client: ClientCore, watch: Watch, pointer: Any) -> None:
         super().__init__(HandleCore(client, pointer, "publisher", lib.kickmsg_publisher_free), watch)
+        self._core.words = {errno.EMSGSIZE: "the message is longer than the topic's max_payload_size",
+                            errno.EDQUOT: "max_loans loans are out: publish or discard one"}
 
     def send(self, data: Any) -> int:
         """Copies any contiguous buffer into a message and publishes it. Returns its bytes.
 
         BlockingIOError: no slot is free. OSError with EMSGSIZE: longer than max_payload_size.
         """
-        buffer = ffi.from_buffer(data)
+        buffer = buffer_of(data)
         core = self._core
         pointer = core.enter()
         try:
-            return check(lib.kickmsg_send(pointer, buffer, len(buffer)))
+            return core.check(lib.kickmsg_send(pointer, buffer, len(buffer)))
         finally:
             core.leave()
 
     def send_wait(self, data: Any, timeout: Seconds | None = None) -> int | None:
         """send() that waits until each reliable subscriber has room. None: one had none in that time."""
-        buffer = ffi.from_buffer(data)
+        buffer = buffer_of(data)
         return self._wait_for_room(
             lambda pointer, rest: lib.kickmsg_send_wait(pointer, buffer, len(buffer), rest), nanoseconds(timeout))
 
@@ -75,9 +77,9 @@ class Publisher(Polled):
         Fewer than there are: the next one failed. The exception is that of the first one. Any of them may be refused
         before the first is sent, for what it is: TypeError, BufferError.
         """
-        buffers = [ffi.from_buffer(message) for message in messages]
+        buffers = [buffer_of(message) for message in messages]
         vector = ffi.new("struct iovec[]", [(buffer, len(buffer)) for buffer in buffers])
-        return check(self._ask(lib.kickmsg_send_many, vector, len(buffers)))
+        return self._core.check(self._ask(lib.kickmsg_send_many, vector, len(buffers)))
 
     def publish_many(self, loans: Iterable[Loan]) -> int:
         """publish() of each whole loan, in their order. Returns how many were published; the others are still lent.
@@ -110,8 +112,8 @@ class Publisher(Polled):
             if r < 0 and r != -errno.ENOBUFS:
                 core.take_back(batch[done]._window.lent)
                 done += 1
-                raise error(r)
-            return done or check(r)
+                raise core.failure(r)
+            return done or core.check(r)
         finally:
             for loan in batch[done:shut]:
                 if is_known:
@@ -123,13 +125,7 @@ class Publisher(Polled):
 
     def loan(self, size: int) -> Loan:
         """Lends a message of so many bytes, to be filled in place and then published."""
-        address, core = ffi.new("void **"), self._core
-        pointer = core.enter()
-        try:
-            check(lib.kickmsg_loan(pointer, size, address))
-            return Loan(core, address[0], size)  # before another thread's close() may free the publisher
-        finally:
-            core.leave()
+        return self._lend(lib.kickmsg_loan, size, lambda address: Loan(self._core, address, size))
 
     @property
     def reached(self) -> int:
@@ -227,7 +223,7 @@ class Loan:
                 self._window.open()
             else:
                 lent.core.take_back(lent)
-            return check(r)
+            return lent.core.check(r)
         finally:
             lent.core.leave()
 

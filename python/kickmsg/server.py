@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from ._core import ClientCore, HandleCore, Seconds, check, decode, each, nanoseconds
+from ._core import ClientCore, HandleCore, Seconds, buffer_of, check, decode, each, nanoseconds
 from ._memory import Lent, Window, as_array
 from ._native import ffi, lib
 from .config import Schema, Transport, fill_in
@@ -121,12 +121,12 @@ class Request:
             data, own = bytes(data), data
             if own is not self._window.view:
                 own.release()
-        buffer = ffi.from_buffer(data)
+        buffer = buffer_of(data)
         self._send(lib.kickmsg_reply, buffer, len(buffer))
 
     def reply_more(self, data: Any) -> None:
         """Sends a reply that others follow, max_replies - 1 at most. Errors: as reply()."""
-        buffer = ffi.from_buffer(bytes(data) if data is self._window.view else data)
+        buffer = buffer_of(bytes(data) if data is self._window.view else data)
         self._send(lib.kickmsg_reply_more, buffer, len(buffer))
 
     def reply_error(self, number: int) -> None:

@@ -2,6 +2,7 @@
 """Receiving: copies, and samples that are read where they lie."""
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -24,6 +25,17 @@ class SubscriberStats:
     waiting: int
     borrowed: int
     ring: int
+
+
+@dataclass(frozen=True)
+class MessageInfo:
+    """A message that was copied: its bytes, and what a Sample tells."""
+
+    size: int
+    ring_pos: int
+    publisher_id: int
+    publisher_sequence: int
+    publish_ns: int
 
 
 class Sample(InPlace):
@@ -56,6 +68,8 @@ class Subscriber(Polled):
     def __init__(self, client: ClientCore, watch: Watch, pointer: Any) -> None:
         super().__init__(HandleCore(client, pointer, "subscriber", lib.kickmsg_subscriber_free), watch)
         self._core.wake = lib.kickmsg_subscriber_interrupt
+        self._core.words = {errno.EMSGSIZE: "the message is longer than the buffer",
+                            errno.EDQUOT: "max_borrows samples are held: release one"}
 
     def receive(self, timeout: Seconds | None = None) -> bytes | None:
         """Copies the oldest message that waits. None: none came in that time."""
@@ -76,11 +90,20 @@ class Subscriber(Polled):
 
         OSError with EMSGSIZE: the buffer is too small, and the message stays where it is.
         """
+        return self._into(lib.kickmsg_receive_copy, buffer, timeout)
+
+    def receive_info_into(self, buffer: Any, timeout: Seconds | None = None) -> MessageInfo | None:
+        """receive_into(), which tells more of the message than its length. The buffer has at least 1 byte."""
+        ret = ffi.new("struct kickmsg_sample *")
+        if self._into(lib.kickmsg_receive_into, buffer, timeout, ret) is None:
+            return None
+        return MessageInfo(ret.len, ret.ring_pos, ret.publisher_id, ret.publisher_sequence, ret.publish_ns)
+
+    def _into(self, function: Callable[..., int], buffer: Any, timeout: Seconds | None, *ret: Any) -> int | None:
         room, core, timeout_ns = ffi.from_buffer(buffer, require_writable=True), self._core, nanoseconds(timeout)
         core.enter()
         try:
-            return core.wait(
-                lambda pointer, rest: lib.kickmsg_receive_copy(pointer, room, len(room), rest), timeout_ns)
+            return core.wait(lambda pointer, rest: function(pointer, room, len(room), rest, *ret), timeout_ns)
         finally:
             core.leave()
 

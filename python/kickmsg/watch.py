@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
-from ._core import Handle, HandleCore, Seconds, check, nanoseconds
+from ._core import Closable, Handle, HandleCore, Seconds, check, nanoseconds
 
 T = TypeVar("T")
 
@@ -103,7 +103,7 @@ class Polled(Handle):
         self._wake_tasks()
 
 
-async def each_async(handle: Handle, take: Callable[[], Awaitable[T | None]]) -> AsyncIterator[T]:
+async def each_async(handle: Closable, take: Callable[[], Awaitable[T | None]]) -> AsyncIterator[T]:
     """What take() waits for, until the handle is interrupted or closed."""
     while True:
         try:

@@ -23,13 +23,15 @@ def wait_until(condition, seconds=10):
 
 
 class Broker:
-    def __init__(self):
-        self.directory = tempfile.mkdtemp(prefix="kickmsg-python-")
+    def __init__(self, directory=None, config=""):
+        self.directory = directory or tempfile.mkdtemp(prefix="kickmsg-python-")
         self.socket = os.path.join(self.directory, "sock")
         self.log = open(os.path.join(self.directory, "log"), "wb")
+        with open(os.path.join(self.directory, "config"), "w", encoding="utf-8") as file:
+            file.write(config)
         environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
-        self.process = subprocess.Popen([os.environ["KICKMSGD"], "--socket", self.socket], stderr=self.log,
-                                        env=environment, preexec_fn=Broker.die_with_parent)
+        self.process = subprocess.Popen([os.environ["KICKMSGD"], "--socket", self.socket, "--config", file.name],
+                                        stderr=self.log, env=environment, preexec_fn=Broker.die_with_parent)
         os.environ["KICKMSG_SOCKET"] = self.socket
 
     @staticmethod

@@ -14,7 +14,7 @@ class BadInput(Case):
         for use in (
                 lambda: publisher.send("text"), lambda: publisher.send(None), lambda: publisher.send(5),
                 lambda: publisher.send([1, 2]), lambda: publisher.send(), lambda: publisher.loan("x"),
-                lambda: publisher.loan(1.5), lambda: publisher.loan(8).publish("x"),
+                lambda: publisher.loan(1.5), lambda: diagnostics.stats(publisher, self.node), lambda: publisher.loan(8).publish("x"),
                 lambda: publisher.send_many([b"x", 5]), lambda: publisher.send_many(5), lambda: publisher.send_wait("text"),
                 lambda: publisher.publish_many(5), lambda: subscriber.receive_many("x"), lambda: subscriber.receive_views(1.5),
                 lambda: subscriber.receive_many([5]),
@@ -60,6 +60,55 @@ class BadInput(Case):
         self.assertErrno(errno.EMSGSIZE, loan.publish, 11)
         self.assertErrno(errno.EMSGSIZE, loan.publish, -1)
         self.assertEqual(loan.publish(), 1)
+
+    def test_errors_say_what_to_do(self):
+        publisher, subscriber = self.pair(kickmsg.Config(max_borrows=1, max_loans=1))
+        caller_of = self.node.serve("asked")
+        self.addCleanup(caller_of.close)
+        caller = self.node.open_service("asked")
+        self.addCleanup(caller.close)
+        for send in (publisher.send, publisher.send_wait, caller.call, caller.call_begin, lambda m: publisher.send_many([m])):
+            with self.assertRaisesRegex(TypeError, r"^a message is bytes or another buffer, not str: encode\(\) it$"):
+                send("text")
+        for send in (publisher.send, publisher.send_wait, publisher.loan, lambda m: publisher.send_many([m])):
+            with self.assertRaisesRegex(OSError, "max_payload_size"):
+                send(5000 if send == publisher.loan else bytes(5000))
+        held = publisher.send(b"xx") and publisher.send(b"yy") and subscriber.receive_view(1)
+        with self.assertRaisesRegex(OSError, "max_borrows samples are held"):
+            subscriber.receive_view(1)
+        held.release()
+        with self.assertRaisesRegex(OSError, "longer than the buffer"):
+            subscriber.receive_into(bytearray(1))
+        loan = publisher.loan(1)
+        with self.assertRaisesRegex(OSError, "max_loans loans are out"):
+            publisher.loan(1)
+        loan.discard()
+
+    def test_each_thing_tells_its_name(self):
+        publisher, subscriber = self.pair()
+        server = self.node.serve("named")
+        self.addCleanup(server.close)
+        mailbox = self.node.create_mailbox("letters")
+        self.addCleanup(mailbox.close)
+        publisher.send(b"xyz")
+        sample = subscriber.receive_view(1)
+        self.assertEqual(
+            [repr(thing) for thing in (self.node, publisher, subscriber, server, mailbox, sample)],
+            ["<kickmsg.Node 'tests' in 'kickmsg'>", f"<kickmsg.Publisher of '{self.topic}'>",
+             f"<kickmsg.Subscriber of '{self.topic}'>", "<kickmsg.Server of 'named'>", "<kickmsg.Subscriber of 'letters'>",
+             "<kickmsg.Sample of 3 bytes>"])
+        sample.release()
+        publisher.close()
+        self.assertEqual(repr(sample), "<kickmsg.Sample (the sample is released)>")
+        self.assertEqual(repr(publisher), f"<kickmsg.Publisher of '{self.topic}', closed>")
+
+    def test_a_topic_is_named_in_each_way(self):
+        self.pair()
+        (info,) = (info for info in kickmsg.topics(self.node) if info.name == self.topic)
+        for topic in (self.topic, self.topic.encode(), kickmsg.Topic(self.topic), info, info.topic):
+            self.assertEqual(diagnostics.topic_info(topic, self.node), info)
+            with self.node.subscribe(topic) as another:
+                self.assertEqual(another.matched, 1)
 
     def test_a_time_beyond_all_clocks_is_for_ever(self):
         publisher, subscriber = self.pair()

@@ -36,7 +36,11 @@ class Looking(Case):
         self.assertEqual((stats.sent, stats.received, stats.lost, len(stats.rings)), (5, 1, 3, 1))
         ring = stats.rings[0]
         self.assertEqual((ring.pid, ring.waiting, ring.lost, ring.sleeping), (os.getpid(), 1, 3, False))
+        loan, sample = publisher.loan(1), subscriber.receive_view(1)
         (participant,) = diagnostics.participants(self.topic, self.node)
+        self.assertEqual((participant.publisher_id, participant.rings, participant.loans, participant.borrows,
+                          participant.reliable), (publisher.stats().publisher_id, 1 << ring.ring, 1, 1, 0))
+        loan.discard(), sample.release()
         self.assertEqual((participant.client_name, participant.role, participant.alive, participant.pid),
                          ("tests", diagnostics.Role.BOTH, True, os.getpid()))
 
@@ -66,6 +70,10 @@ class Looking(Case):
     def test_no_such_topic_is_an_error(self):
         for look in (diagnostics.topic_info, diagnostics.stats, diagnostics.diagnose, diagnostics.participants):
             self.assertErrno(errno.ENOENT, look, "nobody", self.node)
+
+    def test_reliable_subscribers_are_counted(self):
+        self.pair(kickmsg.Config(ring_capacity=128, max_reliable=1, pool_size=0), kickmsg.Options(reliable=True))
+        self.assertEqual(diagnostics.topic_info(self.topic, self.node).reliable, 1)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ class Walk(Case):
         self.assertEqual((done.stderr, done.returncode), ("", 0))
         self.assertIn("after the block: operation forbidden on released memoryview object\n", done.stdout)
         self.assertIn("kickmsg:frames 1 -> 1\n", done.stdout)
+        self.assertIn("topic-made kickmsg:short ", done.stdout)
 
 
 if __name__ == "__main__":

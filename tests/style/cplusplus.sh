@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The installed headers give a C++ program no warning, however many it asks for: the C headers, kickmsg.hpp and kickmsg-service.hpp by g++ and by
-# clang++, from C++17 to C++23. Needs g++; skipped without it. usage: style-cplusplus.sh SOURCE_ROOT
+# The installed headers give a C++ program no warning, however many it asks for: the C headers and kickmsg*.hpp by
+# g++ and by clang++, from C++17 to C++23. Needs g++; skipped without it. usage: style-cplusplus.sh SOURCE_ROOT
 set -eu
 command -v g++ >/dev/null || { echo "skipped: no g++"; exit 77; }
 work=$(mktemp -d)
@@ -18,12 +18,13 @@ if g++ -std=c++17 $flags "$work/bad.cc" 2>/dev/null; then
 fi
 
 # each class and template is in use there; exceptions may be off, in one that uses none
-printf '#include <kickmsg-service.hpp>\nint main() { kickmsg::Node n("n"); kickmsg::Server<> s(n, "s"); s.try_take_request(); return n.advertise("t").send("", 0); }\n' >"$work/plain.cc"
+printf '#include <kickmsg-operator.hpp>\n#include <kickmsg-service.hpp>\nint main() { kickmsg::Node n("n"); kickmsg::Server<> s(n, "s"); s.try_take_request(); kickmsg::Operator(n).status(); return n.advertise("t").send("", 0); }\n' >"$work/plain.cc"
 for compiler in g++ clang++; do
 	command -v $compiler >/dev/null || { echo "no $compiler"; continue; }
 	for standard in c++17 c++20 c++2b; do
 		$compiler -std=$standard $flags "$1/tests/cplusplus/flow.cc"
 		$compiler -std=$standard $flags "$1/tests/cplusplus/service.cc"
+		$compiler -std=$standard $flags "$1/tests/cplusplus/operator.cc"
 		$compiler -std=$standard $flags "$1/tests/cplusplus/shapes.cc"
 	done
 	$compiler -std=c++17 -fno-exceptions -fno-rtti $flags "$work/plain.cc"

@@ -10,7 +10,7 @@ bad=0
 DESTDIR=$work/root meson install -C "$2" --no-rebuild --quiet
 (cd "$work/root" && find . ! -type d | sort) >"$work/list"
 
-wanted='/bin/kickmsgctl$ /(s?bin|libexec|lib)/.*kickmsgd$ /include/kickmsg\.h$ /include/kickmsg-operator\.h$ /include/kickmsg-service\.h$ /include/kickmsg\.hpp$ /include/kickmsg-service\.hpp$ /libkickmsg-client\.a$ /libkickmsg-client\.so$
+wanted='/bin/kickmsgctl$ /(s?bin|libexec|lib)/.*kickmsgd$ /include/kickmsg\.h$ /include/kickmsg-operator\.h$ /include/kickmsg-service\.h$ /include/kickmsg\.hpp$ /include/kickmsg-operator\.hpp$ /include/kickmsg-service\.hpp$ /libkickmsg-client\.a$ /libkickmsg-client\.so$
 	/libkickmsg-client\.so\.1$ /pkgconfig/libkickmsg-client\.pc$ /system/kickmsgd\.service$ /system/kickmsgd\.socket$
 	/user/kickmsgd\.service$ /user/kickmsgd\.socket$ /system-preset/90-kickmsg\.preset$ /sysusers\.d/kickmsg\.conf$
 	/tmpfiles\.d/kickmsg\.conf$ /catalog/kickmsgd\.catalog$ /doc/kickmsg/kickmsgd\.conf$ /bash-completion/completions/kickmsgctl\.bash$ /zsh/site-functions/_kickmsgctl$ /fish/vendor_completions\.d/kickmsgctl\.fish$ /doc/kickmsg/kickmsgd-(metrics\.conf|dashboard\.json|alerts\.yaml)$ /cmake/kickmsg/kickmsgConfig\.cmake$
