@@ -399,6 +399,7 @@ static void region()
 	for (std::uint32_t i = 0; i < 6; i++)
 		pub.send(&i, sizeof(i));
 	CHECK(sub.lost() == 2 && region.stats().sent == 6 && region.info().subscribers == 1);
+	CHECK(region.stats().bytes == 6 * sizeof(std::uint32_t));
 	CHECK(node.ring_stats("region").at(0).lost == 2 && node.topics().size() >= 1);
 	auto report = region.diagnose();
 	CHECK(report.live_rings == 1 && report.locked_entries == 0 && report.all.healthy &&

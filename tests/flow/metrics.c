@@ -146,8 +146,11 @@ END_TEST
 
 static void die_attached(void *unused)
 {
-	flow_subscribe(flow_client("victim"), "t");
-	test_child_ready();
+	struct kickmsg_client *client = flow_client("victim");
+
+	flow_subscribe(client, "t");
+	if (kickmsg_send(flow_advertise(client, "t", &small), "12345", 5) == 5)
+		test_child_ready();
 	pause();
 }
 
@@ -160,8 +163,12 @@ START_TEST(a_recovery_is_counted_with_its_time)
 	pid_t child = test_child_start(die_attached, NULL);
 	ck_assert_int_eq(kill(child, SIGKILL), 0);
 	test_child_end(child, 0);
-	ck_assert(test_wait_until(sample("kickmsg_recovery_seconds_count") == 1, FLOW_WAIT_MS));
-	ck_assert_double_eq(sample("kickmsg_recovery_seconds_bucket{le=\"+Inf\"}"), 1);
+	/* of its publisher and its subscriber */
+	ck_assert(test_wait_until(sample("kickmsg_recovery_seconds_count") == 2, FLOW_WAIT_MS));
+	ck_assert_double_eq(sample("kickmsg_recovery_seconds_bucket{le=\"+Inf\"}"), 2);
+	/* what the dead one had sent stays counted */
+	ck_assert_double_eq(sample("kickmsg_topic_messages_total{topic=\"kickmsg:t\"}"), 1);
+	ck_assert_double_eq(sample("kickmsg_topic_bytes_total{topic=\"kickmsg:t\"}"), 5);
 	ck_assert_double_ge(sample("kickmsg_clients_gone_total"), 1);
 	ck_assert(test_wait_until(sample("kickmsg_loop_delay_seconds_count") > 1, FLOW_WAIT_MS));
 	kickmsg_client_free(client);

@@ -268,6 +268,7 @@ START_TEST(numbers_of_all_topics_are_those_of_each)
 			ck_assert_uint_eq(page[i].topic_id, seen + 1);
 			ck_assert_uint_eq(page[i].complete, 1);
 			ck_assert_uint_eq(page[i].sent, sent);
+			ck_assert_uint_eq(page[i].bytes, sent);
 			ck_assert_uint_eq(page[i].received, 1);
 			ck_assert_uint_eq(page[i].failed, 0);
 			if (seen % 2 == 0)

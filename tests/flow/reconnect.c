@@ -67,6 +67,7 @@ START_TEST(events_come_in_order_and_handles_stay)
 	kickmsg_publisher_get_stats(publisher, &sent);
 	ck_assert_uint_eq(stats.received, 20);
 	ck_assert_uint_eq(sent.sent, 20);
+	ck_assert_uint_eq(sent.bytes, 20 * sizeof(int));
 	ck_assert_int_eq(kickmsg_client_get_fd(client), fd);
 	ck_assert_uint_eq(flow_health(TOPIC).publishers, 1);
 	kickmsg_client_free(client);

@@ -130,6 +130,8 @@ START_TEST(restart_nobody_notices)
 		struct kickmsg_topic_info after = info_of("topic");
 		ck_assert_mem_eq(&before, &after, sizeof before);
 		ck_assert_uint_eq(stats_of("topic").sent, numbers.sent + 200 * (i + 1));
+		ck_assert_uint_eq(
+			stats_of("topic").bytes, numbers.bytes + sizeof(int) * 200 * (i + 1));
 		ck_assert_uint_eq(stats_of("topic").received, numbers.received + 200 * (i + 1));
 		ck_assert_int_eq(kickmsg_topic_schema(client, &ref, &kept), 0);
 		ck_assert_uint_eq(kept.version, 7);

@@ -144,6 +144,7 @@ START_TEST(stats_of_rings_topic_and_handles)
 	ck_assert_int_eq(kickmsg_topic_ring_stats(client, &ref, &cursor, rings, 3), 0);
 	ck_assert_uint_eq(rings[0].reserved[0] | rings[0].reserved[1] | rings[0].reliable, 0);
 	ck_assert_uint_eq(stats.sent, 20);
+	ck_assert_uint_eq(stats.bytes, 20 * sizeof(int));
 	ck_assert_uint_eq(stats.ring_count, 3);
 	ck_assert_uint_eq(stats.live_rings, 2);
 	ck_assert_uint_eq(stats.free_slots, 8);
@@ -169,6 +170,7 @@ START_TEST(stats_of_rings_topic_and_handles)
 	ck_assert_int_eq(kickmsg_send(p, "x", 1), -EAGAIN);
 	kickmsg_publisher_get_stats(p, &sent);
 	ck_assert_uint_eq(sent.sent, 20);
+	ck_assert_uint_eq(sent.bytes, 20 * sizeof(int));
 	ck_assert_uint_eq(sent.failed, 1);
 	ck_assert_uint_eq(sent.evicted, 24);
 	ck_assert_uint_eq(sent.loans, 8);
@@ -180,6 +182,7 @@ START_TEST(stats_of_rings_topic_and_handles)
 	kickmsg_publisher_free(p);
 	ck_assert_int_eq(kickmsg_topic_get_stats(client, &ref, &stats), 0);
 	ck_assert_uint_eq(stats.sent, 20);
+	ck_assert_uint_eq(stats.bytes, 20 * sizeof(int));
 	ck_assert_uint_eq(stats.failed, 1);
 	ck_assert_uint_eq(stats.received, 3);
 	ck_assert_uint_eq(stats.lost, 24);

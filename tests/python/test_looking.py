@@ -30,10 +30,11 @@ class Looking(Case):
     def test_stats_and_participants(self):
         publisher, subscriber = self.pair(kickmsg.Config(ring_capacity=2))
         for _ in range(5):
-            publisher.send(b"x")
+            publisher.send(b"xyz")
         subscriber.try_receive()
         stats = diagnostics.stats(self.topic, self.node)
-        self.assertEqual((stats.sent, stats.received, stats.lost, len(stats.rings)), (5, 1, 3, 1))
+        self.assertEqual((stats.sent, stats.bytes, stats.received, stats.lost), (5, 15, 1, 3))
+        self.assertEqual(len(stats.rings), 1)
         ring = stats.rings[0]
         self.assertEqual((ring.pid, ring.waiting, ring.lost, ring.sleeping), (os.getpid(), 1, 3, False))
         loan, sample = publisher.loan(1), subscriber.receive_view(1)

@@ -56,6 +56,7 @@ class Messages(Case):
         self.assertEqual(subscriber.lost, 6)
         self.assertEqual(subscriber.stats().received, 4)
         self.assertEqual((publisher.stats().sent, publisher.stats().evicted), (10, 6))
+        self.assertEqual(publisher.stats().bytes, 10)
 
     def test_options_history_and_depth(self):
         publisher, first = self.pair(kickmsg.Config(transport=SHARED))
