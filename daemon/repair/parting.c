@@ -284,6 +284,8 @@ void km_parting_hang_up(struct km_session *session)
 {
 	if (session->parting.is_over)
 		return;
+	session->kept.goes = true;
+	km_keep_session(session);
 	turn_away(session);
 	go(session);
 }

@@ -456,6 +456,28 @@ START_TEST(farewell_looks_at_a_late_topic_once)
 }
 END_TEST
 
+/* The next broker finds a connection that lives on: it has to know that the client goes. */
+START_TEST(hang_up_is_written_down_before_the_first_piece)
+{
+	uint32_t place = 1;
+	const void *record;
+
+	setup();
+	session.kept.id = 1;
+	session.kept.state = KM_SESSION_READY;
+	add_subscribers(add_topic(1), 1);
+	broker.parting_round = true; /* no piece is left in this round */
+	km_parting_hang_up(&session);
+	km_keep_commit(&broker);
+	ck_assert(km_state_next(broker.state, KM_STATE_SESSIONS, &place, &record));
+	ck_assert_uint_eq(((const struct km_kept_session *)record)->goes, 1);
+	ck_assert_uint_eq(((const struct km_kept_session *)record)->state, KM_SESSION_READY);
+	ck_assert(km_kept_session_is_good(record));
+	km_parting_drop(&session);
+	teardown();
+}
+END_TEST
+
 START_TEST(commit_has_what_the_record_says_by_then)
 {
 	struct km_topic *topic;
@@ -511,6 +533,7 @@ int main(void)
 	tcase_add_test(tc, farewell_of_many_endpoints_writes_each_topic_once_a_piece);
 	tcase_add_test(tc, farewell_looks_at_each_topic_once);
 	tcase_add_test(tc, farewell_looks_at_a_late_topic_once);
+	tcase_add_test(tc, hang_up_is_written_down_before_the_first_piece);
 	tcase_add_test(tc, commit_has_what_the_record_says_by_then);
 	tcase_add_test(tc, commit_has_nothing_of_a_record_that_was_dropped);
 	return fixture_run("keep", tc);
