@@ -40,7 +40,7 @@ struct km_kept_session {
 	uint32_t state; /* enum km_session_state */
 	uint32_t segment_count;
 	uint16_t watches; /* 0 or 1: what happens (serve/happened.h) */
-	uint16_t goes;    /* 0 or 1: the broker hangs up on it (repair/parting.h) */
+	uint16_t goes;    /* 0 or 1: hung up on (repair/parting.h) */
 	int64_t since_ns, died_ns;
 	struct km_done done;
 	struct km_tried tried;
