@@ -44,9 +44,12 @@
  * kept_behind. A message of those that is pushed out again before the newcomer has its answer is not
  * counted. And a publisher may stand still between its look for newcomers (K3) and a late cell, while the
  * ring is given to another newcomer. That one passes over the cell. It counts the cell as one lost
- * message if it is pushed out before. Nor is one message of a publisher counted that stood still between
- * its loads of `live` and of `openings` while rings were opened 2^14 times: it takes itself to know of
- * newcomers that it doesn't. The 48 bits of rings and two of state leave `live` 14 for the number.
+ * message if it is pushed out before.
+ *
+ * The 48 bits of rings and two of state leave `live` 14 for the number of openings. A publisher may stand
+ * still between its loads of `live` and of `openings` while rings are opened 2^14 times, and would take
+ * itself to know of newcomers that it doesn't. So it loads `live` again behind `openings`. Where that is
+ * another word it looks anew, up to LOOKS times (kept_send.c).
  *
  * Orders
  *   K1 slot's opening, store / load   release / acquire   pairs with itself: a reader of a later
@@ -56,16 +59,18 @@
  *   K5 cells, the end is looked for   seq_cst             pairs with R3, the commit
  *   K6 ring's opening, its ends       relaxed / acquire   the stores lie before K4; the load pairs
  *                                        with K11: what lies before kept_behind is seen
- *   K7 openings                       relaxed             read behind an acquire of live (L1)
+ *   K7 openings                       release / acquire, relaxed   pairs with itself: a publisher that
+ *                                        saw the count of an opening sees `live` as it was before that
+ *                                        opening; relaxed: the broker reads its own count
  *   K8 generation                     acquire / relaxed   pairs with S2; the second look is behind K9
  *   K9 taking CAS                     acq_rel / relaxed   pairs with C2: held[] is seen; and with S3
  *   K10 word, before that             acquire             pairs with S3: where it is a later message's, the
  *                                        head that went on before is seen
  *   K11 kept_behind, decided          release / relaxed   pairs with K6
  *
- * None of K1, K3 to K5 and K8 to K11 can be weaker, nor K6's load (`explore orders` has the trace: K1
- * and K10 in scenario kept_stale, K8 in kept_alike, K9 in kept_again and kept_held, the others in
- * kept_sleep). K6's stores may be relaxed: a publisher that saw the opening in `live` (K3) sees
+ * None of K1, K3 to K5 and K7 to K11 can be weaker, nor K6's load (`explore orders` has the trace: K1
+ * and K10 in scenario kept_stale, K7 in kept_round, K8 in kept_alike, K9 in kept_again and kept_held,
+ * the others in kept_sleep). K6's stores may be relaxed: a publisher that saw the opening in `live` (K3) sees
  * them. One that reads a later opening, and kept_behind of the one before, sends a late cell for a
  * message that its newcomer takes anyhow. The newcomer treats it as the cell for a former owner, of
  * which the losses speak above. A CAS (K11) that fails needs no acquire: its publisher only compares
@@ -117,9 +122,10 @@ static inline int km_kept_end(const struct km_region *kept, uint64_t *ret)
 static inline uint64_t km_kept_known(const struct km_region *region, uint64_t live)
 {
 	const uint64_t bits = KM_LIVE_OPENINGS / KM_LIVE_OPENING;
-	uint64_t openings = km_load(K7, relaxed, &region->header->openings);
+	uint64_t openings = km_load(K7, acquire, &region->header->openings);
 
-	/* the count may have gone on since, by less than the bits in `live` can say */
+	/* The count may have gone on since. Whether it was by less than the bits in `live` can say, the
+	 * caller sees by loading `live` again: it is the same word then, or its publisher looks anew. */
 	return openings - ((openings - (live & KM_LIVE_OPENINGS) / KM_LIVE_OPENING) & bits);
 }
 
@@ -228,7 +234,7 @@ static inline int km_kept_prepare(
 	if (km_kept_end(&kept, &before) == -ESTALE)
 		return -ESTALE;
 	openings += ((number - openings - 1) & bits) + 1;
-	km_store(K7, relaxed, &region->header->openings, openings);
+	km_store(K7, release, &region->header->openings, openings);
 	km_store(K6, relaxed, &ring->kept_behind, km_kept_behind_word(openings, 0));
 	km_store(K6, relaxed, &ring->kept_before, before);
 	km_store(K6, relaxed, &ring->opening, openings);

@@ -13,7 +13,7 @@ static bool is_text(const char *text, size_t size)
 bool km_kept_session_is_good(const struct km_kept_session *kept)
 {
 	return kept->id > 0 && kept->state >= KM_SESSION_READY && kept->state <= KM_SESSION_DEAD &&
-	       kept->segment_count <= UINT16_MAX && kept->watches <= 1 &&
+	       kept->segment_count <= UINT16_MAX && kept->watches <= 1 && kept->goes <= 1 &&
 	       is_text(kept->name, sizeof kept->name) && is_text(kept->prefix, sizeof kept->prefix);
 }
 

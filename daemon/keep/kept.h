@@ -39,7 +39,8 @@ struct km_kept_session {
 	uint32_t uid, gid;
 	uint32_t state; /* enum km_session_state */
 	uint32_t segment_count;
-	uint32_t watches; /* 0 or 1: what happens (serve/happened.h) */
+	uint16_t watches; /* 0 or 1: what happens (serve/happened.h) */
+	uint16_t goes;    /* 0 or 1: hung up on (repair/parting.h) */
 	int64_t since_ns, died_ns;
 	struct km_done done;
 	struct km_tried tried;

@@ -146,6 +146,20 @@ void km_session_close(struct km_session *session)
 	session->pidfd = km_close(session->pidfd);
 }
 
+void km_session_look(struct km_session *session)
+{
+	if (!session->looked_at)
+		LIST_INSERT_HEAD(&session->broker->over, session, in_over);
+	session->looked_at = true;
+}
+
+void km_session_stays(struct km_session *session)
+{
+	if (session->looked_at)
+		LIST_REMOVE(session, in_over);
+	session->looked_at = false;
+}
+
 void km_session_free(struct km_session *session)
 {
 	if (session->kept.state == KM_SESSION_READY ||
@@ -153,6 +167,7 @@ void km_session_free(struct km_session *session)
 		km_account_give(session->account, KM_CLIENTS, 1);
 	km_keep_forget_session(session);
 	session->broker->handlers->parting_drop(session);
+	km_session_stays(session);
 	km_session_close(session);
 	session->broker->handlers->wait_forget(session, UINT_MAX);
 	session->broker->handlers->notice_forget_session(session);
@@ -174,13 +189,13 @@ void km_session_disconnect(struct km_session *session)
 	km_session_deafen(session);
 	close_socket(session);
 	session->kept.state = KM_SESSION_DEAD;
-	session->broker->sweep = true;
+	km_session_look(session);
 }
 
 void km_session_hung_up(struct km_session *session)
 {
 	close_socket(session);
-	session->broker->sweep = true;
+	km_session_look(session);
 	session->kept.state = KM_SESSION_DISCONNECTED;
 	/* the connection goes on waiting: the next broker has the pidfd from it */
 	km_keep_session(session);

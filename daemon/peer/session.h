@@ -46,6 +46,8 @@ struct km_parting {
 
 struct km_session {
 	LIST_ENTRY(km_session) next;
+	LIST_ENTRY(km_session) in_over; /* of broker->over, while `looked_at` */
+	bool looked_at;
 	struct km_broker *broker;
 	struct km_kept_session kept; /* what the next broker is to know of it too */
 	uint32_t kept_at;            /* the place of that in the state, or 0 */
@@ -134,6 +136,11 @@ void km_session_hung_up(struct km_session *session);
 /* Closes all that belongs to the connection and the process, before the session is freed or when it
  * is dead. */
 void km_session_close(struct km_session *session);
+
+/* The session may be gone, or have nothing left: the next sweep looks whether it is freed. */
+void km_session_look(struct km_session *session);
+/* The next sweep doesn't look at the session. */
+void km_session_stays(struct km_session *session);
 
 /* Frees a session without members and memory (memory.h). Only km_broker_sweep() and the broker's
  * end call this. */

@@ -21,13 +21,10 @@
  * lives may go on sending. */
 #define HEARD_MAX 1024
 
-/* Pieces of a farewell that are done at once: most have no more. */
+/* Pieces of a client's end that are done at once: most have no more, and a question behind a death
+ * finds it done, as a rule. But many may die at once: in a round of the event loop more pieces are done
+ * for KM_TURN_NS. */
 #define PIECES_AT_ONCE 8
-
-/* Pieces of the ends of clients that are done at once in a round of the event loop: a handful of
- * clients with a few endpoints each. A question behind a death finds it done, as a rule. But many may
- * die at once. */
-#define PIECES_A_ROUND 48
 
 /* When all has left, topics with so much to look at (in the units of a pass) are tended at once: the next
  * client finds their names and limits free. So much takes a millisecond. The other topics are tended
@@ -202,7 +199,7 @@ void km_parting_drop(struct km_session *session)
 	km_turn_remove(&session->broker->turns, &session->parting.work);
 	LIST_REMOVE(session, parting.under_way);
 	session->parting.stage = STAYS;
-	session->broker->sweep = true; /* it may be freed now */
+	km_session_look(session);
 }
 
 bool km_parting_go_on(struct km_session *session)
@@ -251,10 +248,11 @@ static bool has_time(struct km_broker *broker)
 			0)
 			return false;
 		broker->parting_round = true;
-		broker->parting_pieces = PIECES_A_ROUND;
+		broker->parting_pieces = PIECES_AT_ONCE;
+		broker->parting_end_ns = km_clock_ns() + KM_TURN_NS;
 	}
 	if (broker->parting_pieces == 0)
-		return false;
+		return km_clock_ns() < broker->parting_end_ns;
 	broker->parting_pieces--;
 	return true;
 }
@@ -284,6 +282,8 @@ void km_parting_hang_up(struct km_session *session)
 {
 	if (session->parting.is_over)
 		return;
+	session->kept.goes = true;
+	km_keep_session(session);
 	turn_away(session);
 	go(session);
 }
@@ -292,7 +292,7 @@ void km_parting_die(struct km_session *session, const char *why)
 {
 	struct km_parting *parting = &session->parting;
 
-	session->broker->sweep = true;
+	km_session_look(session);
 	if (session->kept.state == KM_SESSION_NEW) {
 		session->kept.state = KM_SESSION_DEAD;
 		km_session_close(session);

@@ -15,6 +15,9 @@
  *   DIE       the endpoints that it didn't give back are dead
  *   TEND      their topics will be tended
  *
+ * A client that is hung up on may live, and its connection outlives the broker. So its record says
+ * that it goes, before the first piece is done, and the next broker hangs up as well.
+ *
  * Until its turn an endpoint of a client that is gone counts as live, as if the kernel had told of
  * the death so much later. Nothing new comes to the client meanwhile: it isn't listened to, and what
  * it waited for isn't served.

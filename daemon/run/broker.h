@@ -90,10 +90,13 @@ struct km_broker {
 	uint64_t next_session, next_topic, next_member, next_pass, next_parting;
 	struct km_accounts accounts;
 	struct km_session_list sessions;
+	/* Sessions that may be gone: the next sweep looks (km_session_look()). */
+	LIST_HEAD(, km_session) over;
 	TAILQ_HEAD(, km_session) strangers; /* the first one came first (stranger.h) */
 	LIST_HEAD(, km_session) partings;   /* clients that go, in turns (parting.h) */
 	bool parting_round;                 /* clients went in this round of the event loop */
 	unsigned parting_pieces;            /* that may still be done at once in that round */
+	int64_t parting_end_ns;             /* more are done until then */
 	TAILQ_HEAD(, km_unread) unread;     /* answers with descriptors (unread.h) */
 	struct km_hangup hangup;
 	bool ending;
@@ -125,7 +128,6 @@ struct km_broker {
 	struct km_totals told;      /* of all topics, as metrics told them last */
 	struct km_metrics *metrics; /* or null: nobody may ask (metrics/server.h) */
 	int64_t started_ns;         /* CLOCK_MONOTONIC */
-	bool sweep;                 /* something may be free */
 };
 
 /* Frees sessions and topics that have nothing left, and writes down what is (keep.h). Called at the

@@ -55,6 +55,23 @@ void km_policy_deinit(struct km_policy *policy)
 	policy->count = 0;
 }
 
+/* Makes room for one more rule. There is room for a power of two of them: a config with thousands is
+ * copied a few times, not once a rule. */
+static int make_room(struct km_policy *policy)
+{
+	const size_t count = policy->count, room = count ? 2 * count : 1;
+
+	if (count & (count - 1))
+		return 0;
+	struct km_rule *rules = reallocarray(policy->rules, room, sizeof *rules);
+	if (rules)
+		policy->rules = rules;
+	uint32_t *hashes = reallocarray(policy->hashes, room, sizeof *hashes);
+	if (hashes)
+		policy->hashes = hashes;
+	return rules && hashes ? 0 : -ENOMEM;
+}
+
 int km_policy_add(struct km_policy *policy, const char *pattern, char *ret_text, size_t size)
 {
 	struct km_rule rule = { 0 };
@@ -70,20 +87,13 @@ int km_policy_add(struct km_policy *policy, const char *pattern, char *ret_text,
 			memset(policy->rules[i].said, 0, sizeof rule.said);
 			return 0;
 		}
-	struct km_rule *rules = reallocarray(
-		policy->rules, policy->count + 1, sizeof *policy->rules);
-	if (rules)
-		policy->rules = rules;
-	uint32_t *hashes = reallocarray(policy->hashes, policy->count + 1, sizeof *policy->hashes);
-	if (hashes)
-		policy->hashes = hashes;
-	if (!rules || !hashes) {
+	if (make_room(policy) < 0) {
 		snprintf(ret_text, size, "no memory for a rule");
 		return -ENOMEM;
 	}
 	policy->current = policy->count;
-	hashes[policy->count] = hash;
-	rules[policy->count++] = rule;
+	policy->hashes[policy->count] = hash;
+	policy->rules[policy->count++] = rule;
 	return 0;
 }
 

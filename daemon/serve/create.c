@@ -46,15 +46,16 @@ static int make_room(struct km_session *session, enum km_resource resource, uint
 	char *ret_text, size_t text_size)
 {
 	struct km_broker *broker = session->broker;
+	const int64_t end = km_clock_ns() + KM_SHARE_NS;
 	int r = check(session, resource, amount, ret_text, text_size);
 	bool more = false;
 
 	if (r == -EDQUOT && !LIST_EMPTY(&broker->idle)) {
-		more |= km_ending_sweep(broker);
+		more |= km_ending_sweep(broker, end);
 		r = check(session, resource, amount, ret_text, text_size);
 	}
 	if (r == -EDQUOT && resource == KM_BYTES && LIST_EMPTY(&broker->idle)) {
-		more |= km_ending_hurry(broker, session->account);
+		more |= km_ending_hurry(broker, session->account, end);
 		r = check(session, resource, amount, ret_text, text_size);
 	}
 	more |= session->account->graves > 0 || is_user_going(session);

@@ -124,15 +124,16 @@ static bool make_room(struct km_question *question)
 	const struct room_question *room = (struct room_question *)question;
 	struct km_account *account = question->session->account;
 	struct km_broker *broker = question->session->broker;
+	const int64_t end = km_clock_ns() + KM_SHARE_NS;
 	char text[KM_WIRE_TEXT_SIZE];
 
 	if (km_account_check(account, room->resource, room->amount, text, sizeof text) == 0)
 		return false;
 	if (!LIST_EMPTY(&broker->idle)) {
-		km_ending_sweep(broker);
+		km_ending_sweep(broker, end);
 		return true;
 	}
-	return (room->resource == KM_BYTES && km_ending_hurry(broker, account)) ||
+	return (room->resource == KM_BYTES && km_ending_hurry(broker, account, end)) ||
 	       account->graves > 0 || km_parting_is_under_way(broker, account, room->since);
 }
 

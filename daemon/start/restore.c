@@ -209,8 +209,8 @@ static void catch_up(struct km_broker *broker)
 	LIST_FOREACH (session, &broker->sessions, next) {
 		if (session->kept.state == KM_SESSION_DISCONNECTED)
 			km_death_probe(session);
-		else
-			km_death_check(session);
+		else if (!km_death_check(session) && session->kept.goes)
+			km_parting_hang_up(session);
 	}
 	km_parting_finish(broker);
 	/* the broker before this one may have been in the middle of a pass, or about to begin

@@ -115,7 +115,7 @@ struct km_session *km_restore_session(
 		km_unread_restore(broker, &session->unread, session->socket, session->account);
 		if (kept->state != KM_SESSION_DEAD)
 			km_account_take(session->account, KM_CLIENTS, 1);
-		broker->sweep = true; /* the session may be gone and have nothing */
+		km_session_look(session);
 		return session;
 	}
 	km_log(LOG_ERR | KM_EVENT_NOT_TAKEN_BACK, session, NULL,

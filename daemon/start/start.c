@@ -39,47 +39,51 @@
 #include "daemon/topic/member.h"
 #include "daemon/topic/topic.h"
 
-/* Sessions and segments that one call frees at most: each takes some 15 us. */
-#define SWEEP_WORK 64
+/* Segments of a piece: each takes some 15 us. */
+#define SEGMENTS_A_PIECE 8
 
-/* Frees sessions that are gone. True: there are more, for the next turn. */
-static bool free_sessions(struct km_broker *broker)
+/* Frees a session that is gone, or some of its memory. */
+static void free_session(struct km_session *session)
 {
-	struct km_session *session, *next_session;
-	unsigned work = SWEEP_WORK;
+	unsigned segments = SEGMENTS_A_PIECE;
 
-	for (session = LIST_FIRST(&broker->sessions); session; session = next_session) {
-		next_session = LIST_NEXT(session, next);
-		if (session->member_count > 0 || session->parting.stage ||
-			session->kept.state < KM_SESSION_DISCONNECTED)
-			continue;
-		if (work == 0)
-			return true;
-		work--;
-		/* the session's memory goes piece by piece, and no record may speak of the rest
-		 * meanwhile */
-		km_keep_forget_session(session);
-		if (!km_memory_give_back(session, &work))
-			return true;
-		km_session_free(session);
+	if (session->member_count > 0 || session->parting.stage ||
+		session->kept.state < KM_SESSION_DISCONNECTED) {
+		km_session_stays(session);
+		return;
 	}
-	return false;
+	/* the session's memory goes piece by piece, and no record may speak of the rest meanwhile */
+	km_keep_forget_session(session);
+	if (km_memory_give_back(session, &segments))
+		km_session_free(session);
 }
 
+/* Frees what is gone, until `end` and a session and a topic at least. True: there is more. */
+static bool free_some(struct km_broker *broker, int64_t end)
+{
+	struct km_session *session = LIST_FIRST(&broker->over);
+
+	while (session) {
+		free_session(session);
+		session = LIST_FIRST(&broker->over);
+		if (km_clock_ns() >= end)
+			break;
+	}
+	return km_ending_sweep(broker, end) || session;
+}
+
+/* An event's remains are freed at once. Where there are more than that there are turns for them, and
+ * each event frees no more than what it may have left itself. */
 static void sweep(struct km_broker *broker)
 {
-	if (broker->sweep) {
-		broker->sweep = false;
-		bool more = free_sessions(broker);
+	struct km_work *tidying = &broker->tidying;
 
-		if (km_ending_sweep(broker) || more) {
-			broker->sweep = true;
-			km_turn_add(&broker->turns, &broker->tidying);
-		}
-	}
+	if (!LIST_EMPTY(&broker->over) || !LIST_EMPTY(&broker->idle))
+		if (free_some(broker, tidying->queued ? 0 : km_clock_ns() + KM_SHARE_NS))
+			km_turn_add(&broker->turns, tidying);
 	km_keep_commit(broker);
-	if (km_store_tidy(&broker->store))
-		km_turn_add(&broker->turns, &broker->tidying);
+	if (!tidying->queued && km_store_tidy(&broker->store))
+		km_turn_add(&broker->turns, tidying);
 }
 
 static const struct km_log_describers describers = {
@@ -109,9 +113,10 @@ const struct km_handlers km_start_handlers = {
 static bool tidy(struct km_work *work)
 {
 	struct km_broker *broker = (void *)((char *)work - offsetof(struct km_broker, tidying));
+	const bool more = free_some(broker, km_clock_ns() + KM_SHARE_NS);
 
 	km_keep_commit(broker);
-	return km_store_tidy(&broker->store);
+	return km_store_tidy(&broker->store) || more;
 }
 
 static void on_signal(evutil_socket_t number, short what, void *userdata)

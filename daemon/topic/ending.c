@@ -2,6 +2,7 @@
 /* The end of topics: see ending.h. */
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "common/memory/atomic.h"
 #include "daemon/keep/keep.h"
 #include "daemon/run/handlers.h"
@@ -12,9 +13,6 @@
 #include "daemon/topic/reliable.h"
 #include "daemon/topic/segments.h"
 #include "daemon/topic/topic.h"
-
-/* Topics that one call frees at most: freeing one takes some 40 us. */
-#define SWEEP_MAX 32
 
 /* The sweep at hand doesn't look at the topic any more. */
 static void forget_idle(struct km_topic *topic)
@@ -135,50 +133,58 @@ static void end_or_free(struct km_topic *topic)
 		km_ending_free(TAILQ_FIRST(&broker->ended));
 }
 
-bool km_ending_hurry(struct km_broker *broker, struct km_account *account)
+bool km_ending_hurry(struct km_broker *broker, struct km_account *account, int64_t end)
 {
 	struct km_topic *topic, *next;
-	unsigned count = 0;
+	bool any = false;
 
-	for (topic = TAILQ_FIRST(&broker->ended); topic && count < SWEEP_MAX; topic = next) {
+	for (topic = TAILQ_FIRST(&broker->ended); topic; topic = next) {
 		next = TAILQ_NEXT(topic, in_all);
 		if (topic->account != account)
 			continue;
 		km_ending_free(topic);
-		count++;
+		any = true;
+		if (km_clock_ns() >= end)
+			return true;
 	}
 	TAILQ_FOREACH (topic, &broker->topics, in_all) {
-		if (count >= SWEEP_MAX)
-			break;
 		if (!topic->kept.quarantined || topic->kept.emptied || topic->account != account)
 			continue;
 		km_segments_empty_quarantined(topic);
-		count++;
+		any = true;
+		if (km_clock_ns() >= end)
+			break;
 	}
-	return count > 0;
+	return any;
 }
 
-bool km_ending_sweep(struct km_broker *broker)
+static void look_at_idle(struct km_topic *topic)
 {
-	struct km_topic *topic;
-	unsigned looks = 0;
+	forget_idle(topic);
+	if (!LIST_EMPTY(&topic->members)) {
+		look_at_used(topic);
+		return;
+	}
+	/* a walk through this topic looks at it again when the walk ends (walk.c) */
+	if (!LIST_EMPTY(&topic->walks))
+		return;
+	if (km_lifetime_keeps(topic) && (topic->kept.lifetime.persistent ||
+						start_timer(topic, topic->kept.lifetime.linger_ns)))
+		return;
+	/* not logged at the broker's end: the next broker may still have the topic */
+	km_log(LOG_DEBUG | KM_EVENT_TOPIC_FREED, NULL, topic, "topic freed");
+	end_or_free(topic);
+}
 
-	while ((topic = LIST_FIRST(&broker->idle)) && looks++ < SWEEP_MAX) {
-		forget_idle(topic);
-		if (!LIST_EMPTY(&topic->members)) {
-			look_at_used(topic);
-			continue;
-		}
-		/* a walk through this topic looks at it again when the walk ends (walk.c) */
-		if (!LIST_EMPTY(&topic->walks))
-			continue;
-		if (km_lifetime_keeps(topic) &&
-			(topic->kept.lifetime.persistent ||
-				start_timer(topic, topic->kept.lifetime.linger_ns)))
-			continue;
-		/* not logged at the broker's end: the next broker may still have the topic */
-		km_log(LOG_DEBUG | KM_EVENT_TOPIC_FREED, NULL, topic, "topic freed");
-		end_or_free(topic);
+bool km_ending_sweep(struct km_broker *broker, int64_t end)
+{
+	struct km_topic *topic = LIST_FIRST(&broker->idle);
+
+	while (topic) {
+		look_at_idle(topic);
+		topic = LIST_FIRST(&broker->idle);
+		if (km_clock_ns() >= end)
+			break;
 	}
 	return topic != NULL;
 }

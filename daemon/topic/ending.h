@@ -17,12 +17,13 @@
 /* Ended topics whose memory waits for observers; beyond so many the oldest goes. */
 #define KM_ENDED_MAX 64
 
-/* Frees topics that have nothing to stay for. True: more are left, for the next turn. */
-bool km_ending_sweep(struct km_broker *broker);
+/* Frees topics that have nothing to stay for, the newest such first: one at least, and more until the
+ * clock (common/clock.h) says `end`. True: more are left, for the next turn. */
+bool km_ending_sweep(struct km_broker *broker, int64_t end);
 
 /* Gives back memory that only waits for observers, or for clients of quarantined topics, and counts
- * on this account. True: there was some, and there may be more. */
-bool km_ending_hurry(struct km_broker *broker, struct km_account *account);
+ * on this account, until the clock says `end`. True: there was some, and there may be more. */
+bool km_ending_hurry(struct km_broker *broker, struct km_account *account, int64_t end);
 
 /* Frees a topic without members, and gives its memory back (not at the broker's end). Others leave
  * that to the sweep. */

@@ -145,7 +145,7 @@ void km_leave_settle(struct km_member *member)
 	km_memory_give_record(session, member->kept.segment, member->kept.offset, member->size);
 	session->member_count--;
 	session->publishers -= member->kept.role == KM_ROLE_PUBLISHER;
-	topic->broker->sweep = true; /* the session may be free now, too */
+	km_session_look(session);
 	km_privilege_pass_on(topic, member);
 	km_leave_free(member);
 	if (LIST_EMPTY(&topic->members) || !topic->kept.named)

@@ -24,7 +24,6 @@ void km_lifetime_look(struct km_topic *topic)
 	if (!topic->idle)
 		LIST_INSERT_HEAD(&topic->broker->idle, topic, in_idle);
 	topic->idle = true;
-	topic->broker->sweep = true;
 }
 
 void km_lifetime_use(struct km_topic *topic)

@@ -28,6 +28,10 @@
 #include "libclient/path/rings_send.h"
 #include "libclient/rejoin/move.h"
 
+/* Looks for what has changed, in one send: it changes again and again only where a participant means
+ * harm, or newcomers come by the thousand. */
+#define LOOKS 4
+
 /* --- those who came ------------------------------------------------------------------------------- */
 
 /* Tells a ring's owner, who came behind this publisher's look at `live`, of the message at a position
@@ -88,19 +92,40 @@ static uint64_t deliver(struct km_place *here, uint64_t live, uint32_t slot, uin
 	return r < 0 ? failed | KM_KEPT_BIT : failed;
 }
 
+/* Looks around, and what openings the publisher knows of. It may stand still between its loads of `live`
+ * and of `openings` while rings are opened as often as the bits in `live` can say. So `live` is loaded
+ * again behind: if it is still the same word, those who were let in meanwhile are in it. Else the look
+ * begins anew, a few times. Returns as km_publisher_look(), with *live as it was looked at. */
+static int look_around(
+	struct kickmsg_publisher *publisher, uint64_t *live, uint32_t slot, size_t len)
+{
+	struct km_place *here = &publisher->handle.place;
+
+	for (int looks = 1;; looks++) {
+		int r = km_publisher_look(publisher, *live, slot, len);
+
+		if (r <= 0)
+			return r;
+		here->opening = km_kept_known(&here->region, *live);
+		const uint64_t now = km_load(L1, acquire, &here->region.header->live);
+		if (now == *live || looks == LOOKS)
+			return r;
+		*live = now;
+	}
+}
+
 static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t len)
 {
 	struct km_place *here = &publisher->handle.place;
 	uint64_t live = km_load(L1, acquire, &here->region.header->live);
 
 	if (__builtin_expect(live != here->live, 0)) {
-		int r = km_publisher_look(publisher, live, slot, len);
+		int r = look_around(publisher, &live, slot, len);
 
 		if (r <= 0) {
 			km_handle_settle(&publisher->handle);
 			return r;
 		}
-		here->opening = km_kept_known(&here->region, live);
 	}
 	const uint64_t targets = live & km_load(P1, relaxed, &here->rings);
 	struct km_sample_header *sample = km_region_sample(&here->region, slot);

@@ -13,6 +13,7 @@
 #include "common/protocol/wire.h"
 #include "libclient/kickmsg-service.h"
 #include "tests/support/broker/ctl.h"
+#include "tests/support/broker/emulated.h"
 #include "tests/support/broker/pty.h"
 
 /* A verb that runs on either ends with its broker, or goes on. */
@@ -266,6 +267,8 @@ START_TEST(a_tiny_terminal_is_good_enough)
 	const char *const top[] = { "top", "-n", "2", "-i", "0.02", NULL };
 	static const unsigned short sizes[][2] = { { 3, 10 }, { 1, 1 } };
 
+	if (test_skip_emulated("a_tiny_terminal_is_good_enough", TEST_LACKS_CURSES))
+		return;
 	begin();
 	pty_start(&pty, sizes[_i][0], sizes[_i][1], words_of(top, broker.socket), NULL);
 	ck_assert_int_eq(pty_end(&pty), 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kickmsgctl top: its tables, and its screen at a terminal. */
 #include "tests/support/broker/ctl.h"
+#include "tests/support/broker/emulated.h"
 #include "tests/support/broker/pty.h"
 
 static struct pty pty;
@@ -109,6 +110,8 @@ END_TEST
 
 START_TEST(keys_sort_filter_and_open)
 {
+	if (test_skip_emulated("keys_sort_filter_and_open", TEST_LACKS_CURSES))
+		return;
 	start();
 	flow_advertise(client, "other", &small);
 	show(NULL, NULL);
@@ -132,6 +135,8 @@ END_TEST
 
 START_TEST(a_resize_is_followed)
 {
+	if (test_skip_emulated("a_resize_is_followed", TEST_LACKS_CURSES))
+		return;
 	start();
 	show(NULL, NULL);
 	for (unsigned short rows = 1; rows <= 40; rows += 13) {
@@ -152,6 +157,8 @@ END_TEST
 
 START_TEST(the_next_broker_is_found)
 {
+	if (test_skip_emulated("the_next_broker_is_found", TEST_LACKS_CURSES))
+		return;
 	start();
 	show(NULL, NULL);
 	test_broker_kill(&broker);
@@ -170,6 +177,8 @@ END_TEST
 
 START_TEST(it_takes_nobodys_place)
 {
+	if (test_skip_emulated("it_takes_nobodys_place", TEST_LACKS_CURSES))
+		return;
 	start();
 	show(NULL, NULL);
 	press("\n", "SUBSCRIBER");

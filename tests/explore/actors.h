@@ -72,6 +72,8 @@ enum actor_flags {
 	ACTOR_AFTER_BROKER = 1024,        /* begins when the broker before it has died */
 	/* After its passes lets the joining subscriber in, if its ring has no owner. */
 	ACTOR_ADMITS = 2048,
+	/* with ADMITS: rings were opened until `live` had its number again, once a first one was opened */
+	ACTOR_ROUND = INT64_C(1) << 33,
 	ACTOR_LOOKS = 4096,    /* repairs nothing */
 	ACTOR_GIVES_UP = 8192, /* gives the region up instead */
 	/* After its passes passes a dead publisher's privilege on. */

@@ -128,6 +128,16 @@ static void pass_privilege_on(void)
 	km_store(U8, release, privileged, heir);
 }
 
+/* Many rings were opened, and their owners are gone. The number of the next opening is that of the first
+ * one. The scenario leaves out what `live` was at each of them but the last. */
+static void open_many(void)
+{
+	world.live = 0;
+	km_store(K7, release, &world.region->header->openings,
+		KM_LIVE_OPENINGS / KM_LIVE_OPENING + 1);
+	km_store(K4, seq_cst, &world.region->header->live, world.live);
+}
+
 /* A ring is given away once a pass has closed it. (The product waits for the leaver's hazards as
  * well; that the algorithm doesn't need.) */
 static void admit(struct world_endpoint *endpoint)
@@ -304,6 +314,8 @@ void actor_broker_body(void *argument)
 	}
 	if (actor->flags & ACTOR_GRANTS)
 		pass_privilege_on();
+	if (actor->flags & ACTOR_ROUND)
+		open_many();
 	for (uint32_t i = 0; actor->flags & ACTOR_ADMITS && i < world.shape.subscribers; i++)
 		admit(actor_subscriber((int)i));
 }

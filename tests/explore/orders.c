@@ -61,6 +61,8 @@ static const struct {
 	{ "K4", "store", "release", "kept_sleep" },
 	{ "K5", "load", "acquire", "kept_sleep" },
 	{ "K6", "load", "relaxed", "kept_sleep" },
+	{ "K7", "load", "relaxed", "kept_round" },
+	{ "K7", "store", "relaxed", "kept_round" },
 	{ "K8", "load", "relaxed", "kept_alike" },
 	{ "K9", "cas", "release", "kept_again" },
 	{ "K9", "cas", "acquire", "kept_held" },

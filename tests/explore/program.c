@@ -145,6 +145,16 @@ static void set_up_set(void)
 		ex_fail("explorer: no wait set");
 }
 
+/* A ring was opened, and its owner is gone. */
+static void open_before(void)
+{
+	if (!(flags_of(ACTOR_BROKER, 0) & ACTOR_ROUND))
+		return;
+	world.live = KM_LIVE_OPENING;
+	km_store(K7, release, &world.region->header->openings, 1);
+	km_store(L2, release, &world.region->header->live, world.live);
+}
+
 /* Publishes without an onlooker, so the onlooker is told. */
 static void publish_before(void)
 {
@@ -184,6 +194,7 @@ static void make(void)
 	for (uint32_t i = 0; i < world.shape.subscribers; i++)
 		set_up_subscriber((int)i);
 	set_up_set();
+	open_before();
 	publish_before();
 	world_save();
 }

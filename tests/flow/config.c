@@ -289,8 +289,7 @@ START_TEST(reload_is_checked_as_the_services_user)
 	char path[256], log[256], number[16], text[512];
 
 	if (!has_service_user() ||
-		test_skip_emulated("reload_is_checked_as_the_services_user",
-			"a program's command line as it was started with (/proc/PID/cmdline)"))
+		test_skip_emulated("reload_is_checked_as_the_services_user", TEST_LACKS_CMDLINE))
 		return;
 	snprintf(path, sizeof path, "%s/config", root);
 	snprintf(log, sizeof log, "%s/log", root);

@@ -5,6 +5,7 @@
 
 #include "libclient/handle/handle.h"
 #include "libclient/kickmsg-operator.h"
+#include "tests/support/broker/emulated.h"
 #include "tests/support/broker/flow.h"
 #include "tests/support/broker/manager.h"
 #include "tests/support/broker/user.h"
@@ -276,6 +277,8 @@ START_TEST(one_that_takes_over_goes_on_telling)
 	static struct test_manager manager;
 	const char *from = heard.lines;
 
+	if (test_skip_emulated("one_that_takes_over_goes_on_telling", TEST_LACKS_PEEKING))
+		return;
 	test_manager_start(&manager, NULL);
 	strcpy(broker.socket, manager.socket);
 	watch();

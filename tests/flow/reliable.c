@@ -841,6 +841,8 @@ START_TEST(bit_that_is_left_behind_is_taken_back)
 {
 	static struct test_manager manager;
 
+	if (test_skip_emulated("bit_that_is_left_behind_is_taken_back", TEST_LACKS_PEEKING))
+		return;
 	test_manager_start(&manager, NULL);
 	strcpy(broker.socket, manager.socket);
 	attach();
@@ -878,6 +880,8 @@ START_TEST(restart_leaves_all_reliable)
 	char name[32];
 	pthread_t thread;
 
+	if (test_skip_emulated("restart_leaves_all_reliable", TEST_LACKS_PEEKING))
+		return;
 	test_manager_start(&manager, NULL);
 	strcpy(broker.socket, manager.socket);
 	attach();
@@ -932,6 +936,11 @@ START_TEST(subscriber_stops_between_its_take_and_the_bell)
 	setup();
 	struct kickmsg_subscriber *subscriber = subscribe(client);
 	int fd = kickmsg_publisher_get_fd(publisher);
+	if (fd == -EOPNOTSUPP) {
+		printf("skipped: no %s here\n", mechanisms[_i]);
+		teardown();
+		return;
+	}
 	ck_assert_int_ge(fd, 0);
 	fill_and_arm(fd);
 	atomic_fetch_add(head_of(subscriber), 1);

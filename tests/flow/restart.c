@@ -10,6 +10,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -439,6 +441,95 @@ START_TEST(restart_in_the_middle_of_a_clients_end)
 	start("[limits]\nclient_endpoints = 8192\nuser_topic_rate = 0\n", KICKMSG_TRANSPORT_RINGS);
 	for (int i = 0; !was_middle && i < TRIES; i++)
 		was_middle = kill_in_the_middle(_i);
+	ck_assert_msg(was_middle, "no broker of %d was killed in the middle", TRIES);
+	teardown();
+}
+END_TEST
+
+enum { WAITS = 2048, A_TIME = 32 };
+
+static bool count_wait(struct state_record *record, void *userdata)
+{
+	*(unsigned *)userdata += record->size == sizeof(struct km_kept_wait);
+	return false;
+}
+
+static unsigned kept_waits(void)
+{
+	unsigned count = 0;
+
+	state_records_change(test_manager_find(&manager, "S"), count_wait, &count);
+	return count;
+}
+
+static void wait_for_many_topics(int peer)
+{
+	struct km_msg_attach request = { .header.op = KM_OP_SUBSCRIBE, .flags = KM_ATTACH_WAIT };
+	union km_msg answer;
+
+	for (unsigned i = 0; i < WAITS; i++) {
+		snprintf(request.topic, sizeof request.topic, "nothing%u", i);
+		ck_assert_int_eq(km_wire_send(peer, &request, sizeof request, NULL, 0), 0);
+		for (unsigned j = 0; i % A_TIME == A_TIME - 1 && j < A_TIME; j++)
+			ck_assert_int_eq(test_peer_answer(peer, &answer), KM_OP_WAITS);
+	}
+	ck_assert_uint_eq(kept_waits(), WAITS);
+}
+
+static int queued(int peer, unsigned long which)
+{
+	int bytes;
+
+	ck_assert_int_eq(ioctl(peer, which, &bytes), 0);
+	return bytes;
+}
+
+/* Asks and doesn't read, until a request is taken that has no answer: the broker hangs up. */
+static void ask_without_reading(int peer)
+{
+	const struct km_msg_attach request = { .header.op = KM_OP_SUBSCRIBE, .topic = "nothing" };
+	int before, after = 0;
+
+	do {
+		before = after;
+		ck_assert_int_eq(km_wire_send(peer, (void *)&request, sizeof request, NULL, 0), 0);
+		ck_assert(test_wait_until(queued(peer, SIOCOUTQ) == 0, 10000));
+		after = queued(peer, SIOCINQ);
+	} while (after > before);
+}
+
+/* The broker hangs up on a client that lives and waits for many topics, and is killed meanwhile.
+ * The next broker hangs up as well, so the client knows that it has to ask again. Returns whether
+ * some of the waits were forgotten, and others not. */
+static bool kill_in_the_middle_of_a_hang_up(void)
+{
+	int peer = test_peer_hello(getenv("KICKMSG_SOCKET"), "raw", NULL);
+	union km_msg answer;
+
+	wait_for_many_topics(peer);
+	setpriority(PRIO_PROCESS, (id_t)manager.pid, 19);
+	ask_without_reading(peer);
+	while (kept_waits() == WAITS)
+		;
+	test_manager_kill(&manager, SIGKILL);
+	const unsigned left = kept_waits();
+	int op;
+
+	test_manager_resume(&manager);
+	while ((op = test_peer_answer(peer, &answer)) == KM_OP_ERROR)
+		;
+	ck_assert_msg(op == -ENOTCONN, "%d with %u waits left", op, left);
+	close(peer);
+	return left > 0 && left < WAITS;
+}
+
+START_TEST(restart_in_the_middle_of_a_hang_up)
+{
+	bool was_middle = false;
+
+	start("[limits]\nclient_endpoints = 8192\n", KICKMSG_TRANSPORT_RINGS);
+	for (int i = 0; !was_middle && i < TRIES; i++)
+		was_middle = kill_in_the_middle_of_a_hang_up();
 	ck_assert_msg(was_middle, "no broker of %d was killed in the middle", TRIES);
 	teardown();
 }
@@ -886,6 +977,7 @@ int main(void)
 		KICKMSG_TRANSPORT_SHARED + 1);
 	tcase_add_test(tcase, restart_the_dead_are_reconciled);
 	tcase_add_loop_test(tcase, restart_in_the_middle_of_a_clients_end, 0, 2);
+	tcase_add_test(tcase, restart_in_the_middle_of_a_hang_up);
 	tcase_add_loop_test(tcase, restart_who_has_left_is_not_dead, KICKMSG_TRANSPORT_RINGS,
 		KICKMSG_TRANSPORT_SHARED + 1);
 	tcase_add_loop_test(tcase, restart_unmapped_meanwhile_is_dead, 0, 2);

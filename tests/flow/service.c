@@ -157,6 +157,8 @@ START_TEST(reload_with_a_typo_keeps_the_old_and_is_ready)
 	static const char typo[] = ":3: [limits] has no key 'clientz'";
 	char said[1024];
 
+	if (test_skip_emulated("reload_with_a_typo_keeps_the_old_and_is_ready", TEST_LACKS_CMDLINE))
+		return;
 	test_manager_start(&manager, "[limits]\nuser_clients = 1\n");
 	/* the line comes behind READY=1 */
 	ck_assert(test_wait_until(test_manager_logged(&manager, " serves; "), 10000));

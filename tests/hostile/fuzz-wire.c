@@ -20,6 +20,7 @@
 #include "common/protocol/wire.h"
 #include "libclient/kickmsg.h"
 #include "tests/support/broker/broker.h"
+#include "tests/support/broker/emulated.h"
 #include "tests/support/suite.h"
 
 #define PEERS    8
@@ -116,7 +117,8 @@ static void send_one(int fd)
 	else if (how == 6) /* noise */
 		for (size_t i = 0; i < size; i++)
 			m.bytes[i] = (unsigned char)random_u64();
-	if (how == 7) { /* descriptors, more than may be */
+	/* Descriptors, more than may be. An emulator keeps those open that a broker has left out. */
+	if (how == 7 && !test_is_emulated()) {
 		size_t count = 1 + random_u64() % 5;
 
 		header.msg_control = control.bytes;

@@ -25,6 +25,12 @@ static inline bool test_skip_emulated(const char *name, const char *lacks)
 /* An emulator maps what it likes. */
 #define TEST_LACKS_ADDRESS_LIMIT "a limit on the address space that a program has (RLIMIT_AS)"
 
+/* Debian 12's curses for arm64 spoils the heap as it begins, also in a program of ten lines. */
+#define TEST_LACKS_CURSES "a curses that leaves the heap whole"
+
+/* By it `kickmsgd --reload` knows which config the broker reads. */
+#define TEST_LACKS_CMDLINE "a program's command line as it was started with (/proc/PID/cmdline)"
+
 /* By it a broker reads what the one before let wait (daemon/keep/parking.h): in an emulator that hasn't it
  * nothing outlives a broker. */
 #define TEST_LACKS_PEEKING "SO_PEEK_OFF, by which the next broker takes back what waits"

@@ -194,6 +194,8 @@ int main(void)
 {
 	TCase *tcase = tcase_create("happened");
 
+	tcase_set_timeout(tcase, 60);
+
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, each_watcher_hears_each_once_in_order);
 	tcase_add_test(tcase, what_was_overwritten_is_counted);

@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "daemon/peer/memory.h"
+#include "daemon/peer/session.h"
 #include "daemon/repair/health.h"
 #include "daemon/repair/recover.h"
 #include "daemon/repair/tend.h"
@@ -22,6 +23,20 @@ static struct km_broker broker;
 static struct km_config config;
 static int ends[2];
 static unsigned heard, turns;
+
+/* The clock goes so much ahead at each look. */
+static int64_t look_ns;
+
+int64_t __real_km_clock_ns(void);
+int64_t __wrap_km_clock_ns(void);
+
+int64_t __wrap_km_clock_ns(void)
+{
+	static int64_t ahead;
+
+	ahead += look_ns;
+	return __real_km_clock_ns() + ahead;
+}
 
 struct counted {
 	struct km_work work;
@@ -175,42 +190,52 @@ START_TEST(tick_bounded_by_slots_and_cells)
 }
 END_TEST
 
-/* Topics that lost their last member are freed some at a time, however many there are. A walk is in
- * each of these, so nothing can be freed and each one is looked at. */
-START_TEST(sweep_bounded_by_topics)
+/* Of things that each take A_THING by the clock a share of time has room for so many. */
+#define A_THING      (KM_SHARE_NS / 5)
+#define ROOM_FOR     (5 + 1)
+#define MANY_THINGS  1000
+#define LEAST_SHARES (MANY_THINGS / ROOM_FOR)
+
+/* Topics that lost their last member are freed for some time, however many there are. A walk is in each
+ * of these, so nothing can be freed and each one is looked at. */
+START_TEST(sweep_of_topics_bounded_by_time)
 {
-	enum { MANY = 1000 };
+	enum { MANY = MANY_THINGS };
 	struct km_topic *topics = calloc(MANY, sizeof *topics);
 	struct km_walk walk = { 0 };
 	unsigned calls = 1, left = MANY;
 
+	look_ns = A_THING;
 	for (unsigned i = 0; i < MANY; i++) {
 		topics[i].broker = &broker;
 		topics[i].idle = true;
 		topics[i].walks.lh_first = &walk;
 		LIST_INSERT_HEAD(&broker.idle, &topics[i], in_idle);
 	}
-	for (; km_ending_sweep(&broker); calls++) {
+	for (; km_ending_sweep(&broker, km_clock_ns() + KM_SHARE_NS); calls++) {
 		unsigned still = 0;
 
 		for (unsigned i = 0; i < MANY; i++)
 			still += topics[i].idle;
-		ck_assert_uint_lt(left - still, 100);
+		ck_assert_uint_le(left - still, ROOM_FOR);
 		left = still;
 	}
-	ck_assert_uint_gt(calls, 10);
+	ck_assert_uint_ge(calls, LEAST_SHARES);
 	ck_assert(LIST_EMPTY(&broker.idle));
 	free(topics);
+	look_ns = 0;
 }
 END_TEST
 
-/* Sessions that are over are freed some at a time as well, and the broker comes back for the others. */
-START_TEST(sweep_bounded_by_sessions)
+/* Sessions that are over are freed for some time as well, and the rest in turns. Each event in between
+ * frees one, and a segment is a piece of its own. */
+START_TEST(sweep_of_sessions_bounded_by_time)
 {
-	enum { MANY = 1000 };
+	enum { MANY = MANY_THINGS };
 	unsigned calls = 0, left = MANY;
 
 	setup();
+	look_ns = A_THING;
 	broker.store.parking.in = -1;
 	for (unsigned i = 0; i < MANY; i++) {
 		struct km_session *session = calloc(1, sizeof *session);
@@ -219,20 +244,25 @@ START_TEST(sweep_bounded_by_sessions)
 		session->kept.state = KM_SESSION_DEAD;
 		session->socket = session->pidfd = -1;
 		LIST_INSERT_HEAD(&broker.sessions, session, next);
+		km_session_look(session);
 	}
-	for (broker.sweep = true; broker.sweep; calls++) {
+	km_broker_sweep(&broker);
+	ck_assert(broker.tidying.queued);
+	left -= ROOM_FOR - 1;
+	for (; !LIST_EMPTY(&broker.over); calls++) {
 		unsigned still = 0;
 		struct km_session *session;
 
+		ck_assert(broker.tidying.queued);
 		km_broker_sweep(&broker);
 		LIST_FOREACH (session, &broker.sessions, next)
 			still++;
-		ck_assert_uint_lt(left - still, 100);
-		ck_assert(!broker.sweep || broker.tidying.queued);
+		ck_assert_uint_le(left - still, 1);
 		left = still;
 	}
 	ck_assert_uint_eq(left, 0);
-	ck_assert_uint_gt(calls, 10);
+	ck_assert_uint_ge(calls, LEAST_SHARES);
+	look_ns = 0;
 	teardown();
 }
 END_TEST
@@ -261,16 +291,17 @@ START_TEST(sweep_bounded_by_segments)
 }
 END_TEST
 
-/* Topics that were given up, and whose room their payer needs at once, are freed some at a time. */
-START_TEST(hurry_bounded_by_topics)
+/* Topics that were given up, and whose room their payer needs at once, are freed for some time. */
+START_TEST(hurry_bounded_by_time)
 {
-	enum { MANY = 1000 };
+	enum { MANY = MANY_THINGS };
 	static struct km_account account;
 	static struct km_accounts accounts;
 	unsigned calls = 0, left = MANY;
 	struct km_topic *topic;
 
 	setup();
+	look_ns = A_THING;
 	account.accounts = &accounts;
 	TAILQ_INIT(&broker.ended);
 	for (unsigned i = 0; i < MANY; i++) {
@@ -282,16 +313,17 @@ START_TEST(hurry_bounded_by_topics)
 		topic->bytes = KM_PAGE_SIZE;
 		km_account_take(&account, KM_BYTES, topic->bytes);
 	}
-	for (; km_ending_hurry(&broker, &account); calls++) {
+	for (; km_ending_hurry(&broker, &account, km_clock_ns() + KM_SHARE_NS); calls++) {
 		unsigned still = 0;
 
 		TAILQ_FOREACH (topic, &broker.topics, in_all)
 			still += !topic->kept.emptied;
-		ck_assert_uint_lt(left - still, 100);
+		ck_assert_uint_le(left - still, ROOM_FOR);
 		left = still;
 	}
 	ck_assert_uint_eq(left, 0);
-	ck_assert_uint_gt(calls, 10);
+	ck_assert_uint_ge(calls, LEAST_SHARES);
+	look_ns = 0;
 	while ((topic = TAILQ_FIRST(&broker.topics))) {
 		TAILQ_REMOVE(&broker.topics, topic, in_all);
 		free(topic);
@@ -366,10 +398,10 @@ int main(void)
 	tcase_add_test(tc, turn_long_work_sockets_heard_in_between);
 	tcase_add_test(tc, turn_removed_work_has_no_more_pieces);
 	tcase_add_test(tc, tick_bounded_by_slots_and_cells);
-	tcase_add_test(tc, sweep_bounded_by_topics);
-	tcase_add_test(tc, sweep_bounded_by_sessions);
+	tcase_add_test(tc, sweep_of_topics_bounded_by_time);
+	tcase_add_test(tc, sweep_of_sessions_bounded_by_time);
 	tcase_add_test(tc, sweep_bounded_by_segments);
-	tcase_add_test(tc, hurry_bounded_by_topics);
+	tcase_add_test(tc, hurry_bounded_by_time);
 	tcase_add_test(tc, settling_bounded_by_walks);
 	return fixture_run("turns", tc);
 }

@@ -482,7 +482,7 @@ START_TEST(next_round_has_pieces_again)
 
 	setup(KM_TRANSPORT_RINGS);
 	event_base_once(broker.base, -1, EV_TIMEOUT, on_two_deaths, NULL, &now);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 10; i++)
 		turn();
 	ck_assert(!broker.parting_round);
 	ck_assert(LIST_EMPTY(&broker.partings));

@@ -614,6 +614,47 @@ START_TEST(known_openings_follow_live)
 }
 END_TEST
 
+static uint64_t opened_meanwhile;
+
+int __real_km_publisher_look(
+	struct kickmsg_publisher *publisher, uint64_t seen, uint32_t slot, size_t len);
+int __wrap_km_publisher_look(
+	struct kickmsg_publisher *publisher, uint64_t seen, uint32_t slot, size_t len);
+
+/* The publisher has loaded `live` and stands still. So many rings are opened, the last one stays. */
+int __wrap_km_publisher_look(
+	struct kickmsg_publisher *publisher, uint64_t seen, uint32_t slot, size_t len)
+{
+	if (opened_meanwhile > 0) {
+		f.region.header->openings += opened_meanwhile - 1;
+		live = (live & ~KM_LIVE_OPENINGS) |
+		       (f.region.header->openings * KM_LIVE_OPENING & KM_LIVE_OPENINGS);
+		opened_meanwhile = 0;
+		come(0, HISTORY);
+	}
+	return __real_km_publisher_look(publisher, seen, slot, len);
+}
+
+/* A publisher that stood still while rings were opened as often as `live` can say, and about so often,
+ * doesn't take itself to know of the newcomer: its message comes. */
+START_TEST(publisher_that_stood_still_for_all_numbers_loses_nothing)
+{
+	const uint64_t numbers = KM_LIVE_OPENINGS / KM_LIVE_OPENING + 1;
+
+	for (uint64_t opened = numbers - 1; opened <= numbers + 1; opened++) {
+		setup(POOL);
+		send_from_to(1, 2);
+		come(1, 0); /* so that the publisher looks around */
+		opened_meanwhile = opened;
+		send_from_to(3, 4);
+		receives_from_to(0, 1, 4);
+		receives_from_to(1, 3, 4);
+		ck_assert_uint_eq(kickmsg_subscriber_lost(&sub[0]), 0);
+		teardown();
+	}
+}
+END_TEST
+
 /* The number of a late cell is short; positions may be long. */
 START_TEST(late_positions_are_found_again)
 {
@@ -655,6 +696,7 @@ int main(void)
 	tcase_add_test(tc, reconcile_and_drains_pass_late_cells_over);
 	tcase_add_test(tc, senseless_kept_ring_ends_each_call);
 	tcase_add_test(tc, known_openings_follow_live);
+	tcase_add_test(tc, publisher_that_stood_still_for_all_numbers_loses_nothing);
 	tcase_add_test(tc, late_positions_are_found_again);
 	return fixture_run("kept", tc);
 }
