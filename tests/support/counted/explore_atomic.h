@@ -23,10 +23,11 @@ void counted_step(void);
 	(counted_step(), atomic_fetch_and_explicit(ptr, mask, memory_order_##order))
 #define km_add(label, order, ptr, value)                                                           \
 	(counted_step(), atomic_fetch_add_explicit(ptr, value, memory_order_##order))
-#define km_fence(label, order)    (counted_step(), atomic_thread_fence(memory_order_##order))
+#define km_add_own(label, order, ptr, value) ((void)km_add(label, order, ptr, value))
+#define km_fence(label, order)               (counted_step(), atomic_thread_fence(memory_order_##order))
 
-#define km_plain_write(ptr, size) ((void)0)
-#define km_plain_read(ptr, size)  ((void)0)
+#define km_plain_write(ptr, size)            ((void)0)
+#define km_plain_read(ptr, size)             ((void)0)
 
 static inline void km_pause(void)
 {
