@@ -18,7 +18,7 @@
 #define FALL_ASLEEP_NS  15000
 #define SETTLE_TRIES    5000
 #define SETTLE_PAUSE_US 1000
-#define SETTLE_KEY      UINT64_C(0xfffffffff0000000) /* 128 words more: still no sender's */
+#define SETTLE_KEY      UINT64_C(0xfffffffff0000000) /* 128 keys, which no sender has */
 #define SETTLE_END      UINT64_C(0xffffffffffff0000)
 
 void stage_futex_wake(_Atomic uint32_t *word)
@@ -85,7 +85,7 @@ void stage_wrong(struct worker *worker, const void *data, uint64_t key)
 		(unsigned long long)key);
 }
 
-/* The state of a process: the letter behind the name in its stat. */
+/* The state of a process: the letter behind the name in its /proc/PID/stat. */
 static char state_of(pid_t pid)
 {
 	char path[64], text[256], *at = NULL;
@@ -247,7 +247,7 @@ void stage_worker(struct worker *worker)
 	struct stage *stage = worker->stage;
 	uint32_t turn = 0;
 
-	/* a library's own threads may run where there is room; those that it has are made in here */
+	/* a library's threads, which are made in open, may run wherever there is room */
 	if (!worker->adapter->sleeps)
 		take_place(worker);
 	worker->patience = stage->workers <= bench_cpus() ? 100000 : 500;

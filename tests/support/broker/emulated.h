@@ -22,9 +22,9 @@ static inline bool test_skip_emulated(const char *name, const char *lacks)
 	return test_is_emulated();
 }
 
-/* An emulator maps what it likes. */
+/* An emulator makes mappings of its own at any time. */
 #define TEST_LACKS_ADDRESS_LIMIT "a limit on the address space that a program has (RLIMIT_AS)"
 
-/* By it a broker reads what the one before let wait (daemon/keep/parking.h): in an emulator that hasn't it
- * nothing outlives a broker. */
+/* A broker needs SO_PEEK_OFF to read what the last one parked (daemon/keep/parking.h). Without
+ * it nothing outlives a broker. */
 #define TEST_LACKS_PEEKING "SO_PEEK_OFF, by which the next broker takes back what waits"
