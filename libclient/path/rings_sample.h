@@ -18,8 +18,8 @@ static km_noinline int km_rings_senseless(struct km_place *place, uint32_t hold)
 	return -ESTALE;
 }
 
-/* Of a message that was taken: counts and describes it. False: its length makes no sense, and the caller ends
- * in km_rings_senseless(). */
+/* Counts and describes a message that was taken. False: its length makes no sense, and the
+ * caller ends in km_rings_senseless(). */
 static km_always_inline bool km_rings_hand_out(struct kickmsg_subscriber *subscriber, uint32_t hold,
 	uint64_t ring_pos, const struct km_sample_header *sample, struct kickmsg_sample *ret)
 {

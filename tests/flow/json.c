@@ -97,7 +97,7 @@ START_TEST(a_topic_is_told_with_its_rings)
 	ck_assert_int_eq(number(topic, "lost"), 2);
 	ck_assert_int_eq(number(topic, "ring_capacity"), 4);
 	ck_assert_int_eq(number(topic, "pool_size"), 64);
-	/* of the messages three wait in the ring, one is held */
+	/* three messages wait in the ring, one is held */
 	ck_assert_int_eq(number(topic, "free_slots"), 60);
 	ck_assert_int_eq(number(topic, "endpoints_left_out"), 0);
 	ck_assert_uint_eq(count(topic, "endpoints"), 2);

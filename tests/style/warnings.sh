@@ -1,7 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Everything builds without a warning; the copies of the explorer with a fault in them are the same sources
-# once more, and stay out. usage: style-warnings.sh SOURCE_ROOT COMPILER
+# All sources build without a warning. Explorers with a seeded fault are left out: they are the same sources. usage: style-warnings.sh SOURCE_ROOT COMPILER
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -321,7 +321,7 @@ bool test_manager_upgrade(struct test_manager *manager)
 		       read_program(manager->pid, link, sizeof link) && strcmp(link, own) != 0,
 		       READY_LIMIT_MS);
 	good = good && rename(fresh, manager->program) == 0;
-	/* and the program that runs has no name any more */
+	/* the program that runs has no name any more */
 	good = good && (first || (read_program(manager->pid, link, sizeof link) &&
 					 strstr(link, " (deleted)")));
 	if (!good)
