@@ -14,8 +14,8 @@
 
 #define PROBE_ROUNDS      3
 #define PROBE_ITERATIONS  1000
-#define OPEN_SECONDS      20.0
-#define TURN_SECONDS      10.0
+#define OPEN_SECONDS      60.0
+#define TURN_SECONDS      60.0
 #define PEER_OPEN_SECONDS 6.0
 #define PEER_TURN_SECONDS 2.0
 #define LOOK_MS           100

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -104,7 +103,7 @@ void stage_wait_asleep(struct worker *worker)
 {
 	for (unsigned i = worker->shape.senders; i < worker->stage->workers; i++)
 		while (state_of((pid_t)atomic_load(&worker->stage->pids[i])) != 'S')
-			sched_yield();
+			usleep(20); /* after a yield it may not run for seconds */
 }
 
 uint64_t stage_let_sleep(void)
