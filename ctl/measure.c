@@ -28,7 +28,7 @@ struct measure {
 	bool has_between;
 	struct ctl_distribution delay; /* from publishing to receiving */
 	uint64_t timeless;             /* messages whose time makes no sense */
-	/* of the second that is told next */
+	/* the second that is told next */
 	int64_t told_ns;
 	uint64_t told_messages, told_bytes;
 };
@@ -93,7 +93,7 @@ static void take(struct measure *measure, const struct kickmsg_sample *sample)
 		measure->least = sample->len;
 	if (sample->len > measure->most)
 		measure->most = sample->len;
-	/* of 0 and of a time to come the age is beyond any */
+	/* a time of 0 or a time to come has an age beyond any */
 	uint64_t age = (uint64_t)now - sample->publish_ns;
 	if (measure->what == DELAY && sample->publish_ns && age <= (uint64_t)now)
 		ctl_distribution_add(&measure->delay, age);

@@ -98,7 +98,7 @@ static const struct ctl_column done_columns[] = {
 };
 const struct ctl_columns ctl_repair_columns = CTL_LISTING(done_columns);
 
-/* Of the verb that is running. */
+/* The tables of the verb that is running. */
 static struct ctl_table *table, *found;
 
 /* Things that a repair would mend, or that nothing can. */

@@ -41,7 +41,7 @@ static int find_user(struct ctl *ctl, const char *name, bool by_name)
 		return -ENOENT;
 	ctl->of_other = true;
 	user->uid = entry ? entry->pw_uid : (uint32_t)uid;
-	/* of a number without a name nobody knows groups */
+	/* a number without a name has no groups that anybody knows */
 	user->gid = entry ? entry->pw_gid : UINT32_MAX;
 	if (!entry)
 		return 0;

@@ -56,7 +56,7 @@ static void print_fingerprint(const char *what, const uint8_t bytes[64], uint32_
 		print_text(text);
 		putchar('"');
 	} else {
-		/* of a fingerprint, zeros at the end of its eight bytes are its own */
+		/* a fingerprint has eight bytes, of which zeros at the end are a part */
 		format_bytes(bytes, algo != KICKMSG_ALGO_FNV1A64, text);
 		printf("%.*s", algo == KICKMSG_ALGO_FNV1A64 ? 16 : 128, text);
 	}

@@ -70,7 +70,7 @@ static int receive(struct kickmsg_publisher *pub, struct kickmsg_subscriber *sub
 	/* the newer one first: no order is asked for */
 	if ((r = kickmsg_sample_release(&b)) < 0 || (r = kickmsg_sample_release(&a)) < 0)
 		return r;
-	/* of the thousand, the ring kept the last ones; the rest is counted */
+	/* the ring kept the last ones of the thousand; the rest is counted */
 	if ((r = kickmsg_try_receive(sub, &c)) < 0)
 		return r;
 	return expect(

@@ -239,7 +239,8 @@ struct kickmsg_happening {
 	/* A word, as "topic-made"; kickmsgctl(1) has them all. New ones may come. */
 	char kind[32];
 	uint32_t level; /* of syslog(3) */
-	/* Of the client that it is about. 0: it is of another pid namespace; -1: there is none. */
+	/* The process of the client that the event is about. 0: it is of another pid namespace;
+	 * -1: there is no client. */
 	int32_t pid;
 	/* The client's, else that of the topic's owner, else UINT32_MAX. */
 	uint32_t uid;

@@ -115,15 +115,15 @@ enum kickmsg_event_kind {
 	KICKMSG_EVENT_DEMOTED = 9,
 };
 
-/* Of several events that weren't asked for in time only the latest is told: the latest of the
+/* If several events weren't asked for in time only the latest is told: the latest of the
  * connection, of each handle's rejoining, and of its topic's end. Numbers of peers add up. */
 struct kickmsg_event {
 	enum kickmsg_event_kind kind;
 	int error;        /* negative errno of a bad event, else 0 */
 	const char *text; /* the broker's words on that error, or "" */
-	/* Of all but the first two kinds: the topic's name as the program wrote it, and the
-	 * publisher or the subscriber. Of a service (kickmsg-service.h): its name alone. Else
-	 * null. */
+	/* The topic's name as the program wrote it, and the publisher or the subscriber, for all
+	 * kinds but the first two. An event of a service (kickmsg-service.h) has its name alone.
+	 * Else null. */
 	const char *topic;
 	struct kickmsg_publisher *publisher;
 	struct kickmsg_subscriber *subscriber;
@@ -371,9 +371,9 @@ enum kickmsg_kind {
 	KICKMSG_PUBSUB = 0,    /* region /{prefix}_{topic} */
 	KICKMSG_BROADCAST = 1, /* region /{prefix}_broadcast_{channel} */
 	KICKMSG_MAILBOX = 2,   /* region /{prefix}_{owner}_mbx_{tag} */
-	/* Of services (kickmsg-service.h): the service itself, and one caller's requests and
-	 * replies, whose owner is a number. Programs may look at such topics; only the library
-	 * makes them. */
+	/* Topics of services (kickmsg-service.h): the service itself, and one caller's requests
+	 * and replies, whose owner is a number. Programs may look at such topics; only the
+	 * library makes them. */
 	KICKMSG_SERVICE = 3,  /* region /{prefix}_service_{name} */
 	KICKMSG_REQUESTS = 4, /* region /{prefix}_{owner}_requests_{name} */
 	KICKMSG_REPLIES = 5,  /* region /{prefix}_{owner}_replies_{name} */
@@ -382,7 +382,7 @@ enum kickmsg_kind {
 /* Names a topic of any kind. Only `name` must be there. */
 struct kickmsg_topic_ref {
 	const char *name; /* topic, channel or tag */
-	/* Of a mailbox: its client's name; null: the calling client's. */
+	/* A mailbox' client by name; null: the calling client. */
 	const char *owner;
 	const char *prefix; /* null: the client's */
 	enum kickmsg_kind kind;

@@ -15,7 +15,7 @@ if [ "${1:-}" != --inside ]; then
 	command -v debootstrap >/dev/null || { echo "bare-root: debootstrap isn't installed" >&2; exit 1; }
 	[ $# -gt 0 ] || set -- test
 	root=$(mktemp -d /var/tmp/kickmsgd-bare-XXXXXX)
-	chmod 0755 "$root" # as / is
+	chmod 0755 "$root" # the mode of /
 	trap 'rm -rf --one-file-system "$root"' EXIT
 	unshare --mount --propagation private --pid --fork --kill-child "$0" --inside "$root" "$@"
 	exit
@@ -25,7 +25,7 @@ root=$2
 shift 2
 . /etc/os-release
 
-# --- as the machine's apt has it: mirror, suites, and how to get there
+# --- the machine's own mirror, suites and way to them
 targets() {
 	apt-get indextargets --format '$(SITE) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 'Origin: Debian' | sort -u
 }
@@ -40,7 +40,7 @@ targets | sed 's/^/deb /' >"$root/etc/apt/sources.list"
 apt-config dump | grep -E '^Acquire::[A-Za-z:-]+ ".+";' >"$root/etc/apt/apt.conf.d/90machine" || true
 cp /etc/resolv.conf /etc/hosts "$root/etc/"
 
-# --- a running machine, as far as a root can be one
+# --- what a running machine has: devices, /proc, a network
 mount -t proc proc "$root/proc"
 mount -t sysfs -o ro sysfs "$root/sys"
 mount --rbind /dev "$root/dev"

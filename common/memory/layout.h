@@ -237,8 +237,8 @@ struct km_shared_head {
 struct km_shared_cell {
 	_Alignas(KM_CACHE_LINE) _Atomic uint64_t word; /* publishers; [lap:40 | ref:24] */
 	struct km_shared_head heads[2];                /* the privileged publisher: these, and: */
-	/* Of even laps and of odd ones: payloads of up to 8 bytes. With timestamps all payloads
-	 * lie in the buffers, and these say when the messages were published. */
+	/* A payload of up to 8 bytes, one of even laps and one of odd ones. With timestamps all
+	 * payloads lie in the buffers, and these are the times of publishing. */
 	_Atomic uint64_t small[2];
 };
 static_assert(offsetof(struct km_shared_cell, heads) == 8, "shared layout");
@@ -292,11 +292,11 @@ struct km_endpoint {
 	_Alignas(KM_CACHE_LINE) _Atomic uint32_t delivering; /* a slot, or KM_HAZARD_NONE */
 	_Atomic uint32_t evicting;
 	_Atomic uint64_t messages; /* sent or received */
-	/* Of a publisher: sends that met an empty pool. Of a subscriber: what it lost of its history. */
+	/* A publisher's sends that met an empty pool; what a subscriber lost of its history. */
 	_Atomic uint64_t failed;
 	_Atomic uint64_t
-		/* Of a publisher: old messages that it pushed out of full rings. Of a subscriber:
-		 * messages that it got from the kept ring by its history. */
+		/* Old messages that a publisher pushed out of full rings; messages that a
+		 * subscriber got from the kept ring by its history. */
 		evicted;
 	_Atomic uint64_t lost;  /* of a subscriber: positions that it found skipped */
 	_Atomic uint64_t bytes; /* of a publisher: of the payloads of its messages */

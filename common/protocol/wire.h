@@ -542,7 +542,7 @@ struct km_msg_event {
 struct km_happening {
 	uint64_t realtime_ns;
 	uint32_t level; /* of syslog(3) */
-	/* Of the client. 0: it is of another pid namespace; -1: there is none. */
+	/* The client's process. 0: it is of another pid namespace; -1: there is no client. */
 	int32_t pid;
 	/* The client's, else that of the topic's owner, else UINT32_MAX. */
 	uint32_t uid;

@@ -19,7 +19,7 @@ int km_state_new(struct km_state **ret, int *ret_fd)
 	_cleanup_(km_closep) int fd = memfd_create(
 		"kickmsgd-state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	/* of mode 0600 by fchmod: no other user can open it anew through /proc */
+	/* fchmod makes its mode 0600, so no other user can open it anew through /proc */
 	if (fd < 0 || fchmod(fd, 0600) < 0 || ftruncate(fd, (off_t)km_state_memory_size()) < 0)
 		return -errno;
 	int r = km_state_map(fd, ret);

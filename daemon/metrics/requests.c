@@ -13,7 +13,7 @@
 #include "daemon/metrics/requests.h"
 #include "daemon/metrics/scrape.h"
 
-/* of what isn't the page */
+/* for all answers but the page */
 #define POLICY "default-src 'none'; frame-ancestors 'none'"
 #define TEXT   "text/plain; charset=utf-8"
 

@@ -13,7 +13,7 @@
 
 /* A larger pool isn't counted: that would take longer than a turn. */
 #define COUNTED_SLOTS 65536
-/* Of a topic whose subscribers' held[] have more entries than that, none are looked at. */
+/* If a topic's subscribers have more entries of held[] than that, none are looked at. */
 #define COUNTED_HOLDS 65536
 
 /* In the order of what km_topic_lines_add() tells. */
@@ -32,7 +32,7 @@ static const struct km_metric metrics[KM_TOPIC_FAMILIES] = {
 	{ "kickmsg_topic_free_slots", KM_METRIC_GAUGE, "Slots that nobody has." },
 	{ "kickmsg_topic_holders", KM_METRIC_GAUGE, "Subscribers that hold a sample." },
 	{ "kickmsg_topic_memory_bytes", KM_METRIC_GAUGE, "Memory of the topic." },
-	/* of topics that may have reliable subscribers */
+	/* only topics that may have reliable subscribers have these */
 	{ "kickmsg_topic_reliable_subscribers", KM_METRIC_GAUGE,
 		"Subscribers that publishers wait for." },
 	{ "kickmsg_topic_demotions", KM_METRIC_COUNTER,

@@ -74,7 +74,7 @@ struct km_rule;
 
 struct km_policy {
 	struct km_rule *rules;
-	/* Of the rules' patterns: a new line is compared with these, which is quicker. */
+	/* Hashes of the rules' patterns: a new line is compared with these, which is quicker. */
 	uint32_t *hashes;
 	size_t count;
 	size_t current;    /* the rule that was begun last */

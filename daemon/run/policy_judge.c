@@ -29,8 +29,8 @@ static bool grants(
 	return false;
 }
 
-/* Of all rules that match and have the right, one of the most specific: one that refuses if there
- * is such. */
+/* Finds the most specific of all rules that match and have the right. Among several such rules
+ * one that refuses wins. */
 static const struct km_grant *find_grant(const struct km_policy *policy, enum km_right right,
 	const struct km_object *object, const struct km_peer *peer)
 {

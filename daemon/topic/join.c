@@ -103,7 +103,7 @@ int km_join_insert(struct km_member *member)
 	int r = km_memory_claim_record(session, kept->segment, kept->offset, member->size);
 	if (r < 0)
 		return r;
-	/* of an earlier broker */
+	/* a reliable member that an earlier broker let in begins here anew */
 	if (kept->reliable && (r = km_reliable_begin(member)) < 0) {
 		km_memory_give_record(session, kept->segment, kept->offset, member->size);
 		return r;

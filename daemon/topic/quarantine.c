@@ -12,7 +12,7 @@
 
 void km_topic_keep_quarantined(struct km_topic *topic)
 {
-	/* of memory that was given back only the header's page is there, and nobody sleeps there
+	/* where memory was given back only the header's page is there, and nobody sleeps there
 	 * for so long */
 	if (topic->kept.emptied)
 		km_store(L3, seq_cst, &topic->region.header->live,

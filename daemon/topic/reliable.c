@@ -173,6 +173,9 @@ void km_reliable_hear(struct km_topic *topic)
 		topic->reliable->said_ns = km_clock_ns();
 	topic->stalls++;
 	km_reliable_look(topic);
+	/* a subscriber that made room meanwhile may have been stopped before it rang the bell */
+	if (topic->reliable && topic->reliable->full == 0)
+		km_reliable_wake(topic);
 }
 
 void km_reliable_look(struct km_topic *topic)

@@ -45,7 +45,7 @@ static int run()
 						  : "another version");
 	}
 
-	/* Or the broker compares, when one subscribes. */
+	/* A subscriber can let the broker compare. */
 	SubscribeOptions options;
 	options.schema = make_schema(1);
 	std::error_code ec;

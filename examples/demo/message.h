@@ -13,7 +13,7 @@
 struct demo_header {
 	uint64_t check;
 	int64_t sent_ns; /* CLOCK_MONOTONIC, just before the message went out */
-	/* Of this source, from 1; must equal the library's publisher_sequence. */
+	/* Number of this source's message, from 1; must equal the library's publisher_sequence. */
 	uint64_t sequence;
 	uint64_t offset; /* in the file */
 	uint32_t source; /* enum demo_source_id */

@@ -29,7 +29,7 @@ static int check_options(
 		client, -EINVAL, "fields of the subscribe options that must be zero are not");
 }
 
-/* Of a topic with private rings: so many messages are for this newcomer. */
+/* Messages of a topic with private rings that are for this newcomer. */
 static uint32_t history_of(
 	const struct kickmsg_subscribe_options *options, const struct km_region *region)
 {

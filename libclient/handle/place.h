@@ -104,12 +104,11 @@ struct km_place {
 			struct km_newcomer newcomer; /* where it is in the kept ring */
 			bool rejoined;               /* the ring's lost_before counts (lost.h) */
 			bool closed;                 /* about to go: its ring takes no messages */
-			/* of a shared ring: a borrowed sample is a copy, in copies[hold] */
+			/* a shared ring's borrowed sample is a copy, in copies[hold] */
 			unsigned char *copies;
 			void *copies_memory; /* the memory to be freed */
 			uint64_t copy_stride;
-			/* of a shared ring: the member of a channel that doesn't hear itself
-			 * (own.h) */
+			/* a shared ring's member of a channel that doesn't hear itself (own.h) */
 			_Atomic uint32_t own_id; /* id of its publisher; 0: it hears everybody */
 			uint64_t own_lost;       /* of its own messages, among what is lost */
 			uint64_t said;           /* `next`, as a reliable one has said it */

@@ -37,7 +37,7 @@ struct waiting {
 
 struct happenings {
 	struct km_happened_link link;
-	/* Of the request by a new connection that isn't answered, or 0. */
+	/* The number of a new connection's request that isn't answered, or 0. */
 	uint32_t serial;
 	size_t first, count;
 	struct waiting waiting[KEPT];

@@ -221,7 +221,7 @@ static int wait_for_room(struct kickmsg_publisher *publisher, int64_t deadline_n
 			       (publisher->has_said ? KM_PATIENCE_NS : KM_ROOM_SAY_NS),
 	};
 
-	/* of a region that is left already, nobody will say so */
+	/* nobody says again that a region was left, once it is */
 	if (!km_place_is_left(here))
 		sleep.ends |= KM_LIVE_LEFT;
 	if (deadline_ns < sleep.deadline_ns)

@@ -27,8 +27,8 @@ static km_always_inline void km_rings_let_go(
 	km_place_let_go(here, &here->holds[sample->hold]);
 }
 
-/* Of a message that was taken: counts and describes it. False: its length makes no sense, and the caller ends
- * in km_rings_senseless(). */
+/* Counts and describes a message that was taken. False: its length makes no sense, and the
+ * caller ends in km_rings_senseless(). */
 static km_always_inline bool km_rings_hand_out(struct kickmsg_subscriber *subscriber,
 	const struct km_hold *hold, uint64_t ring_pos, const struct km_sample_header *sample,
 	struct kickmsg_sample *ret)

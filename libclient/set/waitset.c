@@ -53,7 +53,7 @@ static bool has_room(struct kickmsg_publisher *publisher)
 	return km_publisher_has_room(publisher, true);
 }
 
-/* Of a subscriber or a publisher, by its memory. */
+/* Is a subscriber or a publisher ready, by its memory? */
 static bool is_awake(const struct km_wait_member *member)
 {
 	return member->kind == KM_WAIT_FOR_SUBSCRIBER ? has_something(member->subscriber)

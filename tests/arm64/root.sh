@@ -27,7 +27,7 @@ skip() {
 command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || skip "no apt here to get Debian's packages"
 [ "$(dpkg --print-architecture)" = amd64 ] || skip "the cross compiler is looked for on amd64 alone"
 
-# --- apt with a state of its own: the machine's configuration but for its hooks
+# --- apt with a state of its own, and the machine's configuration without its hooks
 apt=$directory/apt
 rm -rf "$directory"
 mkdir -p "$apt"/{lists,archives}/partial "$apt/parts" "$directory"/{bin,root}
@@ -57,11 +57,11 @@ apt-get -q update >"$apt/update.log" 2>&1 || skip "apt-get update: $(tail -n 1 "
 apt-get -q -y --download-only install "${tools[@]}" "${libraries[@]/%/:arm64}" >"$apt/install.log" 2>&1 ||
 	skip "apt-get install: $(grep '^E:' "$apt/install.log" | head -n 1)"
 
-# --- unpacked; the tools use the machine's libc, whose loader they are started by
+# --- the packages, unpacked; the machine's loader and libc run the tools
 for package in "$apt"/archives/*.deb; do
 	case ${package##*/} in
 	libc6_*_amd64.deb) ;;
-	qemu-user-static_*) # it knows 30 machines
+	qemu-user-static_*) # this package has emulators of 30 machines
 		dpkg-deb --fsys-tarfile "$package" | tar -C "$directory/root" -x ./usr/bin/qemu-aarch64-static
 		;;
 	*)
@@ -71,7 +71,7 @@ for package in "$apt"/archives/*.deb; do
 done
 rm -rf "$apt"
 
-# --- how they are called
+# --- scripts that call the tools
 root=$directory/root
 for tool in gcc ar strip objcopy; do
 	cat >"$directory/bin/$tool" <<-END

@@ -39,27 +39,28 @@ struct bench_row {
 	char load[32];
 	char system[32];
 	char unit[12];
-	/* False: it can't be measured here, and the note says why. */
+	/* False: the row can't be measured here, and its note says why. */
 	bool known;
 	double median; /* in `unit`, over rounds */
 	double min;
 	double max;
-	/* In `unit`, over all samples; 0: the load has no histogram. */
+	/* In `unit`, over all samples. 0: the load has no histogram. */
 	double p99;
 	double p999;
 	double p9999;
-	double ratio; /* to the row's floor; 0: it has none */
-	double tail;  /* p99.9 / median, to the floor's own; 0: unknown */
-	/* The ratio (or, without one, the median) to stay below; 0: none. */
+	double ratio; /* to the row's floor; 0: the row has none */
+	double tail;  /* p99.9 / median, to the floor's; 0: unknown */
+	/* The ratio is to stay below it; of a row without a ratio, the median. 0: the row has no
+	 * goal. */
 	double goal;
-	bool goal_is_least;    /* the ratio is to stay above it */
-	bool goal_is_absolute; /* of the median, not of the ratio */
-	bool is_flood;         /* these are counted: */
-	uint64_t sent;         /* what was due at all subscribers */
-	uint64_t received;     /* by all of them */
+	bool goal_is_least;    /* the ratio is to stay above the goal */
+	bool goal_is_absolute; /* the goal is the median's, not the ratio's */
+	bool is_flood;         /* messages are counted: */
+	uint64_t sent;         /* those that were due at all subscribers, */
+	uint64_t received;     /* and those that all subscribers got */
 	/* Share of what was sent, by the subscribers' own counts. */
 	double lost;
-	bool noisy;                 /* the line's two probes differed to the end */
+	bool noisy;                 /* rounds whose two probes of the line differed */
 	char more[BENCH_MORE_SIZE]; /* verdicts on goals besides `goal` */
 	char note[BENCH_NOTE_SIZE];
 };
@@ -67,7 +68,7 @@ struct bench_row {
 struct bench_report {
 	struct bench_row rows[BENCH_MAX_ROWS];
 	unsigned count;
-	uint64_t verified; /* payloads that were looked at and were right */
+	uint64_t verified; /* payloads that were compared and were right */
 };
 
 /* How much is measured. */
@@ -78,7 +79,7 @@ struct bench_scale {
 	unsigned attaches;
 	unsigned topics;
 	unsigned clients;
-	unsigned attempts;    /* at a turn whose probes differ */
+	unsigned attempts;    /* times that a turn whose probes differ is taken */
 	double seconds;       /* that a set's rounds may take */
 	double round_seconds; /* that one system's round takes */
 };
@@ -95,7 +96,7 @@ struct bench {
 /* The clock for short times: ticks of the time stamp counter, or ns where there is none. */
 static inline uint64_t bench_ticks(void);
 double bench_ns_per_tick(void);
-/* Some machines let the counter go in steps of many ticks. */
+/* Some machines let the counter go in steps of many ticks: the least step. */
 double bench_tick_step(void);
 void bench_clock_init(void);
 int64_t bench_now_ns(void);
@@ -117,20 +118,20 @@ void *bench_shared(size_t size);
 /* Prints "kickmsg-bench: ..." and ends the process with status 1. */
 __attribute__((format(printf, 1, 2), noreturn)) void bench_die(const char *format, ...);
 
-/* Sorts `values` and says what is in the middle. */
+/* Sorts `values` and returns the one in the middle. */
 double bench_median(double *values, unsigned count);
 
-/* Waits until one of the children has ended, for at most `seconds`; leaves it to bench_reap().
- * False when none has. */
+/* Waits until one of the children has ended, for at most `seconds`, and leaves the child to
+ * bench_reap(). False when none has ended. */
 bool bench_wait_any(const pid_t *pids, unsigned count, double seconds);
 
-/* Waits until `pid` ends, for at most `seconds`, and kills it then. Returns its wait status. */
+/* Waits until `pid` ends, for at most `seconds`; kills it then. Returns its wait status. */
 int bench_reap(pid_t pid, double seconds);
 
-/* The broker of this run, on a private socket in a private directory. */
+/* Starts the broker of this run, on a private socket in a private directory. */
 void bench_broker_start(struct bench *bench);
 void bench_broker_stop(struct bench *bench);
-/* Ends the broker in a hurry, from a signal handler. */
+/* Ends the broker without waiting for it: for signal handlers. */
 void bench_broker_abandon(const struct bench *bench);
 
 struct bench_row *bench_row_new(
@@ -139,7 +140,7 @@ struct bench_row *bench_row_new(
 /* Fills median, min, max from one value a round; `values` stays as it is. */
 void bench_row_values(struct bench_row *row, const double *values, unsigned count);
 
-/* Adds to a row's note, with a comma where there is something already. */
+/* Adds to a row's note, behind a comma if the note has text already. */
 __attribute__((format(printf, 2, 3))) void bench_row_note(
 	struct bench_row *row, const char *format, ...);
 

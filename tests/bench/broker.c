@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The run's own broker: a private directory, a private socket, gone with us. */
+/* The run's own broker: it has a private directory and a private socket, and ends with the run. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +31,8 @@ static bool broker_ready(void)
 	return true;
 }
 
-/* The machine's own config stays out of it; limits are beyond all loads. */
+/* Starts the broker with a config of ours, so the machine's own plays no part. Its limits are
+ * beyond all loads. */
 static void write_config(const struct bench *bench)
 {
 	FILE *file;
@@ -82,7 +83,8 @@ void bench_broker_start(struct bench *bench)
 	}
 }
 
-/* Our config; what a broker or a peer left that had to be killed. Subfolders are nobody's. */
+/* Removes our config, and the files of a broker or a peer that was killed. Nobody makes
+ * subfolders. */
 static void empty_directory(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -47,7 +47,7 @@ static void begin_all(struct kickmsg_caller *caller, uint64_t *ids)
 	}
 }
 
-/* Each call ends once. */
+/* Takes the end of each call, and checks that each ends once. */
 static void take_all(struct kickmsg_caller *caller, uint64_t *ids)
 {
 	struct kickmsg_reply reply;
@@ -100,7 +100,7 @@ static void reset_row(
 	for (unsigned i = 0; i < count; i++) {
 		pid_t server = start_server(bench, system, &config);
 
-		/* the first server makes the service */
+		/* the service is made by the first server */
 		if (!caller && kickmsg_open_service(client, system, &options, &caller) < 0)
 			bench_die("open: %s", kickmsg_client_last_error(client));
 		values[i] = kill_once(bench, caller, server);

@@ -14,13 +14,13 @@
 
 #define PROBE_ROUNDS      3
 #define PROBE_ITERATIONS  1000
-#define OPEN_SECONDS      20.0
-#define TURN_SECONDS      10.0
+#define OPEN_SECONDS      60.0
+#define TURN_SECONDS      60.0
 #define PEER_OPEN_SECONDS 6.0
 #define PEER_TURN_SECONDS 2.0
 #define LOOK_MS           100
 #define LEAST_COUNT       16
-#define LEAST_FLOOD       4096 /* messages, far more than a ring of ours keeps */
+#define LEAST_FLOOD       4096 /* far more messages than a ring of ours keeps */
 #define MOST_COUNT        2000000
 
 static unsigned workers_of(const struct shape *shape)
@@ -58,13 +58,13 @@ static void fork_workers(struct playing *playing, const struct bench *bench, con
 	}
 }
 
-/* Is everybody's process still there? */
+/* Are all processes of the stage still there? */
 static bool all_alive(const struct playing *playing, const char **ret_how)
 {
 	for (unsigned i = 0; i < playing->stage->workers; i++) {
 		siginfo_t info = { 0 };
 
-		/* left to be reaped by playing_end() */
+		/* playing_end() reaps the process */
 		if (waitid(P_PID, (id_t)playing->pids[i], &info, WEXITED | WNOHANG | WNOWAIT) ==
 				0 &&
 			info.si_pid == playing->pids[i]) {
@@ -77,7 +77,7 @@ static bool all_alive(const struct playing *playing, const char **ret_how)
 	return true;
 }
 
-/* Until all workers have finished. False: they won't, and why not. */
+/* Waits until all workers have finished. False: they won't, and .failure says why. */
 static bool wait_finished(struct playing *playing, double seconds)
 {
 	struct stage *stage = playing->stage;
@@ -140,7 +140,7 @@ void playing_end(struct playing *playing)
 	free_stage(playing);
 }
 
-/* Messages a second, in millions, of the seats from `first` to before `last`. */
+/* Messages a second, in millions, of the seats from `first` to `last` - 1. */
 static double rate_of(const struct stage *stage, unsigned first, unsigned last)
 {
 	uint64_t start = UINT64_MAX, end = 0, messages = 0;
@@ -167,7 +167,8 @@ static uint64_t messages_of(const struct stage *stage, unsigned first, unsigned 
 	return messages;
 }
 
-/* Messages that a peer brings too late for one turn count in the next one. */
+/* The messages that a flood has lost. A message that a peer brings too late for one turn counts
+ * in the next one. */
 static uint64_t lost_of(const struct playing *playing)
 {
 	uint64_t lost = 0;

@@ -79,14 +79,14 @@ static void polling_subscriber(struct exchange *exchange)
 
 struct tracee {
 	pid_t pid;
-	unsigned marks; /* getppid() seen */
-	unsigned calls; /* others between the marks */
-	long first;     /* the first of these */
+	unsigned marks; /* getppid() calls that were seen */
+	unsigned calls; /* other calls between the marks */
+	long first;     /* the first of the other calls */
 	bool ended;
 	int status;
 };
 
-/* A stop at a call's entry: what was called? */
+/* Takes a stop at a call's entry: which call is it? */
 static void note_call(struct tracee *tracee)
 {
 	struct __ptrace_syscall_info info;
@@ -115,7 +115,8 @@ static void trace_calls(struct tracee *tracees)
 		if (!WIFSTOPPED(status)) {
 			tracee->ended = true;
 			tracee->status = status;
-			if (status != 0) /* the other would wait for it for ever */
+			/* the other process would wait for this one for ever */
+			if (status != 0)
 				kill(tracees[tracee == tracees].pid, SIGKILL);
 			continue;
 		}

@@ -74,14 +74,14 @@ static const struct step {
 	void (*after)(struct hot_path *path);
 	unsigned at_least, at_most;
 } steps[] = {
-	/* the counter itself: all kinds, once each */
+	/* a test of the counter: each kind of locked instruction once */
 	{ COUNT_RINGS, "a locked add, an exchange, a fence", NULL, do_locked, NULL, 3, 3 },
 	{ COUNT_RINGS, "send to one subscriber", NULL, do_send, do_receive, 1, MAX_LOCKED },
 	{ COUNT_RINGS, "loan + publish to one subscriber", NULL, do_publish, do_receive, 1,
 		MAX_LOCKED },
 	{ COUNT_RINGS, "receive + release", do_send, do_receive, NULL, 1, MAX_LOCKED },
 	{ COUNT_RINGS, "receive_copy", do_send, do_receive_copy, NULL, 1, MAX_LOCKED },
-	/* an eviction takes the head and drops a reference on top; said, and bounded by that */
+	/* an eviction also takes the head and drops a reference, so its bound is higher by 2 */
 	{ COUNT_RINGS, "send to a full ring", do_fill, do_send, NULL, 1, MAX_LOCKED + 2 },
 	{ COUNT_SHARED_SOLE, "send", NULL, do_send, do_receive, 1, 1 },
 	{ COUNT_SHARED_SOLE, "receive + release", do_send, do_receive, NULL, 0, 0 },
@@ -97,7 +97,8 @@ static const struct step {
 
 #if defined(__x86_64__)
 
-/* Also binds every symbol. Loans first: a shared ring's cells don't name their slots any more then. */
+/* Makes the first calls, which bind every symbol. Loans come first, since they leave a shared
+ * ring's cells naming slots. */
 static void warm_up(struct hot_path *path)
 {
 	for (unsigned i = 0; i < 1000; i++) {
@@ -152,7 +153,7 @@ static bool is_locked(const unsigned char *code)
 	}
 	if (at < 13 && (code[at] & 0xf0) == 0x40)
 		at++; /* REX */
-	/* a full fence is mfence, or something locked */
+	/* a full fence is mfence, or a locked instruction */
 	if (at < 13 && code[at] == 0x0f && code[at + 1] == 0xae && code[at + 2] == 0xf0)
 		return true;
 	/* xchg with memory locks without a prefix */
@@ -190,7 +191,7 @@ struct count_steps count_steps(pid_t pid, const char *what)
 		if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGTRAP)
 			bench_die("%s: the child ended: status %#x", what, (unsigned)status);
 	}
-	/* over the mark */
+	/* the child goes on over the mark */
 	ptrace(PTRACE_CONT, pid, NULL, NULL);
 	count_next_stop(pid);
 	return counted;

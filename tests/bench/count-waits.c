@@ -21,10 +21,11 @@ static const char *const sleep_names[SLEEPS] = { "a receive", "a descriptor over
 	"a descriptor over the library's thread", "a descriptor over the thread's io_uring",
 	"a wait set" };
 
-/* As many descriptors of a client have a ring of their own. */
+/* So many descriptors of a client have a ring of their own; the next one is the thread's. */
 #define OWN_RINGS 64
 
-/* A count is the one that so many sends have: a sleeper may look by itself meanwhile (0.1 s). */
+/* So many sends with one and the same count make that the count: a sleeper may wake by itself
+ * meanwhile (each 0.1 s). */
 #define ALIKE    5
 #define MAX_SENT 100
 
@@ -41,7 +42,7 @@ struct sleeper {
 	int fd;
 };
 
-/* The next descriptor of the client is the thread's. */
+/* The next descriptor of the client is served by the library's thread. */
 static void use_up_rings(struct kickmsg_client *client)
 {
 	struct kickmsg_topic_config config;
@@ -154,7 +155,7 @@ static void wait_until(const _Atomic uint32_t *word, uint32_t value, pid_t sleep
 	bench_die("count-waits: nobody comes");
 }
 
-/* Sends, each between two marks, as often as it may. */
+/* Sends as often as the board allows, each time between two marks. */
 static void send_all(const char *socket_path, struct board *board, enum count_way way, pid_t parent)
 {
 	bench_die_with(parent);
@@ -181,7 +182,8 @@ static bool is_same(struct count_steps a, struct count_steps b)
 	return a.instructions == b.instructions && a.locked == b.locked && a.calls == b.calls;
 }
 
-/* The count that ALIKE sends have; the first ones are different, their symbols aren't bound yet. */
+/* Finds the count that ALIKE sends have. The first sends differ, since their symbols aren't
+ * bound yet. */
 static struct count_steps count_usual(pid_t publisher, struct board *board, pid_t sleeper)
 {
 	struct count_steps seen[MAX_SENT];

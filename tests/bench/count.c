@@ -117,7 +117,7 @@ int main(void)
 	bench.kickmsgd = getenv("KICKMSGD") ? getenv("KICKMSGD") : KICKMSGD_PATH;
 	bench_clock_init();
 	atexit(clean_up);
-	/* Whatever hangs: our children and the broker die with us. */
+	/* If anything hangs, our children and the broker die with us. */
 	alarm(100);
 	bench_broker_start(&bench);
 	locked = count_locked(bench.socket_path);

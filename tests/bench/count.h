@@ -41,7 +41,8 @@ enum count_way {
 
 const char *count_way_name(enum count_way way);
 
-/* On a topic that is named for the way, with `suffix`: these, or the end of the process. */
+/* Make a publisher, and a subscriber, on a topic that is named for the way, with `suffix`; end
+ * the process where they can't. */
 struct kickmsg_publisher *count_publisher(
 	struct kickmsg_client *client, enum count_way way, const char *suffix);
 struct kickmsg_subscriber *count_subscriber(

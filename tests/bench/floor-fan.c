@@ -21,14 +21,14 @@
 
 struct reader {
 	_Alignas(STAGE_APART) _Atomic uint32_t asleep;
-	_Alignas(STAGE_APART) _Atomic uint64_t cells[CELLS]; /* number of the message in it, + 1 */
+	_Alignas(STAGE_APART) _Atomic uint64_t cells[CELLS]; /* number of the cell's message, + 1 */
 };
 
 struct end {
 	struct reader *readers;
 	unsigned char *payloads;
 	size_t stride;
-	unsigned count; /* of readers that are written to */
+	unsigned count; /* bits: readers that are written to */
 	uint64_t at;
 };
 

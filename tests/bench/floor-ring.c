@@ -24,13 +24,13 @@
 #define ARENA_BYTES (UINT64_C(1) << 20)
 
 struct cell {
-	_Atomic uint64_t sequence; /* of the message in it, + 1 */
+	_Atomic uint64_t sequence; /* of the cell's message, + 1 */
 	uint64_t size;
 	uint64_t payload[];
 };
 
 struct ring {
-	_Alignas(STAGE_APART) _Atomic uint64_t head; /* reader: how many it has taken */
+	_Alignas(STAGE_APART) _Atomic uint64_t head; /* messages that the reader has taken */
 	_Alignas(STAGE_APART) _Atomic uint32_t bell; /* broadcast: the readers' futex */
 	_Alignas(4096) unsigned char cells[];        /* pages of their own: see open_reader() */
 };
@@ -43,13 +43,13 @@ struct end {
 	uint64_t head_seen;
 	uint32_t bell_seen;
 	bool rings;
-	_Alignas(64) unsigned char copy[]; /* where a copying end has its message */
+	_Alignas(64) unsigned char copy[]; /* a copying end's message */
 };
 
 /*
- * As many as stay in the caches: 1 MiB of them. Not fewer, since a cell that the reader has just had must be
- * taken out of its cache: 64 KiB go one way in 6.3 us through 16 cells and in 9.6 us through 2. Of 1 MiB each,
- * 2 are the fastest, and a stream needs 4.
+ * Cells of a ring: 1 MiB of them, so that they stay in the caches. With fewer, a cell that the
+ * reader has just had must be taken out of its cache: 64 KiB go one way in 6.3 us through 16 cells
+ * and in 9.6 us through 2. Where a message is 1 MiB, 2 cells are the fastest, and a stream needs 4.
  */
 static uint64_t cells_for(const struct shape *shape)
 {

@@ -68,8 +68,8 @@ static inline double histogram_quantile(const struct histogram *histogram, doubl
 }
 
 /*
- * The value in the middle, finer than a clock that counts in steps of `step`: those who saw the same
- * value are taken to be spread evenly over its step, but not below 0.
+ * The median, finer than a clock that counts in steps of `step`: times with one and the same value
+ * are taken to be spread evenly over its step, but not below 0.
  */
 static inline double histogram_middle(const struct histogram *histogram, double step)
 {

@@ -30,7 +30,7 @@ struct stand {
 	double took[PARTS][SIDES][MAX_TURNS]; /* us */
 };
 
-/* A message's two ends are written. */
+/* Sends the history's messages. Only the two ends of each are written. */
 static void send_all(struct kickmsg_publisher *publisher)
 {
 	for (uint64_t i = 0; i < HISTORY; i++) {
@@ -48,7 +48,7 @@ static void send_all(struct kickmsg_publisher *publisher)
 	}
 }
 
-/* Both topics are of one shape and size, but for the history. */
+/* Makes a side's topic. Both topics have one shape and size; only one has history. */
 static struct kickmsg_publisher *start(struct stand *stand, enum side side)
 {
 	struct kickmsg_topic_config config;
@@ -64,7 +64,8 @@ static struct kickmsg_publisher *start(struct stand *stand, enum side side)
 	return kick_publisher(stand->publishing, topics[side], &config);
 }
 
-/* Waits until the broker is done with the subscriber before, so that this isn't in the next one's time. */
+/* Waits until the broker is done with the last subscriber, whose end would else be in the next
+ * one's time. */
 static void let_rest(struct stand *stand, enum side side)
 {
 	struct kickmsg_topic_ref ref = { .name = topics[side] };

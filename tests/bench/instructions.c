@@ -98,7 +98,8 @@ int bench_hot_path(const char *socket_path, bool shared)
 	subscriber = kick_subscriber(client, "hot-path");
 	for (unsigned i = 0; i < TURNS; i++) {
 		turn_copied(publisher, subscriber, i);
-		/* There a loan leaves a slot in its cell, which later sends would pay for. */
+		/* a loan would leave a slot in the shared ring's cell, which later sends would
+		 * pay for */
 		if (!shared)
 			turn_in_place(publisher, subscriber, i);
 	}
@@ -140,8 +141,8 @@ int bench_hot_path_many(const char *socket_path, bool shared)
 	return 0;
 }
 
-/* Runs ourselves under callgrind, which writes its sums to `out` and what it says to `log`. Returns
- * the wait status. */
+/* Runs this program under callgrind, which writes its sums to `out` and its messages to `log`.
+ * Returns the wait status. */
 static int run(const char *function, const char *out, const char *log, const char *option,
 	const char *value)
 {
@@ -167,7 +168,7 @@ static int run(const char *function, const char *out, const char *log, const cha
 	return bench_reap(pid, SECONDS);
 }
 
-/* What valgrind said first: "==PID== Valgrind: ...". */
+/* Finds the first message of valgrind: "==PID== Valgrind: ...". */
 static void first_words(const char *log, char *words, size_t size)
 {
 	FILE *file = fopen(log, "re");
@@ -183,8 +184,8 @@ static void first_words(const char *log, char *words, size_t size)
 		words[strlen(words) - 1] = 0;
 }
 
-/* False: there is no valgrind, or it can't run this program at all, whatever its arguments (it may
- * not know a compiler's debug information). Any other failure is ours. */
+/* False: there is no valgrind, or it can't run this program whatever its arguments (it may not
+ * know a compiler's debug information). Any other failure is a fault of ours. */
 static bool count(const struct bench *bench, const char *function, const char *option,
 	const char *out, char *reason, size_t size)
 {
@@ -207,7 +208,7 @@ static bool count(const struct bench *bench, const char *function, const char *o
 	return status == 0;
 }
 
-/* The sum that callgrind wrote. */
+/* Reads the sum that callgrind wrote. */
 static double total_of(const char *out)
 {
 	FILE *file = fopen(out, "re");

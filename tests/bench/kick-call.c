@@ -18,11 +18,11 @@ struct call_end {
 	struct kickmsg_caller *caller;
 	struct kickmsg_request request;
 	struct kickmsg_reply reply;
-	int64_t timeout_ns; /* of a call; -1: none */
+	int64_t timeout_ns; /* number of a call; -1: none */
 	_Alignas(64) unsigned char copy[MESSAGE_MAX];
 };
 
-static struct kickmsg_client *client; /* this process' */
+static struct kickmsg_client *client; /* this process' end */
 static struct call_end *end;
 
 static bool serves(const struct worker *worker)
@@ -30,7 +30,7 @@ static bool serves(const struct worker *worker)
 	return worker->index >= worker->shape.senders;
 }
 
-/* The service is there before anybody calls it. */
+/* The server makes the service before any caller opens it. */
 static void *open_server(struct worker *worker, unsigned channel)
 {
 	struct kickmsg_service_config config;
@@ -116,7 +116,7 @@ static const void *take(void *receiver, size_t size, bool block)
 	return end->server ? end->request.data : end->reply.data;
 }
 
-/* A request goes with its reply. */
+/* A server's request is released with its reply. */
 static void release(void *receiver)
 {
 	if (!end->server)

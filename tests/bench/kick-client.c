@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Clients, publishers and subscribers that are there or end the process: see kick.h. */
+/* Makes clients, publishers and subscribers, or ends the process: see kick.h. */
 #include "tests/bench/kick.h"
 
 struct kickmsg_client *kick_client(const char *socket_path)

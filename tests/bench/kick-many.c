@@ -22,7 +22,7 @@ struct many_end {
 	_Alignas(64) unsigned char buffers[];
 };
 
-static struct kickmsg_client *client; /* this process' */
+static struct kickmsg_client *client; /* this process' end */
 
 static void topic_config(const struct worker *worker, struct kickmsg_topic_config *config)
 {

@@ -25,7 +25,7 @@ struct wait_end {
 	int epoll;
 };
 
-static struct kickmsg_client *client; /* this process' */
+static struct kickmsg_client *client; /* this process' end */
 
 static struct wait_end *new_end(struct worker *worker)
 {
@@ -150,7 +150,7 @@ static const void *try_take(struct wait_end *end)
 	return r < 0 ? NULL : end->sample.data;
 }
 
-/* As a loop does it: sleeps, takes. */
+/* Takes as an event loop does: sleeps in the epoll, then receives. */
 static const void *take_by_epoll(void *receiver, size_t size, bool block)
 {
 	struct wait_end *end = receiver;
@@ -212,7 +212,8 @@ const struct adapter kick_waitset = KICK_WAIT(
 
 /* --- an eventfd that the sender writes ------------------------------------------------------------- */
 
-/* The conductor asks for the arena's size before it forks, so the processes share these. */
+/* The conductor asks for the arena's size before it forks, so the eventfds that are made here
+ * are shared by all processes. */
 static int events[2];
 
 static size_t make_events(const struct shape *shape)

@@ -23,7 +23,7 @@ struct kick_end {
 	_Alignas(64) unsigned char copy[]; /* of the copying variant */
 };
 
-static struct kickmsg_client *client; /* this process' */
+static struct kickmsg_client *client; /* this process' end */
 
 static bool is_reliable(const struct worker *worker)
 {
@@ -40,7 +40,8 @@ static void topic_config(const struct worker *worker, struct kickmsg_topic_confi
 	config->max_subscribers = shape->places ? shape->places : ends > 16 ? ends : 16;
 	config->max_publishers = shape->apart ? 1 : shape->senders;
 	config->pool_size = 256;
-	if (shape->size > 4096) { /* 256 slots of this would be for nothing */
+	/* a pool of 256 large slots would only cost memory */
+	if (shape->size > 4096) {
 		config->max_subscribers = shape->places ? shape->places : ends ? ends : 1;
 		config->max_borrows = 1;
 		config->max_loans = 1;
@@ -50,7 +51,7 @@ static void topic_config(const struct worker *worker, struct kickmsg_topic_confi
 	if (shape->capacity > 0) {
 		config->ring_capacity = shape->capacity;
 		config->max_subscribers = ends;
-		config->pool_size = 0; /* as many as that takes */
+		config->pool_size = 0; /* as many as the limits take */
 	}
 	config->transport = worker->adapter->variant;
 	config->timestamps = worker->adapter == &kick_shared_timed ||

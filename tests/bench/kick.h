@@ -5,11 +5,11 @@
 #include "libclient/kickmsg.h"
 #include "tests/bench/stage.h"
 
-extern const struct adapter kick_shared;     /* one ring for all: send and receive_copy */
-extern const struct adapter kick_shared_rw;  /* the same, mapped writable where it is read */
-extern const struct adapter kick_rings;      /* a ring each: loans and borrowed samples */
+extern const struct adapter kick_shared;    /* one ring for all: send and receive_copy */
+extern const struct adapter kick_shared_rw; /* one ring for all, mapped writable where it is read */
+extern const struct adapter kick_rings;     /* a ring each: loans and borrowed samples */
 extern const struct adapter kick_rings_copy; /* a ring each: send and receive_copy */
-/* The first two with publish times. */
+/* The first two again, with publish times. */
 extern const struct adapter kick_shared_timed, kick_rings_timed;
 /* With a reliable subscriber, for which the publisher waits. */
 extern const struct adapter kick_shared_reliable, kick_rings_reliable;
@@ -27,7 +27,7 @@ extern const struct adapter kick_waitset;
 extern const struct adapter kick_call, kick_call_timed;
 extern const struct adapter kick_call_rings;
 
-/* A client, publisher or subscriber, or the end of the process with the broker's reason. */
+/* Makes a client, publisher or subscriber, or ends the process with the broker's reason. */
 struct kickmsg_client *kick_client(const char *socket_path);
 struct kickmsg_publisher *kick_publisher(struct kickmsg_client *client, const char *topic,
 	const struct kickmsg_topic_config *config);

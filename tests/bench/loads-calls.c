@@ -5,10 +5,10 @@
 #include "tests/bench/loads.h"
 #include "tests/bench/peers/peers.h"
 
-/* A call there and back, to two messages of the faster transport. */
+/* The goal of a call there and back, relative to two messages of the faster transport. */
 #define POLLED_GOAL   1.15
-#define BLOCKING_GOAL 1.1 /* to two raw futex wake-ups */
-/* 0.7 of a flood of four publishers, halved: a call is two messages. */
+#define BLOCKING_GOAL 1.1 /* relative to two raw futex wake-ups */
+/* A flood of four publishers has the goal 0.7. A call is two messages, so it has half of that. */
 #define RATE_GOAL 0.35
 
 static const struct adapter *const calls[] = { &kick_call, &kick_call_rings, &kick_call_timed };
@@ -19,7 +19,7 @@ static void add_calls(
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
 		struct entry *entry = set_add(set, load, NULL, calls[i], shape, floor);
 
-		/* a deadline takes two looks at the clock, which the goal doesn't count */
+		/* a deadline needs two looks at the clock, which the goal doesn't count */
 		entry->goal = calls[i] == &kick_call_timed ? 0 : goal;
 	}
 	for (size_t i = 0; call_peers[i]; i++)

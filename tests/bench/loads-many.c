@@ -8,13 +8,13 @@
 #include "tests/bench/loads.h"
 #include "tests/bench/peers/peers.h"
 
-#define FLAT_GOAL   1.2 /* a shared ring's many subscribers, to 1 */
-#define FENCED_GOAL 1.5 /* to a floor that fences */
+#define FLAT_GOAL   1.2 /* a shared ring's many subscribers, against 1 */
+#define FENCED_GOAL 1.5 /* against a floor that fences */
 #define RING_GOAL   25  /* ns for each live private ring */
-#define PLACES_GOAL 1.1 /* many places, one of them live, to that one alone */
+#define PLACES_GOAL 1.1 /* one live of many places, against one place */
 
-/* One process has all receiving ends, and takes when the publisher has stopped: nobody's CPU is
- * short while a send is timed. All numbers of receivers are in one set, to be compared. */
+/* One process has all receiving ends, and takes when the publisher has stopped, so nobody lacks
+ * a CPU while a send is timed. All numbers of receivers are in one set, to be compared. */
 void loads_fanout(struct set *set, const char *load, size_t size, const struct goals *goals)
 {
 	static const unsigned live[] = { 1, 4, 15, KM_MAX_RINGS };
@@ -49,7 +49,7 @@ void loads_fanout(struct set *set, const char *load, size_t size, const struct g
 	}
 }
 
-/* The receivers sleep in receive, a process each; or look all the time, from one process. */
+/* The receivers sleep in receive, in a process each, or they poll, all in one process. */
 static void attentive(struct set *set, enum shape_kind kind, const char *how, size_t size,
 	const struct goals *goals)
 {
@@ -72,7 +72,7 @@ static void attentive(struct set *set, enum shape_kind kind, const char *how, si
 		set_add(set, name, NULL, &floor_fan, &shape, floor);
 		set_add(set, name, NULL, &floor_fan_cas, &shape, floor);
 		loads_add_ours(set, name, &shape, floor, goals);
-		/* beside a floor that fences as they must */
+		/* compared with a floor that fences as these must */
 		for (int s = 0; s < LOADS_OURS; s++) {
 			struct entry *entry = &set->entries[floor + 4 + s];
 
@@ -94,7 +94,7 @@ void loads_polling(struct set *set, const char *load, size_t size, const struct 
 	attentive(set, SHAPE_PACED, "polling", size, goals);
 }
 
-/* One live subscriber of many places. */
+/* A topic with many places for subscribers, and one live subscriber. */
 void loads_places(struct set *set, const char *load, size_t size, const struct goals *goals)
 {
 	static const unsigned many[] = { 1, 16, KM_MAX_RINGS };
@@ -118,8 +118,8 @@ void loads_places(struct set *set, const char *load, size_t size, const struct g
 	}
 }
 
-/* Ours: what one publisher sends, then what more of them do, and what the subscribers get of it,
- * beside what one can read at all. */
+/* Floods of kickmsg's: what one publisher sends, then what more publishers send, and what
+ * subscribers get of it, beside the most that one subscriber can read. */
 static void flood_of(struct set *set, const struct adapter *adapter, size_t size, bool first)
 {
 	struct shape one = { SHAPE_FLOOD, size, 1, 1, .ends = 1 };
@@ -162,8 +162,9 @@ void loads_capacity(struct set *set, const char *load, size_t size, const struct
 		}
 }
 
-/* As many processes as the rows say: one publisher to all others, all others to one subscriber, and as many
- * topics of one publisher and one subscriber beside each other. Against the same with two processes. */
+/* Sets with as many processes as their rows say: one publisher with all others as subscribers,
+ * all others as publishers with one subscriber, and many topics of one publisher and one
+ * subscriber each. They are compared with two processes. */
 void loads_processes(struct set *set, const char *load, size_t size, const struct goals *goals)
 {
 	static const unsigned processes[] = { 2, 4, 8, 16, 32 };

@@ -9,7 +9,7 @@
 #include "tests/bench/peers/peers.h"
 #include "tests/support/uring.h"
 
-#define TAIL_GOAL 1.5 /* p99.9 / median, to the floor's own */
+#define TAIL_GOAL 1.5 /* p99.9 / median, relative to the floor's own */
 
 const struct adapter *const loads_ours[LOADS_OURS] = {
 	&kick_shared,
@@ -37,7 +37,8 @@ void loads_add_ours(struct set *set, const char *load, const struct shape *shape
 		if (shape->kind == SHAPE_PING_PONG)
 			entry->tail_goal = TAIL_GOAL;
 		if (shape->kind == SHAPE_PING_PONG && loads_ours[i] == &kick_shared)
-			entry->beside = first + i + 1; /* rings: which transport is faster */
+			/* the rings, to show which transport is faster */
+			entry->beside = first + i + 1;
 	}
 }
 
@@ -49,7 +50,8 @@ void loads_add_systems(struct set *set, const char *load, const struct shape *sh
 		set_add(set, load, NULL, peers[i], shape, floor);
 }
 
-/* Against a line where the payload is smaller than one, else against the ring that holds it. */
+/* Latency: of small payloads beside a line each way, of larger ones beside a ring that holds the
+ * payload. */
 static void latency(struct set *set, const char *load, size_t size, const struct goals *goals)
 {
 	struct shape shape = { SHAPE_PING_PONG, size, 1, 1, .ends = 1 };
@@ -62,7 +64,7 @@ static void latency(struct set *set, const char *load, size_t size, const struct
 	loads_add_systems(set, load, &shape, 0, goals);
 }
 
-/* Large payloads, of which the receiver looks at two lines: where nothing is copied. */
+/* Large payloads that aren't copied: the receiver looks at two lines of each. */
 static void sparse(struct set *set, const char *load, size_t size, const struct goals *goals)
 {
 	struct shape shape = { SHAPE_PING_PONG, size, 1, 1, .ends = 1, .sparse = true };
@@ -74,7 +76,7 @@ static void sparse(struct set *set, const char *load, size_t size, const struct 
 		set_add(set, load, NULL, peers[i], &shape, 0);
 }
 
-/* What publish times cost: each transport with them, beside itself without. */
+/* The cost of publish times: each transport with them, beside itself without them. */
 static void timestamps(struct set *set, const char *load, size_t size, const struct goals *goals)
 {
 	const struct adapter *const pairs[][2] = { { &kick_shared, &kick_shared_timed },
@@ -98,7 +100,7 @@ static void blocking(struct set *set, const char *load, size_t size, const struc
 	loads_add_systems(set, load, &shape, 0, goals);
 }
 
-/* Blocking, in other ways than by a receive. */
+/* Receivers that block by other means than a receive. */
 static void waiting(struct set *set, const char *load, size_t size, const struct goals *goals)
 {
 	struct shape shape = { SHAPE_PING_PONG, size, 1, 1, .ends = 1, .block = true };
@@ -146,7 +148,7 @@ static void reliable(struct set *set, const char *load, size_t size, const struc
 	}
 }
 
-/* Beside the single calls that copy in as they do. */
+/* Calls with many messages, beside the calls with single messages that copy in too. */
 static void many(struct set *set, const char *load, size_t size, const struct goals *goals)
 {
 	static const struct {

@@ -8,13 +8,13 @@
  * how many there were. */
 unsigned loads_run_sets(struct bench *bench, const char *rows);
 
-/* True when `load` is asked for. */
+/* True when the user asked for `load`. */
 bool loads_chosen(const char *load, const char *rows);
 
 /* Prints the loads of all sets, one a line. */
 void loads_list_sets(void);
 
-/* Goals, by system: a ratio at most (times) or at least (rates). 0: none. */
+/* Goals by system: a ratio at most (of times) or at least (of rates). 0: no goal. */
 struct goals {
 	double rings;
 	double shared;
@@ -26,15 +26,15 @@ double loads_goal_of(const struct adapter *adapter, const struct goals *goals);
 
 extern const struct adapter *const loads_ours[LOADS_OURS];
 
-/* Ours in this shape, against the set's row `floor`. */
+/* Adds kickmsg's systems in this shape, compared with the set's row `floor`. */
 void loads_add_ours(struct set *set, const char *load, const struct shape *shape, int floor,
 	const struct goals *goals);
 
-/* Every system. */
+/* Adds every system, kickmsg's and others. */
 void loads_add_systems(struct set *set, const char *load, const struct shape *shape, int floor,
 	const struct goals *goals);
 
-/* Each makes a set of rows that are compared with each other. */
+/* The sets of loads-many.c. Each is a set of rows that are compared with each other. */
 void loads_fanout(struct set *set, const char *load, size_t size, const struct goals *goals);
 void loads_blocked(struct set *set, const char *load, size_t size, const struct goals *goals);
 void loads_polling(struct set *set, const char *load, size_t size, const struct goals *goals);

@@ -12,7 +12,7 @@
 #include "tests/bench/stage.h"
 
 #define LOOP              static inline __attribute__((always_inline))
-#define LOOP_QUIET_US     20000 /* after so long a silence nothing comes any more */
+#define LOOP_QUIET_US     20000 /* after such a silence no message comes any more */
 #define LOOP_CREDIT       64    /* messages on their way, where a stream needs credit */
 #define LOOP_CREDIT_BYTES (UINT64_C(1) << 20)
 
@@ -34,7 +34,7 @@ LOOP void loop_flush(const struct adapter *adapter, struct worker *worker)
 		adapter->flush(worker->sender);
 }
 
-/* The message that is due at this end. */
+/* Receives the message that is due at this end, and checks it. */
 LOOP void loop_receive(
 	const struct adapter *adapter, struct worker *worker, unsigned end, bool block)
 {
@@ -110,7 +110,7 @@ LOOP void loop_stream(const struct adapter *adapter, struct worker *worker, unsi
 	seat->messages = worker->index == 1 ? count - 1 : count;
 }
 
-/* One answer of those that are due, in their order; true: there was one. */
+/* Takes one of the answers that are due, in their order. True: there was one. */
 LOOP bool loop_calls_take(const struct adapter *adapter, struct worker *worker, bool block)
 {
 	const void *data = adapter->take(worker->receivers[0], worker->shape.size, block);
@@ -197,7 +197,8 @@ LOOP void loop_flood_send(const struct adapter *adapter, struct worker *worker, 
 	atomic_fetch_add(&worker->stage->senders_done, 1);
 }
 
-/* Takes what one end has; from each sender in order, with gaps. Returns how many. */
+/* Takes what one end has. Each sender's messages come in their order, with gaps. Returns how
+ * many came. */
 LOOP unsigned loop_flood_take(
 	const struct adapter *adapter, struct worker *worker, unsigned end, uint64_t *next)
 {
@@ -234,7 +235,7 @@ LOOP void loop_flood_receive(const struct adapter *adapter, struct worker *worke
 				    memory_order_acquire) == worker->shape.senders;
 		unsigned taken = 0;
 
-		/* before the first: who comes late takes all at once */
+		/* the start is before the first message: a late process takes many at once */
 		if (received == 0)
 			seat->start = bench_ticks();
 		for (unsigned end = 0; end < worker->shape.ends; end++)
@@ -280,7 +281,7 @@ LOOP void loop_flood(const struct adapter *adapter, struct worker *worker, unsig
 	stage_meet(worker);
 }
 
-/* Bursts into ends that don't take meanwhile, timed; then all is taken, untimed. */
+/* Times bursts into ends that don't take meanwhile. After each burst the ends take all, untimed. */
 LOOP void loop_burst(const struct adapter *adapter, struct worker *worker, unsigned count)
 {
 	for (unsigned burst = 0; burst < count / SHAPE_BURST_SIZE + 1; burst++) {
@@ -299,7 +300,7 @@ LOOP void loop_burst(const struct adapter *adapter, struct worker *worker, unsig
 	}
 }
 
-/* One message at a time, each when all receivers sleep again. */
+/* Sends one message at a time, each when all receivers sleep again. */
 LOOP void loop_wake(const struct adapter *adapter, struct worker *worker, unsigned count)
 {
 	_Atomic uint32_t *entered = &worker->stage->receivers_done;
@@ -326,7 +327,7 @@ LOOP void loop_wake(const struct adapter *adapter, struct worker *worker, unsign
 	}
 }
 
-/* One message each SHAPE_PACE_NS to ends that are looked at all the time. */
+/* Sends one message each SHAPE_PACE_NS to ends that poll. */
 LOOP void loop_paced(const struct adapter *adapter, struct worker *worker, unsigned count)
 {
 	uint64_t pace = (uint64_t)(SHAPE_PACE_NS / bench_ns_per_tick());
@@ -344,7 +345,7 @@ LOOP void loop_paced(const struct adapter *adapter, struct worker *worker, unsig
 		loop_send(adapter, worker);
 		uint64_t end = bench_ticks();
 		histogram_add(&worker->times, end - start);
-		/* nothing may pile up: no ring is ever full */
+		/* messages may not pile up: no ring is ever full */
 		while (atomic_load_explicit(taken, memory_order_acquire) < i + 1 ||
 			bench_ticks() - start < pace)
 			;
@@ -379,7 +380,7 @@ LOOP void loop_round(const struct adapter *adapter, struct worker *worker, unsig
 	case SHAPE_PACED:
 		loop_paced(adapter, worker, count);
 		break;
-	case SHAPE_COPY: /* of one floor alone */
+	case SHAPE_COPY: /* only one floor does it */
 		break;
 	}
 }

@@ -57,7 +57,7 @@ void bench_die(const char *format, ...)
 
 static pid_t main_pid;
 
-/* Workers end through exit() as well; the broker isn't theirs. */
+/* Workers end through exit() as well, but the broker isn't theirs to end. */
 static void clean_up(void)
 {
 	if (getpid() == main_pid)
@@ -97,7 +97,8 @@ static void run(const char *rows)
 	atexit(clean_up);
 	signal(SIGINT, on_signal);
 	signal(SIGTERM, on_signal);
-	/* Others on this machine make rounds useless, not slow: be before them where that is allowed. */
+	/* Other processes would make rounds useless, so the bench goes before them where that is
+	 * allowed. */
 	if (!bench.scale.smoke)
 		setpriority(PRIO_PROCESS, 0, -20);
 	bench_clock_init();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Long payloads: see message.h. Compiled for vectors: it is to be memory that limits, not this. */
+/* Long payloads: see message.h. Compiled for vectors, so that memory is the limit and not this
+ * code. */
 #include "tests/bench/message.h"
 
 void message_write_long(void *data, size_t size, uint64_t key)

@@ -29,7 +29,7 @@ static inline uint64_t message_sequence(uint64_t key)
 	return key & ((UINT64_C(1) << MESSAGE_SENDER_SHIFT) - 1);
 }
 
-/* Out of line, for what is long: the call is nothing beside it. */
+/* Functions for long payloads, out of line: the call costs nothing beside the payload. */
 void message_write_long(void *data, size_t size, uint64_t key);
 bool message_good_long(const void *data, size_t size, uint64_t key);
 
@@ -46,7 +46,7 @@ static inline void message_write(void *data, size_t size, uint64_t key)
 		words[i] = key + i;
 }
 
-/* Of a payload of more than a line: its two ends. */
+/* Are the first and the last line of a long payload right? */
 static inline bool message_good_ends(const void *data, size_t size, uint64_t key)
 {
 	const uint64_t *words = data;

@@ -20,14 +20,14 @@
 #define HELD_MAX 8   /* loans of a holder */
 #define MESSAGE  64
 #define WARM_UP  512 /* sends, to renew the publisher's memory */
-#define SENDS    64  /* at least */
+#define SENDS    64  /* loans, at least */
 
 struct pool {
 	struct kickmsg_topic_config config;
 	struct kickmsg_publisher *publisher;
 	struct kickmsg_subscriber *subscriber;
-	struct kickmsg_publisher *holders[POOL_MAX]; /* each has max_loans of held[] */
-	void *held[POOL_MAX];                        /* null: not held */
+	struct kickmsg_publisher *holders[POOL_MAX]; /* each publisher has max_loans of held[] */
+	void *held[POOL_MAX];                        /* null: the loan isn't held */
 	unsigned order[POOL_MAX];                    /* shuffled indexes of held[] */
 	uint64_t sequence;
 	uint64_t verified;
@@ -69,7 +69,7 @@ static struct kickmsg_publisher *holder_of(const struct pool *pool, unsigned ind
 	return pool->holders[index / pool->config.max_loans];
 }
 
-/* All slots are held but `count` at random. */
+/* Holds all slots but `count`, which are random. */
 static void hold_all_but(struct pool *pool, unsigned count)
 {
 	for (unsigned i = 0; i < POOL_MAX; i++) {
@@ -91,7 +91,7 @@ static void hold_all_but(struct pool *pool, unsigned count)
 	}
 }
 
-/* Ticks of a send. */
+/* Measures the ticks of a send. */
 static uint64_t send_one(struct pool *pool)
 {
 	uint64_t words[MESSAGE / 8], key = message_key(0, pool->sequence++), start, ticks;
@@ -113,7 +113,7 @@ static uint64_t send_one(struct pool *pool)
 	return ticks;
 }
 
-/* ns of a send. `walk`: before each, others are held. */
+/* Measures the ns of a send. If `walk`, other slots are held before each send. */
 static double one_round(struct pool *pool, unsigned free, bool walk, double seconds)
 {
 	int64_t end = bench_now_ns() + (int64_t)(seconds * 1e9);

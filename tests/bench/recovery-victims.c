@@ -17,7 +17,8 @@ void recovery_publisher(
 		if (kickmsg_loan(publisher, sizeof(words), &loans[i]) < 0)
 			bench_die("the victim gets no loan");
 	atomic_store(ready, turn);
-	for (;;) { /* a pool that is empty for a moment is fine */
+	/* the pool may be empty for a moment */
+	for (;;) {
 		kickmsg_send(publisher, words, sizeof(words));
 		if (kickmsg_loan(publisher, sizeof(words), &more) == 0)
 			kickmsg_discard(publisher, more);
@@ -32,7 +33,7 @@ void recovery_subscriber(
 	struct kickmsg_subscriber *subscriber;
 	struct kickmsg_sample samples[RECOVERY_HOLDS];
 
-	/* the predecessor's place may need one more pass of the broker */
+	/* the place of the last victim may need one more pass of the broker */
 	while (kickmsg_subscribe(client, topic, NULL, &subscriber) == -ENOSPC)
 		if (bench_now_ns() > end)
 			bench_die("the victim gets no place");

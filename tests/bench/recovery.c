@@ -45,7 +45,7 @@
 enum side_kind { RINGS, SHARED, SIDES };
 
 struct board {
-	_Atomic uint32_t ready; /* the victim's turn, when it is in the middle of it */
+	_Atomic uint32_t ready; /* the victim's turn, once it has begun its loop */
 	_Atomic uint32_t verified;
 	double dead[SIDES][MAX_KILLS]; /* us */
 	double clean[SIDES][MAX_KILLS];
@@ -107,7 +107,7 @@ static void wait_ready(struct board *board, struct side *side, uint32_t turn)
 	}
 }
 
-/* The slots that a shared ring's cells name: nobody commits any more. */
+/* Finds the slots that a shared ring's cells name. Nobody commits any more. */
 static void find_named(const struct km_region *region, bool *named)
 {
 	memset(named, 0, region->geometry.pool_size);
@@ -119,7 +119,7 @@ static void find_named(const struct km_region *region, bool *named)
 	}
 }
 
-/* Until no word and no live bit speaks of the dead. */
+/* Waits until no word and no live bit is a dead process' any more. */
 static void wait_clean(struct side *side)
 {
 	static bool named[MAX_POOL];
@@ -176,14 +176,15 @@ static void one_kill(struct observer *observer, enum side_kind kind, unsigned in
 				bench_die("the observer can't send");
 		wait_ready(board, side, turn + 1);
 	}
-	/* somewhere in its loop, a different place each time */
+	/* the kill meets a different place of the victim's loop each time */
 	for (unsigned i = (unsigned)rand() % 64; i > 0; i--)
 		drain(side);
 	drain(side);
 
 	start = bench_ticks();
 	kill(victim, SIGKILL);
-	/* asleep, as a broker is: one that polled would take the CPU that the death needs */
+	/* the observer sleeps, as a broker does: if it polled, it would take the CPU that the
+	 * death needs */
 	if (poll(&death, 1, (int)(RECOVERY_WAIT_NS / 1000000)) != 1)
 		bench_die("the victim doesn't die");
 	dead = bench_ticks();
@@ -228,7 +229,7 @@ static void observer_main(
 	kickmsg_client_free(observer->client);
 }
 
-/* `values` are sorted by it. */
+/* The row's note. `values` are sorted by this. */
 static struct bench_row *add_row(struct bench *bench, const struct scenario *scenario,
 	const char *system, double *values, unsigned kills, const double *probes)
 {

@@ -25,7 +25,7 @@
 struct board {
 	_Atomic uint32_t ready; /* futex: what was asked for is there */
 	_Atomic uint32_t end;   /* futex */
-	double seconds;         /* that it took */
+	double seconds;         /* ns that it took */
 };
 
 static void tell(_Atomic uint32_t *word, uint32_t value)
@@ -80,7 +80,7 @@ static pid_t start_holder(struct bench *bench, struct board *board, unsigned cou
 
 	if (pid == 0) {
 		holder(bench, board, count, config);
-		/* The kernel is faster at the end of thousands than one call for each. */
+		/* the kernel ends thousands of endpoints faster than a call for each would */
 		_exit(0);
 	}
 	while (!atomic_load(&board->ready)) {
@@ -96,7 +96,7 @@ static void end_holder(struct bench *bench, struct board *board, pid_t pid)
 	tell(&board->end, 1);
 	bench_reap(pid, HOLD_SECONDS);
 	munmap(board, sizeof(*board));
-	/* the broker clears the thousands of topics away; the next load has a fresh broker */
+	/* a fresh broker for the next load, since this one still clears thousands of topics away */
 	bench_broker_stop(bench);
 	bench_broker_start(bench);
 }
@@ -117,13 +117,14 @@ static unsigned long status_kib(pid_t pid, const char *what)
 	return kib;
 }
 
-/* A process' own memory: not the shared pages of topics, which it maps as well. */
+/* A process' own memory. The shared pages of topics, which it maps as well, aren't counted. */
 static double own_bytes(pid_t pid)
 {
 	return 1024.0 * (double)(status_kib(pid, "RssAnon") + status_kib(pid, "RssFile"));
 }
 
-/* Bytes that the kernel has for all processes: pages of topics, inodes and files, tables of pages. */
+/* The kernel's memory for all processes in bytes: pages of topics, inodes and files, tables of
+ * pages. */
 static double kernel_bytes(void)
 {
 	static const char *const names[] = { "Shmem:", "Slab:", "PageTables:" };
@@ -141,7 +142,7 @@ static double kernel_bytes(void)
 	return 1024.0 * (double)sum;
 }
 
-/* CPU time that a process has had. */
+/* The CPU time that a process has had. */
 static double cpu_ns(pid_t pid)
 {
 	unsigned long long ns = 0;
@@ -165,8 +166,8 @@ static struct bench_row *one_figure(
 	return row;
 }
 
-/* The row of what each one uses. It isn't known where a few didn't need another page, or
- * others gave back more meanwhile. */
+/* The row of the memory that each one uses. It isn't known where a few needed no further page,
+ * or where other processes gave back more meanwhile. */
 static struct bench_row *memory_figure(
 	struct bench *bench, const char *load, const char *unit, double used)
 {
@@ -176,7 +177,7 @@ static struct bench_row *memory_figure(
 	return row;
 }
 
-/* How many topics the broker's descriptors allow. */
+/* The number of topics that the broker's descriptors allow. */
 static unsigned possible_topics(unsigned wanted)
 {
 	struct rlimit limit;
@@ -194,7 +195,8 @@ static void note_count(struct bench_row *row, unsigned count, unsigned wanted, c
 		count < wanted ? " (all that its descriptors allow here)" : "", shape);
 }
 
-/* `goal`: KiB that a topic takes in all, the kernel's included; 0: none. */
+/* Measures many topics. `goal`: KiB that one topic takes in all, the kernel's included; 0: no
+ * goal. */
 static void topics_of(struct bench *bench, const char *load, const char *shape,
 	const struct kickmsg_topic_config *config, double goal)
 {
@@ -218,13 +220,14 @@ static void topics_of(struct bench *bench, const char *load, const char *shape,
 	total->goal = goal;
 	total->goal_is_absolute = true;
 	note_count(total, count, wanted, shape);
-	usleep(bench->scale.smoke ? 1000 : 500000); /* its first looks at what is new are over */
+	/* the broker's first looks at the new topics are over after this */
+	usleep(bench->scale.smoke ? 1000 : 500000);
 	start = bench_now_ns();
 	used = cpu_ns(bench->broker);
 	usleep((useconds_t)(seconds * 1e6));
 	used = (cpu_ns(bench->broker) - used) / (double)(bench_now_ns() - start);
 	snprintf(name, sizeof(name), "%s-health", load);
-	/* a broker that hasn't run at all in a short run: not nothing, but less than this */
+	/* in a short run the broker may not have run at all: then the figure is nearly 0 */
 	struct bench_row *row = one_figure(bench, name, "%", used > 0 ? 100 * used : 1e-6);
 	row->goal = 1;
 	row->goal_is_absolute = true;
@@ -250,7 +253,8 @@ void bench_broker_topics(struct bench *bench, const char *load)
 	topics_of(bench, "topics-small", "1 ring of 4, 8 slots", &config, 24);
 }
 
-/* A client that has a topic is killed; us until the broker says that the topic has no publisher. */
+/* Kills a client that has a topic. Returns the us until the broker says that the topic has no
+ * publisher. */
 static double one_death(const struct bench *bench, struct kickmsg_client *client, unsigned index)
 {
 	struct kickmsg_topic_info info;

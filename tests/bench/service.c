@@ -14,7 +14,8 @@ struct took {
 
 enum { KINDS = 3, TIMES = MAX_ATTACHES };
 
-/* Waits until the broker is done with the client before, so that this isn't in the next one's time. */
+/* Waits until the broker is done with the last client, whose end would else be in the next one's
+ * time. */
 static void let_rest(struct kickmsg_client *client, const char *topic, unsigned others)
 {
 	struct kickmsg_topic_ref ref = { .name = topic };
@@ -27,7 +28,8 @@ static void let_rest(struct kickmsg_client *client, const char *topic, unsigned 
 				"the broker still has %u publishers of %s", info.publishers, topic);
 }
 
-/* Connect, advertise (a new topic, or `topic` that `subscriber` is on), first message. */
+/* Measures an attach: connect, advertise (a new topic, or `topic` that `subscriber` is on), send
+ * the first message. */
 static struct took attach_once(struct bench *bench, const char *topic,
 	const struct kickmsg_topic_config *config, struct kickmsg_subscriber *subscriber)
 {
@@ -72,7 +74,7 @@ static void attach_row(struct bench *bench, const char *load, const char *system
 	snprintf(row->note, sizeof(row->note), "line %.0f/%.0f ns", probe, after);
 }
 
-/* The whole, and without connecting. */
+/* Adds the rows of an attach: one of all of it, one without the connect. */
 static void attach_rows(struct bench *bench, const char *load, const char *system,
 	const struct took *times, unsigned count, double goal, double probe)
 {
@@ -88,7 +90,7 @@ static void attach_rows(struct bench *bench, const char *load, const char *syste
 	attach_row(bench, name, system, alone, count, goal, probe);
 }
 
-/* Defaults, and a topic of two pages. */
+/* The config of a topic: the defaults, or a topic of two pages. */
 static void attach_config(struct kickmsg_topic_config *config, uint32_t transport, bool small)
 {
 	kickmsg_topic_config_init(config);
@@ -153,7 +155,7 @@ void bench_broker_memory(struct bench *bench, const char *load)
 	unsigned long kib = 0;
 	FILE *file;
 
-	/* one that has served nobody but the client that asked whether it is there */
+	/* a fresh broker, which has served only the client that asked whether it is there */
 	bench_broker_stop(bench);
 	bench_broker_start(bench);
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)bench->broker);

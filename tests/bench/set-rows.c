@@ -5,7 +5,7 @@
 
 #include "tests/bench/set.h"
 
-#define TAIL_SAMPLES 1000 /* with fewer the largest of all would be p99.9 */
+#define TAIL_SAMPLES 1000 /* with fewer, p99.9 would be the largest one */
 #define TAIL_BEYOND  0.001
 
 static const double *values_of(const struct measured *measured, const struct set *set,
@@ -31,7 +31,7 @@ static const char *unit_of(const struct entry *entry)
 	}
 }
 
-/* One row to another of the set, both of the same round. */
+/* The ratio of one row to another of the set, round by round. */
 static double ratio_of(
 	const struct measured *measured, const struct set *set, unsigned index, unsigned other)
 {
@@ -57,9 +57,10 @@ static void fill_tail(struct bench_row *row, const struct histogram *times, bool
 }
 
 /*
- * A tick of the timer, or whatever else comes at times, meets a message the more often the longer the message
- * takes. So the row's p99.9 has as many ticks beyond it as that quantile of the floor beyond which there are
- * fewer messages, by the ratio of the medians.
+ * The quantile of the floor that the row's p99.9 is compared with. A timer's tick meets a message
+ * the more often the longer the message takes. So as many ticks are to lie beyond the floor's
+ * quantile as beyond the row's p99.9: the share of messages beyond it is smaller by the ratio of
+ * the medians.
  */
 static double floor_quantile(const struct bench_row *row, const struct bench_row *floor_row)
 {
@@ -113,7 +114,7 @@ static void judge_tail(struct bench_row *row, const struct measured *measured, u
 		bench_row_judge(row, "tail", row->tail, entry->tail_goal);
 }
 
-/* The rows of a flood: messages that arrived, and messages that didn't. */
+/* Adds the rows of a flood: messages that arrived, and messages that didn't. */
 static void note_arrivals(struct bench_row *row, const struct figures *figures, unsigned rounds)
 {
 	double arrived[BENCH_MAX_ROUNDS];
@@ -127,7 +128,7 @@ static void note_arrivals(struct bench_row *row, const struct figures *figures, 
 		100 * row->lost);
 }
 
-/* How the line was around the row's turns. */
+/* Notes how fast the line was around the row's turns. */
 static void note_line(struct bench_row *row, const struct figures *figures, unsigned rounds)
 {
 	double before[BENCH_MAX_ROUNDS], after[BENCH_MAX_ROUNDS];
@@ -141,7 +142,7 @@ static void note_line(struct bench_row *row, const struct figures *figures, unsi
 	row->noisy = figures->disturbed > rounds / 4;
 }
 
-/* Compares the row to another of its load, or of its system. */
+/* Compares the row with another of its load, or of its system. */
 static void compare(struct bench_row *row, const struct measured *measured, const struct set *set,
 	unsigned index, struct bench_row *const *rows)
 {

@@ -35,7 +35,7 @@ static const char *unfit(const struct entry *entry)
 	return entry->shape.size > entry->adapter->max_size ? "not so large a message" : NULL;
 }
 
-/* One of ours must not fail; another's failure is its row's. */
+/* Takes a failure. One of kickmsg's ends the bench, another system's is noted in its row. */
 static void failed(
 	struct figures *figures, const struct entry *entry, const struct playing *playing)
 {

@@ -23,11 +23,11 @@ struct entry {
 	struct shape shape;
 	/* Index in the set that the ratio is taken to; -1: none. */
 	int floor;
-	int arrivals_of;    /* not measured: the received rate of that entry; -1 */
-	double goal;        /* of the ratio; 0: none */
-	double tail_goal;   /* of p99.9 / median, to the floor's own; 0: none */
-	int beside;         /* the ratio to that entry is noted as well; -1: none */
-	double beside_goal; /* and judged; 0: it isn't */
+	int arrivals_of;    /* it has the received rate of that entry; -1: no */
+	double goal;        /* for the ratio; 0: none */
+	double tail_goal;   /* for p99.9 / median, to the floor's; 0: none */
+	int beside;         /* its note has the ratio to that entry; -1: none */
+	double beside_goal; /* for the ratio in the note; 0: none */
 	/* A row with fewer receivers, for the cost of each further one; -1: none. */
 	int per_ring_from;
 	double per_ring_goal; /* in ns; 0: none */
@@ -42,7 +42,7 @@ struct set {
 struct entry *set_add(struct set *set, const char *load, const char *system,
 	const struct adapter *adapter, const struct shape *shape, int floor);
 
-/* Measures and adds the rows. */
+/* Measures the set and adds its rows. */
 void set_run(struct bench *bench, const struct set *set);
 
 /* The results of an entry. */
@@ -50,11 +50,11 @@ struct figures {
 	char failure[128]; /* "": nothing failed */
 	double values[BENCH_MAX_ROUNDS];
 	double arrived[BENCH_MAX_ROUNDS];
-	double before[BENCH_MAX_ROUNDS]; /* the line, ns */
+	double before[BENCH_MAX_ROUNDS]; /* the line's probes, ns */
 	double after[BENCH_MAX_ROUNDS];
 	unsigned again;     /* turns that were taken again */
 	unsigned disturbed; /* rounds whose probes differed to the end */
-	uint64_t due;       /* of floods, over all turns: see struct playing */
+	uint64_t due;       /* floods, over all turns: see struct playing */
 	uint64_t got;
 	uint64_t lost;
 	struct histogram times;

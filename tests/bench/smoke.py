@@ -62,7 +62,7 @@ OTHERS = {"recovery-publisher": RECOVERY, "recovery-1024": RECOVERY, "recovery-6
 
 
 def run(*arguments):
-    return subprocess.run(arguments, stdout=subprocess.PIPE, text=True, timeout=200)
+    return subprocess.run(arguments, stdout=subprocess.PIPE, text=True, timeout=800)
 
 
 def number(value):

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,7 +17,7 @@
 #define FALL_ASLEEP_NS  15000
 #define SETTLE_TRIES    5000
 #define SETTLE_PAUSE_US 1000
-#define SETTLE_KEY      UINT64_C(0xfffffffff0000000) /* 128 words more: still no sender's */
+#define SETTLE_KEY      UINT64_C(0xfffffffff0000000) /* 128 keys, which no sender has */
 #define SETTLE_END      UINT64_C(0xffffffffffff0000)
 
 void stage_futex_wake(_Atomic uint32_t *word)
@@ -85,7 +84,7 @@ void stage_wrong(struct worker *worker, const void *data, uint64_t key)
 		(unsigned long long)key);
 }
 
-/* The state of a process: the letter behind the name in its stat. */
+/* The state of a process: the letter behind the name in its /proc/PID/stat. */
 static char state_of(pid_t pid)
 {
 	char path[64], text[256], *at = NULL;
@@ -104,7 +103,7 @@ void stage_wait_asleep(struct worker *worker)
 {
 	for (unsigned i = worker->shape.senders; i < worker->stage->workers; i++)
 		while (state_of((pid_t)atomic_load(&worker->stage->pids[i])) != 'S')
-			sched_yield();
+			usleep(20); /* after a yield it may not run for seconds */
 }
 
 uint64_t stage_let_sleep(void)
@@ -247,7 +246,7 @@ void stage_worker(struct worker *worker)
 	struct stage *stage = worker->stage;
 	uint32_t turn = 0;
 
-	/* a library's own threads may run where there is room; those that it has are made in here */
+	/* a library's threads, which are made in open, may run wherever there is room */
 	if (!worker->adapter->sleeps)
 		take_place(worker);
 	worker->patience = stage->workers <= bench_cpus() ? 100000 : 500;

@@ -28,11 +28,12 @@
 enum shape_kind {
 	/* Worker 0 asks, worker 1 answers with as much; one way is half of it. */
 	SHAPE_PING_PONG,
-	/* Every message arrives; what the receiver gets in a second. */
+	/* Every message arrives. The figure is what the receiver gets in a second. */
 	SHAPE_STREAM,
-	/* Senders ask, SHAPE_CALLS_WINDOW at a time, and the receiver answers each; answers in a second. */
+	/* Senders ask, SHAPE_CALLS_WINDOW at a time, and the receiver answers each. The figure
+	 * is answers in a second. */
 	SHAPE_CALLS,
-	SHAPE_FLOOD, /* senders never wait; what they send, what arrives */
+	SHAPE_FLOOD, /* senders never wait; some messages get lost */
 	/* A send while nobody takes: bursts of SHAPE_BURST_SIZE, taken afterwards. */
 	SHAPE_BURST,
 	/* A send while all receivers sleep in the system's receive call. */
@@ -51,12 +52,12 @@ struct shape {
 	unsigned senders; /* processes; a ping-pong has one and one */
 	unsigned receivers;
 	unsigned ends; /* of each receiver process */
-	/* kickmsg: max_subscribers; 0: 16, or more if there are more ends. */
+	/* kickmsg's max_subscribers. 0: 16, or more if there are more ends. */
 	unsigned places;
 	unsigned capacity; /* kickmsg: cells of a ring; 0: the default */
 	/* Receivers sleep where nothing is there; else they poll. */
 	bool block;
-	/* Of a flood: sender N has receiver N alone, through channel N. */
+	/* In a flood sender N may have receiver N alone, through channel N. */
 	bool apart;
 	bool sparse; /* receivers look at two lines of each message */
 };
@@ -66,28 +67,29 @@ struct seat {
 	_Alignas(STAGE_APART) uint64_t start;
 	uint64_t end;
 	uint64_t messages; /* that it sent, or received through all its ends */
-	uint64_t lost;     /* that its ends say they missed of a flood */
+	uint64_t lost;     /* messages of a flood that its ends missed */
 };
 
 struct stage {
 	_Atomic uint32_t turn; /* futex: the conductor moves it */
 	_Atomic uint32_t finished;
 	_Atomic uint32_t over;
-	_Atomic uint32_t helper; /* a peer's daemon is there, which worker 0 starts */
+	_Atomic uint32_t helper; /* worker 0 has started a peer's daemon */
 	uint32_t count;          /* messages of this turn */
 	uint32_t workers;
 	size_t arena_size;
-	char reason[128]; /* why this system can't */
+	char reason[128]; /* why this system can't do the load */
 	_Alignas(STAGE_APART) _Atomic uint32_t arrived;
 	_Alignas(STAGE_APART) _Atomic uint32_t generation;
-	_Alignas(STAGE_APART) _Atomic uint64_t credit; /* how far the receiver of a stream is */
+	/* Messages that the receiver of a stream has. */
+	_Alignas(STAGE_APART) _Atomic uint64_t credit;
 	_Alignas(STAGE_APART) _Atomic uint32_t senders_done;
-	_Atomic uint32_t receivers_done; /* in settling: ends that have had something */
-	_Atomic uint32_t taken;          /* messages of one send, by all ends */
+	_Atomic uint32_t receivers_done; /* ends that got a message in settling */
+	_Atomic uint32_t taken;          /* times that all ends took a message */
 	_Alignas(STAGE_APART) _Atomic uint32_t pids[STAGE_MAX_WORKERS];
 	struct seat seats[STAGE_MAX_WORKERS];
 	uint64_t verified[STAGE_MAX_WORKERS];
-	struct histogram times;               /* of this round */
+	struct histogram times;               /* times of this round */
 	_Alignas(4096) unsigned char arena[]; /* the floors' own memory */
 };
 
@@ -100,9 +102,9 @@ struct worker {
 	struct shape shape;
 	const char *socket_path; /* of kickmsgd */
 	const char *dir;         /* for sockets of peers */
-	char name[48];           /* of the channel, unique in this run */
+	char name[48];           /* name of the channel, unique in this run */
 	unsigned index;          /* senders come first */
-	unsigned patience;       /* spins before it lets others run */
+	unsigned patience;       /* times that it spins before it lets others run */
 	void *sender;
 	void *receivers[STAGE_MAX_ENDS];
 	uint64_t sent;
@@ -123,15 +125,15 @@ struct adapter {
 	const char *setting; /* shown beside the row */
 	unsigned shapes;     /* bits of enum shape_kind */
 	size_t max_size;
-	/* Send waits for room; else a stream waits for the receiver's credit. */
+	/* Send waits for room. Where it doesn't, a stream waits for the receiver's credit. */
 	bool lossless;
-	/* A receiver that finds nothing after the senders' end has had all. */
+	/* Once a receiver finds nothing after the senders' end, it has had all. */
 	bool exact;
-	/* The first messages may get lost: send until they arrive. */
+	/* The first messages may get lost, so senders send until some arrive. */
 	bool needs_settling;
-	/* The receive call sleeps at its best: the system isn't polled, nor pinned. */
+	/* The receive call works best where it sleeps: the system isn't polled, nor pinned. */
 	bool sleeps;
-	/* Not ours and no floor: its failure is its row's alone. */
+	/* Another system, no floor: its failure is noted in its row. */
 	bool peer;
 	unsigned variant;
 	size_t (*arena_size)(const struct shape *shape);
@@ -139,45 +141,46 @@ struct adapter {
 	void *(*open_receiver)(struct worker *worker, unsigned channel, unsigned end);
 	/* Writes the message with this key and sends it. */
 	void (*send)(void *sender, size_t size, uint64_t key);
-	/* Sends what `send` has kept back. May be null. */
+	/* Sends the messages that `send` has kept back. May be null. */
 	void (*flush)(void *sender);
-	/* The oldest message; null: none is there (if `block`: for now). Valid until release. */
+	/* Takes the oldest message, which is valid until release. Null: there is none, or if
+	 * `block` there is none for now. */
 	const void *(*take)(void *receiver, size_t size, bool block);
 	void (*release)(void *receiver);
 	uint64_t (*lost)(void *receiver); /* may be null */
 	void (*close)(struct worker *worker);
-	/* Runs a round: LOOPS() in loops.h makes it. */
+	/* Runs a round. LOOPS() in loops.h makes it. */
 	void (*round)(struct worker *worker, unsigned count);
 };
 
-/* Everybody of the stage comes here before anybody goes on. */
+/* All processes of the stage come here before any of them goes on. */
 void stage_meet(struct worker *worker);
 
-/* Ends the process in order if the conductor has given it up. */
+/* Ends the process in order if the conductor has given the stage up. */
 void stage_look_for_end(struct worker *worker);
 
-/* Ends the process: this system can't do this load here, and why. */
+/* Ends the process: this system can't do this load here. The text says why. */
 __attribute__((format(printf, 2, 3), noreturn)) void stage_refuse(
 	struct worker *worker, const char *format, ...);
 
-/* Ends the process and the run: a message wasn't what was sent. */
+/* Ends the process and the run: a message differs from what was sent. */
 __attribute__((noreturn)) void stage_wrong(struct worker *worker, const void *data, uint64_t key);
 
-/* Gives the answering side of a ping-pong that blocks the time to fall asleep: else both may meet
- * each other awake for ever, and no sleep is measured. Returns the time when it is over, in ticks.
- */
+/* Gives the answering side of a ping-pong that blocks the time to fall asleep. Without it both
+ * sides may meet each other awake for ever, and no sleep is measured. Returns the time when it
+ * is over, in ticks. */
 uint64_t stage_let_sleep(void);
 
 /* Waits until all receivers sleep, as the kernel says. */
 void stage_wait_asleep(struct worker *worker);
 
-/* The life of one process. */
+/* Runs the whole life of one process. */
 __attribute__((noreturn)) void stage_worker(struct worker *worker);
 
 void stage_futex_wake(_Atomic uint32_t *word);
-/* Until the word isn't `value` any more; for at most timeout_ms, -1: for ever. */
+/* Waits until the word isn't `value` any more, for at most timeout_ms; -1: for ever. */
 void stage_futex_wait(_Atomic uint32_t *word, uint32_t value, int timeout_ms);
 
-/* The line ping-pong alone: ns, one way. For loads that aren't sets. */
+/* Measures the ping-pong of a line alone, for loads that aren't sets. Returns ns, one way. */
 double stage_probe(const struct bench *bench);
 bool stage_probes_differ(double a, double b);

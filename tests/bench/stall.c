@@ -35,12 +35,12 @@ static const struct side {
 
 struct board {
 	const struct side *side;
-	_Alignas(STAGE_APART) _Atomic uint32_t phase; /* 1 + round * MODES + mode; 0 not begun */
+	_Alignas(STAGE_APART) _Atomic uint32_t phase; /* 1 + round * MODES + mode; 0: not begun */
 	_Atomic uint32_t end;
-	_Atomic uint32_t stop; /* the victim's turn that is to stop in order */
+	_Atomic uint32_t stop; /* a victim of this turn is to stop in order */
 	_Alignas(STAGE_APART) _Atomic uint32_t ready;
 	_Atomic uint32_t survivors_ready;
-	/* of each phase, in ticks */
+	/* the longest of each phase, in ticks */
 	_Alignas(STAGE_APART) uint64_t publish[MODES * MAX_ROUNDS];
 	_Alignas(STAGE_APART) uint64_t gap[MODES * MAX_ROUNDS];
 	struct histogram publishes[MODES];
@@ -101,7 +101,8 @@ static void survive_subscriber(struct board *board, const char *socket_path)
 			continue;
 		if (r < 0)
 			bench_die("a survivor can't receive: %s", kickmsg_strerror(r));
-		if (publisher_id == 0) { /* nobody else is there yet */
+		/* the first message: only the survivor sends yet */
+		if (publisher_id == 0) {
 			publisher_id = sample.publisher_id;
 			atomic_fetch_add(&board->survivors_ready, 1);
 		}
@@ -121,7 +122,7 @@ static void survive_subscriber(struct board *board, const char *socket_path)
 	kickmsg_client_free(client);
 }
 
-/* In the middle of something until it is killed or told to stop. */
+/* Sends or receives until it is killed or told to stop. */
 static void victim(struct board *board, const char *socket_path, uint32_t turn)
 {
 	struct kickmsg_client *client = kick_client(socket_path);
@@ -141,7 +142,7 @@ static void victim(struct board *board, const char *socket_path, uint32_t turn)
 			kickmsg_send(publisher, words, sizeof(words));
 			usleep(20);
 		} else {
-			/* holds them until it has its limit */
+			/* the subscriber holds its samples, as many as it may */
 			kickmsg_receive(subscriber, 100000, &sample);
 		}
 		if (!ready)
@@ -180,7 +181,8 @@ static void wait_for(_Atomic uint32_t *word, uint32_t value)
 	}
 }
 
-/* On a busy machine a survivor may not have run at all in a phase: then nothing would be known of it. */
+/* Waits until both survivors have noted a figure of the phase: on a busy machine one of them may not
+ * have run in it yet. */
 static void wait_noted(const struct board *board, uint32_t phase)
 {
 	const volatile uint64_t *publish = &board->publish[phase - 1];

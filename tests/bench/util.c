@@ -41,7 +41,7 @@ double bench_tick_step(void)
 	return tick_step;
 }
 
-/* The shortest step that the counter makes. */
+/* Finds the shortest step that the counter makes. */
 static double find_step(void)
 {
 	uint64_t step = UINT64_MAX;
@@ -73,7 +73,7 @@ void bench_clock_init(void)
 
 unsigned bench_cpus(void)
 {
-	static unsigned count; /* before anybody is pinned */
+	static unsigned count; /* counted before any process is pinned */
 	cpu_set_t all;
 
 	if (count == 0)
@@ -86,7 +86,7 @@ void bench_pin(unsigned cpu)
 	cpu_set_t all, one;
 	int wanted;
 
-	/* a container may give us CPUs 4 and 7: take the n-th that is ours */
+	/* a container may give us CPUs 4 and 7, so this takes the n-th of ours */
 	if (sched_getaffinity(0, sizeof(all), &all) < 0)
 		return;
 	wanted = (int)cpu % CPU_COUNT(&all);

@@ -24,7 +24,7 @@ static const char *const names[WAYS] = { "receive", "epoll", "epoll-thread", "wa
 
 struct board {
 	_Atomic uint32_t ready;
-	double ns; /* of CPU, for each message */
+	double ns; /* ns of CPU for each message */
 };
 
 static double cpu_ns(void)
@@ -97,7 +97,7 @@ static void receive_all(const struct bench *bench, struct board *board, enum way
 		if (!message_good(sample.data, sample.len, i))
 			bench_die("message %u is wrong", i);
 		kickmsg_sample_release(&sample);
-		if (i == count / 10) /* warm */
+		if (i == count / 10) /* messages to warm up */
 			before = cpu_ns();
 	}
 	board->ns = (cpu_ns() - before) / (count - count / 10 - 1);
@@ -105,7 +105,7 @@ static void receive_all(const struct bench *bench, struct board *board, enum way
 	_exit(0);
 }
 
-/* ns of CPU for each message; 0: there is no such way here. */
+/* Measures ns of CPU for each message. 0: this way doesn't exist here. */
 static double measure(struct bench *bench, struct kickmsg_publisher *publisher, struct board *board,
 	enum way way, const char *topic, unsigned count)
 {
@@ -147,7 +147,7 @@ void bench_wait_cpu(struct bench *bench, const char *load)
 	kickmsg_topic_config_init(&config);
 	config.transport = KICKMSG_TRANSPORT_RINGS;
 	config.max_payload_size = 64;
-	/* a receiver that has no CPU for a while loses nothing */
+	/* the ring is long: a receiver that has no CPU for a while loses nothing */
 	config.ring_capacity = RING;
 	struct kickmsg_publisher *publisher = kick_publisher(client, load, &config);
 	for (unsigned round = 0; round < rounds; round++)

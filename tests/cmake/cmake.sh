@@ -33,7 +33,7 @@ export CMAKE_PREFIX_PATH="$work/root$3"
 makes installed "$1/examples/cmake"
 [ -x "$work/installed/hello_pubsub" ] || fail "hello_pubsub isn't built"
 
-# another version than one asks for isn't taken
+# find_package() refuses another version than the one that is asked for
 mkdir "$work/newer"
 printf 'cmake_minimum_required(VERSION 3.16)\nproject(newer C)\nfind_package(kickmsg 0.3 REQUIRED)\n' >"$work/newer/CMakeLists.txt"
 if cmake -B "$work/newer/build" "$work/newer" >"$work/said" 2>&1; then

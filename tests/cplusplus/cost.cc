@@ -14,7 +14,7 @@ static constexpr unsigned TURNS = 1000;
 static std::uint64_t sum;
 
 extern "C" {
-/* what is called by name from outside isn't inlined or renamed */
+/* functions that cost.py finds by name, so they are neither inlined nor renamed */
 void c_send_copy(kickmsg_publisher *pub, kickmsg_subscriber *sub);
 void cxx_send_copy(kickmsg::Publisher<Message> &pub, kickmsg::Subscriber<Message> &sub);
 void c_send_view(kickmsg_publisher *pub, kickmsg_subscriber *sub);
@@ -107,7 +107,7 @@ __attribute__((noinline)) void cxx_loan_view(
 	}
 }
 
-/* Messages come MANY at a time from where they lie. */
+/* Takes messages MANY at a time, in place. */
 static constexpr unsigned MANY = 20;
 static Message messages[TURNS];
 
@@ -181,7 +181,7 @@ __attribute__((noinline)) void cxx_loan_many(
 	}
 }
 
-/* A call with all that both sides do. */
+/* Makes a call, with all that both sides do. */
 __attribute__((noinline)) void c_call(kickmsg_server *server, kickmsg_caller *caller)
 {
 	for (unsigned i = 0; i < TURNS; i++) {

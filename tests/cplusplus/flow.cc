@@ -174,7 +174,8 @@ static void types()
 	wide.send(big, sizeof(big));
 	std::error_code ec;
 	CHECK(!narrow.try_receive(ec) && ec.value() == EMSGSIZE);
-	CHECK(!narrow.try_receive(ec) && ec.value() == EAGAIN); /* it isn't in the way */
+	CHECK(!narrow.try_receive(ec) &&
+		ec.value() == EAGAIN); /* its sample keeps no slot from others */
 }
 
 static void many(Transport transport)
@@ -217,7 +218,7 @@ static void many(Transport transport)
 	}
 	CHECK(sub.stats().borrowed == 0 && pub.stats().loans == 0);
 
-	/* messages of another length are dropped, and told where nothing else is there */
+	/* messages of another length are dropped, and counted even if no message follows them */
 	auto raw = node.advertise_or_join(topic);
 	auto bytes = node.subscribe(topic);
 	char text[] = "abc";
@@ -266,7 +267,7 @@ static void reliable()
 	iovec const one = { nullptr, 0 };
 	CHECK(bytes.send_many(&one, 1) == -ENOBUFS);
 
-	/* what was lent stays so */
+	/* what was lent stays valid */
 	std::memcpy(bytes.allocate(4), "lent", 4);
 	CHECK(bytes.publish() == 0 && bytes.publish_wait(0ns) == -ENOBUFS &&
 		bytes.publish_wait(1ms) == -ETIMEDOUT && bytes.stats().loans == 1);
@@ -449,7 +450,7 @@ static void waits()
 	CHECK(sub.receive(forever, ec) && !ec);
 	publisher.join();
 
-	/* what the node is told, by way of the set */
+	/* the node is told of its events by way of the set */
 	set.add(node, &node);
 	Node other("other", "cxx");
 	auto peer = other.subscribe("waits");

@@ -20,7 +20,7 @@ fail() {
 	exit 1
 }
 
-# without a broker each says where it looked
+# without a broker each program says where it looked for one
 for example in broadcast diagnose lowlevel pubsub schema schema_late_publisher service zerocopy; do
 	if "$examples/hello_$example" >"$work/said" 2>"$work/failed"; then
 		fail "hello_$example succeeds without a broker"

@@ -43,7 +43,7 @@ static_assert(!std::is_copy_constructible_v<Reply<>> && std::is_nothrow_move_ass
 static_assert(!std::is_copy_constructible_v<Caller<Pair, Sum>> &&
 	      std::is_move_assignable_v<Caller<Pair, Sum>>);
 
-/* Until the server, of this same thread, has met its caller. */
+/* Waits until the server, in this same thread, has met its caller. */
 template <typename Q, typename A> static bool meet(Server<Q, A> &server, Caller<Q, A> &caller)
 {
 	for (int tries = 0; tries < 10000; tries++) {
@@ -84,7 +84,7 @@ static void bytes(Transport transport)
 	CHECK(one->deadline() == std::chrono::steady_clock::time_point::max());
 	CHECK(one->status() == 0);
 
-	/* in any order, more than one of them, and in place */
+	/* replies are taken in any order, more than one at a time, and in place */
 	Request<> moved(std::move(*two));
 	CHECK(moved && !*two && two->reply("", 0) == -EINVAL && !two->data() && two->len() == 0);
 	CHECK(moved.reply_more("2a", 2) == 0);
@@ -95,7 +95,7 @@ static void bytes(Transport transport)
 		CHECK(loan.publish(true) == 0 && !loan && loan.publish() == -EINVAL);
 		CHECK(moved.reply_more("2c", 2) == -EDQUOT);
 		for (int i = 0; i < 20; i++)
-			CHECK(moved.loan(5)); /* each goes back */
+			CHECK(moved.loan(5)); /* each request is given back */
 	}
 	CHECK(moved.reply("2c", 2) == 0 && !moved && moved.reply("", 0) == -EINVAL);
 	CHECK(moved.status() == -EINVAL);
@@ -159,7 +159,7 @@ static void types()
 	CHECK(loan.publish() == 0 && !*request);
 	CHECK((*caller.take_reply(10s))->value == 7);
 
-	/* others are refused, and one that got in all the same hears of it */
+	/* a second server is refused, and one that got in all the same is told */
 	CHECK(error_of([&] { Caller<Sum, Pair> wrong(other, "types"); }) == EPROTOTYPE);
 	CHECK(error_of([&] { Server<Sum, Pair> wrong(other, "types"); }) == EEXIST);
 	std::error_code ec;

@@ -59,7 +59,7 @@ static uint64_t instructions;
 
 /* --- the damage --- */
 
-/* In its own process: makes the topic; and when it is told to, it has samples, loans and a full
+/* Runs in its own process: makes the topic. When it is told to, it has samples, loans and a full
  * ring, and stands in the middle of a send. */
 static void be_victim(int parent)
 {
@@ -112,7 +112,7 @@ static pid_t start_victim(int *ret_socket)
 	return pid;
 }
 
-/* Has the client in its process do the damage. */
+/* Lets the client's process do the damage. */
 static void tell_victim(int socket)
 {
 	char byte;
@@ -131,7 +131,7 @@ struct lasting {
 	uint32_t bell_then;
 };
 
-/* The bell of a shared ring; else null. */
+/* The word of a shared ring's bell; 0 with private rings. */
 static uint32_t bell_word(void)
 {
 	const struct km_region *region = &publisher->handle.place.region;
@@ -214,7 +214,7 @@ static bool is_wait(long number)
 	return number == SYS_epoll_pwait || number == SYS_epoll_pwait2;
 }
 
-/* Is it the call that gives the reconcile lock back? */
+/* Does this call give the reconcile lock back? */
 static bool is_unlock(long number, uint64_t fd, uint64_t operation)
 {
 	char path[64], target[128] = "";
@@ -226,8 +226,8 @@ static bool is_unlock(long number, uint64_t fd, uint64_t operation)
 	       strstr(target, "kickmsgd-reconcile");
 }
 
-/* To the `point`th instruction after which something that lasts differs. False: the lock was given
- * back before. */
+/* Goes to the `point`th instruction after which something that lasts differs. False: the lock
+ * was given back before. */
 static bool walk_by_instructions(struct lasting *lasting, unsigned point)
 {
 	struct user_regs_struct regs;
@@ -242,8 +242,8 @@ static bool walk_by_instructions(struct lasting *lasting, unsigned point)
 	return true;
 }
 
-/* To the `point`th beginning or end of a system call. False: the repair was over, and the broker
- * waits for events. */
+/* Goes to the `point`th beginning or end of a system call. False: the repair was over, and the
+ * broker waits for events. */
 static bool walk_by_calls(struct lasting *unused, unsigned point)
 {
 	struct __ptrace_syscall_info info;
@@ -268,7 +268,7 @@ static bool walk_by_calls(struct lasting *unused, unsigned point)
 static bool is_healed(void)
 {
 	const struct km_region *region = &publisher->handle.place.region;
-	/* of a shared ring the messages lie in the cells */
+	/* a shared ring's messages lie in its cells, so no slot is in flight */
 	const uint32_t in_flight = region->shared ? 0 : RING;
 	struct kickmsg_topic_ref ref = { .name = "t" };
 	struct kickmsg_topic_diagnosis health;
@@ -280,8 +280,7 @@ static bool is_healed(void)
 	       (!region->shared || region->header->privileged == publisher->handle.place.id);
 }
 
-/* All of the region but its head, which says when it was made, and but for the counts of
- * wake-ups. */
+/* The region's bytes but its head, which says when it was made, and but the counts of wake-ups. */
 static unsigned char *copy_region(size_t *ret_size)
 {
 	const struct km_region *region = &publisher->handle.place.region;
@@ -333,9 +332,9 @@ static void check_end(void)
 
 typedef bool (*walk_fn)(struct lasting *lasting, unsigned point);
 
-/* Damages a fresh region, and kills the broker at the point if there is a walk. False: the repair
- * was through before. *end is what the region must look like; if it is null, it becomes what the
- * region does look like. */
+/* Damages a fresh region, and kills the broker at the point if there is a walk. False: the
+ * repair was over before. A null *end becomes the region as it is then; else the region must
+ * equal *end. */
 static bool try_point(walk_fn walk, unsigned point, unsigned char **end)
 {
 	struct lasting lasting;
@@ -379,7 +378,7 @@ static bool try_point(walk_fn walk, unsigned point, unsigned char **end)
 	return there;
 }
 
-/* The index is the topic's transport. */
+/* The test's index is the topic's transport. */
 START_TEST(broker_killed_at_each_step_of_a_repair_same_end)
 {
 	unsigned char *end = NULL;
@@ -387,7 +386,7 @@ START_TEST(broker_killed_at_each_step_of_a_repair_same_end)
 	const char *of = _i ? "a shared ring: " : "";
 
 	config.transport = (uint32_t)_i;
-	/* no tick takes the lock before the death does */
+	/* the broker's tick doesn't take the lock before the death does */
 	test_manager_start(&manager, "[recovery]\ninterval = 60000\n");
 	ck_assert_int_eq(kickmsg_client_new(NULL, &client), 0);
 	try_point(NULL, 0, &end);

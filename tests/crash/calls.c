@@ -40,12 +40,12 @@ static bool walks_server;
 static struct kickmsg_service_config config;
 static struct kickmsg_client *client;
 
-/* The test's own. */
-static struct kickmsg_server *server; /* stands by where a server is walked */
+/* The test's own handles. */
+static struct kickmsg_server *server; /* stands by where the other server is walked */
 static struct kickmsg_caller *caller;
 static uint64_t ids[CALLS];
 
-/* The walker's. */
+/* The walker's handles. */
 static struct kickmsg_client *walked;
 static struct kickmsg_server *walked_server;
 static struct kickmsg_caller *walked_caller;
@@ -79,7 +79,7 @@ static void prepare_caller(void *unused)
 	for (int i = 0; i < CALLS && strcmp(op, "begin") != 0; i++)
 		MUST(kickmsg_call_begin(walked_caller, "x", 1, -1, &id) == 0);
 	ids[0] = strcmp(op, "begin") == 0 ? 0 : id;
-	/* hear: the answers are there */
+	/* "hear" begins when the answers are there */
 	while (strcmp(op, "hear") == 0 && atomic_load(&meeting->answered) < CALLS)
 		usleep(100);
 }
@@ -135,7 +135,7 @@ static unsigned answer_all(void)
 	return ret;
 }
 
-/* The walker prepares itself with this at the other end. */
+/* The walker prepares itself while the test does this at the other end. */
 static void *be_other_side(void *unused)
 {
 	(void)unused;
@@ -248,7 +248,7 @@ static bool judge_dead_server(unsigned ended[CALLS])
 	for (int i = 0; i < CALLS; i++)
 		if (ended[i] != 1)
 			return crash_fail("a call has ended %u times", ended[i]);
-	/* the server that stood by serves */
+	/* the server that stood by serves now */
 	return (test_wait_until(
 			(answer_all(), kickmsg_caller_wait_server(caller, 0) == 0), PATIENCE_MS) ||
 		       crash_fail("nobody serves any more")) &&
@@ -269,7 +269,7 @@ static bool judge(struct crash_walk *walk)
 	       (walks_server ? judge_dead_server(ended) : judge_dead_caller(walked_requests));
 }
 
-/* Kills a walker at the point; false: there was no such point. */
+/* Kills a walker at the point. False: there is no such point. */
 static bool try_point(uint64_t point)
 {
 	struct crash_walk walk;
@@ -277,7 +277,7 @@ static bool try_point(uint64_t point)
 	bool there = true;
 
 	*meeting = (struct meeting){ 0 };
-	if (walks_server) { /* the walked one is to be the oldest */
+	if (walks_server) { /* the walked server is to be the oldest */
 		kickmsg_server_free(server);
 		server = NULL;
 	}

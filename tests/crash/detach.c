@@ -40,10 +40,10 @@ struct victim {
 
 static struct kickmsg_topic_config config;
 static struct kickmsg_client *client;
-static struct kickmsg_publisher *publisher; /* of a shared ring: from after the victim's on */
-static struct kickmsg_subscriber *watcher;  /* of a shared ring */
+static struct kickmsg_publisher *publisher; /* shared: there after the victim */
+static struct kickmsg_subscriber *watcher;  /* shared ring alone */
 
-/* In the walker, before it is stepped. */
+/* Runs in the walker, before it is stepped. */
 static void prepare(void *arg)
 {
 	struct victim *victim = arg;
@@ -68,7 +68,7 @@ static CRASH_OP void run_free(void *arg)
 		kickmsg_subscriber_free(victim->subscriber);
 }
 
-/* Steps to the next instruction of the library, or with a shared ring to the next one that changes
+/* Steps to the next instruction of the library; with a shared ring, to the next one that changes
  * something outside. False: there is none. */
 static bool step(struct crash_walk *walk)
 {
@@ -111,7 +111,8 @@ static bool gets(struct kickmsg_subscriber *subscriber, const char *who, const c
 	       crash_fail("the %s gets \"%s\" (%zd), not \"%s\"", who, text, r, what);
 }
 
-/* Of a shared ring: a sole publisher's place is free, and the one that is left is privileged. */
+/* Shared ring: checks that a sole publisher's place is free, or that the publisher that is left
+ * is privileged. */
 static bool judge_heir(void)
 {
 	const struct km_region *region = &watcher->handle.place.region;
@@ -126,7 +127,7 @@ static bool judge_heir(void)
 		       publisher->handle.place.id);
 }
 
-/* Of a shared ring: each message came, once. */
+/* Shared ring: checks that each message came, once. */
 static bool judge_watcher(void)
 {
 	return gets(watcher, "watcher", "one") && gets(watcher, "watcher", "two") &&
@@ -134,7 +135,7 @@ static bool judge_watcher(void)
 	       (kickmsg_subscriber_lost(watcher) == 0 || crash_fail("the watcher lost some"));
 }
 
-/* The victim's place as a subscriber is free, and the whole pool. */
+/* Checks that the victim's place as a subscriber is free, and the whole pool. */
 static bool judge(void)
 {
 	struct kickmsg_subscriber *subscriber = NULL;
@@ -152,7 +153,7 @@ static bool judge(void)
 	return good;
 }
 
-/* Kills a victim at the point; false: there was no such point. */
+/* Kills a victim at the point. False: there is no such point. */
 static bool try_point(const char *what, uint64_t point)
 {
 	struct victim victim = { .frees_publisher = strcmp(what, "publisher") == 0 };

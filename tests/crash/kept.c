@@ -78,14 +78,16 @@ static void newcomer_comes_half(struct kept_world *world)
 	world->half = true;
 }
 
-/* The newcomer is half in, and messages that have gone by its own ring already are in the kept ring. */
+/* The newcomer is half in, and messages that have passed its own ring by are already in the kept
+ * ring. */
 static void newcomer_is_lapped_half_in(struct kept_world *world)
 {
 	newcomer_comes_half(world);
 	kept_flow(world, KEPT_NOBODY, KEPT_CAPACITY + 2);
 }
 
-/* The slot at which it is has another message by now, which is in the kept ring alone. */
+/* The slot that the newcomer is taking has another message by now, which is in the kept ring
+ * alone. */
 static void newcomer_is_overtaken(struct kept_world *world)
 {
 	const struct km_endpoint *record = world->subscribers[KEPT_NEWCOMER].handle.place.record;
@@ -99,7 +101,7 @@ static void newcomer_is_overtaken(struct kept_world *world)
 			break;
 }
 
-/* Publisher 0 sends as one that hasn't seen the newcomer before its second look. `gone` messages
+/* Publisher 0 sends as if it hadn't seen the newcomer before its second look. `gone` messages
  * pass before its late cell. */
 static void send_late(struct kept_world *world, int gone)
 {
@@ -174,11 +176,11 @@ static const struct op {
 	const char *name;
 	void (*run)(void *);
 	uint32_t pool;
-	int before; /* messages in the topic, when the holder comes */
+	int before; /* messages in the topic when the holder comes */
 	enum { SENDS, RECEIVES, RECEIVES_NEXT, RECEIVES_LATE, RECEIVES_GONE } kind;
 	bool (*when)(const struct kept_world *);
 	void (*event)(struct kept_world *);
-	bool (*reached)(const struct kept_world *); /* the walk went where it should */
+	bool (*reached)(const struct kept_world *); /* did the walk come where it should? */
 } ops[] = {
 	{ "send", run_send, KEPT_POOL, 3, SENDS },
 	{ "send, evicts", run_send, KEPT_POOL, 9, SENDS, .reached = has_evicted },
@@ -217,7 +219,7 @@ static void set_up(struct kept_world *world, const struct op *op)
 	if (op->kind == SENDS) {
 		world->value = ++world->sent[0] << 1;
 	} else {
-		kept_come(world, KEPT_NEWCOMER); /* its first message is the one that is held */
+		kept_come(world, KEPT_NEWCOMER); /* the newcomer's first message is the held one */
 		if (op->kind == RECEIVES_NEXT)
 			kept_receive_one(world, KEPT_NEWCOMER);
 		if (op->kind > RECEIVES_NEXT) {
@@ -230,7 +232,7 @@ static void set_up(struct kept_world *world, const struct op *op)
 
 /* --- walks ---------------------------------------------------------------------------------------- */
 
-/* One more newcomer comes, and all is as if no publisher had ever been killed or stopped. */
+/* Lets one more newcomer come: it finds all as if no publisher had ever been killed or stopped. */
 static bool judge_end(struct kept_world *world, uint64_t least, uint64_t most)
 {
 	if (!kept_drain_all(world, KEPT_NOBODY, least, most) || !kept_audit(world, false))
@@ -265,11 +267,11 @@ static bool judge_killed(struct kept_world *world, const struct op *op)
 	return judge_end(world, 0, sends);
 }
 
-/* The victim has ended: has it what it should have? */
+/* Has the finished victim what it should have? */
 static bool judge_finished(struct kept_world *world, const struct op *op)
 {
 	if (op->kind == SENDS && world->result == -EAGAIN && op->pool == KEPT_SHORT_POOL)
-		/* the other publishers had all slots when it looked */
+		/* the other publishers had all slots when the victim looked for one */
 		return judge_end(world, 0, 0);
 	if (op->kind == SENDS)
 		return (world->result >= 0 || crash_fail("send: %zd", world->result)) &&

@@ -42,7 +42,7 @@ static uint64_t received(const struct crash_world *world)
 	return __atomic_load_n(&world->readers[VICTIM].received, __ATOMIC_ACQUIRE);
 }
 
-/* In the walker. */
+/* Runs in the walker. */
 static void prepare(void *argument)
 {
 	struct crash_world *world = argument;
@@ -60,7 +60,7 @@ static void prepare(void *argument)
 	km_store(P3, relaxed, &subscriber->prepared, KM_HAS_READY);
 }
 
-/* Arms, then does as a loop does until the last message has come. */
+/* Arms the descriptor, then does as a loop does until the last message has come. */
 static CRASH_OP void arm_and_poll(void *argument)
 {
 	struct crash_world *world = argument;
@@ -109,7 +109,7 @@ static bool judge_going_on(struct crash_world *world, const struct crash_walk *w
 {
 	pid_t stopped = by_loop ? walk->thread : walk->pid;
 
-	/* an arming victim gets to the end of that first */
+	/* a victim that arms goes on to the end of that first */
 	if (!by_loop && !crash_run_on(stopped))
 		return crash_fail("the spared victim didn't get to its end");
 	if (ptrace(PTRACE_CONT, stopped, 0, 0) < 0)
@@ -135,13 +135,13 @@ static bool judge_going_on(struct crash_world *world, const struct crash_walk *w
 	return true;
 }
 
-/* The victim stands still: others go on; the repairer passes by. */
+/* Judges a victim that stands still: others go on; the repairer passes by. */
 static bool judge_frozen(
 	struct crash_world *world, const struct crash_walk *walk, uint64_t waits, uint32_t messages)
 {
 	struct km_reconcile_result result;
 
-	/* no other message's wake stands in for this one's */
+	/* where no message waits yet one is sent, so that its wake alone counts */
 	if (waits == 0 && !crash_send(world, 1))
 		return false;
 	if (!crash_settle(world, KM_ROLE_SUBSCRIBER) ||
@@ -199,7 +199,7 @@ static void pass_sleep(const struct crash_walk *walk)
 		exit(1);
 }
 
-/* Point `point` of the operation. False: there is no such point. */
+/* Walks to point `point` of the operation. False: there is no such point. */
 static bool try_point(struct crash_world *world, bool kill_it, uint64_t point, uint32_t messages)
 {
 	static const struct crash_op op = { .name = "arming", .role = KM_ROLE_SUBSCRIBER };
@@ -231,7 +231,7 @@ static bool try_point(struct crash_world *world, bool kill_it, uint64_t point, u
 		judge_frozen(world, &walk, waits, messages);
 	end_thread(&walk);
 	crash_walk_end(&walk);
-	world->subscribers[VICTIM].ready = NULL; /* it was the walker's */
+	world->subscribers[VICTIM].ready = NULL; /* the descriptor was the walker's */
 	if (there && kill_it)
 		crash_judge_killed(world, &op);
 	return there;

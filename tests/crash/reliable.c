@@ -42,10 +42,11 @@ struct world {
 	struct km_loan loans[2][1];
 	struct km_hold holds[2];
 	uint64_t live;
-	/* how many messages of each the subscriber has got, the last of each being that */
+	/* The number of each publisher's messages that the subscriber has got, and that were
+	 * sent. */
 	uint64_t got[2], sent[2];
 	bool killed;
-	/* the victim's */
+	/* The victim's own state. */
 	uint64_t value;
 	ssize_t result;
 	uint64_t copy;
@@ -258,7 +259,7 @@ static uint64_t owned(void *userdata)
 	return !((struct known *)userdata)->subscriber_dead;
 }
 
-/* Passes over the dead one's damage, as often as a bit is left for the next pass. */
+/* Makes passes over the dead one's damage as long as a pass leaves a bit for the next one. */
 static bool reconcile(struct world *world, bool publisher_dead, bool subscriber_dead)
 {
 	struct known known = { world, 0, publisher_dead, subscriber_dead };
@@ -282,7 +283,7 @@ static bool reconcile(struct world *world, bool publisher_dead, bool subscriber_
 	return true;
 }
 
-/* The word that a slot is to have. In a shared ring messages stay. */
+/* The word that a slot is to have. In a shared ring its messages stay. */
 static uint64_t wanted_word(const struct world *world, uint32_t slot)
 {
 	for (uint64_t i = 0; world->region.shared && i < CAPACITY; i++)
@@ -299,7 +300,7 @@ static bool all_free(const struct world *world)
 	return true;
 }
 
-/* As daemon/topic/leave.c and reliable.c. */
+/* The broker's part, as in daemon/topic/leave.c and reliable.c. */
 static void make_ordinary(struct world *world)
 {
 	km_room_say(&world->region, 0);
@@ -310,7 +311,7 @@ static void judge_dead_publisher(struct world *world)
 {
 	if (fill(world) < 0 || !drain(world))
 		return;
-	/* the dead one's look has reserved nothing: there is room for all messages */
+	/* a dead publisher's look reserves nothing, so there is room for all messages */
 	for (int i = 0; i < 3; i++)
 		if (fill(world) != (int)room || !drain(world))
 			return (void)fail("there isn't as much room as without the dead", i, 0);
@@ -371,7 +372,7 @@ static void judge_dead_subscriber(struct world *world)
 
 static void judge_frozen_subscriber(struct world *world, pid_t victim)
 {
-	const uint64_t start = CAPACITY; /* the first position */
+	const uint64_t start = CAPACITY; /* the ring's first position */
 
 	if (fill(world) < 0) {
 		crash_kill(victim);
@@ -413,7 +414,7 @@ static const struct op {
 	const char *name;
 	void (*run)(void *);
 	bool publishes;
-	uint64_t left; /* how much room there is before */
+	uint64_t left; /* messages that there is room for at first */
 	bool others_wait;
 } ops[] = {
 	{ "send_wait, empty", run_send_wait, true, PRIVATE_ROOM, false },

@@ -35,11 +35,11 @@
 enum {
 	MAX_DAMAGES = 64,
 	FROZEN_MESSAGES = 300,
-	INTERLEAVED_WALKS = 24, /* for each damage */
+	INTERLEAVED_WALKS = 24, /* walks for each damage */
 };
 
 struct damage {
-	void *saved; /* world */
+	void *saved; /* the world as it was */
 	char name[128];
 };
 
@@ -114,7 +114,7 @@ static void begin(struct crash_walk *walk, struct repair *repair, struct crash_w
 	crash_walk_begin(walk, NULL, run_reconcile, repair);
 }
 
-/* Equal but for the generation in rings' waiting words. */
+/* Are two worlds equal but for the generation in rings' waiting words? */
 static bool same_end(struct crash_world *world, const void *healed)
 {
 	static void *copy;
@@ -133,8 +133,8 @@ static bool same_end(struct crash_world *world, const void *healed)
 		       world->region.control_size) == 0;
 }
 
-/* The region is the expected one word for word, and nobody sleeps beside a message of the dead
- * one. */
+/* Checks that the region is the expected one word for word, and that nobody sleeps beside a
+ * message of the dead publisher. */
 static void judge_end(struct crash_world *world, const void *healed, const char *what)
 {
 	if (!same_end(world, healed))
@@ -173,7 +173,8 @@ static uint64_t kill_repairer(struct crash_world *world, const struct damage *da
 	return walk.points;
 }
 
-/* Slots that survivors can have in this state if nobody repairs it. The world is put back. */
+/* Counts the slots that survivors can have in this state if nobody repairs it. Then the world is
+ * put back. */
 static uint32_t available(struct crash_world *world)
 {
 	void *saved = crash_world_save(world, NULL), *loan;
@@ -187,7 +188,7 @@ static uint32_t available(struct crash_world *world)
 	return count;
 }
 
-/* Survivors leave everything in use: messages in rings, a sample borrowed, loans out. */
+/* Lets survivors leave everything in use: messages in rings, a sample borrowed, loans out. */
 static bool occupy(struct crash_world *world)
 {
 	for (uint32_t i = 0; i < 3; i++)
@@ -198,8 +199,8 @@ static bool occupy(struct crash_world *world)
 	return crash_send(world, 2);
 }
 
-/* After others went on beside the repairer: nothing of theirs is gone, and nothing of the dead one
- * is left. */
+/* Judges a world in which others went on beside the repairer: nothing of theirs is gone, and
+ * nothing of the dead one is left. */
 static bool judge_repaired(struct crash_world *world)
 {
 	return crash_audit_kept(world) && crash_reconcile_all(world) &&
@@ -245,7 +246,7 @@ static uint32_t draw(uint64_t *state, uint32_t below)
 	return (uint32_t)(*state >> 33) % below;
 }
 
-/* Something that a survivor does between two instructions of the repairer. */
+/* Does something as a survivor, between two instructions of the repairer. */
 static bool act(struct crash_world *world, uint64_t *random)
 {
 	switch (draw(random, 6)) {
@@ -300,7 +301,7 @@ static uint64_t interleave_repairer(struct crash_world *world, const struct dama
 	return points;
 }
 
-/* Two repairers at once: the second is turned away, until the first is gone. */
+/* Starts two repairers: the second is turned away until the first is gone. */
 static void try_lock(void)
 {
 	int first = -1, second = -1;
@@ -360,7 +361,7 @@ int main(int argc, char **argv)
 	try_lock();
 	struct crash_world *world = crash_world_new();
 	for (size_t i = 0; i < crash_state_count; i++)
-		/* of a shared ring the states that are its alone */
+		/* with a shared ring only the states that no other topic has */
 		if (crash_states[i].repair && (crash_states[i].transport == CRASH_SHARED_ONLY) ==
 						      (crash_transport != CRASH_RINGS))
 			count = collect(world, &crash_states[i], find_op(crash_states[i].repair),

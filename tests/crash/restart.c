@@ -57,7 +57,8 @@ static void expect(bool good, const char *what)
 	_exit(2);
 }
 
-/* More than one segment has room for, so that one comes with an answer. */
+/* Attaches more endpoints than one client segment has room for, so that a second segment comes
+ * with an answer. */
 static void attach_many(struct kickmsg_client *client)
 {
 	struct kickmsg_topic_config config;
@@ -84,13 +85,14 @@ static void hear(void *userdata, const struct kickmsg_happening *happening)
 			     strcmp(happening->kind, "serving") == 0;
 }
 
-/* The next broker says "serving" in place of what the last one was about to tell. */
+/* Has the client heard of the unlink? The next broker may tell "serving" instead of what the
+ * last one was about to tell. */
 static bool has_heard(struct kickmsg_client *client, const bool *unlinked)
 {
 	return kickmsg_client_dispatch(client) >= 0 && *unlinked;
 }
 
-/* One of each control call that changes something. */
+/* Makes one of each control call that changes something. */
 static void run_sequence(void)
 {
 	struct kickmsg_schema schema = { .version = 3 }, stands;
@@ -137,11 +139,11 @@ static void expect_int(struct kickmsg_subscriber *subscriber, int value)
 	expect(got == value, "another message comes");
 }
 
-/* A topic with a shared ring comes and goes, with its bell. The publisher that writes into its cells
- * leaves, and the other one does so from then on. */
+/* Runs a sequence in which a topic with a shared ring comes and goes, with its bell. The
+ * publisher that writes into its cells leaves, and then the other one writes. */
 static void run_shared_sequence(void)
 {
-	/* writable: what is answered again must still let it be mapped so */
+	/* an answer that is repeated must still let the memory be mapped writable */
 	struct kickmsg_subscribe_options back = { .history = 2, .writable = 1 };
 	struct kickmsg_topic_config config;
 	struct kickmsg_client *client;
@@ -192,7 +194,7 @@ static void *receive_both(void *userdata)
 	return NULL;
 }
 
-/* The turn is a caller's until its request is answered. */
+/* Does the client wait for an answer? A request keeps its turn until then. */
 static bool waits(struct kickmsg_client *client)
 {
 	km_client_lock(client);
@@ -201,7 +203,7 @@ static bool waits(struct kickmsg_client *client)
 	return any;
 }
 
-/* Two clients wait for a topic; one of them makes it. */
+/* Runs a sequence in which two clients wait for a topic, and one of them makes it. */
 static void run_waiting_sequence(void)
 {
 	const struct kickmsg_subscribe_options shortly = { .wait_ns = 1000000 };
@@ -239,8 +241,8 @@ static void run_waiting_sequence(void)
 		kickmsg_client_free(clients[i]);
 }
 
-/* Some topics stay, and as many are gone as may wait without a pass: the next ones make a pass
- * due. */
+/* Makes topics, of which some stay, and as many are gone as may wait without a pass: the next
+ * ones make a pass due. */
 enum { STAY = 3, GONE = 33 };
 
 struct crowd {
@@ -276,7 +278,7 @@ static void gather_crowd(struct crowd *crowd)
 	come_and_go(crowd->client, GONE);
 }
 
-/* All of the crowd are there still, and the broker knows each once. */
+/* Checks that the whole crowd is still there, and that the broker knows each once. */
 static void see_crowd(struct crowd *crowd)
 {
 	char name[] = "stays0";
@@ -344,7 +346,7 @@ static void seize(pid_t broker)
 	ck_assert_int_eq(waitpid(broker, &status, __WALL), broker);
 }
 
-/* A broker that is seized before its program begins. */
+/* Starts a broker and seizes it before its program begins. */
 static void start_seized(void)
 {
 	int gate[2];
@@ -361,7 +363,7 @@ static void start_seized(void)
 	close(gate[1]);
 }
 
-/* Lets the broker make `stops` stops at system calls. False: it was over before. */
+/* Lets the broker make `stops` stops at system calls. False: the sequence was over before. */
 static bool walk(unsigned stops, bool (*is_over)(void *userdata), void *userdata)
 {
 	pid_t broker = manager.pid;
@@ -377,7 +379,7 @@ static bool walk(unsigned stops, bool (*is_over)(void *userdata), void *userdata
 				break;
 			if (is_over(userdata))
 				return false;
-			/* the broker's parts agree most often after microseconds */
+			/* the broker's parts mostly agree after microseconds */
 			if (tries < 20)
 				sched_yield();
 			else

@@ -29,9 +29,9 @@
 
 enum {
 	SLEEPER = 1,
-	WAKES = 3, /* at each point */
+	WAKES = 3, /* wake-ups at each point */
 	FROZEN_MESSAGES = 10000,
-	PATIENCE_S = 30, /* until a wake-up is called lost */
+	PATIENCE_S = 30, /* s until a wake-up is called lost */
 };
 
 static uint64_t received(const struct crash_world *world)
@@ -39,7 +39,7 @@ static uint64_t received(const struct crash_world *world)
 	return __atomic_load_n(&world->readers[SLEEPER].received, __ATOMIC_ACQUIRE);
 }
 
-/* The other process: sleeps for each message, until the last one came. */
+/* Runs in the other process: sleeps for each message, until the last one came. */
 static int sleeper_main(struct crash_world *world)
 {
 	struct kickmsg_subscriber *subscriber = &world->subscribers[SLEEPER];
@@ -75,7 +75,7 @@ static bool is_asleep(const struct crash_world *world, pid_t pid)
 
 	if (!has_announced(&world->region))
 		return false;
-	/* the thread is about to wait, or does so; only then does the kernel say S */
+	/* the thread is about to wait, or waits; only then does the kernel say S */
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
 	FILE *file = fopen(path, "re");
 	if (!file)
@@ -121,7 +121,7 @@ static bool until_received(const struct crash_world *world, uint64_t count)
 	return true;
 }
 
-/* Wakes it with one message each time; each time it is asleep first. */
+/* Wakes the sleeper with one message, WAKES times. It is asleep before each message. */
 static bool wake_by_others(struct crash_world *world, pid_t sleeper, uint64_t base)
 {
 	for (uint64_t i = 1; i <= WAKES; i++)
@@ -131,8 +131,8 @@ static bool wake_by_others(struct crash_world *world, pid_t sleeper, uint64_t ba
 	return true;
 }
 
-/* Passes until a pass leaves nothing because of a hazard: the sleeper is in the middle of
- * things. */
+/* Makes passes until one leaves nothing to a hazard: the sleeper may be in the middle of a
+ * receive. */
 static bool reconcile_beside_sleeper(struct crash_world *world)
 {
 	struct km_reconcile_result result;
@@ -162,8 +162,8 @@ static bool dismiss(struct crash_world *world, pid_t *sleeper)
 	       crash_fail("the sleeper ended with status %#x", status);
 }
 
-/* The sleeper goes home and everything is counted. At least `victims_min` of the victim's messages
- * were sent. */
+/* Ends the sleeper and counts everything. At least `victims_min` of the victim's messages were
+ * sent. */
 static bool judge_end(struct crash_world *world, pid_t *sleeper, uint32_t victims_min)
 {
 	if (!dismiss(world, sleeper))
@@ -174,7 +174,7 @@ static bool judge_end(struct crash_world *world, pid_t *sleeper, uint32_t victim
 	       crash_count_pool(world, CRASH_POOL);
 }
 
-/* The victim is dead. */
+/* Judges a world whose victim is dead. */
 static bool judge_killed(struct crash_world *world, pid_t *sleeper)
 {
 	world->publisher_state[0] = KM_ENDPOINT_DEAD;
@@ -187,7 +187,8 @@ static bool judge_killed(struct crash_world *world, pid_t *sleeper)
 	       judge_end(world, sleeper, 0);
 }
 
-/* The others' messages; the sleeper's ring may overflow when it isn't fast enough. */
+/* Sends the others' messages. The sleeper's ring may overflow when the sleeper isn't fast
+ * enough. */
 static bool flow_beside_sleeper(struct crash_world *world)
 {
 	world->readers[SLEEPER].elsewhere = true;
@@ -205,7 +206,7 @@ static bool finish(pid_t *victim)
 	return true;
 }
 
-/* The victim stands still beside a repair. Only it can wake the sleeper. */
+/* Judges a victim that stands still beside a repair, where only the victim can wake the sleeper. */
 static bool judge_frozen_sole(struct crash_world *world, pid_t *sleeper, pid_t *victim)
 {
 	struct km_reconcile_result result;
@@ -215,7 +216,7 @@ static bool judge_frozen_sole(struct crash_world *world, pid_t *sleeper, pid_t *
 	       judge_end(world, sleeper, 1);
 }
 
-/* The victim stands still, and then goes on. */
+/* Judges a victim that stands still, and then goes on. */
 static bool judge_frozen(struct crash_world *world, pid_t *sleeper, pid_t *victim)
 {
 	uint64_t committed = crash_frontier(world, SLEEPER) - world->frontier[SLEEPER];
@@ -239,7 +240,7 @@ static bool judge_frozen(struct crash_world *world, pid_t *sleeper, pid_t *victi
 	return finish(victim) && judge_end(world, sleeper, 1);
 }
 
-/* Point `point` of the operation. False: there is no such point. */
+/* Walks to point `point` of the operation. False: there is no such point. */
 static bool try_point(struct crash_world *world, const struct crash_op *op, const char *state,
 	bool kill_it, uint64_t point)
 {
@@ -277,7 +278,7 @@ static bool try_point(struct crash_world *world, const struct crash_op *op, cons
 	return there;
 }
 
-/* The sleeper alone, or with others whose rings are full. */
+/* Walks with the sleeper alone, or with others whose rings are full. */
 static void set_up(struct crash_world *world, bool several)
 {
 	crash_attach_subscriber(world, 0);

@@ -55,7 +55,7 @@ static uint64_t count_instructions(struct crash_world *world)
 	return walk.points;
 }
 
-/* Is what others can see of the region the same as in `saved`? */
+/* Is the part of the region that others can see the same as in `saved`? */
 static bool looks_the_same(const struct crash_world *world, const void *saved)
 {
 	size_t offset = (uintptr_t)world->region.header - (uintptr_t)world;
@@ -68,7 +68,7 @@ static bool looks_the_same(const struct crash_world *world, const void *saved)
 
 struct totals {
 	uint64_t walks, points;
-	uint64_t fewest, most; /* instructions of others */
+	uint64_t fewest, most; /* instructions that others needed */
 };
 
 static void judge(struct crash_world *world, const struct crash_walk *walk,
@@ -91,11 +91,12 @@ static void judge(struct crash_world *world, const struct crash_walk *walk,
 		crash_judge_finished(world, op);
 }
 
-/* Instructions of the way that is taken where the short one, for the usual case, doesn't apply. */
+/* Instructions of the long way, which is taken where the short one for the usual case doesn't
+ * apply. */
 #define LONG_WAY 100
 
-/* The bound: twice what others need undisturbed, the long way in place of the short one, and a look
- * at each cell of each ring. */
+/* The bound of others' instructions: twice what they need undisturbed, with the long way in
+ * place of the short one, and a look at each cell of each ring. */
 static void judge_delay(struct crash_world *world, uint64_t undisturbed, struct totals *totals)
 {
 	uint64_t count = count_instructions(world);
@@ -163,7 +164,8 @@ int main(int argc, char **argv)
 	enum km_role role = strstr(argv[2], "subscriber") ? KM_ROLE_SUBSCRIBER : KM_ROLE_PUBLISHER;
 	crash_transport = crash_transport_of(argv[2]);
 	if (crash_transport == CRASH_SHARED && role == KM_ROLE_SUBSCRIBER)
-		crash_transport = CRASH_SHARED_OTHER; /* it meets both kinds of message */
+		crash_transport =
+			CRASH_SHARED_OTHER; /* the victim meets both kinds of message there */
 	for (size_t i = 0; i < crash_operation_count; i++)
 		for (size_t k = 0; k < crash_state_count; k++) {
 			const struct crash_op *op = &crash_operations[i];

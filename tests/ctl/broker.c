@@ -16,7 +16,7 @@ START_TEST(status_tells_what_there_is)
 	says(broker.socket);
 	struct json_object *root = json(0, "status", NULL), *object = get(root, "broker");
 	ck_assert_int_eq(number(object, "pid"), broker.pid);
-	ck_assert_int_eq(number(object, "clients"), 2); /* the tool is one */
+	ck_assert_int_eq(number(object, "clients"), 2); /* the test's and the tool's */
 	ck_assert_int_gt(number(object, "descriptors"), 3);
 	ck_assert_int_gt(number(object, "resident_bytes"), 100000);
 	json_object_put(root);
@@ -179,7 +179,7 @@ START_TEST(completion_knows_each_verb)
 		says(i == 0 ? "topics=services" : "services --no-legend --no-pager -o name");
 	}
 	expect(2, "completion", "csh", NULL);
-	/* bash itself completes by it: verbs, a verb's options, and the broker's topics */
+	/* bash completes by the script itself: verbs, a verb's options, and the broker's topics */
 	const char *program = getenv("KICKMSGCTL") ? getenv("KICKMSGCTL") : TEST_KICKMSGCTL;
 	static char script[4096];
 	const char *argv[] = { "/bin/bash", "-c", script, NULL };

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kickmsgctl tells of participants: their places, what they hold, and who of them is reliable. */
+/* kickmsgctl tells of participants: their places, what they hold, and which of them are
+ * reliable. */
 #include "tests/support/broker/ctl.h"
 
-/* A publisher holds loans, a subscriber samples. */
+/* Checks that a publisher's loans and a subscriber's samples are told. */
 START_TEST(what_participants_hold_is_told)
 {
 	struct kickmsg_sample sample;
@@ -48,7 +49,7 @@ START_TEST(what_participants_hold_is_told)
 }
 END_TEST
 
-/* More clients than an answer has, and each publisher's slot is its own. */
+/* There are more clients than an answer has room for, and each publisher's slot is its own. */
 START_TEST(loans_are_told_of_each_page)
 {
 	enum { MANY = 40 };

@@ -46,7 +46,7 @@ static void look_in_every_form(void)
 	says("len=6 hello.");
 	expect(0, "echo", "e", "-n", "2", "--hex", NULL);
 	says("68 65 6c 6c 6f 0a");
-	/* of two messages, one between may be lost */
+	/* each run prints one message, since echo may lose one between two */
 	expect(0, "echo", "e", "-n", "1", "--raw", NULL);
 	says("hello\n");
 	expect(0, "echo", "e", "-n", "1", "--json", NULL);
@@ -58,7 +58,7 @@ static void look_in_every_form(void)
 	ck_assert_int_eq(number(object, "len"), 6);
 	ck_assert_int_eq(number(object, "publisher"), 1);
 	json_object_put(object);
-	/* nothing of it is left; the test's own client takes part, nobody else */
+	/* echo has left: the test's own client is the only participant */
 	ck_assert_int_eq(kickmsg_topic_participants(client, &ref, &cursor, people, 4), 1);
 }
 

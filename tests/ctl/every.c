@@ -16,7 +16,7 @@
 #include "tests/support/broker/emulated.h"
 #include "tests/support/broker/pty.h"
 
-/* A verb that runs on either ends with its broker, or goes on. */
+/* When its broker ends, a verb that runs on ends too, or goes on. */
 enum after { ENDS, GOES_ON };
 
 static const struct row {
@@ -25,9 +25,9 @@ static const struct row {
 	/* The verb with words with which it goes on until it is interrupted; none: it never does. */
 	const char *endless[6];
 	enum after after;
-	bool asks_nobody; /* it needs no broker */
-	bool is_silent;   /* it prints nothing on standard output */
-	const char *up;   /* the endless one shows this first */
+	bool asks_nobody; /* the verb needs no broker */
+	bool is_silent;   /* the verb prints nothing on standard output */
+	const char *up;   /* the first text of the endless form */
 } rows[] = {
 	{ { "status" }, { "status", "--watch" }, ENDS, .up = "Uptime" },
 	{ { "config" }, { "config", "--watch" }, ENDS, .up = "SECTION" },
@@ -131,7 +131,7 @@ static void end(void)
 	stop();
 }
 
-/* argv of a row's words. */
+/* Returns the argv of a row's words. */
 static const char **words_of(const char *const *words, const char *socket_path)
 {
 	static const char *argv[12];
@@ -152,7 +152,7 @@ static const char **words_of(const char *const *words, const char *socket_path)
 	return argv;
 }
 
-/* Makes what the verb uses up. */
+/* Makes again what the verb uses up. */
 static void prepare(const struct row *row)
 {
 	struct kickmsg_topic_config config = small;
@@ -170,7 +170,8 @@ static void clear(const struct row *row)
 		test_child_end(victim, SIGKILL);
 }
 
-/* Runs it with that standard output, which is closed here. `output` is what it says on standard error. */
+/* Runs the verb with that standard output, which is closed here. `output` is what the verb
+ * prints on standard error. */
 static int run_into(int fd, const char *const *words)
 {
 	const char **argv = words_of(words, broker.socket);
@@ -241,7 +242,7 @@ static bool prints_for_ever(const struct row *row)
 	return row->endless[0] && !row->is_silent && strcmp(row->words[0], "record") != 0;
 }
 
-/* A verb that would go on ends too, since its reader is gone. */
+/* A verb that would go on ends too when nobody reads its output any more. */
 START_TEST(a_closed_pipe_is_status_5)
 {
 	begin();
@@ -261,7 +262,7 @@ START_TEST(a_closed_pipe_is_status_5)
 }
 END_TEST
 
-/* The index is a size. */
+/* The test's index is a size of the terminal. */
 START_TEST(a_tiny_terminal_is_good_enough)
 {
 	const char *const top[] = { "top", "-n", "2", "-i", "0.02", NULL };
@@ -336,7 +337,8 @@ START_TEST(a_broker_of_other_versions_is_status_3_and_named)
 }
 END_TEST
 
-/* The index is the row. A verb that only looks ends; on messages it says so and goes on. */
+/* The test's index is the row. A verb that only looks ends with an error; a verb on messages
+ * says that the broker is gone, and goes on. */
 START_TEST(a_broker_that_goes_away_is_told)
 {
 	const struct row *row = &rows[_i];

@@ -35,7 +35,7 @@ static void add(struct keys *keys, const char *key, size_t len)
 	strcpy(keys->keys[keys->count++], copy);
 }
 
-/* All keys of a value, at whatever depth. */
+/* Collects all keys of a value, at any depth. */
 static void collect(struct json_object *value, struct keys *ret)
 {
 	if (json_object_is_type(value, json_type_object)) {
@@ -65,8 +65,8 @@ static void read_page(void)
 	end[1] = '\0';
 }
 
-/* The keys that the page has for this verb: words between '_' in the lines below *VERB*. A verb that is
- * named there lends its own. */
+/* Finds the keys that the page has for this verb: words between '_' in the lines below *VERB*.
+ * The keys of another verb that is named there count too. */
 static void documented(const char *verb, struct keys *ret)
 {
 	char head[64], word[KEY_SIZE];
@@ -107,7 +107,8 @@ static void documented(const char *verb, struct keys *ret)
 	}
 }
 
-/* Takes the document, whose verb it is. `all`: each key that is documented is in these. */
+/* Takes a document of this verb. With `all`, each key that is documented must be in the
+ * documents. */
 static void check(struct keys *seen, struct json_object *document)
 {
 	collect(document, seen);
@@ -249,7 +250,7 @@ START_TEST(keys_are_those_of_the_page)
 	check_verb("repair", &seen, false);
 	seen.count = 0;
 	check(&seen, json(1, "info", "nowhere", NULL));
-	check_verb("unlink", &seen, false); /* an error's are the common ones */
+	check_verb("unlink", &seen, false); /* the keys of an error are the common ones */
 	stop();
 }
 END_TEST

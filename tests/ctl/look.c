@@ -106,7 +106,8 @@ START_TEST(kinds_prefixes_and_strange_names_can_be_told_apart)
 }
 END_TEST
 
-/* The first words of list's lines: each verb takes each of them, also what is no ASCII. */
+/* Returns the first words of list's lines. Each verb takes each of them, even if it has bytes
+ * beyond ASCII. */
 START_TEST(what_list_prints_every_verb_takes)
 {
 	static const char *const verbs[] = { "info", "stats", "clients", "schema", "diagnose",
@@ -150,7 +151,7 @@ START_TEST(what_list_prints_every_verb_takes)
 			says(lines[i]);
 		}
 	expect(1, "info", lines[1], NULL); /* the first topic was unlinked, the others weren't */
-	/* as a person writes it */
+	/* a person writes the name and the prefix */
 	flow_advertise(second, raws[0], &small);
 	expect(0, "info", raws[0], "--prefix", other.prefix, NULL);
 	says(lines[1]);
@@ -159,7 +160,7 @@ START_TEST(what_list_prints_every_verb_takes)
 }
 END_TEST
 
-/* --prefix alone: only that one's topics, for every verb. */
+/* --prefix alone makes every verb take the topics of that prefix only. */
 START_TEST(prefix_without_a_topic_is_for_its_topics)
 {
 	static const char *const verbs[] = { "list", "info", "stats", "clients", "schema",
@@ -190,7 +191,7 @@ END_TEST
 
 /* The index is the topic's transport, here and below where there is one: a shared ring's messages lie
  * in its cells. */
-/* Of the first words of the lines. */
+/* Checks the first words of the lines. */
 static void names_are(const char *wanted)
 {
 	char names[256] = "";
@@ -289,7 +290,7 @@ static void publish_for_ever(void *unused)
 	}
 }
 
-/* Of the one live ring of the first topic. */
+/* Returns the rate of the first topic's one live ring. */
 static double rate_of_one_round(void)
 {
 	struct json_object *root = json(0, "stats", "--watch", "-i", "0.05", "-n", "1", NULL);
@@ -318,7 +319,7 @@ START_TEST(watch_shows_the_rates_of_each_ring)
 		FLOW_WAIT_MS));
 	says("/s ");
 	says("SUBSCRIBER RING PID ");
-	/* a rate is whole messages in the time that it says */
+	/* a rate is whole messages, divided by the time that the document says */
 	ck_assert(test_wait_until(rate_of_one_round() > 0, FLOW_WAIT_MS));
 
 	/* two rounds are two documents, a line each */
@@ -461,7 +462,7 @@ START_TEST(unlink_takes_the_name_and_leaves_the_traffic)
 	struct json_object *root = json(0, "list", NULL);
 	ck_assert(json_object_get_boolean(get(at(root, "topics", 0), "unlinked")));
 	json_object_put(root);
-	/* a verb that asks by name passes the topic over, since it has no name any more */
+	/* a verb that asks by name passes over the old topic, whose name is another topic's now */
 	const char *const verbs[] = { "stats", "clients", "schema", "diagnose", "recover" };
 	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
 		expect(0, verbs[i], NULL);
@@ -474,7 +475,7 @@ START_TEST(unlink_takes_the_name_and_leaves_the_traffic)
 	flow_advertise(second, "t", NULL);
 	expect(0, "list", "-o", "name,pubs,max-pubs,subs,max-subs", NULL);
 	tells("kickmsg:t 1 16 0 16\n");
-	/* by the name the new topic is looked at, once */
+	/* each verb shows the new topic, which has the name, once */
 	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
 		root = json(0, verbs[i], NULL);
 		ck_assert_uint_eq(length(root, "topics"), 1);
@@ -513,7 +514,7 @@ START_TEST(a_thousand_topics_are_listed_once_each)
 		snprintf(name, sizeof name, "n%d", i);
 		many[i] = flow_advertise(makers[i / 100], name, &tiny);
 	}
-	/* every second is gone again, in the broker's own time */
+	/* every second topic goes, in the broker's own time */
 	for (int i = 0; i < 1000; i += 2)
 		kickmsg_publisher_free(many[i]);
 	ck_assert(test_wait_until(

@@ -38,7 +38,7 @@ class Span:
 
 
 def record_at(data, offset):
-    """(kind, content, offset of what follows)"""
+    """Returns a record: (kind, content, offset of the next one)."""
     size = int.from_bytes(data[offset + 1:offset + 9], "little")
     assert offset + 9 + size <= len(data), "a record beyond the end"
     return data[offset], data[offset + 9:offset + 9 + size], offset + 9 + size
@@ -67,7 +67,7 @@ def check(path):
     assert kind == 2 and len(content) == 20, "the footer"
     start, offsets, crc = struct.unpack("<QQI", content)
     assert zlib.crc32(data[start:footer + 9 + 16]) == crc, "CRC of the summary"
-    # what the summary says, and what the summary offsets say of it
+    # the summary, and the offsets of its parts
     seen, statistics, at = [], None, start
     channels, schemas, chunks, metadata, groups = {}, {}, [], [], []
     while at < footer:
@@ -100,7 +100,7 @@ def check(path):
     for kind, begin, size in groups:
         members = [place for k, place in seen if begin <= place < begin + size]
         assert members and all(data[place] == kind for place in members), "a summary offset"
-    # every message by the index
+    # every message is found by the index
     messages = []
     for first, last, offset, length, index, index_length, compression, packed, size in chunks:
         kind, content, end = record_at(data, offset)
@@ -184,25 +184,25 @@ END = record(15, bytes(4)) + record(2, bytes(20)) + MAGIC
 def make(folder):
     three = channel(1, "/a") + b"".join(message(1, i * 1000, b"m%d" % i) for i in range(3))
     files = {
-        # messages that are in no chunk; no summary
+        # messages in no chunk, and no summary
         "plain": HEAD + three + END,
         "chunk": HEAD + chunk(three) + END,
         "no-crc": HEAD + chunk(three, crc=0) + END,
-        # an attachment, a metadata record, and kinds that nobody knows yet, between and within
+        # an attachment, a metadata record, and records of unknown kinds, between chunks and within one
         "unknown": HEAD + record(9, bytes(40)) + record(12, string("x") + struct.pack("<I", 0)) + record(0x80, b"?") +
         chunk(record(0x81, b"??") + three) + record(7, b"\1\0\0\0\0\0") + END,
         "unordered": HEAD + chunk(channel(1, "/a") + message(1, 2000, b"m2") + message(1, 0, b"m0") +
                                   message(1, 1000, b"m1")) + END,
-        # a schema with bytes that are no text; metadata; a channel that is said twice
+        # a schema whose bytes are no text; metadata; a channel record that comes twice
         "schema": HEAD + chunk(record(3, struct.pack("<H", 7) + string("pkg/Msg") + string("ros2msg") +
                                       struct.pack("<I", 3) + b"\0\xff\n") +
                                channel(1, "/a", 7, string("offered") + string("qos")) + three) + END,
         "two": HEAD + chunk(channel(2, "/b") + three + message(2, 500, b"b")) + END,
-        # a newer header and channel, with fields behind those that are known
+        # a header and a channel of a newer version, with more fields behind the known ones
         "longer": MAGIC + record(1, string("") + string("") + b"more") + three + END,
         "empty": HEAD + END,
         "no-footer": HEAD + three,
-        # what is wrong
+        # files with faults
         "bad-magic": b"\x89MCAP1\r\n" + three,
         "bad-crc": HEAD + chunk(three, crc=1) + END,
         "bad-size": HEAD + struct.pack("<BQ", 6, 2**63) + b"x" * 100,

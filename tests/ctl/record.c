@@ -33,7 +33,8 @@ static void begin(void)
 	from_b = flow_subscribe(client, "b");
 }
 
-/* The shell's `ctl` is kickmsgctl at this broker, `mcap` is mcap.py; in a folder of the test's own. */
+/* In shell commands `ctl` is kickmsgctl at this broker, `mcap` is mcap.py. They run in a folder
+ * of the test's own. */
 static void shell(int status, const char *script)
 {
 	const char *program = getenv("KICKMSGCTL");
@@ -56,7 +57,7 @@ static void end(void)
 	stop();
 }
 
-/* Message `i` of a topic: its length and bytes say which. */
+/* Makes message `i` of a topic, whose length and bytes say which message it is. */
 static size_t fill(unsigned char *data, int i, int topic)
 {
 	size_t len = i == 7 ? 0 : i == 8 ? 90000 : (size_t)(10 + i);
@@ -88,7 +89,7 @@ static void got_no_more(struct kickmsg_subscriber *from)
 
 static struct pty pty;
 
-/* `record` with these words, once it is attached. */
+/* Starts `record` with these words, and waits until it is attached. */
 static void start_recording(const char *const words[])
 {
 	static char file[256];
@@ -104,7 +105,7 @@ static void start_recording(const char *const words[])
 	pty_wait(&pty, 0, "observing kickmsg:b: nobody notices");
 }
 
-/* SENT messages on each, in turn; the test's subscribers drop theirs. */
+/* Sends SENT messages on each topic, in turn. The test's subscribers drop theirs. */
 static void send_all(void)
 {
 	static unsigned char data[100000];
@@ -166,7 +167,7 @@ START_TEST(recording_is_as_the_specification_says)
 	for (int i = 0; i < SENT; i++)
 		got(from_b, i, 1);
 	got_no_more(from_a);
-	/* a file that is there stays */
+	/* an existing file isn't overwritten */
 	shell(5, "ctl record a -o out.mcap -n 1");
 	says("out.mcap: File exists");
 	end();
@@ -183,7 +184,7 @@ START_TEST(compressed_recordings_play_as_well)
 	says("messages 80\n");
 	says(_i ? "compressed lz4 " : "compressed zstd ");
 	play_gives_all("out.mcap", SENT);
-	/* the programs of these formats, where they are, agree on the other way round */
+	/* if the format's own programs are installed, they read our files and we read theirs */
 	shell(0, "ctl record --from out.mcap -o plain.mcap; mcap check plain.mcap");
 	says("messages 80\n");
 	says("metadata kickmsg.topic kickmsg:b messages=40 lost=0\n");
@@ -193,7 +194,7 @@ START_TEST(compressed_recordings_play_as_well)
 }
 END_TEST
 
-/* At whatever byte it is cut. */
+/* The file is cut at any byte. */
 START_TEST(cut_recording_plays_up_to_there)
 {
 	struct stat status;
@@ -237,7 +238,7 @@ START_TEST(killed_recorder_leaves_a_recording)
 		got(from_a, i, 0);
 		got(from_b, i, 1);
 	}
-	/* the clocks of the beginning, not those of the copy */
+	/* the copy has the clocks of the recording's beginning, not those of the copying */
 	shell(1, "ctl record --from out.mcap -o whole.mcap");
 	shell(0, "mcap check whole.mcap");
 	says("clocks 1\n");
@@ -301,7 +302,7 @@ START_TEST(foreign_recordings_are_read)
 	says("played 0 messages");
 	shell(1, "ctl play no-footer.mcap --rate 1e6");
 	says("was cut off");
-	/* a topic that isn't there is made; it begins with the first of its messages */
+	/* play makes a topic that isn't there, which begins with the first of its messages */
 	from = flow_subscribe(client, "b");
 	shell(0, "ctl play two.mcap --rate 1e6 --topics /b");
 	struct kickmsg_sample sample;
@@ -333,7 +334,7 @@ START_TEST(nonsense_is_a_clear_error)
 		shell(1, script);
 		says(bad[i].says);
 	}
-	/* metadata is looked at where it is copied alone */
+	/* metadata is looked at only by the form that copies */
 	shell(1, "ctl record --from bad-metadata.mcap -o copy.mcap");
 	says("nonsense in the record");
 	shell(1, "ctl play /nonexistent");

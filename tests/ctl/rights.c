@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kickmsgctl rights: who may do what, by which line, and whom it tells. */
+/* kickmsgctl rights: it tells who may do what, by which line of the config, and only to those
+ * who may know. */
 #include "tests/support/broker/ctl.h"
 #include "tests/support/broker/user.h"
 
-/* The rules begin at line 3. */
+/* The rules begin at line 3 of the config. */
 static const char rules[] = "[topic *:robot/*]\n"
-			    "publish = root\n"          /* 4 */
-			    "subscribe = @777, 12345\n" /* 5 */
+			    "publish = root\n"          /* line 4 */
+			    "subscribe = @777, 12345\n" /* line 5 */
 			    "[topic mailbox:*:*:*]\n"
-			    "create = none\n"; /* 7 */
+			    "create = none\n"; /* line 7 */
 
 static void tells_of(const char *right, const char *may, const char *value, int line)
 {
@@ -31,7 +32,8 @@ START_TEST(root_is_told_of_all_and_by_which_line)
 	tells_of("create", "yes -", "everyone", 0);
 	tells_of("publish", "no -", "root", 4);
 	tells_of("subscribe", "no -", "@777, 12345", 5);
-	tells_of("administer", "yes -", "owner", 0); /* it would be its */
+	tells_of("administer", "yes -", "owner",
+		0); /* the topic that it would make would be its own */
 	client = flow_client("root");
 	flow_advertise(client, "robot/cmd", NULL);
 	expect(0, "rights", "kickmsg:robot/cmd", "--uid", "12345", NULL);
@@ -88,7 +90,7 @@ START_TEST(others_are_told_of_themselves_alone)
 	expect_as(USER_A, 0, 0, (const char *[]){ "rights", "robot/cmd", NULL });
 	tells_of("publish", "no -", "-", 4);
 	tells_of("subscribe", "no -", "-", 5);
-	says_not("12345"); /* whom the line names */
+	says_not("12345"); /* the line names this user, who isn't told */
 	expect_as(USER_A, 777, 0, (const char *[]){ "rights", "robot/cmd", NULL });
 	tells_of("subscribe", "yes -", "-", 5);
 	expect_as(USER_A, 0, 4, (const char *[]){ "rights", "robot/cmd", "--uid", "0", NULL });
@@ -99,7 +101,8 @@ START_TEST(others_are_told_of_themselves_alone)
 }
 END_TEST
 
-/* A rule that was silent: the part before the '/' was taken for a prefix, and everybody could publish. */
+/* This rule once did nothing: the part before the '/' was taken for a prefix, and everybody
+ * could publish. */
 START_TEST(what_a_rule_names_with_a_slash_is_closed)
 {
 	int status;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kickmsgctl services, call: who serves and who calls, and a call from the command line. */
+/* kickmsgctl services and call: the participants of services, and a call from the command line. */
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -89,7 +89,7 @@ START_TEST(call_prints_replies_in_each_form)
 				 "{\"more\":false,\"len\":4,\"hex\":\"6d6f7265\"}\n");
 	expect(0, "call", "adder", "--json", NULL);
 	ck_assert_str_eq(output, "{\"more\":false,\"len\":0,\"hex\":\"\"}\n");
-	expect(0, "call", "adder", "--stdin", NULL); /* which is empty here */
+	expect(0, "call", "adder", "--stdin", NULL); /* standard input is empty here */
 	ck_assert_str_eq(output, "\n");
 	stop_serving_here();
 }
@@ -133,7 +133,7 @@ START_TEST(call_without_the_right_is_not_allowed)
 	user_start_broker("[topic kickmsg:locked]\ncall = nobody\n");
 	client = flow_client("worker");
 	serve(client, "locked");
-	if (getuid() == 0) { /* whom no rule refuses */
+	if (getuid() == 0) { /* no rule refuses this user */
 		expect_as(USER_B, 0, 4, words);
 		says("may not call service 'locked'");
 		expect(1, "call", "locked", "--timeout", "0.01", NULL);
@@ -145,7 +145,7 @@ START_TEST(call_without_the_right_is_not_allowed)
 }
 END_TEST
 
-/* `call` with these words, its output into /dev/full. */
+/* Runs `call` with these words, its output into /dev/full. */
 static int call_into_full(const char *words)
 {
 	const char *program = getenv("KICKMSGCTL");
@@ -169,7 +169,7 @@ START_TEST(call_whose_output_is_lost_says_so)
 		ck_assert_msg(r == 5, "call adder %s ends with %d: %s", words[i], r, output);
 		says("not all of the output could be written");
 	}
-	/* nothing was to be written: it is no failure */
+	/* the reply is empty, so nothing had to be written, which is no failure */
 	ck_assert_int_eq(call_into_full("'' --raw"), 0);
 	stop_serving_here();
 }
@@ -222,7 +222,7 @@ START_TEST(services_shows_who_serves_and_what_is_in_flight)
 	for (size_t i = 0; i < 3; i++)
 		ck_assert_int_eq(kickmsg_take_request(server, -1, &requests[i]), 0);
 	in_flight_is(3);
-	/* only what its own server says ends the call: neither replies that others follow nor a
+	/* a call in flight ends only with its server's last word, not with an earlier reply or a
 	 * cancellation */
 	ck_assert_int_eq(kickmsg_reply_more(&requests[0], "y", 1), 0);
 	ck_assert_int_eq(kickmsg_call_cancel(caller, ids[1]), 0);

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 
-# A line up to the tab key, and what must be among the line or the list that comes of it, and what must not.
+# A line up to the tab key; words that the line or the list of completions must have then; words that it must not have.
 CASES = (
     ("ech", ["echo"], ["evict"]),
     ("re", ["record", "reclaim", "reload", "repair", "reset-rings", "recover"], ["list"]),
@@ -46,7 +46,7 @@ class Zsh:
             os.chdir(directory)
             os.execvpe("zsh", ["zsh", "-f", "-i"], environment)
         self.said = ""
-        # ^X^B says what the line is, and empties it
+        # ^X^B prints the line and empties it
         self.type("PS1= PS2= RPS1=; unsetopt zle_bracketed_paste prompt_sp prompt_cr; setopt no_list_beep; LISTMAX=0\n"
                   "fpath=(%s $fpath); autoload -Uz compinit; compinit -u -D\n%s\n"
                   "say() { print -r -- \"<<$BUFFER>>\"; BUFFER= }; zle -N say; bindkey '^X^B' say\n"
@@ -65,7 +65,7 @@ class Zsh:
             self.said += os.read(self.terminal, 65536).decode(errors="replace")
 
     def complete(self, line):
-        """Returns all that comes of the tab key: the list, and the line then."""
+        """Presses the tab key. Returns the list of completions and the line."""
         self.said = ""
         self.type(f"kickmsgctl {line}\t\x18\x02")
         self.wait_for(r"<<.*>>")
@@ -96,7 +96,7 @@ def check(how, shell):
     try:
         for line, these, not_these in CASES:
             said = shell.complete(line)
-            # zsh's line is as it was typed where there is a list
+            # zsh leaves the line as it was typed if it shows a list
             words = set(re.split(r"[\s<>\t]+", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", " ", said.replace("\\", "").replace("\x07", " "))))
             missing = [word for word in these if word not in words]
             if missing or [word for word in not_these if word in words]:
@@ -111,7 +111,7 @@ def start_broker(kickmsgd, kickmsgctl, socket, processes):
     processes.append(subprocess.Popen([kickmsgd, "--socket", socket], stderr=subprocess.DEVNULL))
     for name in ("frames", "other", "a%20b"):
         processes.append(subprocess.Popen([kickmsgctl, "--wait", "pub", name, "--stdin-lines"], stdin=subprocess.PIPE))
-        os.write(processes[-1].stdin.fileno(), b"x\n")  # it makes the topic with its first message
+        os.write(processes[-1].stdin.fileno(), b"x\n")  # its first message makes the topic
     ends = time.monotonic() + SECONDS
     while subprocess.run([kickmsgctl, "list", "--no-legend", "-o", "name"], stdout=subprocess.PIPE,
                          stderr=subprocess.DEVNULL).stdout.count(b"\n") != 3:

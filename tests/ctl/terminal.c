@@ -24,7 +24,7 @@ static void show(const char *const variables[], const char *const words[])
 START_TEST(colour_is_for_terminals_that_want_it)
 {
 	start();
-	expect(0, "unlink", "t", NULL); /* such a state is dim */
+	expect(0, "unlink", "t", NULL); /* this state is shown dim */
 	show(NULL, WORDS("list"));
 	ck_assert_int_eq(pty_end(&pty), 0);
 	ck_assert_msg(strstr(pty.shown, "\033[2munlinked"), "%s", pty.shown);
@@ -34,7 +34,7 @@ START_TEST(colour_is_for_terminals_that_want_it)
 	show(WORDS("TERM=dumb"), WORDS("list"));
 	ck_assert_int_eq(pty_end(&pty), 0);
 	ck_assert(strstr(pty.shown, "unlinked") && !strstr(pty.shown, "\033["));
-	show(WORDS("NO_COLOR="), WORDS("list")); /* empty is as if it weren't there */
+	show(WORDS("NO_COLOR="), WORDS("list")); /* an empty NO_COLOR counts as unset */
 	ck_assert_int_eq(pty_end(&pty), 0);
 	ck_assert_ptr_nonnull(strstr(pty.shown, "\033[2m"));
 	expect(0, "list", NULL);
@@ -56,7 +56,7 @@ START_TEST(output_goes_through_the_pager)
 	show(WORDS("KICKMSG_PAGER=sed s/^/paged:/"), WORDS("--json", "list"));
 	ck_assert_int_eq(pty_end(&pty), 0);
 	ck_assert_ptr_null(strstr(pty.shown, "paged:"));
-	/* one that is left early, and one that isn't there */
+	/* a pager that ends early, and a pager that isn't there */
 	show(WORDS("KICKMSG_PAGER=true"), WORDS("list"));
 	ck_assert_int_eq(pty_end(&pty), 0);
 	show(WORDS("KICKMSG_PAGER=/nonexistent/pager"), WORDS("list"));
@@ -73,7 +73,7 @@ START_TEST(watch_redraws_until_it_is_interrupted)
 	size_t first = pty.used;
 	flow_advertise(client, "later", &small);
 	pty_wait(&pty, first, "kickmsg:later");
-	/* a look replaces the one before */
+	/* each look overwrites the last one */
 	ck_assert_ptr_nonnull(strstr(pty.shown + first, "\033[H"));
 	pty_type(&pty, "\003");
 	ck_assert_int_eq(pty_end(&pty), 0);

@@ -16,7 +16,7 @@ static void show(const char *first, const char *second)
 	pty_wait(&pty, 0, "q quit");
 }
 
-/* ncurses writes changes alone, so the whole screen is asked for too. */
+/* Finds the whole screen: ncurses writes changes alone, so the test asks for all of it too. */
 static void press(const char *keys, const char *until)
 {
 	size_t from = pty.used;
@@ -44,7 +44,7 @@ START_TEST(tables_without_a_terminal)
 	says_not("kickmsg:u");
 	expect(0, "top", "-n", "1", "nothing like it", NULL);
 	says("There is no topic.");
-	/* the one with the fullest pool comes first, or the first by its name */
+	/* the topic with the fullest pool comes first, or the first one by name */
 	flow_advertise(client, "a", &small);
 	expect(0, "top", "-n", "1", "--sort", "pool", NULL);
 	ck_assert(strstr(output, "kickmsg:t") < strstr(output, "kickmsg:a"));
@@ -56,7 +56,8 @@ START_TEST(tables_without_a_terminal)
 }
 END_TEST
 
-/* Questions that make the broker walk through a topic are put about the first 64 rows alone. */
+/* top asks about the first 64 rows alone where an answer makes the broker walk through the
+ * topic. */
 START_TEST(many_topics_are_not_asked_one_by_one)
 {
 	struct json_object *used;
@@ -77,7 +78,7 @@ START_TEST(many_topics_are_not_asked_one_by_one)
 	ck_assert_uint_eq(known, 64);
 	get(at(root, "topics", 63), "used_slots");
 	json_object_put(root);
-	/* by pool, all of so few are known */
+	/* sorted by pool, all topics are asked about, since they are few */
 	root = json(0, "top", "-n", "1", "--sort", "pool", NULL);
 	ck_assert_str_eq(text(at(root, "topics", 0), "name"), "kickmsg:t");
 	for (size_t i = 0; i < 80; i++)
@@ -127,7 +128,7 @@ START_TEST(keys_sort_filter_and_open)
 	press("\033", "2 of 2");
 	pty_type(&pty, "q");
 	ck_assert_int_eq(pty_end(&pty), 0);
-	/* the screen is given back */
+	/* the terminal shows its earlier screen again */
 	ck_assert_ptr_nonnull(strstr(pty.shown, "\033[?1049l"));
 	stop();
 }
@@ -182,7 +183,7 @@ START_TEST(it_takes_nobodys_place)
 	start();
 	show(NULL, NULL);
 	press("\n", "SUBSCRIBER");
-	/* three may subscribe, and one does */
+	/* three subscribers have a place, and one is there */
 	flow_subscribe(client, "t");
 	flow_subscribe(client, "t");
 	expect(0, "clients", "t", "--no-legend", "-o", "pid", NULL);

@@ -25,7 +25,7 @@ static void begin(int transport)
 	config.max_payload_size = 1000;
 }
 
-/* The shell's `ctl` is kickmsgctl at this broker. */
+/* In shell commands `ctl` is kickmsgctl at this broker. */
 static void shell(int status, const char *script)
 {
 	const char *program = getenv("KICKMSGCTL");
@@ -39,7 +39,7 @@ static void shell(int status, const char *script)
 	ck_assert_msg(r == status, "%s ended with %d, not %d: %s", script, r, status, output);
 }
 
-/* The next message is this one. */
+/* Checks that the subscriber's next message is this one. */
 static void got(struct kickmsg_subscriber *from, const void *data, size_t len)
 {
 	struct kickmsg_sample sample;
@@ -84,7 +84,8 @@ START_TEST(pub_publishes_what_it_is_given)
 	got(sub, "a\0b\n", 4);
 	got(sub, "a\0b\n", 4);
 	got_no_more(sub);
-	/* a topic that is made fits its first message; others don't */
+	/* pub fits a topic that it makes to its first message; --max-payload leaves room for
+	 * longer ones */
 	expect(0, "pub", "fresh", "--size", "5K", "--max-payload", "8K", NULL);
 	stop();
 }
@@ -261,7 +262,7 @@ START_TEST(hz_and_bw_measure)
 	ck_assert_int_eq(json_object_object_get_ex(topic, "between_p99_ns", NULL),
 		_i == KICKMSG_TRANSPORT_SHARED);
 	json_object_put(root);
-	/* the reader's end is its own alone: a place that it had is free by now */
+	/* the end of the reader ends only its own echo, whose place is free by now */
 	nobody_else_is_there();
 	if (_i == KICKMSG_TRANSPORT_RINGS) {
 		expect(0, "bw", "e", "-n", "5", NULL);
@@ -334,7 +335,7 @@ START_TEST(delay_measures_from_publishing)
 	ck_assert_int_eq(pty_end(&pty), 0);
 	ck_assert_ptr_nonnull(strstr(pty.shown, "delay: min "));
 	ck_assert_ptr_nonnull(strstr(pty.shown, "####"));
-	/* the times of echo */
+	/* echo prints times */
 	expect(0, "echo", "e", "-n", "1", "--json", NULL);
 	says("\"publish_ns\":");
 	says("\"published_realtime_ns\":");

@@ -37,7 +37,7 @@ START_TEST(a_topic_that_is_not_there_is_a_clear_error)
 		ck_assert_str_eq(text(topic, "topic"), "nowhere");
 		ck_assert_uint_gt(strlen(text(topic, "error")), 0);
 		json_object_put(root);
-		/* a topic's name names no channel and no mailbox */
+		/* "t" is a topic's name, and names neither a channel nor a mailbox */
 		expect(1, verbs[i], "t", "--channel", NULL);
 		expect(1, verbs[i], "t", "--mailbox", "worker", NULL);
 	}
@@ -172,7 +172,7 @@ START_TEST(help_names_every_option_and_verb)
 		snprintf(line, sizeof line, "\n  %s", options[i]);
 		says(line);
 	}
-	/* of each verb, in three ways */
+	/* there are three ways to ask for a verb's help */
 	for (verb = verbs; *verb; verb++) {
 		/* a verb without arguments has the end of the line there */
 		snprintf(line, sizeof line, "Usage: kickmsgctl [OPTION]... %s", *verb);
@@ -222,7 +222,7 @@ START_TEST(without_a_broker_every_verb_says_so)
 }
 END_TEST
 
-/* The default's path is named as well; a user who may not connect is told who may. */
+/* The error names the default's path as well. A user who may not connect is told who may. */
 START_TEST(broker_that_cant_be_reached_is_named)
 {
 	char folder[] = "/tmp/kickmsg-ctl-XXXXXX";
@@ -237,7 +237,7 @@ START_TEST(broker_that_cant_be_reached_is_named)
 
 		ck_assert_int_eq(chmod(broker.dir, 0711), 0);
 		ck_assert_int_eq(chmod(broker.socket, 0600), 0);
-		if (pid == 0) { /* not a user that the machine knows */
+		if (pid == 0) { /* the machine has no user of that name */
 			setenv("XDG_RUNTIME_DIR", folder, 1);
 			if (!test_become(54321, 0))
 				_exit(9);

@@ -13,7 +13,7 @@ static struct {
 	size_t used;
 } beside;
 
-/* Starts it with these words, as this user (0: as the test's); what it says goes to `output`. */
+/* Starts watch with these words, as this user (0: as the test's). Its output goes to `output`. */
 static void begin(uid_t uid, const char *const words[])
 {
 	const char *program = getenv("KICKMSGCTL");
@@ -38,7 +38,7 @@ static void begin(uid_t uid, const char *const words[])
 	beside.fd = pipe_fds[0];
 }
 
-/* Takes what it says next; false: that was all. */
+/* Takes the next output. False: there is no more. */
 static bool hear(void)
 {
 	struct pollfd readable = { beside.fd, POLLIN, 0 };
@@ -88,7 +88,7 @@ START_TEST(lines_say_what_happens_until_it_is_interrupted)
 	hear_until(line);
 	kill(beside.pid, SIGINT);
 	ends_with(0);
-	/* a time, and a column for the kind */
+	/* a line has a time, and a column for the kind */
 	ck_assert_int_eq(strspn(output, "0123456789:."), 12);
 	tells(" topic-made kickmsg:later client=worker pid=");
 	stop();
@@ -121,7 +121,7 @@ START_TEST(a_pattern_is_about_topics)
 }
 END_TEST
 
-/* Each key is in an object, and on the page. */
+/* Each documented key is in some object, and each key of an object is documented. */
 START_TEST(objects_have_the_keys_of_the_page)
 {
 	static const char *const keys[] = { "realtime_ns", "event", "missed", "level", "name",

@@ -20,7 +20,7 @@
 #include "libclient/wait/room.h"
 #include "tests/explore/cast.h"
 
-/* --- nobody forks, or goes to another region here --- */
+/* --- calls that do nothing here: no actor forks or reconnects --- */
 
 bool km_handle_is_inherited(const struct km_handle *handle)
 {
@@ -127,8 +127,8 @@ uint64_t km_clock_publish_ns(void)
 	return 0;
 }
 
-/* Writes a message. A reader of a shared ring may be at it, so it is written as the library writes
- * it. */
+/* Writes a message. A reader of a shared ring may read these bytes meanwhile, so they are
+ * written as the library writes them. */
 static void write_words(void *payload, uint64_t message)
 {
 	const uint64_t words[2] = { message, ~message };
@@ -166,7 +166,7 @@ void actor_publish(int index, void *payload)
 	world_check_sleepers();
 }
 
-/* With a descriptor it sends once that is readable. */
+/* A publisher with a descriptor sends once the descriptor is readable. */
 static void send_polling(int index)
 {
 	struct world_endpoint *endpoint = actor_publisher(index);
@@ -212,7 +212,7 @@ void actor_send(int index)
 	world_check_sleepers();
 }
 
-/* Waits for room, and for as long as there is none. */
+/* The publisher waits for room, again for as long as there is none. */
 static void send_waiting(int index, bool lends)
 {
 	struct world_endpoint *endpoint = actor_publisher(index);
@@ -246,7 +246,7 @@ bool actor_lend(int index, void **ret_payload)
 
 	ex_call(CALL_LIMIT);
 	int r = kickmsg_loan(publisher, world_size(), ret_payload);
-	/* a look for a free slot may be old: the pool may seem empty for a while */
+	/* a search for a free slot may see old words: the pool may seem empty for a while */
 	if (r < 0 && !(r == -EAGAIN && (world.tight || ex.old_reads > 0)) &&
 		!(r == -ESTALE && world.giving_up))
 		ex_fail("kickmsg_loan: %d", r);
@@ -256,7 +256,7 @@ bool actor_lend(int index, void **ret_payload)
 	return true;
 }
 
-/* All of its messages in one call. */
+/* Sends all messages of the publisher in one call. */
 static void send_many(const struct actor *actor)
 {
 	struct world_endpoint *endpoint = actor_publisher(actor->index);
@@ -322,7 +322,7 @@ static void wait_for_peers(const struct actor *actor)
 	if (r != 0)
 		ex_fail("kickmsg_publisher_wait_matched: %d", r);
 	world.matched = true;
-	/* the broker has counted each peer that it speaks of */
+	/* each peer that the broker tells of has been counted before */
 	struct km_seen seen = km_seen_look(
 		&publishers[actor->index]->handle.place.region, KM_ROLE_PUBLISHER);
 	if (seen.peers < seen.changes || seen.left || seen.died || seen.fate || seen.given_up)
@@ -408,7 +408,7 @@ static void check_time(int index, const struct kickmsg_sample *sample, uint64_t 
 			sample->publish_ns);
 }
 
-/* Each publisher's messages once and in their order. */
+/* Checks that each publisher's messages come once and in their order. */
 static void check_order(struct world_endpoint *endpoint, uint64_t message)
 {
 	uint32_t publisher = (uint32_t)(message >> 32), sequence = (uint32_t)message;
@@ -423,7 +423,7 @@ static void check_order(struct world_endpoint *endpoint, uint64_t message)
 	endpoint->received++;
 }
 
-/* A publisher that leaves the newcomer out is heard by its history alone. */
+/* A subscriber gets the messages of a publisher that leaves it out by its history alone. */
 static void check_heard(const struct world_endpoint *endpoint, uint64_t message)
 {
 	const struct km_ring *ring = km_region_ring(world.region, endpoint->ring);
@@ -437,7 +437,7 @@ static void check_heard(const struct world_endpoint *endpoint, uint64_t message)
 uint64_t actor_check_received(int index, const struct kickmsg_sample *sample)
 {
 	struct world_endpoint *endpoint = actor_subscriber(index);
-	/* with history it need not be in the ring */
+	/* with history the message may come from the kept ring */
 	uint64_t message = world.shape.shared    ? world_committed(sample->ring_pos)
 			   : world.shape.history ? *(const uint64_t *)sample->data
 						 : endpoint->taken;
@@ -506,7 +506,8 @@ static bool receive(const struct actor *actor, struct kickmsg_sample *ret)
 	return r == 0;
 }
 
-/* While others are at work: no more lost than there were, no more waiting than fit. */
+/* Checks a subscriber's numbers while others are at work: it counts no more lost than were sent,
+ * and no more waiting than fit into its ring. */
 static void check_numbers(int index)
 {
 	struct world_endpoint *endpoint = actor_subscriber(index);
@@ -585,7 +586,7 @@ static void leave(struct world_endpoint *endpoint)
 	world.leaves++;
 }
 
-/* `count` times: a message, or an interruption. */
+/* Waits `count` times: each wait ends with a message or with an interruption. */
 static void wait_for_all(const struct actor *actor)
 {
 	struct kickmsg_sample sample;
@@ -680,7 +681,7 @@ void actor_subscriber_body(void *argument)
 	}
 	if (kept.data)
 		actor_give_back(actor->index, &kept, kept_message);
-	/* as libclient/rejoin/move.c: what was left may be unmapped now */
+	/* libclient/rejoin/move.c does so: the region that was left may be unmapped now */
 	if (actor->flags & ACTOR_INTERRUPTED &&
 		!km_interrupt_is_busy(&subscribers[actor->index]->interrupt))
 		world.unmapped = true;
@@ -697,7 +698,7 @@ void actor_subscriber_body(void *argument)
 	}
 }
 
-/* --- those beside them --- */
+/* --- actors beside publishers and subscribers --- */
 
 void actor_watcher_body(void *argument)
 {

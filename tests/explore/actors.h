@@ -23,32 +23,33 @@ enum actor_kind {
 
 enum actor_flags {
 	/* publisher */
-	ACTOR_DISCARDS = 1,  /* gives every other loan back */
+	ACTOR_DISCARDS = 1,  /* gives every second loan back */
 	ACTOR_TWO_LOANS = 2, /* has two loans before it publishes the first */
 	/* Begins when the id of publisher 0, who died, is free again, with that id. */
 	ACTOR_AFTER_REUSE = 4,
 	ACTOR_LOANS = 32768, /* shared ring: publishes by loans, else sends */
-	/* Attaches when it begins, whatever the others are at. */
+	/* The subscriber attaches when it begins, whatever the others are doing. */
 	ACTOR_COMES = 131072,
 	/* subscriber */
 	ACTOR_ASKS = 262144, /* with JOINS: is let in between two pieces of a pass */
-	/* kickmsg_receive, without end; else tries `count` times. */
+	/* Takes by kickmsg_receive(), without end. Without this flag it tries `count` times. */
 	ACTOR_SLEEPS = 8,
-	/* Has a descriptor, and sleeps once it isn't readable. */
+	/* The subscriber has a descriptor, and sleeps once that isn't readable. */
 	ACTOR_POLLS = 524288,
 	ACTOR_BY_THREAD = 1048576,   /* with POLLS: the library's thread sleeps for it */
-	ACTOR_BY_RING = 134217728,   /* the same, in the thread's io_uring */
+	ACTOR_BY_RING = 134217728,   /* POLLS, where the thread sleeps in its io_uring */
 	ACTOR_INTERRUPTED = 2097152, /* with SLEEPS: another thread ends its sleep */
 	ACTOR_SETS = 4194304,        /* has all subscribers in a wait set */
 	ACTOR_KEEPS = 16,            /* holds a sample while it takes the next */
 	ACTOR_LEAVES = 32,           /* detaches at its end */
 	/* Gives its place back with the first sample in its hands. */
 	ACTOR_LEAVES_HOLDING = 64,
-	ACTOR_JOINS = 128,  /* is no subscriber before the broker says so */
+	ACTOR_JOINS = 128,  /* is no subscriber before the broker lets it in */
 	ACTOR_COPIES = 256, /* kickmsg_try_receive_copy, and looks at its numbers */
-	/* Shared ring: at its end says that it has left for a fresh region. */
+	/* Shared ring: at its end the subscriber says that it has left for a fresh region. */
 	ACTOR_SAYS_LEFT = 65536,
-	/* With POLLS: goes over to another word before each receive, which is the same one here. */
+	/* With POLLS: before each receive the subscriber goes over to another waiting word,
+	 * which happens to be the same one. */
 	ACTOR_MOVES = 33554432,
 	/* publisher: waits for `count` subscribers, and publishes nothing */
 	ACTOR_MATCHES = 8388608,
@@ -66,16 +67,16 @@ enum actor_flags {
 	/* publisher of a topic with reliable subscribers: waits for room before each message */
 	ACTOR_WAITS = INT64_C(1) << 31, /* with POLLS: by its descriptor */
 	/* broker */
-	ACTOR_DEMOTES = INT64_C(1) << 32, /* makes ordinary ones of all reliable subscribers */
-	ACTOR_TELLS = 16777216,           /* lets `count` subscribers in, and says so */
-	ACTOR_AFTER_DEATH = 512,          /* begins when somebody died or left */
+	ACTOR_DEMOTES = INT64_C(1) << 32, /* makes all reliable subscribers ordinary ones */
+	ACTOR_TELLS = 16777216,           /* lets `count` subscribers in, and tells of them */
+	ACTOR_AFTER_DEATH = 512,          /* begins when an endpoint died or left */
 	ACTOR_AFTER_BROKER = 1024,        /* begins when the broker before it has died */
 	/* After its passes lets the joining subscriber in, if its ring has no owner. */
 	ACTOR_ADMITS = 2048,
 	/* with ADMITS: rings were opened until `live` had its number again, once a first one was opened */
 	ACTOR_ROUND = INT64_C(1) << 33,
 	ACTOR_LOOKS = 4096,    /* repairs nothing */
-	ACTOR_GIVES_UP = 8192, /* gives the region up instead */
+	ACTOR_GIVES_UP = 8192, /* gives the region up in place of a repair */
 	/* After its passes passes a dead publisher's privilege on. */
 	ACTOR_GRANTS = 16384,
 };
@@ -93,11 +94,11 @@ struct scenario {
 	struct world_shape shape;
 	struct actor actors[EX_MAX_THREADS];
 	int prefill;                  /* messages that publisher 0 has published before */
-	unsigned victims;             /* bit for each actor that may die, one in a run */
-	bool two_deaths;              /* the first broker as well */
-	int interruptions, old_reads; /* bounds of the exhaustive search; */
-	int death_interruptions;      /* when somebody dies */
-	bool tight;                   /* an empty pool is no fault here */
+	unsigned victims;             /* a bit for each actor that may die, one in a run */
+	bool two_deaths;              /* the first broker may die too */
+	int interruptions, old_reads; /* bounds of the exhaustive search, */
+	int death_interruptions;      /* and of the search where an actor dies */
+	bool tight;                   /* a send may find the pool empty */
 };
 
 /* The scenario as a program; valid until the next call. */

@@ -8,8 +8,8 @@
 #include "common/shared/shared.h"
 #include "tests/explore/cast.h"
 
-/* A walk meets those that were there when it began, as one through the broker's list does: who
- * comes is put in front. */
+/* A walk meets the endpoints that were there when it began, as a walk through the broker's list
+ * does. Newcomers are put in front of that list. */
 struct walk {
 	bool met[WORLD_MAX_ENDPOINTS];
 	uint32_t at;
@@ -17,8 +17,8 @@ struct walk {
 	unsigned gone; /* deaths and leaves that the broker has heard of */
 };
 
-/* The broker hears of who has died or left from the kernel or through a socket, so it knows all
- * that these did before. */
+/* The broker hears of a death or a farewell from the kernel or through a socket, so it knows all
+ * that the endpoint did before. */
 static void hear_of_the_gone(struct walk *walk)
 {
 	unsigned gone = world.deaths + world.leaves;
@@ -66,7 +66,7 @@ static bool next_endpoint(void *userdata, struct km_known_endpoint *ret)
 	return true;
 }
 
-/* Rings of those who live and stay. */
+/* The rings of endpoints that live and stay. */
 static uint64_t owned_rings(void *userdata)
 {
 	uint64_t owned = 0;
@@ -83,7 +83,7 @@ static uint64_t owned_rings(void *userdata)
 
 #define HISTORY 1
 
-/* Finds the start as km_join_start() does. */
+/* Finds where a newcomer starts, as km_join_start() does. */
 static void admit_to_shared(struct world_endpoint *endpoint)
 {
 	const uint64_t capacity = world.shape.capacity;
@@ -92,7 +92,7 @@ static void admit_to_shared(struct world_endpoint *endpoint)
 
 	ex_call(RECONCILE_LIMIT);
 	if (bit && km_shared_frontier(world.region, capacity, &frontier) == 0) {
-		/* as daemon/topic/reliable.c */
+		/* daemon/topic/reliable.c does the same */
 		km_reader_begin(world.region, endpoint->ring, frontier - world.shape.history);
 		km_room_say(world.region, km_room_said(world.region) | bit);
 		km_reader_fence();
@@ -113,7 +113,7 @@ static void admit_to_shared(struct world_endpoint *endpoint)
 	endpoint->present = endpoint->joined = true;
 }
 
-/* As km_privilege_pass_on() of daemon/topic/privilege.c. */
+/* Passes the privilege on as km_privilege_pass_on() of daemon/topic/privilege.c does. */
 static void pass_privilege_on(void)
 {
 	_Atomic uint32_t *privileged = &world.region->header->privileged;
@@ -138,8 +138,8 @@ static void open_many(void)
 	km_store(K4, seq_cst, &world.region->header->live, world.live);
 }
 
-/* A ring is given away once a pass has closed it. (The product waits for the leaver's hazards as
- * well; that the algorithm doesn't need.) */
+/* A ring is given away once a pass has closed it. (The product also waits for the leaver's
+ * hazards; the algorithm doesn't need that.) */
 static void admit(struct world_endpoint *endpoint)
 {
 	if (world.shape.shared) {
@@ -158,7 +158,8 @@ static void admit(struct world_endpoint *endpoint)
 		endpoint->kept_from = before -
 				      (there < world.shape.history ? there : world.shape.history);
 	}
-	if (world.region->kept && ex.current >= 0) /* by the answer that the newcomer gets */
+	/* the newcomer knows it by the broker's answer */
+	if (world.region->kept && ex.current >= 0)
 		ex_memory_tell(ex.current);
 	endpoint->present = endpoint->joined = true;
 	if (endpoint->start > world.opened[endpoint->ring])
@@ -175,7 +176,7 @@ static void admit_those_who_ask(void)
 			admit(actor_subscriber((int)i));
 }
 
-/* In pieces; between two of them subscribers that ask are let in. */
+/* Reconciles in pieces. Between two of them subscribers that ask are let in. */
 static void run_pass(unsigned what, uint64_t work, struct km_reconcile_result *ret)
 {
 	struct km_pass *pass = world_private(sizeof *pass);
@@ -194,7 +195,7 @@ static void run_pass(unsigned what, uint64_t work, struct km_reconcile_result *r
 
 		ex_call(RECONCILE_LIMIT);
 		r = km_pass_step(pass, work);
-		/* as daemon/repair/recover.c: these are closed just now */
+		/* the pass has just closed these rings: daemon/repair/recover.c forgets them too */
 		if (what & KM_REPAIR_RINGS)
 			world.live &= ~(pass->unowned & ~known);
 		if (r > 0 && world.comers && ex.current >= 0)
@@ -215,7 +216,7 @@ void actor_reconcile(unsigned what, struct km_reconcile_result *ret)
 	run_pass(what, world.shape.work ? world.shape.work : UINT64_MAX, ret);
 	if (what != KM_REPAIR_ALL)
 		return;
-	/* as daemon/repair/recover.c: the dead are settled, also when bits were left */
+	/* daemon/repair/recover.c settles the dead too, also when bits were left */
 	for (int i = 0; i < WORLD_MAX_ENDPOINTS; i++)
 		if (was_dead[i])
 			world_check_settled(i);
@@ -233,7 +234,7 @@ static void give_up(void)
 	world_check_sleepers();
 }
 
-/* As daemon/topic/reliable.c: `rings` are those of reliable subscribers no more. */
+/* The subscribers of `rings` are reliable no more: daemon/topic/reliable.c does the same. */
 static void make_ordinary(uint64_t rings)
 {
 	world.shape.reliable &= (uint32_t)~rings;
@@ -241,7 +242,7 @@ static void make_ordinary(uint64_t rings)
 	km_room_wake(world.region);
 }
 
-/* As daemon/topic/leave.c. */
+/* A subscriber leaves: daemon/topic/leave.c does the same. */
 static void make_ordinary_those_who_are_gone(void)
 {
 	uint64_t rings = 0;
@@ -266,7 +267,7 @@ static bool broker_is_gone(void *argument)
 	return false;
 }
 
-/* As daemon/topic/join.c and daemon/serve/notice.c. */
+/* Subscribers join and are told of: daemon/topic/join.c and daemon/serve/notice.c do the same. */
 static void let_in(int count)
 {
 	struct km_control_header *header = world.region->header;

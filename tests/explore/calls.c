@@ -26,7 +26,7 @@ static struct kickmsg_client nobody;
 static struct caller_world *callers[WORLD_MAX_ENDPOINTS];
 static struct km_channel *servers[WORLD_MAX_ENDPOINTS];
 
-/* --- nobody reconnects, and there is no event loop --- */
+/* --- calls that do nothing here: no actor reconnects or has an event loop --- */
 
 void km_caller_look_after(struct kickmsg_caller *caller)
 {
@@ -77,7 +77,7 @@ void actor_set_up_server(int index)
 	servers[index] = channel;
 }
 
-/* Answers call `sequence` - 1: the onlooker knows replies as messages. */
+/* Answers call `sequence` - 1. The onlooker knows replies as messages. */
 static void answer(int index, uint32_t sequence)
 {
 	struct world_endpoint *endpoint = actor_publisher(index);
@@ -102,12 +102,12 @@ void actor_serve(const struct actor *actor)
 	world.leaves++;
 }
 
-/* As daemon/topic/leave.c and daemon/serve/notice.c. */
+/* Tells the caller of its server's end, as daemon/topic/leave.c and daemon/serve/notice.c do. */
 void actor_tell_end(void)
 {
 	struct km_control_header *header = world.region->header;
 
-	ex_memory_tell(ex.current); /* the kernel's word, or the leaver's own */
+	ex_memory_tell(ex.current); /* told by the kernel, or by the server that leaves */
 	km_store(M3, relaxed, &header->gone_publishers.died, 1);
 	km_store(G4, relaxed, &header->publishers, 0);
 	km_add(M1, release, &header->changes, 1);
@@ -140,7 +140,7 @@ void actor_set_up_caller(int index, unsigned count, bool is_shared)
 			.waits = true };
 }
 
-/* A call ends once: with the reply that was sent, or, its server being gone, without one. */
+/* Each call ends once: with the reply that was sent, or without one since its server is gone. */
 static void account(int index, struct kickmsg_reply *reply)
 {
 	struct caller_world *own = callers[index];

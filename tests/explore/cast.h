@@ -7,8 +7,8 @@
 #include "libclient/handle/handle.h"
 #include "tests/explore/actors.h"
 
-#define CALL_LIMIT      80  /* own steps of a publish, a receive, a release */
-#define RECONCILE_LIMIT 400 /* of a pass over the largest world */
+#define CALL_LIMIT      80  /* steps of one publish, receive or release */
+#define RECONCILE_LIMIT 400 /* steps of a pass over the largest world */
 
 extern const struct scenario *actors_scenario;
 extern struct kickmsg_publisher *publishers[WORLD_MAX_ENDPOINTS];
@@ -39,7 +39,7 @@ void actor_interrupt_call(int index);
 bool actor_is_asked(int index);
 /* The broker says that the server is gone. */
 void actor_tell_end(void);
-/* Beside the reply that is this message. */
+/* The tag that goes beside the reply, which is this message. */
 uint64_t actor_tag_of(uint64_t message);
 /* kernel.c */
 int world_eventfd(unsigned count, int flags);
@@ -54,7 +54,7 @@ void actor_send(int index);
 void actor_publish(int index, void *payload);
 /* Checks what subscriber `index` got; returns the message. */
 uint64_t actor_check_received(int index, const struct kickmsg_sample *sample);
-/* Checks that it is still the message, and releases it. */
+/* Checks that the sample still has the message, and releases it. */
 void actor_give_back(int index, struct kickmsg_sample *sample, uint64_t message);
-/* One pass, and what must hold after it. */
+/* Makes one pass, and checks what must hold after it. */
 void actor_reconcile(unsigned what, struct km_reconcile_result *ret);

@@ -27,7 +27,7 @@ static bool has_owner(uint32_t ring)
 	return false;
 }
 
-/* Each position of the window has its bit and its message. A late cell has neither. */
+/* Checks that each position of the window has its bit and its message. A late cell has neither. */
 static void check_window(uint32_t r)
 {
 	const uint32_t mask = world_capacity(r) - 1;
@@ -54,7 +54,7 @@ static void check_windows(void)
 		check_window(WORLD_KEPT);
 }
 
-/* The slots that the living have are theirs. */
+/* Checks that the slots that the living have are theirs. */
 static void check_owners(void)
 {
 	for (uint32_t i = 0; i < world.shape.publishers + world.shape.subscribers; i++) {
@@ -85,7 +85,7 @@ static void note_taken(struct world_endpoint *endpoint, uint64_t before, uint64_
 			world.in_cell[endpoint->ring][p & (world.shape.capacity - 1)];
 }
 
-/* Of a late cell: the message at the position that it names. */
+/* The message of a cell. A late cell has the message at the position that it names. */
 static uint64_t message_of(uint32_t number)
 {
 	if (!km_ring_is_late(world.region, number))
@@ -216,7 +216,7 @@ bool world_has_room(void)
 	return true;
 }
 
-/* All have stopped. */
+/* The run's end: all threads have stopped. */
 void world_check_polled(void)
 {
 	for (uint32_t i = world.shape.publishers; i < WORLD_MAX_ENDPOINTS; i++) {
@@ -270,7 +270,7 @@ void world_check_settled(int index)
 	for (uint32_t i = 0; i < world.shape.pool; i++)
 		if (world_word(i) >> 48 == endpoint->id)
 			ex_fail("leak: slot %u is a dead publisher's after a whole pass", i);
-	endpoint->finished = UINT32_MAX; /* what it committed is to be had */
+	endpoint->finished = UINT32_MAX; /* the messages that it committed can be had */
 	world_check_sleepers();
 }
 

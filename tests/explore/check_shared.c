@@ -53,7 +53,8 @@ static struct world_endpoint *running_publisher(void)
 	return NULL;
 }
 
-/* A word that changed from `before` to `after`: a commit at the frontier, or a void. */
+/* Checks a word that changed from `before` to `after`: it is a commit at the frontier, or a
+ * void. */
 void world_check_shared_cell(uint32_t cell, uint64_t before, uint64_t after)
 {
 	uint64_t lap = after >> KM_CELL_SLOT_BITS, position = lap * world.shape.capacity + cell;
@@ -78,10 +79,12 @@ void world_check_shared_cell(uint32_t cell, uint64_t before, uint64_t after)
 			position - world.shape.capacity);
 	if (ref == KM_SHARED_VOID || (km_shared_is_slot(ref) && ref >= world.shape.pool))
 		ex_fail("commit of %x", ref);
-	world_note_commit(writer->publishing++); /* of many at a time the next one follows */
+	/* a call that sends many messages commits the next one after this */
+	world_note_commit(writer->publishing++);
 }
 
-/* Each slot that a cell names has RING, and is what was committed there. */
+/* Checks that each slot that a cell names has RING, and has the message that was committed
+ * there. */
 void world_check_shared(void)
 {
 	for (uint32_t i = 0; i < world.shape.capacity; i++) {

@@ -8,17 +8,18 @@
 
 struct coroutine {
 	void *stack_pointer;
-	void *stack; /* null for the one that main() runs on */
+	void *stack; /* null for the coroutine that main() runs on */
 	void (*entry)(void *argument);
 	void *argument;
 };
 
-/* Gives it a stack. Exits the program when there is no memory. */
+/* Gives the coroutine a stack. Exits the program when there is no memory. */
 void coroutine_init(struct coroutine *coroutine);
 
-/* The next switch to it begins `entry`, which must not return. All that it did before is
- * forgotten. */
+/* The next switch to the coroutine begins `entry`, which must not return. All that it did before
+ * is forgotten. */
 void coroutine_start(struct coroutine *coroutine, void (*entry)(void *argument), void *argument);
 
-/* Stops here and goes on where `to` stopped; returns when somebody switches back to `from`. */
+/* Stops the coroutine `from` and goes on where `to` stopped. Returns when another coroutine
+ * switches back to `from`. */
 void coroutine_switch(struct coroutine *from, struct coroutine *to);

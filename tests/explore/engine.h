@@ -24,12 +24,12 @@
 
 #define EX_MAX_THREADS 8
 #define EX_MAX_CRASHES 3
-#define EX_MAX_WORDS   4 /* that a thread sleeps at */
+#define EX_MAX_WORDS   4 /* words that a thread may sleep at */
 
 /* --- what a scenario gives --- */
 
 struct ex_crash {
-	/* Dies before its operation number `at`, counted from 0; -1: nobody. */
+	/* The thread dies before its operation number `at`, counted from 0; -1: no thread dies. */
 	int thread;
 	int at;
 };
@@ -41,11 +41,11 @@ struct ex_program {
 	void (*finish)(void);
 	void (*died)(int thread);
 	void (*slept)(void);
-	/* FUTEX_WAKE; the sleeper is up already */
+	/* Called by FUTEX_WAKE when the sleeper is up already. */
 	void (*woken)(const volatile void *word);
 	void (*after_write)(const struct km_site *site, const volatile void *memory,
 		uint64_t before, uint64_t after);
-	/* for traces */
+	/* Names and values for traces. */
 	void (*name_of)(const volatile void *memory, char *ret, unsigned long size);
 	void (*value_of)(
 		const volatile void *memory, uint64_t value, char *ret, unsigned long size);
@@ -65,31 +65,32 @@ struct ex_thread {
 	void *ready_argument;
 	const volatile void *asleep_on[EX_MAX_WORDS];
 	unsigned asleep_count;
-	/* Of all that it did and saw: what it does next depends on nothing else. */
+	/* A hash of all that the thread did and saw, on which alone its next step depends. */
 	uint64_t chain;
-	int operations; /* visible ones so far */
+	int operations; /* visible operations so far */
 	/* Steps since another thread had its turn or its call began. */
 	int alone;
 	int alone_limit;
-	uint64_t priority; /* random mode */
+	uint64_t priority; /* in random mode */
 };
 
 struct ex_run {
 	const struct ex_program *program;
 	struct ex_thread threads[EX_MAX_THREADS];
 	int thread_count;
-	int current; /* -1: main, operations are direct */
+	int current; /* -1: main(), whose operations are direct */
 	struct ex_crash crashes[EX_MAX_CRASHES];
 	bool crashed[EX_MAX_CRASHES]; /* happened, in this or an earlier run */
-	/* Hazard stores are no scheduling points: nobody looks meanwhile. */
+	/* Stores of hazards are no scheduling points: no other thread looks at them meanwhile. */
 	bool quiet_hazards;
 	bool tracing;
 	uint64_t
-		/* Of what has happened, independent of the order of what is independent. */
+		/* A hash of what has happened. Steps that don't depend on each other may come in
+		 * any order. */
 		fingerprint;
 	uint64_t steps;
 	unsigned old_reads; /* loads that didn't see the newest value */
-	char failure[256];  /* "" : none */
+	char failure[256];  /* "": the run didn't fail */
 };
 
 extern struct ex_run ex;
@@ -99,16 +100,17 @@ bool ex_run(const struct ex_program *program);
 
 void ex_thread_add(const char *name, void (*body)(void *argument), void *argument);
 
-/* For threads. Begins a call that must end within `limit` own steps when nobody else moves (P1). */
+/* Called by threads. Begins a call that must end within `limit` own steps when no other thread
+ * moves (P1). */
 void ex_call(int limit);
-/* Waits until `ready` says so; the condition may change only by what other threads do. */
+/* Waits until `ready` returns true. Its condition may change only by what other threads do. */
 void ex_wait(bool (*ready)(void *argument), void *argument);
-/* A message through the broker: all that was done before is known after. */
+/* Passes a message through the broker: all that was done before it is known after it. */
 void ex_control(void);
 
-/* Before each visible operation of the running thread. */
+/* Called before each visible operation of the running thread. */
 void ex_step(void);
-/* Stops the run. Never returns when a thread calls it. */
+/* Fails the run and stops it. Never returns when a thread calls it. */
 void ex_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void ex_abandon(void) __attribute__((noreturn));
 
@@ -116,11 +118,12 @@ void ex_abandon(void) __attribute__((noreturn));
 void ex_sleep(const volatile void *const *words, unsigned count);
 void ex_wake(const volatile void *word);
 
-/* A call of the kernel's, which takes the same lock as the futex. */
+/* Begins a call of the kernel's, which takes the same lock as the futex. */
 void ex_kernel(void);
-/* In one: is the word other than that? Sees an old value as FUTEX_WAIT does. */
+/* For use within a call of the kernel's: is the word another one than `expected`? Sees an old
+ * value where FUTEX_WAIT does. */
 bool ex_kernel_differs(const volatile void *word, uint32_t expected);
-/* futex_waitv(2). */
+/* The explorer's futex_waitv(2). */
 struct ex_futex {
 	const volatile void *word;
 	uint32_t expected;
@@ -130,19 +133,19 @@ void ex_futex_wait_any(const struct ex_futex *words, unsigned count);
 /* --- memory.c --- */
 
 void ex_memory_reset(void);
-/* The locations are other ones from now on. */
+/* Forgets all locations: from now on the same addresses are other locations. */
 void ex_memory_forget(void);
-/* `thread` and the broker know from now on what each of them knew. */
+/* From now on `thread` and the broker know what each of them knew. */
 void ex_memory_tell(int thread);
-/* Sites with that label and kind have that order from now on, all others their own; label "": none
- * has. */
+/* Gives the sites with that label and kind another order, and all other sites their own. With
+ * label "" each site has its own. */
 void ex_weaken(const char *label, int kind, int order);
-/* ex_weaken() by the names of ex_kind_name() and ex_order_name(); false when there is no such
- * operation. */
+/* Calls ex_weaken() by the names of ex_kind_name() and ex_order_name(). False when there is no
+ * such operation. */
 bool ex_weaken_by_name(const char *label, const char *kind, const char *order);
 /* Prints which of the product's operations no run has come to. Returns how many. */
 unsigned ex_site_print_unmet(void);
-/* Sites that were met so far. */
+/* The sites that were met so far. */
 unsigned ex_site_count(void);
 const struct km_site *ex_site(unsigned index);
 const char *ex_order_name(int order);
@@ -152,16 +155,18 @@ const char *ex_kind_name(int kind);
 
 enum ex_choice { EX_CHOICE_TURN, EX_CHOICE_READ };
 
-/* One of `count` ways; 0 is the ordinary one: nobody is interrupted, the newest value is read. */
+/* Chooses one of `count` ways. Way 0 is the ordinary one: no thread is interrupted, the newest
+ * value is read. */
 unsigned ex_choose(unsigned count, enum ex_choice kind);
-/* Which of `count` threads goes on; `interrupts` when all but the first cost an interruption. */
+/* Chooses which of `count` threads goes on. If `interrupts`, each but the first costs an
+ * interruption. */
 unsigned ex_choose_thread(const int *threads, unsigned count, bool interrupts);
-/* The run was ended because its state was known. */
+/* True when the run was ended because its state was known. */
 bool ex_search_pruned(void);
 
 struct ex_search {
 	/* bounds */
-	int interruptions; /* of threads that could have gone on; -1: any number */
+	int interruptions; /* where a thread could have gone on; -1: any number */
 	/* Loads that don't see the newest value; -1: any number. */
 	int old_reads;
 	uint64_t max_runs; /* 0: no bound */
@@ -177,17 +182,18 @@ struct ex_search {
 	char replay[4096];
 };
 
-/* All runs within the bounds, for the deaths in ex.crashes. False: search->failure and ->replay. */
+/* Makes all runs within the bounds, for the deaths in ex.crashes. False: a run failed,
+ * search->failure and search->replay say how. */
 bool ex_search_all(const struct ex_program *program, struct ex_search *search);
-/* `runs` random ones from a seed; max_seconds counts too. */
+/* Makes `runs` random runs from a seed; ends early after search->max_seconds. */
 bool ex_search_random(const struct ex_program *program, struct ex_search *search, uint64_t seed,
 	void (*vary)(uint64_t random));
-/* One run by what ->replay said. */
+/* Makes the one run that search->replay describes. */
 bool ex_search_replay(const struct ex_program *program, const char *replay);
 
 /* --- trace.c --- */
-/* In `form` the first V stands for `value`, a second one for `second`, as the location's kind is
- * written. */
+/* Writes a step. In `form` the first V stands for `value` and a second one for `second`, written
+ * as the location's kind has it. */
 void ex_trace(const struct km_site *site, const volatile void *memory, const char *form,
 	uint64_t value, uint64_t second);
 void ex_note(const char *format, ...) __attribute__((format(printf, 1, 2)));

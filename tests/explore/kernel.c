@@ -87,7 +87,7 @@ static bool is_any_readable(void *argument)
 	return any;
 }
 
-/* A wait set looks at its plain descriptor alone, and sleeps with others beside it. */
+/* A wait set only looks at its plain descriptor, and sleeps if others are in the set. */
 int world_ppoll(
 	struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
 {
@@ -127,7 +127,7 @@ long world_syscall(long number, ...)
 	return 0;
 }
 
-/* The one thread that there may be: an actor of its own runs it. */
+/* There is at most one such thread. An actor of its own runs it. */
 int world_thread_create(
 	pthread_t *ret, const pthread_attr_t *attributes, void *(*body)(void *), void *argument)
 {
@@ -143,7 +143,7 @@ int world_thread_join(pthread_t thread, void **ret)
 	return 0;
 }
 
-/* A lock's first word says that it is taken. A lock that is free is taken without a step: others see only
+/* A lock's first word says whether it is taken. Taking a free lock is no step: others see only
  * the steps that its owner takes meanwhile. */
 static bool is_free(void *argument)
 {
@@ -168,7 +168,7 @@ int world_mutex_unlock(pthread_mutex_t *mutex)
 	return 0;
 }
 
-/* Memory comes back with the next run, so an array is made once. */
+/* Memory comes back with the next run, so an array of its full size is made once. */
 void *world_reallocarray(void *memory, size_t count, size_t size)
 {
 	void *more = world_calloc(count, size);
@@ -234,7 +234,7 @@ static void complete(struct world_uring *ring)
 	world.eventfds[ring->eventfd] += !ring->silent;
 }
 
-/* Signals once more as it takes in what is completed. */
+/* The ring signals its eventfd once more while it takes in what is completed. */
 int km_uring_reap(struct km_uring *uring)
 {
 	struct world_uring *ring = ring_of(uring);
@@ -247,7 +247,7 @@ int km_uring_reap(struct km_uring *uring)
 	return 0;
 }
 
-/* The eventfd says nothing of a wake in the middle of the call, but the ring keeps it. */
+/* A wake in the middle of this call isn't told by the eventfd, but the ring keeps it. */
 int km_uring_wait(struct km_uring *uring, const _Atomic uint32_t *word, uint32_t expected)
 {
 	struct world_uring *ring = ring_of(uring);

@@ -23,7 +23,7 @@
 #define Y         world_spot(1)
 #define PLAIN     world_payload(0)
 
-/* The values that the threads read. */
+/* The digits that stand for values that the threads read. */
 static uint64_t reads[MAX_READS];
 
 #define THREAD(name, body)                                                                         \
@@ -47,7 +47,7 @@ THREAD(put_release_then_relaxed, STORE(relaxed, X, 1) STORE(release, Y, 1) STORE
 THREAD(get_relaxed, LOAD(relaxed, Y, 0) LOAD(relaxed, X, 1))
 THREAD(get_acquire, LOAD(acquire, Y, 0) LOAD(relaxed, X, 1))
 THREAD(get_fence, LOAD(relaxed, Y, 0) FENCE(acquire) LOAD(relaxed, X, 1))
-/* release sequences: a third thread's RMW goes on with one, its store ends it */
+/* release sequences: a third thread's RMW continues the sequence, its store ends it */
 THREAD(pass_on_add, ADD(relaxed, Y, 2))
 THREAD(get_acquire_cas, CAS(acquire, Y, 1, 2, 0) LOAD(relaxed, X, 1))
 
@@ -60,7 +60,7 @@ THREAD(sb_x_fence, STORE(relaxed, X, 1) FENCE(seq_cst) LOAD(relaxed, Y, 0))
 THREAD(sb_y_fence, STORE(relaxed, Y, 1) FENCE(seq_cst) LOAD(relaxed, X, 1))
 THREAD(sb_x_add, ADD(seq_cst, X, 2) LOAD(seq_cst, Y, 0))
 THREAD(sb_y_add, ADD(seq_cst, Y, 3) LOAD(seq_cst, X, 1))
-/* a fence on one side only: what it stands behind is seen by seq_cst loads alone */
+/* a fence in one thread only: a seq_cst load alone must see the stores before it */
 THREAD(sb_x_fence_seq_cst, STORE(release, X, 1) FENCE(seq_cst) LOAD(seq_cst, Y, 0))
 THREAD(sb_x_fence_acq_rel, STORE(release, X, 1) FENCE(acq_rel) LOAD(seq_cst, Y, 0))
 THREAD(sb_y_add_acquire, ADD(seq_cst, Y, 3) LOAD(acquire, X, 1))
@@ -78,7 +78,7 @@ THREAD(cas_1, CAS(relaxed, X, 0, 1, 1))
 /* a CAS that fails is a load, which may be old */
 THREAD(get_by_failing_cas, LOAD(relaxed, Y, 0) CAS(relaxed, X, 2, 2, 1))
 
-/* the stores that each thread sees, with four and with three */
+/* four threads, and three, that each see the stores of the others */
 THREAD(set_x, STORE(release, X, 1))
 THREAD(set_y, STORE(release, Y, 1))
 THREAD(set_x_seq_cst, STORE(seq_cst, X, 1))
@@ -93,7 +93,7 @@ THREAD(told, LOAD(acquire, Y, 1) LOAD(relaxed, X, 2))
 THREAD(lb_x, LOAD(relaxed, X, 0) STORE(relaxed, Y, 1))
 THREAD(lb_y, LOAD(relaxed, Y, 1) STORE(relaxed, X, 1))
 
-/* non-atomic */
+/* non-atomic accesses */
 THREAD(put_plain, km_plain_write(PLAIN, 8); STORE(release, Y, 1))
 THREAD(put_plain_relaxed, km_plain_write(PLAIN, 8); STORE(relaxed, Y, 1))
 THREAD(get_plain, LOAD(acquire, Y, 0) if (reads[0]) km_plain_read(PLAIN, 8);)
@@ -105,7 +105,7 @@ static const struct litmus {
 	const char *name;
 	body threads[4];
 	int reads;
-	/* The digits that were read, in order; "race": some run has one. */
+	/* Returns the digits in the order in which they were read; "race" if a run has a race. */
 	const char *outcomes;
 } tests[] = {
 	{ "MP relaxed", { put_relaxed, get_relaxed }, 2, "00 01 10 11" },

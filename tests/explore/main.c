@@ -63,7 +63,7 @@ static bool explore_one(const struct scenario *scenario, struct ex_search *searc
 	return good;
 }
 
-/* seconds: 0 for as long as it takes. All of it, or it has failed. */
+/* Explores all runs of every scenario. Fails if they take more than `seconds`; 0: any time. */
 static int explore_all(double seconds)
 {
 	struct ex_search sum = { 0 };
@@ -88,7 +88,7 @@ static int explore_all(double seconds)
 	return bad + ex_site_print_unmet() > 0;
 }
 
-/* One more interruption than the scenario's own, one old read more. */
+/* Explores with one interruption and one old read more than each scenario's own bounds. */
 static int explore_wider(double seconds, struct ex_search *sum)
 {
 	double start = now();
@@ -98,7 +98,7 @@ static int explore_wider(double seconds, struct ex_search *sum)
 		double share = (start + seconds - now()) / (scenario_count - i);
 		struct ex_search search = { .interruptions = scenarios[i].interruptions + 1,
 			.old_reads = scenarios[i].old_reads + 1,
-			.max_seconds = share / 4 }; /* its deaths take their time as well */
+			.max_seconds = share / 4 }; /* runs with deaths take their time as well */
 
 		if (share <= 0)
 			break;
@@ -134,7 +134,7 @@ static int explore_deep(double seconds, uint64_t seed)
 
 #define RANDOM_RUNS 60000
 
-/* Does the run that failed fail again, the same way, by its list of choices? */
+/* Does the failed run fail again, with the same message, by its list of choices? */
 static bool fails_again(const struct scenario *scenario, const struct ex_search *search)
 {
 	if (scenario_replay(scenario, search->replay, false) ||

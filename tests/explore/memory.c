@@ -39,13 +39,13 @@
 struct store {
 	struct ex_view view;
 	uint64_t value;
-	uint64_t identity; /* hash of its writer's past */
+	uint64_t identity; /* hash of what its writer did before */
 };
 
 struct location {
 	const volatile void *memory;
 	uint32_t size;
-	uint16_t count;   /* of stores; 0: not met in this run */
+	uint16_t count;   /* stores; 0: the location wasn't met in this run */
 	uint16_t last_sc; /* the newest seq_cst store, or 0 */
 	uint64_t chain;   /* hash of its modification order */
 	struct store stores[MAX_STORES];
@@ -66,7 +66,7 @@ static void join(struct ex_view *to, const struct ex_view *from)
 	}
 }
 
-/* --- what has happened, as one number: the sum of the threads' and the locations' pasts --- */
+/* --- what has happened, as one number: the sum of what threads did and what locations hold --- */
 
 static void pass_on(uint64_t *chain, uint64_t what)
 {
@@ -121,7 +121,7 @@ static void put(volatile void *memory, unsigned size, uint64_t value)
 		*(volatile uint32_t *)memory = (uint32_t)value;
 }
 
-/* True when the operation is nobody's business: setup, end, private memory, statistics. */
+/* True when the operation is no step: in set-up and end, on private memory, on statistics. */
 static bool is_direct(struct km_site *site, const volatile void *memory)
 {
 	site->reached = true;
@@ -177,7 +177,7 @@ static bool releases(int order)
 	return order >= km_explore_release;
 }
 
-/* The running thread sees store number `which`. */
+/* Lets the running thread see store number `which`. */
 static const struct store *see(struct location *location, unsigned which, int order)
 {
 	const struct store *store = &location->stores[which];
@@ -256,7 +256,8 @@ void km_explore_store(struct km_site *site, volatile void *memory, unsigned size
 	append(site, location, value, site->used_order, NULL);
 }
 
-/* How many of the stores that a failing CAS may see differ from what it expects; *ret are they. */
+/* Counts the stores that a failing CAS may see and that differ from what it expects. *ret
+ * becomes their numbers. */
 static unsigned find_failures(
 	const struct location *location, int order, uint64_t expected, unsigned *ret, unsigned max)
 {
@@ -342,8 +343,9 @@ uint64_t km_explore_add(struct km_site *site, volatile void *memory, unsigned si
 	return modify(site, memory, size, UINT64_MAX, value);
 }
 
-/* All that come after must know the stores that the running thread knows. It knows what the others
- * knew at their fences, and seq_cst stores. Nothing happens before anything by that: no clocks. */
+/* A seq_cst fence of the running thread. Loads behind later such fences, and later seq_cst loads, see no
+ * store older than this thread knows. The thread learns what others knew at their fences, and the
+ * seq_cst stores. Nothing happens before anything by that, so no clocks are joined. */
 static void join_fences(int thread)
 {
 	struct ex_view *me = &knows[thread].now;
@@ -376,7 +378,7 @@ void km_explore_fence(struct km_site *site)
 		me->released = me->now;
 }
 
-/* --- the futex: its calls take turns at the kernel's lock --- */
+/* --- the futex, whose calls take turns at the kernel's lock --- */
 
 int km_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns);
 void km_futex_wake(_Atomic uint32_t *word);
@@ -385,7 +387,7 @@ int64_t km_clock_ns(void);
 
 int km_nap(int64_t deadline_ns)
 {
-	return 0; /* observers' alone, which aren't explored */
+	return 0; /* only observers call it, which aren't explored */
 }
 
 int64_t km_clock_ns(void)

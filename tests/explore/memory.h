@@ -12,21 +12,20 @@ struct ex_view {
 	union {
 		ex_vector lanes[4];
 		struct {
-			uint8_t clock[EX_MAX_THREADS]; /* of plain accesses */
+			uint8_t clock[EX_MAX_THREADS]; /* counts of plain accesses */
 			uint8_t oldest[EX_MAX_LOCATIONS];
 		};
 	};
 };
 _Static_assert(sizeof(struct ex_view) == 64, "four lanes");
 
-/* What a thread knows: now, what it has read of relaxed stores, what its last release fence gave
- * away. */
+/* The views of a thread: of now, of the relaxed stores that it has read, and of its last release
+ * fence. */
 struct ex_knowledge {
 	struct ex_view now, acquired, released;
 };
 
-/* Where threads meet and tell each other all: the broker, the kernel's futex lock, seq_cst fences.
- * */
+/* The views that threads meet at and share: the broker's, the futex lock's, seq_cst fences'. */
 struct ex_meeting {
 	struct ex_view view;
 	uint64_t chain;
@@ -34,8 +33,8 @@ struct ex_meeting {
 
 extern struct ex_knowledge knows[EX_MAX_THREADS];
 
-/* plain.c: forgets all accesses. */
+/* Defined in plain.c: forgets all accesses. */
 void ex_plain_reset(void);
 
-/* sites.c: registers the site and sets its orders, once for each weakening. */
+/* Defined in sites.c: registers the site and sets its orders, once for each weakening. */
 void ex_site_meet(struct km_site *site);

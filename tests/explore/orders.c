@@ -10,14 +10,14 @@
 #include "tests/explore/scenarios.h"
 
 #define MAX_VARIANTS      96
-#define MAX_NAMED_SECONDS 20 /* a scenario that is known to catch it */
+#define MAX_NAMED_SECONDS 20 /* for a scenario that is known to catch it */
 
 struct variant {
 	const char *label;
 	int kind, from, to;
 };
 
-/* Shown to be needed; the scenario that shows it fastest. */
+/* The orders that were shown to be needed, each with the scenario that shows it fastest. */
 static const struct {
 	const char *label, *kind, *to, *scenario;
 } needed[] = {
@@ -103,7 +103,7 @@ static void add(const char *label, int kind, int from, int to)
 		variants[variant_count++] = (struct variant){ label, kind, from, to };
 }
 
-/* The next order below an order, for an operation. */
+/* The next weaker order, for an operation. */
 static void add_weaker(const char *label, int kind, int order)
 {
 	bool loads = kind == KM_EXPLORE_LOAD || kind == KM_EXPLORE_CAS_FAIL;
@@ -128,7 +128,7 @@ static void add_weaker(const char *label, int kind, int order)
 	}
 }
 
-/* Every scenario a little, so that all sites are met. */
+/* Explores every scenario a little, so that all sites are met. */
 static void find_variants(void)
 {
 	for (unsigned i = 0; i < scenario_count; i++) {

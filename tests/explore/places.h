@@ -17,15 +17,16 @@ enum place_kind {
 	PLACE_HAZARD,
 	PLACE_SHARED_HINT,
 	PLACE_SHARED_CELL,
-	/* Cell: 0, 1 sequence and about of even laps, 2, 3 of odd ones, 4 on payload. */
+	/* A cell's numbers: 0 and 1 are the words `sequence` and `about` of even laps, 2 and 3
+	 * those of odd laps, 4 and more the payload. */
 	PLACE_SHARED_BYTES,
-	PLACE_SLOT_BYTES, /* cell: 0, 1 sequence and about, 2 on payload */
+	PLACE_SLOT_BYTES, /* cells: 0 `sequence`, 1 `about`, 2 and more payload */
 	PLACE_PRIVILEGED,
-	PLACE_BELL,   /* cell: 1 left, 2 where publishers wait for room */
+	PLACE_BELL,   /* cell 1: which readers are reliable */
 	PLACE_READER, /* cell: 1 which of them are reliable */
 };
 
-/* The cell of a message's time: of even laps and, of a ring's cell, of odd ones. */
+/* The cells of messages' times. A shared ring has two, for even and for odd laps. */
 #define PLACE_TIME 252
 
 struct world_place {
@@ -34,10 +35,10 @@ struct world_place {
 
 extern struct world_place world_places[WORLD_SIZE / 4];
 
-/* A look that is no step of anybody: at the newest value. */
+/* Reads the newest value. The look is no thread's step. */
 #define peek(pointer) atomic_load_explicit(pointer, memory_order_relaxed)
 
-/* Rings by their number here: the subscribers', and WORLD_KEPT. */
+/* Rings by number: first the subscribers', then WORLD_KEPT. */
 static inline struct km_ring *world_ring(uint32_t ring)
 {
 	return ring == WORLD_KEPT ? world.region->kept : km_region_ring(world.region, ring);

@@ -5,7 +5,7 @@
 #include "tests/explore/memory.h"
 #include "tests/explore/world.h"
 
-/* One for each payload slot. */
+/* The accesses to each payload slot. */
 struct plain {
 	uint8_t writer, write_clock;
 	uint8_t read_clock[EX_MAX_THREADS];

@@ -118,7 +118,7 @@ static void set_up_subscriber(int index)
 		km_room_say(world.region,
 			km_room_said(world.region) |
 				(world.shape.reliable & UINT64_C(1) << endpoint->ring));
-		/* as after a first wake: then a subscriber that has made room only loads it */
+		/* the first wake has been: a subscriber that makes room now only loads the word */
 		km_room_bell(world.region)->word = KM_BELL_WOKEN;
 	}
 	if (world.shape.shared)
@@ -137,7 +137,7 @@ static void set_up_set(void)
 	world.sharing = false;
 	for (uint32_t i = 0; r == 0 && i < world.shape.subscribers; i++)
 		r = kickmsg_waitset_add_subscriber(actor_set, subscribers[i], &subscribers[i]);
-	world.sharing = true; /* its event */
+	world.sharing = true; /* the set's event is shared by threads */
 	if (r == 0 && flags_of(ACTOR_SUBSCRIBER, 0) & ACTOR_POLLS)
 		r = kickmsg_waitset_add_fd(actor_set, world_eventfd(0, 0), POLLIN, &actor_set);
 	world.sharing = false;
@@ -155,7 +155,8 @@ static void open_before(void)
 	km_store(L2, release, &world.region->header->live, world.live);
 }
 
-/* Publishes without an onlooker, so the onlooker is told. */
+/* Publishes messages before the run. The onlooker, which sees only the run's steps, is told of
+ * them. */
 static void publish_before(void)
 {
 	for (int i = 0; i < actors_scenario->prefill; i++) {
@@ -266,15 +267,16 @@ static void note_death(int thread)
 	world.deaths++;
 }
 
-/* Each message of the kept ring, from the history's beginning on, was received or lost, and once. A
- * message whose publisher died behind that commit may be in no ring. */
+/* Checks that each message of the kept ring, from the history's beginning on, was received or
+ * lost, and once. A message whose publisher died after the commit to the kept ring may be in no
+ * other ring. */
 static void check_history(int index, uint64_t all)
 {
 	const struct world_endpoint *endpoint = actor_subscriber(index);
 	const struct km_ring *ring = km_region_ring(world.region, endpoint->ring);
 	uint64_t committed = world.frontier[WORLD_KEPT] - endpoint->kept_from, missing = 0;
 
-	/* nor is counted what was sent and pushed out while the newcomer came */
+	/* messages that were sent and pushed out while the newcomer came aren't counted either */
 	if (world.region->kept->head > ring->kept_before)
 		missing = (ring->kept_behind & KM_KEPT_POSITION) - ring->kept_before;
 	for (uint32_t i = 0; i < world.shape.publishers; i++)
@@ -284,7 +286,7 @@ static void check_history(int index, uint64_t all)
 			committed);
 }
 
-/* A living subscriber takes what is left, and has missed exactly what it says. */
+/* Lets a living subscriber take what is left, and checks that it has lost exactly what it says. */
 static void finish_subscriber(int index)
 {
 	struct world_endpoint *endpoint = actor_subscriber(index);
@@ -294,7 +296,8 @@ static void finish_subscriber(int index)
 	if (!endpoint->joined || endpoint->dead || endpoint->left ||
 		!subscribers[index]->handle.place.holds)
 		return;
-	for (int k = 0; k < 4; k++) /* of a run that ended while it slept: none */
+	/* a run that ended while the subscriber slept leaves it no sample */
+	for (int k = 0; k < 4; k++)
 		if (endpoint->holds[k])
 			ex_fail("explorer: a subscriber ended with a sample");
 	for (uint32_t i = 0; i <= world.shape.capacity + WORLD_MAX_CAPACITY; i++) {
@@ -316,7 +319,8 @@ static void finish_subscriber(int index)
 		ex_fail("end: kickmsg_try_receive: %d", r);
 	uint64_t lost = kickmsg_subscriber_lost(subscribers[index]);
 	if (world.shape.history && flags_of(ACTOR_PUBLISHER, 0) & ACTOR_UNHEARD)
-		return; /* its messages are none of the subscriber's */
+		/* the subscriber is owed none of that publisher's messages */
+		return;
 	if (world.shape.history && endpoint->kept_from) {
 		check_history(index, endpoint->received + lost);
 		return;
@@ -327,10 +331,10 @@ static void finish_subscriber(int index)
 			endpoint->received, lost, world.frontier[ring] - endpoint->start);
 }
 
-/* Of the only publisher's messages, those that came before it met the ring are counted there (lost.h).
- * None are where it hasn't met the ring at all. Where the ring had an owner before, a message to that
- * one may still come in. With history a late cell may come before the publisher has met the ring:
- * check_history() is for that. */
+/* Counts the only publisher's messages from before it met the subscriber's ring (lost.h). There
+ * are none if it hasn't met the ring at all. If the ring had an owner before, a message for that
+ * one may still come. With history a late cell may come before the publisher has met the ring:
+ * check_history() handles that. */
 static void check_met(const struct world_endpoint *endpoint)
 {
 	const uint64_t met = world.frontier[endpoint->ring] - world.opened[endpoint->ring];
@@ -342,7 +346,7 @@ static void check_met(const struct world_endpoint *endpoint)
 			publishers[0]->sequence, met, endpoint->ring, before);
 }
 
-/* Nobody sends or receives there any more. */
+/* Checks that no actor sends or receives in a region that was given up. */
 static void check_given_up(void)
 {
 	struct kickmsg_sample sample;
@@ -368,7 +372,8 @@ static void check_given_up(void)
 	}
 }
 
-/* All have stopped: nobody sleeps who was asked not to, or whose peers are there. */
+/* Checks, when all have stopped, that no actor sleeps on although it was interrupted or its
+ * peers are there. */
 static void check_asked(void)
 {
 	for (int i = 0; i < ex.thread_count; i++) {

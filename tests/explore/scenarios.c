@@ -45,7 +45,8 @@
 		.rings = subs, .capacity = c, .pool = p, .publishers = pubs, .subscribers = subs,  \
 		.shared = true, .privileged = who                                                  \
 	}
-/* One publisher, but there may be another: it commits by a CAS. */
+/* A topic with one publisher that has a place for a second one: so the publisher commits by a
+ * CAS. */
 #define ROOM_FOR_TWO(c, p, subs, who)                                                              \
 	{                                                                                          \
 		.rings = subs, .capacity = c, .pool = p, .publishers = 1, .subscribers = subs,     \
@@ -612,7 +613,8 @@ static int broker_of(const struct scenario *scenario)
 	return -1;
 }
 
-/* The first victim's death is set; the broker dies at each of its operations as well. */
+/* Explores with the first victim's death set, and the broker's death at each of its own
+ * operations. */
 static bool explore_broker_deaths(
 	const struct scenario *scenario, const struct ex_program *program, struct ex_search *search)
 {

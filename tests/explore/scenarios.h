@@ -17,8 +17,9 @@ const struct scenario *scenario_find(const char *name);
  */
 bool scenario_explore(const struct scenario *scenario, bool deaths, struct ex_search *search);
 
-/* Random runs with random deaths. */
+/* Makes random runs with random deaths. */
 bool scenario_wander(const struct scenario *scenario, struct ex_search *search, uint64_t seed);
 
-/* One run again, printed as a trace if `print`. False when it fails, as it should: ex.failure. */
+/* Makes one run again, and prints it as a trace if `print`. False when it fails as it should:
+ * ex.failure says how. */
 bool scenario_replay(const struct scenario *scenario, const char *replay, bool print);

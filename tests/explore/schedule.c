@@ -11,7 +11,7 @@
 #include "tests/explore/engine.h"
 #include "tests/explore/hash.h"
 
-#define MAX_STEPS 4000 /* of a run: more is an endless one */
+#define MAX_STEPS 4000 /* for one run, which is endless if it takes more */
 
 struct ex_run ex;
 
@@ -61,7 +61,7 @@ static void give_turn(void)
 		if (i != me && is_enabled(&ex.threads[i]))
 			list[count++] = i;
 	if (count == 0 && !is_enabled(self))
-		ex_abandon(); /* all have stopped */
+		ex_abandon(); /* all threads have stopped */
 	if (count == 0)
 		list[count++] = me;
 	int next = list[ex_choose_thread(list, count, self->state == EX_RUNNABLE)];
@@ -144,7 +144,7 @@ void ex_wait(bool (*ready)(void *argument), void *argument)
 	self->ready_argument = argument;
 	if (ready(argument))
 		return;
-	/* the fingerprint has it that the thread waits: waiting is part of the state */
+	/* the fingerprint says that the thread waits, since waiting is part of the state */
 	ex.fingerprint -= hash_mix(self->chain);
 	self->chain = hash_mix(self->chain ^ 1);
 	ex.fingerprint += hash_mix(self->chain);
@@ -208,8 +208,7 @@ bool ex_run(const struct ex_program *program)
 	if (ex.failure[0])
 		return false;
 
-	/* nobody gives the first turn: a state of its own, not that of a thread before its first
-	 * step */
+	/* the first turn is given by no thread, so it begins in a state of its own */
 	int list[EX_MAX_THREADS];
 	unsigned count = 0;
 	for (int i = 0; i < ex.thread_count; i++)

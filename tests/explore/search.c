@@ -35,8 +35,8 @@ struct choice {
 	uint16_t count, taken;
 };
 
-/* A state (all but the lowest byte) and the most that was ever left to spend there: 0, nothing is
- * known. */
+/* An entry of the table: a state (all but the lowest byte), and the largest budget that a run
+ * had left there. An entry of 0 is empty. */
 #define KNOWN_STATE              (~UINT64_C(255))
 #define KNOWN(state, turns, old) (((state)&KNOWN_STATE) | (uint64_t)((turns)&15) << 4 | ((old)&15))
 #define KNOWN_TURNS(known)       ((int)((known) >> 4 & 15)) /* 15: any number */
@@ -174,8 +174,8 @@ static bool one_run(const struct ex_program *program)
 	return good;
 }
 
-/* "interruptions,old reads/thread:at,.../choice:way ..." with the choices that aren't the ordinary
- * way */
+/* Writes "interruptions,old reads/thread:at,.../choice:way ...", with those choices that aren't
+ * the ordinary way. */
 static void describe(void)
 {
 	char *to = search->replay, *end = to + sizeof search->replay;
@@ -222,9 +222,10 @@ bool ex_search_all(const struct ex_program *program, struct ex_search *with)
 	search = with;
 	mode = MODE_ALL;
 	path_length = 0;
-	salt = hash_mix(++searches); /* what was known of another search isn't of this one */
+	/* a salt makes the states that an earlier search knew unknown in this one */
+	salt = hash_mix(++searches);
 	do {
-		if (table_used > TABLE_SIZE / 2) { /* forgetting costs time, no more */
+		if (table_used > TABLE_SIZE / 2) { /* to forget them only costs time */
 			memset(table, 0, TABLE_SIZE * sizeof *table);
 			table_used = 0;
 		}

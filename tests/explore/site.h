@@ -31,13 +31,13 @@ struct km_site {
 	const char *file;
 	int line;
 	unsigned char kind;
-	unsigned char order; /* as in the source; */
+	unsigned char order; /* as in the source, */
 	unsigned char fail_order;
-	unsigned char used_order; /* as it is used, after weakening */
+	unsigned char used_order; /* and as it is used, after weakening */
 	unsigned char used_fail_order;
-	/* Of the weakening that used_order comes from; 0: of none. */
+	/* The number of the weakening that used_order comes from; 0: it comes from none. */
 	unsigned char stamp;
-	bool reached; /* by any run, also where it is no scheduling point */
+	bool reached; /* by any run, even where it is no scheduling point */
 };
 
 uint64_t km_explore_load(struct km_site *site, const volatile void *memory, unsigned size);
@@ -48,6 +48,6 @@ uint64_t km_explore_and(struct km_site *site, volatile void *memory, unsigned si
 uint64_t km_explore_add(struct km_site *site, volatile void *memory, unsigned size, uint64_t value);
 void km_explore_fence(struct km_site *site);
 
-/* Non-atomic accesses to what processes share: payloads and their headers. */
+/* Non-atomic accesses to memory that processes share: payloads and their headers. */
 void km_explore_plain_write(const volatile void *memory, uint64_t size);
 void km_explore_plain_read(const volatile void *memory, uint64_t size);

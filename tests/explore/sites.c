@@ -54,7 +54,7 @@ bool ex_weaken_by_name(const char *label, const char *kind, const char *order)
 	return false;
 }
 
-/* all of the program: the linker's */
+/* the linker collects the sites of the whole program in one section */
 extern struct km_site *const __start_km_sites[], *const __stop_km_sites[];
 
 unsigned ex_site_print_unmet(void)
@@ -62,8 +62,8 @@ unsigned ex_site_print_unmet(void)
 	unsigned all = 0, unmet = 0;
 
 	for (struct km_site *const *site = __start_km_sites; site < __stop_km_sites; site++) {
-		/* litmus.c's own, and lost.h's but for the bell's: going over to a fresh region
-		 * isn't modelled, saying so at a shared ring is */
+		/* left out: the sites of litmus.c, and those of lost.h but for the bell's, since
+		 * going over to a fresh region isn't modelled */
 		if (strstr((*site)->file, "litmus.c") ||
 			((*site)->label[0] == 'G' && strcmp((*site)->label, "G5") != 0))
 			continue;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A run, one line a step: number, thread, label, operation, order, location, values. */
+/* Prints a run, one line for each step: number, thread, label, operation, order, location,
+ * values. */
 #include <stdarg.h>
 #include <stdio.h>
 

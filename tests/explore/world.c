@@ -50,7 +50,7 @@ void *world_calloc(uint64_t count, uint64_t size)
 	return memory;
 }
 
-/* Which lines a thing of one thread has for itself changes nothing here. */
+/* The alignment is for speed alone, so nothing here depends on it. */
 void *world_aligned_alloc(uint64_t alignment, uint64_t size)
 {
 	return world_calloc(1, size);
@@ -58,7 +58,7 @@ void *world_aligned_alloc(uint64_t alignment, uint64_t size)
 
 void world_free(void *memory)
 {
-	/* comes back with the next run */
+	/* the memory comes back with the next run */
 }
 
 bool world_is_shared(const volatile void *memory)
@@ -206,7 +206,7 @@ void world_make(const struct world_shape *shape)
 	payload = control + km_geometry_control_size(&geometry);
 	end = make_records(&geometry, payload + km_geometry_payload_size(&geometry));
 	struct km_bell *bell = (struct km_bell *)end;
-	/* of the page what is used */
+	/* the part of the page that is used */
 	if (shape->shared && shape->reliable)
 		end = (unsigned char *)&((struct km_bell_page *)bell)->readers[shape->rings];
 	else if (shape->shared)

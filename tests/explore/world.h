@@ -30,12 +30,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WORLD_SIZE          8192 /* of what is shared */
+#define WORLD_SIZE          8192 /* bytes of memory that threads share */
 #define WORLD_PRIVATE_SIZE  24576
 #define WORLD_MAX_SLOTS     14
 #define WORLD_MAX_RINGS     4
 #define WORLD_MAX_CAPACITY  4
-#define WORLD_KEPT          WORLD_MAX_RINGS /* the kept ring, among the rings */
+#define WORLD_KEPT          WORLD_MAX_RINGS /* number of the kept ring */
 #define WORLD_MAX_ENDPOINTS 8
 #define WORLD_MAX_COMMITS   32 /* to a shared ring */
 #define WORLD_MAX_EVENTFDS  4
@@ -48,28 +48,28 @@ struct kickmsg_subscriber;
 
 struct world_shape {
 	uint32_t rings, capacity, pool, publishers, subscribers;
-	uint32_t max_borrows; /* 0: 1 */
+	uint32_t max_borrows; /* 0 means 1 */
 	bool shared;
-	/* Bytes that messages might be longer, of a shared ring. */
+	/* Shared ring: bytes by which max_payload_size exceeds what is sent. */
 	uint32_t spare;
-	bool timed;          /* messages have their time: the message, plus 1 */
-	uint32_t privileged; /* shared: who is at first, by id */
-	uint32_t words;      /* shared: of a payload, 0: 1 (in the cell's line) */
-	uint32_t short_by;   /* shared: bytes that its last word lacks */
-	uint32_t places;     /* max_publishers; 0: publishers */
-	uint32_t work;       /* of each piece of a pass; 0: it is made in one */
+	bool timed;          /* each message's time is the message plus 1 */
+	uint32_t privileged; /* shared: id of the first privileged publisher */
+	uint32_t words;      /* shared: words of a payload; 0: 1, in the cell */
+	uint32_t short_by;   /* shared: bytes that the last word is short of 8 */
+	uint32_t places;     /* max_publishers; 0: as many as publishers */
+	uint32_t work;       /* of each piece of a pass; 0: a pass is one piece */
 	uint32_t reliable;   /* bits: rings of reliable subscribers */
-	uint32_t history;    /* that newcomers get, and all that join want */
+	uint32_t history;    /* messages that newcomers get and all joiners want */
 };
 
 /* The broker's and the onlooker's knowledge of an endpoint. Publishers come first. */
 struct world_endpoint {
 	struct km_endpoint *record;
-	bool present; /* attached, or was and isn't settled */
-	bool asks;    /* to be let in while a pass is made */
-	bool left;    /* gave it back; counts as leaving */
+	bool present; /* attached, or dead and not settled yet */
+	bool asks;    /* asks to be let in while a pass is made */
+	bool left;    /* has given its place back; counts as leaving */
 	bool dead;
-	bool settled; /* a complete pass that began after its death */
+	bool settled; /* a pass that began after its death is complete */
 	uint32_t role, id, ring;
 	int thread;
 
@@ -77,21 +77,21 @@ struct world_endpoint {
 	int loan;            /* slot + 1 */
 	uint32_t finished;   /* sequence of its last finished publish */
 	uint64_t publishing; /* the message that its call is to commit */
-	unsigned told;       /* how often, that subscribers have left */
+	unsigned told;       /* how often it was told that subscribers have left */
 	/* subscriber */
 	const struct kickmsg_subscriber *subscriber;
 	bool joined;
 	int holds[4]; /* slot + 1 */
 	uint64_t start, received;
 	uint64_t kept_from;                 /* its history begins there in the kept ring */
-	uint32_t last[WORLD_MAX_ENDPOINTS]; /* by publisher */
+	uint32_t last[WORLD_MAX_ENDPOINTS]; /* sequence, by publisher */
 	uint64_t taken;                     /* the message that its ring's last take got */
-	uint64_t took[WORLD_MAX_CAPACITY];  /* the same of a call that takes many */
+	uint64_t took[WORLD_MAX_CAPACITY];  /* messages, if the take got many */
 	uint32_t took_count;
 	bool knows_left;             /* it sleeps on although subscribers have left */
-	bool polls;                  /* its descriptor, which isn't readable */
-	bool calls_ended;            /* a caller's */
-	unsigned asked, interrupted; /* how often its sleep was to end, and ended by that */
+	bool polls;                  /* polls its descriptor, which isn't readable */
+	bool calls_ended;            /* a caller's calls have ended */
+	unsigned asked, interrupted; /* interruptions: asked for, and those that ended it */
 };
 
 struct world {
@@ -101,26 +101,26 @@ struct world {
 	uint32_t private_used, shared_used;
 	uint64_t frontier[WORLD_MAX_RINGS + 1];
 	uint64_t in_cell[WORLD_MAX_RINGS + 1][WORLD_MAX_CAPACITY];
-	uint64_t opened[WORLD_MAX_RINGS]; /* its head when its live bit was set */
+	uint64_t opened[WORLD_MAX_RINGS]; /* the ring's head when its live bit was set */
 	struct {
 		uint64_t message;
 		bool voided;
-	} commits[WORLD_MAX_COMMITS]; /* shared, or kept: by position, from the first */
+	} commits[WORLD_MAX_COMMITS]; /* of the shared or the kept ring, by position */
 	unsigned deaths, leaves, passes;
-	unsigned comers; /* that come while others are at work */
-	uint64_t live;   /* what the broker knows of rings that are live */
-	bool giving_up;  /* the broker has begun to give the region up; */
-	bool given_up;   /* ended */
-	bool tight;      /* an empty pool is no fault */
-	bool by_thread;  /* no io_uring here */
-	bool sharing;    /* what is allocated may be another thread's too */
-	bool matched;    /* the one that waited for peers has seen them */
-	bool unmapped;   /* the region whose words an interrupter may have */
-	/* Messages are replies, and have tags in place of times. */
+	unsigned comers; /* subscribers that join while others are at work */
+	uint64_t live;   /* rings that are live as far as the broker knows */
+	bool giving_up;  /* the broker has begun to give the region up, */
+	bool given_up;   /* and has ended it */
+	bool tight;      /* a send may find the pool empty */
+	bool by_thread;  /* there is no io_uring */
+	bool sharing;    /* threads may share what is allocated now */
+	bool matched;    /* the publisher that waited for peers has seen them */
+	bool unmapped;   /* an interrupter may know words of this region */
+	/* Messages are replies, which have tags in place of times. */
 	bool calls;
-	bool leaving;   /* a subscriber will say that it has left; */
-	bool said_left; /* has said it */
-	/* the kernel's (kernel.c) */
+	bool leaving;   /* a subscriber will say that it has left, */
+	bool said_left; /* and has said it */
+	/* The state of the kernel (kernel.c). */
 	uint32_t eventfds[WORLD_MAX_EVENTFDS], eventfd_count;
 	struct world_uring {
 		const volatile void *word;
@@ -128,43 +128,44 @@ struct world {
 		bool waits, completed, silent;
 	} urings[WORLD_MAX_EVENTFDS];
 	uint32_t uring_count;
-	/* the ring of the library's thread: what was pushed, what waits, and tags of what is completed */
+	/* The io_uring of the library's thread: the waits that were pushed, those that wait, and
+	 * the tags of those that are completed. */
 	struct world_wait {
-		const volatile void *word; /* null: this cancels the wait with that tag */
+		const volatile void *word; /* null: cancels the wait with that tag */
 		uint32_t expected;
 		uint64_t tag;
 	} pushed[WORLD_MAX_WAITS], waits[WORLD_MAX_WAITS];
 	uint32_t pushed_count, wait_count, completed_count;
 	uint64_t completed[WORLD_MAX_WAITS];
-	void *(*thread)(void *argument); /* the library's */
+	void *(*thread)(void *argument); /* the library's thread */
 	void *thread_argument;
 };
 
 extern struct world world;
 
-/* A region of that shape with its endpoint records; then world_save() after what else setup does.
- * */
+/* Makes a region of that shape with its endpoint records. The caller calls world_save() when its
+ * set-up is complete. */
 void world_make(const struct world_shape *shape);
 void world_save(void);
 void world_restore(void);
 
-/* For programs that know of no topic (litmus.c): a shared word that is 0 after world_make(), and
- * payload, both of slot `index`. */
+/* For programs without a topic (litmus.c): a shared word that is 0 after world_make(), and a
+ * payload; both are slot `index`'s. */
 uint64_t *world_spot(uint32_t index);
 void *world_payload(uint32_t index);
 
-/* Zeroed memory that is restored with the rest. */
+/* Allocates zeroed memory that is restored with the rest. */
 void *world_private(uint64_t size);
 /* The product's sources call these as calloc(), aligned_alloc() and free() here. */
 void *world_calloc(uint64_t count, uint64_t size);
 void *world_aligned_alloc(uint64_t alignment, uint64_t size);
 void world_free(void *memory);
 
-/* world_private() for memory that several threads touch: each atomic operation on it is a step. For
- * set-ups. */
+/* Allocates as world_private() for memory that several threads touch: each atomic operation on
+ * it is a step. Only set-ups call it. */
 void *world_shared(uint64_t size);
 
-/* Where an address lies. */
+/* Where does an address lie? */
 bool world_is_shared(const volatile void *memory);
 unsigned world_offset(const volatile void *memory);
 int world_slot_of_payload(const volatile void *memory);
@@ -172,32 +173,34 @@ int world_slot_of_payload(const volatile void *memory);
 uint64_t world_word(uint32_t slot);
 uint64_t world_live(void);
 uint64_t world_message(uint32_t slot);
-/* A payload, in words and in bytes. */
+/* The size of a payload, in words and in bytes. */
 uint32_t world_words(void);
 uint32_t world_size(void);
 
-/* For struct ex_program. */
+/* The callbacks of struct ex_program. */
 struct km_site;
 void world_after_write(
 	const struct km_site *site, const volatile void *memory, uint64_t before, uint64_t after);
 void world_name_of(const volatile void *memory, char *ret, unsigned long size);
 void world_value_of(const volatile void *memory, uint64_t value, char *ret, unsigned long size);
-/* Does anybody sleep through a finished publish? */
+/* Does any subscriber sleep through a finished publish? */
 void world_check_sleepers(void);
-/* At the end: does anybody poll a descriptor that should be readable? */
+/* Does any subscriber poll, at the run's end, a descriptor that should be readable? */
 void world_check_polled(void);
-/* Has each reliable subscriber that is there room for a message? */
+/* Has each attached reliable subscriber room for a message? */
 bool world_has_room(void);
-/* After a pass that began when that endpoint was dead: nothing of it is left, nobody waits for it. */
+/* Checks, after a pass that began when that endpoint was dead, that nothing of it is left and
+ * nobody waits for it. */
 void world_check_settled(int endpoint);
-/* check_shared.c: the same for a shared ring. */
+/* The checks of a shared ring (check_shared.c). */
 void world_note_commit(uint64_t message);
 uint64_t world_committed(uint64_t position);
-/* The oldest position that a reliable subscriber who is there needs; `truly`: whatever it has said. */
+/* The oldest position that an attached reliable subscriber needs. If `truly`, what it has
+ * announced doesn't count. */
 uint64_t world_floor(bool truly);
 void world_check_shared_cell(uint32_t cell, uint64_t before, uint64_t after);
 void world_check_shared(void);
 void world_check_shared_sleepers(void);
 void world_check_shared_exact(const char *when);
-/* All words free, all hazards of the living clear, rings without an owner empty. */
+/* All words are free, all hazards of the living are clear, rings without an owner are empty. */
 void world_check_free(const char *when);

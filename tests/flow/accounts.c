@@ -356,7 +356,7 @@ static void make_and_leave(void *argument)
 	}
 	/* Two within USER_B's limit, and one beyond; the next it isn't let in. */
 	NEED(made == 4);
-	/* of its own two topics USER_A has none */
+	/* the topics that others stay in aren't USER_A's any more: it may make two of its own */
 	NEED(kickmsg_advertise(mine, "a", NULL, &publisher) == 0);
 	NEED(kickmsg_advertise(mine, "b", NULL, &publisher) == 0);
 	test_child_ready();

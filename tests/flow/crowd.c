@@ -85,7 +85,7 @@ START_TEST(hello_is_waited_for_only_so_long)
 }
 END_TEST
 
-/* Of silent connections the newest stay: the one that has been there longest goes first. */
+/* The newest silent connections stay: the one that has been there longest goes first. */
 START_TEST(newcomer_takes_the_place_of_the_longest_silent)
 {
 	int sockets[100];

@@ -554,7 +554,7 @@ START_TEST(corrupt_region_is_quarantined_and_a_fresh_one_can_be_made)
 	expect_ctl(0, "list", NULL, "quarantined");
 	expect_ctl(1, "diagnose", NULL, "an older topic of this name is quarantined");
 
-	/* and the old one goes with its participants */
+	/* the old topic goes with its participants */
 	kickmsg_publisher_free(publisher);
 	kickmsg_subscriber_free(subscriber);
 	expect_ctl(0, "diagnose", NULL, "healthy");

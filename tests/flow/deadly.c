@@ -110,7 +110,7 @@ START_TEST(restart_request_that_two_ended_at_is_refused)
 	ck_assert_int_eq(next_answer(peer, &answer), KM_OP_ERROR);
 	ck_assert_int_eq(answer.error.error, -EIO);
 	ck_assert_uint_eq(answer.header.serial, 10);
-	/* and it alone */
+	/* only that request is refused */
 	request.header.serial = 11;
 	ck_assert_int_eq(test_peer_call(peer, &request, sizeof request, &answer), KM_OP_STATS_OK);
 	close(peer);

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The demo says how a broker ended that it didn't end itself. usage: flow-demo-end.sh DEMO KICKMSGCTL KICKMSGD
+# If the demo's broker ends by itself, the demo says how it ended. usage: flow-demo-end.sh DEMO KICKMSGCTL KICKMSGD
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -24,5 +24,5 @@ demo=$1
 ctl=$2
 says "the broker didn't come up: it ended by signal 9 (Killed)" 'echo last words; kill -KILL $$'
 says "the broker didn't come up: it ended with status 3" 'echo last words; exit 3'
-# in the middle: the script becomes a broker that another process kills
+# a broker dies in the middle: the script becomes a broker, which another process kills
 says "the broker ended by signal 11 (Segmentation fault)" "echo last words; (sleep 1.5; kill -SEGV \$\$) & exec '$3' \"\$@\""

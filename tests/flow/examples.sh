@@ -26,7 +26,7 @@ fail() {
 	exit 1
 }
 
-# until_true SECONDS COMMAND...: asks again and again
+# until_true SECONDS COMMAND...: runs the command again and again until it succeeds
 until_true() {
 	local end=$((SECONDS + $1))
 
@@ -41,12 +41,12 @@ until_true() {
 children+=($!)
 until_true 10 test -S "$KICKMSG_SOCKET" || fail "the broker doesn't come up"
 
-# --- nobody there: a clear error
+# --- without a publisher or a server the examples end with a clear error
 if "$examples/hello_zerocopy" sub 2>"$work/nobody.log"; then
 	fail "hello_zerocopy sub of a topic that isn't there says nothing"
 fi
 grep -qi 'no such topic' "$work/nobody.log" || fail "hello_zerocopy sub: not a clear error"
-# and no broker: each says where it looked
+# without a broker each example says where it looked for one
 for example in broadcast diagnose lowlevel mailbox schema schema_late_publisher "zerocopy sub"; do
 	read -r name side <<<"$example"
 	if KICKMSG_SOCKET=$work/nobody "$examples/hello_$name" $side </dev/null >"$work/nobody.log" 2>&1; then
@@ -143,7 +143,7 @@ loop_prints() {
 for loop in epoll glib libevent libuv sdevent; do
 	[ -x "$examples/loop_$loop" ] || { echo "no loop_$loop here"; continue; }
 	for mechanism in "" thread; do
-		: >"$work/looped" # what the one before printed
+		: >"$work/looped" # the last loop's output goes
 		KICKMSG_WAIT=$mechanism "$examples/loop_$loop" hello >>"$work/looped" 2>"$work/loop.log" &
 		looping=$!
 		children+=("$looping")
@@ -156,7 +156,7 @@ for loop in epoll glib libevent libuv sdevent; do
 	fi
 done
 
-# --- those that show something within one program: it happened, or they don't end with 0
+# --- examples that show something within one program end with 0 only if it happened
 says() {
 	grep -qF "$1" "$work/said" || fail "$example doesn't say: $1"
 }
@@ -176,7 +176,7 @@ for example in hello_lowlevel hello_broadcast hello_mailbox hello_schema hello_s
 	hello_diagnose) says '225 free, 0 lent, 0 in flight; healthy' ;;
 	esac
 done
-# without a broker none of them pretends
+# without a broker none of them ends with 0
 for example in hello_lowlevel hello_broadcast hello_mailbox hello_schema hello_schema_late_publisher hello_service hello_diagnose; do
 	if KICKMSG_SOCKET=$work/nobody "$examples/$example" >"$work/said" 2>&1; then
 		fail "$example succeeds without a broker"

@@ -115,7 +115,7 @@ static void subscribe_and_stay(void *unused)
 	pause();
 }
 
-/* Of a shared ring the usual subscriber has the segment read only. */
+/* The usual subscriber of a shared ring has the segment read only. */
 START_TEST(who_can_not_write_is_not_named)
 {
 	start((uint32_t)_i);
@@ -160,7 +160,7 @@ START_TEST(topic_is_made_anew_as_it_was)
 	ck_assert_uint_eq(after.config_hash, before.config_hash);
 	ck_assert_uint_eq(after.config.persistent, 0);
 	ck_assert_uint_eq(after.config.linger_ns, 0);
-	/* of the schema too: what this client claimed */
+	/* the schema, too, is the one that this client claimed */
 	ck_assert_int_eq(kickmsg_topic_schema(client, &ref, &schema), 0);
 	ck_assert_uint_eq(kickmsg_schema_diff(&schema, &mine), 0);
 	stop();

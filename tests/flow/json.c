@@ -35,7 +35,7 @@ static const char *body(void)
 	return found + 4;
 }
 
-/* The document at that place. */
+/* Fetches the document at that path. */
 static struct json_object *fetch(const char *what)
 {
 	ck_assert_msg(http_get(what) == 200, "%s: %s", what, http_answer);
@@ -98,7 +98,7 @@ START_TEST(a_topic_is_told_with_its_rings)
 	ck_assert_int_eq(number(topic, "lost"), 2);
 	ck_assert_int_eq(number(topic, "ring_capacity"), 4);
 	ck_assert_int_eq(number(topic, "pool_size"), 64);
-	/* three wait in the ring, one is held */
+	/* three messages wait in the ring, one is held */
 	ck_assert_int_eq(number(topic, "free_slots"), 60);
 	ck_assert_int_eq(number(topic, "endpoints_left_out"), 0);
 	ck_assert_uint_eq(count(topic, "endpoints"), 2);
@@ -119,7 +119,7 @@ START_TEST(a_topic_is_told_with_its_rings)
 	kickmsg_client_free(client);
 	ck_assert(
 		test_wait_until(http_get("/topic.json?name=kickmsg:a%2520b") == 404, FLOW_WAIT_MS));
-	/* what a topic had stays in the sums when it is gone */
+	/* the sums keep what a topic had when the topic is gone */
 	struct json_object *status = fetch("/status.json");
 	ck_assert_int_eq(number(status, "sent"), 6);
 	ck_assert_int_eq(number(status, "sent_bytes"), 18);
@@ -162,7 +162,7 @@ START_TEST(topics_come_in_pages)
 	ck_assert_uint_eq(count(page, "topics"), 3);
 	ck_assert(!json_object_object_get_ex(item(page, "topics", 0), "endpoints", NULL));
 	json_object_put(page);
-	/* one by one, in any order, also one that isn't there */
+	/* topics are asked for by id, in any order; an id that isn't there is left out */
 	snprintf(all, sizeof all, "/topics.json?ids=%d,999999,%d", (int)ids[2], (int)ids[1]);
 	page = fetch(all);
 	ck_assert_uint_eq(count(page, "topics"), 2);
@@ -175,7 +175,7 @@ START_TEST(topics_come_in_pages)
 }
 END_TEST
 
-/* However many there are: the rest is counted. */
+/* A document lists a bounded number of publishers and subscribers; the rest is counted. */
 START_TEST(endpoints_are_bounded)
 {
 	http_start("");
@@ -200,7 +200,7 @@ START_TEST(endpoints_are_bounded)
 }
 END_TEST
 
-/* Texts of clients are data, whatever they say. */
+/* Texts of clients are data, even if they look like JSON or HTML. */
 START_TEST(texts_are_escaped)
 {
 	static const char bad[] = "<img src=x onerror=\"a\\b\">\n\x01\x7f\xff";
@@ -280,7 +280,8 @@ START_TEST(bad_requests_get_their_status)
 }
 END_TEST
 
-/* A page from elsewhere may lead its own name here: it is told nothing. */
+/* A page from elsewhere may have its own name resolve to this host: requests by that name are
+ * refused. */
 START_TEST(other_hosts_names_are_refused)
 {
 	static const char *const paths[] = { "/", "/status.json", "/topics.json",
@@ -326,7 +327,7 @@ START_TEST(each_answer_has_its_headers)
 	ck_assert_ptr_nonnull(
 		strstr(http_answer, "\r\nContent-Type: text/html; charset=utf-8\r\n"));
 	ck_assert_ptr_null(strstr(http_answer, "unsafe-inline"));
-	/* one document: it names no other */
+	/* the page is one document, which loads no other */
 	ck_assert_int_eq(strncmp(body(), "<!DOCTYPE html>", 15), 0);
 	ck_assert_ptr_null(strstr(body(), "href=\"http"));
 	ck_assert_ptr_null(strstr(body(), " src="));
@@ -348,7 +349,8 @@ static void churn(void *unused)
 	}
 }
 
-/* Requests for a topic that comes and goes, and askers that don't wait for their answer. */
+/* Many requests ask for a topic that comes and goes, and some clients don't wait for their
+ * answer. */
 START_TEST(askers_may_leave_and_topics_may_end)
 {
 	static const char ask[] =
@@ -412,7 +414,8 @@ static void collect(struct json_object *value, struct keys *ret)
 	}
 }
 
-/* The words between '_' that the manual has in the paragraph of that path, and in that of all. */
+/* Returns the words between '_' that the manual has in the paragraph of that path, and in the
+ * paragraph for all paths. */
 static void documented(const char *path, struct keys *ret)
 {
 	static char page[65536];

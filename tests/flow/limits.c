@@ -120,7 +120,7 @@ START_TEST(endpoints_of_a_client_of_a_user_and_in_all)
 		expect_full(second, "t0", 5, "4 endpoints for uid 0");
 		test_child_end(child, SIGKILL);
 	}
-	/* of the broker's own room the user's own limit leaves some */
+	/* the user's own limit leaves some of the broker's room */
 	kickmsg_client_free(client);
 	others = (struct others){ 0, 3, "t0", "3 endpoints of a client" };
 	test_child_end(test_child_start(be_another, &others), SIGKILL);

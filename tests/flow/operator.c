@@ -258,7 +258,7 @@ START_TEST(numbers_of_all_topics_are_those_of_each)
 			if (m == 0)
 				kickmsg_sample_release(&sample);
 		}
-		/* of a shared ring it is known once its subscriber has looked */
+		/* with a shared ring a loss is known once its subscriber has looked */
 		kickmsg_subscriber_lost(subscribers[i]);
 	}
 	while ((n = kickmsg_topic_list_numbers(client, &cursor, page, 33)) > 0)

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# What a program prints gets out, or it ends with another status than 0 and says so: on a full disk and on a closed
+# A program whose output can't be written ends with another status than 0 and says so: on a full disk and on a closed
 # descriptor, for each program and each verb. usage: flow-output.sh KICKMSGD KICKMSGCTL EXAMPLES_DIRECTORY BENCH
 set -eu
 broker=$1
@@ -28,7 +28,7 @@ trap cleanup EXIT
 }
 
 hows="full closed"
-# loses PROGRAM ARGUMENT...: it prints something, which goes nowhere
+# loses PROGRAM ARGUMENT...: the program prints something, which can't be written
 loses() {
 	local status
 
@@ -57,7 +57,7 @@ for _ in $(seq 500); do
 	[ -S "$KICKMSG_SOCKET" ] && break
 	sleep 0.02
 done
-# somebody to look at: it sends, again and again
+# a publisher for the verbs that look: it sends again and again
 (while sleep 0.05; do echo line || exit 0; done) 2>/dev/null | "$examples/hello" pub 2>/dev/null &
 children+=($!)
 for _ in $(seq 500); do

@@ -152,7 +152,7 @@ START_TEST(folder_of_everybody_is_named_as_the_reason)
 	ck_assert_msg(strstr(output, "everybody can write to /"), "%s", output);
 	ck_assert_msg(strstr(output, "/run/kickmsg"), "%s", output);
 	close(fd);
-	/* and a warning also while all is well */
+	/* the broker also warns while all is well */
 	test_broker_resume(&broker);
 	ck_assert(test_wait_until(
 		test_broker_logged(&broker, "is no good place (everybody can write to"),

@@ -461,7 +461,7 @@ START_TEST(a_thousand_idle_ones_have_one_thread)
 	kickmsg_client_get_info(client, &info);
 	ck_assert_uint_eq(info.wait_threads, 1);
 	ck_assert_uint_eq(info.wait_rings, 0);
-	/* and the thread has one */
+	/* the thread has one descriptor more */
 	ck_assert_uint_eq(test_fd_count(getpid()), fds + THOUSAND + 1);
 	for (int i = 0; i < 100 && !is_at_rest(epoll, idle, THOUSAND); i++)
 		ck_assert_int_lt(i, 99);

@@ -951,6 +951,28 @@ START_TEST(subscriber_stops_between_its_take_and_the_bell)
 }
 END_TEST
 
+/* The subscriber has made room, and is stopped before the bell, when the broker first hears that the
+ * publisher found none: the broker wakes the publisher. */
+START_TEST(broker_hears_late_that_there_was_no_room)
+{
+	static const char *const mechanisms[] = { "uring", "thread" };
+
+	setenv("KICKMSG_WAIT", mechanisms[_i], 1);
+	setup();
+	struct kickmsg_subscriber *subscriber = subscribe(client);
+	int fd = kickmsg_publisher_get_fd(publisher);
+	ck_assert_int_ge(fd, 0);
+	kill(broker.pid, SIGSTOP);
+	fill_and_arm(fd);
+	atomic_fetch_add(head_of(subscriber), 1);
+	kill(broker.pid, SIGCONT);
+	ck_assert(is_readable(fd, FLOW_WAIT_MS));
+	ck_assert_int_eq(send_int(1), sizeof(int));
+	ck_assert_uint_eq(demoted_by_stats(), 0);
+	teardown();
+}
+END_TEST
+
 /* Others have left the region, and the publisher has no fresh place yet. */
 START_TEST(waitset_rests_in_a_region_that_is_left)
 {
@@ -1004,6 +1026,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tc, restart_leaves_all_reliable);
 	tcase_add_test(tc, subscriber_stands_still_while_nobody_waits);
 	tcase_add_loop_test(tc, subscriber_stops_between_its_take_and_the_bell, 0, 2);
+	tcase_add_loop_test(tc, broker_hears_late_that_there_was_no_room, 0, 2);
 	tcase_add_test(tc, waitset_rests_in_a_region_that_is_left);
 	suite_add_tcase(suite, tc);
 	return flow_main(suite);

@@ -82,7 +82,7 @@ START_TEST(memory_of_a_control_group)
 	int r = is_in ? advertise("large", 256u << 20) : 0;
 	bool said = flow_said(client, "the control group");
 	int fits = is_in ? advertise("fits", 30u << 20) : 0;
-	/* and once more, which with the first doesn't */
+	/* a second topic doesn't fit beside the first */
 	int more = is_in ? advertise("more", 32u << 20) : 0;
 	bool alive = test_broker_alive(&broker);
 	/* out of the group, whose end it would be in the way of */

@@ -382,7 +382,7 @@ START_TEST(idle_caller_keeps_nobody_waiting)
 	ck_assert_int_eq(kickmsg_serve(next, "s", &config, &second), 0);
 	ck_assert_int_eq(kickmsg_open_service(calling, "s", NULL, &caller), 0);
 	ck_assert(is_served(second, caller));
-	/* and it is served once it looks again */
+	/* the idle caller is served once it looks again */
 	ck_assert(is_served(second, idle));
 	kickmsg_client_free(next);
 	teardown();

@@ -393,7 +393,7 @@ START_TEST(dead_notify_socket_does_not_hurt)
 	test_manager_start(&manager, NULL);
 	test_manager_kill(&manager, SIGTERM);
 	strcpy(alive, manager.notify);
-	/* else it has nothing to hand over */
+	/* the next broker gets nothing of the last one's */
 	for (const char *name = "SRIO"; *name; name++)
 		test_manager_forget(&manager, (const char[]){ *name, 0 });
 	for (size_t i = 0; i < sizeof dead / sizeof dead[0]; i++) {

@@ -261,7 +261,7 @@ START_TEST(who_asks_for_it_has_the_ring_writable)
 
 	ck_assert(!can_write(usual->handle.place.control));
 	ck_assert(can_write(s->handle.place.control));
-	/* but never a pooled payload */
+	/* a pooled payload is never writable */
 	ck_assert(!can_write(s->handle.place.payload));
 	flow_send_int(p, 1);
 	ck_assert_int_eq(flow_receive_int(s), 1);
@@ -321,7 +321,8 @@ START_TEST(channel_with_and_without_oneself)
 	ck_assert_uint_eq(kickmsg_subscriber_lost(s), 0);
 	for (int i = 1; i <= 3; i++)
 		ck_assert_int_eq(flow_receive_int(t), i);
-	/* of 20 that are overwritten half are its own, which are no loss once one of them is met */
+	/* half of the 20 that are overwritten are its own, which are no loss once one of them is
+	 * met */
 	for (int i = 0; i < 14; i++) {
 		flow_send_int(p, 100 + i);
 		flow_send_int(q, 200 + i);

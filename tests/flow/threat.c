@@ -163,7 +163,7 @@ static void try_as_a_third_user(void *argument)
 	NEED(syscall(SYS_pidfd_getfd, pidfd, victim->socket, 0) == -1 && errno == EPERM);
 	NEED(open_of(victim->pid, "mem", O_RDWR) == -1);
 	NEED(open_mapping(victim) == -1);
-	/* nor at the broker's */
+	/* the client has no hold on the broker either */
 	NEED(open_of(broker.pid, "mem", O_RDWR) == -1);
 	NEED(open_of(broker.pid, "fd/0", O_RDONLY) == -1);
 	test_child_ready();

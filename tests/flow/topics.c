@@ -45,7 +45,8 @@ static void teardown(void)
 	flow_stop();
 }
 
-/* Of all segments that this process maps: bytes, and those whose pages are there. */
+/* Measures all segments that this process maps: their bytes, and the bytes whose pages are
+ * there. */
 static void measure_mappings(uint64_t *ret_size, uint64_t *ret_resident)
 {
 	FILE *file = fopen("/proc/self/smaps", "re");

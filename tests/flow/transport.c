@@ -136,7 +136,7 @@ START_TEST(subscriber_writes_where_others_read_with_private_rings_alone)
 	/* the control segment of private rings is writable: cells and slots of everybody */
 	ck_assert_int_eq(mprotect(a->control, a->control_size, PROT_READ | PROT_WRITE), 0);
 	ck_assert_int_eq(mprotect(a->payload, a->payload_size, PROT_READ | PROT_WRITE), -1);
-	/* of a shared ring neither is */
+	/* a subscriber of a shared ring can make neither writable */
 	ck_assert_int_eq(mprotect(b->control, b->control_size, PROT_READ | PROT_WRITE), -1);
 	ck_assert_int_eq(mprotect(b->payload, b->payload_size, PROT_READ | PROT_WRITE), -1);
 }

@@ -144,7 +144,7 @@ static void expect_said_once(int i)
 	snprintf(text, sizeof text, "is refused: %s of version %u, this broker's of %u. Its topics",
 		states[i].what, states[i].own + (uint32_t)states[i].difference, states[i].own);
 	ck_assert_msg(logged(text) == 1, "no '%s'", text);
-	/* in one entry */
+	/* one entry of the log tells it */
 	ck_assert_uint_eq(logged("the broker before"), 1);
 	ck_assert_uint_eq(logged("taken back"), 0);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* While a client asks what is dear to answer, all the time, another one's calls are answered soon, and
- * the broker has a turn for its own work. */
+/* A client asks costly questions all the time. Another client's calls are answered soon all the
+ * same, and the broker has a turn for its own work. */
 #include <check.h>
 #include <signal.h>
 #include <stdio.h>
@@ -68,7 +68,7 @@ START_TEST(asker_of_dear_questions_others_served)
 		worked[CALLS * 99 / 100], worked[CALLS - 1]);
 	ck_assert_double_lt(worked[CALLS / 2], MEDIAN_MS);
 	ck_assert_double_lt(worked[CALLS - 1], LONGEST_MS);
-	/* whatever died meanwhile is repaired all the same */
+	/* a client that dies meanwhile is repaired all the same */
 	struct kickmsg_topic_ref ref = { .name = "asked-pool" };
 	if (_i == ASKER_RING_STATS)
 		ref.name = "asked-ring";

@@ -49,7 +49,7 @@ static int connect_peer(const struct test_broker *broker)
 	return fd;
 }
 
-/* A request that may even be good. */
+/* Makes a request, which may even be good. */
 static size_t make_request(union km_msg *m)
 {
 #define NUMBER(number, NAME, member, type) number,
@@ -94,7 +94,7 @@ static size_t make_request(union km_msg *m)
 	return km_wire_size(m->header.op);
 }
 
-/* One message, spoilt in one of several ways or not at all. */
+/* Makes one message, spoilt in one of several ways or not at all. */
 static void send_one(int fd)
 {
 	static union {
@@ -117,7 +117,8 @@ static void send_one(int fd)
 	else if (how == 6) /* noise */
 		for (size_t i = 0; i < size; i++)
 			m.bytes[i] = (unsigned char)random_u64();
-	/* Descriptors, more than may be. An emulator keeps those open that a broker has left out. */
+	/* More descriptors than a message may carry. An emulator keeps those open that a broker
+	 * has left out. */
 	if (how == 7 && !test_is_emulated()) {
 		size_t count = 1 + random_u64() % 5;
 
@@ -133,7 +134,7 @@ static void send_one(int fd)
 	sendmsg(fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-/* Reads what was answered. Returns false when the broker has hung up. */
+/* Reads the answers. False: the broker has hung up. */
 static bool read_answers(int fd)
 {
 	union km_msg answer;
@@ -151,8 +152,8 @@ static bool read_answers(int fd)
 	}
 }
 
-/* A flipped byte may have asked for a topic that outlives its members. Those are unlinked here; any
- * other that is still there after the last peer has gone stays, and its descriptors with it. */
+/* Unlinks topics that outlive their members, which a flipped byte may have asked for. Any other
+ * topic that is still there after the last peer has gone stays, and its descriptors with it. */
 static void unlink_lasting(struct kickmsg_client *client)
 {
 	struct kickmsg_topic_info infos[16];
@@ -200,7 +201,7 @@ START_TEST(broker_random_messages_survives)
 	unlink_lasting(client);
 	kickmsg_client_free(client);
 
-	/* this process maps nothing, so all that its connections left is free again */
+	/* nothing is mapped in this process, so all memory of its connections is free again */
 	ck_assert(test_wait_until(test_fd_count(broker.pid) <= fds_before, 5000));
 	ck_assert_int_eq(kickmsg_client_new(NULL, &client), 0);
 	ck_assert_int_eq(kickmsg_advertise(client, "one", NULL, &publisher), 0);

@@ -38,7 +38,7 @@ static uint64_t random_u64(void)
 	return state;
 }
 
-/* Words as a vandal with taste would choose them: near what is there, small, all ones, random. */
+/* Returns a word that a vandal would choose: near the present one, small, all ones, random. */
 static uint64_t odd_word(uint64_t there)
 {
 	switch (random_u64() % 5) {
@@ -71,7 +71,7 @@ static void scribble(void *memory, uint64_t size, unsigned count)
 static void wait_for_the_others(void)
 {
 	atomic_fetch_add(inside, 1);
-	while (atomic_load(inside) < 3) /* alarm() bounds it */
+	while (atomic_load(inside) < 3) /* alarm() ends it */
 		test_nap();
 }
 
@@ -82,7 +82,7 @@ static struct kickmsg_client *new_client(void)
 	return kickmsg_client_new(NULL, &client) == 0 ? client : NULL;
 }
 
-/* The hostile process: exit 0 when it has done its worst. */
+/* Runs the hostile process, which exits with 0 when it has done its worst. */
 static int vandalise(const char *topic, bool publishing)
 {
 	struct kickmsg_client *client = new_client();
@@ -101,7 +101,7 @@ static int vandalise(const char *topic, bool publishing)
 		return 2;
 	place = publishing ? &publisher->handle.place : &subscriber->handle.place;
 	wait_for_the_others();
-	/* with a shared ring a subscriber has the bell alone to write to */
+	/* with a shared ring a subscriber can write the bell alone */
 	bool may_write = publishing || !place->bell;
 	for (int round = 0; round < 20; round++) {
 		if (may_write)
@@ -116,7 +116,7 @@ static int vandalise(const char *topic, bool publishing)
 		else if (mprotect(place->payload, place->payload_size, PROT_READ | PROT_WRITE) == 0)
 			return 3; /* a subscriber that may write payloads */
 	}
-	return 0; /* and goes without a word */
+	return 0; /* it leaves without a farewell */
 }
 
 /* Rings the bell of a shared ring, or makes it forget its sleepers, until it is killed. */
@@ -146,7 +146,7 @@ static int keep_woken(const char *topic)
 			&((struct km_bell *)subscriber->handle.place.bell)->word, KM_BELL_WOKEN);
 }
 
-/* Sleeps for each of some messages; how many it has is in *inside, from 1 on. */
+/* Sleeps for each of some messages. *inside is the number of messages that it has, from 1 on. */
 static int sleep_for_messages(const char *topic)
 {
 	struct kickmsg_client *client = new_client();
@@ -165,8 +165,8 @@ static int sleep_for_messages(const char *topic)
 	return kickmsg_subscriber_lost(subscriber) == 0 ? 0 : 3;
 }
 
-/* A well-meaning process on the topic that is vandalised: any result will do, a crash or a hang
- * won't. */
+/* Runs a well-meaning process on the topic that is vandalised. Any result will do, but no crash
+ * and no hang. */
 static int suffer(const char *topic)
 {
 	struct kickmsg_client *client = new_client();
@@ -194,7 +194,7 @@ static int suffer(const char *topic)
 	return 0;
 }
 
-/* A well-meaning process on another topic: everything must be there. */
+/* Runs a well-meaning process on another topic, where every message must arrive. */
 static int prosper(const char *topic)
 {
 	struct kickmsg_client *client = new_client();
@@ -211,7 +211,7 @@ static int prosper(const char *topic)
 			kickmsg_try_receive_copy(subscriber, &seen, sizeof seen) != sizeof seen ||
 			seen != i)
 			return 2;
-		/* nothing is there, so it sleeps, and its deadline ends the sleep in time */
+		/* no message comes, so it sleeps, and its deadline ends the sleep in time */
 		if (i % 1000 == 0 &&
 			kickmsg_receive_copy(subscriber, &seen, sizeof seen, 1000) != -ETIMEDOUT)
 			return 4;
@@ -241,7 +241,7 @@ static pid_t begin(enum part part)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	state = (uint64_t)part * 7919 + 12345;
-	alarm(60); /* a hang is a failure */
+	alarm(60); /* alarm() makes a hang a failure */
 	switch (part) {
 	case VANDAL_PUBLISHER:
 		_exit(vandalise("spoilt", true));
@@ -286,7 +286,7 @@ static void make_inside(void)
 	ck_assert(inside != MAP_FAILED);
 }
 
-/* The index is the transport of the topic that is spoilt. */
+/* The test's index is the transport of the topic that is spoilt. */
 START_TEST(participant_scribbles_everywhere_spoils_only_its_topic)
 {
 	struct test_broker broker;
@@ -307,7 +307,7 @@ START_TEST(participant_scribbles_everywhere_spoils_only_its_topic)
 	expect_exit_0(sufferer, "participant of the spoilt topic");
 	ck_assert(test_broker_alive(&broker));
 
-	/* the broker finds out at its next look, and the name is good for a fresh start */
+	/* the broker sees the damage at its next look, and then the name is free for a new topic */
 	ck_assert(test_wait_until(kickmsg_send(publisher, "x", 1) == -ESTALE, 5000));
 	kickmsg_publisher_free(publisher);
 	struct kickmsg_subscriber *subscriber;
@@ -345,8 +345,8 @@ START_TEST(bell_scribbled_over_costs_wakes_only)
 }
 END_TEST
 
-/* Nobody is woken, so subscribers look for themselves. That takes 0.1 s once. A message that waited
- * for its subscriber's next look at the broker would take half a second. */
+/* No subscriber is woken, so each looks for itself after 0.1 s. A message that waited for its
+ * subscriber's next question to the broker would take half a second. */
 START_TEST(bell_kept_woken_sleeper_looks_for_itself)
 {
 	struct test_broker broker;
@@ -364,7 +364,7 @@ START_TEST(bell_kept_woken_sleeper_looks_for_itself)
 	int64_t began_ns = km_clock_ns();
 	for (int i = 0; i < SLEEPS; i++) {
 		ck_assert(test_wait_until(atomic_load(inside) == 2 + i, 10000));
-		test_nap(); /* it most likely sleeps by then */
+		test_nap(); /* by then it most likely sleeps */
 		ck_assert_int_eq(kickmsg_send(publisher, &i, sizeof i), sizeof i);
 	}
 	expect_exit_0(sleeper, "sleeper whose bell is muffled");

@@ -14,14 +14,14 @@ fail() {
 	exit 1
 }
 
-# Everything that a package may not leave: files of the machine, but for the books of dpkg and systemd.
+# Lists the machine's files but those of dpkg's and systemd's own state: a package may leave none behind.
 files() {
 	(cd "$root" && find etc lib/systemd run/kickmsg* usr/bin usr/include usr/lib usr/share var/lib/systemd -xdev 2>/dev/null |
 		grep -vE '^(etc/(passwd|group|shadow|gshadow|subuid|subgid)-?$|etc/ld.so.cache|var/lib/systemd/(catalog|timers))|__pycache__' |
 		sort) || true
 }
 
-# install_all FOLDER: of the machine
+# install_all FOLDER: installs the packages of a folder of the machine
 install_all() {
 	machine sh -c "DEBIAN_FRONTEND=noninteractive dpkg -i $1/*.deb" >"$machine_dir.said" 2>&1 || fail "dpkg -i fails"
 }
@@ -29,7 +29,7 @@ install_all() {
 trap machine_stop EXIT
 machine_boot
 root=/proc/$machine_init/root
-rm -f "$root/usr/sbin/policy-rc.d" # of this machine, where it may forbid to start what is installed
+rm -f "$root/usr/sbin/policy-rc.d" # the host's policy may forbid to start services on installation
 cp "$traffic" "$root/run/traffic"
 mkdir "$root/run/debs" "$root/run/next"
 cp "$packages"/{kickmsgd,libkickmsg-client1,kickmsg-tools}_*.deb "$root/run/debs/"
@@ -74,7 +74,7 @@ wait "$client" || fail "the client saw an error: $(cat "$machine_dir.traffic")"
 cat "$machine_dir.traffic"
 
 echo "== the packages' own test"
-for deb in "$root"/run/more/*.deb; do # of one version with the library
+for deb in "$root"/run/more/*.deb; do # these packages must have the library's version
 	dpkg-deb -R "$deb" "$root/run/next/tree"
 	sed -i 's/^Version: .*/&+next/; s/(= 0[^)]*/&+next/' "$root/run/next/tree/DEBIAN/control"
 	dpkg-deb --root-owner-group -b "$root/run/next/tree" "$deb" >/dev/null

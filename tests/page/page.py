@@ -18,8 +18,8 @@ import tempfile
 import time
 
 CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
-PATIENCE = 40  # seconds for what comes within two on a machine that has time
-EVIL = "%3Cimg%20src%3Dx%20onerror%3Dalert%281%29%3E"  # a name, as all names are written
+PATIENCE = 40  # seconds; on an idle machine all comes within two
+EVIL = "%3Cimg%20src%3Dx%20onerror%3Dalert%281%29%3E"  # a topic's name, escaped as all names are
 EVIL_TEXT = "<img src=x onerror=alert(1)>"
 
 try:
@@ -109,7 +109,7 @@ class Bench:
             time.sleep(0.1)
 
     def end_browser(self):
-        """Ends what the browser's end has left: driver and browser have its folder in their environment or words."""
+        """Ends processes that the browser has left. They have its folder in their environment or arguments."""
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 for part in ("environ", "cmdline"):
@@ -121,7 +121,7 @@ class Bench:
         if self.service and getattr(self.service, "process", None):
             self.service.process.wait()
 
-    # --- what is seen
+    # --- what a user sees
 
     def run(self, script, *words):
         return self.browser.execute_script(script, *words)
@@ -195,9 +195,9 @@ def column(bench, table, title):
 def check_table(bench):
     expected = [f"kickmsg:{name}" for name in ("camera/front", "camera/rear", EVIL, "odom", "plan", "points")]
     wait(lambda: sorted(bench.texts("#topics tbody a")) == sorted(expected), "all topics are in the table")
-    # odom sends 400 a second where the machine has time
+    # odom sends 400 a second on an idle machine
     wait(lambda: 1 < number(row(bench, "kickmsg:odom").get("Sent/s")) < 2000, "odom has a rate")
-    # of messages of 100 bytes
+    # its messages have 100 bytes
     wait(lambda: 100 < number(row(bench, "kickmsg:odom")["Bytes/s"]) < 200000, "and one of bytes")
     wait(lambda: number(row(bench, "kickmsg:odom")["Lost/s"]) > 1, "odom loses")
     expect(number(row(bench, "kickmsg:plan")["Lost/s"]) == 0, "plan loses nothing")
@@ -240,7 +240,7 @@ def check_topic(bench):
     wait(lambda: number(column(bench, "#publishers", "Sent/s")[0]) > 1, "which has a rate")
     expect(number(column(bench, "#publishers", "Bytes/s")[0]) > 100, "of bytes too")
     expect(" B" in bench.text("#topic .tile") or "iB" in bench.text("#topic .tile"), "and so has the topic")
-    # a text that a client gave is a text
+    # a client's text is shown as text, never as HTML
     expect(EVIL_TEXT + ", version 3" in bench.texts("#topic dd"), "the schema's name is shown as it is")
     wait(lambda: bench.has_line("#topic"), "a line of its rates")
 
@@ -316,7 +316,7 @@ GONE = (("net::ERR_",),)
 
 
 def check_log(bench, known):
-    """The console is silent, but for what is known."""
+    """The browser's console has no messages but those of KNOWN."""
     for entry in bench.browser.get_log("browser"):
         expect(any(all(word in entry["message"] for word in words) for words in known), f"console: {entry['message']}")
 

@@ -17,7 +17,7 @@
 #define TICK_NS 5000000L
 #define EVIL    "<img src=x onerror=alert(1)>"
 
-/* A publisher or subscriber; it does its work each so many ticks. */
+/* A publisher or a subscriber. It works once in so many ticks. */
 struct party {
 	const char *client, *topic;
 	unsigned ticks, messages;

@@ -21,7 +21,7 @@ mkdir "$work/source"
 (cd "$2/python" && tar -c --exclude=build --exclude=dist --exclude='*.egg-info' --exclude=__pycache__ .) | tar -x -C "$work/source"
 version=$(sed -n "s/^[[:blank:]]*version: '\([0-9.]*\)',$/\1/p" "$2/meson.build")
 
-# check PYTHON: the installed package is whole
+# check PYTHON: checks that the installed package is complete
 check() {
 	cd "$work"
 	said=$("$1" -c 'import kickmsg, os; print(kickmsg.__version__, os.path.exists(os.path.join(os.path.dirname(kickmsg.__file__), "py.typed")))')
@@ -29,13 +29,13 @@ check() {
 	[ "$said" = "$version True" ] || fail "the installed package says '$said', not '$version True'"
 }
 
-# pip, with the isolation that it has by default
+# pip builds in isolation, its default
 "$python" -m venv --system-site-packages "$work/venv"
 "$work/venv/bin/pip" install "$work/source" >"$work/said" 2>&1 || fail "pip install fails"
 check "$work/venv/bin/python"
 "$work/venv/bin/pip" uninstall -y kickmsg >"$work/said" 2>&1 || fail "pip uninstall fails"
 
-# an sdist, and a wheel out of it
+# an sdist is built, and a wheel from it
 "$python" -m build --no-isolation --outdir "$work/dist" "$work/source" >"$work/said" 2>&1 || fail "python3 -m build fails"
 sdist=$work/dist/kickmsg-$version.tar.gz
 [ -f "$sdist" ] || fail "no $sdist"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A private broker for the Python tests, and what they wait by."""
+"""A private broker for the Python tests, and calls that wait for a condition."""
 import os
 import shutil
 import signal
@@ -13,7 +13,7 @@ import kickmsg
 
 
 def wait_until(condition, seconds=10):
-    """Looks again and again; returns whether it came true in that time."""
+    """Checks the condition again and again; returns whether it came true in that time."""
     ends = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > ends:

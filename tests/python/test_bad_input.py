@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wrong types and values: a plain exception each."""
+"""Each wrong type or value raises a plain exception."""
 import errno
 import unittest
 

@@ -13,7 +13,7 @@ from support import Case, run_script
 
 
 class Client:
-    """What a handle needs of its node."""
+    """A stand-in for the node that a handle needs."""
     generation = _core.generation()
 
     def __init__(self):
@@ -28,7 +28,7 @@ def child(topic, messages):
         messages.put(subscriber.receive(30))
 
 
-# The child of fork may use nothing of its parent's, and nothing crashes it.
+# A child of fork may not use its parent's handles: each call raises an exception, and nothing crashes.
 FORKS = """
 import kickmsg, os, sys
 node = kickmsg.Node("forks")
@@ -71,7 +71,7 @@ assert subscriber.receive(1) == b"goes on"
 print("parent", flush=True)
 """
 
-# Everything is still in use when the interpreter ends.
+# A program whose handles are all in use when the interpreter ends.
 AT_EXIT = """
 import kickmsg, threading, time
 node = kickmsg.Node("ends")
@@ -163,7 +163,7 @@ class Ends(Case):
 
             def __bool__(self):
                 self.looks += 1
-                if self.looks == 3:  # behind the look of the thread that frees, the other one comes
+                if self.looks == 3:  # the other thread comes after the look of the one that frees
                     self[other] = None
                 return len(self) > 0
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What kickmsg.diagnostics tells of a topic."""
+"""The calls of kickmsg.diagnostics tell of a topic."""
 import errno
 import itertools
 import os

@@ -95,7 +95,7 @@ class Messages(Case):
                 self.assertErrno(errno.EMSGSIZE, subscriber.receive_into, memoryview(buffer)[:3], 0)
                 self.assertEqual((subscriber.receive_into(buffer, 1), buffer), (4, b"into"))
                 self.assertIsNone(subscriber.receive_into(buffer, 0))
-                # no more than may be held, and the failure of one in the middle
+                # a batch is cut at the most that may be held, and one of its messages fails in the middle
                 publisher.send_many(texts)
                 self.assertEqual(len(subscriber.receive_views(10)), 8)
                 self.assertEqual(subscriber.receive_many(10), texts[8:])
@@ -109,7 +109,7 @@ class Messages(Case):
         for i, loan in enumerate(loans):
             loan.data[0] = i
         view = loans[5].data[:]
-        with self.assertRaises(BufferError):  # and none is sent
+        with self.assertRaises(BufferError):  # none of the batch is sent
             publisher.publish_many(loans)
         self.assertEqual((publisher.stats().loans, bytes(loans[0].data)), (8, b"\0"))
         del view

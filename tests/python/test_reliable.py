@@ -123,7 +123,7 @@ class Reliable(Case):
             waits.add(publisher)
             self.assertEqual(waits.wait(10), [publisher])
             count = self.fill(publisher)
-            while waits.wait(0):  # the broker is told first
+            while waits.wait(0):  # until the broker is told
                 self.assertErrno(errno.ENOBUFS, publisher.send, b"x")
             subscriber.try_receive()
             self.assertEqual(waits.wait(10), [publisher])

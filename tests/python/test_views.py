@@ -74,7 +74,7 @@ class Views(Case):
         self.assertEqual(view[499_999], ord("y"))
         self.assertEqual(publisher.matched, 1)
         del view
-        self.assertTrue(wait_until(lambda: publisher.matched == 0))  # the broker's word
+        self.assertTrue(wait_until(lambda: publisher.matched == 0))  # known by the broker's notice
 
     def test_too_many_samples_are_an_error_until_one_goes(self):
         publisher, subscriber = self.pair(BIG)

@@ -12,7 +12,7 @@ import unittest
 import kickmsg
 from support import Case, wait_until
 
-# A program that waits in one way and says so before, and what it says at Ctrl-C.
+# A program that waits in one way, says so before, and says at Ctrl-C how the wait ended.
 WAITS = """
 import kickmsg, sys
 try:
@@ -53,7 +53,7 @@ class Waiting(Case):
                 self.assertEqual(process.returncode, 0)
 
     def in_thread(self, function):
-        """Runs it in a thread and returns how it ended."""
+        """Runs the call in a thread and returns how it ended."""
         ended = []
 
         def run():

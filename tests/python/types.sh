@@ -8,7 +8,7 @@ trap 'rm -rf "$work"' EXIT
 cd "$2/python"
 "$1" -m mypy --cache-dir "$work/cache"
 
-# what this has to see
+# mypy finds a fault that is put there, or this test shows nothing
 cat >"$work/bad.py" <<'END'
 import kickmsg
 

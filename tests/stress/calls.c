@@ -54,7 +54,7 @@ static void end(uint32_t role)
 	waitpid(pids[role], NULL, 0);
 }
 
-/* No worker ends by itself. */
+/* Fails if a worker has ended by itself. */
 static bool all_well(void)
 {
 	if (atomic_load(&board->broken))
@@ -183,7 +183,7 @@ static bool rage(uint64_t count)
 	return true;
 }
 
-/* Everybody is killed at once. */
+/* Kills all workers at once. */
 static bool end_all(size_t fds, size_t maps)
 {
 	static struct kickmsg_topic_info topics[MOST_TOPICS];
@@ -212,7 +212,7 @@ static bool report(double seconds)
 	       " -ECONNRESET, %" PRIu64 " -ETIMEDOUT, %" PRIu64 " -ECANCELED\n",
 		sums->begun, sums->in_place, sums->answered, sums->more, sums->failed, sums->reset,
 		sums->late, sums->cancelled);
-	/* else the storm shows nothing */
+	/* a storm without calls shows nothing */
 	return (sums->answered && sums->more && sums->in_place && sums->failed && sums->reset &&
 		       sums->late && sums->cancelled) ||
 	       fail("calls haven't ended in all ways");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Coming and going under fire, and a topic with all its places taken. */
+/* Endpoints that come and go while messages flow, and a topic with all its places taken. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 
 #define NEWCOMERS 4
 
-/* One more than there are places: refused, by name, as often as it asks. */
+/* Asks for one more endpoint than there are places: it is refused, by name, each time. */
 static int expect_refusal(struct stress_run *run)
 {
 	struct kickmsg_subscriber *subscriber = NULL;
@@ -28,7 +28,7 @@ static int expect_refusal(struct stress_run *run)
 	return 0;
 }
 
-/* A subscriber leaves, so a newcomer gets its place, and messages come. */
+/* Lets a subscriber leave: a newcomer gets its place, and messages come. */
 static int take_place_of(struct stress_run *run, uint32_t leaver, struct stress_reader *reader)
 {
 	struct stress_subscriber_line *line = &run->board->subscribers[leaver];

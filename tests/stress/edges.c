@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where there is least room, and where somebody is slow, asleep or alone among many. Each also on
- * bare memory, which is what ThreadSanitizer sees through. A case's first word is its scenario, and
- * each scenario is a test.
+ * Cases with the least room, and cases in which somebody is slow, asleep or alone among many. Each
+ * runs also on bare memory, which is what ThreadSanitizer sees through. A case's first word is its
+ * scenario, and each scenario is a test.
  */
 #include <errno.h>
 
@@ -26,7 +26,8 @@ static int receive_one(
 	return 0;
 }
 
-/* While somebody else has every slot, every publisher is told so, and none is stuck. */
+/* While another publisher has every slot, each publisher's send fails with its error, and none
+ * is stuck. */
 static int await_empty(struct stress_run *run)
 {
 	for (uint32_t i = 0; i < run->what->publishers; i++) {
@@ -57,7 +58,7 @@ static int give_back(struct stress_run *run, struct kickmsg_sample *held)
 	return 0;
 }
 
-/* Takes every slot of the pool and sits on them; again and again. */
+/* Takes every slot of the pool and holds them for a while, again and again. */
 static int exhaust(struct stress_run *run)
 {
 	struct kickmsg_sample held[POOL];
@@ -79,8 +80,8 @@ static int exhaust(struct stress_run *run)
 }
 
 static const struct stress_case cases[] = {
-	/* every slot is contended for and its holders are preempted all the time: none may be taken
-	 * for dead */
+	/* publishers compete for every slot and are preempted all the time: a living one may not
+	 * be taken for dead */
 	{ .name = "slot-claim 8x4 8/8 slow zc",
 		.publishers = 8,
 		.subscribers = 4,

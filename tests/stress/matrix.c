@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Publishers x subscribers, pool and ring: from plenty of room to nearly none. Each in both manners
- * of moving a payload (zc: loan and borrow; copy), as processes, as threads with a client each, and
- * as threads on bare memory, which is what ThreadSanitizer sees through.
+ * Publishers x subscribers, with pools and rings from plenty of room to nearly none. Each runs in
+ * both manners of moving a payload (zc: loan and borrow; copy), as processes, as threads with a
+ * client each, and as threads on bare memory, which is what ThreadSanitizer sees through.
  */
 #include "tests/support/stress/stress_main.h"
 

@@ -82,8 +82,8 @@ static int await_damage(struct stress_run *run)
 	return 0;
 }
 
-/* Repairs kind by kind, beginning with another kind each time. A reference that a hazard shields is
- * repaired a later time. */
+/* Repairs kind by kind, beginning with another kind each time. A reference that a hazard
+ * protects is repaired by a later pass. */
 static int repair_all(struct stress_run *run, uint32_t first)
 {
 	static const uint32_t kinds[] = { KM_REPAIR_REFERENCES, KM_REPAIR_RINGS, KM_REPAIR_SLOTS };
@@ -104,7 +104,7 @@ static int repair_all(struct stress_run *run, uint32_t first)
 	return 0;
 }
 
-/* All the others still get their messages through. */
+/* Lets all the others send and receive their messages. */
 static int await_traffic(struct stress_run *run)
 {
 	for (uint32_t i = 0; i < run->what->publishers; i++) {
@@ -128,8 +128,8 @@ static int kill_and_repair(struct stress_run *run)
 		test_child_end(test_child_start(be_victim, run), SIGKILL);
 		if (await_damage(run) < 0 || repair_all(run, i) < 0 || await_traffic(run) < 0)
 			return -1;
-		/* with nothing to repair nothing is done, but a publisher that had loaded its
-		 * targets before may still have delivered to the dead one's ring */
+		/* a repair of nothing does nothing; but a publisher that had loaded its targets
+		 * before may have delivered to the dead one's ring */
 		if (repair(run, KM_REPAIR_ALL, &did) < 0)
 			return -1;
 		if (did.slots_reclaimed != 0 || did.endpoints_freed != 0)

@@ -28,11 +28,11 @@
 #define PUBLISHERS  8
 #define SUBSCRIBERS 8
 #define VISITORS    2
-#define TOPICS      2 /* one on rings, one with a shared ring */
+#define TOPICS      2 /* one with private rings, one with a shared ring */
 #define WORKERS     (PUBLISHERS + SUBSCRIBERS + VISITORS)
 #define MAX_CALLS   (1 << 20)
 #define LAST        UINT64_MAX /* the last message of all */
-/* Messages come all the time: who waits so long has not been woken. */
+/* Messages come all the time, so a receive that waits so long was not woken. */
 #define FORGOTTEN_NS INT64_C(30000000000)
 
 /* The memory that all processes of the test share. */
@@ -43,10 +43,10 @@ struct board {
 	_Atomic uint64_t sent[TOPICS];
 	_Atomic uint64_t calls, visits;
 	uint64_t received[SUBSCRIBERS], lost[SUBSCRIBERS];
-	uint32_t call_us[MAX_CALLS]; /* how long control calls took */
+	uint32_t call_us[MAX_CALLS]; /* times of control calls */
 };
 
-/* How a broker ends, and how often each. */
+/* The ways in which a broker ends, and how often each. */
 enum way { KILL, RESTART, WATCHDOG, UPGRADE, WAYS };
 static unsigned counts[WAYS];
 
@@ -69,7 +69,7 @@ static void note_call(int64_t started_ns)
 		board->call_us[index] = (uint32_t)((now_ns() - started_ns) / 1000);
 }
 
-/* A call that must not fail, whatever becomes of the broker. */
+/* A control call, which must not fail when the broker ends. */
 #define MUST(call)                                                                                 \
 	do {                                                                                       \
 		int64_t started_ = now_ns();                                                       \
@@ -82,7 +82,7 @@ static void note_call(int64_t started_ns)
 		note_call(started_);                                                               \
 	} while (0)
 
-/* Every other one is on a topic with a shared ring. */
+/* Every second worker is on a topic with a shared ring. */
 static const char *topic_of(unsigned index)
 {
 	return index % TOPICS ? "busy-shared" : "busy";
@@ -124,7 +124,8 @@ static void publish_all_along(unsigned index)
 			send_one(publisher, sent++);
 		test_nap();
 	}
-	/* the others are through: nothing pushes out the last one of each topic */
+	/* the other publishers have finished, so nothing pushes out the last message of each
+	 * topic */
 	if (index < TOPICS) {
 		while (board->publishers_done < PUBLISHERS - TOPICS || !board->visitors_gone)
 			test_nap();
@@ -259,7 +260,7 @@ static void add_memfds_of(struct memfds *memfds, pid_t pid)
 		fclose(file);
 }
 
-/* Each memfd that the manager (this process) or the broker has, once. */
+/* Counts the memfds that the manager (this process) or the broker has, each once. */
 static size_t count_memfds(void)
 {
 	struct memfds memfds = { .count = 0 };
@@ -269,7 +270,7 @@ static size_t count_memfds(void)
 	return memfds.count;
 }
 
-/* Are all books even? Prints what was measured. */
+/* Are all counts right? Prints what was measured. */
 static bool judge(unsigned ends, size_t most_memfds)
 {
 	uint64_t calls = board->calls < MAX_CALLS ? board->calls : MAX_CALLS, received = 0;
@@ -285,7 +286,7 @@ static bool judge(unsigned ends, size_t most_memfds)
 			good = false;
 		}
 	}
-	/* all clients are gone: the state and the lock remain, and the parking, which is empty */
+	/* without clients only the state, the lock and the empty parking remain */
 	if (!test_wait_until(test_manager_is_empty(&manager), 20000)) {
 		printf("%zu descriptors and %zu parked entries are left\n",
 			test_manager_stored(&manager, 0), test_manager_parked(&manager));
@@ -348,7 +349,7 @@ int main(int argc, char **argv)
 	if (board == MAP_FAILED)
 		return EXIT_FAILURE;
 	test_manager_start(&manager, NULL);
-	/* subscribers first: what was sent before one came isn't its loss */
+	/* subscribers attach first: messages from before they came aren't their loss */
 	for (unsigned i = PUBLISHERS; i < PUBLISHERS + SUBSCRIBERS; i++)
 		workers[i] = start_worker(i);
 	good = test_wait_until(board->attached == SUBSCRIBERS, 20000);
@@ -361,7 +362,7 @@ int main(int argc, char **argv)
 		state ^= state >> 7;
 		state ^= state << 17;
 		nanosleep(&(struct timespec){ .tv_nsec = (long)(state % 60000000) }, NULL);
-		/* a broker that starts has not taken back what is parked yet */
+		/* a broker that has just started may not have taken back what is parked */
 		if (i == ends / 2)
 			test_wait_until((most_memfds = count_memfds()) > 2, 20000);
 		good = end_broker(i % 8 == 3   ? RESTART

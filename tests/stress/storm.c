@@ -64,7 +64,7 @@ static bool all_at_work(struct director *d)
 	return true;
 }
 
-/* Waits until every place is taken and nothing is left to repair. */
+/* Waits until every role is taken and nothing is left to repair. */
 static int await_calm(struct director *d)
 {
 	while (!all_at_work(d))
@@ -85,7 +85,8 @@ static int rage(struct director *d, int64_t end_ns)
 		if (now >= next_ns) {
 			if (storm_crew_strike(d) < 0)
 				return -1;
-			/* from when it was due: what the machine delayed is made up for */
+			/* the next kill is due so long after this one was due, so a delay by the
+			 * machine is made up for */
 			next_ns += stress_below(&d->rng, BETWEEN_KILLS) * INT64_C(1000);
 		}
 		storm_crew_freeze(d);
@@ -104,7 +105,7 @@ static int weather(struct director *d, double seconds)
 	int64_t end_ns = began_ns + (int64_t)(seconds * 1e9);
 	int r = await_calm(d);
 
-	/* a slow machine gets the time that one sum takes */
+	/* on a slow machine the storm goes on until one sum was exact */
 	while (r == 0 && (km_clock_ns() < end_ns || d->exact == 0)) {
 		r = rage(d, end_ns);
 		if (r == 0)
@@ -167,9 +168,9 @@ static int run_storm(struct director *d, const struct options *options)
 		.stall_ns = options->reliable ? STALL_NS : 0,
 		.publishers = STORM_PUBLISHERS,
 		.subscribers = STORM_SUBSCRIBERS,
-		.churners = 4,                          /* spare places; nobody of that kind here */
-		.pool = options->reliable ? 1024 : 128, /* none waits for a slot */
-		.ring = longer ? 128 : 32,              /* beyond max_publishers it is room */
+		.churners = 4,                          /* places beyond the workers' */
+		.pool = options->reliable ? 1024 : 128, /* no publisher waits for a slot */
+		.ring = longer ? 128 : 32,              /* cells beyond max_publishers are room */
 		.max_payload = 512,
 	};
 	storm->run.what = &storm->what;
@@ -206,9 +207,9 @@ static int run(struct director *d, const struct options *options)
 	test_broker_start(&d->broker, NULL);
 	if (options->asker)
 		asks = asker_start(d->broker.socket, ASKER_ALL);
-	/* short naps are short; children inherit it */
+	/* sleeps end on time; children inherit this */
 	prctl(PR_SET_TIMERSLACK, 1000UL);
-	/* the director, if it may, runs before the crowd: it keeps the pace and takes the time */
+	/* the director runs before the crowd if it may, so that kills and times are exact */
 	if (setpriority(PRIO_PROCESS, 0, DIRECTOR_NICE) < 0)
 		printf("as everybody's equal: setpriority: %s\n", strerror(errno));
 	int r = run_storm(d, options);

@@ -20,8 +20,8 @@
 struct member {
 	struct kickmsg_subscriber *subscriber;
 	int fd, copy;
-	int first, last;         /* values; -1: none came yet */
-	uint64_t received, lost; /* since the end of the burst of `first` */
+	int first, last;         /* values; -1: none has come yet */
+	uint64_t received, lost; /* since the end of the burst with `first` */
 };
 
 static struct kickmsg_client *client, *sender;
@@ -30,7 +30,7 @@ static struct kickmsg_waitset *set;
 static struct member members[BEGINS];
 static int epolls[2];
 static bool reopens, sleeps_at_words, restarts;
-static _Atomic int target, taken; /* the last value of a burst; up to which all have it */
+static _Atomic int target, taken; /* a burst's last value, and the value all have */
 static _Atomic bool is_over, ended;
 static int bursts;
 
@@ -71,7 +71,7 @@ static void *send_bursts(void *unused)
 		if (set && i % 3 == 0)
 			kickmsg_waitset_interrupt(set);
 		bool all = await_all(value, restarts ? 1000 : 2 * FLOW_WAIT_MS);
-		/* a ring that is opened in a fresh region hears of what it missed by the next
+		/* a ring that was opened in a fresh region shows what it lost by its next
 		 * message */
 		for (int more = 0; restarts && !all && more < 20; more++) {
 			target = value + 1;
@@ -83,7 +83,7 @@ static void *send_bursts(void *unused)
 		ck_assert_msg(all, "a lost wake: %d of %d are taken", taken, value);
 	}
 	is_over = true;
-	/* the last one ends the reader's wait */
+	/* the last message ends the reader's wait */
 	flow_send_int(publisher, ++value);
 	return unused;
 }
@@ -159,7 +159,7 @@ static bool has_all_to(const struct member *of, int value)
 	       (of->first >= 0 && of->received + lost - of->lost == (uint64_t)(value - of->first));
 }
 
-/* Does everybody who was there have the last message of the burst? The books are exact then. */
+/* Have all subscribers that were there the last message of the burst? The counts are exact then. */
 static bool is_burst_taken(void)
 {
 	int value = target;
@@ -175,7 +175,7 @@ static bool is_burst_taken(void)
 
 		if (of->last < 0)
 			continue;
-		if (of->first < 0) { /* nobody sends just now: from here on it is counted */
+		if (of->first < 0) { /* no publisher sends now, so counting starts here */
 			of->first = of->last;
 			of->received = 0;
 			of->lost = lost;
@@ -185,7 +185,7 @@ static bool is_burst_taken(void)
 	return true;
 }
 
-/* Waits by one of the two epolls, or by the set; takes what is there. */
+/* Waits by one of the two epolls, or by the set, and takes what is there. */
 static void turn(unsigned *state)
 {
 	struct epoll_event events[BEGINS + 1];
@@ -194,7 +194,7 @@ static void turn(unsigned *state)
 
 	if (set) {
 		n = kickmsg_waitset_wait(set, FLOW_WAIT_MS * NS, (void **)ready, BEGINS + 1);
-		if (n == -EINTR) { /* another thread wants the members to change */
+		if (n == -EINTR) { /* another thread is about to change the members */
 			struct member *member = &members[random_below(state, BEGINS)];
 
 			close_member(member);
@@ -203,8 +203,7 @@ static void turn(unsigned *state)
 		}
 	} else {
 		n = epoll_wait(epolls[random_below(state, 2)], events, BEGINS + 1, 100);
-		/* where no event came, nothing is taken: a wake that was lost isn't made good by
-		 * it */
+		/* a subscriber without an event isn't read, which would make good a lost wake */
 		if (n == 0 || (n < 0 && errno == EINTR))
 			return;
 		for (int i = 0; i < n; i++)
@@ -269,7 +268,7 @@ static void run(void)
 	if (restarts)
 		ck_assert_int_eq(pthread_create(&restarting, NULL, restart_brokers, NULL), 0);
 	while (!is_over) {
-		/* in turn in this thread and in others, which end */
+		/* the cases run in turn in this thread and in others, which end */
 		read_for_a_while(&state);
 		ck_assert_int_eq(pthread_create(&reading, NULL, read_for_a_while, &state), 0);
 		pthread_join(reading, NULL);

@@ -32,7 +32,7 @@ if ! abidiff "$kept" "$work/now.abi"; then
 	echo "the interface isn't as libclient/libkickmsg-client.abi has it: see CONTRIBUTING, Versions"
 	exit 1
 fi
-# another size of one struct is seen, or this says nothing
+# abidiff sees another size of one struct, or this test shows nothing
 sed "/class-decl name='kickmsg_sample'/s/size-in-bits='[0-9]*'/size-in-bits='64'/" "$kept" >"$work/other.abi"
 if abidiff "$kept" "$work/other.abi" >/dev/null; then
 	echo "a struct of another size isn't seen: this check is broken"

@@ -20,7 +20,7 @@ sed -nE 's/^-- ([0-9a-f]{32})$/\1/p' "$catalog" | sort >"$work/entries"
 [ -z "$(uniq -d "$work/ids")" ] || complain "two kinds have one id"
 diff "$work/ids" "$work/entries" || complain "kinds (<) and entries of the catalog (>) differ"
 
-# an entry is whole
+# each entry is complete
 awk '
 	function finish() {
 		if (id && !(subject && by && text && todo))
@@ -34,7 +34,7 @@ awk '
 	END { finish() }' "$catalog" >"$work/halves"
 [ ! -s "$work/halves" ] || complain "$(cat "$work/halves")"
 
-# each kind is logged somewhere, each line has one
+# each kind is logged somewhere, each line of the log has a kind
 find "$1/daemon" -name "*.c" -exec cat {} + | tr '\n' ' ' | grep -oE '\bkm_log\([^"]*' >"$work/calls"
 [ "$(wc -l <"$work/calls")" -ge 40 ] || complain "the calls of km_log() weren't found: this check is broken"
 grep -v 'KM_EVENT_\|kind_of_refusal(' "$work/calls" | grep -v '^km_log(LOG_DEBUG,' >"$work/without" || true
@@ -43,7 +43,7 @@ while read -r _ kind; do
 	grep -rq --include="*.c" "KM_EVENT_$kind\b" "$1/daemon" || complain "nothing is logged as $kind"
 done <"$work/kinds"
 
-# and systemd reads it
+# systemd can read the catalog
 if command -v journalctl >/dev/null; then
 	mkdir -p "$work/root/usr/lib/systemd/catalog" "$work/root/var/lib/systemd/catalog"
 	cp "$catalog" "$work/root/usr/lib/systemd/catalog/"

@@ -5,7 +5,7 @@
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# where keys are compared, and the tables of limits and of rights
+# the places where the program compares keys, and its tables of limits and of rights
 sed -nE 's/.*(strcmp\(key, |\[KM_RIGHT_[A-Z]+\] = )"([a-z_]+)".*/\2/p; s/.*\{ "([a-z_]+)", offsetof.*/\1/p' \
 	"$1/daemon/run/config_keys.c" "$1/daemon/run/policy.c" | sort -u >"$work/program"
 sed -nE 's/^#([a-z_]+) = .*/\1/p' "$1/systemd/kickmsgd.conf" | sort -u >"$work/example"

@@ -9,7 +9,7 @@ trap 'rm -rf "$work"' EXIT
 flags="-I$1/libclient -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -fsyntax-only"
 
 printf '#include <kickmsg-operator.h>\n#include <kickmsg-service.h>\nint main() { return kickmsg_version() == nullptr; }\n' >"$work/good.cc"
-# A struct and a function of one name: what this test has to see.
+# A struct and a function have one name here: the compilers warn, or this test shows nothing.
 printf 'struct twice { int x; };\nint twice(struct twice *);\n' >"$work/bad.cc"
 g++ -std=c++17 $flags "$work/good.cc"
 if g++ -std=c++17 $flags "$work/bad.cc" 2>/dev/null; then
@@ -17,7 +17,7 @@ if g++ -std=c++17 $flags "$work/bad.cc" 2>/dev/null; then
 	exit 1
 fi
 
-# each class and template is in use there; exceptions may be off, in one that uses none
+# sources that use each class and template; one uses no exceptions and is compiled without them
 printf '#include <kickmsg-operator.hpp>\n#include <kickmsg-service.hpp>\nint main() { kickmsg::Node n("n"); kickmsg::Server<> s(n, "s"); s.try_take_request(); kickmsg::Operator(n).status(); return n.advertise("t").send("", 0); }\n' >"$work/plain.cc"
 for compiler in g++ clang++; do
 	command -v $compiler >/dev/null || { echo "no $compiler"; continue; }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Every C file is as .clang-format (version 14, Debian 12's) wants it, has its licence line, and no page of
-# trailing blanks. usage: style-format.sh SOURCE_ROOT
+# Every C file has the format of .clang-format (version 14, Debian 12's) and a licence line, and no paper has trailing
+# blanks. usage: style-format.sh SOURCE_ROOT
 set -eu
 cd "$1"
 command -v clang-format >/dev/null || { echo "no clang-format"; exit 1; }
@@ -17,7 +17,7 @@ for file in $files; do
 		bad=1
 	}
 done
-# clang-format leaves comments alone (a reflowed table of orders is none), so their width is looked at here
+# clang-format leaves comments alone, since it would destroy tables of orders, so this checks their width
 for file in $files; do
 	if expand -t 8 "$file" | grep -nE '^.{121,}' | sed "s|^|$file:|" | grep .; then
 		bad=1

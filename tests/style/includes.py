@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Who includes whom.
+"""The includes of each part lead where they may.
 
 1. A quoted include is written from the top: "common/ring/slot.h".
 2. A part includes itself and the parts that it may need: common/ nobody, libclient/ and daemon/ common/ and never each
@@ -26,7 +26,7 @@ PARTS = {
     'ctl': ['ctl'],
     'examples': ['examples'],
 }
-# rooms of one line are beside each other; '' are files that stand in the part's own folder
+# the rooms of one line are beside each other; '' has the files in the part's own folder
 FLOORS = {
     'common': [[''], ['memory'], ['protocol'], ['ring'], ['shared'], ['repair']],
     'libclient': [[''], ['watch'], ['client'], ['handle'], ['wait'], ['rejoin'], ['path'], ['endpoint'], ['set'], ['look'], ['service']],
@@ -40,7 +40,7 @@ LIBRARIES = {
     'ncurses': ['ctl'],
     'check.h': [],
 }
-# what stands in for a header in a build of its own (common/memory/atomic.h says when)
+# headers that replace another one in some builds (common/memory/atomic.h says when)
 STAND_INS = {('common/memory/atomic.h', 'explore_atomic.h')}
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
 
@@ -69,7 +69,7 @@ def floor(path):
 
 
 def look_at_header(path):
-    """What the source shares is declared where a reader looks for it."""
+    """Yields functions that a source shares and doesn't declare where a reader looks for them."""
     text, own = open(path).read(), path[:-2] + '.h'
     if os.path.exists(own):
         headers = [own]

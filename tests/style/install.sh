@@ -27,7 +27,7 @@ grep -v /doc/kickmsg/examples/ "$work/list" | grep -E '/(hello|demo|unit-|flow-|
 	bad=1
 }
 
-# each file is in a Debian package, else none can be built
+# each file belongs to a Debian package, else the packages can't be built
 sed -E 's/[[:blank:]].*//; s#^usr/##; s#/\*/#*/#' "$1"/debian/*.install >"$work/packaged"
 while read -r file; do
 	packaged=
@@ -67,7 +67,7 @@ for program in shared static; do
 		bad=1
 	fi
 done
-# what pkg-config tells besides
+# pkg-config also tells of these variables
 [ "$(PKG_CONFIG_LIBDIR=$pc pkg-config --variable=socket_path libkickmsg-client)" = /run/kickmsg/kickmsgd.sock ] || { echo "pkg-config doesn't tell the socket's path"; bad=1; }
 for variable in examplesdir pythondir; do
 	folder=$(PKG_CONFIG_LIBDIR=$pc pkg-config --variable=$variable libkickmsg-client)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# ./kickstart against a machine that is played: what it installs, how it waits, what it builds. usage:
-# style-kickstart.sh SOURCE_ROOT
+# ./kickstart on a machine whose commands are played by scripts: what it installs, how it waits, what it builds.
+# usage: style-kickstart.sh SOURCE_ROOT
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -14,7 +14,7 @@ fail() {
 	exit 1
 }
 
-# play NAME: a command whose body comes from stdin; each call is written down
+# play NAME: makes a command of that name whose body is stdin; each call of it is written down
 play() {
 	{
 		printf '#!/bin/bash\necho "%s $*" >>%q\n' "$1" "$work/calls"
@@ -24,7 +24,7 @@ play() {
 }
 
 play dpkg <<<'echo amd64'
-# everything is there, but libevent-dev for another architecture alone
+# every package is installed, but libevent-dev only for another architecture
 play dpkg-query <<-'END'
 	case ${!#} in
 	libevent-dev) echo 'arm64 install ok installed' ;;
@@ -40,9 +40,9 @@ play meson <<-'END'
 	touch "$2/build.ninja"
 END
 play ninja <<<:
-# what apt says may be late to be written down
+# apt's words may be written down late
 play tee <<<'sleep 0.2; exec /usr/bin/tee "$@"'
-# somebody else's apt runs: twice it has a lock
+# another apt runs: it has a lock for two tries
 play apt-get <<-END
 	case "\$*" in
 	*update*)
@@ -61,7 +61,7 @@ grep -qE '^dpkg-query .* (check|valgrind|strace)$' "$work/calls" && fail "build 
 grep -q '^meson setup build .*-Dtests=false' "$work/calls" || fail "build makes tests"
 grep -q '^ninja -C build .*programs$' "$work/calls" || fail "build builds more than programs"
 
-# what isn't a lock isn't waited for
+# kickstart doesn't wait for an error other than a lock
 play apt-get <<<'echo "E: no network" >&2; exit 100'
 rm -rf "$work/build"
 if KICKSTART_PATIENCE=1000 timeout 60 "$work/kickstart" build >"$work/said" 2>&1; then
@@ -70,7 +70,7 @@ fi
 grep -q 'no network' "$work/said" || fail "apt's words are lost"
 [ -e "$work/build" ] && fail "it builds without its packages"
 
-# a library that the programs need is named where Debian's packages are built, and the other way round
+# kickstart's list of libraries and the Debian packages' build dependencies name the same ones
 here=$(sed -n '/^build_packages=(/,/)/p' "$1/kickstart" | grep -oE 'lib[a-z0-9-]+-dev' | grep -vx libc6-dev | sort)
 there=$(grep -oE '^ lib[a-z0-9-]+-dev' "$1/debian/control" | tr -d ' ' | sort)
 [ "$(wc -w <<<"$here")" -ge 5 ] || fail "few libraries seen: this check is broken"

@@ -39,7 +39,7 @@ PLACES = [
     ('docs/threat-model.md', r'subscriber place: up to (\d+) in', ['RINGS']),
     ('docs/restart-and-rejoin.md', r'seen as opened: bits (\d+) to 61', ['RINGS']),
 ]
-# the broker's: where each stands in the sources, as a number, or as ns that papers tell in seconds
+# the broker's limits: each stands in its source as a number, or as ns where papers have seconds
 BROKER = {
     'CLIENTS': ('daemon/run/config.c', r'\.total = \{ \[KM_CLIENTS\] = \{ (\d+) \}'),
     'TOPICS': ('daemon/run/config.c', r'\.total = [^;]*?\[KM_TOPICS\] = \{ (\d+) \}'),

@@ -10,7 +10,7 @@ complain() {
 	bad=1
 }
 
-# functions, and each error that kickmsg.h gives for any of them
+# the pages have each function, and each error that kickmsg.h gives for any of them
 for function in $(sed -n 's/^[[:blank:]]*\(kickmsg_[a-z0-9_]*\);$/\1/p' "$1/libclient/libkickmsg-client.map"); do
 	grep -qE "^\*?[a-z].*\*$function\*\(" "$1/man/libkickmsg-client.3.scd" ||
 		complain "libkickmsg-client(3): no entry for $function"
@@ -18,7 +18,7 @@ done
 for error in $(grep -ohE -- '-E[A-Z0-9]+' "$1"/libclient/kickmsg*.h | sort -u); do
 	grep -q -- "$error" "$1/man/libkickmsg-client.3.scd" || complain "libkickmsg-client(3): no $error"
 done
-# and those of each function by itself: what the comment before its declaration lists, its entry lists
+# a function's entry lists the errors that the comment before its declaration lists
 # ("FUNCTION ERROR" a line)
 errors_of_header() {
 	awk '
@@ -79,7 +79,7 @@ $("$program" "$verb" --help)" || complain "$program $verb --help fails"
 	for option in --help --version; do
 		printf '%s\n' "$options" | grep -qx -- "$option" || complain "$1 --help doesn't tell of $option"
 	done
-	# and nothing that the help doesn't know: options and verbs that have an entry of their own
+	# the page has no option and no verb with an entry of its own that the help doesn't have
 	for word in $(sed -nE '/^# (VERBS|OPTIONS)/,/^# [^VO]/s/^\*(-?-?[a-z][a-z-]*)\*.*/\1/p' "$2" | sort -u); do
 		printf '%s\n' "$help" | grep -qE -- "^ +([^ ]+, )?$word([ ,]|\$)|[[|] *$word" || complain "$2: $word isn't in --help"
 	done
@@ -88,12 +88,12 @@ check_help "$2" "$1/man/kickmsgd.8.scd"
 # shellcheck disable=SC2046
 check_help "$3" "$1/man/kickmsgctl.1.scd" $("$3" --help | sed -nE 's/^  ([a-z][a-z-]+)( .*)?$/\1/p')
 
-# what the broker takes from the environment
+# the broker's page has each variable that the broker takes from the environment
 for variable in $(grep -rohE --include='*.c' 'getenv\("[A-Z_]+"\)' "$1/daemon" | cut -d'"' -f2 | sort -u); do
 	sed 's/\\//g' "$1/man/kickmsgd.8.scd" | grep -q "_${variable}_" || complain "kickmsgd(8): no $variable"
 done
 
-# a page by the name of each unit
+# each unit has a page by its name
 for unit in kickmsgd.service kickmsgd.socket; do
 	grep -qx '\.so man8/kickmsgd\.8' "$1/man/$unit.8" || complain "no page $unit(8)"
 	sed -n '/^# NAME/,/^# SYN/p' "$1/man/kickmsgd.8.scd" | grep -q "$unit" || complain "kickmsgd(8) isn't called $unit"

@@ -19,7 +19,7 @@ import sys
 PAPERS = ['ARCHITECTURE.md', 'README.md', 'CONTRIBUTING.md', 'docs/memory-and-orders.md', 'docs/restart-and-rejoin.md',
           'docs/explorer.md', 'docs/performance.md', 'docs/threat-model.md', 'docs/services.md', 'docs/python.md']
 CODE = ['common', 'daemon', 'libclient', 'ctl', 'examples', 'tests']
-OUTSIDE = {'sd-daemon.h'}  # files of other projects that are spoken of
+OUTSIDE = {'sd-daemon.h'}  # files of other projects that papers name
 FILE = re.compile(r'(?<![\w./%-])((?:[\w-]+/)*[\w*-]+\.(?:c|h|py|sh|md|scd|conf|catalog|build|txt|map|abi))(?![\w/-]|\.\w)')
 FUNCTION = re.compile(r'(?<!\w)((?:km|kickmsg)_\w+)\(\)')
 STRUCT = re.compile(r'\bstruct ((?:km|kickmsg)_\w+)')
@@ -54,7 +54,7 @@ def main():
         text = open(os.path.join(root, path)).read()
         if path.endswith(('.c', '.h')):
             text = comments(text)
-        else:  # examples speak of what others have
+        else:  # examples name what other projects have
             text = re.sub(r'^```.*?^```', lambda m: re.sub(r'[^\n]', '', m[0]), text, flags=re.S | re.M)
         for number, line in enumerate(text.split('\n'), 1):
             missing = []

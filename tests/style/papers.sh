@@ -15,7 +15,7 @@ at_most() {
 }
 at_most README.md 150 1000
 at_most ARCHITECTURE.md 350 4000
-# one word in ten: it is for newcomers, and docs/performance.md has the tables
+# at most one word in ten is a number: the README is for newcomers, and docs/performance.md has the tables
 awk '/^```/ { code = !code } !code { for (i = 1; i <= NF; i++) { all++; numbers += $i ~ /[0-9]/ } }
 	END { if (all < 300 || numbers * 10 > all) { print "README.md: " numbers " of " all " words have numbers"; exit 1 } }' \
 	README.md || bad=1

@@ -1,7 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# What the README shows is what is there: its code blocks are the files that they name, all links and file
-# names in it exist. usage: style-readme.sh SOURCE_ROOT
+# The README shows what the tree has: its code blocks are the files that they name, all links and file names exist. usage: style-readme.sh SOURCE_ROOT
 set -eu
 cd "$1"
 work=$(mktemp -d)

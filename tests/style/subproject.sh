@@ -22,7 +22,7 @@ int main(void)
 	return puts(kickmsg_version()) < 0;
 }
 END
-# the machine's own installed library must not answer instead
+# a library that is installed on this machine must not be found instead
 meson setup --force-fallback-for=libkickmsg-client "$work/build" "$work/project" >"$work/log" 2>&1 &&
 	ninja -C "$work/build" user >>"$work/log" 2>&1 || {
 	cat "$work/log"

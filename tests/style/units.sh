@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The units: nothing that systemd doesn't know, and hardly anything that the service could do beyond its work.
+# The units have no setting that systemd doesn't know, and leave the service hardly any right beyond its work.
 # usage: style-units.sh SOURCE_ROOT BUILD_ROOT
 set -eu
 command -v systemd-analyze >/dev/null || {
@@ -21,7 +21,7 @@ for kind in system user; do
 		service=$2/systemd/user-kickmsgd.service
 		;;
 	esac
-	# a program that is there
+	# systemd-analyze wants each program to be there: the build's broker stands in
 	sed "s#^\(Exec[A-Za-z]*\)=[^ ]*#\1=$2/daemon/kickmsgd#" "$service" >"$dir/$kind/kickmsgd.service"
 	option=
 	[ $kind = user ] && option=--user
@@ -34,13 +34,13 @@ for kind in system user; do
 		exit 1
 	fi
 done
-# in tenths: 8 is 0.8
+# the exposure in tenths: 8 is 0.8
 systemd-analyze security --offline=true --threshold=8 --no-pager "$dir/system/kickmsgd.service" >"$dir/security" || {
 	grep -e '✗' -e exposure "$dir/security"
 	exit 1
 }
 grep exposure "$dir/security"
-# what could be forbidden still is explained in the unit, or not: "NAME=" with what is before any "="
+# a right that could still be forbidden is explained in the unit, by its setting's name: the part before any "="
 sed -nE 's/^✗ ([A-Za-z]+=[~A-Za-z@_]*).*/\1/p' "$dir/security" | sort -u >"$dir/open"
 sed -n '/^# Not used:/,/^$/p' "$2/systemd/kickmsgd.service" >"$dir/explained"
 while read -r directive; do
@@ -49,7 +49,7 @@ while read -r directive; do
 		exit 1
 	}
 done <"$dir/open"
-# what kickmsgd(8) says of the units
+# kickmsgd(8) has the numbers of the units
 said() {
 	grep -q -- "$1" "$dir/system/$3" || { echo "$3: no $1"; exit 1; }
 	tr '\n' ' ' <"$source/man/kickmsgd.8.scd" | sed 's/\\//g' | grep -q -- "$2" || { echo "kickmsgd(8): no $2"; exit 1; }

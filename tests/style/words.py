@@ -6,7 +6,9 @@
 - a sentence that begins with "Who" or "What" and is no question, or a comment that begins with "who": its subject has
   no name;
 - a comment, or a paragraph of a paper, that begins with a word for something above it ("It", "They", "The same",
-  "Likewise"), or refers to it ("as above"): it is understood with the line above alone;
+  "Likewise", "In one"), or refers to it ("as above"): it is understood with the line above alone;
+- a comment that goes on where another one has ended ("And", "But", "Else", "Then"), or begins with "Of" and not with
+  the thing that it is about;
 - a comment behind code that is longer than 50 characters, or for which the formatter breaks a declaration: it stands
   above its line.
 
@@ -24,7 +26,9 @@ import sys
 WORDS, TRAILING = 30, 50
 NAMELESS = re.compile(r"(Who|What|[Ww]hoever|Whatever|Whom|Whose)\b")
 FIRST = re.compile(r"(who|whoever)\b")
-POINTING = re.compile(r"(it|its|they|those|that|the same|the opposite|the other way round|likewise|ditto)\b", re.I)
+POINTING = re.compile(r"(it|its|they|those|that|the same|the opposite|the other way round|likewise|ditto|in one)\b", re.I)
+JOINING = re.compile(r"(and|but|or|nor|else|then)\b(?!')", re.I)  # "or'ed" is a verb
+OF = re.compile(r"of\b", re.I)
 ABOVE = re.compile(r"\b(as|the|one|ones) (above|below)\b")
 
 
@@ -95,6 +99,10 @@ def of_source(path):
         whole = " ".join(" ".join(lines).split())
         if not trails and POINTING.match(whole) or ABOVE.search(whole):
             yield line, f"a comment that needs the line above it: {whole[:100]}"
+        if not trails and JOINING.match(whole):
+            yield line, f"a comment that goes on with another one: {whole[:100]}"
+        if not trails and OF.match(whole):
+            yield line, f"a comment that doesn't begin with what it is about: {whole[:100]}"
         if trails and len(" ".join(lines)) > TRAILING:
             yield line, f"a comment of {len(' '.join(lines))} characters behind code: {' '.join(lines)}"
         for offset, paragraph in paragraphs(lines, is_picture):
@@ -118,6 +126,8 @@ def of_script(path):
         line = text.count("\n", 0, match.start()) + 1
         if POINTING.match(" ".join(lines).strip()):
             yield line, f"a comment that needs the line above it: {' '.join(lines).strip()[:100]}"
+        if JOINING.match(" ".join(lines).strip()):
+            yield line, f"a comment that goes on with another one: {' '.join(lines).strip()[:100]}"
         for offset, paragraph in paragraphs(lines, is_other):
             for complaint in complaints(paragraph):
                 if "sentence without a named" not in complaint:  # a documentation string may be a name

@@ -10,8 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The system call fails with `error` from now on, in all threads of the process and in its children.
- * False: there are no such filters here. */
+/* From now on the system call fails with `error`, in all threads of the process and in its
+ * children. False: this machine has no such filters. */
 static inline bool test_refuse(unsigned number, int error)
 {
 	struct sock_filter lines[] = {

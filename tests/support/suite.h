@@ -5,7 +5,7 @@
 #include <check.h>
 #include <stdlib.h>
 
-/* Runs the suite and frees it. CK_VERBOSITY says how much is told. Returns the exit status. */
+/* Runs the suite and frees it. CK_VERBOSITY says how much is printed. Returns the exit status. */
 static inline int test_suite_run(Suite *suite)
 {
 	SRunner *runner = srunner_create(suite);

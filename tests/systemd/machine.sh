@@ -13,7 +13,7 @@ machine_missing() {
 	exit 77
 }
 
-# Runs inside the new namespaces, as what will become PID 1.
+# Runs inside the new namespaces, in the process that becomes PID 1.
 machine_inner='
 set -eu
 dir=$1
@@ -24,7 +24,7 @@ mount -t overlay -o "lowerdir=/,upperdir=$dir/upper,workdir=$dir/work" machine "
 cd "$dir/root"
 rm -rf etc/systemd/system etc/fstab var/log/journal
 mkdir -p etc/systemd/system proc sys dev run tmp
-# nothing that touches the machine under it
+# units that would touch the machine below are masked
 for unit in getty.target systemd-udevd.service systemd-sysctl.service systemd-modules-load.service \
 	systemd-remount-fs.service sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount \
 	sys-fs-fuse-connections.mount dev-hugepages.mount apt-daily.timer apt-daily-upgrade.timer; do
@@ -63,7 +63,7 @@ exec env -i container=kickmsg-test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 	/lib/systemd/systemd --system --unit=multi-user.target --show-status=no
 '
 
-# What is left when the machine's processes are gone: its cgroups and its directory.
+# Removes what the machine's processes leave: its cgroups and its directory.
 machine_sweep='
 for tries in $(seq 100); do
 	find /sys/fs/cgroup/*/"$1" -depth -type d -exec rmdir {} + 2>/dev/null
@@ -84,7 +84,7 @@ machine_boot() {
 			machine_missing "no cgroup can be made in $hierarchy"
 	done
 	machine_dir=$(mktemp -d /tmp/kickmsg-machine-XXXXXX)
-	# should this shell be killed: the machine goes with it (--pdeathsig), and then nobody writes here any more
+	# if this shell is killed the machine dies with it (--pdeathsig), and nobody writes here any more
 	exec {machine_alive}> >(exec setsid bash -c "trap '' TERM INT HUP; cat; $machine_sweep" janitor \
 		"$machine_cgroup" "$machine_dir" >/dev/null 2>&1)
 	sh -c '
@@ -108,7 +108,7 @@ machine_boot() {
 	machine_missing "no systemd of its own can be started here"
 }
 
-# A command within.
+# Runs a command within the machine.
 machine() {
 	nsenter -t "$machine_init" -a -- "$@"
 }
@@ -118,13 +118,13 @@ machine_stop() {
 
 	set +e
 	if [ -n "$machine_outer" ]; then
-		# systemd's word for: power off at once
+		# systemd powers off at once by this signal
 		[ -n "$machine_init" ] && kill -s RTMIN+14 "$machine_init" 2>/dev/null
 		for tries in $(seq 250); do
 			kill -0 "$machine_outer" 2>/dev/null || break
 			sleep 0.02
 		done
-		kill -9 "$machine_outer" 2>/dev/null # --kill-child ends the rest
+		kill -9 "$machine_outer" 2>/dev/null # by --kill-child all its processes end
 		wait "$machine_outer" 2>/dev/null
 	fi
 	bash -c "$machine_sweep" sweep "$machine_cgroup" "$machine_dir"

@@ -30,7 +30,7 @@ status_has() {
 	property StatusText | grep -q -- "$1"
 }
 
-# said TEXT: by the service, or by the manager about it
+# said TEXT: the service logged this text, or the manager about it
 said() {
 	machine journalctl --sync
 	machine journalctl -u kickmsgd.service --no-pager | grep -q "$1"
@@ -61,7 +61,7 @@ awk '/run as it stands: tests\/systemd/ { found = 1; next }
 	inside && /^```/ { exit }
 	inside' "$source/README.md" >"$root/run/install"
 [ "$(wc -l <"$root/run/install")" -eq 4 ] || fail "the README's four lines aren't four"
-# a reader who has followed it until there has a build/ for another place
+# a reader who has followed the guide up to here has a build/ for another place
 machine sh -c 'cd /run/source && meson setup build -Dtests=false' >"$machine_dir.install" 2>&1 || {
 	tail -n 20 "$machine_dir.install"
 	fail "it can't be configured"
@@ -100,7 +100,7 @@ machine setpriv --reuid=stranger --regid=stranger --init-groups /run/traffic onc
 	fail "a stranger can connect"
 
 echo "== the journal has fields"
-# entries KIND FIELD: that field of the entries of a kind of daemon/run/log_event.h
+# entries KIND FIELD: prints that field of the journal's entries of a kind (daemon/run/log_event.h)
 entries() {
 	machine journalctl --sync
 	machine journalctl --output cat --output-fields="$2" \
@@ -163,7 +163,7 @@ pid=$(property MainPID)
 machine systemctl restart kickmsgd.service
 until_it "not restarted" is_new "$pid"
 [ "$(machine stat -Lc %i "/proc/$(property MainPID)/exe")" != "$before" ] || fail "the old program runs"
-# a typo, and a restart: refused, said, and tried again until it is mended
+# a config with a typo, and a restart: systemd tries the broker again until the typo is mended
 mkdir -p "$root/etc/kickmsg/kickmsgd.conf.d"
 printf '[limits]\ntopicz = 7\n' >"$root/etc/kickmsg/kickmsgd.conf.d/40-typo.conf"
 machine systemctl restart kickmsgd.service 2>/dev/null && fail "it starts with a typo"
@@ -207,7 +207,7 @@ rm -f "$machine_dir.traffic" "$machine_dir.traffic2"
 
 echo "== a start that takes longer than it may asks for more, one that hangs is ended"
 rm "$root/run/systemd/system/kickmsgd.service.d/watchdog.conf"
-# slow_start TIMEOUT USEC: what a start may take, and each mapping takes
+# slow_start TIMEOUT USEC: starts with that time-out, and mappings that take so long
 slow_start() {
 	printf '[Service]\nTimeoutStartSec=%s\nEnvironment=LD_PRELOAD=/run/slow.so SLOW_USEC=%s\n' "$1" "$2" \
 		>"$root/run/systemd/system/kickmsgd.service.d/slow.conf"

@@ -21,7 +21,7 @@ static void take_time(void)
 		;
 }
 
-/* This file is compiled as the broker is, so that both mean the same one of mmap() and mmap64(). */
+/* This file is compiled as the broker is, so that both use the same one of mmap() and mmap64(). */
 __attribute__((visibility("default"))) void *mmap(
 	void *place, size_t size, int prot, int flags, int fd, off_t offset)
 {

@@ -37,7 +37,7 @@ static void be_refused(unsigned long count)
 	kickmsg_client_free(client);
 }
 
-/* Topics that there are for as long as the client. */
+/* Makes topics that live as long as the client. */
 static void hold(struct kickmsg_client *client, unsigned long count)
 {
 	struct kickmsg_publisher *publisher;
@@ -52,7 +52,7 @@ static void hold(struct kickmsg_client *client, unsigned long count)
 int main(int argc, char **argv)
 {
 	bool once = argc > 1 && strcmp(argv[1], "once") == 0;
-	char name[32]; /* its own: what it gets is what it sent */
+	char name[32]; /* it gets what it has sent itself */
 	struct kickmsg_topic_ref ref = { .name = name };
 	struct kickmsg_topic_info info;
 	struct kickmsg_client *client;

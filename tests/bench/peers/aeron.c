@@ -35,10 +35,10 @@ struct aeron_end {
 	_Alignas(64) unsigned char message[];
 };
 
-/* This process'. */
+/* The state of this process. */
 static aeron_context_t *context;
 static aeron_t *client;
-static pid_t driver; /* worker 0's */
+static pid_t driver; /* worker 0 alone has it */
 
 static void directory_of(const struct worker *worker, char *ret, size_t size)
 {
@@ -56,7 +56,8 @@ static void start_driver(const struct worker *worker)
 	if (driver != 0)
 		return;
 	bench_die_with(parent);
-	prctl(PR_SET_PDEATHSIG, SIGINT); /* by which it ends in order: it has files to remove */
+	/* a SIGINT ends the driver in order: it has files to remove */
+	prctl(PR_SET_PDEATHSIG, SIGINT);
 	setenv("AERON_DIR", directory, 1);
 	setenv("AERON_DIR_DELETE_ON_SHUTDOWN", "true", 1);
 	setenv("AERON_THREADING_MODE", "SHARED", 1);
@@ -69,7 +70,7 @@ static void start_driver(const struct worker *worker)
 	_exit(127);
 }
 
-/* Is it there still, or has it ended at once? */
+/* Is the driver still there? */
 static void look_at_driver(struct worker *worker)
 {
 	int status;
@@ -80,7 +81,7 @@ static void look_at_driver(struct worker *worker)
 	}
 }
 
-/* While something isn't there yet. */
+/* Waits a moment for what isn't there yet. */
 static void wait_a_while(struct worker *worker, unsigned *tries, const char *what)
 {
 	look_at_driver(worker);
@@ -170,8 +171,8 @@ static void *open_receiver(struct worker *worker, unsigned channel, unsigned ind
 	return end;
 }
 
-/* Tries a message again whose publication's window is full. Where nobody listens yet the message is
- * dropped: settling sends others. */
+/* Says whether to try a message again, which is so if its publication's window is full. If
+ * nobody listens yet the message is dropped: settling sends others. */
 static bool is_to_go_on(struct worker *worker, int64_t position)
 {
 	if (position > 0 || position == AERON_PUBLICATION_NOT_CONNECTED)

@@ -18,7 +18,8 @@ static void start(const char *address)
 	daemon_pid = bench_fork();
 	if (daemon_pid > 0)
 		return;
-	/* the daemon tells of a limit that it can't raise; a real fault shows at the connection */
+	/* the daemon warns of a limit that it can't raise, which is hidden; a fault shows at the
+	 * connection */
 	dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
 	execlp("dbus-daemon", "dbus-daemon", "--session", "--nofork", "--nopidfile", "--nosyslog",
 		option, (char *)NULL);

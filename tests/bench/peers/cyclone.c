@@ -33,7 +33,7 @@ struct cyclone_end {
 	struct worker *worker;
 	dds_entity_t endpoint;
 	dds_entity_t waitset;
-	void *sample; /* lent, of a reader */
+	void *sample; /* lent to a reader */
 };
 
 static dds_entity_t participant; /* this process' */
@@ -61,7 +61,8 @@ static const dds_topic_descriptor_t *type_of(size_t size)
 	}
 }
 
-/* Waits until it says that it is ready. False: it ended before, since another one serves, or since there is none. */
+/* Waits until RouDi says that it is ready. False: it ended before that, since another RouDi
+ * serves or none is installed. */
 static bool roudi_ready(int fd)
 {
 	char text[4096];
@@ -90,14 +91,14 @@ static void start_roudi(struct worker *worker)
 	roudi = fork();
 	if (roudi == 0) {
 		bench_die_with(parent);
-		prctl(PR_SET_PDEATHSIG, SIGTERM); /* it has files to remove */
+		prctl(PR_SET_PDEATHSIG, SIGTERM); /* RouDi has files to remove */
 		dup2(pipes[1], STDOUT_FILENO);
 		dup2(pipes[1], STDERR_FILENO);
 		execlp("iox-roudi", "iox-roudi", "-m", "off", (char *)NULL);
 		_exit(127);
 	}
 	close(pipes[1]);
-	if (roudi_ready(pipes[0])) /* what it says later is lost in the pipe: little */
+	if (roudi_ready(pipes[0])) /* its later words stay in the pipe: they are few */
 		return;
 	waitpid(roudi, &status, 0);
 	roudi = 0;
@@ -216,7 +217,8 @@ static void adapter_release(void *receiver)
 	dds_return_loan(end->endpoint, &end->sample, 1);
 }
 
-/* A RouDi that ends sends SIGTERM to who is still there, which then leaves its socket and a lock behind. */
+/* A RouDi that ends sends SIGTERM to its clients, which would leave their socket and a lock
+ * behind. */
 static void remove_socket(void)
 {
 	char pattern[64];

@@ -101,14 +101,14 @@ static const void *adapter_take(void *receiver, size_t size, bool block)
 	if (!end->message)
 		return NULL;
 	if (!dbus_message_is_signal(end->message, "bench.kickmsg", end->member)) {
-		dbus_message_unref(end->message); /* the bus' own, on joining */
+		dbus_message_unref(end->message); /* the bus' own signal on joining */
 		return NULL;
 	}
 	if (!dbus_message_get_args(end->message, NULL, DBUS_TYPE_ARRAY, DBUS_TYPE_BYTE, &bytes,
 		    &count, DBUS_TYPE_INVALID) ||
 		(size_t)count != size)
 		stage_refuse(end->worker, "%d bytes", count);
-	/* the array begins where its length ended: not always at a multiple of 8 */
+	/* the array begins where its length ended, so not always at a multiple of 8 */
 	if ((uintptr_t)bytes % 8 == 0)
 		return bytes;
 	memcpy(end->bytes, bytes, size);

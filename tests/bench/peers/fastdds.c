@@ -56,7 +56,7 @@ static void adapter_send(void *sender, size_t size, uint64_t key)
 	struct fastdds_end *end = sender;
 	void *sample;
 
-	/* all may be out until its threads have heard of what was taken */
+	/* all samples may be out until the library's threads have heard of those that were taken */
 	for (unsigned i = 0; !(sample = fastdds_loan(end->endpoint)); i++) {
 		if (i == LOAN_TRIES)
 			stage_refuse(end->worker, "no sample is lent");

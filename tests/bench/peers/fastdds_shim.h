@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fast DDS has no C interface: what fastdds.c needs of it, made in fastdds_shim.cpp. */
+/* The C interface to Fast DDS, which has none: fastdds.c calls it, fastdds_shim.cpp implements
+ * it. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,16 +10,16 @@
 extern "C" {
 #endif
 
-/* Each returns null, or nonzero, when it fails. `size`: of a message; `depth`: of the history. */
+/* Each call fails with null or nonzero. `size` is a message's, `depth` the history's. */
 void *fastdds_writer_new(unsigned domain, const char *topic, size_t size, int depth);
 void *fastdds_reader_new(unsigned domain, const char *topic, size_t size, int depth);
-/* A lent sample to write into, then it is written. */
+/* Lends a sample to write into; then writes it. */
 void *fastdds_loan(void *writer);
 int fastdds_write(void *writer, void *sample);
-/* The next sample, in place, until it is released; null: nothing there. */
+/* Takes the next sample, in place, until it is released. Null: there is none. */
 const void *fastdds_take(void *reader, bool block);
 void fastdds_release(void *reader);
-/* Everything of this process: else files stay in /dev/shm. */
+/* Ends everything of this process, which would leave files in /dev/shm. */
 void fastdds_end(void);
 
 #ifdef __cplusplus

@@ -26,7 +26,7 @@ struct iceoryx_end {
 	iox_sub_storage_t subscriber_storage;
 	iox_pub_t publisher;
 	iox_sub_t subscriber;
-	const void *chunk; /* that was taken */
+	const void *chunk; /* the chunk that was taken */
 };
 
 static bool has_runtime; /* of this process */
@@ -83,7 +83,7 @@ static void adapter_send(void *sender, size_t size, uint64_t key)
 	struct iceoryx_end *end = sender;
 	void *payload;
 
-	/* none is free while receivers have them all */
+	/* no chunk is free while receivers have them all */
 	while (iox_pub_loan_chunk(end->publisher, &payload, size) != AllocationResult_SUCCESS)
 		stage_look_for_end(end->worker);
 	message_write(payload, size, key);

@@ -74,7 +74,7 @@ static const void *adapter_take(void *receiver, size_t size, bool block)
 	struct lcm_end *end = receiver;
 
 	end->got = 0;
-	/* also "handled" what is for others on the same address */
+	/* the call also returns for messages on the same address that aren't ours */
 	if (lcm_handle_timeout(end->lcm, block ? SLEEP_MS : 0) <= 0 || end->got == 0)
 		return NULL;
 	if (end->got != size)

@@ -25,7 +25,7 @@ struct nng_call_end {
 	size_t from_size;
 };
 
-static struct nng_call_end *end; /* this process' */
+static struct nng_call_end *end; /* this process' end */
 
 static bool serves(const struct worker *worker)
 {
@@ -57,7 +57,7 @@ static void open_end(struct worker *worker)
 		stage_refuse(worker, "%s: %s", address, nng_strerror(r));
 }
 
-/* Servers first. */
+/* Servers open first. */
 static void *open_server(struct worker *worker, unsigned channel)
 {
 	if (serves(worker))

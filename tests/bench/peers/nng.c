@@ -38,7 +38,7 @@ static void *open_end(
 	if (r == 0) {
 		int queue = worker->shape.size > 16384 ? 16 : QUEUE;
 
-		/* pub and pull have no such option on one of the sides, which is fine */
+		/* pub and pull don't have both options, so errors don't matter */
 		nng_socket_set_int(end->socket, NNG_OPT_SENDBUF, queue);
 		nng_socket_set_int(end->socket, NNG_OPT_RECVBUF, queue);
 		nng_socket_set_size(end->socket, NNG_OPT_RECVMAXSZ, 2 * MESSAGE_MAX);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which peers were built. */
+/* The list of the peers that were built. */
 #include "tests/bench/peers/peers.h"
 
 const struct adapter *const call_peers[] = {

@@ -18,7 +18,7 @@ extern const struct adapter peer_zeromq_call, peer_nng_call, peer_sdbus;
 extern const struct adapter peer_zeromq, peer_nng, peer_seqpacket, peer_mq, peer_fastdds,
 	peer_cyclone, peer_lcm, peer_dbus, peer_aeron, peer_iceoryx;
 
-/* All shapes but the copy in one process. */
+/* All shapes but the copy within one process. */
 #define PEER_ALL_SHAPES                                                                            \
 	(1 << SHAPE_PING_PONG | 1 << SHAPE_STREAM | 1 << SHAPE_FLOOD | 1 << SHAPE_BURST |          \
 		1 << SHAPE_WAKE | 1 << SHAPE_PACED)
@@ -28,5 +28,6 @@ extern const struct adapter peer_zeromq, peer_nng, peer_seqpacket, peer_mq, peer
 void peer_bus(const struct worker *worker, char *ret_address, size_t size);
 void peer_bus_end(struct worker *worker);
 
-/* Of `size` and the worker's message behind it, zeroed, aligned to 64 bytes; never null. */
+/* Allocates an end of `size` bytes and room for the worker's message behind it, zeroed, aligned
+ * to 64 bytes. Never returns null. */
 void *peer_end_new(const struct worker *worker, size_t size);

@@ -14,11 +14,11 @@
 struct sdbus_end {
 	struct worker *worker;
 	sd_bus *bus;
-	sd_bus_message *message; /* taken last; a server's until it is answered */
+	sd_bus_message *message; /* taken last; a server has it until it answers */
 	_Alignas(64) unsigned char bytes[];
 };
 
-static struct sdbus_end *end; /* this process' */
+static struct sdbus_end *end; /* this process' end */
 
 static bool serves(const struct worker *worker)
 {
@@ -77,7 +77,8 @@ static void adapter_send(void *sender, size_t size, uint64_t key)
 	if (r >= 0)
 		r = sd_bus_message_append_array(message, 'y', end->bytes, size);
 	if (r >= 0)
-		r = sd_bus_send(end->bus, message, &cookie); /* without it no reply is asked for */
+		/* the cookie makes sd-bus ask for a reply */
+		r = sd_bus_send(end->bus, message, &cookie);
 	if (r >= 0)
 		r = sd_bus_flush(end->bus);
 	if (r < 0)
@@ -119,7 +120,7 @@ static const void *adapter_take(void *receiver, size_t size, bool block)
 	r = sd_bus_message_read_array(message, 'y', &bytes, &count);
 	if (r < 0 || count != size)
 		stage_refuse(end->worker, "%zu bytes", r < 0 ? 0 : count);
-	/* the array of bytes begins behind its length, so not always at a multiple of 8 */
+	/* the array begins behind its length, so not always at a multiple of 8 */
 	if ((uintptr_t)bytes % 8 == 0)
 		return bytes;
 	memcpy(end->bytes, bytes, size);

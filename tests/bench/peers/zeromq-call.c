@@ -16,12 +16,12 @@ struct zmq_call_end {
 	struct worker *worker;
 	void *socket;
 	zmq_msg_t message;
-	/* Of a ROUTER: says whose the request is that was taken last. */
+	/* A ROUTER's: the address of the request that was taken last. */
 	zmq_msg_t from;
 	bool routes;
 };
 
-static struct zmq_call_end *end; /* this process' */
+static struct zmq_call_end *end; /* this process' end */
 
 static bool serves(const struct worker *worker)
 {
@@ -55,7 +55,7 @@ static void open_end(struct worker *worker)
 		stage_refuse(worker, "%s: %s", address, zmq_strerror(errno));
 }
 
-/* Servers first. */
+/* Servers open first. */
 static void *open_server(struct worker *worker, unsigned channel)
 {
 	if (serves(worker))
@@ -81,7 +81,7 @@ static void adapter_send(void *sender, size_t size, uint64_t key)
 		stage_refuse(end->worker, "zmq_msg_send: %s", zmq_strerror(errno));
 }
 
-/* False: nothing is there. */
+/* Takes a message. False: there is none. */
 static bool receive_part(zmq_msg_t *ret, bool block)
 {
 	zmq_msg_init(ret);

@@ -19,7 +19,7 @@ struct zmq_end {
 	zmq_msg_t message;
 };
 
-static void *context; /* this process' */
+static void *context; /* this process' end */
 
 static bool fans_out(const struct worker *worker)
 {

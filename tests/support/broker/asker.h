@@ -15,13 +15,15 @@ enum asker_what {
 	ASKER_DIAGNOSE,
 	ASKER_REPAIR,
 	ASKER_KINDS,
-	ASKER_ALL = ASKER_KINDS, /* of these */
-	/* Asks for lists of all that there is instead: STATUS, LIST, NUMBERS and SESSIONS. */
+	ASKER_ALL = ASKER_KINDS, /* kinds of questions, all of them in turn */
+	/* The asker asks for lists of all that there is instead: STATUS, LIST, NUMBERS and
+	 * SESSIONS. */
 	ASKER_LISTS,
-	/* Makes and leaves such a pool again and again instead. */
+	/* The asker makes and leaves such a pool again and again instead. */
 	ASKER_MAKE,
 	ASKER_COUNT,
 };
 
-/* Starts it as a child process; returns once its topics are there. test_child_end() ends it. */
+/* Starts the asker as a child process; returns once its topics are there. test_child_end() ends
+ * it. */
 pid_t asker_start(const char *socket, enum asker_what what);

@@ -13,9 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* From here on this process is that user, in the group of the same number and, unless it is 0, in
- * `group`.
- * False: it can't be, or a part of it only. */
+/* From here on this process is that user, in the group of the same number and, unless it is 0,
+ * in `group`. False: the process can't become the user, or only in part. */
 static inline bool test_become(uid_t id, gid_t group)
 {
 	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };

@@ -23,7 +23,8 @@
 #define STOP_LIMIT_MS  20000
 #define RUN_LIMIT_MS   20000
 
-/* Not ck_abort: also programs without Check use this. abort() fails a Check test as well. */
+/* Ends the test. Programs without Check call this too, so it is abort(), which fails a Check
+ * test as well. */
 __attribute__((format(printf, 1, 2), noreturn)) static void die(const char *format, ...)
 {
 	va_list args;
@@ -65,14 +66,15 @@ static void remove_dir(const char *path)
 	rmdir(path);
 }
 
-/* In a session of its own, so that Check's killpg() doesn't take it along. */
+/* a session of its own keeps Check's killpg() away from the broker */
 pid_t test_start_janitor(const char *dir)
 {
 	pid_t parent = getpid(), pid;
 	sigset_t set, before;
 	int sig;
 
-	/* blocked from its first instruction on: Check's inherited handler would end the test */
+	/* the signal is blocked from the first instruction on: Check's inherited handler would
+	 * end the test */
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigprocmask(SIG_BLOCK, &set, &before);

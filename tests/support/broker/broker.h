@@ -30,14 +30,16 @@ struct test_broker {
  * accepts connections. Also sets $KICKMSG_SOCKET for this process and its children. */
 void test_broker_start(struct test_broker *broker, const char *config_text);
 
-/* Ends it with SIGTERM, waits, removes the directory. Returns the broker's wait status. */
+/* Ends the broker with SIGTERM, waits for it and removes the directory. Returns the broker's
+ * wait status. */
 int test_broker_stop(struct test_broker *broker);
 
-/* SIGKILL, and wait; the directory stays. test_broker_resume() starts one on the same socket. */
+/* Ends the broker with SIGKILL, and waits. The directory stays, and test_broker_resume() starts
+ * a broker on the same socket. */
 void test_broker_kill(struct test_broker *broker);
 void test_broker_resume(struct test_broker *broker);
 
-/* A process that removes the directory when the test ends, however it does, or at SIGTERM. */
+/* Forks a process that removes the directory when the test ends in any way, or at SIGTERM. */
 pid_t test_start_janitor(const char *dir);
 
 /* Does the broker still run? */
@@ -49,7 +51,7 @@ bool test_broker_logged(const struct test_broker *broker, const char *text);
 /* Does the process wait for something, as one that has nothing to do? */
 bool test_sleeps(pid_t pid);
 
-/* Threads, open descriptors, mappings and resident bytes of a process. */
+/* The threads, open descriptors, mappings and resident bytes of a process. */
 size_t test_thread_count(pid_t pid);
 size_t test_fd_count(pid_t pid);
 size_t test_map_count(pid_t pid, const char *part_of_name);
@@ -64,7 +66,7 @@ int test_run(const char *const argv[], char *ret_output, size_t size);
  */
 bool test_wait_for(bool (*condition)(void *userdata), void *userdata, unsigned ms);
 
-/* test_wait_for() for an expression: test_wait_until(broker.pid == 0, 5000). */
+/* test_wait_for() with an expression: test_wait_until(broker.pid == 0, 5000). */
 #define test_wait_until(condition, ms)                                                             \
 	({                                                                                         \
 		bool test_held_ = false;                                                           \
@@ -73,4 +75,4 @@ bool test_wait_for(bool (*condition)(void *userdata), void *userdata, unsigned m
 			test_nap();                                                                \
 		test_held_;                                                                        \
 	})
-void test_nap(void); /* half a millisecond, between two looks */
+void test_nap(void); /* half a millisecond between two looks */

@@ -27,7 +27,8 @@ static struct kickmsg_subscriber *subscriber;
 static char output[262144];
 static int kept;
 
-/* A topic "t" with one of each, 6 messages into a ring of 4, 1 of these received. */
+/* Makes a topic "t" with one publisher and one subscriber: 6 messages went into a ring of 4, 1
+ * of them was received. */
 static inline void start_with(uint32_t transport)
 {
 	struct kickmsg_sample sample;
@@ -48,7 +49,7 @@ static inline void start(void)
 	start_with(KICKMSG_TRANSPORT_RINGS);
 }
 
-/* kickmsgctl as this user. */
+/* Runs kickmsgctl as this user. */
 static inline void expect_as(uid_t uid, gid_t group, int status, const char *const words[])
 {
 	int pipe_fds[2], r;
@@ -81,7 +82,7 @@ static inline void expect_as(uid_t uid, gid_t group, int status, const char *con
 	ck_assert_msg(WIFEXITED(r) && WEXITSTATUS(r) == status, "%#x: %s", r, output);
 }
 
-/* Runs kickmsgctl with these words, up to a null pointer; its exit status. */
+/* Runs kickmsgctl with these words, up to a null pointer. Returns its exit status. */
 static inline int vrun(const char *first, va_list words)
 {
 	const char *program = getenv("KICKMSGCTL");
@@ -136,7 +137,8 @@ static inline char **all_verbs(void)
 	return verbs;
 }
 
-/* Text with each run of blanks as one, so that the width of a table's columns doesn't matter. */
+/* Returns the text with each run of blanks as one, so that the width of a table's columns
+ * doesn't matter. */
 static inline void squeeze(void)
 {
 	char *to = output;
@@ -147,14 +149,14 @@ static inline void squeeze(void)
 	*to = '\0';
 }
 
-/* Says this, whatever the width of the columns. */
+/* Fails unless the output has this text, whatever the width of the columns. */
 static inline void tells(const char *text)
 {
 	squeeze();
 	says(text);
 }
 
-/* Keeps a document for python3's parser, which sees all of them at the test's end. */
+/* Keeps a document for python3's parser, which reads all of them at the test's end. */
 static inline void keep(const char *document)
 {
 	char path[128];
@@ -192,7 +194,7 @@ static inline void stop(void)
 	flow_stop();
 }
 
-/* The document of `kickmsgctl --json WORDS`; the caller's to put. */
+/* Returns the document of `kickmsgctl --json WORDS`, which the caller puts. */
 static inline struct json_object *__attribute__((sentinel)) json(int status, const char *first, ...)
 {
 	const char *program = getenv("KICKMSGCTL");
@@ -207,7 +209,7 @@ static inline struct json_object *__attribute__((sentinel)) json(int status, con
 	va_end(words);
 	int r = test_run(argv, output, sizeof output);
 	ck_assert_msg(r == status, "--json %s ended with %d, not %d: %s", first, r, status, output);
-	/* errors for people come on standard error, before */
+	/* errors for people come on standard error, before the document */
 	char *begin = strchr(output, '{');
 	ck_assert_msg(begin != NULL, "no JSON: %s", output);
 	memmove(output, begin, strlen(begin) + 1);

@@ -22,7 +22,7 @@ static inline bool test_skip_emulated(const char *name, const char *lacks)
 	return test_is_emulated();
 }
 
-/* An emulator maps what it likes. */
+/* An emulator makes mappings of its own at any time. */
 #define TEST_LACKS_ADDRESS_LIMIT "a limit on the address space that a program has (RLIMIT_AS)"
 
 /* Debian 12's curses for arm64 spoils the heap as it begins, also in a program of ten lines. */
@@ -31,6 +31,6 @@ static inline bool test_skip_emulated(const char *name, const char *lacks)
 /* By it `kickmsgd --reload` knows which config the broker reads. */
 #define TEST_LACKS_CMDLINE "a program's command line as it was started with (/proc/PID/cmdline)"
 
-/* By it a broker reads what the one before let wait (daemon/keep/parking.h): in an emulator that hasn't it
- * nothing outlives a broker. */
+/* A broker needs SO_PEEK_OFF to read what the last one parked (daemon/keep/parking.h). Without
+ * it nothing outlives a broker. */
 #define TEST_LACKS_PEEKING "SO_PEEK_OFF, by which the next broker takes back what waits"

@@ -20,7 +20,7 @@ static int fds_before, maps_before;
 int fixture_open_fds(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
-	int count = -1; /* the directory's own */
+	int count = -1; /* not counted: the directory's descriptor */
 
 	ck_assert_ptr_nonnull(dir);
 	for (struct dirent *entry; (entry = readdir(dir));)
@@ -62,7 +62,7 @@ TCase *fixture_case(const char *name)
 	TCase *tcase = tcase_create(name);
 
 	tcase_add_checked_fixture(tcase, before_test, after_test);
-	tcase_set_timeout(tcase, 120); /* on a busy machine, too */
+	tcase_set_timeout(tcase, 120); /* long enough for a busy machine */
 	return tcase;
 }
 
@@ -198,7 +198,7 @@ bool fixture_unchanged(const struct fixture_region *fixture, const void *snapsho
 
 uint64_t fixture_random(uint64_t *state)
 {
-	/* a Weyl sequence through a mixer: every seed gives another, none is bad */
+	/* a Weyl sequence through a mixer: every seed gives another sequence, none is bad */
 	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
 
 	z = (z ^ z >> 32) * UINT64_C(0xd6e8feb86659fd93);

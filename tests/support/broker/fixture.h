@@ -22,10 +22,10 @@
 /* A case whose tests are checked for leaks, one process each. The case is its suite's. */
 TCase *fixture_case(const char *name);
 
-/* Runs one suite of one case; returns what main() returns. */
+/* Runs a suite with one case. Returns what main() returns. */
 int fixture_run(const char *name, TCase *tcase);
 
-/* Descriptors that this process has open, and shared mappings. */
+/* The descriptors that this process has open, and its shared mappings. */
 int fixture_open_fds(void);
 int fixture_shared_maps(void);
 
@@ -35,10 +35,11 @@ struct fixture_region {
 	void *payload;
 };
 
-/* A small geometry: 4 rings of `capacity` cells, `pool` slots of 64 bytes, 2 loans, 3 borrows. */
+/* Returns a small geometry: 4 rings of `capacity` cells, `pool` slots of 64 bytes, 2 loans, 3
+ * borrows. */
 struct km_geometry fixture_geometry(uint32_t capacity, uint32_t pool);
 
-/* A formatted and attached region. */
+/* Makes a region, formats it and attaches to it. */
 void fixture_region_init(struct fixture_region *fixture, const struct km_geometry *geometry);
 void fixture_region_deinit(struct fixture_region *fixture);
 
@@ -51,28 +52,30 @@ void fixture_ring_write(struct fixture_region *fixture, uint32_t ring, uint64_t 
 	uint64_t frontier, uint64_t hint);
 uint32_t fixture_slot_at(const struct fixture_region *fixture, uint64_t position);
 
-/* Plain reads of what the tests look at most. */
+/* Plain reads of the fields that tests look at most. */
 uint64_t fixture_word(const struct fixture_region *fixture, uint32_t slot);
 uint64_t fixture_head(const struct fixture_region *fixture, uint32_t ring);
 uint64_t fixture_cell(const struct fixture_region *fixture, uint32_t ring, uint64_t position);
 void fixture_set_word(struct fixture_region *fixture, uint32_t slot, uint64_t word);
 
-/* A record in memory of its own, with guard entries behind held[]; free() it. */
+/* Returns a record in memory of its own, with guard entries behind held[]. The caller calls
+ * free(). */
 struct km_endpoint *fixture_endpoint(
 	enum km_role role, uint32_t id, uint32_t ring, uint32_t held_count);
 
 /* Fails when an entry behind a record of fixture_endpoint() was written. */
 void fixture_check_guards(const struct km_endpoint *endpoint, uint32_t held_count);
 
-/* A copy of the control memory, to see later that nothing has changed; free() it. */
+/* Returns a copy of the control memory, to see later that nothing has changed. The caller calls
+ * free(). */
 void *fixture_snapshot(const struct fixture_region *fixture);
 bool fixture_unchanged(const struct fixture_region *fixture, const void *snapshot);
 
-/* Bytes that look random and are the same in every run. */
+/* Returns bytes that look random and are the same in every run. */
 uint64_t fixture_random(uint64_t *state);
 
 /* Ends, reaps and forgets a child; returns its wait status. */
 int fixture_reap(pid_t pid);
 
-/* Waits, bounded, until the process sleeps in futex(2). False when it didn't come to that. */
+/* Waits, for a bounded time, until the process sleeps in futex(2). False: it didn't. */
 bool fixture_wait_futex(pid_t pid);

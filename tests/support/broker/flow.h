@@ -20,7 +20,7 @@
 
 static struct test_broker broker;
 
-/* A client of this broker, whose events go to on_event. */
+/* Makes a client of this broker, whose events go to on_event. */
 static inline struct kickmsg_client *flow_client_told(const char *name,
 	void (*on_event)(void *userdata, const struct kickmsg_event *event), void *userdata)
 {
@@ -59,7 +59,7 @@ static inline struct kickmsg_subscriber *flow_subscribe(
 	return subscriber;
 }
 
-/* Does the client's last error say so? */
+/* Does the client's last error have this text? */
 static inline bool flow_said(const struct kickmsg_client *of, const char *part)
 {
 	return strstr(kickmsg_client_last_error(of), part) != NULL;
@@ -78,7 +78,7 @@ static inline void flow_send_int(struct kickmsg_publisher *publisher, int value)
 	ck_assert_int_eq(kickmsg_send(publisher, &value, sizeof value), sizeof value);
 }
 
-/* Counts what the broker has open and mapped, to be the same after a test's mischief. */
+/* Counts what the broker has open and mapped, which is to be the same after a test's mischief. */
 struct flow_stock {
 	size_t fds, maps;
 };
@@ -91,10 +91,10 @@ static inline bool flow_sleeps(void)
 
 static inline void flow_take_stock(struct flow_stock *ret)
 {
-	/* the first of everything may allocate what stays */
+	/* the broker may allocate what it keeps when it serves its first client */
 	kickmsg_client_free(flow_client("first"));
 	ck_assert(test_wait_until(test_map_count(broker.pid, "memfd:") == 0, FLOW_WAIT_MS));
-	/* the broker unmaps first, and closes then */
+	/* the broker closes a descriptor after it has unmapped its memory */
 	ck_assert(test_wait_until(flow_sleeps(), FLOW_WAIT_MS));
 	ret->fds = test_fd_count(broker.pid);
 	ret->maps = test_map_count(broker.pid, "memfd:");
@@ -111,7 +111,7 @@ static inline void flow_check_stock(const struct flow_stock *stock)
 		stock->maps);
 }
 
-/* Ends the test unless this answer is this error, and says so. */
+/* Ends the test unless the answer is this error with this text. */
 static inline void flow_expect_error(
 	const union km_msg *answer, int op, int error, const char *says)
 {
@@ -121,7 +121,7 @@ static inline void flow_expect_error(
 		says);
 }
 
-/* Runs kickmsgctl with up to three words; its exit status. */
+/* Runs kickmsgctl with up to three words. Returns its exit status. */
 static inline int flow_ctl(
 	char *ret_output, size_t size, const char *a, const char *b, const char *c)
 {
@@ -132,7 +132,7 @@ static inline int flow_ctl(
 	return test_run(argv, ret_output, size);
 }
 
-/* The topic's health as the broker sees it; ends the test if it can't be had. */
+/* Returns the topic's health as the broker sees it; ends the test if it can't be had. */
 static inline struct km_health flow_health(const char *topic)
 {
 	struct km_msg_topic request = { .header.op = KM_OP_DIAGNOSE };
@@ -147,7 +147,7 @@ static inline struct km_health flow_health(const char *topic)
 	return answer.diagnose_ok.health;
 }
 
-/* Is nothing wrong, and nothing on its way, but for `in_flight` slots? */
+/* Is nothing wrong in the topic, and nothing on its way but for `in_flight` slots? */
 static inline bool flow_is_healthy(const char *topic)
 {
 	struct km_health h = flow_health(topic);

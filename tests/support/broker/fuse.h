@@ -90,7 +90,7 @@ static inline void slow_answer(int dev, const struct fuse_in_header *in)
 	case FUSE_READ:
 		slow_reply(dev, in->unique, 0, zeroes, sizeof zeroes);
 		break;
-	case FUSE_WRITE: /* what all this is for */
+	case FUSE_WRITE: /* never answered, so a last close never ends */
 	case FUSE_FORGET:
 	case FUSE_INTERRUPT:
 		break;
@@ -99,7 +99,7 @@ static inline void slow_answer(int dev, const struct fuse_in_header *in)
 	}
 }
 
-/* Opens files, and makes the file dirty, as it is told. */
+/* Opens files, and makes the file dirty, as the test tells it. */
 __attribute__((noreturn)) static inline void slow_open(const char *path, int socket)
 {
 	static const char page[SLOW_FILE_SIZE] = "dirty";
@@ -118,12 +118,12 @@ __attribute__((noreturn)) static inline void slow_open(const char *path, int soc
 			_exit(1);
 		if (km_wire_send(socket, &header, sizeof header, &fd, !dirty) < 0)
 			_exit(1);
-		km_close(fd); /* clean still, so this one ends */
+		km_close(fd); /* the file is clean still, so this close ends */
 	}
 	_exit(0);
 }
 
-/* The server is the parent: when it dies, by whatever, all that waits for it ends. */
+/* The server is the parent. When it dies, however, every process that waits for it ends. */
 __attribute__((noreturn)) static inline void slow_serve(const char *dir, int socket)
 {
 	static char in[1 << 17];
@@ -166,7 +166,7 @@ static inline bool slow_file_start(struct slow_file *file, const char *dir)
 	return read(file->socket, &word, 1) == 1;
 }
 
-/* -1: it can't. */
+/* Returns -1 where the file can't be opened. */
 static inline int slow_file_open(struct slow_file *file)
 {
 	int fds[KM_WIRE_MAX_FDS];

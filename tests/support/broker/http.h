@@ -36,7 +36,7 @@ static inline int http_connect(void)
 	return -1;
 }
 
-/* The file is there a moment before it is listened to. */
+/* The file is there a moment before the broker listens to it. */
 static inline bool http_listens(void)
 {
 	int fd = http_connect();
@@ -57,7 +57,7 @@ static inline void http_start(const char *more)
 	ck_assert(test_wait_until(http_listens(), FLOW_WAIT_MS));
 }
 
-/* All that comes until the other side closes, as a text; false: it didn't close in that time. */
+/* Reads until the other side closes, as a text. False: it didn't close in that time. */
 static inline bool http_read_all(int fd, int ms)
 {
 	struct pollfd item = { fd, POLLIN, 0 };
@@ -72,7 +72,8 @@ static inline bool http_read_all(int fd, int ms)
 	return n <= 0;
 }
 
-/* Sends these headers' text; the status of the answer, which is in http_answer[]; 0: none. */
+/* Sends these headers' text. Returns the status of the answer, which is in http_answer[]; 0:
+ * there was none. */
 static inline int http_ask(const char *text)
 {
 	int fd = http_connect(), status = 0;

@@ -73,7 +73,7 @@ static void keep(struct test_manager *manager, const char *name, int fd)
 	snprintf(stored->name, sizeof stored->name, "%s", name);
 }
 
-/* One message. False: there is none. */
+/* Takes one message. False: there is none. */
 static bool take_message(struct test_manager *manager)
 {
 	char text[2048] = "", name[64] = "stored";
@@ -88,7 +88,7 @@ static bool take_message(struct test_manager *manager)
 		.msg_controllen = sizeof control.bytes };
 	ssize_t n;
 
-	/* a thread that has the lock knows that nothing was taken and not kept */
+	/* a thread that has the lock knows that each message that was taken has been kept */
 	pthread_mutex_lock(&manager->lock);
 	n = recvmsg(manager->notify_fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0) {
@@ -144,7 +144,7 @@ static const char *built_program(void)
 	return program && *program ? program : TEST_KICKMSGD;
 }
 
-/* In the child: the descriptors to 3, 4, ..., and their names into the environment. */
+/* Runs in the child: puts the descriptors to 3, 4, ..., and their names into the environment. */
 static void hand_over(struct test_manager *manager)
 {
 	static char names[MANAGER_MAX_FDS * 20] = "kickmsgd.socket";
@@ -152,7 +152,7 @@ static void hand_over(struct test_manager *manager)
 	size_t count = manager->stored_count + 1, used = strlen(names);
 	char number[32];
 
-	/* out of the way first: a target may be another's source */
+	/* moved out of the way first: the number of a target may be another one's source */
 	for (size_t i = 0; i < count; i++) {
 		int from = i == 0 ? manager->listen_fd : manager->stored[i - 1].fd;
 
@@ -205,7 +205,7 @@ void test_manager_resume_unready(struct test_manager *manager)
 	if (log >= 0)
 		dup2(log, STDERR_FILENO);
 	int gate = manager->gate;
-	if (gate > 0) /* out of the way */
+	if (gate > 0) /* moved out of the way */
 		gate = fcntl(gate, F_DUPFD_CLOEXEC, FIRST_FD + (int)manager->stored_count + 17);
 	hand_over(manager);
 	if (gate != 0 && (write(gate, "", 1) != 1 || read(gate, &(char){ 0 }, 1) != 1))
@@ -265,7 +265,7 @@ void test_manager_kill(struct test_manager *manager, int signal)
 	kill(manager->pid, signal);
 	waitpid(manager->pid, NULL, 0);
 	manager->pid = 0;
-	/* a manager hears what its dead child still said */
+	/* a manager hears what its dead child had still said */
 	test_manager_hear(manager);
 }
 
@@ -277,7 +277,7 @@ bool test_manager_watchdog(struct test_manager *manager)
 	must(waitpid(manager->pid, &status, WUNTRACED) == manager->pid, "waitpid");
 	test_manager_hear(manager);
 	unsigned heard = manager->watchdogs;
-	/* The manager's own clock: what it waits for is silence. */
+	/* The manager's own clock, since it waits for a silence. */
 	poll(NULL, 0, 2 * WATCHDOG_MS);
 	test_manager_hear(manager);
 	bool silent = manager->watchdogs == heard;
@@ -288,8 +288,7 @@ bool test_manager_watchdog(struct test_manager *manager)
 	return silent && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
 }
 
-/* As a package does it: the new file is written beside the old one, and takes its name. */
-/* Which program a process runs; false: none. */
+/* Reads the path of the program that a process runs. False: there is none. */
 static bool read_program(pid_t pid, char *ret, size_t size)
 {
 	char path[32];
@@ -316,13 +315,13 @@ bool test_manager_upgrade(struct test_manager *manager)
 		    fstat(to, &after) == 0 && after.st_ino != before.st_ino;
 	close(from);
 	close(to);
-	/* one that was only just forked would come to run the fresh one */
+	/* a process that was only just forked would run the fresh program */
 	good = good && read_program(getpid(), own, sizeof own) &&
 	       test_wait_until(
 		       read_program(manager->pid, link, sizeof link) && strcmp(link, own) != 0,
 		       READY_LIMIT_MS);
 	good = good && rename(fresh, manager->program) == 0;
-	/* and the one that runs has none any more */
+	/* the program that runs has no name any more */
 	good = good && (first || (read_program(manager->pid, link, sizeof link) &&
 					 strstr(link, " (deleted)")));
 	if (!good)

@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 #define MANAGER_MAX_FDS   4096
-#define MANAGER_OWN_FDS   4 /* that the broker has it keep, whoever is there */
+#define MANAGER_OWN_FDS   4 /* that the broker has it keep without any client */
 #define MANAGER_SAID_SIZE (1 << 18)
 
 struct manager_fd {
@@ -37,16 +37,16 @@ struct test_manager {
 	_Atomic unsigned ready; /* READY=1 messages */
 	_Atomic unsigned starts;
 	_Atomic unsigned watchdogs;   /* WATCHDOG=1 messages */
-	_Atomic unsigned messages;    /* all */
+	_Atomic unsigned messages;    /* all messages */
 	char status[128];             /* the last STATUS=, under the lock */
-	char said[MANAGER_SAID_SIZE]; /* all of this broker's messages, likewise */
+	char said[MANAGER_SAID_SIZE]; /* this broker's messages, under the lock */
 	size_t said_size;
 	struct manager_fd stored[MANAGER_MAX_FDS]; /* under the lock */
 	size_t stored_count;
-	unsigned more_fds; /* that it says it hands over, and doesn't */
-	pid_t listen_pid;  /* whom it says they are for; 0: the broker */
-	/* Not 0: a socket on which the next broker's process says a byte before its program begins, and
-	 * waits for one. */
+	unsigned more_fds; /* that it announces, and doesn't hand over */
+	pid_t listen_pid;  /* the pid in LISTEN_PID; 0: the broker's */
+	/* A socket on which the next broker's process says a byte before its program begins, and
+	 * waits for one. 0: no such socket. */
 	int gate;
 };
 
@@ -54,38 +54,38 @@ struct test_manager {
  * sets $KICKMSG_SOCKET. `config_text` may be null. */
 void test_manager_start(struct test_manager *manager, const char *config_text);
 
-/* Ends the broker by a signal and waits for it; what it said before is heard. */
+/* Ends the broker by a signal, waits for it, and hears what it had said before. */
 void test_manager_kill(struct test_manager *manager, int signal);
 
-/* Stops the broker's process and ends it as a watchdog does, once nothing has been heard for the
- * time that was said. False: something was. */
+/* Stops the broker's process, and ends it as a watchdog does once nothing has been heard for the
+ * announced time. False: something was heard. */
 bool test_manager_watchdog(struct test_manager *manager);
 
-/* The brokers from now on are of a program whose file is new, in the place of the one that runs. */
+/* From now on brokers run a program whose file is new, in the place of the one that runs. */
 bool test_manager_upgrade(struct test_manager *manager);
 
-/* Starts the next one with what is stored; returns once it is ready, or at once. */
+/* Starts the next broker with what is stored; returns once it is ready, or at once. */
 void test_manager_resume(struct test_manager *manager);
 void test_manager_resume_unready(struct test_manager *manager);
 
 /* Takes all that the broker has said until now. */
 void test_manager_hear(struct test_manager *manager);
 
-/* Where the last broker said this, counted in bytes from its start; -1: it didn't. The same of the
- * last time that it did. */
+/* The place where the last broker said this, counted in bytes from its start; -1: it didn't. The
+ * second call finds the last such place. */
 long test_manager_said(struct test_manager *manager, const char *text);
 long test_manager_said_last(struct test_manager *manager, const char *text);
 
-/* Starts one that will not do; returns its exit status once it has ended. */
+/* Starts a broker that is to fail. Returns its exit status once it has ended. */
 int test_manager_fail(struct test_manager *manager);
 
-/* How many descriptors are stored, and how many of them begin with this letter. */
+/* The number of stored descriptors, and of those whose names begin with this letter. */
 size_t test_manager_stored(struct test_manager *manager, char kind);
 
-/* A stored descriptor by its name, the manager's; -1: there is none. */
+/* A stored descriptor by its name, which stays the manager's; -1: there is none. */
 int test_manager_find(struct test_manager *manager, const char *name);
 
-/* Forgets one, or keeps one more (the descriptor becomes the manager's). */
+/* Forgets a descriptor, or keeps one more, which becomes the manager's. */
 void test_manager_forget(struct test_manager *manager, const char *name);
 void test_manager_keep(struct test_manager *manager, const char *name, int fd);
 
@@ -106,10 +106,10 @@ void test_manager_park(struct test_manager *manager, const char *name, int fd);
 /* Has all been given back? The manager keeps the broker's own descriptors, and nothing waits. */
 bool test_manager_is_empty(struct test_manager *manager);
 
-/* Is this part of the last status that was told? It is told after READY. */
+/* Is this text part of the last status? The broker tells of it after READY. */
 bool test_manager_status_has(struct test_manager *manager, const char *text);
 
 bool test_manager_logged(const struct test_manager *manager, const char *text);
 
-/* Ends it all. Returns the last broker's wait status. */
+/* Ends the broker and the manager. Returns the last broker's wait status. */
 int test_manager_stop(struct test_manager *manager);

@@ -30,9 +30,9 @@ union control {
 	struct cmsghdr align;
 };
 
-/* One descriptor of an entry, by the names that store.h has for them. */
+/* A descriptor of an entry, by the names of store.h. */
 struct wanted {
-	uint64_t entry; /* without its count */
+	uint64_t entry; /* the entry's id and part, without the count */
 	unsigned index;
 };
 
@@ -126,7 +126,7 @@ static bool change(struct message *message, struct wanted wanted,
 	return false;
 }
 
-/* All messages are taken and sent again. */
+/* Takes all messages and sends them again, changed. */
 static bool go_through(struct test_manager *manager, const char *name,
 	void (*what)(struct message *message, size_t entry, size_t at, unsigned index, int *fd),
 	int *fd)

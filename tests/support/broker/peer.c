@@ -20,8 +20,8 @@
 
 static int ready_fd = -1;
 
-/* Client segments by socket: until a later hello gets the same socket, for a client that lets go of
- * its segment is dead. 0: none. */
+/* Client segments by their socket; 0: none. A client that lets go of its segment is dead, so
+ * each is kept until a later hello gets the same socket. */
 static int segment_of[1024];
 
 static void die(const char *what)

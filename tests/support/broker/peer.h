@@ -12,15 +12,15 @@
 
 #include "common/protocol/wire.h"
 
-/* A struct km_msg_hello as this version's library says it, but for the name and prefix that are
- * given. */
+/* Fills a struct km_msg_hello as this version's library does, but for the name and prefix, which
+ * are given. */
 #define TEST_HELLO(...)                                                                            \
 	{                                                                                          \
 		.header.op = KM_OP_HELLO, .version = KM_WIRE_VERSION,                              \
 		.layout_version = KM_LAYOUT_VERSION, __VA_ARGS__                                   \
 	}
 
-/* A connection without a word said; blocking, answers are waited for at most 10 s. */
+/* Connects without a word. The socket blocks; answers are waited for at most 10 s. */
 int test_peer_connect(const char *socket);
 
 /* Connects, says hello and returns the socket. *ret_segment_fd is the client segment's descriptor,
@@ -32,7 +32,7 @@ int test_peer_hello(const char *socket, const char *name, int *ret_segment_fd);
  * op, or -ENOTCONN when the broker hung up, or another negative errno. */
 int test_peer_call(int socket, const void *request, size_t size, union km_msg *ret);
 
-/* The next answer, as test_peer_call() without sending. */
+/* Takes the next answer. Returns what test_peer_call() returns. */
 int test_peer_answer(int socket, union km_msg *ret);
 
 /* A child process. It runs `run(argument)`, which calls test_child_ready() once it is where the

@@ -20,7 +20,8 @@ struct pty {
 	size_t used;
 };
 
-/* Runs argv there, with TERM and more of the environment as `variables` (NAME=VALUE, up to null) say. */
+/* Runs argv at the terminal. `variables` (NAME=VALUE, up to null) are added to its environment,
+ * TERM among them. */
 static inline void pty_start(struct pty *pty, unsigned short rows, unsigned short columns,
 	const char *const argv[], const char *const variables[])
 {
@@ -42,7 +43,7 @@ static inline void pty_start(struct pty *pty, unsigned short rows, unsigned shor
 	_exit(127);
 }
 
-/* Takes what it shows, for at most so long. Returns false at its end. */
+/* Takes what the program shows, for at most so long. False: it has ended. */
 static inline bool pty_look(struct pty *pty, int timeout_ms)
 {
 	struct pollfd poll_fd = { .fd = pty->fd, .events = POLLIN };
@@ -57,7 +58,7 @@ static inline bool pty_look(struct pty *pty, int timeout_ms)
 	return true;
 }
 
-/* Until it shows this text, behind what it showed up to `from`. */
+/* Waits until the program shows this text behind what it had shown up to `from`. */
 static inline void pty_wait(struct pty *pty, size_t from, const char *text)
 {
 	for (int waited = 0; !strstr(pty->shown + from, text); waited += 20) {
@@ -78,7 +79,7 @@ static inline void pty_resize(struct pty *pty, unsigned short rows, unsigned sho
 	ck_assert_int_eq(ioctl(pty->fd, TIOCSWINSZ, &size), 0);
 }
 
-/* The program's exit status, once it has ended by itself. */
+/* Returns the program's exit status, once it has ended by itself. */
 static inline int pty_end(struct pty *pty)
 {
 	int status, waited = 0;

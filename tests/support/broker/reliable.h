@@ -21,7 +21,7 @@ static inline int64_t receive(struct kickmsg_subscriber *subscriber)
 	return n < 0 ? n : value;
 }
 
-/* Receives by one of the calls. Returns what that returns. */
+/* Receives by one of the calls, and returns what that returns. */
 static inline ssize_t receive_by(
 	int way, struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret, size_t count)
 {
@@ -33,7 +33,7 @@ static inline ssize_t receive_by(
 				     : kickmsg_receive_into(subscriber, buf, sizeof buf, 0, ret);
 }
 
-/* Takes one message, a number. */
+/* Takes one message, which is a number. */
 static inline void take_by(int way, struct kickmsg_subscriber *subscriber)
 {
 	struct kickmsg_sample sample;

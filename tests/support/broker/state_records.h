@@ -17,10 +17,10 @@ struct state_record {
 };
 
 #define STATE_RECORD_USED   UINT32_C(0x44455355)
-#define STATE_RECORD_LARGE  4096 /* bytes: no record is so long */
+#define STATE_RECORD_LARGE  4096 /* bytes, more than any record has */
 #define STATE_TABLES_OFFSET (4096 + (16 << 20))
 
-/* Gives it the checksum of what it is now. */
+/* Writes the checksum of the record's present content. */
 static inline void state_record_seal(struct state_record *record)
 {
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);

@@ -23,7 +23,7 @@ static inline void on_event(void *userdata, const struct kickmsg_event *event)
 {
 	struct log *log = userdata;
 
-	if (event->kind > KICKMSG_EVENT_REJOIN_FAILED) /* of topics: flow-matched */
+	if (event->kind > KICKMSG_EVENT_REJOIN_FAILED) /* topics' events are for flow-matched */
 		return;
 	ck_assert_uint_lt(log->count, MAX_LOG - 1);
 	log->text[log->count++] = "?drJF"[event->kind];
@@ -43,7 +43,7 @@ static inline struct kickmsg_client *told_client(const char *name)
 	return flow_client_told(name, on_event, &told);
 }
 
-/* Turns an application's loop, until the client was told so many events. */
+/* Runs an application's loop until the client was told so many events. */
 static inline void dispatch_until(struct kickmsg_client *client, unsigned count)
 {
 	for (int i = 0; told.count < count && i < 1000; i++) {
@@ -62,7 +62,7 @@ static inline void restart(void)
 	test_broker_resume(&broker);
 }
 
-/* A config of this transport. */
+/* Returns a config of this transport. */
 static inline const struct kickmsg_topic_config *over(int transport)
 {
 	static struct kickmsg_topic_config config;
@@ -72,7 +72,7 @@ static inline const struct kickmsg_topic_config *over(int transport)
 	return &config;
 }
 
-/* Does the topic have them all? */
+/* Does the topic have so many publishers and subscribers? */
 static inline bool has_all(struct kickmsg_client *client, uint32_t publishers, uint32_t subscribers)
 {
 	struct kickmsg_topic_ref ref = { .name = TOPIC };

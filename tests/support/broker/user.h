@@ -11,7 +11,7 @@
 #define USER_A 65534
 #define USER_B 12345
 
-/* In a child that isn't Check's. */
+/* For children that Check doesn't know: ends the child unless the condition holds. */
 #define NEED(condition)                                                                            \
 	do {                                                                                       \
 		if (!(condition)) {                                                                \
@@ -20,7 +20,8 @@
 		}                                                                                  \
 	} while (0)
 
-/* A broker to which all users may connect. `config` goes behind a first section of two lines. */
+/* Starts a broker to which all users may connect. `config` goes behind a first section of two
+ * lines. */
 static inline void user_start_broker(const char *config)
 {
 	char text[2048];
@@ -47,7 +48,8 @@ static inline struct kickmsg_client *user_client(uid_t uid, gid_t group)
 	return mine;
 }
 
-/* Repairs as this process' user: 0, or the error and (said, if not null) its words. */
+/* Repairs as this process' user. Returns 0, or the error, whose words are in *ret unless that is
+ * null. */
 static inline int user_repair(const char *topic, char said[KM_WIRE_TEXT_SIZE])
 {
 	struct km_msg_repair request = { .topic.header.op = KM_OP_REPAIR, .what = KM_REPAIR_ALL };
@@ -64,7 +66,7 @@ static inline int user_repair(const char *topic, char said[KM_WIRE_TEXT_SIZE])
 	return answer.error.error;
 }
 
-/* Says so if the test is to be skipped. */
+/* Says whether the test is to be skipped, and why. */
 static inline bool user_cannot_change(void)
 {
 	if (geteuid() == 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A whole pass over endpoints that stay the same, in pieces of `work`. */
+/* Makes a whole pass over endpoints that stay the same, in pieces of `work`. */
 #pragma once
 
 #include "common/repair/reconcile.h"

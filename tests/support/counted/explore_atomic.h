@@ -10,7 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The test's: counts, and fails once a call has taken more steps than it may. */
+/* The test defines it: it counts the step, and fails once a call has taken more steps than it
+ * may. */
 void counted_step(void);
 
 #define km_load(label, order, ptr) (counted_step(), atomic_load_explicit(ptr, memory_order_##order))

@@ -69,7 +69,8 @@ bool crash_reconcile_all(struct crash_world *world)
 {
 	struct km_reconcile_result result;
 
-	/* nobody is in the middle of anything: one pass is enough, the second one finds nothing */
+	/* no survivor is in the middle of anything: one pass is enough, the second one finds
+	 * nothing */
 	if (!crash_reconcile(world, KM_REPAIR_ALL, &result))
 		return false;
 	if (result.health.left_by_hazard > 0)
@@ -113,8 +114,8 @@ static bool explain_cells(const struct crash_world *world, uint64_t explained[CR
 	return true;
 }
 
-/* Bits that rings' windows and survivors' samples explain; false if one of these has lost its slot.
- * */
+/* Finds the bits that rings' windows and survivors' samples explain. False: one of these has
+ * lost its slot. */
 static bool explain(struct crash_world *world, enum km_role frozen, uint64_t explained[CRASH_POOL])
 {
 	const struct km_region *region = &world->region;
@@ -141,7 +142,7 @@ static bool explain(struct crash_world *world, enum km_role frozen, uint64_t exp
 		for (uint32_t k = 0; k <= CRASH_BORROWS && mine; k++) {
 			struct km_hold *hold = &world->holds[r][k];
 
-			/* the frozen one's hazards speak for it */
+			/* the sample that the frozen subscriber is at is left to its hazards */
 			if (!km_hold_is_busy(hold) || (frozen == KM_ROLE_SUBSCRIBER && r == 0))
 				continue;
 			const size_t slot = (size_t)(hold->slot - region->slots);
@@ -154,7 +155,7 @@ static bool explain(struct crash_world *world, enum km_role frozen, uint64_t exp
 	return true;
 }
 
-/* Is the slot in a hazard of the one who is frozen? */
+/* Is the slot in a hazard of the frozen process? */
 static bool shown_by_hazard(const struct crash_world *world, enum km_role frozen, uint32_t slot)
 {
 	const struct km_endpoint *publisher = world->publishers[0].handle.place.record;
@@ -207,7 +208,8 @@ static bool audit_hazards(const struct crash_world *world, enum km_role frozen)
 	return true;
 }
 
-/* Everybody's loans are theirs; a dead one's are gone, a frozen one's are in between. */
+/* Checks loans: those of the living are theirs, a dead one's are gone, a frozen one's are in
+ * between. */
 static bool audit_loans(const struct crash_world *world, enum km_role frozen)
 {
 	for (uint32_t p = 0; p < CRASH_PUBLISHERS; p++)
@@ -251,7 +253,7 @@ bool crash_audit(struct crash_world *world, enum km_role frozen)
 				"slot %u: bits %#lx, explained %#lx", i, bits, explained[i]);
 	}
 	good = good && audit_loans(world, frozen);
-	/* the victim's outstanding loans, and the one slot, or those of a batch, that it is at */
+	/* the victim's outstanding loans, and the slot, or the batch's slots, that it works on */
 	if (good && victims_loans > world->lent_count[0] + (world->is_many ? CRASH_MANY : 1))
 		return crash_fail("the victim has %u slots", victims_loans);
 	return good;

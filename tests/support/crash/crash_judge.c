@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Killed, frozen, finished: see crash_judge.h. */
+/* Judges victims that were killed, frozen, or have finished: see crash_judge.h. */
 #include <stdio.h>
 #include <string.h>
 
@@ -166,10 +166,10 @@ bool crash_judge_killed(struct crash_world *world, const struct crash_op *op)
 		!judge_loss(world, op))
 		return false;
 
-	/* everything is there again, with only survivors */
+	/* the whole pool can be had, with survivors only */
 	if (!crash_count_pool(world, CRASH_POOL))
 		return false;
-	/* and for a successor in the same place */
+	/* a successor in the victim's place has the whole pool too */
 	if (publisher) {
 		crash_attach_publisher(world, 0);
 		world->lent_count[0] = 0;
@@ -190,7 +190,7 @@ bool crash_judge_killed(struct crash_world *world, const struct crash_op *op)
 	return crash_count_pool(world, CRASH_POOL);
 }
 
-/* Slots that the frozen one visibly has: its id, its hazards, its undrained ring. */
+/* The slots that the frozen process visibly has: its id, its hazards, its undrained ring. */
 static uint32_t visibly_held(const struct crash_world *world, const struct crash_op *op)
 {
 	const struct km_region *region = &world->region;
@@ -223,13 +223,13 @@ static bool repair_beside(struct crash_world *world, const struct crash_op *op)
 {
 	struct km_reconcile_result result;
 
-	/* a pass that leaves something to a hazard is repeated at the next tick */
+	/* a pass that leaves a bit to a hazard is repeated at the broker's next tick */
 	return crash_reconcile(world, KM_REPAIR_ALL, &result) &&
 	       crash_reconcile(world, KM_REPAIR_ALL, &result) && crash_audit(world, op->role);
 }
 
-/* occupy() with a shared ring: the slot that the victim may be about to drop has a message of
- * somebody else's, if it can be had, and much of the rest is on loan. */
+/* Occupies a shared ring's pool: the slot that the victim may be about to drop gets a message of
+ * another publisher, if the slot can be had, and much of the rest is on loan. */
 static bool occupy_shared(struct crash_world *world)
 {
 	const size_t size = sizeof(struct crash_message);
@@ -246,7 +246,7 @@ static bool occupy_shared(struct crash_world *world)
 			return false;
 		loans[i] = loans[--*lent];
 	}
-	/* something for the victim that still looks for a slot */
+	/* the victim that still looks for a slot finds one */
 	while (*lent > CRASH_POOL / 2)
 		if (kickmsg_discard(publisher, loans[--*lent]) < 0)
 			return crash_fail("a loan can't be discarded");
@@ -254,9 +254,9 @@ static bool occupy_shared(struct crash_world *world)
 }
 
 /*
- * Survivors have every slot in use when the victim goes on, rings full of messages and the rest on
- * loan: whatever it drops that isn't its own any more is somebody's. Not while a publisher still
- * looks for a slot: it would be told, rightly, that it found none.
+ * Gives survivors every slot before the victim goes on: rings full of messages, the rest on loan.
+ * A slot that the victim drops, though it isn't its own any more, is then a survivor's, so
+ * the mistake shows. A victim that still looks for a slot is left some.
  */
 static bool occupy(struct crash_world *world, const struct crash_op *op)
 {
@@ -287,7 +287,8 @@ bool crash_judge_frozen(struct crash_world *world, const struct crash_op *op, ui
 	if (!repair_beside(world, op) || !crash_settle(world, op->role) ||
 		!crash_balance(world, op->role, 0, op->sends) || !judge_loss(world, op))
 		return false;
-	if (crash_transport == CRASH_SOLE) /* nobody else sends, or wants a slot */
+	/* a sole publisher's victim has no others that send or want a slot */
+	if (crash_transport == CRASH_SOLE)
 		return true;
 	return crash_flow(world, op->role, messages / 2) && repair_beside(world, op) &&
 	       crash_flow(world, op->role, messages - messages / 2) && repair_beside(world, op) &&
@@ -307,7 +308,7 @@ bool crash_judge_finished(struct crash_world *world, const struct crash_op *op)
 		else
 			world->readers[0].state = KM_ENDPOINT_DEAD;
 	}
-	/* a victim that wasn't killed leaves nothing to be repaired */
+	/* a victim that wasn't killed leaves nothing to repair */
 	if (!op->detaches && !crash_audit(world, KM_ROLE_NONE))
 		return false;
 	enum km_role victim = op->detaches ? op->role : KM_ROLE_NONE;
@@ -320,7 +321,7 @@ bool crash_judge_finished(struct crash_world *world, const struct crash_op *op)
 	}
 	if (!crash_settle(world, victim) || !crash_balance(world, victim, sends, sends))
 		return false;
-	/* each message of the victim came, exactly once (crash_note sees to that) */
+	/* each message of the victim came, exactly once (crash_note checks it) */
 	for (uint32_t i = 0; i < CRASH_SUBSCRIBERS; i++)
 		if (sends && reads(world, victim, i) &&
 			world->readers[i].last[0] != world->message.sequence)

@@ -14,27 +14,28 @@ enum crash_transports {
 	CRASH_SHARED_ONLY,
 };
 
-/* The victim's operation. */
+/* Runs the victim's operation. */
 struct crash_op {
 	const char *name;
-	enum km_role role;            /* of the victim */
-	void (*run)(void *world);     /* CRASH_OP */
-	void (*prepare)(void *world); /* in the walker, before; may be null */
+	enum km_role role;            /* the victim's role */
+	void (*run)(void *world);     /* marked CRASH_OP */
+	void (*prepare)(void *world); /* runs in the walker before; may be null */
 	uint32_t sends;               /* messages that it publishes */
-	uint32_t takes;               /* messages that it receives, if they are there */
+	uint32_t takes;               /* messages that it receives, if there are so many */
 	bool detaches;                /* the victim's handle is gone afterwards */
-	/* after the spared victim has gone on to the end: is what it got right? */
+	/* Called after the spared victim has gone on to the end: is what it got right? */
 	bool (*check)(struct crash_world *world);
-	/* Not CRASH_NONE: of many messages, and in states that are for these. */
+	/* Not CRASH_NONE: the operation is about many messages, and runs in states that are for
+	 * these. */
 	enum crash_transports many;
-	bool waits; /* needs an empty ring in the end */
+	bool waits; /* needs an empty ring at its end */
 };
 
-/* All who live but the victim empty their rings and give back samples and loans. */
+/* All living participants but the victim empty their rings and give back samples and loans. */
 bool crash_settle(struct crash_world *world, enum km_role victim);
 
-/* Received + lost == positions, for every survivor; `victims` messages of the victim may be among
- * the positions. */
+/* Checks received + lost == positions, for every survivor. `victims` messages of the victim may
+ * be among the positions. */
 bool crash_balance(
 	struct crash_world *world, enum km_role victim, uint32_t victims_min, uint32_t victims_max);
 
@@ -43,14 +44,14 @@ bool crash_balance(
  * ring. */
 bool crash_flow(struct crash_world *world, enum km_role victim, uint32_t count);
 
-/* Takes all slots that can be had and gives them back: at least `expected`. */
+/* Takes all slots that can be had and gives them back. Fails if they are fewer than `expected`. */
 bool crash_count_pool(struct crash_world *world, uint32_t expected);
 
-/* The victim is dead. */
+/* Judges a world whose victim is dead. */
 bool crash_judge_killed(struct crash_world *world, const struct crash_op *op);
 
-/* The victim stands still: `messages` flow. */
+/* Judges a world whose victim stands still, while `messages` flow. */
 bool crash_judge_frozen(struct crash_world *world, const struct crash_op *op, uint32_t messages);
 
-/* The victim went on and finished. */
+/* Judges a world whose victim went on and finished. */
 bool crash_judge_finished(struct crash_world *world, const struct crash_op *op);

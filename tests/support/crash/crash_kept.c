@@ -11,7 +11,8 @@
 #include "tests/support/broker/whole_pass.h"
 #include "tests/support/crash/crash_world.h"
 
-/* --- coming and sending --------------------------------------------------------------------------- */
+/* --- subscribers that come, publishers that send
+ * -------------------------------------------------- */
 
 void kept_attach_publisher(struct kept_world *world, uint32_t i)
 {

@@ -24,7 +24,7 @@ enum {
 	KEPT_RINGS = 4,
 	KEPT_POOL = 24,
 	KEPT_SHORT_POOL = 8,
-	/* their rings */
+	/* the subscribers' rings */
 	KEPT_NEWCOMER = 1,
 	KEPT_HOLDER = 2,
 	KEPT_LAST = 3,
@@ -46,17 +46,17 @@ struct kept_world {
 	struct km_hold holds[KEPT_RINGS][2];
 	struct kept_reader readers[KEPT_RINGS];
 	uint64_t live, start, sent[2], end;
-	uint64_t sent_before; /* when the last one was let in */
-	bool met, half;       /* the event was; the newcomer is half way in */
+	uint64_t sent_before; /* when the last subscriber was let in */
+	bool met, half;       /* the event happened; the newcomer is half in */
 	struct kickmsg_sample held;
 	uint64_t held_value;
-	/* the victim's */
+	/* The victim's state. */
 	uint64_t value, copy;
 	ssize_t result;
 	struct kickmsg_sample sample;
 };
 
-/* A world of two publishers, and nobody who listens. */
+/* Makes a world of two publishers and no subscriber. */
 struct kept_world *kept_build(uint32_t pool);
 
 void kept_attach_publisher(struct kept_world *world, uint32_t i);
@@ -70,22 +70,22 @@ void kept_come(struct kept_world *world, uint32_t r);
 bool kept_note(struct kept_world *world, uint32_t r, uint64_t value);
 void kept_receive_one(struct kept_world *world, uint32_t r);
 
-/* Receives all there is. The victim's message makes it at least `least` and at most `most` more than
- * is owed. Nobody but the newcomer loses any. */
+/* Receives all there is. A subscriber may get its debt and, with the victim's message, `least`
+ * to `most` more. Only the newcomer may lose some. */
 bool kept_drain(struct kept_world *world, uint32_t r, uint64_t least, uint64_t most);
 bool kept_drain_all(struct kept_world *world, uint32_t busy, uint64_t least, uint64_t most);
 
-/* A publisher's next message, of which each subscriber that is here is owed one. */
+/* Sends a publisher's next message, of which each attached subscriber is owed one. */
 bool kept_send(struct kept_world *world, uint32_t by);
 
-/* The survivors go on; the subscriber `busy` doesn't. */
+/* The survivors go on, but for the subscriber `busy`. */
 bool kept_flow(struct kept_world *world, uint32_t busy, int messages);
 
-/* Three passes of the reconciler. */
+/* Makes three passes of the reconciler. */
 bool kept_repair(struct kept_world *world, bool publisher_dead, bool newcomer_dead);
 
-/* Counts the region. Each bit of a slot is explained by a window or by the holder, and a frozen victim
- * may have, besides, what its hazards show. The message that is held is as it was. */
+/* Counts the region. Each bit of a slot is explained by a window or by the holder. A frozen
+ * victim may have, besides, what its hazards show. The message that is held hasn't changed. */
 bool kept_audit(struct kept_world *world, bool frozen);
 
 /* The kept ring's first position that is not committed. */

@@ -139,7 +139,7 @@ static CRASH_OP void run_subscriber_detach(void *arg)
 	km_place_end(&world->subscribers[0].handle.place);
 }
 
-/* The end of a handle frees what is the library's own: it gets it from the heap. */
+/* The end of a handle frees memory of the library's own, which comes from the heap. */
 static void prepare_publisher_detach(void *arg)
 {
 	struct crash_world *world = arg;
@@ -229,8 +229,8 @@ static bool check_copied(struct crash_world *world)
 	return crash_note(world, 0, &world->copy);
 }
 
-/* The victim went to sleep in the end. The messages that it took before are not looked at, but
- * counted. */
+/* Checks a victim that went to sleep in the end. The messages that it took before are counted,
+ * their contents aren't compared. */
 static bool check_waited(struct crash_world *world)
 {
 	struct crash_reader *reader = &world->readers[0];

@@ -31,7 +31,7 @@ static void set_plain(struct crash_world *world)
 	crash_borrow(world, 1, 1);
 }
 
-/* Both rings are full: a send evicts from both, a take has to do with evictions. */
+/* Both rings are full: a send evicts from both, and a take may meet an eviction. */
 static void set_full(struct crash_world *world)
 {
 	attach(world, 2);
@@ -115,15 +115,15 @@ static void lend_all_but(struct crash_world *world, uint32_t left)
 	crash_lend(world, crash_other(), count_free(world) - left);
 }
 
-/* A shared ring that is full, and one slot is free. */
+/* A shared ring is full, and one slot is free. */
 static void set_shared_last_slot(struct crash_world *world)
 {
 	set_full(world);
 	lend_all_but(world, 1);
 }
 
-/* Full as well, and the oldest message, which is overwritten next, lies in a slot whoever is
- * privileged. */
+/* A shared ring is full. The oldest message, which is overwritten next, lies in a slot whichever
+ * publisher is privileged. */
 static void set_shared_full(struct crash_world *world)
 {
 	attach(world, 2);
@@ -134,7 +134,8 @@ static void set_shared_full(struct crash_world *world)
 		crash_send_in_turn(world, i + 1);
 }
 
-/* No slot is free but those that messages lie in: who needs one takes the oldest message out. */
+/* A slot is free only where a message lies in it: a publisher that needs one takes the oldest
+ * message out. */
 static void set_shared_no_slot(struct crash_world *world)
 {
 	set_full(world);

@@ -8,12 +8,13 @@
 struct crash_state {
 	const char *name;
 	void (*set_up)(struct crash_world *world);
-	bool publisher, subscriber, wait; /* which operations it is for */
+	bool publisher, subscriber, wait; /* roles and operations that it is for */
 	enum crash_transports transport;
 	const char *
-		/* Damage for crash-repairer: a dead publisher in this operation; or null. */
+		/* The operation in which a publisher dies, whose damage crash-repairer repairs;
+		 * or null. */
 		repair;
-	/* Also for operations of many messages: these are long. */
+	/* The state is also for operations of many messages, which are long. */
 	bool many;
 };
 
@@ -22,8 +23,8 @@ extern const size_t crash_operation_count;
 extern const struct crash_state crash_states[];
 extern const size_t crash_state_count;
 
-/* A world in this state, and the victim's message. */
+/* Makes a world in this state, with the victim's message. */
 struct crash_world *crash_build(const struct crash_state *state);
 
-/* Is it a state to do this in? */
+/* Is the state one for this operation? */
 bool crash_applies(const struct crash_state *state, const struct crash_op *op);

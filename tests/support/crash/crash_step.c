@@ -126,7 +126,7 @@ static bool stopped_by(int status, int signal)
 	return WIFSTOPPED(status) && WSTOPSIG(status) == signal;
 }
 
-/* Steps once; it must stop again, for nothing but the step. */
+/* Steps once. The process must stop again, for the step alone. */
 static void step(pid_t pid, const char *what)
 {
 	if (ptrace(PTRACE_SINGLESTEP, pid, 0, 0) < 0)
@@ -175,7 +175,7 @@ static CRASH_OP void run_walker(void (*op)(void *), void *arg)
 	crash_trap_here();
 }
 
-/* x86 stops behind the trap, arm64 on it. */
+/* x86 stops behind the trap, arm64 at it */
 static void pass_trap(pid_t pid)
 {
 	struct user_regs_struct regs;

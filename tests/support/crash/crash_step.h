@@ -34,9 +34,9 @@ struct crash_walk {
 	pid_t pid;
 	uint64_t points; /* instructions of the library executed so far */
 	uint64_t calls;  /* system calls that it made so far */
-	/* Of the last one, as an offset into the program's file: for addr2line. */
+	/* The last instruction, as an offset into the program's file: for addr2line. */
 	uint64_t pc;
-	/* Made by the walker's prepare(), and stopped at its beginning; or 0. */
+	/* A process that the walker's prepare() made, stopped at its beginning; or 0. */
 	pid_t thread;
 	long end_call; /* the walk is over before this system call; 0: none */
 };
@@ -49,26 +49,26 @@ const char *crash_cannot_step(void);
 void crash_walk_begin(
 	struct crash_walk *walk, void (*prepare)(void *), void (*op)(void *), void *arg);
 
-/* For `op`: marks a place, where its walk is over. */
+/* Called by `op`: marks a place where its walk is over. */
 void crash_trap_here(void);
 
-/* Lets a walker or a victim run to its next trap. False: it doesn't get there. */
+/* Lets a walker or a victim run to its next trap. False: it doesn't come there. */
 bool crash_run_on(pid_t pid);
 
 /* Goes to the next point. False: op has returned. */
 bool crash_walk_step(struct crash_walk *walk);
 
-/* A victim: a stopped copy of the walker. */
+/* Makes a victim: a stopped copy of the walker. */
 pid_t crash_walk_clone(const struct crash_walk *walk);
 
-/* The walker itself becomes the victim; the walk is over. */
+/* Makes the walker itself the victim; the walk is over. */
 pid_t crash_walk_take(struct crash_walk *walk);
 
 /* Ends the walker. */
 void crash_walk_end(struct crash_walk *walk);
 
-/* SIGKILL; returns when it is dead. */
+/* Sends SIGKILL; returns when the process is dead. */
 void crash_kill(pid_t victim);
 
-/* Lets a frozen victim go on to the end of op, then ends it. False: it didn't get there. */
+/* Lets a frozen victim go on to the end of op, then ends it. False: it didn't come there. */
 bool crash_finish(pid_t victim);

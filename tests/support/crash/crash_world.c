@@ -44,7 +44,7 @@ static void bark(int signal)
 {
 	static const char text[] = "FAIL hang: ";
 
-	/* nothing to be done about a failed write */
+	/* a write to stderr that fails can't be helped */
 	if (write(STDOUT_FILENO, text, sizeof text - 1) < 0 ||
 		write(STDOUT_FILENO, crash_where, strlen(crash_where)) < 0 ||
 		write(STDOUT_FILENO, "\n", 1) < 0)
@@ -174,11 +174,11 @@ void crash_attach_subscriber(struct crash_world *world, uint32_t index)
 		km_geometry_held_count(&world->region.geometry));
 	if (km_place_subscribe(&subscriber->handle.place, endpoint, index, start) < 0)
 		abort();
-	/* a sleeper that isn't woken sleeps on: it doesn't hide a lost wake by a look of its own */
+	/* a sleeper that isn't woken sleeps on: no look of its own hides a lost wake-up */
 	subscriber->patience_ns = INT64_MAX / 2;
 	free(subscriber->handle.place.holds);
 	km_place_take_holds(&subscriber->handle.place, world->holds[index]);
-	if (shared) { /* where everybody sees it */
+	if (shared) { /* memory that all participants see */
 		free(subscriber->handle.place.copies_memory);
 		subscriber->handle.place.copies_memory = NULL;
 		subscriber->handle.place.copies = (unsigned char *)world->copies[index];

@@ -44,44 +44,44 @@ static_assert(sizeof(struct crash_message) == 64, "fills a payload");
 /* A subscriber's record of what it has seen. */
 struct crash_reader {
 	enum km_endpoint_state state; /* or 0: was never attached */
-	bool elsewhere;               /* another process reads it just now */
+	bool elsewhere;               /* another process reads it now */
 	uint64_t start;               /* its first position */
 	uint64_t received;
 	uint64_t last[CRASH_PUBLISHERS]; /* sequence */
 };
 
 struct crash_world {
-	size_t size; /* of all of it */
+	size_t size; /* a hash of all messages */
 	struct km_region region;
 	struct kickmsg_publisher publishers[CRASH_PUBLISHERS];
 	struct kickmsg_subscriber subscribers[CRASH_SUBSCRIBERS];
 	struct km_loan loans[CRASH_PUBLISHERS][CRASH_LOANS];
 	struct km_hold holds[CRASH_SUBSCRIBERS][CRASH_BORROWS + 1];
-	/* of a shared ring: what subscribers have borrowed */
+	/* messages that subscribers of a shared ring have borrowed */
 	_Alignas(64) struct crash_message copies[CRASH_SUBSCRIBERS][CRASH_BORROWS + 1];
 	enum km_endpoint_state publisher_state[CRASH_PUBLISHERS];
 	struct crash_reader readers[CRASH_SUBSCRIBERS];
 	uint64_t sent[CRASH_PUBLISHERS]; /* sequences used up */
 	uint64_t frontier
-		/* Where each ring's next message goes, the victim's not counted. */
+		/* The next position of each ring, the victim's messages not counted. */
 		[CRASH_SUBSCRIBERS];
 	struct kickmsg_sample kept[CRASH_SUBSCRIBERS][CRASH_BORROWS]; /* borrowed in a set-up */
 	uint32_t kept_count[CRASH_SUBSCRIBERS];
 	void *lent[CRASH_PUBLISHERS][CRASH_LOANS];
 	uint32_t lent_count[CRASH_PUBLISHERS];
 
-	/* Of a shared ring: 1 when the victim finds no slot free. */
+	/* Shared ring: 1 when the victim finds no slot free. */
 	uint32_t must_void;
 
-	/* Of a shared ring: whose cell the victim's message overwrites. */
+	/* Shared ring: the publisher whose cell the victim's message overwrites. */
 	uint32_t oldest_slot;
 
-	uint64_t last_sequence; /* of publisher 1: after it a sleeper goes home */
-	/* Subscriber 1 sleeps beside its empty ring, with this word; or 0. */
+	uint64_t last_sequence; /* publisher 1's last: then a sleeper goes home */
+	/* The word with which subscriber 1 sleeps beside its empty ring; or 0. */
 	uint32_t announced;
 
-	/* the victim's */
-	struct crash_message message; /* the last that it sends */
+	/* The victim's state. */
+	struct crash_message message; /* the last message that it sends */
 	bool is_many;                 /* it sends a batch */
 	struct crash_message many[CRASH_MANY];
 	struct kickmsg_sample samples[CRASH_MANY];
@@ -91,12 +91,12 @@ struct crash_world {
 	struct crash_message copy;
 };
 
-/* Which transport new worlds have, and who is privileged in them. */
+/* The transport of new worlds, and which publisher is privileged in them. */
 enum crash_transport {
 	CRASH_RINGS,
 	CRASH_SHARED,       /* the victim publisher is privileged */
-	CRASH_SHARED_OTHER, /* publisher 1 is; the victim sends by slots */
-	/* The victim is, and the topic has place for no other publisher. */
+	CRASH_SHARED_OTHER, /* publisher 1 is privileged; the victim has slots */
+	/* The victim is privileged, and the topic has a place for no other publisher. */
 	CRASH_SOLE,
 };
 extern enum crash_transport crash_transport;
@@ -106,22 +106,22 @@ extern bool crash_timed;
 /* The transport of a test's argument: shared[-...], shared-other[-...], sole[-...], or rings. */
 enum crash_transport crash_transport_of(const char *word);
 
-/* The publisher that does what takes but one of the survivors. A sole publisher has none beside it:
- * then it is the victim's place, and the victim or its successor who does it. */
+/* The publisher for what needs only one survivor. A sole publisher has no other beside it: there
+ * it is the victim or its successor. */
 static inline uint32_t crash_other(void)
 {
 	return crash_transport == CRASH_SOLE ? 0 : 1;
 }
 
-/* Where we are, for failures; and how many there were. */
+/* The place of the walk, for messages of failures, and the number of failures. */
 extern char crash_where[256];
 extern unsigned crash_failures;
 
-/* Says what is wrong. Returns false. */
+/* Prints what is wrong. Returns false. */
 bool crash_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Ends the program with a message if no further call comes within so many seconds of its own CPU
- * time: it goes round in circles. How busy the machine is plays no part. */
+ * time, since it loops then. How busy the machine is plays no part. */
 void crash_watchdog(unsigned seconds);
 
 /* One shared mapping: a world of `size` bytes, which comes first and is returned, a region of that shape, and
@@ -154,33 +154,35 @@ void crash_attach_publisher(struct crash_world *world, uint32_t index);
  * the broker does it (daemon/topic/privilege.c); a sole one's successor takes its place. */
 void crash_pass_privilege_on(struct crash_world *world);
 
-/* A publisher's next message. */
+/* Returns a publisher's next message. */
 struct crash_message crash_message(struct crash_world *world, uint32_t publisher);
 
-/* Sends a survivor's next message; it must go through. */
+/* Sends a survivor's next message, which must succeed. */
 bool crash_send(struct crash_world *world, uint32_t publisher);
 
 /* Publishes a survivor's next message from a loan. */
 bool crash_publish(struct crash_world *world, uint32_t publisher, void *loan);
 
-/* The i-th of many messages: the survivors send by turns; a sole publisher sends and publishes. */
+/* Sends the i-th of many messages: the survivors send by turns; a sole publisher sends and
+ * publishes by turns. */
 bool crash_send_in_turn(struct crash_world *world, uint32_t i);
 
-/* Receives one message and checks it; `copy` chooses the call. 1 got one, 0 nothing there, -1
- * wrong. */
+/* Receives one message and checks it; `copy` chooses the call. Returns 1: it got one, 0: there
+ * was none, -1: it was wrong. */
 int crash_read(struct crash_world *world, uint32_t subscriber, bool copy);
 
 /* Checks a received message and books it. */
 bool crash_note(
 	struct crash_world *world, uint32_t subscriber, const struct crash_message *message);
 
-/* For set-ups: borrows messages, takes loans, and keeps them. */
+/* Set-ups call these: they borrow messages, take loans, and keep them. */
 void crash_borrow(struct crash_world *world, uint32_t subscriber, uint32_t count);
 void crash_lend(struct crash_world *world, uint32_t publisher, uint32_t count);
 void crash_give_back(struct crash_world *world, uint32_t publisher);
 void crash_release(struct crash_world *world, uint32_t subscriber);
 
-/* Positions committed in a ring (the shared one: any `ring`) so far, counted in its cells. */
+/* The positions that were committed in a ring so far, counted in its cells. A shared ring has
+ * one count for any `ring`. */
 uint64_t crash_frontier(const struct crash_world *world, uint32_t ring);
 
 /* Fills in the broker's knowledge: the endpoints that are attached, and which are dead. Returns how
@@ -188,10 +190,10 @@ uint64_t crash_frontier(const struct crash_world *world, uint32_t ring);
 size_t crash_endpoints(struct crash_world *world,
 	struct km_known_endpoint ret[CRASH_PUBLISHERS + CRASH_SUBSCRIBERS]);
 
-/* A pass of the reconciler over the world's endpoints. */
+/* Makes a pass of the reconciler over the world's endpoints. */
 bool crash_reconcile(struct crash_world *world, unsigned what, struct km_reconcile_result *ret);
 
-/* Passes until one is complete. */
+/* Makes passes until one is complete. */
 bool crash_reconcile_all(struct crash_world *world);
 
 /*
@@ -201,6 +203,5 @@ bool crash_reconcile_all(struct crash_world *world);
  */
 bool crash_audit(struct crash_world *world, enum km_role frozen);
 
-/* One half of it, for the time in which the dead haven't been cleared away: all that survivors have
- * is theirs. */
+/* Audits one half while the dead haven't been cleared away: all that survivors have is theirs. */
 bool crash_audit_kept(struct crash_world *world);

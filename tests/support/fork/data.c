@@ -110,7 +110,7 @@ FORK_CALL(kickmsg_sample_release)
 
 FORK_OF_SUBSCRIBER(kickmsg_subscriber_get_fd, kickmsg_subscriber_get_fd(h->subscriber))
 
-/* Nobody sleeps there, and the next receive has something else to say. */
+/* The parent doesn't sleep there, and its next receive returns a message. */
 FORK_CALL(kickmsg_subscriber_interrupt)
 {
 	if (!h->subscriber)
@@ -134,7 +134,7 @@ FORK_CALL(kickmsg_subscriber_get_stats)
 	return stats.received == 0 && stats.borrowed == 0;
 }
 
-/* Freeing does nothing: all that follows is the same again. */
+/* Freeing does nothing in the child, so all calls are tried again after it. */
 FORK_CALL(kickmsg_publisher_free)
 {
 	kickmsg_publisher_free(h->publisher);

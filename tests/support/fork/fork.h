@@ -39,14 +39,14 @@ extern uint64_t fork_id;
 /* Makes the client and all handles at the broker that $KICKMSG_SOCKET names. */
 void fork_attach_all(void);
 
-/* Fails unless the parent has what it held, and its messages come. */
+/* Fails unless the parent still has what it held, and its messages come. */
 void fork_expect_untouched(void);
 
-enum { FORK_DATA = 1 }; /* the call leads to the topic's memory */
+enum { FORK_DATA = 1 }; /* the call uses the topic's memory */
 
 struct fork_call {
 	const char *name;
-	bool (*works)(struct fork_handles *h); /* in the child */
+	bool (*works)(struct fork_handles *h); /* runs in the child */
 	int flags;
 };
 
@@ -63,8 +63,9 @@ static inline bool fork_says(long r)
 	return r == -ECHILD;
 }
 
-/* The function that tries a call; a call that says -ECHILD, whatever handle is tried; the same of
- * kinds with a publisher or a subscriber. */
+/* FORK_CALL begins the function that tries a call. FORK_IS defines one for a call that returns
+ * -ECHILD with any handle. The two after it are for handles that have a publisher or a
+ * subscriber. */
 #define FORK_CALL(name) static bool try_##name(struct fork_handles *h)
 #define FORK_IS(name, call)                                                                        \
 	FORK_CALL(name)                                                                            \
@@ -83,7 +84,7 @@ static inline bool fork_says(long r)
 		return !h->subscriber || fork_says(call);                                          \
 	}
 
-/* Rows of a table. A call without a handle is right in any process. */
+/* Rows of a table. A call that has no handle is right in any process. */
 bool fork_anywhere(struct fork_handles *h);
 
 #define FORK_ROW(call)                                                                             \

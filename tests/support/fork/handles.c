@@ -33,10 +33,11 @@ static void send_three(struct kickmsg_publisher *publisher)
 		flow_send_int(publisher, i);
 }
 
-/* A loan that is out, a sample that is held, a message that waits, one that was too long. */
+/* Makes a loan that is out, a sample that is held, a message that waits, and one that was too
+ * long. */
 static void use(struct fork_handles *h)
 {
-	/* the member that skips its own has nothing */
+	/* a member that skips its own messages gets none */
 	if (h->subscriber && kickmsg_try_receive(h->subscriber, &h->sample) == 0)
 		ck_assert_int_eq(kickmsg_try_receive_copy(h->subscriber, fork_bytes, 1), -EMSGSIZE);
 	if (h->publisher)

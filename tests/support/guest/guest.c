@@ -10,18 +10,18 @@
 
 #define STACK_SIZE ((size_t)512 * 1024)
 #define PATTERN    UINT64_C(0xa55a96693cc3f00f)
-#define OWN        256 /* bytes, unpainted below guest_before()'s frame */
+#define OWN        256 /* unpainted bytes below guest_before()'s frame */
 #define MAX_CALLS  128
 
 static unsigned char *stack;
 static struct guest_call calls[MAX_CALLS + 1];
 static unsigned call_count;
 
-/* Of a sigset_t the kernel knows so much; the rest is left as it was. */
+/* The bytes of a sigset_t that the kernel writes; it leaves the rest as it was. */
 #define MASK_SIZE (_NSIG / 8)
 
 struct signals {
-	unsigned char mask[MASK_SIZE]; /* the thread's */
+	unsigned char mask[MASK_SIZE]; /* the thread's signal mask */
 	struct {
 		void (*handler)(int);
 		int flags;
@@ -42,7 +42,7 @@ static void read_signals(struct signals *ret)
 	memcpy(ret->mask, &mask, sizeof ret->mask);
 	for (int i = 1; i < _NSIG; i++) {
 		if (sigaction(i, NULL, &action) < 0)
-			continue; /* libc's own */
+			continue; /* libc uses these signals itself */
 		ret->actions[i].handler = action.sa_handler;
 		ret->actions[i].flags = action.sa_flags;
 		memcpy(ret->actions[i].mask, &action.sa_mask, MASK_SIZE);
@@ -54,7 +54,7 @@ void guest_before(void)
 	read_signals(&before);
 	uintptr_t end = ((uintptr_t)__builtin_frame_address(0) - OWN) & ~(uintptr_t)7;
 
-	/* a loop, since a call's frame would lie there */
+	/* a loop and no call, whose frame would lie in the painted stack */
 	for (volatile uint64_t *word = (void *)stack; (uintptr_t)word < end; word++)
 		*word = PATTERN;
 }
@@ -82,7 +82,7 @@ static struct guest_call *find(const char *name)
 	return &calls[call_count++];
 }
 
-/* A frame of its own, since guest_after()'s would be measured with the call. */
+/* Judges a call in a frame of its own: guest_after()'s would be measured with the call. */
 static __attribute__((noinline)) void judge(
 	const char *name, int line, int left, bool can_fail, bool failed, size_t depth)
 {

@@ -21,13 +21,13 @@
 struct guest_call {
 	const char *name;
 	bool can_fail, failed, succeeded;
-	size_t depth; /* bytes of stack, the most that it took */
+	size_t depth; /* the most bytes of stack that it took */
 };
 
 /* Runs `tour` in a thread whose stack is painted. Ends the test if a call was no good guest. */
 void guest_run(void (*tour)(void *argument), void *argument);
 
-/* Null behind the last one. */
+/* The notes on all calls; a null name ends them. */
 const struct guest_call *guest_calls(void);
 
 void guest_before(void);
@@ -43,7 +43,7 @@ void guest_after(const char *name, int line, bool can_fail, bool failed);
 		r_;                                                                                \
 	})
 
-/* One that has a value and never fails, and one that has none. */
+/* A call that has a value and never fails, and a call that returns nothing. */
 #define VALUE(call, ...)                                                                           \
 	({                                                                                         \
 		guest_before();                                                                    \

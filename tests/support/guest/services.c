@@ -130,7 +130,7 @@ static int visit_call(void)
 
 static int visit_end(void)
 {
-	/* one of its own answer comes before the call */
+	/* an answer to one of its own calls comes before the call */
 	NEED(begin() == 0);
 	DO(kickmsg_server_free, server);
 	NEED(CALL(kickmsg_take_reply, caller, -1, &reply) == 0 && reply.error == -ECONNRESET);
@@ -138,7 +138,7 @@ static int visit_end(void)
 	return 0;
 }
 
-/* Their descriptors come last: from then on each call arms them. */
+/* The descriptors come last, since from then on each call arms them. */
 static int visit_loops(void)
 {
 	struct rlimit files, none = { 0, 0 };

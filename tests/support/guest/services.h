@@ -6,5 +6,5 @@
 
 struct kickmsg_client;
 
-/* Returns 0, or the line that went wrong. */
+/* Returns 0, or the line of the call that went wrong. */
 int guest_visit_services(struct kickmsg_client *client, uint32_t transport);

@@ -32,47 +32,47 @@ struct stress_case {
 	uint32_t subscribers;
 	uint32_t pool;
 	uint32_t ring;
-	uint32_t messages;    /* of each publisher, at scale 1 */
+	uint32_t messages;    /* bytes; 0 means 512 */
 	uint32_t max_payload; /* bytes; 0: 512 */
-	/* A subscriber sits on one sample in so many; 0: never. */
+	/* A subscriber holds one sample of so many for a while; 0: none. */
 	uint32_t slow_every;
-	uint32_t slow_us; /* for so long */
+	uint32_t slow_us; /* how long it holds the sample */
 	/* A publisher pauses after one message in so many; 0: never. */
 	uint32_t pause_every;
 	uint32_t churners; /* subscribers that come and go */
 	uint32_t comers;   /* publishers that come and go */
-	uint32_t spare;    /* places of subscribers for others */
+	uint32_t spare;    /* subscribers' places that no worker takes */
 	bool threads;      /* workers are threads, with one client each */
-	/* Threads on one piece of memory, without a broker: what TSan can see. */
+	/* Workers are threads on one piece of memory, without a broker: TSan sees these alone. */
 	bool bare;
-	bool copying; /* send and receive_copy, else loan and borrow */
-	/* A publisher that finds no room waits in its call, else it tries again. */
+	bool copying; /* by send and receive_copy; not loan and borrow */
+	/* A publisher that finds no room waits in its call. If false, it tries again. */
 	bool waits;
 	bool blocking;    /* subscribers sleep when there is nothing */
 	bool shared;      /* one ring for all */
-	uint32_t history; /* of the topic */
-	/* Of the topic; private rings are longer than max_publishers then. */
+	uint32_t history; /* of the topic, in messages */
+	/* Of the topic. If not 0, private rings are longer than max_publishers. */
 	uint32_t max_reliable;
 	uint64_t stall_ns; /* of the topic */
 	bool lockstep;     /* a publisher waits until everybody has its message */
-	/* After each ring full it waits until half of them have all, by turns: so each gets every
-	 * second ring full, also a slow one. */
+	/* A publisher waits after each ring full until half of the subscribers have all of it,
+	 * by turns: so each subscriber, a slow one too, gets every second ring full. */
 	bool paced;
-	/* runs in the parent while messages flow, however long; negative: failed */
+	/* runs in the parent while messages flow; negative: it failed */
 	int (*meanwhile)(struct stress_run *run);
 };
 
 struct stress_publisher_line {
-	_Alignas(64) _Atomic uint64_t sent; /* messages, all incarnations */
+	_Alignas(64) _Atomic uint64_t sent; /* messages of all its lives */
 	_Atomic uint64_t empty;             /* sends that met an empty pool */
 };
 
 struct stress_subscriber_line {
 	_Alignas(64) _Atomic uint64_t received;
 	_Atomic uint64_t lost;
-	_Atomic uint32_t leave_early; /* the parent asks; not counted in the end */
+	_Atomic uint32_t leave_early; /* the parent's request; it isn't in the sums then */
 	_Atomic uint32_t left;
-	_Atomic uint64_t seen[STRESS_LOCKSTEP_MAX]; /* of each publisher, in lockstep or paced */
+	_Atomic uint64_t seen[STRESS_LOCKSTEP_MAX]; /* by publisher, in lockstep or paced */
 };
 
 struct stress_board {
@@ -81,10 +81,10 @@ struct stress_board {
 	_Atomic uint32_t publishers_done;
 	_Atomic uint32_t drained;
 	_Atomic uint32_t leave;
-	_Atomic uint32_t meanwhile_over; /* until then publishers go on */
+	_Atomic uint32_t meanwhile_over; /* publishers go on until then */
 	_Atomic uint32_t failed;
 	_Atomic uint64_t churned; /* endpoints that churners and comers had */
-	char failure[400];        /* of the first that failed */
+	char failure[400];        /* what the first worker that failed said */
 	struct stress_publisher_line publishers[STRESS_MAX_WORKERS];
 	struct stress_subscriber_line subscribers[STRESS_MAX_WORKERS];
 };
@@ -105,7 +105,7 @@ struct stress_run {
 /* One worker's view. */
 struct stress_worker {
 	struct stress_run *run;
-	/* Among its kind; comers count on from the publishers. */
+	/* The worker's index among its kind; comers' follow the publishers'. */
 	uint32_t index;
 	int (*main)(struct stress_worker *worker);
 	struct stress_rng rng;
@@ -114,66 +114,69 @@ struct stress_worker {
 	const struct kickmsg_subscribe_options *options;
 };
 
-/* stress_case.c: runs one case, prints its line. Returns 0, or -1 after saying why on stderr. */
+/* Defined in stress_case.c: runs one case, prints its line. Returns 0, or -1 after a message on
+ * stderr. */
 int stress_case_run(const struct stress_case *what, const char *socket_path, uint64_t seed);
 
-/* KM_STRESS_SCALE, 1.0 by default. */
+/* The factor $KM_STRESS_SCALE, 1.0 by default. */
 double stress_scale(void);
 
-/* stress_publisher.c, stress_subscriber.c, stress_churn.c: the workers.
- * 0, or -1 after stress_fail. */
+/* The workers (stress_publisher.c, stress_subscriber.c, stress_churn.c). Each returns 0, or -1
+ * after stress_fail(). */
 int stress_publisher_main(struct stress_worker *worker);
 int stress_subscriber_main(struct stress_worker *worker);
 int stress_churner_main(struct stress_worker *worker);
 int stress_comer_main(struct stress_worker *worker);
 
-/* One message in the case's manner, tried until there is a slot. */
+/* Sends one message in the case's manner, again and again until a slot is free. */
 int stress_publish(struct stress_worker *worker, struct kickmsg_publisher *publisher, uint32_t life,
 	uint64_t sequence);
 
-/* A subscriber that checks what it gets and sits on some of it. */
+/* A subscriber that checks what it gets and holds some of it. */
 struct stress_reader {
 	struct stress_worker *worker;
 	struct kickmsg_subscriber *subscriber;
 	struct stress_tracker tracker;
 	struct kickmsg_sample held[STRESS_HOLD_MAX];
 	uint32_t held_count;
-	/* Holds up to so many before it gives the oldest back. */
+	/* The samples that it holds before it gives the oldest back. */
 	uint32_t hold_target;
-	void *buf; /* of a copying one */
+	void *buf; /* of a reader that copies */
 	/* The subscriber was a reliable one, and was told that it is none any more. */
 	bool demoted;
 };
 
-/* Takes one message if there is one, waits for it when `timeout_ns` isn't 0. 1, 0: nothing, -1. */
+/* Takes one message; waits for one when `timeout_ns` isn't 0. Returns 1: it took one, 0: there
+ * was none, or -1. */
 int stress_reader_step(struct stress_reader *reader, int64_t timeout_ns);
-/* Looks at all that it still has once more and gives it back. */
+/* Checks all samples that it still has once more and gives them back. */
 int stress_reader_release_all(struct stress_reader *reader);
 
 /* stress_count.c: the parent's own look at the region. */
 int stress_region_open(struct stress_run *run, struct stress_region **ret);
 void stress_region_close(struct stress_region *region);
-/* All slots free and all rings empty. `wait` allows for what the broker still has to do, bounded;
- * without it that must hold at once. -1 after stress_fail. */
+/* Checks that all slots are free and all rings empty. If `wait`, the broker has a bounded time
+ * for what it still has to do. Returns -1 after stress_fail(). */
 int stress_region_count(struct stress_run *run, bool wait, const char *when);
-/* The broker's own count says the same and knows `publishers` and `subscribers` participants. */
+/* Checks that the broker's own count agrees, and that the broker knows `publishers` and
+ * `subscribers` participants. */
 int stress_region_diagnose(
 	struct stress_run *run, uint32_t publishers, uint32_t subscribers, const char *when);
 
 /* stress_board.c */
 
-/* A board in memory that forked workers share. Null: no memory. */
+/* Makes a board in memory that forked workers share. Null: there is no memory. */
 struct stress_board *stress_board_new(void);
 void stress_board_free(struct stress_board *board);
 
-/* Records the first failure for all to see; always returns -1. */
+/* Records the first failure for all workers. Always returns -1. */
 int stress_fail(struct stress_board *board, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Has somebody failed, or is it too late? Records the latter, with what was being done. */
+/* Has a worker failed, or is the deadline over? Then records this, with what was being done. */
 bool stress_over(struct stress_run *run, const char *doing);
 
-/* Waits until *count is at least `enough`. -1: over. */
+/* Waits until *count is at least `enough`. -1: the run has failed. */
 int stress_await(
 	struct stress_run *run, _Atomic uint32_t *count, uint32_t enough, const char *doing);
 
@@ -187,7 +190,7 @@ void stress_pause_us(uint32_t us);
  */
 void stress_idle(uint32_t times);
 
-/* stress_attach.c: connections of workers. All: 0, or -1 after stress_fail. */
+/* Connections of workers (stress_attach.c). Each call returns 0, or -1 after stress_fail(). */
 int stress_connect(struct stress_worker *worker);
 void stress_disconnect(struct stress_worker *worker);
 int stress_advertise(struct stress_worker *worker, struct kickmsg_publisher **ret);

@@ -66,7 +66,8 @@ int stress_bare_subscribe(struct stress_region *region, struct kickmsg_subscribe
 	}
 	subscriber->handle.place.role = KM_ROLE_SUBSCRIBER;
 	subscriber->handle.place.region = region->region;
-	uint64_t start = region->region.geometry.ring_capacity; /* nobody has sent yet */
+	uint64_t start =
+		region->region.geometry.ring_capacity; /* the start, since nobody has sent yet */
 	if (!region->region.shared)
 		start = km_load(R2, acquire, &km_region_ring(&region->region, ring)->head);
 	int r = km_place_subscribe(&subscriber->handle.place, record, ring, start);

@@ -38,7 +38,7 @@ struct call {
 	uint64_t id; /* 0: none */
 	struct calls_head head;
 	uint16_t heard;
-	/* Others are never taken back, so one that is lost is missed. */
+	/* Only calls of this kind are taken back, so any other one that is lost is missed. */
 	bool may_be_cancelled;
 	bool has_deadline, cancelled;
 };
@@ -151,14 +151,14 @@ static int send_in_place(struct call *call, int64_t timeout_ns)
 		return r;
 	calls_write(room, &call->head);
 	r = kickmsg_call_publish(caller, room, call->head.size, timeout_ns, &call->id);
-	/* one more call than may be: the room stays lent */
+	/* a call more than the service allows is refused, and the room stays lent */
 	if (r == -EDQUOT && kickmsg_call_discard(caller, room) < 0)
 		calls_broken("what is lent can't be given back");
 	atomic_fetch_add(&calls_board->sums.in_place, r == 0);
 	return r;
 }
 
-/* Returns what the begin returned. `plain`: without a deadline. */
+/* Begins a call, and returns what that returned. `plain`: the call has no deadline. */
 static int begin(bool plain)
 {
 	struct call *call = book;
@@ -189,7 +189,8 @@ static int begin(bool plain)
 	return 0;
 }
 
-/* Errors of a begin that pass: there is no server, or its place or the service is about to come. */
+/* Is it an error that passes? There may be no server now, or its place or the service is about
+ * to come. */
 static bool passes(int r)
 {
 	return r == -ECONNREFUSED || r == -ECONNRESET || r == -ENOSPC || r == -ENOENT ||
@@ -203,7 +204,8 @@ static void cancel_one(void)
 	if (call->id == 0 || call->cancelled || !call->may_be_cancelled)
 		return;
 	int r = kickmsg_call_cancel(caller, call->id);
-	if (r < 0 && r != -ENOENT) /* it has ended, which wasn't told yet */
+	/* -ENOENT: the call has ended, which the caller hasn't been told yet */
+	if (r < 0 && r != -ENOENT)
 		calls_broken("cancel: %d", r);
 	call->cancelled = r == 0;
 }
@@ -223,7 +225,7 @@ static void take_all(int64_t timeout_ns)
 		calls_broken("take: %d", r);
 }
 
-/* As many calls as may be at once: no place, cell or slot is lost. */
+/* Begins as many calls as the service allows: no place, cell or slot is lost. */
 static void have_all_in_flight(void)
 {
 	int64_t end_ns = km_clock_ns() + CALLS_PATIENCE_NS;
@@ -233,7 +235,7 @@ static void have_all_in_flight(void)
 		r = begin(true);
 		if (r == 0)
 			continue;
-		/* a server may not have said the last of one that was given up */
+		/* -EDQUOT: the server may not have ended a call that was given up */
 		if (r != -EDQUOT && !passes(r))
 			calls_broken("begin: %d", r);
 		if (km_clock_ns() > end_ns)
@@ -287,7 +289,7 @@ static _Noreturn void be_caller(struct kickmsg_client *client, uint32_t index)
 		work();
 		take_all(CALLS_PATIENCE_NS);
 		have_all_in_flight();
-		take_all(0); /* frees lines that are past */
+		take_all(0); /* frees the lines of calls that have ended */
 		atomic_store(&calls_board->idle[index], 1);
 		while (atomic_load(&calls_board->gate))
 			usleep(PAUSE_US);

@@ -17,22 +17,22 @@
 
 #define CALLS_CALLERS 4
 #define CALLS_SERVERS 2
-#define CALLS_MAX     8 /* of a caller in flight */
+#define CALLS_MAX     8 /* a caller's calls in flight */
 #define CALLS_REPLIES 3
 #define CALLS_SIZE    256
 #define CALLS_SERVICE "storm"
-/* Longer than anything here takes. */
+/* Longer than any call here takes. */
 #define CALLS_PATIENCE_NS INT64_C(30000000000)
 
 /* A request's head, which its replies have as well. */
 struct calls_head {
-	uint64_t sequence; /* of its caller, from 1 */
-	uint32_t size;     /* of the whole */
-	uint16_t replies;  /* that it wants */
-	uint16_t fails;    /* 1: it is to end with -EDOM */
+	uint64_t sequence; /* number of its caller's call, from 1 */
+	uint32_t size;     /* bytes of the message */
+	uint16_t replies;  /* replies that it wants */
+	uint16_t fails;    /* 1: the call is to end with -EDOM */
 };
 
-/* How calls ended, of all callers that ever were. */
+/* The ends of calls, of all callers that ever were. */
 struct calls_sums {
 	_Atomic uint64_t begun, answered, failed, reset, late, cancelled, more, in_place;
 };
@@ -45,11 +45,11 @@ struct calls_board {
 	_Atomic uint64_t served;
 };
 
-/* Who is to be: an index of callers, or, from CALLS_CALLERS on, of servers. Forks it. */
+/* Forks a worker: an index of callers or, from CALLS_CALLERS on, of servers. */
 pid_t calls_start(struct calls_board *board, uint32_t role, const char *socket_path,
 	uint32_t transport, uint64_t seed);
 
-/* --- of a worker --- */
+/* --- called by workers --- */
 
 #define SHORT_NS INT64_C(2000000)
 #define RETRY_US 1000
@@ -57,7 +57,7 @@ pid_t calls_start(struct calls_board *board, uint32_t role, const char *socket_p
 extern struct calls_board *calls_board;
 extern struct stress_rng calls_rng;
 
-/* Says what is wrong, and ends the worker and the storm. */
+/* Prints what is wrong, and ends the worker and the storm. */
 __attribute__((format(printf, 1, 2), noreturn)) void calls_broken(const char *format, ...);
 /* Writes the request, or a reply to it: head->size bytes. */
 void calls_write(unsigned char *data, const struct calls_head *head);

@@ -11,7 +11,7 @@
 #define HELD     3 /* requests that a server keeps for a while */
 #define VISITORS 64
 
-/* The last request of each caller, which have come in their order. */
+/* The number of the last request of each caller, whose requests come in their order. */
 static struct {
 	uint64_t client_id, sequence;
 } seen[VISITORS];
@@ -48,7 +48,7 @@ static int reply(struct kickmsg_request *request, const struct calls_head *head,
 	return kickmsg_reply_publish(request, room, head->size, more);
 }
 
-/* A caller that is gone doesn't hear it. */
+/* Answers a request. A caller that is gone doesn't get the answer, which is no fault. */
 static void answer(struct kickmsg_request *request)
 {
 	struct calls_head head;
@@ -73,7 +73,7 @@ void calls_serve(struct kickmsg_client *client, uint32_t transport)
 	unsigned count = 0;
 
 	kickmsg_service_config_init(&config);
-	/* a caller has a fresh place with each server, before the old one is settled */
+	/* a caller takes a fresh place with each server, maybe before its old one is free */
 	config.max_callers = 4 * CALLS_CALLERS;
 	config.max_calls = CALLS_MAX;
 	config.max_replies = CALLS_REPLIES;

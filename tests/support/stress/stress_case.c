@@ -15,7 +15,7 @@
 #include "common/clock.h"
 #include "tests/support/stress/stress.h"
 
-#define LIMIT_NS INT64_C(100000000000) /* of one case; only a hang comes near it */
+#define LIMIT_NS INT64_C(100000000000) /* ns for one case, beyond all but a hang */
 
 struct crew {
 	struct stress_worker workers[STRESS_MAX_WORKERS];
@@ -89,7 +89,7 @@ static int start_all(struct crew *crew, struct stress_run *run)
 	return r;
 }
 
-/* Takes note of processes that ended; one that ended badly is the run's failure. */
+/* Takes note of processes that ended. The run fails if one ended badly. */
 static void look_after(struct crew *crew, struct stress_run *run)
 {
 	int status;
@@ -117,7 +117,7 @@ static int await(struct crew *crew, struct stress_run *run, _Atomic uint32_t *co
 	return 0;
 }
 
-/* A thread that sleeps for ever can't be ended: then the program is (the broker dies with it). */
+/* Ends the program, since a thread that sleeps for ever can't be ended. The broker dies with it. */
 static void join_or_exit(struct stress_run *run, pthread_t thread)
 {
 	struct timespec limit;
@@ -236,7 +236,7 @@ static int run_phases(struct crew *crew, struct stress_run *run)
 		stayed -= atomic_load(&board->subscribers[i].leave_early);
 	if (await(crew, run, &board->drained, stayed, "draining") < 0)
 		return -1;
-	/* with nobody coming or going it holds at once, while all are attached */
+	/* without churners and comers the count holds at once, while all are attached */
 	bool quiet = what->churners == 0 && what->comers == 0 && what->meanwhile == NULL;
 
 	if (stress_region_count(run, !quiet, "pool, all idle") < 0 || check_sums(run) < 0)

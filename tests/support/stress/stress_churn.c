@@ -89,7 +89,8 @@ int stress_comer_main(struct stress_worker *worker)
 		for (uint64_t n = 1; r == 0 && n <= count; n++)
 			r = stress_publish(worker, publisher, life, n);
 		if (r == 0 && stress_once_in(&worker->rng, 3))
-			kickmsg_loan(publisher, 1, &loan); /* none is free: fine as well */
+			/* no slot may be free */
+			kickmsg_loan(publisher, 1, &loan);
 		stress_unadvertise(worker, publisher);
 		atomic_fetch_add(&run->board->churned, 1);
 	}

@@ -15,7 +15,7 @@
 #include "libclient/client/control.h"
 #include "tests/support/stress/stress_region.h"
 
-#define SETTLE_NS INT64_C(20000000000) /* a hang, not a measure */
+#define SETTLE_NS INT64_C(20000000000) /* bounds a hang; measures nothing */
 
 static void fill_config(const struct stress_case *what, struct kickmsg_topic_config *ret)
 {
@@ -116,7 +116,7 @@ void stress_region_close(struct stress_region *region)
 	free(region);
 }
 
-/* With a shared ring a slot is in use as long as a cell names it: how many cells do? */
+/* Counts the cells of a shared ring that name a slot, which is in use as long as one does. */
 static uint32_t cells_that_name(const struct km_region *region, uint32_t slot)
 {
 	uint32_t count = 0;
@@ -153,7 +153,7 @@ static bool is_in_use(const struct km_region *region, uint32_t slot, uint64_t wo
 	return word != (cells_that_name(region, slot) == 1 ? KM_SLOT_RING : 0);
 }
 
-/* Says in words what is still in use; false if nothing is. */
+/* Describes what is still in use. False: nothing is. */
 static bool describe_rest(const struct km_region *region, char *text, size_t size)
 {
 	uint32_t busy = 0, full = 0, first = 0, ring = 0;

@@ -5,10 +5,9 @@
 #include "tests/support/stress/stress.h"
 
 /*
- * [--seed N] [--list] [--no-broker] [NAME...]: runs the cases whose names begin with one of those
- * given (all by default) against one private broker
- * with this config file (null: none). --no-broker leaves out those that need one.
- * Returns what main() returns.
+ * Runs the cases whose names begin with one of those given (all by default) against one private
+ * broker with this config file (null: none). The options: [--seed N] [--list] [--no-broker]
+ * [NAME...]. --no-broker leaves out cases that need a broker. Returns what main() returns.
  */
 int stress_main(int argc, char **argv, const struct stress_case *cases, size_t count,
 	const char *broker_config);

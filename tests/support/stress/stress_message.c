@@ -30,7 +30,7 @@ bool stress_once_in(struct stress_rng *rng, uint32_t times)
 	return times != 0 && stress_below(rng, times) == 0;
 }
 
-/* Over all bytes but the checksum's own; the tail counts with its length. */
+/* A checksum over all bytes but its own. The last bytes count with their number. */
 static uint64_t checksum(const unsigned char *bytes, size_t len)
 {
 	uint64_t sum = len, word;

@@ -17,7 +17,7 @@
 
 #include "libclient/kickmsg.h"
 
-/* Seeded choices. */
+/* Random numbers from a seed. */
 struct stress_rng {
 	uint64_t state;
 };
@@ -30,10 +30,10 @@ bool stress_once_in(struct stress_rng *rng, uint32_t times);
 
 struct stress_message {
 	uint64_t checksum;
-	uint32_t publisher; /* index */
-	uint32_t life;      /* which life of it, from 1 */
-	uint64_t sequence;  /* from 1 in each life */
-	uint64_t len;       /* bytes, with this header */
+	uint32_t publisher; /* index of the publisher */
+	uint32_t life;      /* which of the publisher's lives, from 1 */
+	uint64_t sequence;  /* number of the message in its life, from 1 */
+	uint64_t len;       /* bytes of the message, with this header */
 };
 
 #define STRESS_MESSAGE_MIN sizeof(struct stress_message)
@@ -42,8 +42,8 @@ struct stress_message {
 void stress_message_write(
 	void *to, size_t len, uint32_t publisher, uint32_t life, uint64_t sequence);
 
-/* Says what is wrong with a message, or returns null. *ret is filled in either way if the message
- * is long enough. */
+/* Describes what is wrong with a message, or returns null. *ret is filled in either way if the
+ * message is long enough. */
 const char *stress_message_check(const void *from, size_t len, struct stress_message *ret);
 
 #define STRESS_TRACK_MAX 64
@@ -51,11 +51,12 @@ const char *stress_message_check(const void *from, size_t len, struct stress_mes
 /* A subscriber's record of one publisher. */
 struct stress_track_line {
 	uint32_t life;
-	uint32_t publisher_id; /* of that life; 0 not known */
-	uint64_t first;        /* sequence, of this life */
+	uint32_t publisher_id; /* the id in that life; 0: not known */
+	uint64_t first;        /* number of that life's first message */
 	uint64_t last;
-	uint64_t received; /* of this life */
-	/* The life before a new one was seen; the subscriber that looks sets it to 0. */
+	uint64_t received; /* messages of this life */
+	/* The number of the last life before a new one was seen. The subscriber that looks sets
+	 * it to 0. */
 	uint32_t ended_life;
 	uint64_t ended_last;
 };
@@ -63,9 +64,9 @@ struct stress_track_line {
 struct stress_tracker {
 	uint64_t received;
 	uint64_t skipped; /* positions, since the first message */
-	uint64_t missing; /* numbers between two of one life */
+	uint64_t missing; /* numbers between two messages of one life */
 	uint64_t last_position;
-	bool positions;  /* one is known */
+	bool positions;  /* last_position is known */
 	uint32_t latest; /* publisher of the last message */
 	struct stress_track_line lines[STRESS_TRACK_MAX];
 };

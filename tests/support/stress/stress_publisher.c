@@ -27,7 +27,7 @@ static bool is_for_later(const struct stress_worker *worker, ssize_t r)
 				       r == (worker->run->what->waits ? -ETIMEDOUT : -ENOBUFS));
 }
 
-/* Somebody else has to run first. */
+/* No slot is free, so another process has to run first. */
 static int wait_for_slot(struct stress_worker *worker, uint32_t times)
 {
 	atomic_fetch_add(&worker->run->board->publishers[worker->index].empty, 1);
@@ -73,8 +73,8 @@ static int publish_loan(
 	return r;
 }
 
-/* Several loans at once where they are to be had; one is published, in any order, the rest are
- * given back. The published one may be shortened. */
+/* Takes several loans at once where they can be had. One of them, any, is published, maybe
+ * shortened; the rest is given back. */
 static int send_loan(struct stress_worker *worker, struct kickmsg_publisher *publisher,
 	uint32_t life, uint64_t sequence)
 {
@@ -90,7 +90,8 @@ static int send_loan(struct stress_worker *worker, struct kickmsg_publisher *pub
 		else if (r != -EAGAIN)
 			return failed(worker, "loan", r);
 		else if (count > 0)
-			break; /* with a loan in hand it may wait for itself */
+			/* a publisher that has a loan may be the one it waits for */
+			break;
 		else if (wait_for_slot(worker, tries++) < 0)
 			return -1;
 	}
@@ -135,7 +136,7 @@ static int await_receipt(struct stress_worker *worker, uint32_t first, uint32_t 
 	return 0;
 }
 
-/* The pause of a publisher between two messages. */
+/* Pauses between two messages as the case says. */
 static int go_on(struct stress_worker *worker, uint64_t n)
 {
 	const struct stress_case *what = worker->run->what;
@@ -144,7 +145,7 @@ static int go_on(struct stress_worker *worker, uint64_t n)
 	if (what->lockstep) {
 		if (await_receipt(worker, 0, 1) < 0)
 			return -1;
-		/* now and then let them fall asleep; any length will do */
+		/* now and then subscribers get the time to fall asleep; any time will do */
 		if (stress_once_in(rng, 4))
 			stress_pause_us(stress_below(rng, 300));
 	} else if (what->paced) {
@@ -153,7 +154,7 @@ static int go_on(struct stress_worker *worker, uint64_t n)
 	} else if (stress_once_in(rng, what->pause_every)) {
 		stress_pause_us(stress_below(rng, 1000));
 	} else if (worker->index % 2 == 0 && stress_once_in(rng, what->ring / 2 + 2)) {
-		/* Every other one; the rest goes on until it is preempted. */
+		/* Every second publisher yields; the others go on until they are preempted. */
 		stress_idle(0);
 	}
 	return 0;
@@ -180,7 +181,7 @@ int stress_publisher_main(struct stress_worker *worker)
 		if (r == 0)
 			r = go_on(worker, n);
 	}
-	/* some go at once, with messages under way, some stay to the end */
+	/* some comers leave at once, with messages under way, some stay to the end */
 	bool stays = stress_once_in(&worker->rng, 2);
 
 	if (!stays)

@@ -7,20 +7,21 @@
 
 struct stress_region {
 	struct km_region region;
-	/* with a broker: a publisher that never publishes, or, so that one of the workers is the
-	 * privileged one, a subscriber that never receives */
+	/* With a broker: a publisher that never publishes, or a subscriber that never receives,
+	 * so that one of the workers is privileged. */
 	struct kickmsg_client *client;
 	struct kickmsg_publisher *publisher;
 	struct kickmsg_subscriber *subscriber;
-	/* bare */
+	/* Without a broker. */
 	void *control, *payload, *bell;
-	_Atomic uint32_t publisher_ids, ring_indexes; /* next; never given twice */
+	_Atomic uint32_t publisher_ids, ring_indexes; /* next numbers, never given twice */
 };
 
-/* Asks the broker to DIAGNOSE the topic. Errors: kickmsg_* ones. */
+/* Asks the broker to DIAGNOSE the topic. Returns the errors of kickmsg_*. */
 int stress_region_health(struct stress_run *run, struct km_health *ret);
 
-/* As the public calls; rings and ids are not reused. The endpoint record goes with its owner. */
+/* These do what the public calls do. Rings and ids are not reused. The endpoint's record is
+ * freed with its owner. */
 int stress_bare_advertise(struct stress_region *region, struct kickmsg_publisher **ret);
 void stress_bare_unadvertise(struct kickmsg_publisher *publisher);
 int stress_bare_subscribe(struct stress_region *region, struct kickmsg_subscriber **ret);

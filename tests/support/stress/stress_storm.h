@@ -50,17 +50,17 @@
 #define STORM_SUBSCRIBERS 8
 #define STORM_ROLES       (STORM_PUBLISHERS + STORM_SUBSCRIBERS)
 #define STORM_STANDBYS    6
-#define STORM_HANDS       (2 * STORM_ROLES + STORM_STANDBYS) /* the dying count, too */
+#define STORM_HANDS       (2 * STORM_ROLES + STORM_STANDBYS) /* with room for those that die */
 #define STORM_ENDED       4096 /* lives of one publisher that are remembered */
 #define STORM_GO_HOME     UINT32_MAX
 #define STORM_HISTORY     16 /* messages */
 
 enum storm_state {
-	STORM_GONE,     /* nobody has the role */
-	STORM_STARTING, /* somebody is about to */
-	STORM_WAITING,  /* a subscriber, for the gate */
-	STORM_RUNNING,  /* a publisher: in the middle of a message */
-	STORM_PARKED    /* a publisher: between two messages */
+	STORM_GONE,     /* no hand has the role */
+	STORM_STARTING, /* a hand is about to begin */
+	STORM_WAITING,  /* a subscriber waits for the gate */
+	STORM_RUNNING,  /* a publisher is in the middle of a message */
+	STORM_PARKED    /* a publisher is between two messages */
 };
 
 /* One process, before it has a role. */
@@ -72,7 +72,7 @@ struct storm_hand {
 struct storm_publisher {
 	_Alignas(64) _Atomic uint32_t state;
 	_Atomic uint32_t life;
-	/* In all lives; the director corrects it after a death. */
+	/* Messages of all lives. The director corrects the number after a death. */
 	_Atomic uint64_t attempted;
 	_Atomic uint64_t sent;
 	_Atomic uint64_t doubtful; /* lives whose last message is in doubt */
@@ -83,18 +83,18 @@ struct storm_publisher {
 struct storm_subscriber {
 	_Alignas(64) _Atomic uint32_t state;
 	_Atomic uint32_t life;
-	_Atomic uint32_t admitted; /* the director: now, while the gate is closed */
-	_Atomic uint32_t at_gate;  /* it joined there */
+	_Atomic uint32_t admitted; /* the director lets it join at the closed gate */
+	_Atomic uint32_t at_gate;  /* it joined at the closed gate */
 	_Atomic uint32_t ring;
 	_Atomic uint64_t first; /* position */
-	/* when it joined, of each publisher; at the gate low and high are the same */
+	/* The state when it joined, by publisher. At the gate low and high are the same. */
 	_Atomic uint64_t began_low[STORM_PUBLISHERS], began_high[STORM_PUBLISHERS];
 	_Atomic uint64_t began_doubtful[STORM_PUBLISHERS];
-	/* at rest in a round */
+	/* Written when it is at rest in a round. */
 	_Atomic uint64_t received, lost;
 	_Atomic uint64_t from[STORM_PUBLISHERS];
 	_Atomic uint64_t known;   /* messages in doubt that it received */
-	_Atomic uint64_t settled; /* round */
+	_Atomic uint64_t settled; /* the last round that it has settled */
 	_Atomic uint64_t total;   /* received in all lives */
 	/* Private rings: what it got and lost of the topic's history. */
 	_Atomic uint64_t history;
@@ -103,8 +103,8 @@ struct storm_subscriber {
 };
 
 struct storm_board {
-	_Atomic uint32_t gate;   /* closed? */
-	_Atomic uint64_t settle; /* round that is asked for */
+	_Atomic uint32_t gate;   /* 1: closed */
+	_Atomic uint64_t settle; /* the round that subscribers are to settle */
 	_Atomic uint32_t stop_publishers, stop_subscribers;
 	struct storm_hand hands[STORM_HANDS];
 	struct storm_publisher publishers[STORM_PUBLISHERS];
@@ -112,7 +112,7 @@ struct storm_board {
 };
 
 struct storm {
-	struct stress_run run; /* its board has the failure */
+	struct stress_run run; /* its board has the first failure */
 	struct stress_case what;
 	struct storm_board *board;
 };
@@ -128,9 +128,9 @@ static inline bool storm_is_reliable(const struct storm *storm, uint32_t subscri
 	return storm->what.max_reliable > 0 && subscriber % 2 == 1;
 }
 
-/* stress_storm_worker.c: a hand's whole life. 0 or -1. */
+/* A hand's whole life (stress_storm_worker.c). Returns 0 or -1. */
 int storm_hand_main(struct storm *storm, uint32_t hand);
-/* A word of the board that others wait for. The wait may end early. */
+/* Waits for another value of a word of the board. The wait may end early. */
 void storm_word_wait(_Atomic uint32_t *word, uint32_t while_it_is);
 void storm_word_set(_Atomic uint32_t *word, uint32_t value);
 
@@ -139,19 +139,19 @@ void storm_word_set(_Atomic uint32_t *word, uint32_t value);
 /* The books of one subscriber since it joined. */
 struct storm_book {
 	bool anchored; /* `sent` is exact */
-	/* No doubt fell between its joining and its first closing. */
+	/* Between its joining and its first closing no message became doubtful. */
 	bool whole;
-	uint64_t sent; /* in all, when it joined */
-	/* Doubts that were decided: the message is in its ring. */
+	uint64_t sent; /* by all, when it joined */
+	/* Doubtful messages that turned out to be in its ring. */
 	uint64_t extra;
 };
 
 struct storm_kill {
 	int64_t killed_ns, reaped_ns;
-	int64_t unclean_ns; /* last answer that wasn't clean; reaped_ns: none */
-	uint64_t answers;   /* that the broker had given when it was reaped */
+	int64_t unclean_ns; /* last answer that wasn't clean, or reaped_ns */
+	uint64_t answers;   /* answers before it was reaped */
 	uint32_t role;
-	char last[96]; /* what was wrong then */
+	char last[96]; /* what the last unclean answer said */
 };
 
 #define STORM_KILLS_OPEN 256
@@ -161,9 +161,9 @@ struct storm_recovery {
 	struct storm_kill open[STORM_KILLS_OPEN];
 	uint32_t count;
 	uint64_t answers;
-	double *took_ms, *reap_ms, *rest_ms; /* of each that is over; the last two are its parts */
+	double *took_ms, *reap_ms, *rest_ms; /* by recovered kill; the last two are its parts */
 	size_t over, room;
-	struct storm_kill worst[STORM_WORST]; /* longest unclean first */
+	struct storm_kill worst[STORM_WORST]; /* sorted by unclean time */
 	size_t seen_unclean;
 };
 
@@ -172,15 +172,15 @@ struct director {
 	struct test_broker broker;
 	struct stress_rng rng;
 	pid_t pids[STORM_HANDS];
-	uint32_t roles[STORM_HANDS];   /* role + 1 or 0 */
-	int64_t dying_ns[STORM_HANDS]; /* when it was killed; 0: lives */
+	uint32_t roles[STORM_HANDS];   /* role + 1; 0: none */
+	int64_t dying_ns[STORM_HANDS]; /* when it was killed; 0: it lives */
 	uint32_t lives[STORM_ROLES];
 	uint64_t sent_before[STORM_PUBLISHERS]; /* when the present life began */
 	struct storm_book books[STORM_SUBSCRIBERS];
 	bool closing;
 	int64_t opened_ns, raged_ns;
 	uint32_t frozen_hand;
-	pid_t frozen_pid; /* 0: nobody is frozen */
+	pid_t frozen_pid; /* 0: no hand is frozen */
 	int64_t thaw_ns;
 	/* The role, and 1 more, of a reliable subscriber that stands still until it is none; 0: none does. */
 	uint32_t stands;
@@ -198,41 +198,42 @@ struct director {
 	uint64_t closings, rounds, exact, decided, widest, joined_at_gate, joined_in_traffic;
 };
 
-/* stress_storm_crew.c: processes. All: 0, or -1 after stress_fail. */
+/* Processes of the storm (stress_storm_crew.c). Each call returns 0, or -1 after stress_fail(). */
 
-/* Reaps who was killed and hands out roles; nobody else may have ended. */
+/* Reaps hands that were killed and hands out roles. Fails if any other hand has ended. */
 int storm_crew_tend(struct director *d);
-/* The hand that has the role, alive, or -1. */
+/* The living hand that has the role, or -1. */
 int storm_crew_hand_of(const struct director *d, uint32_t role);
-/* Kills somebody at random, now and then several, and stand-bys. */
+/* Kills a random hand, now and then several hands, and stand-bys. */
 int storm_crew_strike(struct director *d);
-/* Stops a publisher in the middle of a message for some milliseconds, one at a time, so that others
- * die and are recovered meanwhile. Never while the gate is closed. */
+/* Stops one publisher in the middle of a message for some milliseconds, so that others die and
+ * are recovered meanwhile. Never while the gate is closed. */
 void storm_crew_freeze(struct director *d);
 void storm_crew_thaw(struct director *d);
 /* Stops a reliable subscriber until the broker makes it an ordinary one, now and then. */
 void storm_crew_stand(struct director *d);
-/* Ends all processes: they go by themselves, and one that doesn't is killed. */
+/* Ends all processes. They end by themselves, and one that doesn't is killed. */
 int storm_crew_end(struct director *d);
 uint32_t storm_crew_down(const struct director *d);
 int storm_fail(struct director *d, const char *what, long long number);
 
-/* stress_storm_books.c: the gate and the sums. */
+/* --- the gate and the sums (stress_storm_books.c) --- */
 
-/* Closes the gate when somebody waits there or doubts are open; when all stand still, makes the
- * sums, lets in who waits, opens it again. Never waits. */
+/* Closes the gate when a subscriber waits there or a message is in doubt. When all stand still
+ * it makes the sums, lets the waiting subscribers in and opens the gate. Never waits. */
 int storm_books_tend(struct director *d);
 void storm_books_forget(struct director *d, uint32_t subscriber);
-/* All roles are taken, nobody dies: all drain; every sum, and the pool. */
+/* Makes a round: all roles are taken, nobody dies, all drain. Then checks every sum, and the
+ * pool. */
 int storm_books_round(struct director *d);
 /* All have ended: the broker's count of demotions. */
 int storm_books_demotions(struct director *d);
 uint64_t storm_books_sent(const struct storm *storm);
 uint64_t storm_books_doubtful(const struct storm *storm);
 
-/* stress_storm_recovery.c: how long until the broker has put everything in order. */
+/* --- the time until the broker has put everything in order (stress_storm_recovery.c) --- */
 
 int storm_recovery_begin(struct director *d, uint32_t role, int64_t killed_ns);
-/* Asks the broker, if anything is open. */
+/* Asks the broker how it stands, if a kill isn't recovered yet. */
 int storm_recovery_tend(struct director *d);
 void storm_recovery_print(struct director *d);

@@ -34,8 +34,8 @@ void storm_books_forget(struct director *d, uint32_t subscriber)
 	d->books[subscriber] = (struct storm_book){ 0 };
 }
 
-/* The first position that is not committed, of a ring or of the shared one; exact while nobody
- * publishes. */
+/* The first position of a ring, or of the shared one, that is not committed. It is exact while
+ * nobody publishes. */
 static uint64_t frontier(const struct km_region *region, uint32_t index)
 {
 	struct km_ring *ring = region->shared ? NULL : km_region_ring(region, index);
@@ -78,7 +78,7 @@ static uint64_t history_of(
 	return before < *ret_most ? before : *ret_most;
 }
 
-/* A subscriber's first closing: from here on its sum is exact. */
+/* Closes a subscriber's books for the first time: from here on its sum is exact. */
 static int anchor(struct director *d, uint32_t subscriber, uint64_t sent)
 {
 	struct storm_subscriber *s = &d->storm.board->subscribers[subscriber];
@@ -114,7 +114,8 @@ static int anchor(struct director *d, uint32_t subscriber, uint64_t sent)
 	return 0;
 }
 
-/* How many of `doubts` new doubts its ring has decided in favour of, or -1 after a failure. */
+/* Counts the doubtful messages, of `doubts` new ones, that are in its ring. -1: the sum is
+ * wrong. */
 static int64_t check_sum(struct director *d, uint32_t subscriber, uint64_t sent, uint64_t doubts)
 {
 	struct storm_book *book = &d->books[subscriber];
@@ -136,8 +137,8 @@ static int64_t check_sum(struct director *d, uint32_t subscriber, uint64_t sent,
 	return more;
 }
 
-/* Everybody stands still. One who died in mid-send has delivered in the order of the rings; and what
- * is in a shared ring is there for everybody. */
+/* Makes the sums while everybody stands still. A publisher that died in mid-send has delivered
+ * to rings in their order; a message in a shared ring is there for all. */
 static int make_sums(struct director *d)
 {
 	const uint64_t sent = storm_books_sent(&d->storm);
@@ -193,7 +194,7 @@ static bool all_stand_still(struct director *d)
 	return true;
 }
 
-/* Somebody is at the gate, or is let in and not yet there. */
+/* Is a subscriber at the gate, or let in and not yet attached? */
 static bool somebody_joins(struct director *d)
 {
 	for (uint32_t i = 0; i < STORM_SUBSCRIBERS; i++)
@@ -295,7 +296,7 @@ int storm_books_demotions(struct director *d)
 	return 0;
 }
 
-/* Of each pair, and in all. */
+/* Checks a subscriber's sums in a round: with each publisher, and in all. */
 static int check_round(struct director *d, uint32_t subscriber)
 {
 	struct storm_subscriber *s = &d->storm.board->subscribers[subscriber];
@@ -324,7 +325,8 @@ static int check_round(struct director *d, uint32_t subscriber)
 		uint64_t from = atomic_load(&s->from[i]), sent = atomic_load(&p->sent);
 		uint64_t most = sent - atomic_load(&s->began_low[i]) + atomic_load(&p->doubtful) -
 				atomic_load(&s->began_doubtful[i]);
-		/* one that died when this one joined may have attempted what was never sent */
+		/* a publisher that died when this subscriber joined may have attempted a message
+		 * that was never sent */
 		uint64_t high = atomic_load(&s->began_high[i]);
 		uint64_t least = lost == 0 && sent > high ? sent - high : 0;
 

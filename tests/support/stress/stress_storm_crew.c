@@ -15,7 +15,7 @@
 #include "tests/support/stress/stress_region.h"
 #include "tests/support/stress/stress_storm.h"
 
-#define END_LIMIT   INT64_C(20000000000) /* ns; a hang, not a measure */
+#define END_LIMIT   INT64_C(20000000000) /* ns; bounds a hang, measures nothing */
 #define FREEZE_NS   INT64_C(6000000)
 #define STAND_EVERY INT64_C(300000000) /* ns */
 
@@ -68,7 +68,7 @@ static int make_hand(struct director *d, uint32_t hand)
 	if (d->pids[hand] > 0)
 		return 0;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	setpriority(PRIO_PROCESS, 0, 0); /* unlike the director */
+	setpriority(PRIO_PROCESS, 0, 0); /* the director has a higher priority */
 	_exit(getppid() == parent && storm_hand_main(&d->storm, hand) == 0 ? 0 : 1);
 }
 
@@ -97,7 +97,7 @@ static void begin_life(struct director *d, uint32_t hand, uint32_t role)
 	storm_word_set(&board->hands[hand].job, role + 1);
 }
 
-/* Closes the books of one who is reaped. */
+/* Closes the books of a hand that was reaped. */
 static void end_life(struct director *d, uint32_t role)
 {
 	if (is_publisher(role)) {
@@ -119,7 +119,7 @@ static void end_life(struct director *d, uint32_t role)
 	atomic_store(state_of(d, role), STORM_GONE);
 }
 
-/* A hand is no more. */
+/* Takes note that a hand has ended. */
 static void bury(struct director *d, uint32_t hand)
 {
 	if (d->roles[hand] != 0)
@@ -188,7 +188,7 @@ static int reap(struct director *d)
 	return 0;
 }
 
-/* At most one hand is made at a time: the loop has other things to do. */
+/* Makes at most one hand at a time, since the loop has other things to do. */
 static int staff(struct director *d)
 {
 	uint32_t standing_by = 0;
@@ -203,7 +203,8 @@ static int staff(struct director *d)
 	if (standing_by < STORM_STANDBYS && empty >= 0 && make_hand(d, (uint32_t)empty) < 0)
 		return -1;
 	for (uint32_t role = 0, i = 0; role < STORM_ROLES; role++) {
-		/* not before its last holder is reaped: what it did must be known */
+		/* a role is free once its last holder is reaped, since the books need what that
+		 * one did */
 		if (atomic_load(state_of(d, role)) != STORM_GONE)
 			continue;
 		while (i < STORM_HANDS &&
@@ -242,7 +243,7 @@ int storm_crew_strike(struct director *d)
 		int hand = storm_crew_hand_of(d, role);
 
 		if (stress_once_in(&d->rng, 16)) {
-			/* a hand without a role is connecting, or has said hello */
+			/* a hand without a role connects, or has said hello */
 			hand = (int)stress_below(&d->rng, STORM_HANDS);
 			if (d->pids[hand] <= 0 || d->roles[hand] != 0 || d->dying_ns[hand] != 0)
 				continue;

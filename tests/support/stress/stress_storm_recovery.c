@@ -17,7 +17,7 @@
 #include "tests/support/stress/stress_region.h"
 #include "tests/support/stress/stress_storm.h"
 
-#define RECOVERY_LIMIT INT64_C(20000000000) /* ns; a hang, not a measure */
+#define RECOVERY_LIMIT INT64_C(20000000000) /* ns; bounds a hang, measures nothing */
 
 int storm_recovery_begin(struct director *d, uint32_t role, int64_t killed_ns)
 {
@@ -82,7 +82,7 @@ static void describe(const struct km_health *h, char *ret, size_t size)
 		h->left_by_hazard);
 }
 
-/* One answer of the broker. */
+/* Takes one answer of the broker. */
 static int ask(struct director *d)
 {
 	struct storm_recovery *all = &d->recovery;

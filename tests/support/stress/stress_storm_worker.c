@@ -12,11 +12,11 @@
 
 #define READ_WAIT_NS INT64_C(5000000)
 #define BURST        16
-#define PAUSE_US     6000 /* after a burst, at most */
+#define PAUSE_US     6000 /* the longest pause after a burst */
 
 void storm_word_wait(_Atomic uint32_t *word, uint32_t while_it_is)
 {
-	const struct timespec limit = { 1, 0 }; /* then its caller looks whether all is over */
+	const struct timespec limit = { 1, 0 }; /* its caller then checks whether all is over */
 
 	syscall(SYS_futex, word, FUTEX_WAIT, while_it_is, &limit, NULL, 0);
 }
@@ -27,8 +27,8 @@ void storm_word_set(_Atomic uint32_t *word, uint32_t value)
 	syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
-/* Stands still while the gate is closed. Says RUNNING before it looks: who closes the gate and then
- * sees no RUNNING is alone. */
+/* Stands still while the gate is closed. RUNNING is stored before the gate is read: once the
+ * director has closed the gate and reads no RUNNING, nobody publishes. */
 static int pass_gate(struct storm *storm, struct storm_publisher *self)
 {
 	for (;;) {
@@ -64,8 +64,7 @@ static int publish(struct storm *storm, struct stress_worker *worker, uint32_t s
 		r = stress_publish(worker, publisher, life, ++n);
 		if (r == 0)
 			atomic_store(&self->sent, total + 1);
-		/* bursts; in between there is room on the machine for those who die and are
-		 * replaced */
+		/* between bursts the machine has time for hands that die and are replaced */
 		if (stress_once_in(&worker->rng, BURST)) {
 			atomic_store(&self->state, STORM_PARKED);
 			stress_pause_us(stress_below(&worker->rng, PAUSE_US));
@@ -76,14 +75,15 @@ static int publish(struct storm *storm, struct stress_worker *worker, uint32_t s
 	return r;
 }
 
-/* Counts what each publisher has sent, at least (`low`) and at most. */
+/* Notes what each publisher has sent when the subscriber joins: at least (`low`), or at most. */
 static void note_beginning(struct storm *storm, struct storm_subscriber *self, bool low)
 {
 	for (uint32_t i = 0; i < STORM_PUBLISHERS; i++) {
 		struct storm_publisher *p = &storm->board->publishers[i];
 
 		if (low) {
-			/* doubts first: one that comes meanwhile counts twice rather than never */
+			/* doubts are read first: a doubt that comes meanwhile counts twice
+			 * rather than never */
 			atomic_store(&self->began_doubtful[i], atomic_load(&p->doubtful));
 			atomic_store(&self->began_low[i], atomic_load(&p->sent));
 		} else {
@@ -117,8 +117,8 @@ static int join(struct storm *storm, struct stress_worker *worker, struct kickms
 	return 0;
 }
 
-/* Was the last message that was seen of that life one in doubt? The director wrote down how the
- * life ended before it let the next one begin. */
+/* Was that life's last message, which the subscriber saw, one in doubt? The director has written
+ * down how the life ended before it let the next one begin. */
 static bool was_in_doubt(struct storm *storm, uint32_t slot, uint32_t life, uint64_t last)
 {
 	uint64_t ended = atomic_load(&storm->board->publishers[slot].ended[life % STORM_ENDED]);
@@ -131,7 +131,8 @@ struct listener {
 	struct storm_subscriber *self;
 	struct stress_reader reader;
 	uint64_t from[STORM_PUBLISHERS];
-	/* Messages in doubt that it received, when it heard of the next life. */
+	/* Messages in doubt that it received, counted when it hears of the publisher's next
+	 * life. */
 	uint64_t known;
 };
 
@@ -147,7 +148,7 @@ static void take_note(struct listener *l)
 	line->ended_life = 0;
 }
 
-/* Everything that was sent has been taken: what is known is written down for the director. */
+/* Writes down for the director what is known, once everything that was sent has been taken. */
 static int settle(struct listener *l, uint64_t round)
 {
 	struct storm_subscriber *self = l->self;
@@ -159,7 +160,7 @@ static int settle(struct listener *l, uint64_t round)
 		const struct stress_track_line *line = &l->reader.tracker.lines[i];
 
 		atomic_store(&self->from[i], l->from[i]);
-		/* lives that ended and whose successors have not been heard of */
+		/* lives that have ended, whose successors haven't been heard of, count as well */
 		if (line->life != 0 &&
 			line->life != atomic_load(&l->storm->board->publishers[i].life))
 			known += was_in_doubt(l->storm, i, line->life, line->last);
@@ -182,7 +183,8 @@ static int read_on(struct listener *l)
 	struct storm_board *board = l->storm->board;
 
 	while (atomic_load(&board->stop_subscribers) == 0) {
-		/* looked at before the ring: what was sent before that round is in it */
+		/* the round is read before the ring, so what was sent before the round is in the
+		 * ring */
 		uint64_t round = atomic_load(&board->settle);
 		int r = stress_reader_step(&l->reader, READ_WAIT_NS);
 
@@ -217,13 +219,14 @@ static int subscribe(struct storm *storm, struct stress_worker *worker, uint32_t
 		return r;
 	r = read_on(&l);
 	if (r == 0 && slot % 2 == 0)
-		r = stress_reader_release_all(&l.reader); /* else it leaves with samples in hand */
+		r = stress_reader_release_all(
+			&l.reader); /* else the subscriber leaves with samples in hand */
 	stress_unsubscribe(worker, l.reader.subscriber);
 	free(l.reader.buf);
 	return r;
 }
 
-/* Connected and waiting. Returns role + 1 or STORM_GO_HOME, or 0: over. */
+/* Waits, connected, for a role. Returns role + 1 or STORM_GO_HOME; 0: all is over. */
 static uint32_t await_job(struct storm *storm, uint32_t hand)
 {
 	struct storm_hand *self = &storm->board->hands[hand];

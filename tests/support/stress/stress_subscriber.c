@@ -76,7 +76,8 @@ static int step_copy(struct stress_reader *reader, int64_t timeout_ns)
 static int step_borrow(struct stress_reader *reader, int64_t timeout_ns)
 {
 	struct kickmsg_sample sample;
-	/* with samples in hand its sleep may keep the publishers from waking it */
+	/* a reader that holds samples doesn't sleep: publishers might need their slots to wake
+	 * it */
 	int r = kickmsg_receive(
 		reader->subscriber, reader->held_count > 0 ? 0 : timeout_ns, &sample);
 
@@ -120,7 +121,7 @@ int stress_reader_step(struct stress_reader *reader, int64_t timeout_ns)
 	return r;
 }
 
-/* Tells the others, for lockstep and for those who ask how far it is. */
+/* Tells the others how many messages it has: lockstep and the parent need it. */
 static void show_progress(struct stress_reader *reader)
 {
 	struct stress_worker *worker = reader->worker;
@@ -132,7 +133,8 @@ static void show_progress(struct stress_reader *reader)
 		atomic_store(&line->seen[i], reader->tracker.lines[i].last);
 }
 
-/* Until there is nothing and nothing can come any more. 0, 1: asked to leave, -1. */
+/* Reads until nothing is there and nothing can come any more. Returns 0, 1: it was asked to
+ * leave, or -1. */
 static int read_all(struct stress_reader *reader)
 {
 	struct stress_run *run = reader->worker->run;
@@ -142,7 +144,8 @@ static int read_all(struct stress_reader *reader)
 	uint32_t idle = 0;
 
 	for (;;) {
-		/* looked at before the ring: what is sent before "done" is in it */
+		/* "done" is read before the ring, so all messages that were sent before it are
+		 * in the ring */
 		bool done = atomic_load(&run->board->publishers_done) == all;
 		bool for_ever = run->what->lockstep && reader->tracker.received < expected;
 		int64_t timeout_ns = for_ever ? -1 : run->what->blocking && !done ? 20000000 : 0;
@@ -175,7 +178,7 @@ static int check_sums(struct stress_reader *reader)
 
 	atomic_store(&line->received, reader->tracker.received);
 	atomic_store(&line->lost, lost);
-	/* with samples, positions show every loss but those before the first message */
+	/* positions of samples show every loss but those before the first message */
 	if (reader->tracker.positions && lost < reader->tracker.skipped)
 		return failed(reader, "lost()", "less than the gaps between positions");
 	return 0;

@@ -24,7 +24,7 @@ static const struct kind {
 	size_t min_fds, max_fds;
 } kinds[] = {
 #define REQUEST(number, NAME, member, type) { number, true, sizeof(struct type), 0, 0 },
-/* of ATTACHED as many as that */
+/* ATTACHED has as many descriptors as that says. */
 #define FDS(number, attached)                                                                      \
 	((number) == KM_OP_HELLO_OK ? 1 : (number) == KM_OP_ATTACHED ? (attached) : 0)
 #define ANSWER(number, NAME, member, type)                                                         \

@@ -178,7 +178,7 @@ static struct km_kept_topic kept_of(uint32_t place)
 
 /* Most of what a piece of a client's end takes is what it writes down. */
 #define MOST_A_PIECE 128
-/* and so many pieces are done at once */
+/* So many pieces are done at once. */
 #define AT_ONCE (11 * MOST_A_PIECE / 2)
 
 static void on_death(evutil_socket_t fd, short what, void *userdata)

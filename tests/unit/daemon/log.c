@@ -162,7 +162,7 @@ START_TEST(limit_one_user_with_many_processes_is_counted)
 }
 END_TEST
 
-/* Of one process, and of all of one user. */
+/* The limit of debugging lines is longer, and holds for one process as for all of one user. */
 START_TEST(limit_debug_is_longer_and_there)
 {
 	const struct km_log_about about = { 1, 1000, "client", "", "" };

@@ -252,8 +252,7 @@ START_TEST(allows_pattern_is_for_what_it_says)
 }
 END_TEST
 
-/* Of two of these patterns that both match the later one in this list decides, wherever its rule
- * stands. */
+/* If two of these patterns match, the later one in this list decides, wherever its rule stands. */
 static const char *const by_weight[] = { "*", "topic:*:?????*", "k*:*", "kick*:*", "kickmsg:*",
 	"kickmsg:robot*", "kickmsg:robot/arm/*", "topic:kickmsg:robot/arm/?*",
 	"kickmsg:robot/arm/joint", "topic:kickmsg:robot/arm/joint" };

@@ -139,7 +139,7 @@ START_TEST(look_container_root_of_the_mount)
 }
 END_TEST
 
-/* Of this machine, whatever it has. */
+/* The test takes this machine as it is. */
 START_TEST(check_more_than_there_is_enomem)
 {
 	char text[256] = "";

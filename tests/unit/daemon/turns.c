@@ -155,7 +155,7 @@ static struct km_topic *add_topic(uint32_t pool, uint32_t rings, uint32_t capaci
 	return topic;
 }
 
-/* Of `count` equal topics, how many a tick takes on. */
+/* Returns how many of `count` equal topics a tick takes on. */
 static unsigned taken_on(
 	unsigned count, uint32_t pool, uint32_t rings, uint32_t capacity, bool shared)
 {

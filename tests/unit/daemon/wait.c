@@ -218,7 +218,7 @@ static void rest_has_the_next(uint32_t in_first, uint32_t refused)
 			expect_error((int)i, 10, -ENOENT, "was corrupt and is given up");
 		else
 			ck_assert_uint_eq(answer((int)i, &message), KM_OP_ATTACHED);
-	/* and the maker's two */
+	/* the maker has two endpoints besides */
 	ck_assert_uint_eq(broker.accounts.used[KM_ENDPOINTS], WAITERS - refused + 2);
 }
 

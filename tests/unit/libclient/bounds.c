@@ -310,7 +310,7 @@ static int64_t time_of_message(void)
 /* --- calls ---------------------------------------------------------------------------------------
  */
 
-/* Of a shape: a walk of the pool, of a shared ring, of all private rings. */
+/* Steps of a walk, by shape: of the pool, of a shared ring, of all private rings. */
 static uint64_t pool_walk(void)
 {
 	return 3 * (uint64_t)f.region.geometry.pool_size + 3 * KM_SLOT_CACHE_FEW;

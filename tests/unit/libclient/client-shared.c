@@ -336,7 +336,7 @@ START_TEST(receive_copy_too_long_stays)
 }
 END_TEST
 
-/* Of its own it hears nothing, and what it lost of them is no loss. */
+/* A member hears none of its own messages, and what it lost of them is no loss. */
 START_TEST(receive_own_passed_over_and_no_loss)
 {
 	for (uint32_t privileged = 0; privileged < 2; privileged++) {

@@ -258,7 +258,7 @@ START_TEST(late_publisher_that_takes_turns_pushes_nothing_out)
 		struct kickmsg_publisher_stats stats;
 
 		kickmsg_publisher_get_stats(&pubs[p], &stats);
-		/* of the ordinary ring alone */
+		/* only messages of the ordinary ring could be pushed out */
 		ck_assert_uint_eq(stats.evicted, 0);
 	}
 	ck_assert_uint_eq(kickmsg_subscriber_lost(sub), 0);
@@ -312,7 +312,7 @@ START_TEST(send_many_sends_what_there_is_room_for)
 }
 END_TEST
 
-/* Of a ring that isn't live, or isn't reliable (any more), nobody waits for room. */
+/* Nobody waits for room in a ring that isn't live, or isn't reliable (any more). */
 START_TEST(send_waits_for_live_reliable_rings_alone)
 {
 	static const struct {
