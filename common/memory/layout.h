@@ -300,7 +300,7 @@ struct km_endpoint {
 		evicted;
 	_Atomic uint64_t lost;  /* of a subscriber: positions that it found skipped */
 	_Atomic uint64_t bytes; /* of a publisher: of the payloads of its messages */
-	/* of a publisher: sends that found no room with a reliable subscriber */
+	/* a publisher's sends that found no room with a reliable subscriber */
 	_Atomic uint64_t no_room;
 	_Alignas(KM_CACHE_LINE) _Atomic uint32_t held[];
 };

@@ -115,8 +115,7 @@ void km_json_put_endpoint(struct km_answer *answer, struct km_json_endpoints *en
 			",\"sent\":%" PRIu64 ",\"sent_bytes\":%" PRIu64 ",\"failed\":%" PRIu64
 			",\"no_room\":%" PRIu64 "}",
 			km_load(H2, relaxed, &record->messages),
-			km_load(H2, relaxed, &record->bytes),
-			km_load(H2, relaxed, &record->failed),
+			km_load(H2, relaxed, &record->bytes), km_load(H2, relaxed, &record->failed),
 			km_load(H2, relaxed, &record->no_room));
 	else if (member->kept.state == KM_ENDPOINT_LIVE && !member->topic->kept.quarantined)
 		put_ring(answer, member, endpoints->frontier);

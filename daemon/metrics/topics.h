@@ -11,7 +11,7 @@ struct km_broker;
 struct km_topic;
 struct km_totals;
 
-#define KM_TOPIC_FAMILIES 15
+#define KM_TOPIC_FAMILIES 16
 
 struct km_topic_lines {
 	struct evbuffer *families[KM_TOPIC_FAMILIES];

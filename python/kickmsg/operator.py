@@ -89,12 +89,14 @@ class TopicNumbers:
 
     topic_id: int
     sent: int
+    bytes: int
     received: int
     failed: int
     lost: int
     monotonic_ns: int
     complete: bool
     demoted: int
+    no_room: int
 
 
 @dataclass(frozen=True)

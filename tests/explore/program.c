@@ -235,7 +235,7 @@ static void check_counts(int index, uint64_t missing)
 			index, sent, size, messages, bytes);
 }
 
-/* What a publisher of a shared ring has counted was sent. */
+/* A publisher of a shared ring has counted only messages that were sent. */
 static void check_counted_is_sent(int index)
 {
 	const uint64_t counted = peek(&actor_publisher(index)->record->messages);

@@ -163,7 +163,7 @@ START_TEST(a_recovery_is_counted_with_its_time)
 	pid_t child = test_child_start(die_attached, NULL);
 	ck_assert_int_eq(kill(child, SIGKILL), 0);
 	test_child_end(child, 0);
-	/* of its publisher and its subscriber */
+	/* two were recovered: the publisher and the subscriber */
 	ck_assert(test_wait_until(sample("kickmsg_recovery_seconds_count") == 2, FLOW_WAIT_MS));
 	ck_assert_double_eq(sample("kickmsg_recovery_seconds_bucket{le=\"+Inf\"}"), 2);
 	/* what the dead one had sent stays counted */

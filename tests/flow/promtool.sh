@@ -68,7 +68,7 @@ EOF
 prometheus --config.file "$work/prometheus.yml" --storage.tsdb.path "$work/data" --web.listen-address "127.0.0.1:$4" \
 	>"$work/prometheus.log" 2>&1 &
 prometheus_pid=$!
-# Its own words for what it was served, and that each rule could be evaluated.
+# Prometheus says which metrics it was served, and that each rule could be evaluated.
 python3 - "http://127.0.0.1:$4/api/v1/" <<'EOF' || { cat "$work/prometheus.log"; exit 1; }
 import json, sys, time, urllib.request
 

@@ -197,7 +197,7 @@ def check_table(bench):
     wait(lambda: sorted(bench.texts("#topics tbody a")) == sorted(expected), "all topics are in the table")
     # odom sends 400 a second on an idle machine
     wait(lambda: 1 < number(row(bench, "kickmsg:odom").get("Sent/s")) < 2000, "odom has a rate")
-    # its messages have 100 bytes
+    # a message of odom has 100 bytes
     wait(lambda: 100 < number(row(bench, "kickmsg:odom")["Bytes/s"]) < 200000, "and one of bytes")
     wait(lambda: number(row(bench, "kickmsg:odom")["Lost/s"]) > 1, "odom loses")
     expect(number(row(bench, "kickmsg:plan")["Lost/s"]) == 0, "plan loses nothing")

@@ -20,7 +20,7 @@ struct nng_call_end {
 	nng_socket socket;
 	nng_msg *message;
 	bool is_raw;
-	/* Of a raw rep0: says whose the request is that was taken last. */
+	/* A raw rep0's: says whose the request is that was taken last. */
 	unsigned char from[64];
 	size_t from_size;
 };

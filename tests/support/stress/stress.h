@@ -51,7 +51,7 @@ struct stress_case {
 	bool blocking;    /* subscribers sleep when there is nothing */
 	bool shared;      /* one ring for all */
 	uint32_t history; /* of the topic, in messages */
-	/* Of the topic. If not 0, private rings are longer than max_publishers. */
+	/* The topic's. If not 0, private rings are longer than max_publishers. */
 	uint32_t max_reliable;
 	uint64_t stall_ns; /* of the topic */
 	bool lockstep;     /* a publisher waits until everybody has its message */
@@ -110,7 +110,7 @@ struct stress_worker {
 	int (*main)(struct stress_worker *worker);
 	struct stress_rng rng;
 	struct kickmsg_client *client; /* null in a bare run */
-	/* of a subscriber; null: the defaults */
+	/* a subscriber's; null: the defaults */
 	const struct kickmsg_subscribe_options *options;
 };
 

@@ -186,7 +186,7 @@ struct director {
 	uint32_t stands;
 	int64_t stand_ns;     /* when the next one does */
 	uint64_t stood_still; /* until the broker made them ordinary ones */
-	/* Of one who was killed: what its being reliable was just before. */
+	/* Was a killed subscriber a reliable one just before? */
 	enum { STORM_KEPT, STORM_DEMOTED, STORM_UNSURE } kept[STORM_HANDS];
 	/* Demotions that the dead didn't tell: surely and perhaps. */
 	uint64_t untold, unsure;

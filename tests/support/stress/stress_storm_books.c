@@ -67,8 +67,8 @@ static bool is_attached(struct director *d, uint32_t subscriber)
 	       atomic_load(&d->storm.board->subscribers[subscriber].state) == STORM_RUNNING;
 }
 
-/* Of a shared ring's first position: it is so far back. At least and at most, when so many messages were
- * surely sent before it joined. */
+/* Returns how far back a shared ring's first position is, at least, and in `ret_most` at most, if
+ * `before` messages were surely sent before the subscriber joined. */
 static uint64_t history_of(
 	struct director *d, uint32_t subscriber, uint64_t before, uint64_t *ret_most)
 {

@@ -156,7 +156,7 @@ static void note_reliable(struct director *d, uint32_t hand)
 	}
 }
 
-/* Of a hand that is reaped it is known what it told. */
+/* Counts a demotion that a reaped hand hasn't told. */
 static void count_untold(struct director *d, uint32_t hand)
 {
 	const uint32_t subscriber = d->roles[hand] - 1 - STORM_PUBLISHERS;

@@ -80,7 +80,7 @@ START_TEST(spot_pass_goes_where_set_begins)
 }
 END_TEST
 
-/* Of all that a cell may hold the usual case takes a slot of this lap alone. */
+/* The usual case takes a slot of this lap alone, of all that a cell may hold. */
 START_TEST(spot_look_takes_only_slots_of_its_lap)
 {
 	setup(CAPACITY, POOL);
