@@ -325,15 +325,16 @@ enum Type : std::uint32_t {
 	Replies = KICKMSG_REPLIES,
 };
 
-/* struct kickmsg_topic_config for C++. */
+/* struct kickmsg_topic_config for C++. The defaults are those of kickmsg_topic_config_init(): programs in
+ * all languages meet at a topic that nobody described. */
 struct Config {
 	std::size_t max_subscribers = 16;
 	std::size_t sub_ring_capacity = 64;
-	std::size_t pool_size = 256;
+	std::size_t pool_size = 0; /* 0: as many slots as are needed */
 	std::size_t max_payload_size = 4096;
-	std::size_t max_publishers = 64;
-	std::size_t max_loans = 8;
-	std::size_t max_borrows = 16;
+	std::size_t max_publishers = 16;
+	std::size_t max_loans = 4;   /* of a publisher at once */
+	std::size_t max_borrows = 4; /* of a subscriber at once */
 	nanoseconds linger{ 0 };
 	bool persistent = false;
 	Transport transport = Transport::Rings;

@@ -210,7 +210,7 @@ static void many(Transport transport)
 		for (Pose &pose : loans)
 			pose.frame = i++;
 		CHECK(loans.size() == 3 && loans.publish() == 3 && loans.empty());
-		CHECK(pub.loan_many(loans) == 8 && pub.stats().loans == 8 && !pub.loan());
+		CHECK(pub.loan_many(loans) == 4 && pub.stats().loans == 4 && !pub.loan());
 		CHECK(pub.loan_many(loans, 2, [](Pose &pose) { pose.frame = 5; }) == 2);
 		CHECK(pub.stats().loans == 2 && loans[1].frame == 5);
 		CHECK(sub.receive_many(held, 1s) == 3 && held.size() == 3 && held[2]->frame == 2);
@@ -240,6 +240,25 @@ static void many(Transport transport)
 	CHECK(raw.send_many(some, 1) == 1 && sub.stats().borrowed == 0);
 	iovec const bad[] = { { text, 1 }, { poses, 2 * sizeof(Pose) } };
 	CHECK(raw.send_many(bad, 2) == 1 && raw.send_many(bad + 1, 1) == -EMSGSIZE);
+}
+
+/* What nobody described is the same in C and in C++. */
+static void defaults()
+{
+	Node node("flow", "cxx");
+	kickmsg_topic_config of_c;
+	kickmsg_publisher *pub = nullptr;
+
+	kickmsg_topic_config_init(&of_c);
+	kickmsg_topic_config const of_cxx = channel::Config{}.c();
+	CHECK(std::memcmp(&of_c, &of_cxx, sizeof of_c) == 0);
+	kickmsg_subscribe_options const none{}, options = SubscribeOptions{}.c();
+	CHECK(std::memcmp(&none, &options, sizeof none) == 0);
+
+	CHECK(kickmsg_advertise(node.c(), "undescribed", nullptr, &pub) == 0);
+	auto other = node.advertise("undescribed");
+	CHECK(channel::Config{}.check().needed_pool == node.topic_stats("undescribed").pool_size);
+	kickmsg_publisher_free(pub);
 }
 
 static void reliable()
@@ -289,6 +308,7 @@ static void reliable()
 
 	/* a loan of a type; and a subscriber that stands still */
 	cfg.stall = 100ms;
+	cfg.max_loans = 5;
 	auto pub = node.advertise<Pose>("typed-reliable", cfg);
 	auto still = node.subscribe<Pose>("typed-reliable", options);
 	while (pub.send_wait(Pose{}, 0ns) == sizeof(Pose))
@@ -476,6 +496,7 @@ int main()
 	types();
 	many(Transport::Rings);
 	many(Transport::Shared);
+	defaults();
 	reliable();
 	latched(Transport::Rings);
 	latched(Transport::Shared);
