@@ -20,7 +20,7 @@ int ctl_check_record(struct ctl *ctl)
 	const char *how = ctl->values[CTL_OPT_COMPRESS].text;
 
 	if (!ctl_given(ctl, CTL_OPT_COLUMNS))
-		return ctl_wrong(ctl, "a file is needed: -o FILE");
+		return ctl_wrong(ctl, "record needs a file: -o FILE");
 	if (how && strcmp(how, "zstd") != 0 && strcmp(how, "lz4") != 0)
 		return ctl_wrong(ctl, "--compress is zstd or lz4, not %s", how);
 	if (ctl_given(ctl, CTL_OPT_FROM) && (ctl->word_count || ctl_given(ctl, CTL_OPT_SPLIT)))
