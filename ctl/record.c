@@ -124,9 +124,9 @@ static void tell_progress(const struct recording *recording, bool is_end)
 
 	fprintf(stderr,
 		"%skickmsgctl: recorded %" PRIu64
-		" messages, %s bytes, of %zu topics, lost %" PRIu64 "%s",
+		" messages, %s bytes, of %zu topic%s, lost %" PRIu64 "%s",
 		is_end ? "" : "\r", recording->messages, ctl_human_bytes(recording->bytes, bytes),
-		recording->count, recording->lost, is_end ? "\n" : "\033[K");
+		recording->count, recording->count == 1 ? "" : "s", recording->lost, is_end ? "\n" : "\033[K");
 }
 
 /* Writes losses and all that has come, and begins a new part of the recording, once a second. */
