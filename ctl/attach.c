@@ -37,6 +37,15 @@ static int check_places(struct ctl *ctl, const struct kickmsg_topic_ref *topic)
 	return CTL_FOUND;
 }
 
+/* Asking to observe such a topic would be refused, and the broker logs and counts refusals. */
+static bool has_private_rings(struct ctl *ctl, const struct kickmsg_topic_ref *topic)
+{
+	struct kickmsg_topic_info info;
+
+	return kickmsg_topic_get_info(ctl->client, topic, &info) == 0 &&
+	       info.config.transport == KICKMSG_TRANSPORT_RINGS;
+}
+
 int ctl_attach(struct ctl *ctl, const struct kickmsg_topic_ref *topic, uint32_t history,
 	struct ctl_reader *ret)
 {
@@ -44,7 +53,7 @@ int ctl_attach(struct ctl *ctl, const struct kickmsg_topic_ref *topic, uint32_t 
 		.history = history,
 		.wait_ns = ctl_given(ctl, CTL_OPT_WAIT) ? UINT64_MAX : 0 };
 	char name[KICKMSG_WHOLE_NAME_SIZE];
-	int r = ret->takes_place
+	int r = ret->takes_place || has_private_rings(ctl, topic)
 			? -EOPNOTSUPP
 			: kickmsg_subscribe_to(ctl->client, topic, &options, &ret->subscriber);
 

@@ -177,11 +177,10 @@ static int parse_words(struct ctl *ctl, size_t count, char **words)
 	int status;
 
 	if (count < least[ctl->verb->takes])
-		return ctl_wrong(ctl, "%s is needed: %s",
+		return ctl_wrong(ctl, "%s needs %s", ctl->verb->name,
 			ctl->verb->takes == CTL_WORD ? ctl->verb->arguments
 			: count                      ? "another TOPIC"
-						     : "a TOPIC",
-			ctl->verb->name);
+						     : "a TOPIC");
 	if (count > most[ctl->verb->takes])
 		return ctl_wrong(ctl, "unexpected argument: %s", words[most[ctl->verb->takes]]);
 	ctl->arguments = words;

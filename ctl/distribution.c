@@ -99,31 +99,40 @@ void ctl_distribution_print(const struct ctl_distribution *spread, const char *w
 	putchar('\n');
 }
 
-enum { LINES = 12 };
+enum { LINES = 12, FLAT = 20 };
+
+/* Where a line of the picture begins. A range of more than FLAT times its least value is cut into equal
+ * ratios, since equal widths would show all but a few values as one line. */
+static double begin_of(size_t line, double least, double end)
+{
+	const double part = (double)line / LINES;
+
+	return end > FLAT * least ? least * pow(end / least, part) : least + (end - least) * part;
+}
 
 void ctl_distribution_draw(const struct ctl_distribution *spread)
 {
 	uint64_t lines[LINES] = { 0 }, highest = 0;
 	/* beyond that there are a few that would make all others one line */
-	uint64_t end = ctl_distribution_percentile(spread, 99.5) + 1;
-	uint64_t width = (end - spread->least) / LINES + 1;
+	const double end = (double)ctl_distribution_percentile(spread, 99.5) + 1;
+	const double least = spread->least ? (double)spread->least : 1;
 	int room = (int)ctl_terminal_columns() - 30;
 	char text[CTL_HUMAN_SIZE];
+	size_t line = 0;
 
 	if (spread->count < 2)
 		return;
 	for (size_t i = 0; i < CTL_BUCKETS; i++) {
-		uint64_t value = value_of(i);
-		size_t line = value < spread->least ? 0 : (value - spread->least) / width;
-
-		lines[line < LINES ? line : LINES - 1] += spread->counts[i];
+		while (line + 1 < LINES && (double)value_of(i) >= begin_of(line + 1, least, end))
+			line++;
+		lines[line] += spread->counts[i];
 	}
 	for (size_t i = 0; i < LINES; i++)
 		highest = lines[i] > highest ? lines[i] : highest;
 	for (size_t i = 0; i < LINES; i++) {
 		int bar = room > 0 ? (int)((double)lines[i] / (double)highest * room + 0.5) : 0;
 
-		printf("%10s %10llu ", exact((double)(spread->least + i * width), text),
+		printf("%10s %10llu ", exact(begin_of(i, least, end), text),
 			(unsigned long long)lines[i]);
 		for (int j = 0; j < bar; j++)
 			putchar('#');

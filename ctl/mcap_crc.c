@@ -31,11 +31,13 @@ static void make_tables(void)
 }
 
 /* Eight bytes a step: one byte a step would be slower than a disk. */
-static uint32_t by_tables(uint32_t crc, const unsigned char *at, size_t size)
+uint32_t mcap_crc32_by_tables(uint32_t crc, const void *data, size_t size)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	const unsigned char *at = data;
 
 	pthread_once(&once, make_tables);
+	crc = ~crc;
 	for (; size >= 8; size -= 8, at += 8) {
 		uint32_t low = (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
 			       (uint32_t)at[3] << 24;
@@ -47,7 +49,7 @@ static uint32_t by_tables(uint32_t crc, const unsigned char *at, size_t size)
 	}
 	for (; size > 0; size--, at++)
 		crc = crc >> 8 ^ tables[0][(crc ^ *at) & 255];
-	return crc;
+	return ~crc;
 }
 
 #ifdef __x86_64__
@@ -107,15 +109,14 @@ uint32_t mcap_crc32(uint32_t crc, const void *data, size_t size)
 {
 	const unsigned char *at = data;
 
-	crc = ~crc;
 #ifdef __x86_64__
 	if (size >= 64 && __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1")) {
 		const size_t folded = size & ~(size_t)15;
 
-		crc = by_folding(crc, at, folded);
+		crc = ~by_folding(~crc, at, folded);
 		at += folded;
 		size -= folded;
 	}
 #endif
-	return ~by_tables(crc, at, size);
+	return mcap_crc32_by_tables(crc, at, size);
 }

@@ -19,7 +19,7 @@ struct source {
 	bool is_frames;
 };
 
-enum { DEFAULT_PAYLOAD = 4096, RETRY_NS = 1000000 };
+enum { DEFAULT_PAYLOAD = 4096, MOST_PAYLOAD = 1 << 30, RETRY_NS = 1000000 };
 
 static struct kickmsg_publisher *publisher;
 
@@ -80,7 +80,7 @@ static int next_frame(struct ctl *ctl, struct source *source)
 	source->len = n == sizeof length ? length[0] | (size_t)length[1] << 8 |
 						   (size_t)length[2] << 16 | (size_t)length[3] << 24
 					 : 0;
-	if (n < sizeof length || source->len > 1 << 30)
+	if (n < sizeof length || source->len > MOST_PAYLOAD)
 		return -no_message(ctl, "standard input isn't frames (as echo --raw-frames writes)",
 			ferror(source->stream) ? errno : 0);
 	if (grow(source, source->len + 1) < 0)
@@ -117,6 +117,8 @@ int ctl_check_pub(struct ctl *ctl)
 		      ctl_given(ctl, CTL_OPT_FILE) + ctl_given(ctl, CTL_OPT_SIZE) +
 		      (ctl->word_count > 1);
 
+	if (sources == 1 && ctl->values[CTL_OPT_SIZE].count > MOST_PAYLOAD)
+		return ctl_wrong(ctl, "--size: a message has at most 1 GiB");
 	if (sources == 1)
 		return 0;
 	return ctl_wrong(

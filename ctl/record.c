@@ -20,7 +20,7 @@ int ctl_check_record(struct ctl *ctl)
 	const char *how = ctl->values[CTL_OPT_COMPRESS].text;
 
 	if (!ctl_given(ctl, CTL_OPT_COLUMNS))
-		return ctl_wrong(ctl, "a file is needed: -o FILE");
+		return ctl_wrong(ctl, "record needs a file: -o FILE");
 	if (how && strcmp(how, "zstd") != 0 && strcmp(how, "lz4") != 0)
 		return ctl_wrong(ctl, "--compress is zstd or lz4, not %s", how);
 	if (ctl_given(ctl, CTL_OPT_FROM) && (ctl->word_count || ctl_given(ctl, CTL_OPT_SPLIT)))
@@ -124,9 +124,9 @@ static void tell_progress(const struct recording *recording, bool is_end)
 
 	fprintf(stderr,
 		"%skickmsgctl: recorded %" PRIu64
-		" messages, %s bytes, of %zu topics, lost %" PRIu64 "%s",
+		" messages, %s bytes, of %zu topic%s, lost %" PRIu64 "%s",
 		is_end ? "" : "\r", recording->messages, ctl_human_bytes(recording->bytes, bytes),
-		recording->count, recording->lost, is_end ? "\n" : "\033[K");
+		recording->count, recording->count == 1 ? "" : "s", recording->lost, is_end ? "\n" : "\033[K");
 }
 
 /* Writes losses and all that has come, and begins a new part of the recording, once a second. */

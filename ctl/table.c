@@ -162,6 +162,20 @@ static size_t find_column(const struct ctl_columns *columns, const char *name, s
 	return SIZE_MAX;
 }
 
+static int no_column(
+	const struct ctl *ctl, const struct ctl_columns *columns, const char *name, size_t len)
+{
+	char known[CTL_TEXT_SIZE] = "";
+	size_t used = 0;
+
+	for (size_t i = 0; i < columns->count && used < sizeof known; i++)
+		used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "",
+			columns->columns[i].name);
+	for (char *at = known; *at; at++)
+		*at = (char)tolower((unsigned char)*at);
+	return ctl_wrong(ctl, "no column: %.*s; there are %s", (int)len, name, known);
+}
+
 int ctl_table_check(const struct ctl *ctl, const struct ctl_columns *columns)
 {
 	const char *rest = ctl->values[CTL_OPT_COLUMNS].text;
@@ -172,14 +186,14 @@ int ctl_table_check(const struct ctl *ctl, const struct ctl_columns *columns)
 		const char *name = rest + (*rest == '+');
 
 		if (find_column(columns, name, (size_t)(end - name)) == SIZE_MAX)
-			return ctl_wrong(ctl, "no column: %.*s", (int)(end - name), name);
+			return no_column(ctl, columns, name, (size_t)(end - name));
 		rest = *end ? end + 1 : NULL;
 	}
 	if (sort) {
 		const char *name = sort + (*sort == '-');
 
 		if (find_column(columns, name, strlen(name)) == SIZE_MAX)
-			return ctl_wrong(ctl, "no column: %s", name);
+			return no_column(ctl, columns, name, strlen(name));
 	}
 	return CTL_DONE;
 }

@@ -236,7 +236,8 @@ void km_requests_serve(struct km_requests *requests, struct evhttp_request *requ
 		return;
 	}
 	if (!anywhere && !is_local_host(request)) {
-		reply_text(request, 403, "Forbidden", "this is 127.0.0.1, [::1] or localhost\n");
+		reply_text(request, 403, "Forbidden",
+			"the request's Host has to be an address or localhost\n");
 		return;
 	}
 	for (size_t i = 0; path && i < sizeof served / sizeof served[0]; i++)

@@ -55,10 +55,14 @@ static bool is_gone(struct km_recovery *recovery, struct km_member *member)
 {
 	if (!recovery->pass.what)
 		return member->kept.state == KM_ENDPOINT_DEAD;
-	if (recovery->first_walk &&
-		(member->kept.state == KM_ENDPOINT_DEAD ||
-			(member->kept.state == KM_ENDPOINT_LEAVING && km_member_is_quiet(member))))
-		member->gone_in = recovery->number;
+	if (recovery->first_walk) {
+		const bool is_dead = member->kept.state == KM_ENDPOINT_DEAD;
+
+		recovery->met_dead |= is_dead;
+		if (is_dead ||
+			(member->kept.state == KM_ENDPOINT_LEAVING && km_member_is_quiet(member)))
+			member->gone_in = recovery->number;
+	}
 	return member->gone_in == recovery->number;
 }
 
@@ -133,11 +137,13 @@ bool km_recovery_settle_unseen(struct km_walk *walk, uint64_t work)
 	return member != NULL;
 }
 
+/* That a subscriber leaves with messages in its ring is no damage. */
 static void log_repairs(const struct km_recovery *recovery)
 {
 	const struct km_reconcile_result *result = &recovery->pass.result;
 
-	if (result->bits_cleared || result->slots_reclaimed || result->rings_drained)
+	if (result->bits_cleared || result->slots_reclaimed ||
+		(result->rings_drained && recovery->met_dead))
 		km_log(LOG_INFO | KM_EVENT_REPAIRED, NULL, recovery->walk.topic,
 			"repaired: %u stale references dropped, %u slots of the dead reclaimed,"
 			" %u rings reset (%u messages), %u endpoints freed",
@@ -198,7 +204,7 @@ int km_recovery_begin(struct km_recovery *recovery, struct km_topic *topic)
 	struct km_broker *broker = topic->broker;
 
 	recovery->settled = 0;
-	recovery->passed = false;
+	recovery->passed = recovery->met_dead = false;
 	if (topic->kept.quarantined)
 		return -ESTALE;
 	if ((recovery->what && topic->repaired) ||

@@ -23,6 +23,7 @@ struct km_recovery {
 	/* members that it settles have this number in `gone_in` */
 	uint64_t number;
 	bool active, first_walk, passed;
+	bool met_dead; /* a member was dead when the pass began */
 };
 
 /*

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "libclient/kickmsg-operator.h"
 #include "tests/support/broker/ctl.h"
 
 static atomic_bool stop_sending;
@@ -82,9 +83,20 @@ START_TEST(echo_of_a_shared_ring_observes)
 }
 END_TEST
 
+/* Refusals are logged and counted, so the tool doesn't try what can't be. */
+static void is_never_refused(void)
+{
+	struct kickmsg_broker_status status;
+
+	expect(0, "echo", "e", "-n", "1", NULL);
+	ck_assert_int_eq(kickmsg_broker_get_status(client, &status), 0);
+	ck_assert_uint_eq(status.refused, 0);
+}
+
 START_TEST(echo_of_rings_subscribes_and_says_so)
 {
 	with_traffic(KICKMSG_TRANSPORT_RINGS, look_at_rings);
+	with_traffic(KICKMSG_TRANSPORT_RINGS, is_never_refused);
 }
 END_TEST
 

@@ -2,6 +2,7 @@
 /* The keys of kickmsgctl's JSON are those that the man page's section JSON KEYS has, and no others. */
 #include <ctype.h>
 
+#include "libclient/kickmsg-service.h"
 #include "tests/support/broker/ctl.h"
 
 enum { KEYS = 256, KEY_SIZE = 40 };
@@ -107,6 +108,20 @@ static void documented(const char *verb, struct keys *ret)
 	}
 }
 
+/* Finds the keys in the paragraph that begins so. */
+static void documented_in_paragraph(const char *begin, struct keys *ret)
+{
+	const char *at = strstr(page, begin), *stop;
+
+	ck_assert_msg(at != NULL, "JSON KEYS has no '%s'", begin);
+	for (const char *end = strstr(at, "\n\n"); (at = strchr(at, '_')) && at < end;
+		at = stop + 1) {
+		for (stop = at + 1; !(*stop == '_' && !isalnum(stop[1])); stop++)
+			ck_assert(stop < end);
+		add(ret, at + 1, (size_t)(stop - at - 1));
+	}
+}
+
 /* Takes a document of this verb. With `all`, each key that is documented must be in the
  * documents. */
 static void check(struct keys *seen, struct json_object *document)
@@ -130,6 +145,24 @@ static void check_verb(const char *verb, const struct keys *seen, bool all)
 	for (size_t i = 0; i < seen->count; i++)
 		ck_assert_msg(has(&said, seen->keys[i]), "%s: '%s' isn't documented", verb,
 			seen->keys[i]);
+}
+
+/* Takes what the last run has printed: an object a line, and lines for people. */
+static void check_lines(const char *begin)
+{
+	struct keys seen = { 0 }, said = { 0 };
+	char *rest = NULL;
+
+	for (char *line = strtok_r(output, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		if (*line == '{')
+			check(&seen, json_tokener_parse(line));
+	documented_in_paragraph(begin, &said);
+	for (size_t i = 0; i < seen.count; i++)
+		ck_assert_msg(
+			has(&said, seen.keys[i]), "%s: '%s' isn't documented", begin, seen.keys[i]);
+	for (size_t i = 0; i < said.count; i++)
+		ck_assert_msg(
+			has(&seen, said.keys[i]), "%s: '%s' is never there", begin, said.keys[i]);
 }
 
 static void send_for_ever(void *unused)
@@ -248,10 +281,80 @@ START_TEST(keys_are_those_of_the_page)
 	check(&seen, json(0, "recover", "t", NULL));
 	check_verb("recover", &seen, true);
 	check_verb("repair", &seen, false);
+	static const char *const repairs[] = { "repair", "reset-rings", "reclaim" };
+	for (size_t i = 0; i < sizeof repairs / sizeof repairs[0]; i++) {
+		seen.count = 0;
+		check(&seen, json(0, repairs[i], "t", NULL));
+		check_verb(repairs[i], &seen, true);
+	}
 	seen.count = 0;
 	check(&seen, json(1, "info", "nowhere", NULL));
 	check_verb("unlink", &seen, false); /* the keys of an error are the common ones */
 	stop();
+}
+END_TEST
+
+static void serve_for_ever(void *unused)
+{
+	struct kickmsg_client *mine = flow_client("busy");
+	struct kickmsg_service_config how;
+	struct kickmsg_request request;
+	struct kickmsg_server *server;
+
+	kickmsg_service_config_init(&how);
+	ck_assert_int_eq(kickmsg_serve(mine, "svc", &how, &server), 0);
+	test_child_ready();
+	for (;;)
+		if (kickmsg_take_request(server, 10000000, &request) == 0)
+			kickmsg_reply(&request, "y", 1);
+		else
+			kickmsg_publisher_free(flow_advertise(mine, "seen", NULL));
+}
+
+START_TEST(lines_have_the_keys_of_the_page)
+{
+	struct keys seen = { 0 };
+	char both[sizeof output];
+
+	read_page();
+	test_broker_start(&broker, NULL);
+	client = flow_client("worker");
+	pid_t sends = test_child_start(send_for_ever, NULL);
+	pid_t serves = test_child_start(serve_for_ever, NULL);
+	check(&seen, json(0, "services", "svc", NULL));
+	check_verb("services", &seen, true);
+	expect(0, "echo", "h", "-n", "1", "--json", NULL);
+	strcpy(both, output);
+	expect(0, "echo", "h", "-n", "1", "--json", "--base64", NULL);
+	strcat(both, output);
+	expect(0, "call", "svc", "x", "--json", NULL);
+	strcat(both, output);
+	strcpy(output, both);
+	check_lines("\n*echo* prints an object");
+	expect(0, "watch", "-n", "8", "--json", NULL);
+	check_lines("\n*watch* prints an object");
+	test_child_end(sends, SIGKILL);
+	test_child_end(serves, SIGKILL);
+	stop();
+}
+END_TEST
+
+START_TEST(each_verb_that_prints_json_is_on_the_page)
+{
+	static const char *const others[] = { "pub", "reload", "evict", "completion", "help" };
+	char word[64];
+
+	read_page();
+	test_broker_start(&broker, NULL);
+	for (char **verb = all_verbs(); *verb; verb++) {
+		bool is_other = false;
+
+		for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+			is_other |= strcmp(others[i], *verb) == 0;
+		snprintf(word, sizeof word, "*%s*", *verb);
+		ck_assert_msg(is_other || strstr(page, word), "JSON KEYS has no %s", *verb);
+	}
+	test_broker_stop(&broker);
 }
 END_TEST
 
@@ -262,6 +365,8 @@ int main(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, keys_are_those_of_the_page);
+	tcase_add_test(tc, lines_have_the_keys_of_the_page);
+	tcase_add_test(tc, each_verb_that_prints_json_is_on_the_page);
 	suite_add_tcase(suite, tc);
 	return flow_main(suite);
 }

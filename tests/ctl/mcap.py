@@ -181,12 +181,26 @@ def chunk(body, compression="", packed=None, crc=None):
 HEAD = MAGIC + record(1, string("ros2") + string("somebody else's"))
 END = record(15, bytes(4)) + record(2, bytes(20)) + MAGIC
 
+def zstd(body):
+    """A frame with one block that isn't compressed, as RFC 8878 has it: its length is in 4 bytes."""
+    return (struct.pack("<IBI", 0xFD2FB528, 0xA0, len(body)) + (len(body) << 3 | 1).to_bytes(3, "little") + body)
+
+
+def lz4(body):
+    """A frame with two blocks that aren't compressed; 0x82 is its header's checksum."""
+    half = len(body) // 2
+    blocks = b"".join(struct.pack("<I", len(part) | 1 << 31) + part for part in (body[:half], body[half:]))
+    return struct.pack("<IBBB", 0x184D2204, 0x60, 0x40, 0x82) + blocks + bytes(4)
+
+
 def make(folder):
     three = channel(1, "/a") + b"".join(message(1, i * 1000, b"m%d" % i) for i in range(3))
     files = {
         # messages in no chunk, and no summary
         "plain": HEAD + three + END,
         "chunk": HEAD + chunk(three) + END,
+        "zstd": HEAD + chunk(three, "zstd", zstd(three)) + END,
+        "lz4": HEAD + chunk(three, "lz4", lz4(three)) + END,
         "no-crc": HEAD + chunk(three, crc=0) + END,
         # an attachment, a metadata record, and records of unknown kinds, between chunks and within one
         "unknown": HEAD + record(9, bytes(40)) + record(12, string("x") + struct.pack("<I", 0)) + record(0x80, b"?") +

@@ -270,8 +270,8 @@ END_TEST
 
 START_TEST(foreign_recordings_are_read)
 {
-	static const char *const good[] = { "plain", "chunk", "no-crc", "unknown", "unordered",
-		"schema", "longer", "two" };
+	static const char *const good[] = { "plain", "chunk", "zstd", "lz4", "no-crc", "unknown",
+		"unordered", "schema", "longer", "two" };
 	struct kickmsg_subscriber *from;
 	char script[256], data[8];
 

@@ -109,7 +109,8 @@ START_TEST(pub_says_what_is_wrong)
 	says("there is no mailbox");
 	static const char *const wrong[][4] = { { "p" }, { "p", "x", "--stdin-lines" },
 		{ "p", "x", "--rate", "0" }, { "p", "x", "--rate", "many" }, { "p", "--size", "0" },
-		{ "p", "--size", "1T" }, { "p", "x", "y" }, { "p", "x", "--hex" } };
+		{ "p", "--size", "1T" }, { "p", "--size", "1025M" }, { "p", "x", "y" },
+		{ "p", "x", "--hex" } };
 	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
 		expect(2, "pub", wrong[i][0], wrong[i][1], wrong[i][2], wrong[i][3], NULL);
 	stop();

@@ -148,6 +148,10 @@ START_TEST(wrong_use_is_status_2_and_says_where_help_is)
 		says("Try 'kickmsgctl ");
 		says("--help'.");
 	}
+	expect(2, "list", "-o", "nothing", NULL);
+	says("no column: nothing; there are name, ");
+	expect(2, "echo", NULL);
+	says("echo needs a TOPIC");
 	stop();
 }
 END_TEST

@@ -126,6 +126,39 @@ START_TEST(each_kind_is_told_in_its_order)
 }
 END_TEST
 
+/* A ring that its subscriber left with messages in it is emptied, which no operator hears of as a repair. */
+START_TEST(one_that_leaves_messages_is_no_damage)
+{
+	struct kickmsg_topic_config config;
+	const char *from = heard.lines;
+	struct kickmsg_broker_status status;
+	struct kickmsg_subscriber *next;
+
+	test_broker_start(&broker, NULL);
+	watch();
+	struct kickmsg_client *other = flow_client("other");
+	kickmsg_topic_config_init(&config);
+	config.max_subscribers = 1;
+	struct kickmsg_publisher *publisher = flow_advertise(other, "a", &config);
+	struct kickmsg_subscriber *subscriber = flow_subscribe(other, "a");
+	ck_assert_int_eq(kickmsg_send(publisher, "x", 1), 1);
+	kickmsg_subscriber_free(subscriber);
+	/* its ring is the only one, so it has been emptied then */
+	ck_assert(test_wait_until(kickmsg_subscribe(other, "a", NULL, &next) == 0, FLOW_WAIT_MS));
+	ck_assert_int_eq(kickmsg_broker_get_status(other, &status), 0);
+	ck_assert_uint_eq(status.repaired, 0);
+	kickmsg_subscriber_free(next);
+	expect_told(&from, "client-came  other ");
+	expect_told(&from, "topic-made kickmsg:a other ");
+	expect_told(&from, "endpoint-joined kickmsg:a other publisher joined");
+	expect_told(&from, "endpoint-joined kickmsg:a other subscriber joined");
+	expect_told(&from, "endpoint-left kickmsg:a other subscriber left");
+	ck_assert_ptr_null(strstr(heard.lines, "repaired"));
+	kickmsg_client_free(other);
+	end();
+}
+END_TEST
+
 static void be_denied(void *unused)
 {
 	struct kickmsg_client *mine = user_client(USER_A, 0);
@@ -306,6 +339,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, each_kind_is_told_in_its_order);
+	tcase_add_test(tc, one_that_leaves_messages_is_no_damage);
 	tcase_add_test(tc, only_operators_may_watch);
 	tcase_add_test(tc, a_client_watches_once);
 	tcase_add_test(tc, one_that_never_reads_holds_nobody);
