@@ -13,11 +13,12 @@ enum { PAGE = 256 };
 static void print_unreachable(struct ctl *ctl, int error)
 {
 	const char *systems = kickmsg_system_socket();
-	char path[128] = "?", text[CTL_TEXT_SIZE];
-
-	kickmsg_socket_path(ctl->values[CTL_OPT_SOCKET].text, path, sizeof path);
+	char path[128] = "", text[CTL_TEXT_SIZE];
+	int r = kickmsg_socket_path(ctl->values[CTL_OPT_SOCKET].text, path, sizeof path);
 	bool other = strcmp(path, systems) != 0 && access(systems, F_OK) == 0;
-	if (error == -ECONNREFUSED && other)
+	if (r < 0) /* the error has the path that was said */
+		snprintf(text, sizeof text, "%s", kickmsg_client_last_error(NULL));
+	else if (error == -ECONNREFUSED && other)
 		snprintf(text, sizeof text,
 			"there is no broker at %s; the system's is at %s (--socket, "
 			"KICKMSG_SOCKET)",

@@ -210,6 +210,13 @@ void km_tend_soon(struct km_topic *topic)
 	km_turn_add(&topic->broker->turns, &tending->work);
 }
 
+static void unqueue(struct km_topic *topic)
+{
+	if (topic->due)
+		TAILQ_REMOVE(&topic->broker->tending[topic->queue]->due, topic, in_due);
+	topic->due = false;
+}
+
 /* The turns in which the topic is being tended, if they can be finished at once; or null. */
 static struct tending *find_turns(const struct km_topic *topic)
 {
@@ -243,7 +250,7 @@ void km_tend(struct km_topic *topic)
 	/* the turns under way may have begun before what is to be seen now */
 	while (turns && go_on(turns, SMALL_WORK))
 		;
-	km_tend_forget(topic);
+	unqueue(topic);
 	begin(&now, topic);
 	while (go_on(&now, SMALL_WORK))
 		;
@@ -256,9 +263,10 @@ bool km_topic_is_tended(const struct km_topic *topic)
 
 void km_tend_forget(struct km_topic *topic)
 {
-	if (topic->due)
-		TAILQ_REMOVE(&topic->broker->tending[topic->queue]->due, topic, in_due);
-	topic->due = false;
+	unqueue(topic);
+	if (topic->looks_left > 0)
+		LIST_REMOVE(topic, in_again);
+	topic->looks_left = 0;
 }
 
 int km_tend_init(struct km_broker *broker)
@@ -284,7 +292,7 @@ void km_tend_deinit(struct km_broker *broker)
 		km_turn_remove(&broker->turns, &broker->tending[i]->work);
 		end(&broker->tending[i]->now);
 		while (!TAILQ_EMPTY(&broker->tending[i]->due))
-			km_tend_forget(TAILQ_FIRST(&broker->tending[i]->due));
+			unqueue(TAILQ_FIRST(&broker->tending[i]->due));
 		free(broker->tending[i]);
 		broker->tending[i] = NULL;
 	}
@@ -301,6 +309,8 @@ void km_tend_look_again(struct km_topic *topic)
 {
 	struct km_broker *broker = topic->broker;
 
+	if (topic->looks_left == 0)
+		LIST_INSERT_HEAD(&broker->again, topic, in_again);
 	topic->looks_left = LOOKS_AGAIN;
 	broker->again_ms = AGAIN_FIRST_MS;
 	arm_again(broker);
@@ -309,17 +319,16 @@ void km_tend_look_again(struct km_topic *topic)
 void km_tend_on_again(evutil_socket_t fd, short what, void *userdata)
 {
 	struct km_broker *broker = userdata;
-	struct km_topic *topic;
-	bool more = false;
+	struct km_topic *topic, *next;
 
-	TAILQ_FOREACH (topic, &broker->topics, in_all)
-		if (topic->looks_left > 0) {
-			topic->looks_left--;
-			km_tend_soon(topic);
-			more |= topic->looks_left > 0;
-		}
+	for (topic = LIST_FIRST(&broker->again); topic; topic = next) {
+		next = LIST_NEXT(topic, in_again);
+		km_tend_soon(topic);
+		if (--topic->looks_left == 0)
+			LIST_REMOVE(topic, in_again);
+	}
 	km_broker_sweep(broker);
-	if (more && !evtimer_pending(broker->again_event, NULL)) {
+	if (!LIST_EMPTY(&broker->again) && !evtimer_pending(broker->again_event, NULL)) {
 		if (broker->again_ms < AGAIN_LAST_MS)
 			broker->again_ms *= 4;
 		arm_again(broker);

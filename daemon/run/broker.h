@@ -118,6 +118,7 @@ struct km_broker {
 	struct km_grave_list graves;      /* memory that is given back in turns (grave.h) */
 	struct km_tending *tending[2];    /* small topics, large ones (recover.c) */
 	struct km_topic_bucket idle;      /* topics that lost their last member */
+	struct km_topic_bucket again;     /* topics with looks to come soon (tend.h) */
 	struct km_topic *health_next;     /* whose turn it is */
 	/* The topic after list_cursor, or null: not known. */
 	struct km_topic *list_next;

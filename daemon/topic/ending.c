@@ -147,7 +147,7 @@ bool km_ending_hurry(struct km_broker *broker, struct km_account *account, int64
 		if (km_clock_ns() >= end)
 			return true;
 	}
-	TAILQ_FOREACH (topic, &broker->topics, in_all) {
+	LIST_FOREACH (topic, &broker->nameless, in_bucket) {
 		if (!topic->kept.quarantined || topic->kept.emptied || topic->account != account)
 			continue;
 		km_segments_empty_quarantined(topic);

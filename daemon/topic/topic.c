@@ -55,7 +55,7 @@ struct km_topic *km_topic_find_any(struct km_broker *broker, const struct km_top
 	struct km_topic *topic = km_topic_find(broker, key);
 
 	if (!topic)
-		TAILQ_FOREACH_REVERSE (topic, &broker->topics, km_topic_list, in_all)
+		LIST_FOREACH (topic, &broker->nameless, in_bucket)
 			if (km_topic_key_equals(&topic->kept.key, key))
 				break;
 	return topic;

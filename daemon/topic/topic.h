@@ -54,7 +54,8 @@ struct km_topic {
 	uint64_t left_look; /* the last look after members that left (parting.c) */
 	/* The numbers that metrics told last: what is told never goes down. */
 	struct km_totals told;
-	unsigned looks_left; /* looks to come soon, since somebody has gone */
+	unsigned looks_left;           /* looks to come soon, since somebody has gone */
+	LIST_ENTRY(km_topic) in_again; /* while there are such looks */
 	TAILQ_ENTRY(km_topic) in_news;
 	bool has_news;       /* clients are to hear that the topic has changed */
 	bool due;            /* to be tended, in turns (tend.h) */

@@ -22,7 +22,7 @@ MUST_WORK = NEED_NOTHING | {"zeromq", "nng", "zeromq-call", "nng-call"}
 
 
 def run(*arguments):
-    done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=150)
+    done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         print(done.stdout)
         raise SystemExit(f"{arguments[0]} ended with status {done.returncode}")

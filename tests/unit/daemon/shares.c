@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How much a tick takes on, and how much a sweep, a hurry and a settling do at once. */
+/* How much a tick takes on, how much a sweep, a hurry and a settling do at once, and which work doesn't
+ * grow with the number of topics. */
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "common/clock.h"
 #include "daemon/peer/memory.h"
@@ -227,6 +229,7 @@ START_TEST(hurry_bounded_by_time)
 		topic = add_topic(8, 0, 0, false);
 		topic->account = &account;
 		topic->kept.quarantined = true;
+		LIST_INSERT_HEAD(&broker.nameless, topic, in_bucket);
 		topic->region.control_size = 2 * KM_PAGE_SIZE;
 		topic->control_fd = topic->payload_fd = -1;
 		topic->bytes = KM_PAGE_SIZE;
@@ -247,6 +250,57 @@ START_TEST(hurry_bounded_by_time)
 		TAILQ_REMOVE(&broker.topics, topic, in_all);
 		free(topic);
 	}
+	teardown();
+}
+END_TEST
+
+/* A topic that can't be looked at: a walk over all topics ends here. */
+static struct km_topic *add_forbidden_topic(void)
+{
+	struct km_topic *topic = mmap(
+		NULL, sizeof *topic, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ck_assert_ptr_ne(topic, MAP_FAILED);
+	TAILQ_INSERT_TAIL(&broker.topics, topic, in_all);
+	ck_assert_int_eq(mprotect(topic, sizeof *topic, PROT_NONE), 0);
+	return topic;
+}
+
+/* Thousands of topics cost nothing where one is looked at again, or found by a name that is gone, or
+ * where somebody needs room. */
+START_TEST(others_topics_are_not_walked)
+{
+	static struct km_account account;
+	const struct km_topic_key key = { .name = "gone" };
+
+	setup();
+	broker.again_event = evtimer_new(broker.base, km_tend_on_again, &broker);
+	TAILQ_INIT(&broker.ended);
+	struct km_topic *topic = add_topic(KM_MAX_POOL, 0, 0, false);
+	topic->kept.key = key;
+	LIST_INSERT_HEAD(&broker.nameless, topic, in_bucket);
+	struct km_topic *forbidden = add_forbidden_topic();
+
+	km_tend_look_again(topic);
+	km_tend_look_again(topic);
+	for (unsigned left = topic->looks_left; left > 0; left--) {
+		ck_assert_uint_eq(topic->looks_left, left);
+		km_tend_on_again(-1, 0, &broker);
+		ck_assert(topic->due);
+	}
+	km_tend_on_again(-1, 0, &broker);
+	ck_assert_uint_eq(topic->looks_left, 0);
+	/* a topic that is going to be freed has no more looks */
+	km_tend_look_again(topic);
+	km_tend_forget(topic);
+	km_tend_on_again(-1, 0, &broker);
+	ck_assert(!topic->due);
+
+	ck_assert_ptr_eq(km_topic_find_any(&broker, &key), topic);
+	ck_assert(!km_ending_hurry(&broker, &account, 0));
+	munmap(forbidden, sizeof *forbidden);
+	event_free(broker.again_event);
+	free(topic);
 	teardown();
 }
 END_TEST
@@ -319,6 +373,7 @@ int main(void)
 	tcase_add_test(tc, sweep_of_sessions_bounded_by_time);
 	tcase_add_test(tc, sweep_bounded_by_segments);
 	tcase_add_test(tc, hurry_bounded_by_time);
+	tcase_add_test(tc, others_topics_are_not_walked);
 	tcase_add_test(tc, settling_bounded_by_walks);
 	return fixture_run("shares", tc);
 }
