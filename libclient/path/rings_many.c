@@ -22,6 +22,7 @@
 
 #include "common/memory/copy.h"
 #include "common/ring/waiter.h"
+#include "libclient/export.h"
 #include "libclient/path/loan.h"
 #include "libclient/path/rings_send.h"
 
@@ -31,6 +32,8 @@
 struct batch {
 	struct kickmsg_publisher *publisher;
 	uint64_t targets;
+	struct km_ring *only; /* the ring of all messages; null: there are several */
+	uint64_t bytes;       /* of payloads that were put into the rings */
 };
 
 /* Begins a batch. False: somebody has come, gone or left since the last message, or nobody is
@@ -42,6 +45,8 @@ static km_always_inline bool begin(struct kickmsg_publisher *publisher, struct b
 
 	ret->publisher = publisher;
 	ret->targets = live & km_load(P1, relaxed, &here->rings);
+	ret->only = ret->targets == here->only ? here->only_ring : NULL;
+	ret->bytes = 0;
 	return live == here->live && ret->targets != 0;
 }
 
@@ -53,38 +58,52 @@ static km_always_inline bool goes_on(const struct batch *batch)
 	return km_load(L4, relaxed, &here->region.header->live) == here->live;
 }
 
-/* Puts one message into the rings. False: a ring made no sense; the others have the message. */
-static km_always_inline bool put(const struct batch *batch, uint32_t slot, size_t len)
+/* Commits to the rings. Returns the bits of those that made no sense. */
+static km_always_inline uint64_t commit(const struct batch *batch, uint32_t slot)
 {
 	struct km_place *here = &batch->publisher->handle.place;
 	const struct km_region *region = &here->region;
-	uint64_t failed = 0;
+	uint64_t left = batch->targets;
 
-	km_rings_describe(batch->publisher, km_region_sample(region, slot), batch->targets, len);
-	km_hazard_set(&here->record->delivering, slot);
-	km_slot_send(&region->slots[slot], batch->targets);
-	for (uint64_t left = batch->targets; left; left &= left - 1) {
+	if (__builtin_expect(batch->only != NULL, 1)) {
+		if (km_ring_append(region, batch->only, slot, here->only_cursor))
+			return 0;
+		return km_rings_deliver_rest(here, slot, left, 0);
+	}
+	for (; left; left &= left - 1) {
 		const uint32_t i = (uint32_t)__builtin_ctzll(left);
 
-		if (!km_ring_append(region, km_region_ring(region, i), slot, &here->cursors[i])) {
-			failed = km_rings_deliver_rest(here, slot, left, 0);
-			break;
-		}
+		if (!km_ring_append(region, km_region_ring(region, i), slot, &here->cursors[i]))
+			return km_rings_deliver_rest(here, slot, left, 0);
 	}
-	km_endpoint_count_sent(here->record, 1, len);
-	return failed == 0;
+	return 0;
+}
+
+/* Puts one message into the rings. False: a ring made no sense; the others have the message. */
+static km_always_inline bool put(struct batch *batch, uint32_t slot, size_t len)
+{
+	struct km_place *here = &batch->publisher->handle.place;
+
+	km_rings_number(batch->publisher, km_region_sample(&here->region, slot), len);
+	km_hazard_set(&here->record->delivering, slot);
+	km_slot_send(&here->region.slots[slot], batch->targets);
+	batch->bytes += len;
+	return commit(batch, slot) == 0;
 }
 
 /* Ends a batch, behind the last message: `done` are good. `stale`: one more isn't, and some rings
  * have it. */
-static int end(const struct batch *batch, uint32_t done, bool stale)
+static km_always_inline int end(const struct batch *batch, uint32_t done, bool stale)
 {
 	const struct km_place *here = &batch->publisher->handle.place;
 
-	if (done > 0 || stale)
+	if (done > 0 || stale) {
+		batch->publisher->targets = batch->targets;
+		km_endpoint_count_sent(here->record, done + stale, batch->bytes);
 		for (uint64_t left = batch->targets; left; left &= left - 1)
 			km_waiter_notify(
 				km_region_ring(&here->region, (uint32_t)__builtin_ctzll(left)));
+	}
 	km_hazard_clear(&here->record->delivering);
 	return (int)done;
 }
@@ -98,11 +117,14 @@ static km_always_inline void copy(struct km_sample_header *sample, const struct 
 		memcpy(sample + 1, message->iov_base, message->iov_len);
 }
 
-static km_always_inline bool claim(struct km_place *place, uint32_t *ret_slot)
+/* The twin of km_slot_cache_claim_kept(). Returns a slot, or KM_HAZARD_NONE. */
+static km_noinline uint32_t claim_any(struct km_place *place)
 {
-	return km_slot_cache_claim_kept(&place->cache, &place->region, place->id, ret_slot) ||
-	       km_slot_cache_claim(
-		       &place->cache, &place->region, place->id, KM_SLOT_CACHE_FEW, ret_slot) == 0;
+	uint32_t slot;
+	int r = km_slot_cache_claim(
+		&place->cache, &place->region, place->id, KM_SLOT_CACHE_FEW, &slot);
+
+	return r == 0 ? slot : KM_HAZARD_NONE;
 }
 
 /* Claims slots in the usual case, and fills them: no further slots than loans could be out. */
@@ -120,8 +142,10 @@ static uint32_t fill(
 	for (; filled < count; filled++) {
 		uint32_t slot;
 
-		if (messages[filled].iov_len > region->geometry.max_payload_size ||
-			!claim(place, &slot))
+		if (messages[filled].iov_len > region->geometry.max_payload_size)
+			break;
+		if (!km_slot_cache_claim_kept(&place->cache, region, place->id, &slot) &&
+			(slot = claim_any(place)) == KM_HAZARD_NONE)
 			break;
 		ret_slots[filled] = slot;
 		km_slot_cache_ask_ahead(&place->cache, region, AHEAD);
@@ -142,8 +166,11 @@ int km_rings_send_many(struct kickmsg_publisher *publisher, const struct iovec *
 	if (!begin(publisher, &batch))
 		return 0;
 	filled = fill(here, messages, count < KM_MANY ? count : KM_MANY, slots);
-	for (; good && done < filled && (done == 0 || goes_on(&batch)); done += good)
-		good = put(&batch, slots[done], messages[done].iov_len);
+	for (; done < filled && goes_on(&batch); done++)
+		if (__builtin_expect(!put(&batch, slots[done], messages[done].iov_len), 0)) {
+			good = false;
+			break;
+		}
 	for (uint32_t i = done + !good; i < filled; i++)
 		km_slot_drop(&here->region.slots[slots[i]], KM_SLOT_ID_MASK);
 	*ret_stale = !good;

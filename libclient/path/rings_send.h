@@ -45,13 +45,19 @@ static inline void km_rings_stamp(struct km_sample_header *sample)
 	sample->publish_ns = km_clock_publish_ns();
 }
 
+static km_always_inline void km_rings_number(
+	struct kickmsg_publisher *publisher, struct km_sample_header *sample, size_t len)
+{
+	km_plain_write(sample, sizeof *sample);
+	sample->sequence = ++publisher->sequence;
+	sample->len = len;
+}
+
 static km_always_inline void km_rings_describe(struct kickmsg_publisher *publisher,
 	struct km_sample_header *sample, uint64_t targets, size_t len)
 {
 	publisher->targets = targets;
-	km_plain_write(sample, sizeof *sample);
-	sample->sequence = ++publisher->sequence;
-	sample->len = len;
+	km_rings_number(publisher, sample, len);
 }
 
 /* Delivers where it isn't the usual case: commits `slot` to the rings `left`, and wakes those and

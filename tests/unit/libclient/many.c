@@ -353,6 +353,39 @@ START_TEST(send_many_corrupt_ring_behind_good_ones_once)
 END_TEST
 
 /* More samples of a past place are out than the present one may lend. */
+/* One ring is a case of its own: it is overrun, makes no sense for a while, and gets company. */
+START_TEST(send_many_only_ring_until_another_comes)
+{
+	setup(RINGS);
+	struct km_ring *ring = km_region_ring(&f.region, 0);
+
+	f.region.header->live = 1;
+	ck_assert_int_eq(kickmsg_send_many(&pub, messages, 20), 20);
+	ck_assert_uint_eq(kickmsg_publisher_reached(&pub), 1);
+	receive_all(0, 20 - CAPACITY, CAPACITY);
+	ck_assert_uint_eq(kickmsg_subscriber_lost(&sub[0]), 20 - CAPACITY);
+
+	const uint64_t sane = ring->cells[(20 + 1) % CAPACITY];
+	ring->cells[(20 + 1) % CAPACITY] = km_cell_word(77, 3);
+	ck_assert_int_eq(kickmsg_send_many(&pub, messages + 20, 3), 1);
+	ring->cells[(20 + 1) % CAPACITY] = sane;
+	receive_all(0, 20, 1);
+	ck_assert_uint_eq(slots_free(), POOL);
+	ck_assert_uint_eq(pub_record->messages, 22);
+	ck_assert_uint_eq(pub_record->bytes, 22 * sizeof words[0]);
+
+	f.region.header->live = 3;
+	ck_assert_int_eq(kickmsg_send_many(&pub, messages + 22, 4), 4);
+	ck_assert_uint_eq(kickmsg_publisher_reached(&pub), 2);
+	ck_assert_int_eq(kickmsg_receive_many(&sub[1], 0, samples, MOST), 4);
+	ck_assert_int_eq(kickmsg_release_many(samples, 4), 4);
+	ck_assert_int_eq(kickmsg_receive_many(&sub[0], 0, samples, MOST), 4);
+	ck_assert_uint_eq(samples[0].publisher_sequence, 23);
+	ck_assert_int_eq(kickmsg_release_many(samples, 4), 4);
+	teardown();
+}
+END_TEST
+
 START_TEST(receive_many_fresh_place_lends_less_edquot)
 {
 	setup(_i);
@@ -481,6 +514,7 @@ int main(void)
 	tcase_add_test(tc, receive_many_hazards_name_samples_until_release);
 	tcase_add_test(tc, send_many_corrupt_ring_estale_others_get_it);
 	tcase_add_test(tc, send_many_corrupt_ring_behind_good_ones_once);
+	tcase_add_test(tc, send_many_only_ring_until_another_comes);
 	tcase_add_loop_test(tc, receive_many_fresh_place_lends_less_edquot, RINGS, SHARED + 1);
 	tcase_add_test(tc, receive_many_length_lies_others_come);
 	tcase_add_test(tc, send_many_unprivileged_takes_slots);
