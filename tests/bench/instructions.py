@@ -39,7 +39,7 @@ def main():
         path = os.path.join(directory, "rows.json")
         bench = without_debug_information(sys.argv[1], directory)
         subprocess.run([bench, "--smoke", "--rows", "instructions", "--json", path],
-                       check=True, timeout=170)
+                       check=True, timeout=280)
         with open(path, encoding="utf-8") as file:
             rows = json.load(file)["rows"]
         counts = {row["system"]: row["median"] for row in rows}
