@@ -194,7 +194,7 @@ int km_rings_post_rest(
 	struct km_place *here = &publisher->handle.place;
 	const uint64_t target = publisher->targets;
 	uint64_t failed = posted == KM_POST_TO_WAKE ? km_rings_deliver_rest(here, slot, 0, target)
-						 : km_rings_deliver_rest(here, slot, target, 0);
+						    : km_rings_deliver_rest(here, slot, target, 0);
 
 	km_endpoint_count_sent(here->record, 1, len);
 	return failed ? -ESTALE : 0;
@@ -223,7 +223,7 @@ static km_noinline ssize_t send_rest(
 	struct kickmsg_publisher *publisher, uint32_t slot, size_t len, enum km_posted posted)
 {
 	int r = posted == KM_POST_NOT_BEGUN ? publish(publisher, slot, len)
-					 : km_rings_post_rest(publisher, slot, len, posted);
+					    : km_rings_post_rest(publisher, slot, len, posted);
 
 	return r < 0 ? r : (ssize_t)len;
 }
@@ -299,7 +299,7 @@ static km_noinline int publish_rest(
 	struct kickmsg_publisher *publisher, uint32_t slot, size_t len, enum km_posted posted)
 {
 	int r = posted == KM_POST_NOT_BEGUN ? publish(publisher, slot, len)
-					 : km_rings_post_rest(publisher, slot, len, posted);
+					    : km_rings_post_rest(publisher, slot, len, posted);
 
 	return r < 0 ? r : (int)kickmsg_publisher_reached(publisher);
 }

@@ -21,7 +21,7 @@
 static const struct {
 	const char *what;
 	const char *function;
-	unsigned a_turn;    /* messages of the call in each */
+	unsigned a_turn;     /* messages of the call in each */
 	const char *program; /* of hot-path.c */
 } calls[] = {
 	{ "send", "kickmsg_send", 2, "rings" },
