@@ -11,6 +11,7 @@
 #define CAPACITY 8
 #define HISTORY  3
 #define RESTARTS 4
+#define FIRST    11 /* message of the thread */
 
 static struct test_manager manager;
 static struct kickmsg_client *client;
@@ -139,7 +140,7 @@ static atomic_bool stops;
 
 static void *send_on(void *argument)
 {
-	for (int value = 1; !stops; value++)
+	for (int value = FIRST; !stops; value++)
 		if (kickmsg_send(publisher, &value, sizeof value) != sizeof value)
 			return argument;
 	return NULL;
@@ -157,7 +158,7 @@ START_TEST(newcomers_of_each_broker_miss_nothing)
 	setup(_i);
 	config.ring_capacity = 1024;
 	publisher = flow_advertise(client, TOPIC, &config);
-	send_from_to(1, 10);
+	send_from_to(1, FIRST - 1);
 	stops = false;
 	ck_assert_int_eq(pthread_create(&thread, NULL, send_on, publisher), 0);
 	for (int i = 0; i < RESTARTS; i++) {
