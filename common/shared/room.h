@@ -68,12 +68,20 @@ static inline uint64_t km_room_most(const struct km_region *region)
 	return region->geometry.ring_capacity - region->geometry.max_publishers;
 }
 
+/* Do the publisher's own last message and a head that it has seen say that there is room? */
+static km_always_inline bool km_room_is_known(
+	const struct km_region *region, const struct km_ring_cursor *cursor)
+{
+	/* 0: it has put nothing there yet, others in its place may have */
+	return cursor->next != 0 &&
+	       (int64_t)(cursor->next - cursor->head) <= (int64_t)km_room_most(region);
+}
+
 #define KM_ROOM_TRIES 8
 
 /*
- * Is there room in this ring? Where the publisher's own last message and a head that it has seen say so,
- * that will do. A ring that makes no sense has room: the commit says what is wrong. One whose head moves
- * at each of several looks has none this time.
+ * Is there room in this ring? Where the publisher knows it, that will do. A ring that makes no sense has
+ * room: the commit says what is wrong. One whose head moves at each of several looks has none this time.
  */
 static inline bool km_room_is_there(
 	const struct km_region *region, uint32_t ring_index, struct km_ring_cursor *cursor)
@@ -81,8 +89,7 @@ static inline bool km_room_is_there(
 	struct km_ring *ring = km_region_ring(region, ring_index);
 	const uint64_t most = km_room_most(region);
 
-	/* 0: it has put nothing there yet, others in its place may have */
-	if (cursor->next != 0 && (int64_t)(cursor->next - cursor->head) <= (int64_t)most)
+	if (km_room_is_known(region, cursor))
 		return true;
 	for (int tries = 0; tries < KM_ROOM_TRIES; tries++) {
 		const uint64_t head = km_load(E3, seq_cst, &ring->head), p = head + most;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Publishing where subscribers may be reliable ones, and waiting for room: see reliable.h and
- * common/shared/room.h. The steps of a message are those of rings_send.c, with one before them: a
- * look for room in each reliable ring. The look's result holds until the commit, however long that
- * takes.
+ * Publishing where subscribers may be reliable ones: see reliable.h and common/shared/room.h. The steps of
+ * a message are those of rings_send.c, with one before them: a look for room in each reliable ring. The
+ * look's result holds until the commit, however long that takes.
  */
 #include "libclient/path/reliable.h"
 
@@ -23,6 +22,11 @@
 #include "libclient/wait/room.h"
 
 /* --- looking -------------------------------------------------------------------------------------- */
+
+static km_always_inline uint64_t load_live(const struct kickmsg_publisher *publisher)
+{
+	return km_load(L1, acquire, &publisher->handle.place.region.header->live);
+}
 
 static void say(struct kickmsg_publisher *publisher, uint64_t live)
 {
@@ -53,6 +57,12 @@ km_noinline int km_reliable_refuse(struct kickmsg_publisher *publisher, uint64_t
 	return -ENOBUFS;
 }
 
+int64_t km_reliable_rest(struct kickmsg_publisher *publisher)
+{
+	say(publisher, load_live(publisher));
+	return km_clock_ns() + (publisher->has_said ? KM_PATIENCE_NS : KM_ROOM_SAY_NS);
+}
+
 /* 1: there is room in the rings of `live`; `slot` with `len` bytes, or KM_HAZARD_NONE, is to go there. 0: it
  * has gone to another region, and what was in the slot as well. Errors, with which the slot is free:
  * -ENOBUFS; those of km_publisher_look(). */
@@ -73,11 +83,6 @@ static km_always_inline int find_room(
 	return r;
 }
 
-static km_always_inline uint64_t load_live(const struct kickmsg_publisher *publisher)
-{
-	return km_load(L1, acquire, &publisher->handle.place.region.header->live);
-}
-
 /* --- publishing ----------------------------------------------------------------------------------- */
 
 /* Commits `slot` to the rings of `live`, where there is room. Errors: -ESTALE. */
@@ -92,6 +97,7 @@ static km_always_inline int commit(
 	if (region->geometry.timestamps)
 		km_rings_stamp(km_region_sample(region, slot));
 	km_rings_describe(publisher, km_region_sample(region, slot), targets, len);
+	km_rings_aim(here, targets);
 	if (targets) {
 		km_hazard_set(&here->record->delivering, slot);
 		km_slot_send(&region->slots[slot], targets);
@@ -126,7 +132,29 @@ static int publish(struct kickmsg_publisher *publisher, uint64_t seen, uint32_t 
 	return commit(publisher, live, slot, len);
 }
 
-ssize_t km_reliable_send(struct kickmsg_publisher *publisher, const void *data, size_t len)
+/* --- the usual case ------------------------------------------------------------------------------- */
+
+static km_noinline bool look_for_room(struct km_place *place)
+{
+	return km_room_is_there(
+		&place->region, (uint32_t)__builtin_ctzll(place->only), place->only_cursor);
+}
+
+/* With `live` as it is: km_rings_post() can publish a message, and there is room for it. The look for room and
+ * the message's targets have one look at `live`, so whoever comes behind it gets the next message. */
+static km_always_inline bool is_usual(struct km_place *place, uint64_t live)
+{
+	const struct km_region *region = &place->region;
+
+	return km_rings_is_usual(place, live) &&
+	       (km_room_is_known(region, place->only_cursor) ||
+		       !(place->only & km_load(E1, relaxed, &region->header->reliable)) ||
+		       look_for_room(place));
+}
+
+/* The twin of km_reliable_send(), for all cases. */
+static km_noinline ssize_t send_anyhow(
+	struct kickmsg_publisher *publisher, const void *data, size_t len)
 {
 	struct km_place *here = &publisher->handle.place;
 	const uint64_t live = load_live(publisher);
@@ -137,15 +165,10 @@ ssize_t km_reliable_send(struct kickmsg_publisher *publisher, const void *data, 
 	int r = find_room(publisher, live, KM_HAZARD_NONE, len);
 	if (r <= 0)
 		return r < 0 ? r : kickmsg_send(publisher, data, len);
-	if (km_slot_cache_claim_hottest(&here->cache, &here->region, here->id, &slot))
-		km_rings_begin_slot(here, slot);
-	else
-		r = km_rings_claim(publisher, len, &slot);
+	r = km_rings_claim(publisher, len, &slot);
 	if (r < 0)
 		return r == -ERESTART ? kickmsg_send(publisher, data, len) : r;
-	if (len <= here->region.short_size)
-		km_copy_short(km_region_payload(&here->region, slot), data, len);
-	else
+	if (len > 0)
 		memcpy(km_region_payload(&here->region, slot), data, len);
 	r = publish(publisher, live, slot, len);
 	if (__builtin_expect(here->past != NULL, 0))
@@ -153,7 +176,45 @@ ssize_t km_reliable_send(struct kickmsg_publisher *publisher, const void *data, 
 	return r < 0 ? r : (ssize_t)len;
 }
 
-int km_reliable_publish(struct kickmsg_publisher *publisher, void *payload, size_t len)
+/* The rest of km_reliable_send(). */
+static km_noinline ssize_t send_rest(
+	struct kickmsg_publisher *publisher, uint32_t slot, size_t len, enum km_posted posted)
+{
+	int r = km_rings_post_rest(publisher, slot, len, posted);
+
+	return r < 0 ? r : (ssize_t)len;
+}
+
+/* The usual case, whose twin is send_anyhow(): a message of up to a line. Room is looked for before a
+ * slot is claimed, so that a message which finds none takes none. */
+ssize_t km_reliable_send(struct kickmsg_publisher *publisher, const void *data, size_t len)
+{
+	struct km_place *here = &publisher->handle.place;
+	const struct km_region *region = &here->region;
+	uint32_t slot;
+	int r = 0;
+
+	if (len > region->short_size || here->past || !is_usual(here, load_live(publisher)))
+		return send_anyhow(publisher, data, len);
+	if (km_slot_cache_claim_hottest(&here->cache, region, here->id, &slot))
+		km_rings_begin_slot(here, slot);
+	else
+		r = km_rings_claim(publisher, len, &slot);
+	if (r < 0)
+		return r == -ERESTART ? kickmsg_send(publisher, data, len) : r;
+	struct km_sample_header *sample = km_region_sample(region, slot);
+	km_copy_short(sample + 1, data, len);
+	if (__builtin_expect(region->geometry.timestamps, 0))
+		km_rings_stamp(sample);
+	enum km_posted posted = km_rings_post(publisher, slot, sample, len);
+	if (__builtin_expect(posted != KM_POSTED, 0))
+		return send_rest(publisher, slot, len, posted);
+	return (ssize_t)len;
+}
+
+/* The twin of km_reliable_publish(), for all cases. */
+static km_noinline int publish_anyhow(
+	struct kickmsg_publisher *publisher, void *payload, size_t len)
 {
 	struct km_place *here = &publisher->handle.place, *of;
 	struct km_loan *loan = km_loan_find(here, payload, &of);
@@ -177,118 +238,31 @@ int km_reliable_publish(struct kickmsg_publisher *publisher, void *payload, size
 	return r < 0 ? r : (int)kickmsg_publisher_reached(publisher);
 }
 
-/* --- waiting -------------------------------------------------------------------------------------- */
-
-/*
- * A reader that is about as fast as the publisher empties its ring while the publisher is being woken.
- * So a publisher looks for spin_ns before it sleeps. Where that was in vain a few times in a row, one wait in
- * many finds out whether it pays again. It looks seldom: each look takes a line from the reader.
- */
-#define SPINS_IN_VAIN    4
-#define WAITS_TILL_AGAIN 16
-#define PAUSES_A_LOOK    16
-
-static bool spin_for_room(struct kickmsg_publisher *publisher, int64_t deadline_ns)
+/* The rest of km_reliable_publish(). */
+static km_noinline int publish_rest(
+	struct kickmsg_publisher *publisher, uint32_t slot, size_t len, enum km_posted posted)
 {
-	if (publisher->spin_ns == 0 || (publisher->spins_in_vain >= SPINS_IN_VAIN &&
-					       publisher->spins_in_vain++ % WAITS_TILL_AGAIN != 0))
-		return false;
-	int64_t end_ns = km_clock_ns() + publisher->spin_ns;
+	int r = km_rings_post_rest(publisher, slot, len, posted);
 
-	if (deadline_ns < end_ns)
-		end_ns = deadline_ns;
-	do {
-		for (int i = 0; i < PAUSES_A_LOOK; i++)
-			km_pause();
-		if (km_publisher_has_room(publisher, false)) {
-			publisher->spins_in_vain = 0;
-			return true;
-		}
-	} while (km_clock_ns() < end_ns);
-	publisher->spins_in_vain++;
-	return false;
+	return r < 0 ? r : (int)kickmsg_publisher_reached(publisher);
 }
 
-/* Sleeps until there may be room. Where the broker wasn't told, it is told soon; else again after a while,
- * since the broker may be another one by then. Errors: -EINTR. */
-static int wait_for_room(struct kickmsg_publisher *publisher, int64_t deadline_ns)
+/* The usual case, whose twin is publish_anyhow(): the only loan, of a publisher with one place. */
+int km_reliable_publish(struct kickmsg_publisher *publisher, void *payload, size_t len)
 {
-	KM_KEEP_ERRNO;
 	struct km_place *here = &publisher->handle.place;
-	struct km_sleep sleep = {
-		.ends = KM_LIVE_QUARANTINED,
-		.deadline_ns = km_clock_ns() +
-			       (publisher->has_said ? KM_PATIENCE_NS : KM_ROOM_SAY_NS),
-	};
+	struct km_loan *loan = here->loans;
 
-	/* nobody says again that a region was left, once it is */
-	if (!km_place_is_left(here))
-		sleep.ends |= KM_LIVE_LEFT;
-	if (deadline_ns < sleep.deadline_ns)
-		sleep.deadline_ns = deadline_ns;
-	int r = km_room_sleep(
-		&here->region, km_load(P1, relaxed, &here->rings), here->cursors, &sleep);
-	return r == -EINTR ? r : 0;
-}
-
-int64_t km_reliable_rest(struct kickmsg_publisher *publisher)
-{
-	say(publisher, load_live(publisher));
-	return km_clock_ns() + (publisher->has_said ? KM_PATIENCE_NS : KM_ROOM_SAY_NS);
-}
-
-/* A message or a loan that waits for room. */
-struct outgoing {
-	const void *data; /* or: */
-	void *payload;
-	size_t len;
-};
-
-static ssize_t try_once(struct kickmsg_publisher *publisher, const struct outgoing *outgoing)
-{
-	return outgoing->payload ? kickmsg_publish(publisher, outgoing->payload, outgoing->len)
-				 : kickmsg_send(publisher, outgoing->data, outgoing->len);
-}
-
-static ssize_t wait_and_try(
-	struct kickmsg_publisher *publisher, const struct outgoing *outgoing, int64_t timeout_ns)
-{
-	ssize_t r = try_once(publisher, outgoing);
-
-	if (r != -ENOBUFS || timeout_ns == 0)
-		return r;
-	const int64_t deadline_ns = km_wait_deadline(timeout_ns);
-	publisher->tries_again = true;
-	do {
-		int slept = 0;
-
-		if (!spin_for_room(publisher, deadline_ns))
-			slept = wait_for_room(publisher, deadline_ns);
-
-		r = try_once(publisher, outgoing);
-		if (r == -ENOBUFS && slept == -EINTR)
-			r = -EINTR;
-		else if (r == -ENOBUFS && km_clock_ns() >= deadline_ns)
-			r = -ETIMEDOUT;
-	} while (r == -ENOBUFS);
-	publisher->tries_again = false;
-	return r;
-}
-
-KM_EXPORT ssize_t kickmsg_send_wait(
-	struct kickmsg_publisher *publisher, const void *data, size_t len, int64_t timeout_ns)
-{
-	const struct outgoing outgoing = { .data = data, .len = len };
-
-	return wait_and_try(publisher, &outgoing, timeout_ns);
-}
-
-KM_EXPORT int kickmsg_publish_wait(
-	struct kickmsg_publisher *publisher, void *payload, size_t len, int64_t timeout_ns)
-{
-	const struct outgoing outgoing = { .payload = payload, .len = len };
-
-	/* a null pointer is no loan */
-	return payload ? (int)wait_and_try(publisher, &outgoing, timeout_ns)
-		       : kickmsg_publish(publisher, payload, len);
+	if (loan->payload != payload || !payload || len > loan->len || here->past ||
+		!is_usual(here, load_live(publisher)))
+		return publish_anyhow(publisher, payload, len);
+	struct km_sample_header *sample = (struct km_sample_header *)payload - 1;
+	const uint32_t slot = loan->slot;
+	km_place_end_loan(here, loan);
+	if (__builtin_expect(here->region.geometry.timestamps, 0))
+		km_rings_stamp(sample);
+	enum km_posted posted = km_rings_post(publisher, slot, sample, len);
+	if (__builtin_expect(posted != KM_POSTED, 0))
+		return publish_rest(publisher, slot, len, posted);
+	return 1;
 }

@@ -84,7 +84,7 @@ km_noinline int km_rings_claim(struct kickmsg_publisher *publisher, size_t len, 
 
 /* --- delivering it -------------------------------------------------------------------------------- */
 
-/* Delivers the rest where it isn't the usual case, in deliver() and post(). */
+/* Delivers the rest where it isn't the usual case, in deliver() and km_rings_post(). */
 km_noinline uint64_t km_rings_deliver_rest(
 	struct km_place *place, uint32_t slot, uint64_t left, uint64_t sleeper)
 {
@@ -137,16 +137,6 @@ static uint64_t deliver(struct km_place *place, uint32_t slot, uint64_t targets)
 
 /* --- publishing it -------------------------------------------------------------------------------- */
 
-/* Makes post() send to this ring from here on. */
-static void aim(struct km_place *place, uint64_t target)
-{
-	const uint32_t i = (uint32_t)__builtin_ctzll(target);
-
-	place->only = target;
-	place->only_ring = km_region_ring(&place->region, i);
-	place->only_cursor = &place->cursors[i];
-}
-
 static int publish_seeing(
 	struct kickmsg_publisher *publisher, uint64_t live, uint32_t slot, size_t len)
 {
@@ -156,8 +146,7 @@ static int publish_seeing(
 	uint64_t failed = 0;
 
 	km_rings_describe(publisher, km_region_sample(region, slot), targets, len);
-	if (targets != here->only && targets && (targets & (targets - 1)) == 0)
-		aim(here, targets);
+	km_rings_aim(here, targets);
 	if (targets)
 		failed = deliver(here, slot, targets);
 	else
@@ -188,46 +177,24 @@ static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t le
 	return publish_seeing(publisher, live, slot, len);
 }
 
-/* How far post() came. */
-enum posted {
-	POSTED,
-	POST_NOT_BEGUN, /* publish() does it */
-	POST_TO_COMMIT, /* the rest is post_rest()'s, up to the wake */
-	POST_TO_WAKE,   /* the rest is post_rest()'s, the wake alone */
-};
-
-/* The usual case, whose twin is publish(): nobody has come or gone since the last message, there is one
- * ring, which has room, and its subscriber doesn't sleep. */
-static km_always_inline enum posted post(struct kickmsg_publisher *publisher, uint32_t slot,
+/* The usual case, whose twin is publish(): km_rings_post() can do it. */
+static km_always_inline enum km_posted post(struct kickmsg_publisher *publisher, uint32_t slot,
 	struct km_sample_header *sample, size_t len)
 {
 	struct km_place *here = &publisher->handle.place;
-	const struct km_region *region = &here->region;
-	const uint64_t live = km_load(L4, relaxed, &region->header->live);
-	const uint64_t target = live & km_load(P1, relaxed, &here->rings);
 
-	if (target != here->only || live != here->live)
-		return POST_NOT_BEGUN;
-	km_rings_describe(publisher, sample, target, len);
-	struct km_ring *ring = here->only_ring;
-	km_hazard_set(&here->record->delivering, slot);
-	km_slot_send(&region->slots[slot], target);
-	if (__builtin_expect(!km_ring_append(region, ring, slot, here->only_cursor), 0))
-		return POST_TO_COMMIT;
-	if (__builtin_expect(km_waiter_listen(ring) != 0, 0))
-		return POST_TO_WAKE;
-	km_hazard_clear(&here->record->delivering);
-	km_endpoint_count_sent(here->record, 1, len);
-	return POSTED;
+	if (!km_rings_is_usual(here, km_load(L4, relaxed, &here->region.header->live)))
+		return KM_POST_NOT_BEGUN;
+	return km_rings_post(publisher, slot, sample, len);
 }
 
-static int post_rest(
-	struct kickmsg_publisher *publisher, uint32_t slot, size_t len, enum posted posted)
+int km_rings_post_rest(
+	struct kickmsg_publisher *publisher, uint32_t slot, size_t len, enum km_posted posted)
 {
 	struct km_place *here = &publisher->handle.place;
 	const uint64_t target = publisher->targets;
-	uint64_t failed = posted == POST_TO_WAKE ? km_rings_deliver_rest(here, slot, 0, target)
-						 : km_rings_deliver_rest(here, slot, target, 0);
+	uint64_t failed = posted == KM_POST_TO_WAKE ? km_rings_deliver_rest(here, slot, 0, target)
+						    : km_rings_deliver_rest(here, slot, target, 0);
 
 	km_endpoint_count_sent(here->record, 1, len);
 	return failed ? -ESTALE : 0;
@@ -253,10 +220,10 @@ static km_noinline ssize_t send_anyhow(
 
 /* The rest of km_rings_send(). */
 static km_noinline ssize_t send_rest(
-	struct kickmsg_publisher *publisher, uint32_t slot, size_t len, enum posted posted)
+	struct kickmsg_publisher *publisher, uint32_t slot, size_t len, enum km_posted posted)
 {
-	int r = posted == POST_NOT_BEGUN ? publish(publisher, slot, len)
-					 : post_rest(publisher, slot, len, posted);
+	int r = posted == KM_POST_NOT_BEGUN ? publish(publisher, slot, len)
+					    : km_rings_post_rest(publisher, slot, len, posted);
 
 	return r < 0 ? r : (ssize_t)len;
 }
@@ -271,8 +238,8 @@ ssize_t km_rings_send(struct kickmsg_publisher *publisher, const void *data, siz
 		return send_anyhow(publisher, data, len);
 	struct km_sample_header *sample = km_region_sample(&here->region, slot);
 	km_copy_short(sample + 1, data, len);
-	enum posted posted = post(publisher, slot, sample, len);
-	if (__builtin_expect(posted != POSTED, 0))
+	enum km_posted posted = post(publisher, slot, sample, len);
+	if (__builtin_expect(posted != KM_POSTED, 0))
 		return send_rest(publisher, slot, len, posted);
 	return (ssize_t)len;
 }
@@ -329,10 +296,10 @@ static km_noinline int publish_anyhow(
 
 /* The rest of km_rings_publish(). */
 static km_noinline int publish_rest(
-	struct kickmsg_publisher *publisher, uint32_t slot, size_t len, enum posted posted)
+	struct kickmsg_publisher *publisher, uint32_t slot, size_t len, enum km_posted posted)
 {
-	int r = posted == POST_NOT_BEGUN ? publish(publisher, slot, len)
-					 : post_rest(publisher, slot, len, posted);
+	int r = posted == KM_POST_NOT_BEGUN ? publish(publisher, slot, len)
+					    : km_rings_post_rest(publisher, slot, len, posted);
 
 	return r < 0 ? r : (int)kickmsg_publisher_reached(publisher);
 }
@@ -347,8 +314,8 @@ int km_rings_publish(struct kickmsg_publisher *publisher, void *payload, size_t 
 		return publish_anyhow(publisher, payload, len);
 	const uint32_t slot = loan->slot;
 	km_place_end_loan(here, loan);
-	enum posted posted = post(publisher, slot, (struct km_sample_header *)payload - 1, len);
-	if (__builtin_expect(posted != POSTED, 0))
+	enum km_posted posted = post(publisher, slot, (struct km_sample_header *)payload - 1, len);
+	if (__builtin_expect(posted != KM_POSTED, 0))
 		return publish_rest(publisher, slot, len, posted);
 	return 1;
 }
@@ -386,8 +353,8 @@ ssize_t km_rings_send_timed(struct kickmsg_publisher *publisher, const void *dat
 	else
 		memcpy(sample + 1, data, len);
 	stamp(here, sample);
-	enum posted posted = post(publisher, slot, sample, len);
-	if (__builtin_expect(posted != POSTED, 0))
+	enum km_posted posted = post(publisher, slot, sample, len);
+	if (__builtin_expect(posted != KM_POSTED, 0))
 		return send_rest(publisher, slot, len, posted);
 	return (ssize_t)len;
 }

@@ -170,9 +170,9 @@ void bench_call_reset(struct bench *bench, const char *load);
 void bench_frozen(struct bench *bench, const char *load);
 void bench_wait_cpu(struct bench *bench, const char *load);
 
-/* The programs that run under the instruction counter: see instructions.c. */
-int bench_hot_path(const char *socket_path, bool shared);
-int bench_hot_path_many(const char *socket_path, bool shared);
+/* The programs that run under the instruction counter: see instructions.c, which names them. */
+#define BENCH_HOT_TURNS 10240 /* whole batches */
+int bench_hot_path(const char *program, const char *socket_path);
 
 #if defined(__x86_64__)
 static inline uint64_t bench_ticks(void)

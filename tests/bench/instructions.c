@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Instructions of the calls of the hot path, 64 bytes to one subscriber, as valgrind's callgrind
- * counts them: the program runs itself under it, once for each call, and nothing but that call is
- * counted. The figures don't depend on the machine's mood, so a test guards them (instructions.py).
+ * counts them: the program runs itself under it (hot-path.c), once for each call, and nothing but that
+ * call is counted. The figures don't depend on the machine's mood, so a test guards them (instructions.py).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,8 +14,6 @@
 
 #include "tests/bench/kick.h"
 
-#define TURNS       10240 /* whole batches */
-#define MANY        32    /* messages of a batch */
 #define SECONDS     60.0
 
 #define NO_VALGRIND 127 /* exit status */
@@ -23,128 +21,46 @@
 static const struct {
 	const char *what;
 	const char *function;
-	unsigned a_turn;    /* messages of the call in each */
-	const char *option; /* which program */
+	unsigned a_turn;     /* messages of the call in each */
+	const char *program; /* of hot-path.c */
 } calls[] = {
-	{ "send", "kickmsg_send", 2, "--hot-path" },
-	{ "loan", "kickmsg_loan", 1, "--hot-path" },
-	{ "publish", "kickmsg_publish", 1, "--hot-path" },
-	{ "receive", "kickmsg_try_receive", 2, "--hot-path" },
-	{ "release", "kickmsg_sample_release", 2, "--hot-path" },
-	{ "receive-copy", "kickmsg_try_receive_copy", 1, "--hot-path" },
-	{ "send-shared", "kickmsg_send", 1, "--hot-path-shared" },
-	{ "receive-copy-shared", "kickmsg_try_receive_copy", 1, "--hot-path-shared" },
-	{ "send-many", "kickmsg_send_many", 1, "--hot-path-many" },
-	{ "receive-many", "kickmsg_receive_many", 1, "--hot-path-many" },
-	{ "release-many", "kickmsg_release_many", 1, "--hot-path-many" },
-	{ "send-many-shared", "kickmsg_send_many", 1, "--hot-path-many-shared" },
-	{ "receive-many-shared", "kickmsg_receive_many", 1, "--hot-path-many-shared" },
+	{ "send", "kickmsg_send", 2, "rings" },
+	{ "loan", "kickmsg_loan", 1, "rings" },
+	{ "publish", "kickmsg_publish", 1, "rings" },
+	{ "receive", "kickmsg_try_receive", 2, "rings" },
+	{ "release", "kickmsg_sample_release", 2, "rings" },
+	{ "receive-copy", "kickmsg_try_receive_copy", 1, "rings" },
+	{ "send-shared", "kickmsg_send", 1, "shared" },
+	{ "receive-copy-shared", "kickmsg_try_receive_copy", 1, "shared" },
+	{ "send-many", "kickmsg_send_many", 1, "many" },
+	{ "receive-many", "kickmsg_receive_many", 1, "many" },
+	{ "release-many", "kickmsg_release_many", 1, "many" },
+	{ "send-many-shared", "kickmsg_send_many", 1, "many-shared" },
+	{ "receive-many-shared", "kickmsg_receive_many", 1, "many-shared" },
+	{ "send-reliable", "kickmsg_send", 2, "reliable" },
+	{ "publish-reliable", "kickmsg_publish", 1, "reliable" },
+	{ "receive-reliable", "kickmsg_try_receive", 2, "reliable" },
+	{ "receive-copy-reliable", "kickmsg_try_receive_copy", 1, "reliable" },
+	{ "send-reliable-shared", "kickmsg_send", 1, "reliable-shared" },
+	{ "receive-copy-reliable-shared", "kickmsg_try_receive_copy", 1, "reliable-shared" },
+	{ "call", "kickmsg_call_begin", 1, "calls-shared" },
+	{ "take-request", "kickmsg_take_request", 1, "calls-shared" },
+	{ "reply", "kickmsg_reply", 1, "calls-shared" },
+	{ "take-reply", "kickmsg_take_reply", 1, "calls-shared" },
+	{ "release-reply", "kickmsg_reply_release", 1, "calls-shared" },
+	{ "call-loan", "kickmsg_call_loan", 1, "calls" },
+	{ "call-publish", "kickmsg_call_publish", 1, "calls" },
+	{ "take-request-in-place", "kickmsg_take_request", 1, "calls" },
+	{ "reply-loan", "kickmsg_reply_loan", 1, "calls" },
+	{ "reply-publish", "kickmsg_reply_publish", 1, "calls" },
+	{ "take-reply-in-place", "kickmsg_take_reply", 1, "calls" },
+	{ "release-reply-in-place", "kickmsg_reply_release", 1, "calls" },
 };
 
-static void take(struct kickmsg_subscriber *subscriber, uint64_t key)
-{
-	struct kickmsg_sample sample;
-	int r = kickmsg_try_receive(subscriber, &sample);
-
-	if (r < 0 || !message_good(sample.data, 64, key))
-		bench_die("receive: %s", kickmsg_strerror(r));
-	kickmsg_sample_release(&sample);
-}
-
-static void turn_copied(
-	struct kickmsg_publisher *publisher, struct kickmsg_subscriber *subscriber, uint64_t key)
-{
-	uint64_t words[8], copy[8];
-
-	message_write(words, sizeof(words), key);
-	if (kickmsg_send(publisher, words, sizeof(words)) < 0)
-		bench_die("send failed");
-	if (kickmsg_try_receive_copy(subscriber, copy, sizeof(copy)) < 0 ||
-		!message_good(copy, sizeof(copy), key))
-		bench_die("receive_copy failed");
-}
-
-static void turn_in_place(
-	struct kickmsg_publisher *publisher, struct kickmsg_subscriber *subscriber, uint64_t key)
-{
-	uint64_t words[8];
-	void *payload;
-
-	message_write(words, sizeof(words), key);
-	if (kickmsg_send(publisher, words, sizeof(words)) < 0)
-		bench_die("send failed");
-	take(subscriber, key);
-	if (kickmsg_loan(publisher, sizeof(words), &payload) < 0)
-		bench_die("loan failed");
-	message_write(payload, sizeof(words), key);
-	if (kickmsg_publish(publisher, payload, sizeof(words)) < 0)
-		bench_die("publish failed");
-	take(subscriber, key);
-}
-
-int bench_hot_path(const char *socket_path, bool shared)
-{
-	struct kickmsg_client *client = kick_client(socket_path);
-	struct kickmsg_publisher *publisher;
-	struct kickmsg_subscriber *subscriber;
-	struct kickmsg_topic_config config;
-
-	kickmsg_topic_config_init(&config);
-	if (shared) {
-		config.transport = KICKMSG_TRANSPORT_SHARED;
-		config.max_publishers = 1;
-	}
-	publisher = kick_publisher(client, "hot-path", &config);
-	subscriber = kick_subscriber(client, "hot-path");
-	for (unsigned i = 0; i < TURNS; i++) {
-		turn_copied(publisher, subscriber, i);
-		/* a loan would leave a slot in the shared ring's cell, which later sends would
-		 * pay for */
-		if (!shared)
-			turn_in_place(publisher, subscriber, i);
-	}
-	kickmsg_client_free(client);
-	return 0;
-}
-
-/* TURNS messages, MANY in a call. */
-int bench_hot_path_many(const char *socket_path, bool shared)
-{
-	struct kickmsg_client *client = kick_client(socket_path);
-	struct kickmsg_topic_config config;
-	struct kickmsg_sample samples[MANY];
-	struct iovec messages[MANY];
-	uint64_t words[MANY][8];
-
-	kickmsg_topic_config_init(&config);
-	config.max_loans = config.max_borrows = MANY;
-	if (shared) {
-		config.transport = KICKMSG_TRANSPORT_SHARED;
-		config.max_publishers = 1;
-	}
-	struct kickmsg_publisher *publisher = kick_publisher(client, "hot-path", &config);
-	struct kickmsg_subscriber *subscriber = kick_subscriber(client, "hot-path");
-	for (uint64_t i = 0; i < TURNS; i += MANY) {
-		for (unsigned k = 0; k < MANY; k++) {
-			message_write(words[k], sizeof(words[k]), i + k);
-			messages[k] = (struct iovec){ words[k], sizeof(words[k]) };
-		}
-		if (kickmsg_send_many(publisher, messages, MANY) != MANY ||
-			kickmsg_receive_many(subscriber, 0, samples, MANY) != MANY)
-			bench_die("a batch wasn't whole");
-		for (unsigned k = 0; k < MANY; k++)
-			if (!message_good(samples[k].data, sizeof(words[k]), i + k))
-				bench_die("a batch has another message");
-		kickmsg_release_many(samples, MANY);
-	}
-	kickmsg_client_free(client);
-	return 0;
-}
-
-/* Runs this program under callgrind, which writes its sums to `out` and its messages to `log`.
- * Returns the wait status. */
+/* Runs this program with two arguments under callgrind, which writes its sums to `out` and its messages to
+ * `log`. Returns the wait status. */
 static int run(const char *function, const char *out, const char *log, const char *option,
-	const char *value)
+	const char *value, const char *socket_path)
 {
 	char out_option[128], log_option[128], toggle[64], self[256];
 	pid_t pid;
@@ -162,7 +78,7 @@ static int run(const char *function, const char *out, const char *log, const cha
 
 		dup2(null, STDOUT_FILENO);
 		execlp("valgrind", "valgrind", "-q", "--tool=callgrind", out_option, log_option,
-			toggle, self, option, value, (char *)NULL);
+			toggle, self, option, value, socket_path, (char *)NULL);
 		_exit(errno == ENOENT ? NO_VALGRIND : 126);
 	}
 	return bench_reap(pid, SECONDS);
@@ -186,19 +102,19 @@ static void first_words(const char *log, char *words, size_t size)
 
 /* False: there is no valgrind, or it can't run this program whatever its arguments (it may not
  * know a compiler's debug information). Any other failure is a fault of ours. */
-static bool count(const struct bench *bench, const char *function, const char *option,
+static bool count(const struct bench *bench, const char *function, const char *program,
 	const char *out, char *reason, size_t size)
 {
 	char log[96], words[80];
 	int status;
 
 	snprintf(log, sizeof(log), "%s/valgrind.log", bench->dir);
-	status = run(function, out, log, option, bench->socket_path);
+	status = run(function, out, log, "--hot-path", program, bench->socket_path);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == NO_VALGRIND) {
 		snprintf(reason, size, "no valgrind here");
 	} else if (status != 0) {
 		first_words(log, words, sizeof(words));
-		if (run(function, out, log, "--version", NULL) == 0)
+		if (run(function, out, log, "--version", NULL, NULL) == 0)
 			bench_die("valgrind ended with status %#x: %s", (unsigned)status, words);
 		snprintf(reason, size, "valgrind can't run this build: %s", words);
 	}
@@ -235,14 +151,14 @@ void bench_instructions(struct bench *bench, const char *load)
 		struct bench_row *row = bench_row_new(&bench->report, load, calls[i].what, "instr");
 		double each;
 
-		if (reason[0] || !count(bench, calls[i].function, calls[i].option, out, reason,
+		if (reason[0] || !count(bench, calls[i].function, calls[i].program, out, reason,
 					 sizeof(reason))) {
 			bench_row_note(row, "%s", reason);
 			continue;
 		}
-		each = total_of(out) / TURNS / calls[i].a_turn;
+		each = total_of(out) / BENCH_HOT_TURNS / calls[i].a_turn;
 		bench_row_values(row, &each, 1);
 		bench_row_note(row, "%s(), 64 bytes, one subscriber%s", calls[i].function,
-			strstr(calls[i].option, "shared") ? ", one publisher place" : "");
+			strstr(calls[i].program, "shared") ? ", one publisher place" : "");
 	}
 }

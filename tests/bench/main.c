@@ -167,9 +167,6 @@ static int bench_main(int argc, char **argv)
 		{ "list", no_argument, NULL, 'l' },
 		/* our own: see instructions.c */
 		{ "hot-path", required_argument, NULL, 'p' },
-		{ "hot-path-shared", required_argument, NULL, 'P' },
-		{ "hot-path-many", required_argument, NULL, 'm' },
-		{ "hot-path-many-shared", required_argument, NULL, 'M' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -197,11 +194,7 @@ static int bench_main(int argc, char **argv)
 			list();
 			return 0;
 		case 'p':
-		case 'P':
-			return bench_hot_path(optarg, option == 'P');
-		case 'm':
-		case 'M':
-			return bench_hot_path_many(optarg, option == 'M');
+			return optind < argc ? bench_hot_path(optarg, argv[optind]) : 2;
 		case 'V':
 			printf("kickmsg-bench %s\n", kickmsg_version());
 			return 0;

@@ -30,6 +30,9 @@ enum {
 	PRIVATE_ROOM = CAPACITY - 2 + 1, /* two publishers */
 	POOL = 16,
 	ROUNDS = 1000,
+	/* messages of its own behind which a publisher knows that there is room, or has to look */
+	ROOM_KNOWN = 1,
+	ROOM_UNKNOWN = CAPACITY - 2 + 1,
 };
 
 static uint64_t room = PRIVATE_ROOM;
@@ -95,7 +98,8 @@ static void attach_subscriber(struct world *world)
 	km_place_take_holds(&subscriber->handle.place, world->holds);
 }
 
-static struct world *build(uint64_t before)
+/* The victim sends `own` messages, which are taken, and then the survivor `before`. */
+static struct world *build(uint64_t own, uint64_t before)
 {
 	struct km_geometry geometry = {
 		.max_subscribers = 1,
@@ -125,6 +129,15 @@ static struct world *build(uint64_t before)
 	}
 	world->subscriber.handle.place.record = crash_map_record(&map, 2);
 	attach_subscriber(world);
+	for (uint64_t k = 0; k < own; k++) {
+		uint64_t value = ++world->sent[0] << 1;
+
+		if (kickmsg_send(&world->publishers[0], &value, sizeof value) != sizeof value ||
+			kickmsg_try_receive_copy(&world->subscriber, &world->copy,
+				sizeof world->copy) != sizeof value)
+			abort();
+		world->got[0]++;
+	}
 	for (uint64_t k = 0; k < before; k++) {
 		uint64_t value = ++world->sent[1] << 1 | 1;
 
@@ -416,12 +429,22 @@ static const struct op {
 	bool publishes;
 	uint64_t left; /* messages that there is room for at first */
 	bool others_wait;
+	uint64_t own; /* messages that the victim sent before */
 } ops[] = {
 	{ "send_wait, empty", run_send_wait, true, PRIVATE_ROOM, false },
 	{ "send_wait, room for one", run_send_wait, true, 1, false },
 	{ "send_wait, no room", run_send_wait, true, 0, false },
 	{ "loan, publish_wait, room for one", run_loan_publish_wait, true, 1, false },
 	{ "loan, publish_wait, no room", run_loan_publish_wait, true, 0, false },
+	/* the usual case: the victim knows its only ring */
+	{ "send_wait, room is known", run_send_wait, true, PRIVATE_ROOM, false, ROOM_KNOWN },
+	{ "send_wait, known, not the place", run_send_wait, true, 1, false, ROOM_KNOWN },
+	{ "send_wait, room is looked for", run_send_wait, true, PRIVATE_ROOM, false, ROOM_UNKNOWN },
+	{ "send_wait, looked for, room for one", run_send_wait, true, 1, false, ROOM_UNKNOWN },
+	{ "publish_wait, room is known", run_loan_publish_wait, true, PRIVATE_ROOM, false,
+		ROOM_KNOWN },
+	{ "publish_wait, room is looked for", run_loan_publish_wait, true, PRIVATE_ROOM, false,
+		ROOM_UNKNOWN },
 	{ "receive, full", run_receive, false, 0, false },
 	{ "receive, full, a publisher waits", run_receive, false, 0, true },
 	{ "receive, empty", run_receive, false, PRIVATE_ROOM, true },
@@ -429,7 +452,7 @@ static const struct op {
 
 static uint64_t walk_through(const struct op *op, bool kill)
 {
-	struct world *world = build(op->left < PRIVATE_ROOM ? room - op->left : 0);
+	struct world *world = build(op->own, op->left < PRIVATE_ROOM ? room - op->left : 0);
 	void *saved = malloc(world->size);
 	struct crash_walk walk;
 

@@ -107,6 +107,53 @@ START_TEST(loans_are_published_together)
 }
 END_TEST
 
+/* What a topic has so that its messages go one by one, though many are sent at a time. */
+static const struct {
+	uint32_t history, timestamps, max_reliable;
+} singles[] = { { .history = 3 }, { .timestamps = 1 }, { .max_reliable = 1 } };
+#define SINGLES (int)(sizeof singles / sizeof singles[0])
+#define FAILS   4 /* the message of a batch that fails */
+
+/* Messages before the one that fails are sent, it and those behind it aren't. */
+START_TEST(messages_that_go_one_by_one_end_where_one_fails)
+{
+	struct iovec loans[BATCH];
+
+	setup(_i / SINGLES);
+	config.max_publishers = 2;
+	config.history = singles[_i % SINGLES].history;
+	config.timestamps = singles[_i % SINGLES].timestamps;
+	config.max_reliable = singles[_i % SINGLES].max_reliable;
+	struct kickmsg_publisher *publisher = flow_advertise(client, "t", &config);
+	struct kickmsg_subscriber *subscriber = flow_subscribe(client, "t");
+	messages[FAILS].iov_len = config.max_payload_size + 1;
+	ck_assert_int_eq(kickmsg_send_many(publisher, messages, BATCH), FAILS);
+	ck_assert_int_eq(take_all(subscriber, 0), FAILS);
+	ck_assert_int_eq(kickmsg_send_many(publisher, messages + FAILS, BATCH), -EMSGSIZE);
+	ck_assert_int_eq(take_all(subscriber, 0), 0);
+	for (int i = 0; i < BATCH; i++) {
+		ck_assert_int_eq(kickmsg_loan(publisher, sizeof(int), &loans[i].iov_base), 0);
+		*(int *)loans[i].iov_base = i;
+		loans[i].iov_len = sizeof(int);
+	}
+	void *lent = loans[FAILS].iov_base;
+	loans[FAILS].iov_base = &numbers[FAILS];
+	ck_assert_int_eq(kickmsg_publish_many(publisher, loans, BATCH), FAILS);
+	ck_assert_int_eq(take_all(subscriber, 0), FAILS);
+	ck_assert_int_eq(kickmsg_publish_many(publisher, loans + FAILS, BATCH - FAILS), -EINVAL);
+	ck_assert_int_eq(take_all(subscriber, 0), 0);
+	loans[FAILS].iov_base = lent;
+	ck_assert_int_eq(
+		kickmsg_publish_many(publisher, loans + FAILS, BATCH - FAILS), BATCH - FAILS);
+	ck_assert_int_eq(take_all(subscriber, FAILS), BATCH - FAILS);
+	ck_assert_uint_eq(kickmsg_subscriber_lost(subscriber), 0);
+	struct kickmsg_subscriber *late = flow_subscribe(client, "t");
+	ck_assert_int_eq(take_all(late, BATCH - (int)config.history), (int)config.history);
+	ck_assert(flow_is_healthy("t"));
+	teardown();
+}
+END_TEST
+
 /* A member that doesn't hear itself, and one that does. */
 START_TEST(broadcast_members)
 {
@@ -203,6 +250,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, topic_with_several_subscribers, 0, 2);
 	tcase_add_loop_test(tc, loans_are_published_together, 0, 2);
+	tcase_add_loop_test(tc, messages_that_go_one_by_one_end_where_one_fails, 0, 2 * SINGLES);
 	tcase_add_loop_test(tc, broadcast_members, 0, 2);
 	tcase_add_loop_test(tc, mailbox_of_two_publishers, 0, 2);
 	tcase_add_test(tc, observer_receives_many);
