@@ -18,6 +18,7 @@ static struct {
 	bool coloured;
 	pid_t pager; /* 0: none */
 	volatile sig_atomic_t interrupted;
+	volatile int64_t interrupted_ns; /* first */
 	void (*interrupt)(void *userdata);
 	void *userdata;
 } terminal = { .fd = -1 };
@@ -139,9 +140,22 @@ void ctl_pager_end(void)
 	terminal.pager = 0;
 }
 
+/* Output that is being written is written all the same. A user who doesn't want to wait for that
+ * interrupts once more. What comes at once is one interrupt: timeout(1) sends its signal to the
+ * program, and then to the program's group. */
+#define AT_ONCE_NS INT64_C(200000000)
+
 static void on_interrupt(int number)
 {
-	(void)number;
+	const int64_t now = ctl_now_ns();
+
+	if (!terminal.interrupted) {
+		terminal.interrupted_ns = now;
+	} else if (now - terminal.interrupted_ns > AT_ONCE_NS) {
+		signal(number, SIG_DFL);
+		raise(number); /* it ends the program behind this function */
+		return;
+	}
 	terminal.interrupted = 1;
 	if (terminal.interrupt)
 		terminal.interrupt(terminal.userdata);
@@ -149,10 +163,7 @@ static void on_interrupt(int number)
 
 void ctl_catch_interrupts(void (*interrupt)(void *userdata), void *userdata)
 {
-	/* Output that is being written is written all the same. A user who doesn't want to wait for
-	 * that interrupts once more. */
-	const struct sigaction action = { .sa_handler = on_interrupt,
-		.sa_flags = SA_RESTART | (int)SA_RESETHAND };
+	const struct sigaction action = { .sa_handler = on_interrupt, .sa_flags = SA_RESTART };
 
 	terminal.userdata = userdata;
 	terminal.interrupt = interrupt;

@@ -26,7 +26,8 @@ void ctl_pager_begin(void);
 void ctl_pager_end(void);
 
 /* From now on SIGINT and SIGTERM end no process: ctl_is_interrupted() says that one came, and
- * `interrupt`, which may be null, is called with `userdata` by the signal handler. */
+ * `interrupt`, which may be null, is called with `userdata` by the signal handler. One more signal that
+ * comes later ends the process. */
 void ctl_catch_interrupts(void (*interrupt)(void *userdata), void *userdata);
 bool ctl_is_interrupted(void);
 /* Sleeps until that time of CLOCK_MONOTONIC, or until a signal. Returns false where a signal

@@ -159,9 +159,7 @@ static void draw_list(struct screen *screen)
 		draw_row(top, row, HEAD + (int)i, screen->first + i == selected);
 	}
 	put(LINES - 1, A_DIM,
-		"q quit  enter open  / filter  sort: r rate, b bytes, l lost, p pool, s subs, m "
-		"memory, n "
-		"name");
+		"q quit  enter open  / filter  sort: r)ate b)ytes l)ost p)ool s)ubs m)emory n)ame");
 }
 
 static int draw_rings(const struct screen *screen, const struct kickmsg_topic_ref *topic, int y)

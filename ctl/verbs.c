@@ -106,7 +106,7 @@ static const struct ctl_use top_uses[] = {
 	{ CTL_OPT_BATCH, "print a table a look, also on a terminal" },
 	{ CTL_OPT_COUNT, "end after so many looks" },
 	{ CTL_OPT_INTERVAL, "the time between two looks (default: 1)" },
-	{ CTL_OPT_SORT, "rate (default), lost, pool, subs, memory or name" },
+	{ CTL_OPT_SORT, "rate (default), bytes, lost, pool, subs, memory or name" },
 	END,
 };
 

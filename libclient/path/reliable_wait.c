@@ -25,6 +25,8 @@ static bool spin_for_room(struct kickmsg_publisher *publisher, int64_t deadline_
 	if (publisher->spin_ns == 0 || (publisher->spins_in_vain >= SPINS_IN_VAIN &&
 					       publisher->spins_in_vain++ % WAITS_TILL_AGAIN != 0))
 		return false;
+	/* Others that have left make no room, and this publisher knows of them. */
+	const bool left = km_place_is_left(&publisher->handle.place);
 	int64_t end_ns = km_clock_ns() + publisher->spin_ns;
 
 	if (deadline_ns < end_ns)
@@ -32,7 +34,7 @@ static bool spin_for_room(struct kickmsg_publisher *publisher, int64_t deadline_
 	do {
 		for (int i = 0; i < PAUSES_A_LOOK; i++)
 			km_pause();
-		if (km_publisher_has_room(publisher, false)) {
+		if (km_publisher_has_room(publisher, left)) {
 			publisher->spins_in_vain = 0;
 			return true;
 		}

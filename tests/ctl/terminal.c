@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kickmsgctl at a terminal: colour, width, pager, --watch and its end. */
+/* kickmsgctl at a terminal: colour, width, pager, --watch and its end; and what ends it elsewhere. */
+#include <fcntl.h>
+#include <signal.h>
+
+#include "common/clock.h"
 #include "tests/support/broker/ctl.h"
 #include "tests/support/broker/pty.h"
 
@@ -107,6 +111,104 @@ START_TEST(wait_waits_for_a_broker)
 }
 END_TEST
 
+/* A kickmsgctl whose output nobody reads: the pipe is full. */
+static struct {
+	pid_t pid;
+	int reads;
+} stuck;
+
+static void start_stuck(void)
+{
+	const char *program = getenv("KICKMSGCTL");
+	const char *const argv[] = { program ? program : TEST_KICKMSGCTL, "--socket", broker.socket,
+		"bw", "t", NULL };
+	int pipe_fds[2];
+
+	ck_assert_int_eq(pipe(pipe_fds), 0);
+	fcntl(pipe_fds[1], F_SETFL, O_NONBLOCK);
+	while (write(pipe_fds[1], "x", 1) == 1)
+		;
+	fcntl(pipe_fds[1], F_SETFL, 0);
+	stuck.reads = pipe_fds[0];
+	signal(SIGINT, SIG_DFL); /* what is caught is caught by kickmsgctl */
+	stuck.pid = fork();
+	if (stuck.pid == 0) {
+		dup2(pipe_fds[1], STDOUT_FILENO);
+		close(pipe_fds[0]);
+		close(pipe_fds[1]);
+		execv(argv[0], (char **)argv);
+		_exit(127);
+	}
+	close(pipe_fds[1]);
+}
+
+/* Is SIGINT in this set of /proc/PID/status? */
+static bool has_interrupt(const char *set)
+{
+	char path[64], text[4096];
+
+	snprintf(path, sizeof path, "/proc/%d/status", stuck.pid);
+	FILE *file = fopen(path, "re");
+	text[fread(text, 1, sizeof text - 1, file)] = '\0';
+	fclose(file);
+	return strtoull(strstr(text, set) + strlen(set), NULL, 16) >> (SIGINT - 1) & 1;
+}
+
+/* Interrupts it, until it has seen that or is gone. */
+static void interrupt_stuck(void)
+{
+	kill(stuck.pid, SIGINT);
+	ck_assert(test_wait_until(
+		!has_interrupt("ShdPnd:") || !has_interrupt("SigCgt:"), FLOW_WAIT_MS));
+}
+
+/* Returns the status of the process, as of waitpid(2). */
+static int end_stuck(bool reads)
+{
+	char text[4096];
+	int status;
+
+	while (reads && read(stuck.reads, text, sizeof text) > 0)
+		;
+	ck_assert_int_eq(waitpid(stuck.pid, &status, 0), stuck.pid);
+	close(stuck.reads);
+	return status;
+}
+
+/* Two signals that come at once, as timeout(1) sends them, are one: the output is written to its end. */
+START_TEST(interrupts_at_once_are_one)
+{
+	bool at_once = false;
+
+	start();
+	while (!at_once) {
+		start_stuck();
+		ck_assert(test_wait_until(has_interrupt("SigCgt:"), FLOW_WAIT_MS));
+		int64_t began_ns = km_clock_ns();
+		interrupt_stuck();
+		interrupt_stuck();
+		at_once = km_clock_ns() - began_ns < 150000000;
+		int status = end_stuck(true);
+		ck_assert_msg(!at_once || WIFEXITED(status), "status %#x", status);
+	}
+	stop();
+}
+END_TEST
+
+START_TEST(interrupt_once_more_ends_what_nobody_reads)
+{
+	start();
+	start_stuck();
+	ck_assert(test_wait_until(has_interrupt("SigCgt:"), FLOW_WAIT_MS));
+	interrupt_stuck();
+	while (has_interrupt("SigCgt:"))
+		interrupt_stuck();
+	int status = end_stuck(false);
+	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
+	stop();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("ctl-terminal");
@@ -118,6 +220,8 @@ int main(void)
 	tcase_add_test(tc, watch_redraws_until_it_is_interrupted);
 	tcase_add_test(tc, watch_says_that_the_broker_is_gone);
 	tcase_add_test(tc, wait_waits_for_a_broker);
+	tcase_add_test(tc, interrupts_at_once_are_one);
+	tcase_add_test(tc, interrupt_once_more_ends_what_nobody_reads);
 	suite_add_tcase(suite, tc);
 	return flow_main(suite);
 }

@@ -560,6 +560,20 @@ START_TEST(send_wait_ends_with_a_signal)
 }
 END_TEST
 
+/* Others have left the region, and no fresh one is there. A publisher that looks for room before it sleeps finds
+ * none there, however often it is woken: each of its looks is in vain. */
+START_TEST(send_wait_in_a_region_that_is_left_looks_in_vain)
+{
+	setup();
+	pub->spin_ns = 1000;
+	send_till_full(0);
+	f.region.header->live |= KM_LIVE_LEFT;
+	ck_assert_int_eq(kickmsg_send_wait(pub, "x", 1, 1000000), -ETIMEDOUT);
+	ck_assert_uint_ge(pub->spins_in_vain, 1);
+	teardown();
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tcase = fixture_case("reliable");
@@ -579,5 +593,6 @@ int main(void)
 	tcase_add_test(tcase, send_wait_is_woken_by_a_receive);
 	tcase_add_test(tcase, send_wait_is_woken_by_the_broker);
 	tcase_add_test(tcase, send_wait_ends_with_a_signal);
+	tcase_add_test(tcase, send_wait_in_a_region_that_is_left_looks_in_vain);
 	return fixture_run("reliable", tcase);
 }
