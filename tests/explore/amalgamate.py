@@ -1,13 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes one C file of the product's sources and the actors, with a fault sown in if one is named.
+"""Makes one C file of the product's sources and the actors. run-faults.py makes such files with a fault sown in.
 
-    amalgamate.py --list FAULTS
-    amalgamate.py OUTPUT FAULTS FAULT|none ROOT SOURCE...
+    amalgamate.py OUTPUT ROOT SOURCE...
 
 The sources follow each other in one translation unit, each header once, so that a fault in a header is in all of them.
-Names that are private to a file get the file's name in front. A fault whose text isn't in the source any more makes a
-program that says so and fails: the build of everybody else goes on."""
+Names that are private to a file get the file's name in front."""
 import os
 import re
 import sys
@@ -111,30 +109,14 @@ def maker_of(root, hunks, sources):
 
 
 def make(root, hunks, sources):
+    """The file's text. Mismatch: a hunk's text isn't in the sources, or not once."""
     return '\n'.join(maker_of(root, hunks, sources).out)
 
 
 def main():
-    if sys.argv[1] == '--list':
-        print('\n'.join(name for name, *_ in read_faults(sys.argv[2])))
-        return
-    output, faults, wanted, root, *sources = sys.argv[1:]
-    hunks = []
-    if wanted != 'none':
-        hunks = next(h for name, _, h, _ in read_faults(faults) if name == wanted)
-    try:
-        text = make(root, hunks, sources)
-    except Mismatch as problem:
-        text = make(root, [], sources) + f"""
-#include <stdio.h>
-__attribute__((constructor)) static void not_sown(void)
-{{
-	fprintf(stderr, "fault {wanted}: {problem}; mend tests/explore/faults.txt\\n");
-	_Exit(3);
-}}
-"""
+    output, root, *sources = sys.argv[1:]
     with open(output, 'w') as file:
-        file.write(text + '\n')
+        file.write(make(root, [], sources) + '\n')
 
 
 if __name__ == '__main__':

@@ -8,7 +8,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 command -v "$2" >/dev/null || { echo "no $2"; exit 1; }
-if ! CC=$2 meson setup --werror -Dfaults=false -Ddebug=false "$work/build" "$1" >"$work/log" 2>&1; then
+if ! CC=$2 meson setup --werror -Ddebug=false "$work/build" "$1" >"$work/log" 2>&1; then
 	cat "$work/log"
 	exit 1
 fi
