@@ -242,7 +242,7 @@ static void many(Transport transport)
 	CHECK(raw.send_many(bad, 2) == 1 && raw.send_many(bad + 1, 1) == -EMSGSIZE);
 }
 
-/* What nobody described is the same in C and in C++. */
+/* A topic that nobody described is the same in C and in C++. */
 static void defaults()
 {
 	Node node("flow", "cxx");

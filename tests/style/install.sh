@@ -27,6 +27,21 @@ grep -v /doc/kickmsg/examples/ "$work/list" | grep -E '/(hello|demo|unit-|flow-|
 	bad=1
 }
 
+# `man 3 FUNCTION` shows each public function's page
+if [ "$3" = true ]; then
+	man3=$(dirname "$(find "$work/root" -name libkickmsg-client.3)")
+	sed -n 's/^[[:blank:]]*\(kickmsg_[a-z0-9_]*\);$/\1/p' "$1/libclient/libkickmsg-client.map" >"$work/functions"
+	[ "$(wc -l <"$work/functions")" -ge 100 ] || { echo "few functions seen: this check is broken"; bad=1; }
+	while read -r function; do
+		[ "$(cat "$man3/$function.3" 2>/dev/null)" = ".so man3/libkickmsg-client.3" ] ||
+			{ echo "no man page $function(3)"; bad=1; }
+	done <"$work/functions"
+	if command -v man >/dev/null && ! man -M "${man3%/man3}" 3 kickmsg_send 2>"$work/said" | grep -q 'kickmsg_send('; then
+		echo "man 3 kickmsg_send doesn't show it: $(cat "$work/said")"
+		bad=1
+	fi
+fi
+
 # each file belongs to a Debian package, else the packages can't be built
 sed -E 's/[[:blank:]].*//; s#^usr/##; s#/\*/#*/#' "$1"/debian/*.install >"$work/packaged"
 while read -r file; do

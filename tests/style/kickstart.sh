@@ -70,6 +70,19 @@ fi
 grep -q 'no network' "$work/said" || fail "apt's words are lost"
 [ -e "$work/build" ] && fail "it builds without its packages"
 
+# a link to a section of a paper finds it in html, and so does one to the licence
+play apt-get <<<:
+play scdoc <<<cat
+play mandoc <<<cat
+play cmark-gfm <<<'echo "<h2>How it <em>works</em> (2026-12-01) &amp; why</h2>"'
+mkdir "$work/man" "$work/docs"
+touch "$work/man/x.7.scd" "$work/README.md" "$work/docs/x.md" "$work/LICENSE"
+"$work/kickstart" docs >"$work/said" 2>&1 || fail "docs fails"
+grep -q '^<h2 id="how-it-works-2026-12-01--why">' "$work/build-docs/docs/x.html" || fail "a section has no name"
+for file in LICENSE README.html x.7.html; do
+	[ -f "$work/build-docs/$file" ] || fail "no build-docs/$file"
+done
+
 # kickstart's list of libraries and the Debian packages' build dependencies name the same ones
 here=$(sed -n '/^build_packages=(/,/)/p' "$1/kickstart" | grep -oE 'lib[a-z0-9-]+-dev' | grep -vx libc6-dev | sort)
 there=$(grep -oE '^ lib[a-z0-9-]+-dev' "$1/debian/control" | tr -d ' ' | sort)
