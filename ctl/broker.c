@@ -379,6 +379,12 @@ int ctl_reload(struct ctl *ctl)
  * that, no other process can have got its number. */
 static int end_process(struct ctl *ctl, const struct kickmsg_broker_client *client)
 {
+	if (client->pid <= 0) {
+		print_error(ctl, NULL, -ESRCH,
+			"the client's process is in another pid namespace, and can't be ended from "
+			"here");
+		return CTL_FOUND;
+	}
 	_cleanup_free_ struct kickmsg_broker_client *again = NULL;
 	char text[CTL_TEXT_SIZE];
 	bool is_there = false;
@@ -405,6 +411,17 @@ static int end_process(struct ctl *ctl, const struct kickmsg_broker_client *clie
 	return CTL_DONE;
 }
 
+/* This tool is a client itself, by the name that all its users have. Returns how many others there are. */
+static size_t leave_myself_out(struct kickmsg_broker_client *clients, size_t count)
+{
+	size_t others = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (clients[i].pid != getpid())
+			clients[others++] = clients[i];
+	return others;
+}
+
 int ctl_evict(struct ctl *ctl)
 {
 	_cleanup_free_ struct kickmsg_broker_client *clients = NULL;
@@ -413,6 +430,7 @@ int ctl_evict(struct ctl *ctl)
 
 	if (r < 0)
 		return ctl_failed(ctl, NULL, NULL, r);
+	count = leave_myself_out(clients, count);
 	if (count == 0)
 		return none_is_meant(ctl);
 	if (!ctl_given(ctl, CTL_OPT_KILL)) {
@@ -422,7 +440,6 @@ int ctl_evict(struct ctl *ctl)
 		return CTL_FOUND;
 	}
 	for (size_t i = 0; i < count && status == CTL_DONE; i++)
-		if (clients[i].pid > 0 && clients[i].pid != getpid())
-			status = end_process(ctl, &clients[i]);
+		status = end_process(ctl, &clients[i]);
 	return status;
 }

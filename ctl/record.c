@@ -94,24 +94,62 @@ static void take(struct recording *recording, struct recording_source *source,
 	recording->bytes += sample->len;
 }
 
-/* Takes waiting messages, of each topic in its turn. Returns how many. */
-static size_t take_some(struct recording *recording)
+static void fetch(struct recording_source *source)
 {
-	struct kickmsg_sample sample;
-	size_t taken = 0;
+	if (source->has_next || kickmsg_try_receive(source->reader.subscriber, &source->next) != 0)
+		return;
+	source->has_next = true;
+	/* a publisher can write any time */
+	source->order = source->next.publish_ns <= (uint64_t)ctl_now_ns() ? source->next.publish_ns
+									  : 0;
+}
+
+/* The topic whose next message is the one that was published first, and before `end_ns`; or null. */
+static struct recording_source *find_first(struct recording *recording, uint64_t end_ns)
+{
+	struct recording_source *first = NULL;
 
 	for (size_t i = 0; i < recording->count; i++) {
 		struct recording_source *source = &recording->sources[i];
-		size_t n = 0;
 
-		while (n < AT_ONCE && recording->error == 0 &&
-			kickmsg_try_receive(source->reader.subscriber, &sample) == 0) {
-			take(recording, source, &sample);
-			kickmsg_sample_release(&sample);
-			n++;
-		}
-		taken += n;
+		if (source->has_next && source->at_once < AT_ONCE && source->order < end_ns &&
+			(!first || source->order < first->order))
+			first = source;
+	}
+	return first;
+}
+
+static bool is_full(const struct recording *recording)
+{
+	const struct ctl_value *count = &recording->ctl->values[CTL_OPT_COUNT];
+
+	return recording->error || (count->given && recording->messages >= count->count);
+}
+
+/* Takes waiting messages that were published before `end_ns`, in the order of their publishing as far as they
+ * say when that was. One that was published before waits at its topic when all topics are looked at; one that
+ * comes meanwhile is left for the next time. Returns how many. */
+static size_t take_some(struct recording *recording, uint64_t end_ns)
+{
+	struct recording_source *source;
+	size_t taken = 0;
+
+	for (size_t i = 0; i < recording->count; i++) {
+		recording->sources[i].at_once = 0;
+		fetch(&recording->sources[i]);
+	}
+	while (!is_full(recording) && (source = find_first(recording, end_ns))) {
+		take(recording, source, &source->next);
+		kickmsg_sample_release(&source->next);
+		source->has_next = false;
+		source->at_once++;
+		taken++;
+		fetch(source);
+	}
+	for (size_t i = 0; i < recording->count; i++) {
+		source = &recording->sources[i];
 		uint64_t lost = kickmsg_subscriber_lost(source->reader.subscriber);
+
 		recording->lost += lost - source->lost;
 		source->lost = lost;
 	}
@@ -126,7 +164,8 @@ static void tell_progress(const struct recording *recording, bool is_end)
 		"%skickmsgctl: recorded %" PRIu64
 		" messages, %s bytes, of %zu topic%s, lost %" PRIu64 "%s",
 		is_end ? "" : "\r", recording->messages, ctl_human_bytes(recording->bytes, bytes),
-		recording->count, recording->count == 1 ? "" : "s", recording->lost, is_end ? "\n" : "\033[K");
+		recording->count, recording->count == 1 ? "" : "s", recording->lost,
+		is_end ? "\n" : "\033[K");
 }
 
 /* Writes losses and all that has come, and begins a new part of the recording, once a second. */
@@ -154,10 +193,7 @@ static int tick(struct recording *recording)
 
 static bool is_over(const struct recording *recording)
 {
-	const struct ctl_value *count = &recording->ctl->values[CTL_OPT_COUNT];
-
-	return ctl_is_interrupted() || recording->error ||
-	       (count->given && recording->messages >= count->count) ||
+	return ctl_is_interrupted() || is_full(recording) ||
 	       (recording->lost && ctl_given(recording->ctl, CTL_OPT_UNTIL_LOST)) ||
 	       ctl_now_ns() >= recording->until_ns;
 }
@@ -167,11 +203,13 @@ static int record_all(struct recording *recording)
 	int status = CTL_DONE;
 
 	while (status == CTL_DONE && !is_over(recording)) {
-		if (take_some(recording) == 0)
+		if (take_some(recording, (uint64_t)ctl_now_ns()) == 0)
 			ctl_sleep_until(ctl_now_ns() + IDLE_NS);
 		if (ctl_now_ns() >= recording->tick_ns)
 			status = tick(recording);
 	}
+	if (status == CTL_DONE)
+		take_some(recording, UINT64_MAX);
 	return status;
 }
 

@@ -12,6 +12,10 @@ struct recording_source {
 	struct ctl_reader reader;
 	uint16_t channel; /* in the file that is open; 0: not there yet */
 	uint64_t messages, lost, written_lost;
+	struct kickmsg_sample next;
+	bool has_next;
+	uint64_t order; /* of the next one: when it was published; 0: it doesn't say so */
+	unsigned at_once;
 };
 
 struct recording {

@@ -170,5 +170,8 @@ int ctl_for_each(struct ctl *ctl, ctl_one_fn *one)
 		if (r == CTL_NO_BROKER)
 			break;
 	}
+	/* a verb with a table says so itself */
+	if (count == 0 && status == CTL_DONE && !ctl->json && !ctl->verb->listing)
+		puts("There is no topic.");
 	return status;
 }

@@ -68,6 +68,9 @@ START_TEST(clients_are_found_and_ended)
 	ck_assert(test_wait_until(
 		(expect(0, "client", NULL), !strstr(output, "victim")), FLOW_WAIT_MS));
 	expect(1, "evict", "nobody", "--kill", NULL);
+	/* the tool itself is a client of this name, and the only one */
+	expect(1, "evict", "kickmsgctl", "--kill", NULL);
+	says("there is no client 'kickmsgctl'");
 	expect(2, "evict", NULL);
 	stop();
 }

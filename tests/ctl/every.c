@@ -221,6 +221,33 @@ START_TEST(each_verb_has_a_row)
 }
 END_TEST
 
+START_TEST(without_a_broker_every_verb_says_so)
+{
+	test_broker_start(&broker, NULL);
+	test_broker_kill(&broker);
+	for (const struct row *row = rows; row < rows + ROWS; row++) {
+		const char **argv = words_of(row->words, broker.socket);
+		size_t count = 0;
+
+		check_status(row, test_run(argv, output, sizeof output), row->asks_nobody ? 0 : 3);
+		if (row->asks_nobody)
+			continue;
+		says("there is no broker at ");
+		says(broker.socket);
+		says("; ");
+		says("(--socket, KICKMSG_SOCKET)\n");
+		while (argv[count])
+			count++;
+		argv[count] = "--json";
+		argv[count + 1] = NULL;
+		check_status(row, test_run(argv, output, sizeof output), 3);
+		ck_assert_msg(strstr(output, "\"ok\":false"), "%s: %s", row->words[0], output);
+	}
+	test_broker_resume(&broker);
+	test_broker_stop(&broker);
+}
+END_TEST
+
 START_TEST(a_full_disk_is_status_5)
 {
 	begin();
@@ -392,6 +419,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, each_verb_has_a_row);
+	tcase_add_test(tc, without_a_broker_every_verb_says_so);
 	tcase_add_test(tc, a_full_disk_is_status_5);
 	tcase_add_test(tc, a_closed_pipe_is_status_5);
 	tcase_add_loop_test(tc, a_tiny_terminal_is_good_enough, 0, 2);

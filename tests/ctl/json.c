@@ -331,8 +331,6 @@ START_TEST(lines_have_the_keys_of_the_page)
 	strcat(both, output);
 	strcpy(output, both);
 	check_lines("\n*echo* prints an object");
-	expect(0, "watch", "-n", "8", "--json", NULL);
-	check_lines("\n*watch* prints an object");
 	test_child_end(sends, SIGKILL);
 	test_child_end(serves, SIGKILL);
 	stop();

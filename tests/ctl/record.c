@@ -268,6 +268,44 @@ START_TEST(losses_are_in_the_recording)
 }
 END_TEST
 
+/* The recorder stands still while messages come to two topics in turn. What it takes afterwards is played in the
+ * order of their publishing, and so is published in that order. */
+START_TEST(the_order_over_topics_is_that_of_publishing)
+{
+	struct kickmsg_publisher *to[2];
+	struct kickmsg_subscriber *from[2];
+	struct kickmsg_sample sample;
+	uint64_t before = 0;
+
+	begin();
+	config.timestamps = 1;
+	to[0] = flow_advertise(client, "x", &config);
+	config.transport = KICKMSG_TRANSPORT_RINGS;
+	to[1] = flow_advertise(client, "y", &config);
+	start_recording(WORDS("x", "y", "b", "-n", "39"));
+	pty_wait(&pty, 0, "kickmsg:x");
+	pty_wait(&pty, 0, "kickmsg:y");
+	ck_assert_int_eq(kill(pty.pid, SIGSTOP), 0);
+	ck_assert_int_eq(waitpid(pty.pid, NULL, WUNTRACED), pty.pid);
+	for (int i = 0; i < 40; i++)
+		ck_assert_int_ge(kickmsg_send(to[i % 2], &i, sizeof i), 0);
+	ck_assert_int_eq(kill(pty.pid, SIGCONT), 0);
+	ck_assert_int_eq(pty_end(&pty), 0);
+	ck_assert_msg(strstr(pty.shown, "recorded 39 messages"), "%s", pty.shown);
+	from[0] = flow_subscribe(client, "x");
+	from[1] = flow_subscribe(client, "y");
+	shell(0, "ctl play out.mcap --rate 1e6");
+	for (int i = 0; i < 39; i++) {
+		ck_assert_int_eq(kickmsg_try_receive(from[i % 2], &sample), 0);
+		ck_assert_mem_eq(sample.data, &i, sizeof i);
+		ck_assert_msg(sample.publish_ns > before, "message %d", i);
+		before = sample.publish_ns;
+		kickmsg_sample_release(&sample);
+	}
+	end();
+}
+END_TEST
+
 START_TEST(foreign_recordings_are_read)
 {
 	static const char *const good[] = { "plain", "chunk", "zstd", "lz4", "no-crc", "unknown",
@@ -451,6 +489,7 @@ int main(void)
 	tcase_add_test(tc, cut_recording_plays_up_to_there);
 	tcase_add_test(tc, killed_recorder_leaves_a_recording);
 	tcase_add_test(tc, losses_are_in_the_recording);
+	tcase_add_test(tc, the_order_over_topics_is_that_of_publishing);
 	tcase_add_test(tc, foreign_recordings_are_read);
 	tcase_add_test(tc, nonsense_is_a_clear_error);
 	tcase_add_test(tc, recording_is_split);
