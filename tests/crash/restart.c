@@ -506,7 +506,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: crash-restart [shared|waits|parking|start] [EVERY]\n");
 		return 2;
 	}
-	tcase_set_timeout(tcase, 300);
+	tcase_set_timeout(tcase, 900);
 	if (walked == BEGINNING)
 		tcase_add_test(
 			tcase, broker_killed_at_each_system_call_of_its_start_nobody_notices);
