@@ -176,19 +176,19 @@ void playing_end(struct playing *playing)
 	free_stage(playing);
 }
 
-/* Messages a second, in millions, of the seats from `first` to `last` - 1. */
+/* Messages a second, in millions, of the tallies from `first` to `last` - 1. */
 static double rate_of(const struct stage *stage, unsigned first, unsigned last)
 {
 	uint64_t start = UINT64_MAX, end = 0, messages = 0;
 
 	for (unsigned i = first; i < last; i++) {
-		const struct seat *seat = &stage->seats[i];
+		const struct tally *tally = &stage->tallies[i];
 
-		if (seat->messages == 0)
+		if (tally->messages == 0)
 			continue;
-		start = seat->start < start ? seat->start : start;
-		end = seat->end > end ? seat->end : end;
-		messages += seat->messages;
+		start = tally->start < start ? tally->start : start;
+		end = tally->end > end ? tally->end : end;
+		messages += tally->messages;
 	}
 	return end > start ? (double)messages * 1e3 / ((double)(end - start) * bench_ns_per_tick())
 			   : 0;
@@ -199,7 +199,7 @@ static uint64_t messages_of(const struct stage *stage, unsigned first, unsigned 
 	uint64_t messages = 0;
 
 	for (unsigned i = first; i < last; i++)
-		messages += stage->seats[i].messages;
+		messages += stage->tallies[i].messages;
 	return messages;
 }
 
@@ -212,7 +212,7 @@ static uint64_t lost_of(const struct playing *playing)
 	if (!playing->adapter->lost)
 		return playing->got < playing->due ? playing->due - playing->got : 0;
 	for (unsigned i = playing->shape.senders; i < playing->stage->workers; i++)
-		lost += playing->stage->seats[i].lost;
+		lost += playing->stage->tallies[i].lost;
 	return lost;
 }
 
