@@ -32,7 +32,7 @@ struct top_detail {
 struct top_row {
 	const struct kickmsg_topic_info *info;
 	bool has_numbers;
-	double sent, bytes, received, lost; /* a second */
+	double sent, bytes, received, lost; /* rates, for one second */
 	uint64_t lost_in_all;
 	struct top_detail *detail;
 };

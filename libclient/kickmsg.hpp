@@ -113,7 +113,7 @@ inline std::uint32_t narrow(std::size_t value) noexcept
 struct Connection {
 	kickmsg_client *client = nullptr;
 	std::function<void(kickmsg_event const &)> on_event;
-	std::shared_ptr<void> on_happening; /* of kickmsg-operator.hpp */
+	std::shared_ptr<void> on_happening; /* what kickmsg-operator.hpp calls */
 
 	Connection() = default;
 	Connection(Connection const &) = delete;
@@ -793,7 +793,7 @@ template <typename T = void, std::size_t N = 64> class Batch
 /* --- publishers ---------------------------------------------------------------------------------- */
 
 class Node;
-class Operator; /* of kickmsg-operator.hpp */
+class Operator; /* defined in kickmsg-operator.hpp */
 class SharedRegion;
 
 /* A message of a type that is filled in place. It is given back if it isn't published. */

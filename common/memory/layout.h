@@ -292,14 +292,15 @@ struct km_endpoint {
 	_Alignas(KM_CACHE_LINE) _Atomic uint32_t delivering; /* a slot, or KM_HAZARD_NONE */
 	_Atomic uint32_t evicting;
 	_Atomic uint64_t messages; /* sent or received */
-	/* A publisher's sends that met an empty pool; what a subscriber lost of its history. */
+	/* A publisher counts its sends that found no free slot here, and a subscriber the messages of
+	 * its history that it lost. */
 	_Atomic uint64_t failed;
 	_Atomic uint64_t
-		/* Old messages that a publisher pushed out of full rings; messages that a
-		 * subscriber got from the kept ring by its history. */
+		/* A publisher counts the old messages here that it pushed out of full rings, and a
+		 * subscriber the messages of its history that it got from the kept ring. */
 		evicted;
-	_Atomic uint64_t lost;  /* of a subscriber: positions that it found skipped */
-	_Atomic uint64_t bytes; /* of a publisher: of the payloads of its messages */
+	_Atomic uint64_t lost;  /* positions that a subscriber found skipped */
+	_Atomic uint64_t bytes; /* of the payloads that a publisher sent */
 	/* a publisher's sends that found no room with a reliable subscriber */
 	_Atomic uint64_t no_room;
 	_Alignas(KM_CACHE_LINE) _Atomic uint32_t held[];

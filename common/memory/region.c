@@ -326,7 +326,7 @@ uint32_t km_geometry_pool(const struct km_geometry *geometry, bool uneven)
 	if (geometry->pool_size > 0)
 		return geometry->pool_size;
 	others.pool_size = KM_MIN_POOL;
-	/* none of the other fields takes a larger pool */
+	/* the fields for reliable subscribers need no slot more */
 	others.max_reliable = 0;
 	others.stall_ns = 0;
 	return km_geometry_check(&others) ? KM_MIN_POOL

@@ -310,7 +310,7 @@ struct km_msg_sessions_ok {
 struct km_topic_numbers {
 	uint64_t id;
 	uint64_t sent;
-	uint64_t bytes; /* of their payloads */
+	uint64_t bytes; /* of the payloads that were sent */
 	uint64_t received;
 	uint64_t lost; /* shared ring: as far as it was noticed */
 	uint64_t failed;
@@ -408,8 +408,9 @@ struct km_ring_stats {
 struct km_msg_stats_ok {
 	struct km_msg_header header;
 	uint64_t topic_id;
-	uint64_t sent;  /* these five: of all that ever were */
-	uint64_t bytes; /* of what was sent */
+	/* The sums from `sent` to `lost` are of all endpoints that ever were. */
+	uint64_t sent;
+	uint64_t bytes; /* of the payloads that were sent */
 	uint64_t failed;
 	uint64_t received;
 	uint64_t lost;

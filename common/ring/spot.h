@@ -13,7 +13,7 @@ struct km_ring_spot {
 	_Atomic uint64_t *cell, *end;
 	/* The word of `cell` when the message is there, less its slot's number. */
 	uint64_t lap;
-	uint64_t slots; /* pool_size */
+	uint64_t slots; /* the topic's pool_size */
 };
 
 /* Begins at position `next`. */
@@ -46,7 +46,7 @@ static km_always_inline void km_ring_spot_pass(
 
 /* A message that a subscriber is about to take. */
 struct km_ring_message {
-	uint64_t number; /* of its slot */
+	uint64_t number; /* the slot's index in the pool */
 	struct km_slot *slot;
 	const struct km_sample_header *sample;
 };

@@ -46,7 +46,7 @@ struct km_parting {
 
 struct km_session {
 	LIST_ENTRY(km_session) next;
-	LIST_ENTRY(km_session) in_over; /* of broker->over, while `looked_at` */
+	LIST_ENTRY(km_session) in_over; /* in broker->over while `looked_at` */
 	bool looked_at;
 	struct km_broker *broker;
 	struct km_kept_session kept; /* what the next broker is to know of it too */
@@ -137,7 +137,7 @@ void km_session_hung_up(struct km_session *session);
  * is dead. */
 void km_session_close(struct km_session *session);
 
-/* The session may be gone, or have nothing left: the next sweep looks whether it is freed. */
+/* The next sweep looks whether the session is gone and has nothing left, and frees it then. */
 void km_session_look(struct km_session *session);
 /* The next sweep doesn't look at the session. */
 void km_session_stays(struct km_session *session);

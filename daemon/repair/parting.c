@@ -21,9 +21,9 @@
  * lives may go on sending. */
 #define HEARD_MAX 1024
 
-/* Pieces of a client's end that are done at once: most have no more, and a question behind a death
- * finds it done, as a rule. But many may die at once: in a round of the event loop more pieces are done
- * for KM_TURN_NS. */
+/* So many pieces of a client's end are done at once. Most ends have no more, so an operator who asks right
+ * after a death finds its end done. Many clients may die at once: a round of the event loop does further
+ * pieces for KM_TURN_NS. */
 #define PIECES_AT_ONCE 8
 
 /* When all has left, topics with so much to look at (in the units of a pass) are tended at once: the next

@@ -96,7 +96,7 @@ struct km_broker {
 	LIST_HEAD(, km_session) partings;   /* clients that go, in turns (parting.h) */
 	bool parting_round;                 /* clients went in this round of the event loop */
 	unsigned parting_pieces;            /* that may still be done at once in that round */
-	int64_t parting_end_ns;             /* more are done until then */
+	int64_t parting_end_ns;             /* the round does more until this time */
 	TAILQ_HEAD(, km_unread) unread;     /* answers with descriptors (unread.h) */
 	struct km_hangup hangup;
 	bool ending;

@@ -148,7 +148,7 @@ static void warn_of_pool(const struct km_wanted *wanted, const struct km_topic *
 	const struct km_geometry *geometry = &topic->region.geometry;
 	uint64_t needed = km_geometry_needed_pool(geometry, wanted->key.kind == KM_KIND_BROADCAST);
 
-	/* the library counts what is under way in services */
+	/* a service's pool needs no such room: the library bounds the calls in flight */
 	if (wanted->key.kind < KM_KIND_SERVICE && geometry->pool_size < needed)
 		km_log(LOG_WARNING | KM_EVENT_POOL_TOO_SMALL, wanted->session, topic,
 			"pool_size = %u is below the %llu that it takes when all are at their "

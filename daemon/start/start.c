@@ -58,7 +58,8 @@ static void free_session(struct km_session *session)
 		km_session_free(session);
 }
 
-/* Frees what is gone, until `end` and a session and a topic at least. True: there is more. */
+/* Frees sessions and topics that are gone until the clock says `end`, but at least one of each. True: more
+ * are left. */
 static bool free_some(struct km_broker *broker, int64_t end)
 {
 	struct km_session *session = LIST_FIRST(&broker->over);
@@ -72,8 +73,8 @@ static bool free_some(struct km_broker *broker, int64_t end)
 	return km_ending_sweep(broker, end) || session;
 }
 
-/* An event's remains are freed at once. Where there are more than that there are turns for them, and
- * each event frees no more than what it may have left itself. */
+/* Called behind each event. Frees for KM_SHARE_NS what is gone. If something is left then, turns free it, and
+ * meanwhile each event frees one session and one topic, as many as it may have ended itself. */
 static void sweep(struct km_broker *broker)
 {
 	struct km_work *tidying = &broker->tidying;

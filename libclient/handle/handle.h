@@ -38,27 +38,33 @@ struct km_handle {
 };
 
 /* A message whose publisher didn't wake its subscriber is seen after this time at most. */
-#define KM_PATIENCE_NS  INT64_C(100000000)
+#define KM_PATIENCE_NS INT64_C(100000000)
 
-#define KM_ROOM_SPIN_NS INT64_C(20000) /* less than a sleep and its wake take */
+/* A publisher looks for room for so long before it sleeps. A sleep and its wake take longer. */
+#define KM_ROOM_SPIN_NS INT64_C(20000)
 
 struct kickmsg_publisher {
 	struct km_handle handle;
-	uint64_t sequence;                     /* of the last message */
-	struct kickmsg_subscriber *own;        /* that it skips; under the client's lock */
-	_Atomic uint32_t unheard;              /* 1: own is there, and hears none of its messages */
-	uint64_t targets;                      /* rings of the last message */
-	uint64_t counted;                      /* rings that were counted last, */
-	int reached;                           /* and how many those are */
-	uint64_t sent, bytes, failed, evicted; /* in places before */
-	uint64_t no_room;                      /* likewise */
+	uint64_t sequence; /* number of the last message */
+	/* The client's own subscriber of a channel, which doesn't hear this publisher; under the
+	 * client's lock. */
+	struct kickmsg_subscriber *own;
+	_Atomic uint32_t unheard; /* 1: `own` is there, and hears no message of this publisher */
+	uint64_t targets;         /* rings of the last message */
+	/* The rings that kickmsg_publisher_reached() counted last, and their number. */
+	uint64_t counted;
+	int reached;
+	/* The numbers of the places that the publisher has left. */
+	uint64_t sent, bytes, failed, evicted, no_room;
 	int64_t doubt_ns; /* since when others say wrongly that they have left */
 	/* When it told the broker last that it finds no room, and whether it did so at its last refusal. */
 	int64_t said_ns;
 	bool has_said;
-	bool tries_again;       /* in a call that waits for room, and was counted */
-	uint32_t spins_in_vain; /* waits for room in a row; see path/reliable_send.c */
-	int64_t spin_ns;        /* it looks for room for so long before it sleeps */
+	/* The call that waits for room was counted already among the sends without room. */
+	bool tries_again;
+	/* Looks for room that were in vain, one after the other (path/reliable_send.c). */
+	uint32_t spins_in_vain;
+	int64_t spin_ns;        /* how long it looks for room before it sleeps */
 	struct km_ready *ready; /* null: nobody asked for a descriptor (wait/room.h) */
 };
 

@@ -92,15 +92,15 @@ struct km_place {
 		struct {                      /* of a subscriber */
 			struct km_ring *ring; /* null: a shared ring */
 			uint32_t ring_index;
-			struct km_hold *spare;    /* likely an entry that is not busy */
-			uint64_t others;          /* all bits but the ring's, in words of slots */
-			struct km_ring_spot spot; /* of `next`, in a ring of its own */
-			uint32_t lends;           /* max_borrows; 0 while a message is pending */
-			struct km_hold *holds;    /* [max_borrows + 1], as the record's held[] */
-			uint64_t next;            /* position that is expected next */
-			uint64_t offset;          /* of ring_pos, to the position */
-			uint64_t lost;            /* here */
-			uint64_t lost_before;     /* in places before, and before its start */
+			struct km_hold *spare;       /* an entry that is likely free */
+			uint64_t others;             /* slot words' bits but the own ring's */
+			struct km_ring_spot spot;    /* where `next` is, in a ring of its own */
+			uint32_t lends;              /* max_borrows; 0 while a message is pending */
+			struct km_hold *holds;       /* [max_borrows + 1], as the record's held[] */
+			uint64_t next;               /* position that is expected next */
+			uint64_t offset;             /* between position and ring_pos */
+			uint64_t lost;               /* in this place */
+			uint64_t lost_before;        /* in places before, and before its start */
 			struct km_newcomer newcomer; /* where it is in the kept ring */
 			bool rejoined;               /* the ring's lost_before counts (lost.h) */
 			bool closed;                 /* about to go: its ring takes no messages */

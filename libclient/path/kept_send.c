@@ -28,8 +28,8 @@
 #include "libclient/path/rings_send.h"
 #include "libclient/rejoin/move.h"
 
-/* Looks for what has changed, in one send: it changes again and again only where a participant means
- * harm, or newcomers come by the thousand. */
+/* A send looks for newcomers at most so often. More looks find something new only where a participant
+ * means harm, or newcomers come by the thousand. */
 #define LOOKS 4
 
 /* --- those who came ------------------------------------------------------------------------------- */
@@ -92,10 +92,10 @@ static uint64_t deliver(struct km_place *here, uint64_t live, uint32_t slot, uin
 	return r < 0 ? failed | KM_KEPT_BIT : failed;
 }
 
-/* Looks around, and what openings the publisher knows of. It may stand still between its loads of `live`
- * and of `openings` while rings are opened as often as the bits in `live` can say. So `live` is loaded
- * again behind: if it is still the same word, those who were let in meanwhile are in it. Else the look
- * begins anew, a few times. Returns as km_publisher_look(), with *live as it was looked at. */
+/* Looks which rings are live, and which openings the publisher knows of. The publisher may stand still
+ * between its loads of `live` and of `openings` while rings are opened as often as the bits in `live` can
+ * say. So it loads `live` again behind these: if the word is the same, it has all newcomers. Else the look
+ * begins anew, up to LOOKS times. Returns as km_publisher_look(), with *live as it was looked at. */
 static int look_around(
 	struct kickmsg_publisher *publisher, uint64_t *live, uint32_t slot, size_t len)
 {

@@ -14,8 +14,9 @@
 ssize_t km_reliable_send(struct kickmsg_publisher *publisher, const void *data, size_t len);
 int km_reliable_publish(struct kickmsg_publisher *publisher, void *payload, size_t len);
 
-/* A publisher that found no room, with `live` as it was: counts that, and tells the broker, which looks how
- * long a subscriber stands still. Without a broker it takes steps to the next one. Returns -ENOBUFS. */
+/* A publisher found no room; `live` is the word by which it looked. Counts that, and tells the broker, which
+ * then looks how long a subscriber stands still. Without a broker the client begins to look for the next
+ * one. Returns -ENOBUFS. */
 int km_reliable_refuse(struct kickmsg_publisher *publisher, uint64_t live);
 
 /* A publisher without room is about to sleep by other means: tells the broker, and arms the descriptor if there

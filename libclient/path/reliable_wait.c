@@ -13,8 +13,9 @@
 
 /*
  * A reader that is about as fast as the publisher empties its ring while the publisher is being woken.
- * So a publisher looks for spin_ns before it sleeps. Where that was in vain a few times in a row, one wait in
- * many finds out whether it pays again. It looks seldom: each look takes a line from the reader.
+ * So a publisher looks for room for spin_ns before it sleeps. Where looking was in vain SPINS_IN_VAIN times in
+ * a row, only one wait in WAITS_TILL_AGAIN begins with it. PAUSES_A_LOOK pauses lie between two looks, since
+ * each look takes a cache line from the reader.
  */
 #define SPINS_IN_VAIN    4
 #define WAITS_TILL_AGAIN 16
@@ -55,7 +56,7 @@ static int wait_for_room(struct kickmsg_publisher *publisher, int64_t deadline_n
 			       (publisher->has_said ? KM_PATIENCE_NS : KM_ROOM_SAY_NS),
 	};
 
-	/* nobody says again that a region was left, once it is */
+	/* the word says "left" from then on, and would end each sleep at once */
 	if (!km_place_is_left(here))
 		sleep.ends |= KM_LIVE_LEFT;
 	if (deadline_ns < sleep.deadline_ns)

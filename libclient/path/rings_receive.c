@@ -153,7 +153,7 @@ static km_always_inline int take(struct kickmsg_subscriber *subscriber, struct k
 	return 0;
 }
 
-/* The next receive has this message, which was taken: the usual case lends nothing before. */
+/* Keeps a message that was taken for the next receive. The usual case lends no sample until then. */
 static void keep_pending(struct kickmsg_subscriber *subscriber, const struct kickmsg_sample *sample)
 {
 	subscriber->pending = *sample;

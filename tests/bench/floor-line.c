@@ -90,18 +90,18 @@ const struct adapter floor_futex = {
 
 static void memcpy_round(struct worker *worker, unsigned count)
 {
-	struct seat *seat = &worker->stage->seats[0];
+	struct tally *tally = &worker->stage->tallies[0];
 	unsigned char *from = worker->stage->arena, *to = from + worker->shape.size;
 	uint64_t key = worker->sent;
 
 	message_write(from, worker->shape.size, key);
-	seat->start = bench_ticks();
+	tally->start = bench_ticks();
 	for (unsigned i = 0; i < count; i++) {
 		memcpy(to, from, worker->shape.size);
 		__asm__ volatile("" ::: "memory");
 	}
-	seat->end = bench_ticks();
-	seat->messages = count;
+	tally->end = bench_ticks();
+	tally->messages = count;
 	if (!message_good(to, worker->shape.size, key))
 		stage_wrong(worker, to, key);
 	worker->verified++;

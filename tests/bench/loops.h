@@ -81,17 +81,17 @@ LOOP uint64_t loop_window(const struct worker *worker)
 
 LOOP void loop_stream(const struct adapter *adapter, struct worker *worker, unsigned count)
 {
-	struct seat *seat = &worker->stage->seats[worker->index];
+	struct tally *tally = &worker->stage->tallies[worker->index];
 	_Atomic uint64_t *credit = &worker->stage->credit;
 	uint64_t window = loop_window(worker);
 	bool block = loop_blocks(adapter, worker);
 
-	seat->start = bench_ticks();
+	tally->start = bench_ticks();
 	for (unsigned i = 0; i < count; i++) {
 		if (worker->index == 1) {
 			loop_receive(adapter, worker, 0, block);
 			if (i == 0)
-				seat->start = bench_ticks();
+				tally->start = bench_ticks();
 			if (!adapter->lossless && worker->expected[0] % (window / 4) == 0)
 				atomic_store_explicit(
 					credit, worker->expected[0], memory_order_release);
@@ -106,8 +106,8 @@ LOOP void loop_stream(const struct adapter *adapter, struct worker *worker, unsi
 	}
 	if (worker->index == 0)
 		loop_flush(adapter, worker);
-	seat->end = bench_ticks();
-	seat->messages = worker->index == 1 ? count - 1 : count;
+	tally->end = bench_ticks();
+	tally->messages = worker->index == 1 ? count - 1 : count;
 }
 
 /* Takes one of the answers that are due, in their order. True: there was one. */
@@ -128,10 +128,10 @@ LOOP bool loop_calls_take(const struct adapter *adapter, struct worker *worker, 
 
 LOOP void loop_calls_ask(const struct adapter *adapter, struct worker *worker, unsigned count)
 {
-	struct seat *seat = &worker->stage->seats[worker->index];
+	struct tally *tally = &worker->stage->tallies[worker->index];
 	const uint64_t last = worker->sent + count;
 
-	seat->start = bench_ticks();
+	tally->start = bench_ticks();
 	while (worker->expected[0] < last) {
 		while (worker->sent < last &&
 			worker->sent - worker->expected[0] < SHAPE_CALLS_WINDOW) {
@@ -149,8 +149,8 @@ LOOP void loop_calls_ask(const struct adapter *adapter, struct worker *worker, u
 			loop_calls_take(adapter, worker, false))
 			;
 	}
-	seat->end = bench_ticks();
-	seat->messages = count;
+	tally->end = bench_ticks();
+	tally->messages = count;
 }
 
 LOOP void loop_calls_answer(const struct adapter *adapter, struct worker *worker, unsigned count)
@@ -186,14 +186,14 @@ LOOP void loop_calls(const struct adapter *adapter, struct worker *worker, unsig
 
 LOOP void loop_flood_send(const struct adapter *adapter, struct worker *worker, unsigned count)
 {
-	struct seat *seat = &worker->stage->seats[worker->index];
+	struct tally *tally = &worker->stage->tallies[worker->index];
 
-	seat->start = bench_ticks();
+	tally->start = bench_ticks();
 	for (unsigned i = 0; i < count; i++)
 		loop_send(adapter, worker);
 	loop_flush(adapter, worker);
-	seat->end = bench_ticks();
-	seat->messages = count;
+	tally->end = bench_ticks();
+	tally->messages = count;
 	atomic_fetch_add(&worker->stage->senders_done, 1);
 }
 
@@ -225,7 +225,7 @@ LOOP unsigned loop_flood_take(
 LOOP void loop_flood_receive(const struct adapter *adapter, struct worker *worker, unsigned count)
 {
 	static uint64_t next[STAGE_MAX_ENDS][STAGE_MAX_WORKERS];
-	struct seat *seat = &worker->stage->seats[worker->index];
+	struct tally *tally = &worker->stage->tallies[worker->index];
 	bool crowded = worker->shape.senders + worker->shape.receivers > bench_cpus();
 	uint64_t received = 0, lost = 0;
 	int64_t quiet_since = 0;
@@ -237,11 +237,11 @@ LOOP void loop_flood_receive(const struct adapter *adapter, struct worker *worke
 
 		/* the start is before the first message: a late process takes many at once */
 		if (received == 0)
-			seat->start = bench_ticks();
+			tally->start = bench_ticks();
 		for (unsigned end = 0; end < worker->shape.ends; end++)
 			taken += loop_flood_take(adapter, worker, end, next[end]);
 		if (taken > 0) {
-			seat->end = bench_ticks();
+			tally->end = bench_ticks();
 			received += taken;
 			quiet_since = 0;
 			continue;
@@ -260,8 +260,8 @@ LOOP void loop_flood_receive(const struct adapter *adapter, struct worker *worke
 	worker->verified += received;
 	worker->sent += (uint64_t)count * worker->shape.ends *
 			(worker->shape.apart ? 1 : worker->shape.senders);
-	seat->messages = received;
-	seat->lost = lost - worker->lost;
+	tally->messages = received;
+	tally->lost = lost - worker->lost;
 	worker->lost = lost;
 	if (adapter->exact && adapter->lost && worker->verified + lost != worker->sent)
 		bench_die("%s: received %llu + lost %llu != sent %llu", adapter->name,

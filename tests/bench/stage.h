@@ -63,7 +63,7 @@ struct shape {
 };
 
 /* The work of one process in a round. Times are ticks. */
-struct seat {
+struct tally {
 	_Alignas(STAGE_APART) uint64_t start;
 	uint64_t end;
 	uint64_t messages; /* that it sent, or received through all its ends */
@@ -87,7 +87,7 @@ struct stage {
 	_Atomic uint32_t receivers_done; /* ends that got a message in settling */
 	_Atomic uint32_t taken;          /* times that all ends took a message */
 	_Alignas(STAGE_APART) _Atomic uint32_t pids[STAGE_MAX_WORKERS];
-	struct seat seats[STAGE_MAX_WORKERS];
+	struct tally tallies[STAGE_MAX_WORKERS];
 	uint64_t verified[STAGE_MAX_WORKERS];
 	struct histogram times;               /* times of this round */
 	_Alignas(4096) unsigned char arena[]; /* the floors' own memory */

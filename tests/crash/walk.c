@@ -26,6 +26,7 @@
 #include "tests/support/crash/crash_step.h"
 
 #define FROZEN_MESSAGES 10000
+#define TIMED_MESSAGES  1000 /* the same steps, and a time */
 
 /* --- how many instructions others need while the victim stands still --- */
 
@@ -81,7 +82,7 @@ static void judge(struct crash_world *world, const struct crash_walk *walk,
 		crash_judge_killed(world, op);
 		return;
 	}
-	if (!crash_judge_frozen(world, op, FROZEN_MESSAGES)) {
+	if (!crash_judge_frozen(world, op, crash_timed ? TIMED_MESSAGES : FROZEN_MESSAGES)) {
 		crash_kill(victim);
 		return;
 	}

@@ -218,6 +218,20 @@ START_TEST(help_names_every_option_and_verb)
 }
 END_TEST
 
+/* No socket can have that path: the error shows the path that was said, cut off. */
+START_TEST(path_that_no_socket_can_have_is_said)
+{
+	const char *program = getenv("KICKMSGCTL") ? getenv("KICKMSGCTL") : TEST_KICKMSGCTL;
+	const char *argv[] = { program, "list", NULL };
+	char path[140] = "/tmp/";
+
+	memset(path + 5, 'd', sizeof path - 6);
+	setenv("KICKMSG_SOCKET", path, 1);
+	ck_assert_int_eq(test_run(argv, output, sizeof output), 3);
+	says("kickmsgctl: the socket's path has 139 bytes, it must have 1 to 107: /tmp/dddd");
+}
+END_TEST
+
 /* The error names the default's path as well. A user who may not connect is told who may. */
 START_TEST(broker_that_cant_be_reached_is_named)
 {
@@ -272,6 +286,7 @@ int main(void)
 	tcase_add_test(tc, near_names_are_suggested);
 	tcase_add_test(tc, wrong_use_is_status_2_and_says_where_help_is);
 	tcase_add_test(tc, help_names_every_option_and_verb);
+	tcase_add_test(tc, path_that_no_socket_can_have_is_said);
 	tcase_add_test(tc, broker_that_cant_be_reached_is_named);
 	suite_add_tcase(suite, tc);
 	return flow_main(suite);

@@ -18,7 +18,7 @@
 #define EVIL    "<img src=x onerror=alert(1)>"
 
 /* A publisher or a subscriber. It works once in so many ticks. */
-struct party {
+struct endpoint {
 	const char *client, *topic;
 	unsigned ticks, messages;
 	bool subscribes;
@@ -26,7 +26,7 @@ struct party {
 	struct kickmsg_subscriber *subscriber;
 };
 
-static struct party parties[] = {
+static struct endpoint endpoints[] = {
 	{ "camera", "camera/front", 4, 1, false, NULL, NULL },
 	{ "camera", "camera/rear", 4, 1, false, NULL, NULL },
 	{ "lidar", "points", 2, 1, false, NULL, NULL },
@@ -42,15 +42,15 @@ static struct party parties[] = {
 	{ EVIL, EVIL, 10, 1, false, NULL, NULL },
 	{ EVIL, "plan", 10, 8, true, NULL, NULL },
 };
-#define PARTIES (sizeof parties / sizeof parties[0])
+#define ENDPOINTS (sizeof endpoints / sizeof endpoints[0])
 
-static struct kickmsg_client *clients[PARTIES];
+static struct kickmsg_client *clients[ENDPOINTS];
 static struct kickmsg_client *client_of(size_t i)
 {
-	struct kickmsg_client_config config = { .name = parties[i].client };
+	struct kickmsg_client_config config = { .name = endpoints[i].client };
 
 	for (size_t k = 0; k < i; k++)
-		if (strcmp(parties[k].client, parties[i].client) == 0)
+		if (strcmp(endpoints[k].client, endpoints[i].client) == 0)
 			return clients[k];
 	must(kickmsg_client_new(&config, &clients[i]), "connect");
 	return clients[i];
@@ -58,7 +58,7 @@ static struct kickmsg_client *client_of(size_t i)
 
 static void join(size_t i)
 {
-	struct party *party = &parties[i];
+	struct endpoint *endpoint = &endpoints[i];
 	struct kickmsg_client *client = client_of(i);
 	struct kickmsg_schema schema = { .identity[0] = 1, .name = EVIL, .version = 3 };
 	struct kickmsg_topic_config config;
@@ -68,24 +68,24 @@ static void join(size_t i)
 	config.ring_capacity = 16;
 	config.max_payload_size = 1024;
 	config.transport = KICKMSG_TRANSPORT_RINGS;
-	if (strcmp(party->topic, EVIL) == 0 || strcmp(party->topic, "odom") == 0)
+	if (strcmp(endpoint->topic, EVIL) == 0 || strcmp(endpoint->topic, "odom") == 0)
 		config.schema = &schema;
-	if (party->subscribes)
-		must(kickmsg_subscribe(client, party->topic, NULL, &party->subscriber),
+	if (endpoint->subscribes)
+		must(kickmsg_subscribe(client, endpoint->topic, NULL, &endpoint->subscriber),
 			"subscribe");
 	else
-		must(kickmsg_advertise(client, party->topic, &config, &party->publisher),
+		must(kickmsg_advertise(client, endpoint->topic, &config, &endpoint->publisher),
 			"advertise");
 }
 
-static void work(struct party *party)
+static void work(struct endpoint *endpoint)
 {
 	char text[1024] = { 0 };
 
-	for (unsigned i = 0; i < party->messages; i++) {
-		ssize_t r = party->subscribes
-				    ? kickmsg_try_receive_copy(party->subscriber, text, sizeof text)
-				    : kickmsg_send(party->publisher, text, 100);
+	for (unsigned i = 0; i < endpoint->messages; i++) {
+		ssize_t r = endpoint->subscribes ? kickmsg_try_receive_copy(
+							   endpoint->subscriber, text, sizeof text)
+						 : kickmsg_send(endpoint->publisher, text, 100);
 		if (r == -EAGAIN)
 			return;
 	}
@@ -96,14 +96,14 @@ int main(void)
 	const struct timespec tick = { 0, TICK_NS };
 
 	until_sigterm();
-	for (size_t i = 0; i < PARTIES; i++)
+	for (size_t i = 0; i < ENDPOINTS; i++)
 		join(i);
 	for (unsigned long at = 0; !ending; at++) {
-		for (size_t i = 0; i < PARTIES; i++) {
+		for (size_t i = 0; i < ENDPOINTS; i++) {
 			if (at % 20 == 0 && clients[i])
 				kickmsg_client_dispatch(clients[i]);
-			if (at % parties[i].ticks == 0)
-				work(&parties[i]);
+			if (at % endpoints[i].ticks == 0)
+				work(&endpoints[i]);
 		}
 		nanosleep(&tick, NULL);
 	}

@@ -254,7 +254,7 @@ static int check_history(struct director *d, uint32_t subscriber)
 		d->kills, subscriber, history, least, most);
 }
 
-/* At rest. */
+/* Checks in a round, when all are at rest, what a reliable subscriber lost and was told. */
 static int check_reliable(struct director *d, uint32_t subscriber)
 {
 	struct storm_subscriber *s = &d->storm.board->subscribers[subscriber];

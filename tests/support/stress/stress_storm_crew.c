@@ -134,7 +134,8 @@ static bool is_reliable_now(struct director *d, uint32_t subscriber)
 		atomic_load(&d->storm.board->subscribers[subscriber].ring));
 }
 
-/* Nothing is known of the ring of one that is just coming. It isn't full for long either. */
+/* Notes whether a subscriber is still a reliable one, just before it is killed. Nothing is known of the ring
+ * of one that is just coming, which isn't full for long either. */
 static void note_reliable(struct director *d, uint32_t hand)
 {
 	const uint32_t subscriber = d->roles[hand] - 1 - STORM_PUBLISHERS;

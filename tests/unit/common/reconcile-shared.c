@@ -17,12 +17,12 @@
 #define POOL     16u
 #define LAP      25u
 
-enum { PUB1, PUB2, SUB, PARTIES };
+enum { PUB1, PUB2, SUB, ENDPOINTS };
 
 static struct fixture_region f;
 static struct km_bell bell;
-static struct km_endpoint *records[PARTIES];
-static struct km_known_endpoint endpoints[PARTIES];
+static struct km_endpoint *records[ENDPOINTS];
+static struct km_known_endpoint endpoints[ENDPOINTS];
 static struct km_reconcile_result result;
 static const char *reason;
 
@@ -34,7 +34,7 @@ static void setup(void)
 	fixture_region_init(&f, &geometry);
 	f.region.bell = &bell;
 	bell.word = 8 * KM_BELL_GENERATION | KM_BELL_WOKEN;
-	for (uint32_t i = 0; i < PARTIES; i++) {
+	for (uint32_t i = 0; i < ENDPOINTS; i++) {
 		enum km_role role = i == SUB ? KM_ROLE_SUBSCRIBER : KM_ROLE_PUBLISHER;
 
 		records[i] = fixture_endpoint(role, i + 1, 0, 0);
@@ -47,7 +47,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-	for (size_t i = 0; i < PARTIES; i++)
+	for (size_t i = 0; i < ENDPOINTS; i++)
 		free(records[i]);
 	fixture_region_deinit(&f);
 }
@@ -67,7 +67,7 @@ static void write_cell(uint32_t cell, uint32_t ref)
 static int pass_with(unsigned what, void (*hook)(void *, const struct km_anomaly *))
 {
 	reason = NULL;
-	return test_reconcile(&f.region, endpoints, PARTIES, what, 1, hook, &result, &reason);
+	return test_reconcile(&f.region, endpoints, ENDPOINTS, what, 1, hook, &result, &reason);
 }
 
 /* A pass that leaves all as it is. */

@@ -20,11 +20,11 @@
 #define HELD     4u /* max_borrows + 1 of the fixture's geometry */
 #define BIT(r)   (UINT64_C(1) << (r))
 
-enum { PUB1, PUB2, SUB0, SUB1, EXTRA, PARTIES };
+enum { PUB1, PUB2, SUB0, SUB1, EXTRA, ENDPOINTS };
 
 static struct fixture_region f;
-static struct km_endpoint *records[PARTIES];
-static struct km_known_endpoint endpoints[PARTIES];
+static struct km_endpoint *records[ENDPOINTS];
+static struct km_known_endpoint endpoints[ENDPOINTS];
 static size_t endpoint_count;
 static struct km_reconcile_result result;
 static const char *reason;
@@ -60,7 +60,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-	for (size_t i = 0; i < PARTIES; i++) {
+	for (size_t i = 0; i < ENDPOINTS; i++) {
 		free(records[i]);
 		records[i] = NULL;
 	}
@@ -326,7 +326,7 @@ END_TEST
 START_TEST(reconcile_ring_reused_old_owner_still_holds)
 {
 	setup();
-	endpoint_count = PARTIES;
+	endpoint_count = ENDPOINTS;
 	endpoints[EXTRA].state = KM_ENDPOINT_LEAVING;
 	fixture_ring_write(&f, 0, 102, 104, 104);
 	fixture_set_word(&f, 9, BIT(0));
@@ -609,7 +609,7 @@ static int pass_with_newcomer(int piece, void (*arrives)(struct test_endpoints *
 static void evictor_comes(struct test_endpoints *list)
 {
 	endpoint(EXTRA, KM_ROLE_PUBLISHER, 3, 0);
-	list->count = PARTIES;
+	list->count = ENDPOINTS;
 	fixture_set_word(&f, fixture_slot_at(&f, 100), BIT(0));
 	records[EXTRA]->evicting = fixture_slot_at(&f, 100);
 	km_region_ring(&f.region, 0)->head = 101;
@@ -646,7 +646,7 @@ END_TEST
 static void lender_comes(struct test_endpoints *list)
 {
 	endpoint(EXTRA, KM_ROLE_PUBLISHER, 3, 0);
-	list->count = PARTIES;
+	list->count = ENDPOINTS;
 	fixture_set_word(&f, POOL - 1, km_slot_id_word(3));
 	f.region.slots[POOL - 1].generation++;
 }
@@ -670,7 +670,7 @@ static void subscriber_comes(struct test_endpoints *list)
 	uint32_t slot;
 
 	endpoint(EXTRA, KM_ROLE_SUBSCRIBER, 0, 2);
-	list->count = PARTIES;
+	list->count = ENDPOINTS;
 	list->owned |= BIT(2);
 	f.region.header->live |= BIT(2);
 	fixture_ring_write(&f, 2, 100, 101, 101);
