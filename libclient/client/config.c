@@ -86,8 +86,12 @@ static struct km_geometry geometry_of(const struct kickmsg_topic_config *config)
 }
 
 /* The rest of the sentence that tells a field's range. */
-static const char *more_of(const char *field)
+static const char *more_of(const struct km_geometry *geometry, const char *field)
 {
+	if (strcmp(field, "history") == 0 && geometry->max_reliable > 0)
+		return geometry->transport == KM_TRANSPORT_SHARED
+			       ? ", below ring_capacity where max_reliable is above 0"
+			       : ", since private rings with max_reliable have no history";
 	if (strcmp(field, "pool_size") == 0)
 		return ", where 0 stands for as many as are needed";
 	return strcmp(field, "ring_capacity") == 0 ? " and a power of two" : "";
@@ -121,7 +125,7 @@ int km_topic_config_to_geometry(const struct kickmsg_topic_config *config, struc
 			max = KICKMSG_TRANSPORT_AUTO;
 		snprintf(ret_text, text_size,
 			"%s is %" PRIu64 "; it must be %" PRIu64 " to %" PRIu64 "%s", field, value,
-			min, max, more_of(field));
+			min, max, more_of(&geometry, field));
 		return -EINVAL;
 	}
 	if (config->linger_ns > KM_MAX_LINGER_NS || config->persistent > 1) {

@@ -308,6 +308,16 @@ START_TEST(config_and_options_are_checked_with_words)
 	ck_assert_int_eq(kickmsg_join_broadcast(client, "b", &config, NULL, &other, &subscriber),
 		-EOPNOTSUPP);
 	ck_assert(flow_said(client, "pubsub"));
+	config.transport = KICKMSG_TRANSPORT_RINGS;
+	config.history = 1;
+	ck_assert_int_eq(kickmsg_advertise(client, "x", &config, &other), -EINVAL);
+	ck_assert(flow_said(client, "history is 1; it must be 0 to 0, since private rings with"));
+	config.transport = KICKMSG_TRANSPORT_SHARED;
+	config.history = CAPACITY;
+	ck_assert_int_eq(kickmsg_advertise(client, "x", &config, &other), -EINVAL);
+	ck_assert(flow_said(client, "history is 16; it must be 0 to 15, below ring_capacity"));
+	config.transport = KICKMSG_TRANSPORT_RINGS;
+	config.history = 0;
 	config.max_publishers = CAPACITY;
 	ck_assert_int_eq(kickmsg_topic_config_check(&config, &sizing), -EINVAL);
 	ck_assert_str_eq(sizing.bad_field, "ring_capacity");
