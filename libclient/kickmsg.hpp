@@ -325,21 +325,22 @@ enum Type : std::uint32_t {
 	Replies = KICKMSG_REPLIES,
 };
 
-/* struct kickmsg_topic_config for C++. */
+/* struct kickmsg_topic_config for C++. The defaults are those of C: programs in both languages meet at a
+ * topic of which neither says more than the name. */
 struct Config {
 	std::size_t max_subscribers = 16;
 	std::size_t sub_ring_capacity = 64;
-	std::size_t pool_size = 256;
+	std::size_t pool_size = 0; /* as many slots as are needed */
 	std::size_t max_payload_size = 4096;
-	std::size_t max_publishers = 64;
-	std::size_t max_loans = 8;
-	std::size_t max_borrows = 16;
+	std::size_t max_publishers = 16;
+	std::size_t max_loans = 4;
+	std::size_t max_borrows = 4;
 	nanoseconds linger{ 0 };
 	bool persistent = false;
 	Transport transport = Transport::Rings;
 	bool timestamps = false;
 	std::uint32_t history = 0;
-	/* Reliable subscribers also need a pool for all that may be in use (pool_size 0 has it) and, with
+	/* Reliable subscribers also need a pool for all that may be in use, as pool_size 0 has it, and, with
 	 * private rings, max_publishers below sub_ring_capacity. */
 	std::size_t max_reliable = 0;
 	nanoseconds stall{ 0 };

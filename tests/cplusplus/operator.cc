@@ -133,7 +133,7 @@ static void rest(Node &node)
 {
 	channel::Config config;
 
-	CHECK(config.check().total_bytes > 256 * 4096);
+	CHECK(config.check().total_bytes > 200 * 4096);
 	config.pool_size = 1;
 	CHECK(error_of([&] { config.check(); }) == EINVAL);
 
