@@ -340,7 +340,7 @@ struct Config {
 	Transport transport = Transport::Rings;
 	bool timestamps = false;
 	std::uint32_t history = 0;
-	/* Reliable subscribers also need a pool for all that may be in use (pool_size 0 has it) and, with
+	/* Reliable subscribers also need a pool for all that may be in use, as pool_size 0 has it, and, with
 	 * private rings, max_publishers below sub_ring_capacity. */
 	std::size_t max_reliable = 0;
 	nanoseconds stall{ 0 };

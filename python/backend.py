@@ -2,12 +2,14 @@
 """setuptools' build backend, which also works without a network on a Debian machine.
 
 pip builds in an environment of its own, and wants to download what the build needs. In there Debian's packages are
-out of sight, though they are all that the build needs: this backend looks for them itself.
+out of sight, though they are all that the build needs: this backend looks for them itself. Another Python than Debian's
+can't use them, so pip is asked to download.
 """
 from __future__ import annotations
 
 import importlib.util
 import sys
+import sysconfig
 
 DEBIAN = "/usr/lib/python3/dist-packages"
 NEEDED = ("setuptools", "wheel", "cffi")
@@ -17,7 +19,7 @@ def _missing() -> list[str]:
     return [name for name in NEEDED if importlib.util.find_spec(name) is None]
 
 
-if _missing():
+if _missing() and "deb_system" in sysconfig.get_scheme_names():
     sys.path.append(DEBIAN)
 
 try:

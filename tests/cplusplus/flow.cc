@@ -62,6 +62,17 @@ static_assert(!std::is_copy_constructible_v<Node> && std::is_move_constructible_
 static_assert(TypeName<Pose>::value == "Pose");
 static_assert(TypeName<deep::Box<Pose>>::value == "deep::Box<Pose>");
 
+/* A program in C has made the topic, and neither says more than its name. */
+static void defaults_of_c()
+{
+	Node node("flow", "cxx");
+	kickmsg_publisher *c = nullptr;
+
+	CHECK(kickmsg_advertise(node.c(), "defaults", nullptr, &c) == 0);
+	node.advertise("defaults").send("x", 1);
+	kickmsg_publisher_free(c);
+}
+
 static void bytes(Transport transport)
 {
 	channel::Config cfg;
@@ -183,6 +194,7 @@ static void many(Transport transport)
 	channel::Config cfg;
 	cfg.transport = transport;
 	cfg.max_borrows = 32;
+	cfg.max_loans = 8;
 	cfg.max_payload_size = sizeof(Pose);
 	Node node("flow", "cxx");
 	auto topic = "many-" + std::to_string(static_cast<int>(transport));
@@ -491,6 +503,7 @@ static void waits()
 
 int main()
 {
+	defaults_of_c();
 	bytes(Transport::Rings);
 	bytes(Transport::Shared);
 	types();

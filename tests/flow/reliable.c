@@ -757,6 +757,7 @@ static void *send_the_last(void *ret)
  * which is reliable there as well. */
 START_TEST(wait_goes_on_with_the_next_broker)
 {
+	struct kickmsg_publisher_stats stats;
 	_Atomic ssize_t r = 0;
 	pthread_t thread;
 
@@ -770,6 +771,10 @@ START_TEST(wait_goes_on_with_the_next_broker)
 	ck_assert(test_wait_until(kickmsg_client_dispatch(other) >= 0 && r != 0, FLOW_WAIT_MS));
 	pthread_join(thread, NULL);
 	ck_assert_int_eq(r, 4);
+	/* of both places: one send was refused, and one waited */
+	kickmsg_publisher_get_stats(publisher, &stats);
+	ck_assert_uint_eq(stats.no_room, 2);
+	ck_assert_uint_eq(stats.sent, ROOM + 1);
 	/* the old messages first, then those of the fresh topic */
 	for (int i = 0; i < ROOM; i++)
 		ck_assert(test_wait_until(flow_receive_int(subscriber) == i, FLOW_WAIT_MS));

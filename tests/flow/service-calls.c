@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "common/clock.h"
+#include "libclient/kickmsg-operator.h"
 #include "libclient/kickmsg-service.h"
 #include "libclient/service/server.h"
 #include "tests/support/broker/flow.h"
@@ -126,7 +127,44 @@ static void expect_nothing(int error)
 	ck_assert_int_eq(kickmsg_take_reply(caller, 0, &reply), error);
 }
 
+/* Bytes of all topics: there are those of the service alone. */
+static uint64_t bytes_sent(void)
+{
+	struct kickmsg_topic_numbers numbers[8];
+	uint64_t cursor = 0, sum = 0;
+	ssize_t count = kickmsg_topic_list_numbers(calling, &cursor, numbers, 8);
+
+	ck_assert_int_eq(count, 3);
+	for (ssize_t i = 0; i < count; i++)
+		sum += numbers[i].bytes;
+	return sum;
+}
+
 /* --- cases ---------------------------------------------------------------------------------------- */
+
+/* Requests and replies of any length, with the words that the library adds to some. */
+START_TEST(bytes_of_calls_are_counted)
+{
+	static const size_t lengths[] = { 1, 8, 64, 1000 };
+	char text[1001];
+
+	setup(_i);
+	memset(text, 'x', sizeof text);
+	for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+		const uint64_t before = bytes_sent();
+
+		text[lengths[i]] = '\0';
+		uint64_t id = begin(text);
+		struct kickmsg_request request = take(text);
+		answer(&request, text);
+		expect(id, text, false);
+		ck_assert_uint_ge(bytes_sent() - before, 2 * lengths[i]);
+		ck_assert_uint_lt(bytes_sent() - before, 2 * (lengths[i] + 32));
+		text[lengths[i]] = 'x';
+	}
+	teardown();
+}
+END_TEST
 
 START_TEST(calls_are_answered_in_any_order)
 {
@@ -550,6 +588,7 @@ int main(void)
 	TCase *tcase = tcase_create("service-calls");
 
 	tcase_set_timeout(tcase, 60);
+	tcase_add_loop_test(tcase, bytes_of_calls_are_counted, 0, 2);
 	tcase_add_loop_test(tcase, calls_are_answered_in_any_order, 0, 2);
 	tcase_add_loop_test(tcase, requests_and_replies_of_any_length_in_place, 0, 2);
 	tcase_add_loop_test(tcase, too_long_too_many_and_what_isnt_lent_are_refused, 0, 2);

@@ -35,6 +35,15 @@ check() {
 check "$work/venv/bin/python"
 "$work/venv/bin/pip" uninstall -y kickmsg >"$work/said" 2>&1 || fail "pip uninstall fails"
 
+# Debian's packages aren't for another Python: what the build needs is asked of pip
+"$python" -I -S -c '
+import sys, sysconfig
+sysconfig.get_scheme_names = lambda: ("posix_prefix",)
+sys.path.insert(0, sys.argv[1])
+import backend
+assert backend.get_requires_for_build_wheel() == ["setuptools", "wheel", "cffi"]' "$work/source" >"$work/said" 2>&1 ||
+	fail "another Python builds with the packages of Debian's"
+
 # an sdist is built, and a wheel from it
 "$python" -m build --no-isolation --outdir "$work/dist" "$work/source" >"$work/said" 2>&1 || fail "python3 -m build fails"
 sdist=$work/dist/kickmsg-$version.tar.gz

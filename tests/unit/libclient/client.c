@@ -317,18 +317,21 @@ START_TEST(receive_copy_too_long_stays_and_hazard_stays)
 {
 	struct kickmsg_sample sample;
 
-	setup(CAPACITY, 16);
-	ck_assert_int_eq(kickmsg_send(&pub, "twelve bytes", 12), 12);
-	ck_assert_int_eq(kickmsg_try_receive_copy(&sub[0], buf, 11), -EMSGSIZE);
-	ck_assert_int_eq(kickmsg_try_receive_copy(&sub[0], buf, 0), -EMSGSIZE);
-	for (uint32_t i = 0; i < 10; i++)
-		ck_assert_int_eq(send_u32(i), 4);
-	ck_assert_int_eq(kickmsg_try_receive(&sub[0], &sample), 0);
-	ck_assert_int_eq(memcmp(sample.data, "twelve bytes", 12), 0);
-	ck_assert_int_eq(kickmsg_sample_release(&sample), 0);
-	ck_assert_int_eq(receive_u32(0), 6);
-	ck_assert_uint_eq(kickmsg_subscriber_lost(&sub[0]), 6);
-	teardown();
+	/* so many more are sent, which fit into the ring or push each other out */
+	for (uint32_t more = CAPACITY; more <= 10; more += 10 - CAPACITY) {
+		setup(CAPACITY, 16);
+		ck_assert_int_eq(kickmsg_send(&pub, "twelve bytes", 12), 12);
+		ck_assert_int_eq(kickmsg_try_receive_copy(&sub[0], buf, 11), -EMSGSIZE);
+		ck_assert_int_eq(kickmsg_try_receive_copy(&sub[0], buf, 0), -EMSGSIZE);
+		for (uint32_t i = 0; i < more; i++)
+			ck_assert_int_eq(send_u32(i), 4);
+		ck_assert_int_eq(kickmsg_try_receive(&sub[0], &sample), 0);
+		ck_assert_int_eq(memcmp(sample.data, "twelve bytes", 12), 0);
+		ck_assert_int_eq(kickmsg_sample_release(&sample), 0);
+		ck_assert_int_eq(receive_u32(0), more - CAPACITY);
+		ck_assert_uint_eq(kickmsg_subscriber_lost(&sub[0]), more - CAPACITY);
+		teardown();
+	}
 }
 END_TEST
 

@@ -469,6 +469,8 @@ START_TEST(each_way_to_receive_begins_with_the_history)
 	kickmsg_subscriber_get_stats(&sub[0], &stats);
 	ck_assert_uint_eq(stats.waiting, 0);
 	ck_assert_uint_eq(stats.received, 4);
+	ck_assert_uint_eq(senders[0]->messages, 6);
+	ck_assert_uint_eq(senders[0]->bytes, 6 * sizeof value);
 	teardown();
 }
 END_TEST

@@ -245,6 +245,11 @@ START_TEST(publish_without_room_leaves_the_loan_lent)
 	ck_assert_uint_eq(stats.no_room, 5);
 	ck_assert_int_eq(receive(sub), 0);
 	ck_assert_int_ge(kickmsg_publish_wait(&pubs[1], loan, 4, 0), 0);
+	for (uint32_t by = 0; by < 2; by++) {
+		kickmsg_publisher_get_stats(&pubs[by], &stats);
+		ck_assert_uint_eq(stats.sent, by == 0 ? CAPACITY : 1);
+		ck_assert_uint_eq(stats.bytes, 4 * stats.sent);
+	}
 	ck_assert_uint_eq(pubs[1].sequence, 1);
 	ck_assert_int_eq(kickmsg_publish(&pubs[1], loan, 4), -EINVAL);
 	for (uint32_t i = 1; i < CAPACITY; i++)

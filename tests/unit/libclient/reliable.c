@@ -292,6 +292,8 @@ START_TEST(publish_without_room_leaves_the_loan_lent)
 	ck_assert_int_eq(receive(sub), 0);
 	ck_assert_int_eq(kickmsg_publish_wait(pub, loan, 4, 0), 2);
 	ck_assert_int_eq(kickmsg_publish(pub, loan, 4), -EINVAL);
+	ck_assert_uint_eq(records[0]->messages, MOST + 2);
+	ck_assert_uint_eq(records[0]->bytes, 4 * (MOST + 2));
 	teardown();
 }
 END_TEST
