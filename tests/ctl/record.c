@@ -268,8 +268,8 @@ START_TEST(losses_are_in_the_recording)
 }
 END_TEST
 
-/* The recorder stands still while messages come to two topics in turn. What it takes afterwards is played in the
- * order of their publishing, and so is published in that order. */
+/* The recorder stands still while messages come to two topics in turn. The recording has them in the order of
+ * their publishing, so they are played in that order. */
 START_TEST(the_order_over_topics_is_that_of_publishing)
 {
 	struct kickmsg_publisher *to[2];
