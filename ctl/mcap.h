@@ -38,7 +38,7 @@ enum mcap_compression { MCAP_PLAIN, MCAP_ZSTD, MCAP_LZ4 };
 
 /* CRC32 as zlib has it, going on from `crc`; begin with 0. */
 uint32_t mcap_crc32(uint32_t crc, const void *data, size_t size);
-/* The same on every processor, and slower. */
+/* mcap_crc32() without the processor's multiplication of polynomials, which is slower. */
 uint32_t mcap_crc32_by_tables(uint32_t crc, const void *data, size_t size);
 
 /* Bytes that are put together. Without memory `failed` is set, and nothing more is added. */

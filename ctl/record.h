@@ -14,7 +14,8 @@ struct recording_source {
 	uint64_t messages, lost, written_lost;
 	struct kickmsg_sample next;
 	bool has_next;
-	uint64_t order; /* of the next one: when it was published; 0: it doesn't say so */
+	/* When the next message was published; 0: it doesn't say so. */
+	uint64_t order;
 	unsigned at_once;
 };
 

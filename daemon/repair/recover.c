@@ -137,7 +137,7 @@ bool km_recovery_settle_unseen(struct km_walk *walk, uint64_t work)
 	return member != NULL;
 }
 
-/* That a subscriber leaves with messages in its ring is no damage. */
+/* A subscriber that leaves with messages in its ring has damaged nothing. */
 static void log_repairs(const struct km_recovery *recovery)
 {
 	const struct km_reconcile_result *result = &recovery->pass.result;

@@ -27,8 +27,8 @@ static uint32_t by_bits(uint32_t crc, const void *data, size_t size)
 static unsigned char *bytes_before_a_hole(void)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	unsigned char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *pages = mmap(
+		NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uint32_t random = 1;
 
 	ck_assert(pages != MAP_FAILED && page >= MOST);

@@ -20,7 +20,7 @@ void json_add_int(struct json_object *object, const char *key, uint64_t value)
 {
 }
 
-/* What the picture says of each line. */
+/* The lines of the picture. */
 static struct line {
 	double begin; /* us */
 	unsigned long count;

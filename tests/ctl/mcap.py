@@ -214,6 +214,8 @@ def make(folder):
         "two": HEAD + chunk(channel(2, "/b") + three + message(2, 500, b"b")) + END,
         # a header and a channel of a newer version, with more fields behind the known ones
         "longer": MAGIC + record(1, string("") + string("") + b"more") + three + END,
+        # three messages, 0.3 s apart
+        "slow": HEAD + channel(1, "/a") + b"".join(message(1, i * 3 * SECOND // 10, b"m%d" % i) for i in range(3)) + END,
         "empty": HEAD + END,
         "no-footer": HEAD + three,
         # files with faults

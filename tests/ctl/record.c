@@ -268,8 +268,8 @@ START_TEST(losses_are_in_the_recording)
 }
 END_TEST
 
-/* The recorder stands still while messages come to two topics in turn. What it takes afterwards is played in the
- * order of their publishing, and so is published in that order. */
+/* The recorder stands still while messages come to two topics in turn. The recording has them in the order of
+ * their publishing, so they are played in that order. */
 START_TEST(the_order_over_topics_is_that_of_publishing)
 {
 	struct kickmsg_publisher *to[2];
@@ -345,6 +345,48 @@ START_TEST(foreign_recordings_are_read)
 	shell(0, "ctl play two.mcap --rate 1e6 --topics /b");
 	struct kickmsg_sample sample;
 	ck_assert_int_eq(kickmsg_try_receive(from, &sample), 0);
+	end();
+}
+END_TEST
+
+START_TEST(play_keeps_times_and_begins_where_it_is_told)
+{
+	struct kickmsg_sample sample;
+
+	begin();
+	shell(0, "mcap make .");
+	/* the recording has 0.6 s */
+	shell(0, "a=$(date +%s%N); ctl play slow.mcap; b=$(date +%s%N); ((b - a >= 600000000))");
+	shell(0, "a=$(date +%s%N); ctl play slow.mcap -r 0.5; b=$(date +%s%N); ((b - a >= "
+		 "1200000000))");
+	for (int i = 0; i < 6; i++) {
+		ck_assert_int_eq(kickmsg_try_receive(from_a, &sample), 0);
+		kickmsg_sample_release(&sample);
+	}
+	shell(0, "ctl play slow.mcap --start 0.5");
+	says("played 1 messages");
+	ck_assert_int_eq(kickmsg_try_receive(from_a, &sample), 0);
+	ck_assert_mem_eq(sample.data, "m2", 2);
+	kickmsg_sample_release(&sample);
+	shell(0, "ctl play slow.mcap --start 0.7");
+	says("played 0 messages");
+	/* again and again, with the first message behind the last one */
+	const char *program = getenv("KICKMSGCTL");
+	char file[256];
+	snprintf(file, sizeof file, "%s/r/slow.mcap", broker.dir);
+	pty_start(&pty, 24, 80,
+		WORDS(program ? program : TEST_KICKMSGCTL, "--socket", broker.socket, "play", file,
+			"--loop", "--rate", "10"),
+		NULL);
+	for (int i = 0; i < 7; i++) {
+		ck_assert_int_eq(
+			kickmsg_receive(from_a, (int64_t)FLOW_WAIT_MS * 1000000, &sample), 0);
+		ck_assert_int_eq(((const char *)sample.data)[1], '0' + i % 3);
+		kickmsg_sample_release(&sample);
+	}
+	pty_type(&pty, "\003");
+	ck_assert_msg(pty_end(&pty) == 0, "%s", pty.shown);
+	got_no_more(from_b);
 	end();
 }
 END_TEST
@@ -491,6 +533,7 @@ int main(void)
 	tcase_add_test(tc, losses_are_in_the_recording);
 	tcase_add_test(tc, the_order_over_topics_is_that_of_publishing);
 	tcase_add_test(tc, foreign_recordings_are_read);
+	tcase_add_test(tc, play_keeps_times_and_begins_where_it_is_told);
 	tcase_add_test(tc, nonsense_is_a_clear_error);
 	tcase_add_test(tc, recording_is_split);
 	tcase_add_loop_test(tc, a_topic_that_play_makes_is_as_it_was, 0, 2);

@@ -143,7 +143,7 @@ START_TEST(one_that_leaves_messages_is_no_damage)
 	struct kickmsg_subscriber *subscriber = flow_subscribe(other, "a");
 	ck_assert_int_eq(kickmsg_send(publisher, "x", 1), 1);
 	kickmsg_subscriber_free(subscriber);
-	/* its ring is the only one, so it has been emptied then */
+	/* there is one ring, so it has been emptied when it is given to the next subscriber */
 	ck_assert(test_wait_until(kickmsg_subscribe(other, "a", NULL, &next) == 0, FLOW_WAIT_MS));
 	ck_assert_int_eq(kickmsg_broker_get_status(other, &status), 0);
 	ck_assert_uint_eq(status.repaired, 0);
