@@ -141,7 +141,7 @@ void ctl_pager_end(void)
 }
 
 /* Output that is being written is written all the same. A user who doesn't want to wait for that
- * interrupts once more. What comes at once is one interrupt: timeout(1) sends its signal to the
+ * interrupts once more. Signals that come at once are one interrupt: timeout(1) sends its signal to the
  * program, and then to the program's group. */
 #define AT_ONCE_NS INT64_C(200000000)
 

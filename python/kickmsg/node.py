@@ -82,7 +82,7 @@ class _Inbox:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.watches = False  # the broker, for operator.Watcher
-        self.on_happening: Callable[[Any], None] | None = None
+        self.on_happening: weakref.WeakMethod[Callable[[Any], None]] | None = None
         self.handles: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
     def add(self, event: Any) -> None:

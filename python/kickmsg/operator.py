@@ -11,6 +11,7 @@ import enum
 import errno
 import os
 import pwd
+import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
@@ -255,7 +256,7 @@ class Watcher(Closable):
         self._tasks: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
         self._interrupted = self._closed = False
         inbox = self._node._inbox
-        if inbox.on_happening:
+        if inbox.on_happening and inbox.on_happening():
             raise error(-errno.EBUSY, "the node has a watcher already")
         waits = WaitSet()
         waits.add(self._node)
@@ -263,7 +264,7 @@ class Watcher(Closable):
         if not inbox.watches:
             self._node._core.call(lib.kickmsg_broker_watch, lib.kickmsg_python_happening, self._node._core.keep[0])
             inbox.watches = True
-        inbox.on_happening = self._add
+        self._told = inbox.on_happening = weakref.WeakMethod(self._add)  # it ends with its last reference
         self._core = self._node._core
 
     def _add(self, c: Any) -> None:
@@ -359,7 +360,8 @@ class Watcher(Closable):
         if self._closed:
             return
         self._closed = True
-        self._node._inbox.on_happening = None
+        if self._node._inbox.on_happening is self._told:
+            self._node._inbox.on_happening = None
         self._end_wait()
         self._waits = None  # a wait that sleeps keeps the set until it ends
         if self._is_own:
@@ -368,7 +370,8 @@ class Watcher(Closable):
 
 @ffi.def_extern()  # type: ignore[misc]
 def kickmsg_python_happening(userdata: Any, happening: Any) -> None:
-    on_happening = ffi.from_handle(userdata).on_happening
+    told = ffi.from_handle(userdata).on_happening
+    on_happening = told and told()
     if on_happening:
         on_happening(happening)
 

@@ -198,6 +198,14 @@ class Operator(Case):
         with self.node.advertise("unheard"):
             self.node.dispatch()
 
+    def test_watcher_ends_with_its_last_reference(self):
+        with kickmsg.Node() as node:
+            for _ in range(2):
+                watcher = operator.Watcher(node)
+                with self.assertRaisesRegex(OSError, "a watcher already"):
+                    operator.Watcher(node)
+                del watcher
+
     def test_watcher_counts_what_it_drops(self):
         watcher = self.watcher(self.node)
         made, seen = 0, 0

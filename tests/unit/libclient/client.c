@@ -320,9 +320,13 @@ START_TEST(receive_copy_too_long_stays_and_hazard_stays)
 	/* so many more are sent, which fit into the ring or push each other out */
 	for (uint32_t more = CAPACITY; more <= 10; more += 10 - CAPACITY) {
 		setup(CAPACITY, 16);
+		ck_assert_int_eq(send_u32(99), 4);
+		ck_assert_int_eq(kickmsg_try_receive(&sub[0], &sample), 0);
 		ck_assert_int_eq(kickmsg_send(&pub, "twelve bytes", 12), 12);
 		ck_assert_int_eq(kickmsg_try_receive_copy(&sub[0], buf, 11), -EMSGSIZE);
 		ck_assert_int_eq(kickmsg_try_receive_copy(&sub[0], buf, 0), -EMSGSIZE);
+		/* a hold is free now, and not for a message behind the one that stays */
+		ck_assert_int_eq(kickmsg_sample_release(&sample), 0);
 		for (uint32_t i = 0; i < more; i++)
 			ck_assert_int_eq(send_u32(i), 4);
 		ck_assert_int_eq(kickmsg_try_receive(&sub[0], &sample), 0);
