@@ -39,8 +39,8 @@ int km_segment_map(int fd, uint64_t size, int prot, void **ret);
 /*
  * km_segment_map() for a process that is to use all of the segment. Of a segment of up to
  * KM_SEGMENT_RESIDENT bytes each page is mapped now, so that no message meets a page fault. The
- * mapping takes some 0.25 us for each 4 KiB, while a new subscriber's ring fills already: hence the
- * limit.
+ * mapping takes some 0.1 to 0.25 us for each 4 KiB, while a new subscriber's ring fills already:
+ * hence the limit.
  */
 #define KM_SEGMENT_RESIDENT (UINT64_C(8) << 20)
 int km_segment_map_resident(int fd, uint64_t size, int prot, void **ret);

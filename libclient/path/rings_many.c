@@ -4,6 +4,7 @@
  * message are those of rings_send.c, in the same order. A batch has but once:
  *
  *    targets = live       before the first message      region.h L1
+ *    messages and bytes   behind the last one           endpoint.h H2
  *    wake sleepers        behind the last one           waiter.h W1
  *    delivering = none    behind that                   endpoint.h H1
  *

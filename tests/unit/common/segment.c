@@ -180,8 +180,8 @@ START_TEST(map_resident_up_to_the_limit_each_page_mapped)
 	}
 	for (size_t i = 0; i < 3; i++) {
 		/* each page where each is to be mapped */
-		const uint64_t step =
-			sizes[i] <= KM_SEGMENT_RESIDENT ? KM_PAGE_SIZE : sizes[i] / 16;
+		const uint64_t step = sizes[i] <= KM_SEGMENT_RESIDENT ? KM_PAGE_SIZE
+								      : sizes[i] / 16;
 		int segment;
 
 		ck_assert_int_eq(km_segment_create("/unit_resident", sizes[i], &segment), 0);
