@@ -106,7 +106,13 @@ class Schema:
 
     def diff(self, other: Schema) -> SchemaDiff:
         """Says in what two schemas differ; 0: they are equal. Flags aren't compared."""
-        return SchemaDiff(lib.kickmsg_schema_diff(self.to_c(), other.to_c()))
+        return SchemaDiff(lib.kickmsg_schema_diff(self.to_c(), schema_to_c(other)))
+
+
+def schema_to_c(schema: Schema) -> Any:
+    if not isinstance(schema, Schema):
+        raise TypeError(f"a schema is a kickmsg.Schema, not {type(schema).__name__}")
+    return schema.to_c()
 
 
 FNV1A64_INIT: int = lib.KICKMSG_FNV1A64_INIT
@@ -138,9 +144,7 @@ def fill_in(struct: Any, config: Any) -> Any:
         if value is None:
             continue
         if field.name == "schema":
-            if not isinstance(value, Schema):
-                raise TypeError(f"a config's schema is a kickmsg.Schema, not {type(value).__name__}")
-            struct.schema = schema = value.to_c()
+            struct.schema = schema = schema_to_c(value)
         elif field.name in ("linger", "stall"):
             setattr(struct, field.name + "_ns", nanoseconds(value))
         else:
@@ -244,7 +248,7 @@ class Options:
         options.interruptible = 1  # Python's handlers run between two waits
         keep = []
         if self.schema is not None:
-            keep.append(self.schema.to_c())
+            keep.append(schema_to_c(self.schema))
             options.schema = keep[0]
         keep.append(ffi.new("uint32_t *"))
         options.ret_schema_diff = keep[-1]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
-from ._core import Seconds, decode, error, nanoseconds
+from ._core import ClientCore, Seconds, decode, error, nanoseconds
 from ._native import ffi, lib
 from .config import AnyTopic, Config, Kind, Topic, topic_to_c
 from .node import Node
@@ -224,9 +224,15 @@ def _read(cls: type[T], c: Any, **known: Any) -> T:
     return cls(**known)
 
 
+def core_of(node: Node) -> ClientCore:
+    if not isinstance(node, Node):
+        raise TypeError(f"a node is a kickmsg.Node, not {type(node).__name__}")
+    return node._core
+
+
 def _ask(node: Node | None, function: Any, *arguments: Any) -> int:
     if node is not None:
-        return node._core.call(function, *arguments)
+        return core_of(node).call(function, *arguments)
     with Node() as own:
         return own._core.call(function, *arguments)
 
@@ -238,7 +244,7 @@ def _pages(node: Node | None, struct: str, function: Any, topic: AnyTopic | None
         return
     page, cursor = ffi.new(f"struct {struct}[{PAGE}]"), ffi.new("uint64_t *")
     name = [] if topic is None else [topic_to_c(topic)]
-    while count := node._core.call(function, *(c for c, _ in name), cursor, page, PAGE):
+    while count := core_of(node).call(function, *(c for c, _ in name), cursor, page, PAGE):
         yield from (page[i] for i in range(count))
 
 

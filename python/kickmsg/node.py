@@ -14,7 +14,7 @@ from . import _core
 from ._core import ClientCore, Closable, Deadline, Seconds, decode, encode, error, nanoseconds, unsigned_nanoseconds
 from ._native import ffi, lib
 from .caller import Caller
-from .config import AnyTopic, Config, Options, Schema, config_to_c, no_data, options_to_c, topic_to_c
+from .config import AnyTopic, Config, Options, Schema, config_to_c, no_data, options_to_c, schema_to_c, topic_to_c
 from .publisher import Publisher
 from .server import Server, ServiceConfig, service_config_to_c
 from .subscriber import Subscriber
@@ -270,7 +270,7 @@ class Node(Closable):
         """Gives the topic its schema. False: another one stands."""
         c, _keep = topic_to_c(topic)
         try:
-            self._core.call(lib.kickmsg_claim_schema, c, schema.to_c(), ffi.NULL)
+            self._core.call(lib.kickmsg_claim_schema, c, schema_to_c(schema), ffi.NULL)
         except FileExistsError:
             return False
         return True
@@ -292,7 +292,7 @@ class Node(Closable):
         """
         options, ret = ffi.new("struct kickmsg_caller_options *"), ffi.new("struct kickmsg_caller **")
         options.wait_ns, options.spin_ns = unsigned_nanoseconds(wait), unsigned_nanoseconds(spin)
-        keep = schema.to_c() if schema is not None else ffi.NULL
+        keep = schema_to_c(schema) if schema is not None else ffi.NULL
         options.schema = keep
         name = encode(service, "service")
 

@@ -69,7 +69,10 @@ class WaitSet:
                 raise ValueError("the node is closed")
             self._add(member, member._core, lib.kickmsg_waitset_add_client, member._core.pointer[0])
         else:
-            descriptor = member if isinstance(member, int) else member.fileno()
+            descriptor = member if isinstance(member, int) else getattr(member, "fileno", None)
+            if descriptor is None:
+                raise TypeError(f"a member is a handle, a node, a descriptor or has one, not {type(member).__name__}")
+            descriptor = descriptor if isinstance(descriptor, int) else descriptor()
             self._add(member, None, lib.kickmsg_waitset_add_fd, descriptor, events)
 
     def add_deadline(self, timeout: Seconds, what: Any) -> None:

@@ -4,7 +4,7 @@ import errno
 import unittest
 
 import kickmsg
-from kickmsg import diagnostics
+from kickmsg import diagnostics, operator
 from support import Case
 
 
@@ -29,7 +29,13 @@ class BadInput(Case):
                 lambda: self.node.subscribe("x", kickmsg.Options(wait="x")),
                 lambda: self.node.subscribe("x", kickmsg.Options(history="x")),
                 lambda: kickmsg.Node(5), lambda: kickmsg.Node(socket=5), lambda: kickmsg.Schema(identity="x").to_c(),
-                lambda: diagnostics.stats(5, self.node), lambda: diagnostics.stats(kickmsg.Topic(5), self.node)):
+                lambda: diagnostics.stats(5, self.node), lambda: diagnostics.stats(kickmsg.Topic(5), self.node),
+                lambda: kickmsg.topics("x"), lambda: diagnostics.stats(self.topic, "x"), lambda: operator.status(5),
+                lambda: operator.clients(b"x"), lambda: operator.config({}), lambda: operator.set_log_level(6, []),
+                lambda: kickmsg.WaitSet().add("x"), lambda: kickmsg.WaitSet().add([]), lambda: kickmsg.WaitSet().add(1.5),
+                lambda: self.node.try_claim_topic_schema(self.topic, 0), lambda: kickmsg.Schema().diff(b"x"),
+                lambda: self.node.subscribe(self.topic, kickmsg.Options(schema="x")),
+                lambda: self.node.open_service("x", schema="x")):
             with self.assertRaises(TypeError):
                 use()
 

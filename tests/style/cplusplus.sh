@@ -19,13 +19,21 @@ fi
 
 # sources that use each class and template; one uses no exceptions and is compiled without them
 printf '#include <kickmsg-operator.hpp>\n#include <kickmsg-service.hpp>\nint main() { kickmsg::Node n("n"); kickmsg::Server<> s(n, "s"); s.try_take_request(); kickmsg::Operator(n).status(); return n.advertise("t").send("", 0); }\n' >"$work/plain.cc"
-for compiler in g++ clang++; do
-	command -v $compiler >/dev/null || { echo "no $compiler"; continue; }
+check() {
+	command -v "$1" >/dev/null || { echo "no $1"; return 0; }
 	for standard in c++17 c++20 c++2b; do
-		$compiler -std=$standard $flags "$1/tests/cplusplus/flow.cc"
-		$compiler -std=$standard $flags "$1/tests/cplusplus/service.cc"
-		$compiler -std=$standard $flags "$1/tests/cplusplus/operator.cc"
-		$compiler -std=$standard $flags "$1/tests/cplusplus/shapes.cc"
+		for source in flow service operator shapes; do
+			"$1" -std=$standard $flags "$source_root/tests/cplusplus/$source.cc"
+		done
 	done
-	$compiler -std=c++17 -fno-exceptions -fno-rtti $flags "$work/plain.cc"
-done
+	"$1" -std=c++17 -fno-exceptions -fno-rtti $flags "$work/plain.cc"
+}
+source_root=$1
+check g++ &
+of_gcc=$!
+check clang++ &
+of_clang=$!
+bad=0
+wait $of_gcc || bad=1
+wait $of_clang || bad=1
+exit $bad
