@@ -107,7 +107,7 @@ START_TEST(loans_are_published_together)
 }
 END_TEST
 
-/* What a topic has so that its messages go one by one, though many are sent at a time. */
+/* Topics with one of these send messages one by one, though many are sent at a time. */
 static const struct {
 	uint32_t history, timestamps, max_reliable;
 } singles[] = { { .history = 3 }, { .timestamps = 1 }, { .max_reliable = 1 } };

@@ -82,7 +82,7 @@ START_TEST(history_goes_on_with_the_next_broker)
 	test_manager_resume(&manager);
 	newcomer_gets(5, 7);
 	receives_from_to(early, 4, 7);
-	/* they push all of that out, of the topic's history too */
+	/* these messages push the earlier ones out, of the topic's history too */
 	send_from_to(8, 40);
 	ck_assert_int_eq(*(const int *)held.data, 3);
 	ck_assert_int_eq(kickmsg_sample_release(&held), 0);
