@@ -49,7 +49,7 @@ struct kickmsg_publisher {
 	/* The client's own subscriber of a channel, which doesn't hear this publisher; under the
 	 * client's lock. */
 	struct kickmsg_subscriber *own;
-	_Atomic uint32_t unheard; /* 1: `own` is there, and hears no message of this publisher */
+	_Atomic uint32_t unheard; /* 1: `own` is there and hears nothing of this */
 	uint64_t targets;         /* rings of the last message */
 	/* The rings that kickmsg_publisher_reached() counted last, and their number. */
 	uint64_t counted;

@@ -25,7 +25,7 @@ def film(node: kickmsg.Node, count: int) -> None:
 
 def show(node: kickmsg.Node) -> None:
     with node.subscribe_or_create("camera", CONFIG) as subscriber:
-        for sample in subscriber.views(timeout=5):
+        for sample in subscriber.views(timeout=30):
             image = sample.numpy("uint8", SHAPE)
             print(f"image {sample.publisher_sequence}: mean {image.mean():.0f}", flush=True)
             del image  # a view that is kept keeps its slot

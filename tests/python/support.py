@@ -12,7 +12,7 @@ import unittest
 import kickmsg
 
 
-def wait_until(condition, seconds=10):
+def wait_until(condition, seconds=60):
     """Checks the condition again and again; returns whether it came true in that time."""
     ends = time.monotonic() + seconds
     while not condition():
