@@ -976,6 +976,11 @@ START_TEST(broker_hears_late_that_there_was_no_room)
 	setup();
 	struct kickmsg_subscriber *subscriber = subscribe(client);
 	int fd = kickmsg_publisher_get_fd(publisher);
+	if (fd == -EOPNOTSUPP) {
+		printf("skipped: no %s here\n", mechanisms[_i]);
+		teardown();
+		return;
+	}
 	ck_assert_int_ge(fd, 0);
 	kill(broker.pid, SIGSTOP);
 	fill_and_arm(fd);
