@@ -37,8 +37,18 @@
  *   reconcile, which saw the first and not the hazard of the second. The same for the next owner of the
  *   ring is excluded since the broker gives a ring away only after a whole pass (km_leave_settle()).
  *
- * A word that has the newcomer's bit already was sent to the ring by a publisher that knew its former
- * owner. It comes by the ring then.
+ * A ring's former owner
+ *   A publisher that stood still may commit a message to a ring after the ring was drained, or given to the
+ *   next owner: the word has the ring's bit. If it is in the ring when the next owner begins, that one drops
+ *   it there, and takes it from the kept ring in its turn, or not at all where it lies before the history
+ *   (km_kept_drop_former()). By the ring it would come behind later messages of its publisher, which the
+ *   newcomer takes from the kept ring. Those were committed behind it, and before kept_behind was looked for,
+ *   so it is in the ring by then; and it lies before all that publishers send who know of the newcomer, as its
+ *   own publisher didn't when it sent the next.
+ *   If it comes later, its publisher has sent nothing since. The newcomer passes over it in the kept
+ *   ring, since the word has its bit, and it comes by the ring.
+ *   No message behind kept_behind is dropped so. Its publisher sees by K3 that a target has a new owner, takes
+ *   the ring's bit back and commits a late cell (kept_send.c).
  *
  * Losses are exact but for what is sent while the broker lets the newcomer in, between kept_before and
  * kept_behind. A message of those that is pushed out again before the newcomer has its answer is not
@@ -296,10 +306,39 @@ struct km_newcomer {
 	enum km_late late;
 };
 
+/*
+ * Drops what lies at the head of a newcomer's ring, from position `next` on, for the ring's former owner: see
+ * "A ring's former owner" above. `evicting` is the newcomer's hazard. Returns where its own messages begin.
+ */
+static inline uint64_t km_kept_drop_former(const struct km_region *region, uint32_t ring_index,
+	uint64_t opening, uint64_t next, _Atomic uint32_t *evicting)
+{
+	const struct km_ring *ring = km_region_ring(region, ring_index);
+	struct km_ring_drops drops = { 0 };
+
+	for (uint32_t i = 0; i < region->geometry.ring_capacity; i++, next++) {
+		uint64_t word = km_load(R1, acquire, &ring->cells[next & region->cell_mask]);
+		uint32_t slot = km_cell_slot(word);
+
+		if (km_cell_laps_ahead(word, next, region->cell_shift) != 0 ||
+			slot >= region->geometry.pool_size)
+			break; /* the ring ends there, or a late cell has come */
+		if (km_load(K1, acquire, &region->slots[slot].opening) >= opening)
+			break;
+		/* where it fails, publishers have filled the ring */
+		if (!km_ring_evict(region, ring_index, evicting, next, slot, &drops))
+			break;
+	}
+	km_ring_drop_evicted(region, &drops);
+	km_hazard_clear(evicting);
+	return next;
+}
+
 /* `history`: how many messages it wants; 0 also of one that comes back, whose losses are counted
- * otherwise (lost.h). */
+ * otherwise (lost.h). *next is the position where its ring begins, and may go on. */
 static inline void km_newcomer_init(struct km_newcomer *ret, const struct km_region *region,
-	const struct km_region *kept, uint32_t ring_index, uint32_t history)
+	const struct km_region *kept, uint32_t ring_index, uint32_t history,
+	_Atomic uint32_t *evicting, uint64_t *next)
 {
 	const struct km_ring *ring = km_region_ring(region, ring_index);
 	const uint64_t capacity = region->kept_capacity;
@@ -315,6 +354,7 @@ static inline void km_newcomer_init(struct km_newcomer *ret, const struct km_reg
 	ret->next = ret->end;
 	if (history == 0 || ret->sure < capacity)
 		return; /* none is wanted, or the memory makes no sense */
+	*next = km_kept_drop_former(region, ring_index, ret->opening, *next, evicting);
 	if (ret->end - ret->sure > capacity) {
 		ret->sure = ret->end - capacity; /* the ring went round while the broker looked */
 		history = 0;

@@ -209,7 +209,10 @@ void km_place_look_back(struct km_place *place, uint32_t history)
 		return;
 	if (history > region->geometry.history)
 		history = region->geometry.history;
-	km_newcomer_init(&place->newcomer, region, &place->kept, place->ring_index, history);
+	uint64_t next = place->next;
+	km_newcomer_init(&place->newcomer, region, &place->kept, place->ring_index, history,
+		&place->record->evicting, &next);
+	km_place_expect(place, next);
 	/* ring_pos of what it gets from the kept ring comes before that of its own ring's first */
 	place->offset = 2 * (uint64_t)region->kept_capacity;
 	if (place->newcomer.next != place->newcomer.end)

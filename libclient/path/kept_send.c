@@ -57,16 +57,41 @@ static void tell_late(struct km_place *here, uint32_t index, uint64_t position)
 }
 
 /* `targets` get the message, whoever owns their rings by now. */
-static void look_for_newcomers(
-	struct km_place *here, uint64_t live, uint64_t targets, uint64_t position)
+/* Has a target an owner that came behind this publisher's look at `live`, and gets the message at `position` of
+ * the kept ring by a late cell alone? */
+static bool is_given_away(struct km_place *here, uint32_t index, uint64_t position)
+{
+	struct km_ring *ring = km_region_ring(&here->region, index);
+	uint64_t opening = km_load(K6, acquire, &ring->opening), behind = 0;
+
+	if (opening <= here->opening || km_kept_decide(&here->kept, ring, opening, &behind) < 0)
+		return false;
+	/* the number may be that of an owner who is still to come */
+	uint64_t word = km_load(K6, acquire, &ring->kept_behind);
+	return word == km_kept_behind_word(opening, behind) && !km_kept_is_before(position, behind);
+}
+
+/* Returns the targets that are still so. */
+static uint64_t look_for_newcomers(struct km_place *here, uint64_t live, uint64_t targets,
+	struct km_slot *slot, uint64_t position)
 {
 	uint64_t now = km_load(K3, seq_cst, &here->region.header->live);
 
 	if (__builtin_expect(now == live, 1))
-		return;
-	now &= km_load(P1, relaxed, &here->rings) & ~targets;
-	for (; now; now &= now - 1)
-		tell_late(here, (uint32_t)__builtin_ctzll(now), position);
+		return targets;
+	for (now &= km_load(P1, relaxed, &here->rings); now; now &= now - 1) {
+		const uint32_t index = (uint32_t)__builtin_ctzll(now);
+		const uint64_t bit = UINT64_C(1) << index;
+
+		if (targets & bit) {
+			if (!is_given_away(here, index, position))
+				continue;
+			targets &= ~bit;
+			km_slot_drop(slot, bit);
+		}
+		tell_late(here, index, position);
+	}
+	return targets;
 }
 
 /* --- publishing ----------------------------------------------------------------------------------- */
@@ -84,7 +109,7 @@ static uint64_t deliver(struct km_place *here, uint64_t live, uint32_t slot, uin
 		&here->kept, KM_KEPT_RING, slot, here->record, &here->kept_cursor, &result);
 	km_ring_drop_evicted(&here->region, &result.drops);
 	if (r == 0)
-		look_for_newcomers(here, live, targets, result.position);
+		targets = look_for_newcomers(here, live, targets, words, result.position);
 	else
 		km_slot_drop(words, KM_KEPT_BIT);
 	/* also clears the hazards */

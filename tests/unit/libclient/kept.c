@@ -47,8 +47,8 @@ static void setup(uint32_t pool)
 	}
 }
 
-/* A subscriber comes, as km_join_open() and the library let it in. */
-static void come(uint32_t i, uint32_t history)
+/* The broker and the library let a subscriber in, as km_join_open() does. */
+static void let_in(uint32_t i)
 {
 	struct km_place *place = &sub[i].handle.place;
 	uint64_t start;
@@ -58,7 +58,12 @@ static void come(uint32_t i, uint32_t history)
 	place->region = f.region;
 	records[i] = fixture_endpoint(KM_ROLE_SUBSCRIBER, 0, i, f.region.geometry.max_borrows + 1);
 	ck_assert_int_eq(km_place_subscribe(place, records[i], i, start), 0);
-	km_place_look_back(place, history);
+}
+
+static void come(uint32_t i, uint32_t history)
+{
+	let_in(i);
+	km_place_look_back(&sub[i].handle.place, history);
 }
 
 static void go(uint32_t i)
@@ -394,6 +399,39 @@ START_TEST(a_message_whose_word_has_the_own_bit_comes_by_the_ring)
 }
 END_TEST
 
+/* A publisher stood still while the ring was drained. Then it put a message for the former owner there and
+ * sent two more, before the broker found out where the history ends. The newcomer gets what its history
+ * has, in order, and not what lies before. */
+START_TEST(a_message_for_the_former_owner_comes_in_its_order)
+{
+	for (uint32_t history = 1; history <= 3; history++) {
+		struct km_ring *ring;
+		struct km_ring_result result = { 0 };
+
+		setup(POOL);
+		let_in(0);
+		ring = km_region_ring(&f.region, 0);
+		uint64_t position = commit_unknowing(1);
+		uint32_t slot = km_cell_slot(f.region.kept->cells[position % KEPT]);
+		f.region.slots[slot].word |= BIT(0);
+		ck_assert_int_eq(km_ring_commit(&f.region, 0, slot, senders[1],
+					 &pub[1].handle.place.cursors[0], &result),
+			0);
+		commit_unknowing(2);
+		commit_unknowing(3);
+		ring->kept_before = position + 3;
+		ring->kept_behind = km_kept_behind_word(1, 0);
+		ck_assert_int_eq(km_kept_opened(&f.region, ring, 1), 0);
+		km_place_look_back(&sub[0].handle.place, history);
+		ck_assert_uint_eq(records[0]->evicting, KM_HAZARD_NONE);
+		send_from_to(4, 4);
+		receives_from_to(0, 4 - history, 4);
+		ck_assert_uint_eq(kickmsg_subscriber_lost(&sub[0]), 0);
+		teardown();
+	}
+}
+END_TEST
+
 /* Between the subscriber's look at a message and its CAS the slot was freed and sent again. */
 START_TEST(take_of_a_slot_that_was_sent_again_gives_the_bit_back)
 {
@@ -688,6 +726,7 @@ int main(void)
 	tcase_add_test(tc, one_that_comes_back_takes_no_history);
 	tcase_add_test(tc, a_message_of_both_rings_comes_once);
 	tcase_add_test(tc, a_message_whose_word_has_the_own_bit_comes_by_the_ring);
+	tcase_add_test(tc, a_message_for_the_former_owner_comes_in_its_order);
 	tcase_add_test(tc, take_of_a_slot_that_was_sent_again_gives_the_bit_back);
 	tcase_add_test(tc, short_pool_keeps_what_newcomers_are_promised);
 	tcase_add_test(tc, depth_counts_history_as_the_oldest);
