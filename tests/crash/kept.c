@@ -17,7 +17,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "libclient/path/rings_send.h"
 #include "tests/support/crash/crash_kept.h"
 #include "tests/support/crash/crash_step.h"
 #include "tests/support/crash/crash_world.h"
@@ -60,6 +59,14 @@ static CRASH_OP void run_receive_copy(void *arg)
 		&world->subscribers[KEPT_NEWCOMER], &world->copy, sizeof world->copy);
 }
 
+static CRASH_OP void run_look_back(void *arg)
+{
+	struct kept_world *world = arg;
+
+	km_place_look_back(&world->subscribers[KEPT_NEWCOMER].handle.place, KEPT_HISTORY);
+	world->result = -EAGAIN; /* it has received nothing */
+}
+
 /* --- states and events ---------------------------------------------------------------------------- */
 
 static void newcomer_comes(struct kept_world *world)
@@ -76,6 +83,14 @@ static void newcomer_comes_half(struct kept_world *world)
 	kept_let_in(world, KEPT_NEWCOMER);
 	ring->kept_behind = km_kept_behind_word(ring->opening, 0);
 	world->half = true;
+}
+
+/* The newcomer leaves, and another one gets its ring. */
+static void newcomer_is_replaced(struct kept_world *world)
+{
+	world->live &= ~(UINT64_C(1) << KEPT_NEWCOMER);
+	world->region.header->live = world->live;
+	newcomer_comes(world);
 }
 
 /* The newcomer is half in, and messages that have passed its own ring by are already in the kept
@@ -99,43 +114,6 @@ static void newcomer_is_overtaken(struct kept_world *world)
 		if (!kept_flow(world, KEPT_NEWCOMER, 1) ||
 			(slot->generation != generation && slot->word == KM_KEPT_BIT))
 			break;
-}
-
-/* Publisher 0 sends as if it hadn't seen the newcomer before its second look. `gone` messages
- * pass before its late cell. */
-static void send_late(struct kept_world *world, int gone)
-{
-	struct km_place *here = &world->publishers[0].handle.place;
-	uint64_t targets = 1 | UINT64_C(1) << KEPT_HOLDER;
-	struct km_ring_result result = { 0 };
-	uint32_t slot;
-
-	if (km_rings_claim(&world->publishers[0], 8, &slot) < 0)
-		abort();
-	struct km_sample_header *sample = km_region_sample(&world->region, slot);
-	*(uint64_t *)km_region_payload(&world->region, slot) = ++world->sent[0] << 1;
-	km_rings_describe(&world->publishers[0], sample, targets, 8);
-	world->region.slots[slot].opening = here->opening;
-	km_slot_send(&world->region.slots[slot], targets | KM_KEPT_BIT);
-	if (km_ring_commit(
-		    &here->kept, KM_KEPT_RING, slot, here->record, &here->kept_cursor, &result) < 0)
-		abort();
-	km_ring_drop_evicted(&world->region, &result.drops);
-	for (uint32_t r = 0; r < KEPT_RINGS; r++)
-		world->readers[r].owed += world->readers[r].here;
-	uint64_t position = result.position;
-	km_rings_deliver_rest(here, slot, targets, 0);
-	for (int i = 0; i <= gone; i++) {
-		for (uint32_t r = 0; r < KEPT_LAST; r++)
-			kept_drain(world, r, -(uint64_t)(r == KEPT_NEWCOMER), 0);
-		if (i < gone)
-			kept_send(world, 1);
-	}
-	result = (struct km_ring_result){ 0 };
-	if (km_ring_commit(&here->region, KEPT_NEWCOMER, km_kept_late_number(position),
-		    here->record, &here->cursors[KEPT_NEWCOMER], &result) < 0)
-		abort();
-	km_hazard_clear(&here->record->evicting);
 }
 
 static bool is_delivering(const struct kept_world *world)
@@ -167,6 +145,12 @@ static bool was_overtaken(const struct kept_world *world)
 	return world->subscribers[KEPT_NEWCOMER].handle.place.newcomer.late == KM_LATE_LOST;
 }
 
+/* The newcomer's own messages begin behind the former owner's. */
+static bool has_dropped(const struct kept_world *world)
+{
+	return world->subscribers[KEPT_NEWCOMER].handle.place.next == world->start + 1;
+}
+
 static bool has_evicted(const struct kept_world *world)
 {
 	return world->region.kept->head == world->end - KEPT_CELLS + 1;
@@ -177,7 +161,15 @@ static const struct op {
 	void (*run)(void *);
 	uint32_t pool;
 	int before; /* messages in the topic when the holder comes */
-	enum { SENDS, RECEIVES, RECEIVES_NEXT, RECEIVES_LATE, RECEIVES_GONE } kind;
+	enum {
+		SENDS,
+		SENDS_TO_FORMER,
+		BEGINS,
+		RECEIVES,
+		RECEIVES_NEXT,
+		RECEIVES_LATE,
+		RECEIVES_GONE
+	} kind;
 	bool (*when)(const struct kept_world *);
 	void (*event)(struct kept_world *);
 	bool (*reached)(const struct kept_world *); /* did the walk come where it should? */
@@ -194,6 +186,12 @@ static const struct op {
 		newcomer_comes_half },
 	{ "send, a newcomer half in, lapped", run_send, KEPT_POOL, 9, SENDS, is_delivering,
 		newcomer_is_lapped_half_in },
+	{ "send, a ring is given away", run_send, KEPT_POOL, 9, SENDS_TO_FORMER, is_delivering,
+		newcomer_is_replaced, put_late_cell },
+	{ "send, a ring is given away behind the commit", run_send, KEPT_POOL, 9, SENDS_TO_FORMER,
+		has_committed, newcomer_is_replaced },
+	{ "begin, a message for the former owner", run_look_back, KEPT_POOL, 9, BEGINS,
+		.reached = has_dropped },
 	{ "receive, history", run_receive, KEPT_POOL, 9, RECEIVES },
 	{ "receive, history that nobody holds", run_receive, KEPT_POOL, 9, RECEIVES_NEXT },
 	{ "receive_copy, history", run_receive_copy, KEPT_POOL, 9, RECEIVES },
@@ -216,15 +214,20 @@ static void set_up(struct kept_world *world, const struct op *op)
 	kept_note(world, KEPT_HOLDER, world->held_value);
 	kept_send(world, 0);
 	kept_drain_all(world, KEPT_NOBODY, 0, 0);
-	if (op->kind == SENDS) {
+	if (op->kind == SENDS_TO_FORMER)
+		kept_come(world, KEPT_NEWCOMER);
+	if (op->kind <= SENDS_TO_FORMER) {
+		kept_drain_all(world, KEPT_NOBODY, 0, 0);
 		world->value = ++world->sent[0] << 1;
+	} else if (op->kind == BEGINS) {
+		kept_meet_former(world);
 	} else {
 		kept_come(world, KEPT_NEWCOMER); /* the newcomer's first message is the held one */
 		if (op->kind == RECEIVES_NEXT)
 			kept_receive_one(world, KEPT_NEWCOMER);
 		if (op->kind > RECEIVES_NEXT) {
 			kept_drain(world, KEPT_NEWCOMER, 0, 0);
-			send_late(world, op->kind == RECEIVES_GONE ? 2 * KEPT_CELLS : 0);
+			kept_send_late(world, op->kind == RECEIVES_GONE ? 2 * KEPT_CELLS : 0);
 		}
 	}
 	world->end = kept_end(world);
@@ -246,7 +249,7 @@ static bool judge_end(struct kept_world *world, uint64_t least, uint64_t most)
 
 static bool judge_killed(struct kept_world *world, const struct op *op)
 {
-	bool sends = op->kind == SENDS;
+	bool sends = op->kind <= SENDS_TO_FORMER;
 
 	if (!kept_flow(world, sends ? KEPT_NOBODY : KEPT_NEWCOMER, 2 * KEPT_CELLS))
 		return false;
@@ -273,7 +276,7 @@ static bool judge_finished(struct kept_world *world, const struct op *op)
 	if (op->kind == SENDS && world->result == -EAGAIN && op->pool == KEPT_SHORT_POOL)
 		/* the other publishers had all slots when the victim looked for one */
 		return judge_end(world, 0, 0);
-	if (op->kind == SENDS)
+	if (op->kind <= SENDS_TO_FORMER)
 		return (world->result >= 0 || crash_fail("send: %zd", world->result)) &&
 		       judge_end(world, 1, 1);
 	if (world->result == sizeof world->copy) {
@@ -295,7 +298,7 @@ static bool judge_finished(struct kept_world *world, const struct op *op)
 
 static bool judge_frozen(struct kept_world *world, const struct op *op)
 {
-	uint32_t busy = op->kind == SENDS ? KEPT_NOBODY : KEPT_NEWCOMER;
+	uint32_t busy = op->kind <= SENDS_TO_FORMER ? KEPT_NOBODY : KEPT_NEWCOMER;
 
 	return kept_repair(world, false, false) && kept_audit(world, true) &&
 	       kept_flow(world, busy, MESSAGES / 2) && kept_repair(world, false, false) &&

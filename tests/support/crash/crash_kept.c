@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "common/repair/live.h"
+#include "libclient/path/rings_send.h"
 #include "tests/support/broker/whole_pass.h"
 #include "tests/support/crash/crash_world.h"
 
@@ -35,14 +36,17 @@ void kept_let_in(struct kept_world *world, uint32_t r)
 	world->sent_before = world->sent[1];
 }
 
-/* Is the victim's message at this position of the kept ring? */
-static bool is_victims(const struct kept_world *world, uint64_t position)
+/* Returns the word of the victim's message if that is at this position of the kept ring. 0: it isn't. */
+static uint64_t word_of_victims(const struct kept_world *world, uint64_t position)
 {
 	const struct km_region *kept = &world->publishers[1].handle.place.kept;
 	uint64_t cell = world->region.kept->cells[position & kept->cell_mask];
+	uint32_t slot = km_cell_slot(cell);
 
-	return world->value && km_cell_laps_ahead(cell, position, kept->cell_shift) == 0 &&
-	       *(uint64_t *)km_region_payload(kept, km_cell_slot(cell)) == world->value;
+	if (!world->value || km_cell_laps_ahead(cell, position, kept->cell_shift) != 0 ||
+		*(uint64_t *)km_region_payload(kept, slot) != world->value)
+		return 0;
+	return world->region.slots[slot].word;
 }
 
 void kept_enter(struct kept_world *world, uint32_t r)
@@ -66,8 +70,14 @@ void kept_enter(struct kept_world *world, uint32_t r)
 		reader->owed = KEPT_HISTORY;
 	if (world->sent_before > reader->owed)
 		reader->last[1] = world->sent_before - reader->owed;
-	for (uint64_t p = ring->kept_before - reader->owed; p != ring->kept_before; p++)
-		reader->has_victims |= is_victims(world, p);
+	uint64_t first = ring->kept_before - reader->owed;
+	for (uint64_t p = first; p != ring->kept_before; p++) {
+		uint64_t word = word_of_victims(world, p);
+
+		/* with the ring's bit it comes by the ring, once the victim goes on */
+		reader->has_victims |= word && !(word & UINT64_C(1) << r);
+		reader->owed -= (word & UINT64_C(1) << r) != 0;
+	}
 	reader->owed += world->sent[1] - world->sent_before;
 }
 
@@ -105,6 +115,8 @@ bool kept_drain(struct kept_world *world, uint32_t r, uint64_t least, uint64_t m
 	uint64_t lost = kickmsg_subscriber_lost(subscriber), all = reader->got + lost;
 	if (reader->has_victims || r == KEPT_LAST)
 		least = most = 0;
+	/* the former owner's message counts as lost if it is pushed out before the newcomer begins */
+	most += world->former && r == KEPT_NEWCOMER;
 	if (n != -EAGAIN || all < reader->owed + least || all > reader->owed + most)
 		return crash_fail("ring %u: %zd, received %lu + lost %lu, owed %lu", r, n,
 			reader->got, lost, reader->owed);
@@ -198,7 +210,8 @@ static bool shown(const struct kept_world *world, uint32_t slot)
 	return world->region.slots[slot].word == km_slot_id_word(1) ||
 	       publisher->delivering == slot || publisher->evicting == slot ||
 	       (world->readers[KEPT_NEWCOMER].here &&
-		       (newcomer->held[0] == slot || newcomer->held[1] == slot));
+		       (newcomer->held[0] == slot || newcomer->held[1] == slot ||
+			       newcomer->evicting == slot));
 }
 
 static bool audit_hazards(const struct kept_world *world)
@@ -211,6 +224,8 @@ static bool audit_hazards(const struct kept_world *world)
 		if (record->delivering != KM_HAZARD_NONE || record->evicting != KM_HAZARD_NONE)
 			return crash_fail("publisher %u left a hazard", i);
 	}
+	if (world->readers[KEPT_NEWCOMER].here && newcomer->evicting != KM_HAZARD_NONE)
+		return crash_fail("the newcomer left the hazard of a drop");
 	for (uint32_t k = 0; k < 2 && world->readers[KEPT_NEWCOMER].here; k++)
 		if (newcomer->held[k] != KM_HAZARD_NONE)
 			return crash_fail("the newcomer left hazard %u", k);
@@ -251,6 +266,71 @@ void kept_receive_one(struct kept_world *world, uint32_t r)
 
 	kickmsg_try_receive_copy(&world->subscribers[r], &value, sizeof value);
 	kept_note(world, r, value);
+}
+
+/* --- publishers that stood still -------------------------------------------------------------------- */
+
+/* Publisher 0 sends up to the commit to the kept ring. `more` targets are in the slot's word. */
+static struct km_ring_result send_first_half(
+	struct kept_world *world, uint64_t more, uint32_t *ret_slot)
+{
+	struct km_place *here = &world->publishers[0].handle.place;
+	uint64_t targets = 1 | UINT64_C(1) << KEPT_HOLDER;
+	struct km_ring_result result = { 0 };
+	uint32_t slot;
+
+	if (km_rings_claim(&world->publishers[0], 8, &slot) < 0)
+		abort();
+	struct km_sample_header *sample = km_region_sample(&world->region, slot);
+	*(uint64_t *)km_region_payload(&world->region, slot) = ++world->sent[0] << 1;
+	km_rings_describe(&world->publishers[0], sample, targets, 8);
+	world->region.slots[slot].opening = here->opening;
+	km_slot_send(&world->region.slots[slot], targets | more | KM_KEPT_BIT);
+	if (km_ring_commit(
+		    &here->kept, KM_KEPT_RING, slot, here->record, &here->kept_cursor, &result) < 0)
+		abort();
+	km_ring_drop_evicted(&world->region, &result.drops);
+	for (uint32_t r = 0; r < KEPT_RINGS; r++)
+		world->readers[r].owed += world->readers[r].here;
+	km_rings_deliver_rest(here, slot, targets, 0);
+	*ret_slot = slot;
+	return result;
+}
+
+void kept_meet_former(struct kept_world *world)
+{
+	struct km_place *here = &world->publishers[0].handle.place;
+	struct km_ring_result result = { 0 };
+	uint32_t slot;
+
+	send_first_half(world, UINT64_C(1) << KEPT_NEWCOMER, &slot);
+	kept_drain_all(world, KEPT_NOBODY, 0, 0);
+	kept_come(world, KEPT_NEWCOMER);
+	if (km_ring_commit(&here->region, KEPT_NEWCOMER, slot, here->record,
+		    &here->cursors[KEPT_NEWCOMER], &result) < 0)
+		abort();
+	world->former = true;
+}
+
+void kept_send_late(struct kept_world *world, int gone)
+{
+	struct km_place *here = &world->publishers[0].handle.place;
+	struct km_ring_result result;
+	uint32_t slot;
+
+	result = send_first_half(world, 0, &slot);
+	uint64_t position = result.position;
+	for (int i = 0; i <= gone; i++) {
+		for (uint32_t r = 0; r < KEPT_LAST; r++)
+			kept_drain(world, r, -(uint64_t)(r == KEPT_NEWCOMER), 0);
+		if (i < gone)
+			kept_send(world, 1);
+	}
+	result = (struct km_ring_result){ 0 };
+	if (km_ring_commit(&here->region, KEPT_NEWCOMER, km_kept_late_number(position),
+		    here->record, &here->cursors[KEPT_NEWCOMER], &result) < 0)
+		abort();
+	km_hazard_clear(&here->record->evicting);
 }
 
 /* --- the world -------------------------------------------------------------------------------------- */

@@ -48,6 +48,7 @@ struct kept_world {
 	uint64_t live, start, sent[2], end;
 	uint64_t sent_before; /* when the last subscriber was let in */
 	bool met, half;       /* the event happened; the newcomer is half in */
+	bool former;          /* a message for the former owner is in the newcomer's ring */
 	struct kickmsg_sample held;
 	uint64_t held_value;
 	/* The victim's state. */
@@ -77,6 +78,14 @@ bool kept_drain_all(struct kept_world *world, uint32_t busy, uint64_t least, uin
 
 /* Sends a publisher's next message, of which each attached subscriber is owed one. */
 bool kept_send(struct kept_world *world, uint32_t by);
+
+/* Publisher 0 sends as if it hadn't seen the newcomer before its second look. `gone` messages
+ * pass before its late cell. */
+void kept_send_late(struct kept_world *world, int gone);
+
+/* The newcomer comes. Then publisher 0, which stood still, puts a message into the newcomer's ring that is for
+ * the ring's former owner. */
+void kept_meet_former(struct kept_world *world);
 
 /* The survivors go on, but for the subscriber `busy`. */
 bool kept_flow(struct kept_world *world, uint32_t busy, int messages);
