@@ -54,10 +54,10 @@
  * kept_behind. A message of those that is pushed out again before the newcomer has its answer is not
  * counted. And a publisher may stand still between its look for newcomers (K3) and a late cell, while the
  * ring is given to another newcomer. That one passes over the cell. It counts the cell as one lost
- * message if it is pushed out before, and so it does with a message for the former owner that is pushed
- * out before the newcomer begins. If the publisher stood still between its commit to the kept ring and its
- * look, while the ring went to one newcomer and then to another, the second may get that message neither
- * way, uncounted.
+ * message if it is pushed out before. A message for the former owner that is pushed out before the newcomer
+ * begins counts as one, too. And a publisher may stand still between its commit to the kept ring and its
+ * look, while the ring goes to one newcomer and then to another. The second may get that message neither
+ * way, and not count it.
  *
  * The 48 bits of rings and two of state leave `live` 14 for the number of openings. A publisher may stand
  * still between its loads of `live` and of `openings` while rings are opened 2^14 times, and would take

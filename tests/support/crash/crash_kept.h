@@ -48,7 +48,7 @@ struct kept_world {
 	uint64_t live, start, sent[2], end;
 	uint64_t sent_before; /* when the last subscriber was let in */
 	bool met, half;       /* the event happened; the newcomer is half in */
-	bool former;          /* a message for the former owner is in the newcomer's ring */
+	bool former;          /* the newcomer's ring has a former owner's message */
 	struct kickmsg_sample held;
 	uint64_t held_value;
 	/* The victim's state. */
