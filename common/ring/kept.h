@@ -57,7 +57,8 @@
  * message if it is pushed out before. A message for the former owner that is pushed out before the newcomer
  * begins counts as one, too. And a publisher may stand still between its commit to the kept ring and its
  * look, while the ring goes to one newcomer and then to another. The second may get that message neither
- * way, and not count it.
+ * way, and not count it. The same holds for a newcomer if rings are opened 2^14 times between its publisher's
+ * first look at `live` and the second: the word is the same again then.
  *
  * The 48 bits of rings and two of state leave `live` 14 for the number of openings. A publisher may stand
  * still between its loads of `live` and of `openings` while rings are opened 2^14 times, and would take
