@@ -4,12 +4,13 @@
 #include "tests/explore/orders.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "tests/explore/scenarios.h"
 
-#define MAX_VARIANTS      96
+#define MAX_VARIANTS      128
 #define MAX_NAMED_SECONDS 20 /* for a scenario that is known to catch it */
 
 struct variant {
@@ -99,8 +100,11 @@ static void add(const char *label, int kind, int from, int to)
 		if (strcmp(variants[i].label, label) == 0 && variants[i].kind == kind &&
 			variants[i].to == to)
 			return;
-	if (variant_count < MAX_VARIANTS)
-		variants[variant_count++] = (struct variant){ label, kind, from, to };
+	if (variant_count == MAX_VARIANTS) {
+		fprintf(stderr, "explore: variants[] is too small\n");
+		abort();
+	}
+	variants[variant_count++] = (struct variant){ label, kind, from, to };
 }
 
 /* The next weaker order, for an operation. */

@@ -5,7 +5,7 @@
 
 #include "tests/explore/memory.h"
 
-static struct km_site *sites[256];
+static struct km_site *sites[512];
 static unsigned site_count;
 static struct {
 	char label[8];
@@ -21,7 +21,9 @@ void ex_site_meet(struct km_site *site)
 		return;
 	for (unsigned i = 0; i < site_count; i++)
 		known |= sites[i] == site;
-	if (!known && site_count < sizeof sites / sizeof sites[0])
+	if (!known && site_count == sizeof sites / sizeof sites[0])
+		ex_fail("explorer: sites[] is too small");
+	if (!known)
 		sites[site_count++] = site;
 	site->used_order = site->order;
 	site->used_fail_order = site->fail_order;
