@@ -194,7 +194,6 @@ static void many(Transport transport)
 	channel::Config cfg;
 	cfg.transport = transport;
 	cfg.max_borrows = 32;
-	cfg.max_loans = 8;
 	cfg.max_payload_size = sizeof(Pose);
 	Node node("flow", "cxx");
 	auto topic = "many-" + std::to_string(static_cast<int>(transport));
