@@ -16,13 +16,13 @@ import tempfile
 LAYOUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../common/memory/layout.h")
 MOST = int(re.search(r"#define KM_MAX_RINGS\s+(\d+)", open(LAYOUT).read())[1])
 FIELDS = {"load", "system", "unit", "median", "min", "max", "ratio_to_floor", "sent", "received", "lost"}
-# what others read: each has a floor and ours
+# the loads that papers and users name: each has a row of a floor, and rows of kickmsg
 LOADS = ["latency-8", "latency-64", "latency-1k", "latency-4k", "latency-8k", "latency-16k", "latency-64k",
          "latency-1m", "blocking-64",
          "throughput-8", "throughput-64", "throughput-1k", "throughput-64k",
          "fanout-1", "fanout-4", "fanout-15", f"fanout-{MOST}", "flood-4to1",
          "topic-memory-default", "topic-memory-64", "topic-memory-1m"]
-# of these it is counted what got lost
+# the loads whose lost messages are counted
 FLOODS = re.compile(r"(flood-(1to1|4to1|1to8|4to8)|many-64-flood|calls-8to1-flood|capacity-\d+|processes-\w+-\d+)$")
 SETS = {"latency", "blocking", "waiting", "throughput", "fanout", "places", "flood", "memcpy", "capacity",
         "processes"}
@@ -40,7 +40,7 @@ JUDGED = {("latency-8", "kickmsg-shared"): "tail <=1.5", ("latency-1m", "kickmsg
           ("places-16", "kickmsg-rings"): "x places-1 <=1.1", (f"places-{MOST}", "kickmsg-rings"): "x places-1 <=1.1"}
 SYSTEMS = {"floor", "kickmsg-rings", "kickmsg-shared"}
 FREE = ["floor", "half-free", "8-free", "2-free", "1-free"]
-# what isn't one of ours against a floor of another system
+# the rows of loads that compare kickmsg with itself, or have several floors
 RECOVERY = ["floor", "kickmsg-rings", "kickmsg-shared"]
 STALL = ["floor", "kickmsg-rings", "floor-shared", "kickmsg-shared"]
 ATTACH = ["new-topic", "to-receiver", "new-topic-shared", "to-receiver-shared", "new-topic-small",
@@ -91,7 +91,7 @@ def check_floods(rows):
         if row["system"] in SYSTEMS:
             assert row["sent"] >= row["received"], row
             assert math.isclose(row["lost"], 1 - row["received"] / row["sent"], rel_tol=1e-5, abs_tol=1e-9), row
-    # 4 that don't wait send 64 times as much as is kept; else the figures above would say nothing
+    # 4 publishers that don't wait send 64 times as many messages as rings keep, or the checks above show nothing
     assert any(row["lost"] for row in rows if row["load"] == "flood-4to8"), "no flood lost anything"
 
 
@@ -107,7 +107,7 @@ def check_goals(text):
     for (load, system), goal in JUDGED.items():
         lines = [line for line in text.splitlines() if line.split()[:2] == [load, system]]
         assert len(lines) == 1 and re.search(re.escape(goal) + " (met|MISSED|few)\\b", lines[0]), f"{goal}: {lines}"
-    # which transport is faster
+    # the table says which transport is faster
     for load in ("latency-4k", "latency-16k"):
         lines = [line for line in text.splitlines() if line.split()[:2] == [load, "kickmsg-shared"]]
         assert len(lines) == 1 and re.search(r"[0-9.]+ x kickmsg-rings\b", lines[0]), lines
@@ -143,7 +143,7 @@ def main():
     assert len(loads) > 20 and len(set(loads)) == len(loads), loads
 
     with tempfile.TemporaryDirectory(prefix="kickmsg-smoke-") as directory:
-        # the bench's own directory is made in here, so what it leaves shows
+        # the bench makes its own directory in this one, so files that it leaves show
         os.environ["TMPDIR"] = directory if len(directory) < 32 else "/tmp"
         path = os.path.join(directory, "rows.json")
         done = run(bench, "--smoke", "--json", path)
@@ -151,7 +151,7 @@ def main():
         assert done.returncode == 0, f"exit status {done.returncode}"
         with open(path, encoding="utf-8") as file:
             report = json.load(file)
-        # what it must refuse
+        # the bench refuses these
         assert run(bench, "--rows", "nonsense").returncode == 1
         assert run(bench, "--nonsense").returncode == 2
         assert run(bench, "--smoke", "--rows", "latency-8", "--json", "/nonexistent/x").returncode == 1

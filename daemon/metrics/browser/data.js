@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Looks at the broker, and the page's own memory of them. Rates are differences of counters between two looks, by
-// the broker's clock.
+// Asks the broker for its numbers, and keeps them for the page. A rate is the difference of a counter between two
+// looks, by the broker's clock.
 
 const PAGE = 1000, MOST_TOPICS = 20000;
 const KEPT = 120, KEPT_TOTALS = 300;
@@ -44,7 +44,7 @@ async function ask(path) {
 
 const COUNTERS = ['sent', 'sent_bytes', 'received', 'lost', 'failed'];
 
-// Rates of what a thing counts, against its last look; null where there is none, or where it counts anew.
+// Returns the rates of a thing's counters since its last look. Null: it had none, or its counter began anew.
 function ratesOf(now, before, seconds) {
 	const rates = {};
 
@@ -119,7 +119,7 @@ function takeEndpoints(endpoints, at) {
 	}
 }
 
-// What isn't looked at any more is forgotten.
+// Forgets endpoints that were in none of the last looks.
 function forgetEndpoints() {
 	for (const [id, { look }] of data.endpoints)
 		if (look < looks - 5)

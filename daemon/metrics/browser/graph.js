@@ -86,7 +86,7 @@ function drawNode(kind, place, name, sub, href) {
 	return node;
 }
 
-// Thicker where more goes, by powers of ten.
+// Returns a line's width, which grows with the rate's power of ten.
 function edgeWidth(rate) {
 	return rate > 0 ? 1.2 + Math.min(Math.log10(1 + rate), 6) * 0.9 : 1.2;
 }
