@@ -34,41 +34,36 @@
 
 /* --- those who came ------------------------------------------------------------------------------- */
 
-/* Tells a ring's owner, who came behind this publisher's look at `live`, of the message at a position
- * of the kept ring. */
-static void tell_late(struct km_place *here, uint32_t index, uint64_t position)
+/* Tells a ring's owner, who came behind this publisher's look at `live`, of the message at a position of the
+ * kept ring. `target` is the message's slot if the ring was a target, for its former owner; else null. False:
+ * the owner didn't come behind that look, or gets the message otherwise. */
+static bool tell_late(
+	struct km_place *here, uint32_t index, struct km_slot *target, uint64_t position)
 {
 	struct km_ring *ring = km_region_ring(&here->region, index);
 	struct km_ring_result result = { 0 };
 
 	uint64_t opening = km_load(K6, acquire, &ring->opening), behind = 0;
 	if (opening <= here->opening)
-		return;
-	if (km_kept_decide(&here->kept, ring, opening, &behind) == 0 &&
-		km_kept_is_before(position, behind))
-		return; /* the newcomer takes the message from there anyhow */
+		return false;
+	int r = km_kept_decide(&here->kept, ring, opening, &behind);
+	if (r == 0 && km_kept_is_before(position, behind))
+		return false; /* the newcomer takes the message from there anyhow */
+	if (target) {
+		/* the number may be that of an owner who is still to come */
+		if (r < 0 || km_load(K6, acquire, &ring->kept_behind) !=
+				     km_kept_behind_word(opening, behind))
+			return false;
+		km_slot_drop(target, UINT64_C(1) << index);
+	}
 	if (km_ring_commit(&here->region, index, km_kept_late_number(position), here->record,
 		    &here->cursors[index], &result) < 0)
-		return; /* the next message finds the same, and says so */
+		return true; /* the next message finds the same, and says so */
 	km_ring_drop_evicted(&here->region, &result.drops);
 	km_waiter_notify(ring);
 	if (result.evictions)
 		km_endpoint_count(&here->record->evicted, result.evictions);
-}
-
-/* `targets` get the message, whoever owns their rings by now. */
-/* Has a target an owner that came behind this publisher's look at `live`, and gets the message at `position` of
- * the kept ring by a late cell alone? */
-static bool is_given_away(struct km_place *here, uint32_t index, uint64_t position)
-{
-	struct km_ring *ring = km_region_ring(&here->region, index);
-	uint64_t opening = km_load(K6, acquire, &ring->opening), behind = 0;
-
-	if (opening <= here->opening || km_kept_decide(&here->kept, ring, opening, &behind) < 0)
-		return false;
-	/* the number may be that of an owner who is still to come */
-	uint64_t word = km_load(K6, acquire, &ring->kept_behind);
-	return word == km_kept_behind_word(opening, behind) && !km_kept_is_before(position, behind);
+	return true;
 }
 
 /* Returns the targets that are still so. */
@@ -83,13 +78,8 @@ static uint64_t look_for_newcomers(struct km_place *here, uint64_t live, uint64_
 		const uint32_t index = (uint32_t)__builtin_ctzll(now);
 		const uint64_t bit = UINT64_C(1) << index;
 
-		if (targets & bit) {
-			if (!is_given_away(here, index, position))
-				continue;
+		if (tell_late(here, index, targets & bit ? slot : NULL, position))
 			targets &= ~bit;
-			km_slot_drop(slot, bit);
-		}
-		tell_late(here, index, position);
 	}
 	return targets;
 }
