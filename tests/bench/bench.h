@@ -140,6 +140,10 @@ struct bench_row *bench_row_new(
 /* Fills median, min, max from one value a round; `values` stays as it is. */
 void bench_row_values(struct bench_row *row, const double *values, unsigned count);
 
+/* Fills median, min, max and p99 from single times, which it sorts. `goal` is their median's, in the
+ * row's unit. */
+void bench_row_times(struct bench_row *row, double *values, unsigned count, double goal);
+
 /* Adds to a row's note, behind a comma if the note has text already. */
 __attribute__((format(printf, 2, 3))) void bench_row_note(
 	struct bench_row *row, const char *format, ...);

@@ -89,11 +89,7 @@ static void frozen_row(
 		values[i] = freeze_once(bench, system, publisher);
 	kickmsg_client_free(client);
 	struct bench_row *row = bench_row_new(&bench->report, load, system, "us");
-	bench_row_values(row, values, count);
-	bench_median(values, count); /* sorts them */
-	row->p99 = values[count * 99 / 100];
-	row->goal = GOAL_US;
-	row->goal_is_absolute = true;
+	bench_row_times(row, values, count, GOAL_US);
 	snprintf(row->note, sizeof(row->note), "beyond a stall_ns of %d ms, one send of %d",
 		(int)(STALL_NS / 1000000), SENDS);
 }

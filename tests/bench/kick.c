@@ -98,32 +98,28 @@ static void *open_receiver(struct worker *worker, unsigned channel, unsigned ind
 	return end;
 }
 
-static void send_in_place(void *sender, size_t size, uint64_t key)
+static inline void send_loan(struct kick_end *end, size_t size, uint64_t key, bool waits)
 {
-	struct kick_end *end = sender;
 	void *payload;
 	int r = kickmsg_loan(end->publisher, size, &payload);
 
 	if (r < 0)
 		bench_die("loan: %s", kickmsg_strerror(r));
 	message_write(payload, size, key);
-	r = kickmsg_publish(end->publisher, payload, size);
+	r = waits ? kickmsg_publish_wait(end->publisher, payload, size, -1)
+		  : kickmsg_publish(end->publisher, payload, size);
 	if (r < 0)
 		bench_die("publish: %s", kickmsg_strerror(r));
 }
 
+static void send_in_place(void *sender, size_t size, uint64_t key)
+{
+	send_loan(sender, size, key, false);
+}
+
 static void send_in_place_waiting(void *sender, size_t size, uint64_t key)
 {
-	struct kick_end *end = sender;
-	void *payload;
-	int r = kickmsg_loan(end->publisher, size, &payload);
-
-	if (r < 0)
-		bench_die("loan: %s", kickmsg_strerror(r));
-	message_write(payload, size, key);
-	r = kickmsg_publish_wait(end->publisher, payload, size, -1);
-	if (r < 0)
-		bench_die("publish: %s", kickmsg_strerror(r));
+	send_loan(sender, size, key, true);
 }
 
 static void send_copied_waiting(void *sender, size_t size, uint64_t key)

@@ -39,6 +39,15 @@ void bench_row_values(struct bench_row *row, const double *values, unsigned coun
 	free(copy);
 }
 
+void bench_row_times(struct bench_row *row, double *values, unsigned count, double goal)
+{
+	bench_row_values(row, values, count);
+	bench_median(values, count); /* sorts them */
+	row->p99 = values[count * 99 / 100];
+	row->goal = goal;
+	row->goal_is_absolute = true;
+}
+
 __attribute__((format(printf, 3, 0))) static void add(
 	char *text, size_t size, const char *format, va_list args)
 {

@@ -65,11 +65,7 @@ static void attach_row(struct bench *bench, const char *load, const char *system
 	struct bench_row *row = bench_row_new(&bench->report, load, system, "us");
 	double after = stage_probe(bench);
 
-	bench_row_values(row, values, count);
-	bench_median(values, count); /* sorts them */
-	row->p99 = values[count * 99 / 100];
-	row->goal = goal;
-	row->goal_is_absolute = true;
+	bench_row_times(row, values, count, goal);
 	row->noisy = stage_probes_differ(probe, after);
 	snprintf(row->note, sizeof(row->note), "line %.0f/%.0f ns", probe, after);
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "ctl/mcap.h"
+#include "tests/support/suite.h"
 
 enum { MOST = 1200 };
 
@@ -70,9 +71,5 @@ int main(void)
 
 	tcase_add_loop_test(tc, crc_of_any_length_and_beginning_is_right, 0, 2);
 	suite_add_tcase(suite, tc);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return test_suite_run(suite);
 }

@@ -8,6 +8,7 @@
 #include "ctl/distribution.h"
 #include "ctl/table.h"
 #include "ctl/terminal.h"
+#include "tests/support/suite.h"
 
 enum { LINES = 12 };
 
@@ -105,9 +106,5 @@ int main(void)
 	tcase_add_test(tc, few_late_ones_dont_hide_how_the_others_are_spread);
 	tcase_add_test(tc, the_least_times_are_drawn);
 	suite_add_tcase(suite, tc);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return test_suite_run(suite);
 }
