@@ -29,9 +29,10 @@ static void topic_config(const struct worker *worker, struct kickmsg_topic_confi
 	kickmsg_topic_config_init(config);
 	config->max_payload_size = worker->shape.size;
 	config->max_publishers = worker->shape.senders;
-	config->pool_size = 256;
+	config->max_subscribers = 1;
 	config->max_loans = MANY;
 	config->max_borrows = MANY;
+	config->ring_capacity = worker->shape.capacity;
 	config->transport = worker->adapter->variant;
 }
 

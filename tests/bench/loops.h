@@ -71,11 +71,13 @@ LOOP void loop_ping_pong(const struct adapter *adapter, struct worker *worker, u
 	}
 }
 
-/* How many messages may be on their way: what fits 1 MiB, at least 4. */
+/* How many messages may be on their way: what fits 1 MiB, at least 4, or as many as the shape's cells. */
 LOOP uint64_t loop_window(const struct worker *worker)
 {
 	uint64_t window = LOOP_CREDIT_BYTES / worker->shape.size;
 
+	if (worker->shape.capacity > 0)
+		return worker->shape.capacity;
 	return window > LOOP_CREDIT ? LOOP_CREDIT : window < 4 ? 4 : window;
 }
 

@@ -54,7 +54,8 @@ struct shape {
 	unsigned ends; /* of each receiver process */
 	/* kickmsg's max_subscribers. 0: 16, or more if there are more ends. */
 	unsigned places;
-	unsigned capacity; /* kickmsg: cells of a ring; 0: the default */
+	/* kickmsg: cells of a ring, and messages of a stream on their way; 0: the defaults */
+	unsigned capacity;
 	/* Receivers sleep where nothing is there; else they poll. */
 	bool block;
 	/* In a flood sender N may have receiver N alone, through channel N. */
