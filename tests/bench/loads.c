@@ -162,16 +162,23 @@ static void many(struct set *set, const char *load, size_t size, const struct go
 	static const enum shape_kind kinds[] = { SHAPE_STREAM, SHAPE_FLOOD };
 	static const char *const names[] = { "many-64", "many-64-flood" };
 
-	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+		struct shape shape = { kinds[k], size, 1, 1, .ends = 1, .capacity = MANY_CELLS };
+		const int floor = (int)set->count;
+
+		if (shape.kind == SHAPE_STREAM)
+			set_add(set, names[k], "floor", &floor_ring_copy, &shape, floor);
 		for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-			struct shape shape = { kinds[k], size, 1, 1, .ends = 1,
-				.capacity = MANY_CELLS };
-			int one = (int)set->count;
+			const int one = (int)set->count;
+			struct entry *entry;
 
 			set_add(set, names[k], NULL, pairs[i].single, &shape, one);
-			set_add(set, names[k], NULL, pairs[i].many, &shape, one)->goal =
-				pairs[i].goal;
+			entry = set_add(set, names[k], NULL, pairs[i].many, &shape, one);
+			entry->goal = pairs[i].goal;
+			if (shape.kind == SHAPE_STREAM)
+				entry->beside = floor;
 		}
+	}
 }
 
 static void bandwidth(struct set *set, const char *load, size_t size, const struct goals *goals)
