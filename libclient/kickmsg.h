@@ -595,8 +595,9 @@ int kickmsg_publish(struct kickmsg_publisher *publisher, void *payload, size_t l
  * where nothing unusual is to be done, up to 64 messages have one fence and one wake. With private
  * rings they are max_loans + 1 at most, less the loans that are out. In a topic with timestamps
  * or max_reliable, or with private rings and history, each message goes alone. So a subscriber that
- * sleeps is woken behind up to 64 messages. Each message is in by itself: a process that dies in the
- * call has published none, some or all of them.
+ * sleeps is woken behind up to 64 messages. A ring_capacity of four such batches or more lets publisher
+ * and subscriber work at once. Each message is in by itself: a process that dies in the call has published
+ * none, some or all of them.
  *
  * Lock-free; blocks as kickmsg_publish(). Returns how many were sent (published): fewer than
  * `count` where the next message failed. The call fails itself only where the first message does;
