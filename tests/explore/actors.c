@@ -127,6 +127,15 @@ uint64_t km_clock_publish_ns(void)
 	return 0;
 }
 
+static void discard(int index, void *payload)
+{
+	actor_publisher(index)->loan = 0;
+	ex_call(CALL_LIMIT);
+	int r = kickmsg_discard(publishers[index], payload);
+	if (r < 0)
+		ex_fail("kickmsg_discard: %d", r);
+}
+
 /* Writes a message. A reader of a shared ring may read these bytes meanwhile, so they are
  * written as the library writes them. */
 static void write_words(void *payload, uint64_t message)
@@ -156,6 +165,10 @@ void actor_publish(int index, void *payload)
 	int r = kickmsg_publish(publisher, payload, world_size());
 	if (r == -ESTALE && world.giving_up)
 		return;
+	if (r == -ENOBUFS && world.shape.reliable) {
+		discard(index, payload);
+		return;
+	}
 	if (r < 0)
 		ex_fail("kickmsg_publish: %d", r);
 	endpoint->finished = sequence;
@@ -288,15 +301,6 @@ static void send_many(const struct actor *actor)
 		ex_fail("kickmsg_%s_many: %zd of %d", lends ? "publish" : "send", r, count);
 	endpoint->finished = (uint32_t)publisher->sequence;
 	world_check_sleepers();
-}
-
-static void discard(int index, void *payload)
-{
-	actor_publisher(index)->loan = 0;
-	ex_call(CALL_LIMIT);
-	int r = kickmsg_discard(publishers[index], payload);
-	if (r < 0)
-		ex_fail("kickmsg_discard: %d", r);
 }
 
 static bool id_is_free(void *argument)
@@ -644,7 +648,7 @@ void actor_subscriber_body(void *argument)
 	if (actor->flags & ACTOR_JOINS) {
 		ex_wait(is_joined, endpoint);
 		ex_control();
-		if (world.region->kept)
+		if (world.region->kept || world.shape.reliable)
 			ex_memory_tell(ex.current);
 		km_place_subscribe(&subscribers[actor->index]->handle.place, endpoint->record,
 			endpoint->ring, endpoint->start);

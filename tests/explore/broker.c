@@ -149,6 +149,11 @@ static void admit(struct world_endpoint *endpoint)
 	}
 	if (endpoint->joined || world.live >> endpoint->ring & 1)
 		return;
+	if (world.shape.reliable >> endpoint->ring & 1) {
+		/* km_join_reliably() does the same */
+		km_room_say(world.region, km_room_said(world.region) | UINT64_C(1) << endpoint->ring);
+		km_reader_fence();
+	}
 	if (km_live_open(world.region, endpoint->ring, &world.live, &endpoint->start) < 0)
 		ex_fail("km_live_open gives the ring up");
 	if (world.region->kept) {
@@ -159,7 +164,7 @@ static void admit(struct world_endpoint *endpoint)
 				      (there < world.shape.history ? there : world.shape.history);
 	}
 	/* the newcomer knows it by the broker's answer */
-	if (world.region->kept && ex.current >= 0)
+	if ((world.region->kept || world.shape.reliable) && ex.current >= 0)
 		ex_memory_tell(ex.current);
 	endpoint->present = endpoint->joined = true;
 	if (endpoint->start > world.opened[endpoint->ring])

@@ -100,13 +100,13 @@ static void set_up_subscriber(int index)
 	endpoint->present = endpoint->joined = !joins;
 	world.comers += (flags_of(ACTOR_SUBSCRIBER, index) & ACTOR_ASKS) != 0;
 	subscribers[index] = subscriber;
+	if (world.shape.reliable >> endpoint->ring & 1)
+		subscriber->handle.place.region.path |= KM_PATH_RELIABLE;
 	if (joins)
 		return;
 	km_place_subscribe(
 		&subscriber->handle.place, endpoint->record, endpoint->ring, endpoint->start);
 	endpoint->subscriber = subscriber;
-	if (world.shape.reliable >> endpoint->ring & 1)
-		subscriber->handle.place.region.path |= KM_PATH_RELIABLE;
 	if (flags_of(ACTOR_SUBSCRIBER, index) & ACTOR_POLLS)
 		give_descriptor(index, subscriber);
 	if (flags_of(ACTOR_SUBSCRIBER, index) & ACTOR_CALLS)
