@@ -9,7 +9,7 @@
 #include "tests/bench/peers/peers.h"
 #include "tests/support/uring.h"
 
-#define TAIL_GOAL  1.5 /* p99.9 / median, relative to the floor's own */
+#define TAIL_GOAL 1.5 /* p99.9 / median, relative to the floor's own */
 
 /* Eight batches. With room for two, publisher and subscriber wait for each other's. */
 #define MANY_CELLS 256

@@ -151,7 +151,8 @@ static void admit(struct world_endpoint *endpoint)
 		return;
 	if (world.shape.reliable >> endpoint->ring & 1) {
 		/* km_join_reliably() does the same */
-		km_room_say(world.region, km_room_said(world.region) | UINT64_C(1) << endpoint->ring);
+		km_room_say(
+			world.region, km_room_said(world.region) | UINT64_C(1) << endpoint->ring);
 		km_reader_fence();
 	}
 	if (km_live_open(world.region, endpoint->ring, &world.live, &endpoint->start) < 0)
