@@ -49,6 +49,7 @@ struct km_happenings;
 struct km_listener;
 struct km_metrics;
 struct km_reading;
+struct km_spares;
 struct km_state;
 struct km_tending;
 struct km_unread;
@@ -115,6 +116,7 @@ struct km_broker {
 	struct km_work tidying;           /* goes on with a pass over the parking */
 	struct km_notices *notices;       /* what clients are to hear (notice.h) */
 	struct km_happenings *happenings; /* what operators are to hear (happened.h) */
+	struct km_spares *spares;         /* segments made ahead of time (serve/spare.h) */
 	struct km_grave_list graves;      /* memory that is given back in turns (grave.h) */
 	struct km_tending *tending[2];    /* small topics, large ones (recover.c) */
 	struct km_topic_bucket idle;      /* topics that lost their last member */

@@ -18,6 +18,7 @@
 #include "daemon/serve/notice.h"
 #include "daemon/serve/question.h"
 #include "daemon/serve/reserve.h"
+#include "daemon/serve/spare.h"
 #include "daemon/topic/ending.h"
 #include "daemon/topic/header.h"
 #include "daemon/topic/lifetime.h"
@@ -58,6 +59,8 @@ static int make_room(struct km_session *session, enum km_resource resource, uint
 		more |= km_ending_hurry(broker, session->account, end);
 		r = check(session, resource, amount, ret_text, text_size);
 	}
+	if (r == -ENOMEM && km_spare_drop(broker) > 0)
+		r = check(session, resource, amount, ret_text, text_size);
 	more |= session->account->graves > 0 || is_user_going(session);
 	if (r != -EDQUOT || session->waited || !more)
 		return r;

@@ -8,6 +8,7 @@
 #include "daemon/peer/session.h"
 #include "daemon/serve/question.h"
 #include "daemon/serve/reserve.h"
+#include "daemon/serve/spare.h"
 
 /* The control and the payload segment. */
 struct km_reserved {
@@ -121,7 +122,7 @@ int km_reserve_take(struct km_session *session, const char *name, uint64_t size,
 			*ret_fd = km_steal_fd(reserved->fds[i]);
 			return 0;
 		}
-	return km_segment_create(name, size, ret_fd);
+	return km_spare_take(session->broker, name, size, ret_fd);
 }
 
 void km_reserve_drop(struct km_session *session)

@@ -29,6 +29,7 @@
 #include "daemon/serve/question.h"
 #include "daemon/serve/request.h"
 #include "daemon/serve/reserve.h"
+#include "daemon/serve/spare.h"
 #include "daemon/serve/wait.h"
 #include "daemon/start/restore.h"
 #include "daemon/start/settings.h"
@@ -204,6 +205,8 @@ static int start_loop(struct km_broker *broker)
 	if (r == 0)
 		r = km_turns_init(&broker->turns, broker->base, after_turn, broker);
 	if (r == 0)
+		r = km_spare_init(broker);
+	if (r == 0)
 		r = km_tend_init(broker);
 	if (r == 0)
 		r = km_notice_init(broker);
@@ -344,6 +347,7 @@ void km_start_deinit(struct km_broker *broker)
 	if (broker->tick_event)
 		event_free(broker->tick_event);
 	km_wait_deinit(broker);
+	km_spare_deinit(broker);
 	km_grave_deinit(broker);
 	km_turns_deinit(&broker->turns);
 	if (broker->again_event)

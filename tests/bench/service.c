@@ -12,7 +12,7 @@ struct took {
 	double connect, attach; /* us */
 };
 
-enum { KINDS = 3, TIMES = MAX_ATTACHES };
+enum { KINDS = 5, TIMES = MAX_ATTACHES };
 
 /* Waits until the broker is done with the last client, whose end would else be in the next one's
  * time. */
@@ -86,12 +86,17 @@ static void attach_rows(struct bench *bench, const char *load, const char *syste
 	attach_row(bench, name, system, alone, count, goal, probe);
 }
 
-/* The config of a topic: the defaults, or a topic of two pages. */
-static void attach_config(struct kickmsg_topic_config *config, uint32_t transport, bool small)
+/* The broker makes memory ahead of time for shapes that come again, so not for SORT_FIRST. */
+enum sort { SORT_DEFAULT, SORT_SMALL /* two pages */, SORT_FIRST /* a payload size of its own */ };
+
+static void attach_config(
+	struct kickmsg_topic_config *config, uint32_t transport, enum sort sort, unsigned turn)
 {
 	kickmsg_topic_config_init(config);
 	config->transport = transport;
-	if (!small)
+	if (sort == SORT_FIRST)
+		config->max_payload_size -= 128 * (1 + turn % 8);
+	if (sort != SORT_SMALL)
 		return;
 	config->max_payload_size = 8;
 	config->max_subscribers = 1;
@@ -105,25 +110,30 @@ void bench_attach(struct bench *bench, const char *load)
 {
 	static const struct {
 		uint32_t transport;
-		bool small;
+		enum sort sort;
 		const char *there, *fresh, *joined;
 	} kinds[KINDS] = {
-		{ KICKMSG_TRANSPORT_RINGS, false, "attach.there", "new-topic", "to-receiver" },
-		{ KICKMSG_TRANSPORT_SHARED, false, "attach.shared", "new-topic-shared",
+		{ KICKMSG_TRANSPORT_RINGS, SORT_DEFAULT, "attach.there", "new-topic",
+			"to-receiver" },
+		{ KICKMSG_TRANSPORT_SHARED, SORT_DEFAULT, "attach.shared", "new-topic-shared",
 			"to-receiver-shared" },
-		{ KICKMSG_TRANSPORT_RINGS, true, "attach.small", "new-topic-small",
+		{ KICKMSG_TRANSPORT_RINGS, SORT_SMALL, "attach.small", "new-topic-small",
 			"to-receiver-small" },
+		{ KICKMSG_TRANSPORT_RINGS, SORT_FIRST, NULL, "first-topic", NULL },
+		{ KICKMSG_TRANSPORT_SHARED, SORT_FIRST, NULL, "first-topic-shared", NULL },
 	};
 	static struct took fresh[KINDS][TIMES], joined[KINDS][TIMES];
 	unsigned count = bench->scale.attaches;
 	struct kickmsg_client *client = kick_client(bench->socket_path);
-	struct kickmsg_topic_config configs[KINDS];
-	struct kickmsg_subscriber *subscribers[KINDS];
+	struct kickmsg_topic_config config;
+	struct kickmsg_subscriber *subscribers[KINDS] = { NULL };
 	double probe = stage_probe(bench);
 
 	for (unsigned k = 0; k < KINDS; k++) {
-		attach_config(&configs[k], kinds[k].transport, kinds[k].small);
-		kick_publisher(client, kinds[k].there, &configs[k]);
+		attach_config(&config, kinds[k].transport, kinds[k].sort, 0);
+		if (!kinds[k].there)
+			continue;
+		kick_publisher(client, kinds[k].there, &config);
 		subscribers[k] = kick_subscriber(client, kinds[k].there);
 	}
 	for (unsigned i = 0; i < KINDS * count; i++) {
@@ -131,16 +141,19 @@ void bench_attach(struct bench *bench, const char *load)
 		char topic[64];
 
 		snprintf(topic, sizeof(topic), "attach.%u", i);
-		fresh[k][i / KINDS] = attach_once(bench, topic, &configs[k], NULL);
+		attach_config(&config, kinds[k].transport, kinds[k].sort, i / KINDS);
+		fresh[k][i / KINDS] = attach_once(bench, topic, &config, NULL);
 		let_rest(client, topic, 0);
-		joined[k][i / KINDS] = attach_once(
-			bench, kinds[k].there, &configs[k], subscribers[k]);
+		if (!kinds[k].there)
+			continue;
+		joined[k][i / KINDS] = attach_once(bench, kinds[k].there, &config, subscribers[k]);
 		let_rest(client, kinds[k].there, 1);
 	}
 	kickmsg_client_free(client);
 	for (unsigned k = 0; k < KINDS; k++) {
 		attach_rows(bench, load, kinds[k].fresh, fresh[k], count, 300, probe);
-		attach_rows(bench, load, kinds[k].joined, joined[k], count, 150, probe);
+		if (kinds[k].there)
+			attach_rows(bench, load, kinds[k].joined, joined[k], count, 150, probe);
 	}
 }
 

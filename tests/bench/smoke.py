@@ -44,7 +44,7 @@ FREE = ["floor", "half-free", "8-free", "2-free", "1-free"]
 RECOVERY = ["floor", "kickmsg-rings", "kickmsg-shared"]
 STALL = ["floor", "kickmsg-rings", "floor-shared", "kickmsg-shared"]
 ATTACH = ["new-topic", "to-receiver", "new-topic-shared", "to-receiver-shared", "new-topic-small",
-          "to-receiver-small"]
+          "to-receiver-small", "first-topic", "first-topic-shared"]
 OTHERS = {"recovery-publisher": RECOVERY, "recovery-1024": RECOVERY, "recovery-65536": RECOVERY,
           "recovery-subscriber": ["floor", "kickmsg-rings"], "stall-publish": STALL, "stall-gap": STALL,
           "attach": ATTACH, "attach-connected": ATTACH,

@@ -177,8 +177,9 @@ START_TEST(total_bytes_is_what_is_reserved)
 	test_broker_start(&broker, NULL);
 	struct kickmsg_client *client = flow_client("looks");
 	int socket = test_peer_hello(broker.socket, "peer", NULL);
-	for (size_t i = 0; i < sizeof payloads / sizeof payloads[0]; i++) {
-		struct km_geometry geometry = geometry_of((uint32_t)_i, payloads[i]);
+	/* from the third one on a shape's segments may have been made ahead of time */
+	for (size_t i = 0; i < 4 * sizeof payloads / sizeof payloads[0]; i++) {
+		struct km_geometry geometry = geometry_of((uint32_t)_i, payloads[i / 4]);
 
 		ck_assert_int_eq(advertise(socket, "t", &geometry, &place), 0);
 		ck_assert_int_eq(kickmsg_topic_get_info(client, &ref, &info), 0);
