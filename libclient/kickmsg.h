@@ -613,8 +613,9 @@ ssize_t kickmsg_publish_many(
  * Sends as kickmsg_send() does, or publishes as kickmsg_publish() does, and waits for room with the topic's
  * reliable subscribers, for at most timeout_ns; 0 doesn't wait, negative waits for ever. Without reliable
  * subscribers it never waits. A frozen subscriber is waited for once, for stall_ns. The call looks for up to
- * 20 us, while that helps, and then sleeps in the kernel. It looks after the connection meanwhile, and goes
- * over to the fresh topic of a next broker. Returns as the calls without a wait. Errors: theirs, -ENOBUFS
+ * 20 us, while that helps, and then sleeps in the kernel. Where there is room for a few messages alone, it
+ * waits some microseconds for more, as long as subscribers go on. It looks after the connection meanwhile, and
+ * goes over to the fresh topic of a next broker. Returns as the calls without a wait. Errors: theirs, -ENOBUFS
  * with timeout 0 alone; -ETIMEDOUT; -EINTR a signal handler ran while the call slept. With these nothing was
  * sent, and a loan is still lent. A signal that comes a moment before the sleep doesn't end it.
  */

@@ -106,6 +106,27 @@ static inline bool km_room_is_there(
 	return false;
 }
 
+/*
+ * How many messages more there is room for in this ring, or before the readers of a shared one, whose `index`
+ * doesn't matter? Looks anew. It is a hint that nothing relies on: others may have put messages there since
+ * the publisher's last one, which is the one that counts here.
+ */
+static inline uint64_t km_room_count(
+	const struct km_region *region, uint32_t index, struct km_ring_cursor *cursor)
+{
+	const uint64_t next = cursor->next;
+	uint64_t end;
+
+	if (region->shared) {
+		cursor->head = km_reader_floor(region, next);
+		end = cursor->head + region->cell_mask + 1;
+	} else {
+		cursor->head = km_load(R2, acquire, &km_region_ring(region, index)->head);
+		end = cursor->head + km_room_most(region) + 1;
+	}
+	return (int64_t)(end - next) > 0 ? end - next : 0;
+}
+
 /* The first of `rings` that are reliable and have no room: its bit, or 0. */
 static inline uint64_t km_room_find_full(
 	const struct km_region *region, uint64_t rings, struct km_ring_cursor *cursors)

@@ -6,19 +6,29 @@
 #include <errno.h>
 
 #include "common/shared/room.h"
+#include "libclient/export.h"
 #include "libclient/path/rings_receive.h"
 #include "libclient/path/shared_receive.h"
 
-/* Has the broker made it an ordinary one? Says so once: the path is the usual one from then on. */
-static bool is_demoted(struct kickmsg_subscriber *subscriber)
+/* The subscriber's bit is gone. Says once that it is an ordinary one: the path is the usual one from then
+ * on. */
+static km_noinline bool become_ordinary(struct kickmsg_subscriber *subscriber)
 {
 	struct km_place *here = &subscriber->handle.place;
 
-	if (__builtin_expect(km_room_is_kept(&here->region, here->ring_index), 1) ||
-		km_load(L4, relaxed, &here->region.header->live) & KM_LIVE_QUARANTINED)
+	if (km_load(L4, relaxed, &here->region.header->live) & KM_LIVE_QUARANTINED)
 		return false;
 	here->region.path &= ~(uint32_t)KM_PATH_RELIABLE;
 	return true;
+}
+
+/* Has the broker made it an ordinary one? */
+static km_always_inline bool is_demoted(struct kickmsg_subscriber *subscriber)
+{
+	const struct km_place *here = &subscriber->handle.place;
+
+	return __builtin_expect(!km_room_is_kept(&here->region, here->ring_index), 0) &&
+	       become_ordinary(subscriber);
 }
 
 /* A message was taken, perhaps one of no use. A receive may have moved the subscriber (-ERESTART, or a

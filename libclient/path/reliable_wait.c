@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Waiting for room before a message is sent: see reliable.h. A publisher tries, looks for a while, then
- * sleeps and tries again. */
+/* Waiting for room before a message is sent: see reliable.h. A publisher that is short of room lets it grow for a
+ * moment. Then it tries, looks for a while, sleeps and tries again. */
 #include "libclient/path/reliable.h"
 
 #include <errno.h>
@@ -21,6 +21,66 @@
 #define WAITS_TILL_AGAIN 16
 #define PAUSES_A_LOOK    16
 
+/*
+ * A publisher that is about as fast as its reader would find room for a message or two at each look, and both
+ * would wait for the same lines at each message. So it waits until there is room for ROOM_AT_ONCE, or a
+ * quarter of the ring, as long as the reader goes on: after LOOKS_IN_VAIN looks in a row that find no more it
+ * sends. At three quarters of a ring the reader has enough to do.
+ */
+#define ROOM_AT_ONCE  16
+#define LOOKS_IN_VAIN 4
+
+static void pause_before_look(void)
+{
+	for (int i = 0; i < PAUSES_A_LOOK; i++)
+		km_pause();
+}
+
+/* Where messages go to a single ring, which may be shared: what the publisher knows of it. Else null. */
+static km_always_inline struct km_ring_cursor *target_cursor(struct km_place *place)
+{
+	if (place->region.shared)
+		return place->cursors;
+	return place->only == KM_ONLY_NONE ? NULL : place->only_cursor;
+}
+
+/* Is the room that the publisher knew of used up? */
+static km_always_inline bool is_short(struct km_place *place)
+{
+	const struct km_region *region = &place->region;
+	const struct km_ring_cursor *cursor = target_cursor(place);
+
+	return cursor && (region->shared ? cursor->next - cursor->head > region->cell_mask
+					 : !km_room_is_known(region, cursor));
+}
+
+static km_noinline void let_room_grow(struct km_place *place)
+{
+	const struct km_region *region = &place->region;
+	const uint64_t quarter = region->geometry.ring_capacity / 4,
+		       enough = quarter < ROOM_AT_ONCE ? quarter : ROOM_AT_ONCE;
+	const uint32_t ring = region->shared ? 0 : (uint32_t)__builtin_ctzll(place->only);
+	struct km_ring_cursor *cursor = target_cursor(place);
+	uint64_t room;
+
+	/* a publisher's first message, or a ring whose publishers push out what is old */
+	if (cursor->next == 0 ||
+		(!region->shared &&
+			!(place->only & km_load(E1, relaxed, &region->header->reliable))))
+		return;
+	room = km_room_count(region, ring, cursor);
+	for (int in_vain = 0; in_vain < LOOKS_IN_VAIN && room > 0 && room < enough;) {
+		pause_before_look();
+		const uint64_t more = km_room_count(region, ring, cursor);
+		in_vain++;
+		/* a hostile reader may go back and forth, so only what was never seen counts */
+		if (more > room) {
+			room = more;
+			in_vain = 0;
+		}
+	}
+}
+
 static bool spin_for_room(struct kickmsg_publisher *publisher, int64_t deadline_ns)
 {
 	if (publisher->spin_ns == 0 || (publisher->spins_in_vain >= SPINS_IN_VAIN &&
@@ -33,8 +93,7 @@ static bool spin_for_room(struct kickmsg_publisher *publisher, int64_t deadline_
 	if (deadline_ns < end_ns)
 		end_ns = deadline_ns;
 	do {
-		for (int i = 0; i < PAUSES_A_LOOK; i++)
-			km_pause();
+		pause_before_look();
 		if (km_publisher_has_room(publisher, left)) {
 			publisher->spins_in_vain = 0;
 			return true;
@@ -79,14 +138,15 @@ static ssize_t try_once(struct kickmsg_publisher *publisher, const struct outgoi
 				 : kickmsg_send(publisher, outgoing->data, outgoing->len);
 }
 
-static ssize_t wait_and_try(
+/* A try has found no room. */
+static km_noinline ssize_t wait_and_try(
 	struct kickmsg_publisher *publisher, const struct outgoing *outgoing, int64_t timeout_ns)
 {
-	ssize_t r = try_once(publisher, outgoing);
-
-	if (r != -ENOBUFS || timeout_ns == 0)
-		return r;
 	const int64_t deadline_ns = km_wait_deadline(timeout_ns);
+	ssize_t r;
+
+	if (timeout_ns == 0)
+		return -ENOBUFS;
 	publisher->tries_again = true;
 	do {
 		int slept = 0;
@@ -104,20 +164,33 @@ static ssize_t wait_and_try(
 	return r;
 }
 
+/* Before the first try. */
+static km_always_inline void prepare(struct kickmsg_publisher *publisher, int64_t timeout_ns)
+{
+	struct km_place *here = &publisher->handle.place;
+
+	if (here->region.path & KM_PATH_RELIABLE && timeout_ns != 0 && is_short(here))
+		let_room_grow(here);
+}
+
 KM_EXPORT ssize_t kickmsg_send_wait(
 	struct kickmsg_publisher *publisher, const void *data, size_t len, int64_t timeout_ns)
 {
-	const struct outgoing outgoing = { .data = data, .len = len };
-
-	return wait_and_try(publisher, &outgoing, timeout_ns);
+	prepare(publisher, timeout_ns);
+	ssize_t r = kickmsg_send(publisher, data, len);
+	if (__builtin_expect(r != -ENOBUFS, 1))
+		return r;
+	return wait_and_try(publisher, &(struct outgoing){ .data = data, .len = len }, timeout_ns);
 }
 
 KM_EXPORT int kickmsg_publish_wait(
 	struct kickmsg_publisher *publisher, void *payload, size_t len, int64_t timeout_ns)
 {
-	const struct outgoing outgoing = { .payload = payload, .len = len };
-
-	/* a null pointer is no loan */
-	return payload ? (int)wait_and_try(publisher, &outgoing, timeout_ns)
-		       : kickmsg_publish(publisher, payload, len);
+	prepare(publisher, timeout_ns);
+	int r = kickmsg_publish(publisher, payload, len);
+	/* a null pointer is no loan, so it has no wait */
+	if (__builtin_expect(r != -ENOBUFS, 1))
+		return r;
+	return (int)wait_and_try(
+		publisher, &(struct outgoing){ .payload = payload, .len = len }, timeout_ns);
 }

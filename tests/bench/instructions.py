@@ -16,8 +16,8 @@ import tempfile
 AT_MOST = {"send": 110, "loan": 45, "publish": 85, "receive": 60, "release": 25, "receive-copy": 105,
            "send-shared": 95, "receive-copy-shared": 70, "send-many": 145, "receive-many": 80, "release-many": 30,
            "send-many-shared": 85, "receive-many-shared": 90,
-           "send-reliable": 130, "publish-reliable": 100, "receive-reliable": 95, "receive-copy-reliable": 140,
-           "send-reliable-shared": 105, "receive-copy-reliable-shared": 110,
+           "send-reliable": 130, "publish-reliable": 100, "receive-reliable": 90, "receive-copy-reliable": 130,
+           "send-reliable-shared": 105, "receive-copy-reliable-shared": 102,
            "call": 270, "take-request": 505, "reply": 270, "take-reply": 330, "release-reply": 30,
            "call-loan": 100, "call-publish": 305, "take-request-in-place": 460, "reply-loan": 100,
            "reply-publish": 280, "take-reply-in-place": 280, "release-reply-in-place": 35}

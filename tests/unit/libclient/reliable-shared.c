@@ -394,6 +394,29 @@ START_TEST(send_wait_is_woken_by_the_broker)
 }
 END_TEST
 
+START_TEST(send_wait_with_little_room_sends_though_nobody_reads)
+{
+	struct km_ring_cursor *cursor = &pubs[0].handle.place.cursors[0];
+	char buf[64];
+
+	setup();
+	for (uint32_t sent = 1; sent <= CAPACITY; sent++) {
+		ck_assert_int_eq(kickmsg_send_wait(&pubs[0], "x", 1, -1), 1);
+		ck_assert_uint_eq(km_room_count(&f.region, 0, cursor), CAPACITY - sent);
+	}
+	ck_assert_int_eq(kickmsg_send_wait(&pubs[0], "x", 1, 1), -ETIMEDOUT);
+	ck_assert_int_eq(kickmsg_try_receive_copy(sub, buf, sizeof buf), 1);
+	ck_assert_uint_eq(km_room_count(&f.region, 0, cursor), 1);
+	ck_assert_int_eq(kickmsg_send_wait(&pubs[0], "x", 1, -1), 1);
+	ck_assert_int_eq(kickmsg_send_wait(&pubs[0], "x", 1, 1), -ETIMEDOUT);
+	/* without reliable subscribers there is always room */
+	km_room_say(&f.region, 0);
+	for (uint32_t i = 0; i < 2 * CAPACITY; i++)
+		ck_assert_int_eq(kickmsg_send_wait(&pubs[0], "x", 1, -1), 1);
+	teardown();
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tcase = fixture_case("reliable-shared");
@@ -409,5 +432,6 @@ int main(void)
 	tcase_add_test(tcase, receive_after_demotion_says_so_once_by_each_way);
 	tcase_add_test(tcase, send_wait_is_woken_by_a_receive);
 	tcase_add_test(tcase, send_wait_is_woken_by_the_broker);
+	tcase_add_test(tcase, send_wait_with_little_room_sends_though_nobody_reads);
 	return fixture_run("reliable-shared", tcase);
 }

@@ -576,6 +576,47 @@ START_TEST(send_wait_in_a_region_that_is_left_looks_in_vain)
 }
 END_TEST
 
+START_TEST(count_of_room_is_what_a_send_finds)
+{
+	struct km_ring_cursor *cursor = &pub->handle.place.cursors[0];
+	struct kickmsg_sample sample;
+
+	setup();
+	f.region.header->live = BIT(0);
+	for (uint32_t sent = 1; send_by(0, sent) > 0; sent++)
+		ck_assert_uint_eq(km_room_count(&f.region, 0, cursor), MOST + 1 - sent);
+	ck_assert_uint_eq(km_room_count(&f.region, 0, cursor), 0);
+	ck_assert_int_eq(kickmsg_try_receive(sub, &sample), 0);
+	kickmsg_sample_release(&sample);
+	ck_assert_uint_eq(km_room_count(&f.region, 0, cursor), 1);
+	/* a head that makes no sense is as good as any: it is a hint */
+	km_store(R6, relaxed, &km_region_ring(&f.region, 0)->head, 0);
+	ck_assert_uint_eq(km_room_count(&f.region, 0, cursor), 0);
+	km_store(R6, relaxed, &km_region_ring(&f.region, 0)->head, CAPACITY + 1);
+	teardown();
+}
+END_TEST
+
+/* There is room for one message, less than a publisher waits for, and nobody reads on. */
+START_TEST(send_wait_with_little_room_sends_though_nobody_reads)
+{
+	struct kickmsg_sample sample;
+
+	setup();
+	f.region.header->live = BIT(0);
+	ck_assert_uint_eq(send_till_full(0), MOST + 1);
+	ck_assert_int_eq(kickmsg_try_receive(sub, &sample), 0);
+	kickmsg_sample_release(&sample);
+	ck_assert_int_eq(kickmsg_send_wait(pub, "x", 1, -1), 1);
+	ck_assert_int_eq(kickmsg_send_wait(pub, "x", 1, 1), -ETIMEDOUT);
+	/* of an ordinary subscriber, whose oldest messages are pushed out */
+	km_room_say(&f.region, 0);
+	for (uint32_t i = 0; i < 2 * CAPACITY; i++)
+		ck_assert_int_eq(kickmsg_send_wait(pub, "x", 1, -1), 1);
+	teardown();
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tcase = fixture_case("reliable");
@@ -596,5 +637,7 @@ int main(void)
 	tcase_add_test(tcase, send_wait_is_woken_by_the_broker);
 	tcase_add_test(tcase, send_wait_ends_with_a_signal);
 	tcase_add_test(tcase, send_wait_in_a_region_that_is_left_looks_in_vain);
+	tcase_add_test(tcase, count_of_room_is_what_a_send_finds);
+	tcase_add_test(tcase, send_wait_with_little_room_sends_though_nobody_reads);
 	return fixture_run("reliable", tcase);
 }
