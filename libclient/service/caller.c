@@ -230,8 +230,7 @@ static inline struct km_label label_of(const struct km_call *call)
 	return (struct km_label){
 		.id = call->id,
 		.word = (uint64_t)call->deadline_ns,
-		.kind = call->deadline_ns == INT64_MAX ? KM_MESSAGE_REQUEST
-						       : KM_MESSAGE_REQUEST_UNTIL,
+		.kind = KM_MESSAGE_REQUEST,
 	};
 }
 

@@ -94,10 +94,9 @@ static int error_of(uint64_t word)
 	return error < 0 && error >= -4095 ? (int)error : -EPROTO;
 }
 
-/* Fills *ret, whose sample has a message with `len` bytes of the user's, and returns true; else the message
- * is for nobody. */
+/* Fills *ret, whose sample has the message, and returns true; else the message is for nobody. */
 static bool fill(struct kickmsg_caller *caller, struct km_line *line, const struct km_label *label,
-	size_t len, struct kickmsg_reply *ret)
+	struct kickmsg_reply *ret)
 {
 	struct km_call *call = find_call(caller, line, label->id);
 	const bool more = label->kind == KM_MESSAGE_MORE, fails = label->kind == KM_MESSAGE_ERROR;
@@ -115,7 +114,7 @@ static bool fill(struct kickmsg_caller *caller, struct km_line *line, const stru
 		return false;
 	ret->id = label->id;
 	ret->data = fails ? NULL : ret->sample.data;
-	ret->len = fails ? 0 : len;
+	ret->len = fails ? 0 : ret->sample.len;
 	ret->error = fails ? error_of(label->word) : 0;
 	ret->more = more;
 	memset(ret->reserved, 0, sizeof ret->reserved);
@@ -127,19 +126,18 @@ static bool fill(struct kickmsg_caller *caller, struct km_line *line, const stru
 static int hear_some(struct kickmsg_caller *caller, struct km_line *line, struct kickmsg_reply *ret)
 {
 	struct km_label label;
-	size_t len;
 
 	/* as many as there were at the beginning */
 	for (uint32_t left = line->channel.in->handle.place.region.geometry.ring_capacity; left > 0;
 		left--) {
-		int r = km_channel_receive(&line->channel, &ret->sample, &label, &len);
+		int r = km_channel_receive(&line->channel, &ret->sample, &label);
 		bool filled = false;
 
 		if (r < 0)
 			return r;
 
 		if (__builtin_expect(line->ready, 1))
-			filled = fill(caller, line, &label, len, ret);
+			filled = fill(caller, line, &label, ret);
 		else if (label.kind == KM_MESSAGE_HELLO)
 			km_caller_meet(caller, line, label.word);
 		if (!filled || !ret->data)

@@ -13,21 +13,22 @@
 
 /* --- tasks ---------------------------------------------------------------------------------------- */
 
-static void free_task(struct km_visitor *visitor, struct km_task *task)
+static km_always_inline void free_task(struct km_visitor *visitor, struct km_task *task)
 {
 	visitor->busy--;
 	visitor->taken -= task->taken;
 	task->serial = 0;
 	task->next = visitor->free;
 	visitor->free = (uint32_t)(task - visitor->tasks);
-	kickmsg_sample_release(&task->sample); /* unless its answer took it along */
-	if (visitor->server->loop && visitor->channel.muted && !visitor->channel.gone)
+	km_sample_release(&task->sample); /* unless its answer took it along */
+	if (__builtin_expect(visitor->server->loop != NULL, 0) && visitor->channel.muted &&
+		!visitor->channel.gone)
 		km_loop_mute(visitor->server->loop, &visitor->channel, false);
 }
 
 /* Puts the free task whose sample has just come into the line. */
-static void wait_in_line(
-	struct km_visitor *visitor, struct km_task *task, const struct km_label *label, size_t len)
+static km_always_inline void wait_in_line(
+	struct km_visitor *visitor, struct km_task *task, const struct km_label *label)
 {
 	const uint32_t index = visitor->free;
 
@@ -38,9 +39,8 @@ static void wait_in_line(
 		visitor->oldest = index;
 	visitor->newest = index;
 	visitor->busy++;
-	task->len = len;
 	task->id = label->id;
-	task->deadline_ns = label->kind == KM_MESSAGE_REQUEST ? INT64_MAX : (int64_t)label->word;
+	task->deadline_ns = (int64_t)label->word;
 	task->serial = ++visitor->server->serial;
 	task->next = KM_TASK_NONE;
 	task->replies = 0;
@@ -64,7 +64,6 @@ static void cancel(struct km_visitor *visitor, uint64_t id)
 void km_visitor_pump(struct km_visitor *visitor)
 {
 	struct km_label label;
-	size_t len;
 
 	/* A caller that has more under way than it may waits. One that floods is heard as long as one that
 	 * keeps to its shape: what it sent besides lies in its ring, so nobody sleeps over it. */
@@ -72,15 +71,17 @@ void km_visitor_pump(struct km_visitor *visitor)
 		left > 0 && visitor->free != KM_TASK_NONE; left--) {
 		struct km_task *task = &visitor->tasks[visitor->free];
 
-		if (km_channel_receive(&visitor->channel, &task->sample, &label, &len) < 0)
+		if (km_channel_receive(&visitor->channel, &task->sample, &label) < 0)
 			break;
-		if (label.kind == KM_MESSAGE_REQUEST || label.kind == KM_MESSAGE_REQUEST_UNTIL) {
-			wait_in_line(visitor, task, &label, len);
-			continue;
+		if (__builtin_expect(label.kind == KM_MESSAGE_REQUEST, 1)) {
+			wait_in_line(visitor, task, &label);
+		} else {
+			if (label.kind == KM_MESSAGE_CANCEL)
+				cancel(visitor, label.id);
+			km_sample_release(&task->sample);
 		}
-		if (label.kind == KM_MESSAGE_CANCEL)
-			cancel(visitor, label.id);
-		kickmsg_sample_release(&task->sample);
+		if (km_channel_is_empty(&visitor->channel))
+			break;
 	}
 	/* no ring shows such a request any more */
 	if (visitor->waiting > 0 && visitor->server->loop)
@@ -88,7 +89,7 @@ void km_visitor_pump(struct km_visitor *visitor)
 }
 
 /* The reason why nobody waits for a task's reply, or 0. */
-static int status_of(const struct km_visitor *visitor, const struct km_task *task)
+static km_always_inline int status_of(const struct km_visitor *visitor, const struct km_task *task)
 {
 	if (visitor->channel.gone)
 		return -ECONNRESET;
@@ -99,7 +100,7 @@ static int status_of(const struct km_visitor *visitor, const struct km_task *tas
 }
 
 /* Sends the task's last message. After a success or -ECONNRESET the task is free. */
-static int send_last(struct km_visitor *visitor, struct km_task *task, const void *data, size_t len,
+static km_always_inline int send_last(struct km_visitor *visitor, struct km_task *task, const void *data, size_t len,
 	const struct km_label *label)
 {
 	int r = km_channel_send(&visitor->channel, data, len, label, &task->sample);
@@ -142,8 +143,10 @@ static struct km_task *next_task(struct km_visitor *visitor)
 	return NULL;
 }
 
-static bool take_from(struct km_visitor *visitor, struct kickmsg_request *ret)
+static km_always_inline bool take_from(struct km_visitor *visitor, struct kickmsg_request *ret)
 {
+	if (visitor->waiting == 0 && km_channel_is_quiet(&visitor->channel))
+		return false;
 	if (visitor->waiting == 0 || visitor->channel.gone)
 		km_visitor_pump(visitor);
 	struct km_task *task = visitor->waiting > 0 ? next_task(visitor) : NULL;
@@ -153,7 +156,7 @@ static bool take_from(struct km_visitor *visitor, struct kickmsg_request *ret)
 	visitor->taken++;
 	*ret = (struct kickmsg_request){
 		.data = task->sample.data,
-		.len = task->len,
+		.len = task->sample.len,
 		.deadline_ns = task->deadline_ns,
 		.caller = &visitor->info,
 		.server = visitor->server,
@@ -165,7 +168,8 @@ static bool take_from(struct km_visitor *visitor, struct kickmsg_request *ret)
 }
 
 /* Tries to take a request, of each visitor in turn. */
-static bool try_take(struct kickmsg_server *server, struct kickmsg_request *ret)
+static km_always_inline bool try_take(
+	struct kickmsg_server *server, struct kickmsg_request *ret)
 {
 	struct km_visitor *begin = server->turn ? server->turn : server->visitors, *visitor = begin;
 
@@ -183,7 +187,8 @@ static bool try_take(struct kickmsg_server *server, struct kickmsg_request *ret)
 	return false;
 }
 
-static int try_take_request(struct kickmsg_server *server, struct kickmsg_request *ret)
+static km_always_inline int try_take_request(
+	struct kickmsg_server *server, struct kickmsg_request *ret)
 {
 	const struct km_place *here = &server->service->handle.place;
 
@@ -225,25 +230,18 @@ static int arm(struct kickmsg_server *server, struct kickmsg_request *ret)
 	return r;
 }
 
-KM_EXPORT int kickmsg_take_request(
+/* The twin of kickmsg_take_request(), behind a look that was in vain. */
+static km_noinline int wait_for_request(
 	struct kickmsg_server *server, int64_t timeout_ns, struct kickmsg_request *ret)
 {
-	if (server->client->pid == KM_INHERITED)
-		return -ECHILD;
-	int r = try_take_request(server, ret);
-	if (server->loop && r == 0)
-		km_loop_set(server->loop);
-	else if (server->loop && timeout_ns == 0)
-		r = arm(server, ret);
-	if (r == 0)
-		return 0;
+	int r = -EAGAIN;
+
 	if (timeout_ns == 0 && server->loop)
-		return server->active ? -EAGAIN : -EBUSY;
-	if (timeout_ns == 0) {
-		if (server->idle++ % LOOKS_TILL_AFTER == 0)
-			km_server_look_after(server);
-		return server->active ? -EAGAIN : -EBUSY;
-	}
+		r = arm(server, ret);
+	else if (timeout_ns == 0 && server->idle++ % LOOKS_TILL_AFTER == 0)
+		km_server_look_after(server);
+	if (timeout_ns == 0)
+		return r == 0 || server->active ? r : -EBUSY;
 	int64_t deadline_ns = km_wait_deadline(timeout_ns);
 	while (r == -EAGAIN) {
 		km_server_look_after(server);
@@ -257,11 +255,23 @@ KM_EXPORT int kickmsg_take_request(
 	return r;
 }
 
+KM_EXPORT int kickmsg_take_request(
+	struct kickmsg_server *server, int64_t timeout_ns, struct kickmsg_request *ret)
+{
+	if (server->client->pid == KM_INHERITED)
+		return -ECHILD;
+	if (try_take_request(server, ret) < 0)
+		return wait_for_request(server, timeout_ns, ret);
+	if (server->loop)
+		km_loop_set(server->loop);
+	return 0;
+}
+
 /* --- answering ------------------------------------------------------------------------------------ */
 
 /* Finds the task of a request that hasn't ended; null and -EINVAL or -ECHILD. The visitor may be another
  * caller's by now, or nobody's, but no serial comes again. */
-static struct km_task *find(const struct kickmsg_request *request, int *ret_error)
+static km_always_inline struct km_task *find(const struct kickmsg_request *request, int *ret_error)
 {
 	const struct km_visitor *visitor = request->visitor;
 
@@ -279,7 +289,7 @@ static struct km_task *find(const struct kickmsg_request *request, int *ret_erro
 }
 
 /* Has the request ended after a last reply, or after one in vain? */
-static int settle(struct kickmsg_request *request, int r)
+static km_always_inline int settle(struct kickmsg_request *request, int r)
 {
 	struct km_visitor *visitor = request->visitor;
 	struct km_task *task = &visitor->tasks[request->task];
@@ -313,7 +323,7 @@ KM_EXPORT int kickmsg_reply(struct kickmsg_request *request, const void *data, s
 
 	if (!task)
 		return r;
-	const struct km_label last = { .id = task->id, .kind = KM_MESSAGE_LAST };
+	const struct km_label last = { .id = task->id, .word = 1, .kind = KM_MESSAGE_LAST };
 	return settle(request, send_last(request->visitor, task, data, len, &last));
 }
 

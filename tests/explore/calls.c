@@ -72,8 +72,6 @@ void actor_set_up_server(int index)
 	struct km_channel *channel = world_private(sizeof *channel);
 
 	channel->out = publishers[index];
-	if (world.shape.shared)
-		channel->scratch = world_private(64);
 	servers[index] = channel;
 }
 
