@@ -16,7 +16,6 @@
 #include "libclient/export.h"
 #include "libclient/path/loan.h"
 #include "libclient/path/rings_receive.h"
-#include "libclient/path/rings_send.h"
 
 /* Names a topic of the channel. `geometry` null: the topic exists. */
 static void name(enum km_kind kind, const char *service, uint64_t owner,
@@ -106,7 +105,7 @@ bool km_channel_look(struct km_channel *channel)
 
 /* --- sending -------------------------------------------------------------------------------------- */
 
-static int result_of(struct km_channel *channel, int reached)
+int km_channel_result_of(struct km_channel *channel, int reached)
 {
 	if (reached == -ESTALE)
 		channel->gone = true;
@@ -156,7 +155,7 @@ int km_channel_send_anyhow(struct km_channel *channel, const void *data, size_t 
 	} else {
 		r = send_by_loan(channel, data, len, label, answered);
 	}
-	r = result_of(channel, r);
+	r = km_channel_result_of(channel, r);
 	if (r == 0)
 		count_out(channel, label->kind);
 	return r;
@@ -164,23 +163,26 @@ int km_channel_send_anyhow(struct km_channel *channel, const void *data, size_t 
 
 int km_channel_loan(struct km_channel *channel, size_t len, void **ret_payload)
 {
-	if (len > channel->out->handle.place.region.geometry.max_payload_size)
+	const struct km_region *region = &channel->out->handle.place.region;
+
+	if (len > region->geometry.max_payload_size)
 		return -EMSGSIZE;
 	if (channel->gone)
 		return -ECONNRESET;
-	int r = kickmsg_loan(channel->out, len, ret_payload);
-
-	return r < 0 ? result_of(channel, r) : 0;
+	int r = region->path == KM_PATH_RINGS_TIMED
+			? km_rings_loan(channel->out, len, ret_payload)
+			: kickmsg_loan(channel->out, len, ret_payload);
+	return r < 0 ? km_channel_result_of(channel, r) : 0;
 }
 
-bool km_channel_has_lent(const struct km_channel *channel, const void *payload)
+bool km_channel_has_lent_anyhow(const struct km_channel *channel, const void *payload)
 {
 	struct km_place *of;
 
 	return km_loan_find(&channel->out->handle.place, payload, &of) != NULL;
 }
 
-int km_channel_publish(struct km_channel *channel, void *payload, size_t len,
+int km_channel_publish_anyhow(struct km_channel *channel, void *payload, size_t len,
 	const struct km_label *label, struct kickmsg_sample *answered)
 {
 	struct km_place *of;
@@ -198,7 +200,7 @@ int km_channel_publish(struct km_channel *channel, void *payload, size_t len,
 		km_sample_release(answered);
 	int r = km_tagged_publish(
 		channel->out, payload, len, km_message_tag(label), label->word);
-	r = result_of(channel, r);
+	r = km_channel_result_of(channel, r);
 	if (r == 0)
 		count_out(channel, label->kind);
 	return r;

@@ -17,6 +17,7 @@
 
 #include "libclient/handle/handle.h"
 #include "libclient/kickmsg.h"
+#include "libclient/path/rings_send.h"
 #include "libclient/path/shared_sample.h"
 #include "libclient/service/message.h"
 #include "libclient/service/shape.h"
@@ -50,6 +51,9 @@ int km_channel_open(struct km_channel *ret, struct kickmsg_client *client, const
 /* Closes a channel. Takes one that was never opened, or half. */
 void km_channel_close(struct km_channel *channel);
 
+/* The result of a publish that has reached so many, or has failed. */
+int km_channel_result_of(struct km_channel *channel, int reached);
+
 /* Has the other end ended? All messages that it sent before can be received now. */
 bool km_channel_look(struct km_channel *channel);
 
@@ -63,11 +67,11 @@ bool km_channel_look(struct km_channel *channel);
 int km_channel_send_anyhow(struct km_channel *channel, const void *data, size_t len,
 	const struct km_label *label, struct kickmsg_sample *answered);
 int km_channel_loan(struct km_channel *channel, size_t len, void **ret_payload);
-int km_channel_publish(struct km_channel *channel, void *payload, size_t len,
+int km_channel_publish_anyhow(struct km_channel *channel, void *payload, size_t len,
 	const struct km_label *label, struct kickmsg_sample *answered);
 int km_channel_discard(struct km_channel *channel, void *payload);
 /* Has the channel lent this payload? */
-bool km_channel_has_lent(const struct km_channel *channel, const void *payload);
+bool km_channel_has_lent_anyhow(const struct km_channel *channel, const void *payload);
 
 /*
  * A channel counts requests and their ends alone as sent, so that their difference is in flight, for
@@ -90,6 +94,30 @@ static km_always_inline int km_channel_send(struct km_channel *channel, const vo
 	return 0;
 }
 
+static km_always_inline bool km_channel_has_lent(
+	const struct km_channel *channel, const void *payload)
+{
+	return (payload && channel->out->handle.place.loans[0].payload == payload) ||
+	       km_channel_has_lent_anyhow(channel, payload);
+}
+
+/* The usual case is the only loan, with private rings. Its twin is km_channel_publish_anyhow(). */
+static km_always_inline int km_channel_publish(struct km_channel *channel, void *payload,
+	size_t len, const struct km_label *label, struct kickmsg_sample *answered)
+{
+	const struct km_place *here = &channel->out->handle.place;
+
+	if (!payload || here->loans[0].payload != payload || len > here->loans[0].len ||
+		channel->gone || here->region.path != KM_PATH_RINGS_TIMED ||
+		!km_message_counts(label->kind))
+		return km_channel_publish_anyhow(channel, payload, len, label, answered);
+	if (answered)
+		km_sample_release(answered);
+	km_tagged_mark(payload, km_message_tag(label), label->word);
+	int r = km_rings_publish(channel->out, payload, len);
+	return r > 0 ? 0 : km_channel_result_of(channel, r);
+}
+
 /* Receives the next message, which is to be released, whatever its kind. The peer may send as fast as it is
  * heard: the caller of this ends after some. Errors: -EAGAIN; -EDQUOT as kickmsg_try_receive(). */
 int km_channel_receive_anyhow(struct km_channel *channel, struct kickmsg_sample *ret);
@@ -106,9 +134,10 @@ static km_always_inline int km_channel_receive(
 		return 0;
 	}
 	int r = km_channel_receive_anyhow(channel, ret);
-	if (r == 0)
-		*ret_label = km_message_label(ret->publish_ns, km_tagged_word(ret));
-	return r;
+	if (r < 0)
+		return r;
+	*ret_label = km_message_label(ret->publish_ns, km_tagged_word(ret));
+	return 0;
 }
 
 /* Has nothing come since a look that was in vain? Other reasons to look aren't seen. */

@@ -31,16 +31,11 @@ int km_tagged_publish(struct kickmsg_publisher *publisher, void *payload, size_t
 	uint64_t word)
 {
 	struct km_place *here = &publisher->handle.place, *of;
-	struct km_sample_header *sample = (struct km_sample_header *)payload - 1;
 
 	if (here->region.shared)
 		return publish_shared(publisher, payload, len, tag, word);
-	/* the usual case first: its only loan */
-	if (here->loans[0].payload == payload || (km_loan_find(here, payload, &of) && of == here)) {
-		km_plain_write(sample, sizeof *sample);
-		sample->publish_ns = tag;
-		sample->word = word;
-	}
+	if (km_loan_find(here, payload, &of) && of == here)
+		km_tagged_mark(payload, tag, word);
 	return km_rings_publish(publisher, payload, len);
 }
 

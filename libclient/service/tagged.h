@@ -44,6 +44,16 @@ static km_always_inline bool km_tagged_append(struct kickmsg_publisher *publishe
 	return true;
 }
 
+/* Marks a message with private rings, which is about to be published. */
+static km_always_inline void km_tagged_mark(void *payload, uint64_t tag, uint64_t word)
+{
+	struct km_sample_header *sample = (struct km_sample_header *)payload - 1;
+
+	km_plain_write(sample, sizeof *sample);
+	sample->publish_ns = tag;
+	sample->word = word;
+}
+
 /* The word of a message that was received. */
 static km_always_inline uint64_t km_tagged_word(const struct kickmsg_sample *sample)
 {
