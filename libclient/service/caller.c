@@ -266,7 +266,8 @@ KM_EXPORT int kickmsg_call_loan(struct kickmsg_caller *caller, size_t len, void 
 }
 
 /* The line that has lent the payload, or null. */
-static km_always_inline struct km_line *find_lender(const struct kickmsg_caller *caller, const void *payload)
+static km_always_inline struct km_line *find_lender(
+	const struct kickmsg_caller *caller, const void *payload)
 {
 	struct km_line *line = caller->line;
 

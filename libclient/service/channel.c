@@ -169,9 +169,8 @@ int km_channel_loan(struct km_channel *channel, size_t len, void **ret_payload)
 		return -EMSGSIZE;
 	if (channel->gone)
 		return -ECONNRESET;
-	int r = region->path == KM_PATH_RINGS_TIMED
-			? km_rings_loan(channel->out, len, ret_payload)
-			: kickmsg_loan(channel->out, len, ret_payload);
+	int r = region->path == KM_PATH_RINGS_TIMED ? km_rings_loan(channel->out, len, ret_payload)
+						    : kickmsg_loan(channel->out, len, ret_payload);
 	return r < 0 ? km_channel_result_of(channel, r) : 0;
 }
 
@@ -198,8 +197,7 @@ int km_channel_publish_anyhow(struct km_channel *channel, void *payload, size_t 
 	}
 	if (answered)
 		km_sample_release(answered);
-	int r = km_tagged_publish(
-		channel->out, payload, len, km_message_tag(label), label->word);
+	int r = km_tagged_publish(channel->out, payload, len, km_message_tag(label), label->word);
 	r = km_channel_result_of(channel, r);
 	if (r == 0)
 		count_out(channel, label->kind);

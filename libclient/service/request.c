@@ -13,7 +13,7 @@
 /* One look in vain of so many, by a server that polls, looks after the connection. */
 #define LOOKS_TILL_AFTER 64
 /* Requests that are taken from a private ring together. */
-#define AT_ONCE          16
+#define AT_ONCE 16
 
 /* --- tasks ---------------------------------------------------------------------------------------- */
 
@@ -94,8 +94,8 @@ static km_always_inline uint32_t enter_many(struct km_visitor *visitor, uint32_t
 	int count = km_rings_receive_many(in, samples, most < AT_ONCE ? most : AT_ONCE);
 	for (int i = 0; i < count; i++) {
 		struct km_task *task = &visitor->tasks[visitor->free];
-		const struct km_label label =
-			km_message_label(samples[i].publish_ns, km_tagged_word(&samples[i]));
+		const struct km_label label = km_message_label(
+			samples[i].publish_ns, km_tagged_word(&samples[i]));
 
 		task->sample = samples[i];
 		enter(visitor, task, &label);
@@ -140,8 +140,7 @@ static km_always_inline int status_of(const struct km_visitor *visitor, const st
 static km_always_inline int send_last(struct km_visitor *visitor, uint32_t index, const void *data,
 	size_t len, const struct km_label *label)
 {
-	int r = km_channel_send(
-		&visitor->channel, data, len, label, &visitor->tasks[index].sample);
+	int r = km_channel_send(&visitor->channel, data, len, label, &visitor->tasks[index].sample);
 
 	if (r == 0 || r == -ECONNRESET)
 		free_task(visitor, index);
@@ -208,8 +207,7 @@ static km_always_inline bool take_from(struct km_visitor *visitor, struct kickms
 }
 
 /* Tries to take a request, of each visitor in turn. */
-static km_always_inline bool try_take(
-	struct kickmsg_server *server, struct kickmsg_request *ret)
+static km_always_inline bool try_take(struct kickmsg_server *server, struct kickmsg_request *ret)
 {
 	struct km_visitor *begin = server->turn ? server->turn : server->visitors, *visitor = begin;
 
@@ -420,9 +418,9 @@ KM_EXPORT int kickmsg_reply_publish(
 	if (more && !may_more(request, task))
 		return -EDQUOT;
 	struct km_visitor *visitor = request->visitor;
-	const struct km_label label = { .id = task->id,
-		.word = 1,
-		.kind = more ? KM_MESSAGE_MORE : KM_MESSAGE_LAST };
+	const struct km_label label = {
+		.id = task->id, .word = 1, .kind = more ? KM_MESSAGE_MORE : KM_MESSAGE_LAST
+	};
 	r = km_channel_publish(
 		&visitor->channel, payload, len, &label, more ? NULL : &task->sample);
 	if (r == 0 && more)

@@ -14,8 +14,8 @@ km_noinline void km_tagged_wake(struct kickmsg_publisher *publisher, uint32_t se
 		km_publisher_hurry(publisher);
 }
 
-static int publish_shared(struct kickmsg_publisher *publisher, void *payload, size_t len,
-	uint64_t tag, uint64_t word)
+static int publish_shared(
+	struct kickmsg_publisher *publisher, void *payload, size_t len, uint64_t tag, uint64_t word)
 {
 	struct km_place *here = &publisher->handle.place, *of;
 	const struct km_loan *loan = km_loan_find(here, payload, &of);
@@ -27,8 +27,8 @@ static int publish_shared(struct kickmsg_publisher *publisher, void *payload, si
 	return r < 0 ? r : (int)km_shared_reach(publisher);
 }
 
-int km_tagged_publish(struct kickmsg_publisher *publisher, void *payload, size_t len, uint64_t tag,
-	uint64_t word)
+int km_tagged_publish(
+	struct kickmsg_publisher *publisher, void *payload, size_t len, uint64_t tag, uint64_t word)
 {
 	struct km_place *here = &publisher->handle.place, *of;
 

@@ -34,8 +34,8 @@ static km_always_inline bool km_tagged_append(struct kickmsg_publisher *publishe
 		km_load(L1, acquire, &header->live) != here->live)
 		return false;
 	km_shared_prefetch(region, here->cursors[0].next, len, true);
-	if (!km_shared_append(region, data, len, &here->id, &tag, &last, &here->cursors[0].next,
-		    true))
+	if (!km_shared_append(
+		    region, data, len, &here->id, &tag, &last, &here->cursors[0].next, true))
 		return false;
 	km_endpoint_count_sent(here->record, 1, len);
 	uint32_t seen = km_bell_listen(region->bell);

@@ -120,8 +120,7 @@ START_TEST(geometries_are_possible_and_have_room)
 						ck_assert_uint_ge(replies.pool_size,
 							counts[c] * counts[m] + counts[c] +
 								KM_SERVICE_LOANS);
-					ck_assert_uint_ge(
-						requests.max_payload_size, sizes[s]);
+					ck_assert_uint_ge(requests.max_payload_size, sizes[s]);
 				}
 }
 END_TEST
