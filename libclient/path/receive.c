@@ -2,7 +2,7 @@
 /*
  * Receiving: chooses by the region's path (rings_receive.c, shared_receive.c), and waits, which is
  * the same for both: try, spin for a while, then sleep and try again. Sleeping is waiter.h's and
- * bell.h's.
+ * bell.h's, giving back hold.h's.
  */
 #include <errno.h>
 

@@ -112,13 +112,6 @@ int km_channel_result_of(struct km_channel *channel, int reached)
 	return reached > 0 ? 0 : reached == 0 || reached == -ESTALE ? -ECONNRESET : reached;
 }
 
-static void count_out(const struct km_channel *channel, enum km_message_kind kind)
-{
-	if (!km_message_counts(kind))
-		km_endpoint_count(
-			&channel->out->handle.place.record->messages, (uint64_t)-INT64_C(1));
-}
-
 /* Sends in place, with private rings. */
 static int send_by_loan(struct km_channel *channel, const void *data, size_t len,
 	const struct km_label *label, struct kickmsg_sample *answered)
@@ -157,7 +150,7 @@ int km_channel_send_anyhow(struct km_channel *channel, const void *data, size_t 
 	}
 	r = km_channel_result_of(channel, r);
 	if (r == 0)
-		count_out(channel, label->kind);
+		km_channel_count(channel, label->kind);
 	return r;
 }
 
@@ -200,7 +193,7 @@ int km_channel_publish_anyhow(struct km_channel *channel, void *payload, size_t 
 	int r = km_tagged_publish(channel->out, payload, len, km_message_tag(label), label->word);
 	r = km_channel_result_of(channel, r);
 	if (r == 0)
-		count_out(channel, label->kind);
+		km_channel_count(channel, label->kind);
 	return r;
 }
 

@@ -77,18 +77,22 @@ bool km_channel_has_lent_anyhow(const struct km_channel *channel, const void *pa
  * A channel counts requests and their ends alone as sent, so that their difference is in flight, for
  * anybody who looks. Other messages are counted back out.
  */
-static inline bool km_message_counts(enum km_message_kind kind)
+static km_always_inline void km_channel_count(
+	const struct km_channel *channel, enum km_message_kind kind)
 {
-	return kind != KM_MESSAGE_MORE && kind != KM_MESSAGE_CANCEL && kind != KM_MESSAGE_HELLO;
+	if (kind == KM_MESSAGE_MORE || kind == KM_MESSAGE_CANCEL || kind == KM_MESSAGE_HELLO)
+		km_endpoint_count(
+			&channel->out->handle.place.record->messages, (uint64_t)-INT64_C(1));
 }
 
 /* The usual case is a short message through a shared ring, its twin km_channel_send_anyhow(). */
 static km_always_inline int km_channel_send(struct km_channel *channel, const void *data,
 	size_t len, const struct km_label *label, struct kickmsg_sample *answered)
 {
-	if (channel->gone || !km_message_counts(label->kind) ||
+	if (channel->gone ||
 		!km_tagged_append(channel->out, data, len, km_message_tag(label), label->word))
 		return km_channel_send_anyhow(channel, data, len, label, answered);
+	km_channel_count(channel, label->kind);
 	if (answered)
 		km_sample_release(answered);
 	return 0;
@@ -108,14 +112,16 @@ static km_always_inline int km_channel_publish(struct km_channel *channel, void 
 	const struct km_place *here = &channel->out->handle.place;
 
 	if (!payload || here->loans[0].payload != payload || len > here->loans[0].len ||
-		channel->gone || here->region.path != KM_PATH_RINGS_TIMED ||
-		!km_message_counts(label->kind))
+		channel->gone || here->region.path != KM_PATH_RINGS_TIMED)
 		return km_channel_publish_anyhow(channel, payload, len, label, answered);
 	if (answered)
 		km_sample_release(answered);
 	km_tagged_mark(payload, km_message_tag(label), label->word);
 	int r = km_rings_publish(channel->out, payload, len);
-	return r > 0 ? 0 : km_channel_result_of(channel, r);
+	if (r <= 0)
+		return km_channel_result_of(channel, r);
+	km_channel_count(channel, label->kind);
+	return 0;
 }
 
 /* Receives the next message, which is to be released, whatever its kind. The peer may send as fast as it is

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages between a caller and its server. Their bytes are the user's alone. What a message means stands
- * in its description: its *tag* in place of the publish time, since a channel's topics have timestamps, and
- * its *word*. So a message takes as many lines as the user's bytes, and both are as whole as it is.
+ * Messages between a caller and its server. Their bytes are the user's alone, and their meaning stands in
+ * their description. A *tag* is in place of the publish time, since a channel's topics have timestamps. With
+ * it comes a *word*. So a message takes as many lines as the user's bytes, and both are as whole as it is.
  *
  *   tag   [id of the call : 60 | kind : 4]
  *   id    [generation : 44 | index : 16]
@@ -17,8 +17,9 @@
 
 enum km_message_kind {
 	/* caller */
-	KM_MESSAGE_REQUEST = 1, /* the word: its deadline, CLOCK_MONOTONIC in ns; INT64_MAX: none */
-	KM_MESSAGE_CANCEL = 2,  /* its caller doesn't wait any more */
+	/* The word: its deadline, CLOCK_MONOTONIC in ns; INT64_MAX: none. */
+	KM_MESSAGE_REQUEST = 1,
+	KM_MESSAGE_CANCEL = 2, /* its caller doesn't wait any more */
 	/* server */
 	/* The first: the server listens. The word: which server it is. */
 	KM_MESSAGE_HELLO = 3,

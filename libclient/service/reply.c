@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How calls end: see caller.h. */
+/* How calls end: see caller.h.
+ *
+ * The file is long because each way to wait for a reply ends in the same look. */
 #include <errno.h>
 #include <stdlib.h>
 

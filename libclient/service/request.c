@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests from their coming to their last reply: see server.h. */
+/* Requests from their coming to their last reply: see server.h.
+ *
+ * The file is long because all that a request goes through is inline in its two usual cases, the take and
+ * the reply. */
 #include <errno.h>
 #include <string.h>
 
@@ -274,6 +277,8 @@ static km_noinline int wait_for_request(
 {
 	int r = -EAGAIN;
 
+	/* a server that polls leaves the line of the next message to its caller for a moment */
+	km_pause();
 	if (timeout_ns == 0 && server->loop)
 		r = arm(server, ret);
 	else if (timeout_ns == 0 && server->idle++ % LOOKS_TILL_AFTER == 0)

@@ -78,8 +78,6 @@ int km_tagged_send(struct kickmsg_publisher *publisher, const void *data, size_t
 	const struct km_place *here = &publisher->handle.place;
 	const struct km_control_header *header = here->region.header;
 
-	if (km_tagged_append(publisher, data, len, tag, word))
-		return 0;
 	if (km_load(U8, acquire, &header->privileged) != here->id ||
 		km_load(L1, acquire, &header->live) != here->live ||
 		len > here->region.geometry.max_payload_size)

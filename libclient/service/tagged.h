@@ -9,7 +9,8 @@
 #include "common/shared/shared.h"
 #include "libclient/handle/handle.h"
 
-/* The first sends as kickmsg_send() to a shared ring, and returns 0; the second publishes as
+/* The first sends as kickmsg_send() to a shared ring, in all cases but those of km_tagged_append(), and
+ * returns 0; the second publishes as
  * kickmsg_publish(). Both have the errors of those. */
 int km_tagged_send(struct kickmsg_publisher *publisher, const void *data, size_t len, uint64_t tag,
 	uint64_t word);
