@@ -61,6 +61,7 @@ static int send_inline(struct kickmsg_publisher *publisher, const void *data, si
 	const struct km_shared_message message = {
 		.data = data, .len = len, .publisher_id = here->id, .sequence = word
 	};
+	publisher->sequence = word;
 	int r = km_shared_commit(&here->region, here->record, KM_SHARED_INLINE, &message, &tag,
 		&here->cursors[0].next, NULL);
 

@@ -28,15 +28,15 @@ static km_always_inline bool km_tagged_append(struct kickmsg_publisher *publishe
 	struct km_place *here = &publisher->handle.place;
 	const struct km_region *region = &here->region;
 	const struct km_control_header *header = region->header;
-	uint64_t last = word - 1; /* the word stands where the sequence would */
 
 	if (!region->shared || len > region->short_size ||
 		km_load(U8, acquire, &header->privileged) != here->id ||
 		km_load(L1, acquire, &header->live) != here->live)
 		return false;
 	km_shared_prefetch(region, here->cursors[0].next, len, true);
-	if (!km_shared_append(
-		    region, data, len, &here->id, &tag, &last, &here->cursors[0].next, true))
+	publisher->sequence = word - 1; /* the word stands where the sequence would */
+	if (!km_shared_append(region, data, len, &here->id, &tag, &publisher->sequence,
+		    &here->cursors[0].next, true))
 		return false;
 	km_endpoint_count_sent(here->record, 1, len);
 	uint32_t seen = km_bell_listen(region->bell);
