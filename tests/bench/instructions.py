@@ -18,8 +18,8 @@ AT_MOST = {"send": 110, "loan": 45, "publish": 85, "receive": 60, "release": 25,
            "send-many-shared": 85, "receive-many-shared": 90,
            "send-reliable": 130, "publish-reliable": 100, "receive-reliable": 95, "receive-copy-reliable": 140,
            "send-reliable-shared": 105, "receive-copy-reliable-shared": 110,
-           "call": 175, "take-request": 305, "reply": 195, "take-reply": 195, "release-reply": 30,
-           "call-loan": 95, "call-publish": 195, "take-request-in-place": 315, "reply-loan": 110,
+           "call": 190, "take-request": 305, "reply": 210, "take-reply": 195, "release-reply": 30,
+           "call-loan": 95, "call-publish": 200, "take-request-in-place": 315, "reply-loan": 110,
            "reply-publish": 225, "take-reply-in-place": 200, "release-reply-in-place": 35}
 
 
