@@ -262,6 +262,8 @@ struct km_sample_header {
 	volatile uint64_t publish_ns;
 	volatile uint64_t len; /* bytes */
 	volatile uint32_t publisher_id;
+	/* The word of a service's message (libclient/service/message.h). */
+	volatile uint64_t word;
 };
 static_assert(offsetof(struct km_sample_header, publish_ns) == 8, "read with sequence");
 static_assert(sizeof(struct km_sample_header) == KM_CACHE_LINE, "shared layout");

@@ -2,7 +2,7 @@
 /*
  * Receiving: chooses by the region's path (rings_receive.c, shared_receive.c), and waits, which is
  * the same for both: try, spin for a while, then sleep and try again. Sleeping is waiter.h's and
- * bell.h's.
+ * bell.h's, giving back hold.h's.
  */
 #include <errno.h>
 
@@ -159,17 +159,7 @@ static ssize_t try_receive_many(
 	return r > 0 ? 1 + r : 1;
 }
 
-static km_always_inline int released(
-	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *sample)
-{
-	sample->subscriber = NULL;
-	sample->data = NULL;
-	subscriber->borrowed--;
-	return 0;
-}
-
-/* The twin of kickmsg_sample_release(): the sample is of a past place, or isn't held. */
-static km_noinline int release_past(
+km_noinline int km_sample_release_past(
 	struct kickmsg_sample *sample, struct kickmsg_subscriber *subscriber)
 {
 	struct km_place *of = subscriber->handle.place.past;
@@ -181,31 +171,18 @@ static km_noinline int release_past(
 		return km_handle_refusal(&subscriber->handle, -EINVAL);
 	km_place_let_go(of, hold);
 	km_handle_settle(&subscriber->handle);
-	return released(subscriber, sample);
-}
-
-static km_always_inline int release(struct kickmsg_sample *sample)
-{
-	struct kickmsg_subscriber *subscriber = sample->subscriber;
-
-	if (!subscriber)
-		return -EINVAL;
-	struct km_hold *hold = km_hold_of(&subscriber->handle.place, sample);
-	if (!hold)
-		return release_past(sample, subscriber);
-	km_place_let_go(&subscriber->handle.place, hold);
-	return released(subscriber, sample);
+	return km_hold_released(subscriber, sample);
 }
 
 KM_EXPORT int kickmsg_sample_release(struct kickmsg_sample *sample)
 {
-	return release(sample);
+	return km_sample_release(sample);
 }
 
 KM_EXPORT ssize_t kickmsg_release_many(struct kickmsg_sample *samples, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		int r = release(&samples[i]);
+		int r = km_sample_release(&samples[i]);
 
 		if (r < 0)
 			return i > 0 ? (ssize_t)i : r;

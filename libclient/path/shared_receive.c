@@ -20,6 +20,7 @@
 #include "common/shared/shared.h"
 #include "libclient/export.h"
 #include "libclient/path/hold.h"
+#include "libclient/path/shared_sample.h"
 #include "libclient/rejoin/move.h"
 #include "libclient/wait/ready.h"
 
@@ -161,63 +162,24 @@ static km_always_inline int take(struct kickmsg_subscriber *subscriber, void *bu
 	return r;
 }
 
-/* The usual case of take(): a short message is there. False: take() has to look. */
-static km_always_inline bool take_short(struct kickmsg_subscriber *subscriber, void *buf,
-	size_t size, struct km_shared_seen *seen, uint64_t *publish_ns)
-{
-	struct km_place *here = &subscriber->handle.place;
-
-	if (km_load(P2, relaxed, &here->own_id) != 0 ||
-		!km_shared_read_short(&here->region, here->next, buf, size, &seen->len,
-			&seen->publisher_id, &seen->sequence, publish_ns))
-		return false;
-	here->next++;
-	km_endpoint_count(&here->record->messages, 1);
-	return true;
-}
-
-/* Lends the message before `next`, whose copy is in the room of `hold`. */
-static km_always_inline void lend(struct kickmsg_subscriber *subscriber, uint32_t hold,
-	const struct km_shared_seen *seen, uint64_t publish_ns, struct kickmsg_sample *ret)
-{
-	struct km_place *here = &subscriber->handle.place;
-	const uint64_t ring_pos = here->next - 1 + here->offset;
-
-	ret->data = here->copies + hold * here->copy_stride;
-	ret->len = seen->len;
-	ret->ring_pos = ring_pos;
-	ret->publisher_sequence = seen->sequence;
-	ret->publish_ns = publish_ns;
-	ret->publisher_id = seen->publisher_id;
-	ret->hold = hold;
-	ret->subscriber = subscriber;
-	here->holds[hold].position = ring_pos;
-	subscriber->borrowed++;
-}
-
-/* Receives a sample, which is a copy in the room of its hold. */
+/* Receives a sample, which is a copy in the room of its hold. Its usual case is km_shared_borrow_short(). */
 static km_always_inline int receive_as(
 	struct kickmsg_subscriber *subscriber, struct kickmsg_sample *ret, bool timed)
 {
 	struct km_place *here = &subscriber->handle.place;
-	struct km_shared_seen seen;
-	uint64_t time, *publish_ns = timed ? &time : NULL;
+	struct km_shared_seen seen = { 0 };
+	uint64_t time = 0;
 
+	if (km_shared_borrow_short(subscriber, ret, timed))
+		return 0;
 	if (subscriber->borrowed >= here->region.geometry.max_borrows)
 		return -EDQUOT;
 	uint32_t hold = km_hold_spare(here)->index;
-	unsigned char *copy = here->copies + hold * here->copy_stride;
-	if (!take_short(
-		    subscriber, copy, here->region.geometry.max_payload_size, &seen, publish_ns)) {
-		struct km_shared_seen any = { 0 };
-		int r = take(
-			subscriber, copy, here->region.geometry.max_payload_size, &any, publish_ns);
-
-		if (r < 0)
-			return r == -ERESTART ? kickmsg_try_receive(subscriber, ret) : r;
-		seen = any;
-	}
-	lend(subscriber, hold, &seen, timed ? time : 0, ret);
+	int r = take(subscriber, here->copies + hold * here->copy_stride,
+		here->region.geometry.max_payload_size, &seen, timed ? &time : NULL);
+	if (r < 0)
+		return r == -ERESTART ? kickmsg_try_receive(subscriber, ret) : r;
+	km_shared_lend(subscriber, hold, &seen, time, ret);
 	return 0;
 }
 
@@ -275,7 +237,7 @@ static km_always_inline int receive_many_as(struct kickmsg_subscriber *subscribe
 				: read_long(here, copy, &seen)))
 			break;
 		here->next++;
-		lend(subscriber, hold, &seen, time, &ret[taken]);
+		km_shared_lend(subscriber, hold, &seen, time, &ret[taken]);
 	}
 	km_endpoint_count(&here->record->messages, taken);
 	return (int)taken;

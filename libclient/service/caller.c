@@ -177,7 +177,7 @@ KM_EXPORT int kickmsg_caller_wait_server(struct kickmsg_caller *caller, int64_t 
 /* --- calling -------------------------------------------------------------------------------------- */
 
 /* The usual case of finding a line: there is one, and nothing has happened to it. */
-static inline int find_line(struct kickmsg_caller *caller)
+static km_always_inline int find_line(struct kickmsg_caller *caller)
 {
 	const struct km_line *line = caller->line;
 
@@ -188,7 +188,7 @@ static inline int find_line(struct kickmsg_caller *caller)
 	return km_caller_prepare(caller);
 }
 
-static inline bool has_place(struct kickmsg_caller *caller)
+static km_always_inline bool has_place(struct kickmsg_caller *caller)
 {
 	if (caller->free_count == 0)
 		km_caller_find_places(caller);
@@ -196,7 +196,7 @@ static inline bool has_place(struct kickmsg_caller *caller)
 }
 
 /* Takes the place of a call, with a new id. The place is free again if the request isn't sent. */
-static struct km_call *begin(struct kickmsg_caller *caller, int64_t timeout_ns)
+static km_always_inline struct km_call *begin(struct kickmsg_caller *caller, int64_t timeout_ns)
 {
 	struct km_call *call = &caller->calls[caller->free_calls[caller->free_count - 1]];
 
@@ -206,7 +206,8 @@ static struct km_call *begin(struct kickmsg_caller *caller, int64_t timeout_ns)
 }
 
 /* Ends the beginning of a call, whose request was sent or not (`r`). */
-static int settle(struct kickmsg_caller *caller, struct km_call *call, int r, uint64_t *ret_id)
+static km_always_inline int settle(
+	struct kickmsg_caller *caller, struct km_call *call, int r, uint64_t *ret_id)
 {
 	if (r < 0)
 		return r == -ECONNRESET ? -ECONNREFUSED : r;
@@ -225,13 +226,12 @@ static int settle(struct kickmsg_caller *caller, struct km_call *call, int r, ui
 	return 0;
 }
 
-static inline struct km_label label_of(const struct km_call *call)
+static km_always_inline struct km_label label_of(const struct km_call *call)
 {
 	return (struct km_label){
 		.id = call->id,
 		.word = (uint64_t)call->deadline_ns,
-		.kind = call->deadline_ns == INT64_MAX ? KM_MESSAGE_REQUEST
-						       : KM_MESSAGE_REQUEST_UNTIL,
+		.kind = KM_MESSAGE_REQUEST,
 	};
 }
 
@@ -266,7 +266,8 @@ KM_EXPORT int kickmsg_call_loan(struct kickmsg_caller *caller, size_t len, void 
 }
 
 /* The line that has lent the payload, or null. */
-static struct km_line *find_lender(const struct kickmsg_caller *caller, const void *payload)
+static km_always_inline struct km_line *find_lender(
+	const struct kickmsg_caller *caller, const void *payload)
 {
 	struct km_line *line = caller->line;
 

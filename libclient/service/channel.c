@@ -13,9 +13,9 @@
 #include "libclient/client/request.h"
 #include "libclient/endpoint/publisher.h"
 #include "libclient/endpoint/subscriber.h"
+#include "libclient/export.h"
 #include "libclient/path/loan.h"
-#include "libclient/path/rings_send.h"
-#include "libclient/service/tagged.h"
+#include "libclient/path/rings_receive.h"
 
 /* Names a topic of the channel. `geometry` null: the topic exists. */
 static void name(enum km_kind kind, const char *service, uint64_t owner,
@@ -60,14 +60,6 @@ static int open_server(struct km_channel *ret, const char *service, uint64_t own
 	return km_publisher_attach(ret->client, &request, &ret->out);
 }
 
-/* Each message may have a word behind its bytes, and has a tag in place of its time. */
-static bool can_carry(const struct km_handle *handle)
-{
-	const struct km_geometry *geometry = &handle->place.region.geometry;
-
-	return geometry->max_payload_size >= KM_WORD_SIZE && geometry->timestamps;
-}
-
 int km_channel_open(struct km_channel *ret, struct kickmsg_client *client, const char *service,
 	uint64_t owner, const struct km_service_shape *shape)
 {
@@ -75,14 +67,10 @@ int km_channel_open(struct km_channel *ret, struct kickmsg_client *client, const
 	int r = shape ? open_caller(ret, service, owner, shape) : open_server(ret, service, owner);
 
 	/* a server gets the caller's topics, whatever shape that has given them */
-	if (r == 0 && !(can_carry(&ret->out->handle) && can_carry(&ret->in->handle)))
+	if (r == 0 && !(ret->out->handle.place.region.geometry.timestamps &&
+			      ret->in->handle.place.region.geometry.timestamps))
 		r = km_client_fail(client, -EPROTO,
 			"a channel of service '%s' can't carry its messages", service);
-	if (r == 0 && ret->out->handle.place.region.shared) {
-		ret->scratch = malloc(ret->out->handle.place.region.geometry.max_payload_size);
-		if (!ret->scratch)
-			r = km_client_fail(client, -ENOMEM, "%s", kickmsg_strerror(-ENOMEM));
-	}
 	if (r < 0) {
 		km_channel_close(ret);
 		return r;
@@ -95,10 +83,9 @@ void km_channel_close(struct km_channel *channel)
 {
 	kickmsg_publisher_free(channel->out);
 	kickmsg_subscriber_free(channel->in);
-	free(channel->scratch);
 	channel->out = NULL;
 	channel->in = NULL;
-	channel->scratch = NULL;
+	channel->next = NULL;
 }
 
 bool km_channel_look(struct km_channel *channel)
@@ -118,94 +105,76 @@ bool km_channel_look(struct km_channel *channel)
 
 /* --- sending -------------------------------------------------------------------------------------- */
 
-static int result_of(struct km_channel *channel, int reached)
+int km_channel_result_of(struct km_channel *channel, int reached)
 {
 	if (reached == -ESTALE)
 		channel->gone = true;
 	return reached > 0 ? 0 : reached == 0 || reached == -ESTALE ? -ECONNRESET : reached;
 }
 
-/*
- * A channel counts requests and their ends alone as sent, so that their difference is in flight, for
- * anybody who looks. Other messages are counted back out.
- */
-static void count_out(const struct km_channel *channel, enum km_message_kind kind)
-{
-	if (kind == KM_MESSAGE_MORE || kind == KM_MESSAGE_CANCEL || kind == KM_MESSAGE_HELLO)
-		km_endpoint_count(
-			&channel->out->handle.place.record->messages, (uint64_t)-INT64_C(1));
-}
-
-/* Sends in place, with private rings; `size` is the message's. */
-static int send_by_loan(struct km_channel *channel, const void *data, size_t len, size_t size,
+/* Sends in place, with private rings. */
+static int send_by_loan(struct km_channel *channel, const void *data, size_t len,
 	const struct km_label *label, struct kickmsg_sample *answered)
 {
 	void *payload;
-	int r = km_rings_loan(channel->out, size, &payload);
+	int r = km_rings_loan(channel->out, len, &payload);
 
 	if (r < 0)
-		return result_of(channel, r);
+		return r;
 	if (len > 0 && len <= KM_CACHE_LINE)
 		km_copy_short(payload, data, len);
 	else if (len > 0)
 		memcpy(payload, data, len);
-	km_message_end(payload, len, label);
 	if (answered)
-		kickmsg_sample_release(answered);
-	return result_of(
-		channel, km_tagged_publish(channel->out, payload, size, km_message_tag(label)));
+		km_sample_release(answered);
+	return km_tagged_publish(channel->out, payload, len, km_message_tag(label), label->word);
 }
 
-int km_channel_send(struct km_channel *channel, const void *data, size_t len,
+int km_channel_send_anyhow(struct km_channel *channel, const void *data, size_t len,
 	const struct km_label *label, struct kickmsg_sample *answered)
 {
 	const struct km_region *region = &channel->out->handle.place.region;
-	const size_t size = len + km_message_extra(label->kind);
 	int r;
 
-	if (len > region->geometry.max_payload_size - KM_WORD_SIZE)
+	if (len > region->geometry.max_payload_size)
 		return -EMSGSIZE;
 	if (channel->gone)
 		return -ECONNRESET;
-	if (!channel->scratch) {
-		r = send_by_loan(channel, data, len, size, label, answered);
-	} else {
-		if (size > len) {
-			if (len > 0)
-				memcpy(channel->scratch, data, len);
-			km_message_end(channel->scratch, len, label);
-			data = channel->scratch;
-		}
-		r = km_tagged_send(channel->out, data, size, km_message_tag(label));
-		r = result_of(channel, r < 0 ? r : 1);
+	if (region->shared) {
+		r = km_tagged_send(channel->out, data, len, km_message_tag(label), label->word);
 		if (r == 0 && answered)
-			kickmsg_sample_release(answered);
+			km_sample_release(answered);
+		r = r < 0 ? r : 1;
+	} else {
+		r = send_by_loan(channel, data, len, label, answered);
 	}
+	r = km_channel_result_of(channel, r);
 	if (r == 0)
-		count_out(channel, label->kind);
+		km_channel_count(channel, label->kind);
 	return r;
 }
 
 int km_channel_loan(struct km_channel *channel, size_t len, void **ret_payload)
 {
-	if (len > channel->out->handle.place.region.geometry.max_payload_size - KM_WORD_SIZE)
+	const struct km_region *region = &channel->out->handle.place.region;
+
+	if (len > region->geometry.max_payload_size)
 		return -EMSGSIZE;
 	if (channel->gone)
 		return -ECONNRESET;
-	/* any message may get a word */
-	int r = kickmsg_loan(channel->out, len + KM_WORD_SIZE, ret_payload);
-
-	return r < 0 ? result_of(channel, r) : 0;
+	int r = region->path == KM_PATH_RINGS_TIMED ? km_rings_loan(channel->out, len, ret_payload)
+						    : kickmsg_loan(channel->out, len, ret_payload);
+	return r < 0 ? km_channel_result_of(channel, r) : 0;
 }
 
-bool km_channel_has_lent(const struct km_channel *channel, const void *payload)
+bool km_channel_has_lent_anyhow(const struct km_channel *channel, const void *payload)
 {
 	struct km_place *of;
 
 	return km_loan_find(&channel->out->handle.place, payload, &of) != NULL;
 }
 
-int km_channel_publish(struct km_channel *channel, void *payload, size_t len,
+int km_channel_publish_anyhow(struct km_channel *channel, void *payload, size_t len,
 	const struct km_label *label, struct kickmsg_sample *answered)
 {
 	struct km_place *of;
@@ -213,19 +182,18 @@ int km_channel_publish(struct km_channel *channel, void *payload, size_t len,
 
 	if (!loan)
 		return -EINVAL;
-	if (len > loan->len - KM_WORD_SIZE)
+	if (len > loan->len)
 		return -EMSGSIZE;
 	if (channel->gone) {
 		kickmsg_discard(channel->out, payload);
 		return -ECONNRESET;
 	}
-	size_t size = km_message_end(payload, len, label);
 	if (answered)
-		kickmsg_sample_release(answered);
-	int r = km_tagged_publish(channel->out, payload, size, km_message_tag(label));
-	r = result_of(channel, r);
+		km_sample_release(answered);
+	int r = km_tagged_publish(channel->out, payload, len, km_message_tag(label), label->word);
+	r = km_channel_result_of(channel, r);
 	if (r == 0)
-		count_out(channel, label->kind);
+		km_channel_count(channel, label->kind);
 	return r;
 }
 
@@ -236,16 +204,19 @@ int km_channel_discard(struct km_channel *channel, void *payload)
 
 /* --- receiving ------------------------------------------------------------------------------------ */
 
-int km_channel_receive(struct km_channel *channel, struct kickmsg_sample *ret,
-	struct km_label *ret_label, size_t *ret_len)
+km_noinline int km_channel_receive_anyhow(struct km_channel *channel, struct kickmsg_sample *ret)
 {
-	int r = kickmsg_try_receive(channel->in, ret);
+	/* before the look */
+	km_channel_find_next(channel);
+	int r = channel->in->handle.place.region.path == KM_PATH_RINGS_TIMED
+			? km_rings_receive(channel->in, ret)
+			: kickmsg_try_receive(channel->in, ret);
 
-	if (r == 0 && !km_message_read(ret, ret_label, ret_len))
-		ret_label->kind = KM_MESSAGE_NONE;
 	if (r == -ESTALE) {
 		channel->gone = true;
 		r = -EAGAIN;
 	}
+	if (r != -EAGAIN || channel->gone)
+		channel->next = NULL;
 	return r;
 }

@@ -150,6 +150,7 @@ int km_loop_join(struct km_loop *loop, struct km_channel *channel, bool ends)
 {
 	int r = kickmsg_subscriber_get_fd(channel->in);
 
+	channel->next = NULL; /* each look arms */
 	if (r >= 0)
 		r = add(loop, r);
 	channel->muted = r < 0;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How calls end: see caller.h. */
+/* How calls end: see caller.h.
+ *
+ * The file is long because each way to wait for a reply ends in the same look. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -94,10 +96,9 @@ static int error_of(uint64_t word)
 	return error < 0 && error >= -4095 ? (int)error : -EPROTO;
 }
 
-/* Fills *ret, whose sample has a message with `len` bytes of the user's, and returns true; else the message
- * is for nobody. */
-static bool fill(struct kickmsg_caller *caller, struct km_line *line, const struct km_label *label,
-	size_t len, struct kickmsg_reply *ret)
+/* Fills *ret, whose sample has the message, and returns true; else the message is for nobody. */
+static km_always_inline bool fill(struct kickmsg_caller *caller, struct km_line *line,
+	const struct km_label *label, struct kickmsg_reply *ret)
 {
 	struct km_call *call = find_call(caller, line, label->id);
 	const bool more = label->kind == KM_MESSAGE_MORE, fails = label->kind == KM_MESSAGE_ERROR;
@@ -115,37 +116,44 @@ static bool fill(struct kickmsg_caller *caller, struct km_line *line, const stru
 		return false;
 	ret->id = label->id;
 	ret->data = fails ? NULL : ret->sample.data;
-	ret->len = fails ? 0 : len;
+	ret->len = fails ? 0 : ret->sample.len;
 	ret->error = fails ? error_of(label->word) : 0;
 	ret->more = more;
 	memset(ret->reserved, 0, sizeof ret->reserved);
 	return true;
 }
 
-/* Takes messages that are there, until one fills *ret: returns 1. 0: the server floods, and there may be
- * more. Errors: -EAGAIN, -EDQUOT. */
-static int hear_some(struct kickmsg_caller *caller, struct km_line *line, struct kickmsg_reply *ret)
+/* Takes a message. Returns 1: it fills *ret; 0: it is for nobody. Errors: -EAGAIN, -EDQUOT. */
+static km_always_inline int hear_one(
+	struct kickmsg_caller *caller, struct km_line *line, struct kickmsg_reply *ret)
 {
 	struct km_label label;
-	size_t len;
+	int r = km_channel_receive(&line->channel, &ret->sample, &label);
+	bool filled = false;
 
+	if (r < 0)
+		return r;
+	if (__builtin_expect(line->ready, 1))
+		filled = fill(caller, line, &label, ret);
+	else if (label.kind == KM_MESSAGE_HELLO)
+		km_caller_meet(caller, line, label.word);
+	if (!filled || !ret->data)
+		km_sample_release(&ret->sample);
+	return filled;
+}
+
+/* Takes messages that are there, until one fills *ret: returns 1. 0: the server floods, and there may be
+ * more. Errors: -EAGAIN, -EDQUOT. */
+static km_noinline int hear_some(
+	struct kickmsg_caller *caller, struct km_line *line, struct kickmsg_reply *ret)
+{
 	/* as many as there were at the beginning */
 	for (uint32_t left = line->channel.in->handle.place.region.geometry.ring_capacity; left > 0;
 		left--) {
-		int r = km_channel_receive(&line->channel, &ret->sample, &label, &len);
-		bool filled = false;
+		int r = hear_one(caller, line, ret);
 
-		if (r < 0)
+		if (r != 0)
 			return r;
-
-		if (__builtin_expect(line->ready, 1))
-			filled = fill(caller, line, &label, len, ret);
-		else if (label.kind == KM_MESSAGE_HELLO)
-			km_caller_meet(caller, line, label.word);
-		if (!filled || !ret->data)
-			kickmsg_sample_release(&ret->sample);
-		if (filled)
-			return 1;
 	}
 	return 0;
 }
@@ -206,7 +214,7 @@ static void tell(struct kickmsg_caller *caller, struct kickmsg_reply *ret)
 	take_ended(caller, call);
 }
 
-static int hear_all(struct kickmsg_caller *caller, struct kickmsg_reply *ret)
+static km_noinline int hear_all(struct kickmsg_caller *caller, struct kickmsg_reply *ret)
 {
 	int r = caller->line ? km_caller_hear(caller, caller->line, ret) : 0;
 
@@ -223,8 +231,8 @@ void km_caller_find_places(struct kickmsg_caller *caller)
 		km_loop_set(caller->loop);
 }
 
-/* Tries once. Returns 0, -EAGAIN, -EDQUOT. */
-static int try_take(struct kickmsg_caller *caller, struct kickmsg_reply *ret)
+/* The twin of try_take(). */
+static km_noinline int try_take_anyhow(struct kickmsg_caller *caller, struct kickmsg_reply *ret)
 {
 	if (__builtin_expect(caller->has_met, 0)) {
 		*ret = caller->met;
@@ -242,6 +250,28 @@ static int try_take(struct kickmsg_caller *caller, struct kickmsg_reply *ret)
 	return 0;
 }
 
+/* Tries once. Returns 0, -EAGAIN, -EDQUOT. The usual case: a reply is there, or nothing is, and there is
+ * nothing else to look at. */
+static km_always_inline int try_take(struct kickmsg_caller *caller, struct kickmsg_reply *ret)
+{
+	struct km_line *line = caller->line;
+
+	if (__builtin_expect(!line || caller->has_met, 0))
+		return try_take_anyhow(caller, ret);
+	int r = hear_one(caller, line, ret);
+	if (__builtin_expect(r > 0, 1))
+		return 0;
+	if (r == -EAGAIN && !caller->past && caller->to_tell == 0 && caller->next_ns == INT64_MAX &&
+		!km_channel_look(&line->channel))
+		return r;
+	return try_take_anyhow(caller, ret);
+}
+
+static km_noinline int try_again(struct kickmsg_caller *caller, struct kickmsg_reply *ret)
+{
+	return try_take(caller, ret);
+}
+
 static int spin(struct kickmsg_caller *caller, int64_t until_ns, struct kickmsg_reply *ret)
 {
 	int64_t end_ns = km_clock_ns() + (int64_t)caller->spin_ns;
@@ -251,7 +281,7 @@ static int spin(struct kickmsg_caller *caller, int64_t until_ns, struct kickmsg_
 		end_ns = until_ns;
 	do {
 		for (int i = 0; i < 64; i++) {
-			r = try_take(caller, ret);
+			r = try_again(caller, ret);
 			if (r != -EAGAIN)
 				return r;
 			km_pause();
@@ -301,21 +331,17 @@ static int arm(struct kickmsg_caller *caller, struct kickmsg_reply *ret)
 		km_loop_rest(caller->loop, caller->next_ns);
 		if (!arm_lines(caller))
 			return -EAGAIN;
-		r = try_take(caller, ret);
+		r = try_again(caller, ret);
 	}
 	km_loop_set(caller->loop);
 	return r;
 }
 
-KM_EXPORT int kickmsg_take_reply(
-	struct kickmsg_caller *caller, int64_t timeout_ns, struct kickmsg_reply *ret)
+/* The twin of kickmsg_take_reply(), behind a look with the result `r`. */
+static km_noinline int wait_for_reply(
+	struct kickmsg_caller *caller, int r, int64_t timeout_ns, struct kickmsg_reply *ret)
 {
-	if (caller->client->pid == KM_INHERITED)
-		return -ECHILD;
-	int r = try_take(caller, ret);
-	if (caller->loop && r == 0)
-		km_loop_set(caller->loop);
-	else if (caller->loop && r == -EAGAIN && timeout_ns == 0)
+	if (caller->loop && r == -EAGAIN && timeout_ns == 0)
 		r = arm(caller, ret);
 	if (r != -EAGAIN)
 		return r;
@@ -332,7 +358,7 @@ KM_EXPORT int kickmsg_take_reply(
 	while (r == -EAGAIN) {
 		km_caller_look_after(caller);
 		sleep_until(caller, deadline_ns);
-		r = try_take(caller, ret);
+		r = try_again(caller, ret);
 		if (r == -EAGAIN && km_rest_take_interrupt(&caller->rest))
 			return -EINTR;
 		if (r == -EAGAIN && km_clock_ns() >= deadline_ns)
@@ -341,10 +367,23 @@ KM_EXPORT int kickmsg_take_reply(
 	return r;
 }
 
+KM_EXPORT int kickmsg_take_reply(
+	struct kickmsg_caller *caller, int64_t timeout_ns, struct kickmsg_reply *ret)
+{
+	if (caller->client->pid == KM_INHERITED)
+		return -ECHILD;
+	int r = try_take(caller, ret);
+	if (r < 0)
+		return wait_for_reply(caller, r, timeout_ns, ret);
+	if (caller->loop)
+		km_loop_set(caller->loop);
+	return 0;
+}
+
 KM_EXPORT void kickmsg_reply_release(struct kickmsg_reply *reply)
 {
 	if (reply->data)
-		kickmsg_sample_release(&reply->sample);
+		km_sample_release(&reply->sample);
 	reply->data = NULL;
 	reply->len = 0;
 }

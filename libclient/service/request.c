@@ -1,33 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests from their coming to their last reply: see server.h. */
+/* Requests from their coming to their last reply: see server.h.
+ *
+ * The file is long because all that a request goes through is inline in its two usual cases, the take and
+ * the reply. */
 #include <errno.h>
+#include <string.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/ring/waiter.h"
 #include "libclient/export.h"
+#include "libclient/path/rings_receive.h"
 #include "libclient/service/server.h"
 
 /* One look in vain of so many, by a server that polls, looks after the connection. */
 #define LOOKS_TILL_AFTER 64
+/* Requests that are taken from a private ring together. */
+#define AT_ONCE 16
 
 /* --- tasks ---------------------------------------------------------------------------------------- */
 
-static void free_task(struct km_visitor *visitor, struct km_task *task)
+static km_always_inline void free_task(struct km_visitor *visitor, uint32_t index)
 {
+	struct km_task *task = &visitor->tasks[index];
+
 	visitor->busy--;
 	visitor->taken -= task->taken;
 	task->serial = 0;
 	task->next = visitor->free;
-	visitor->free = (uint32_t)(task - visitor->tasks);
-	kickmsg_sample_release(&task->sample); /* unless its answer took it along */
-	if (visitor->server->loop && visitor->channel.muted && !visitor->channel.gone)
+	visitor->free = index;
+	km_sample_release(&task->sample); /* unless its answer took it along */
+	if (__builtin_expect(visitor->server->loop != NULL, 0) && visitor->channel.muted &&
+		!visitor->channel.gone)
 		km_loop_mute(visitor->server->loop, &visitor->channel, false);
 }
 
 /* Puts the free task whose sample has just come into the line. */
-static void wait_in_line(
-	struct km_visitor *visitor, struct km_task *task, const struct km_label *label, size_t len)
+static km_always_inline void wait_in_line(
+	struct km_visitor *visitor, struct km_task *task, const struct km_label *label)
 {
 	const uint32_t index = visitor->free;
 
@@ -38,9 +48,8 @@ static void wait_in_line(
 		visitor->oldest = index;
 	visitor->newest = index;
 	visitor->busy++;
-	task->len = len;
 	task->id = label->id;
-	task->deadline_ns = label->kind == KM_MESSAGE_REQUEST ? INT64_MAX : (int64_t)label->word;
+	task->deadline_ns = (int64_t)label->word;
 	task->serial = ++visitor->server->serial;
 	task->next = KM_TASK_NONE;
 	task->replies = 0;
@@ -61,10 +70,45 @@ static void cancel(struct km_visitor *visitor, uint64_t id)
 			visitor->tasks[i].cancelled = true;
 }
 
+/* Enters a message that has come to a free task. */
+static km_always_inline void enter(
+	struct km_visitor *visitor, struct km_task *task, const struct km_label *label)
+{
+	if (__builtin_expect(label->kind == KM_MESSAGE_REQUEST, 1)) {
+		wait_in_line(visitor, task, label);
+		return;
+	}
+	if (label->kind == KM_MESSAGE_CANCEL)
+		cancel(visitor, label->id);
+	km_sample_release(&task->sample);
+}
+
+/* Enters messages from a private ring, up to `most`, which cost less when they are taken together. Returns how
+ * many: 0 also where a single receive has to look. */
+static km_always_inline uint32_t enter_many(struct km_visitor *visitor, uint32_t most)
+{
+	struct kickmsg_subscriber *in = visitor->channel.in;
+	const uint32_t room = visitor->count - visitor->busy;
+	struct kickmsg_sample samples[AT_ONCE];
+
+	most = most < room ? most : room;
+	if (in->handle.place.region.path != KM_PATH_RINGS_TIMED || most < 2)
+		return 0;
+	int count = km_rings_receive_many(in, samples, most < AT_ONCE ? most : AT_ONCE);
+	for (int i = 0; i < count; i++) {
+		struct km_task *task = &visitor->tasks[visitor->free];
+		const struct km_label label = km_message_label(
+			samples[i].publish_ns, km_tagged_word(&samples[i]));
+
+		task->sample = samples[i];
+		enter(visitor, task, &label);
+	}
+	return count > 0 ? (uint32_t)count : 0;
+}
+
 void km_visitor_pump(struct km_visitor *visitor)
 {
 	struct km_label label;
-	size_t len;
 
 	/* A caller that has more under way than it may waits. One that floods is heard as long as one that
 	 * keeps to its shape: what it sent besides lies in its ring, so nobody sleeps over it. */
@@ -72,15 +116,12 @@ void km_visitor_pump(struct km_visitor *visitor)
 		left > 0 && visitor->free != KM_TASK_NONE; left--) {
 		struct km_task *task = &visitor->tasks[visitor->free];
 
-		if (km_channel_receive(&visitor->channel, &task->sample, &label, &len) < 0)
+		if (km_channel_receive(&visitor->channel, &task->sample, &label) < 0)
 			break;
-		if (label.kind == KM_MESSAGE_REQUEST || label.kind == KM_MESSAGE_REQUEST_UNTIL) {
-			wait_in_line(visitor, task, &label, len);
-			continue;
-		}
-		if (label.kind == KM_MESSAGE_CANCEL)
-			cancel(visitor, label.id);
-		kickmsg_sample_release(&task->sample);
+		enter(visitor, task, &label);
+		if (km_channel_is_empty(&visitor->channel))
+			break;
+		left -= enter_many(visitor, left - 1);
 	}
 	/* no ring shows such a request any more */
 	if (visitor->waiting > 0 && visitor->server->loop)
@@ -88,7 +129,7 @@ void km_visitor_pump(struct km_visitor *visitor)
 }
 
 /* The reason why nobody waits for a task's reply, or 0. */
-static int status_of(const struct km_visitor *visitor, const struct km_task *task)
+static km_always_inline int status_of(const struct km_visitor *visitor, const struct km_task *task)
 {
 	if (visitor->channel.gone)
 		return -ECONNRESET;
@@ -99,29 +140,29 @@ static int status_of(const struct km_visitor *visitor, const struct km_task *tas
 }
 
 /* Sends the task's last message. After a success or -ECONNRESET the task is free. */
-static int send_last(struct km_visitor *visitor, struct km_task *task, const void *data, size_t len,
-	const struct km_label *label)
+static km_always_inline int send_last(struct km_visitor *visitor, uint32_t index, const void *data,
+	size_t len, const struct km_label *label)
 {
-	int r = km_channel_send(&visitor->channel, data, len, label, &task->sample);
+	int r = km_channel_send(&visitor->channel, data, len, label, &visitor->tasks[index].sample);
 
 	if (r == 0 || r == -ECONNRESET)
-		free_task(visitor, task);
+		free_task(visitor, index);
 	return r;
 }
 
-static int send_error(struct km_visitor *visitor, struct km_task *task, int error)
+static km_noinline int send_error(struct km_visitor *visitor, uint32_t index, int error)
 {
-	const struct km_label label = {
-		.id = task->id, .word = (uint64_t)(int64_t)error, .kind = KM_MESSAGE_ERROR
-	};
+	const struct km_label label = { .id = visitor->tasks[index].id,
+		.word = (uint64_t)(int64_t)error,
+		.kind = KM_MESSAGE_ERROR };
 
-	return send_last(visitor, task, NULL, 0, &label);
+	return send_last(visitor, index, NULL, 0, &label);
 }
 
 /* --- taking --------------------------------------------------------------------------------------- */
 
-/* The oldest task that waits, or null. Tasks that nobody waits for are answered. */
-static struct km_task *next_task(struct km_visitor *visitor)
+/* The oldest task that waits, or KM_TASK_NONE. Tasks that nobody waits for are answered. */
+static km_always_inline uint32_t next_task(struct km_visitor *visitor)
 {
 	while (visitor->waiting > 0) {
 		const uint32_t oldest = visitor->oldest;
@@ -130,8 +171,8 @@ static struct km_task *next_task(struct km_visitor *visitor)
 
 		leave_line(visitor);
 		if (status == 0)
-			return task;
-		if (send_error(visitor, task, status) != -EAGAIN)
+			return oldest;
+		if (send_error(visitor, oldest, status) != -EAGAIN)
 			continue;
 		/* no slot is free for the answer, which is the caller's fault: the request waits on */
 		task->next = visitor->waiting++ > 0 ? visitor->oldest : KM_TASK_NONE;
@@ -139,33 +180,37 @@ static struct km_task *next_task(struct km_visitor *visitor)
 		visitor->oldest = oldest;
 		break;
 	}
-	return NULL;
+	return KM_TASK_NONE;
 }
 
-static bool take_from(struct km_visitor *visitor, struct kickmsg_request *ret)
+static km_always_inline bool take_from(struct km_visitor *visitor, struct kickmsg_request *ret)
 {
+	if (visitor->waiting == 0 && km_channel_is_quiet(&visitor->channel))
+		return false;
 	if (visitor->waiting == 0 || visitor->channel.gone)
 		km_visitor_pump(visitor);
-	struct km_task *task = visitor->waiting > 0 ? next_task(visitor) : NULL;
-	if (!task)
+	const uint32_t index = visitor->waiting > 0 ? next_task(visitor) : KM_TASK_NONE;
+	if (index == KM_TASK_NONE)
 		return false;
+	struct km_task *task = &visitor->tasks[index];
 	task->taken = true;
 	visitor->taken++;
-	*ret = (struct kickmsg_request){
-		.data = task->sample.data,
-		.len = task->len,
-		.deadline_ns = task->deadline_ns,
-		.caller = &visitor->info,
-		.server = visitor->server,
-		.visitor = visitor,
-		.serial = task->serial,
-		.task = (uint32_t)(task - visitor->tasks),
-	};
+	/* one by one: gcc would zero all of it first, by an instruction that takes longer than the rest */
+	ret->data = task->sample.data;
+	ret->len = task->sample.len;
+	ret->deadline_ns = task->deadline_ns;
+	ret->caller = &visitor->info;
+	ret->server = visitor->server;
+	ret->visitor = visitor;
+	ret->serial = task->serial;
+	ret->task = index;
+	ret->reserved32 = 0;
+	memset(ret->reserved, 0, sizeof ret->reserved);
 	return true;
 }
 
 /* Tries to take a request, of each visitor in turn. */
-static bool try_take(struct kickmsg_server *server, struct kickmsg_request *ret)
+static km_always_inline bool try_take(struct kickmsg_server *server, struct kickmsg_request *ret)
 {
 	struct km_visitor *begin = server->turn ? server->turn : server->visitors, *visitor = begin;
 
@@ -183,7 +228,8 @@ static bool try_take(struct kickmsg_server *server, struct kickmsg_request *ret)
 	return false;
 }
 
-static int try_take_request(struct kickmsg_server *server, struct kickmsg_request *ret)
+static km_always_inline int try_take_request(
+	struct kickmsg_server *server, struct kickmsg_request *ret)
 {
 	const struct km_place *here = &server->service->handle.place;
 
@@ -225,25 +271,20 @@ static int arm(struct kickmsg_server *server, struct kickmsg_request *ret)
 	return r;
 }
 
-KM_EXPORT int kickmsg_take_request(
+/* The twin of kickmsg_take_request(), behind a look that was in vain. */
+static km_noinline int wait_for_request(
 	struct kickmsg_server *server, int64_t timeout_ns, struct kickmsg_request *ret)
 {
-	if (server->client->pid == KM_INHERITED)
-		return -ECHILD;
-	int r = try_take_request(server, ret);
-	if (server->loop && r == 0)
-		km_loop_set(server->loop);
-	else if (server->loop && timeout_ns == 0)
-		r = arm(server, ret);
-	if (r == 0)
-		return 0;
+	int r = -EAGAIN;
+
+	/* a server that polls leaves the line of the next message to its caller for a moment */
+	km_pause();
 	if (timeout_ns == 0 && server->loop)
-		return server->active ? -EAGAIN : -EBUSY;
-	if (timeout_ns == 0) {
-		if (server->idle++ % LOOKS_TILL_AFTER == 0)
-			km_server_look_after(server);
-		return server->active ? -EAGAIN : -EBUSY;
-	}
+		r = arm(server, ret);
+	else if (timeout_ns == 0 && server->idle++ % LOOKS_TILL_AFTER == 0)
+		km_server_look_after(server);
+	if (timeout_ns == 0)
+		return r == 0 || server->active ? r : -EBUSY;
 	int64_t deadline_ns = km_wait_deadline(timeout_ns);
 	while (r == -EAGAIN) {
 		km_server_look_after(server);
@@ -257,11 +298,23 @@ KM_EXPORT int kickmsg_take_request(
 	return r;
 }
 
+KM_EXPORT int kickmsg_take_request(
+	struct kickmsg_server *server, int64_t timeout_ns, struct kickmsg_request *ret)
+{
+	if (server->client->pid == KM_INHERITED)
+		return -ECHILD;
+	if (try_take_request(server, ret) < 0)
+		return wait_for_request(server, timeout_ns, ret);
+	if (server->loop)
+		km_loop_set(server->loop);
+	return 0;
+}
+
 /* --- answering ------------------------------------------------------------------------------------ */
 
 /* Finds the task of a request that hasn't ended; null and -EINVAL or -ECHILD. The visitor may be another
  * caller's by now, or nobody's, but no serial comes again. */
-static struct km_task *find(const struct kickmsg_request *request, int *ret_error)
+static km_always_inline struct km_task *find(const struct kickmsg_request *request, int *ret_error)
 {
 	const struct km_visitor *visitor = request->visitor;
 
@@ -279,13 +332,13 @@ static struct km_task *find(const struct kickmsg_request *request, int *ret_erro
 }
 
 /* Has the request ended after a last reply, or after one in vain? */
-static int settle(struct kickmsg_request *request, int r)
+static km_always_inline int settle(struct kickmsg_request *request, int r)
 {
 	struct km_visitor *visitor = request->visitor;
 	struct km_task *task = &visitor->tasks[request->task];
 
 	if (r == -ECONNRESET && task->serial == request->serial)
-		free_task(visitor, task);
+		free_task(visitor, request->task);
 	if (task->serial != request->serial) {
 		request->server = NULL;
 		request->data = NULL;
@@ -313,18 +366,18 @@ KM_EXPORT int kickmsg_reply(struct kickmsg_request *request, const void *data, s
 
 	if (!task)
 		return r;
-	const struct km_label last = { .id = task->id, .kind = KM_MESSAGE_LAST };
-	return settle(request, send_last(request->visitor, task, data, len, &last));
+	const struct km_label last = { .id = task->id, .word = 1, .kind = KM_MESSAGE_LAST };
+	return settle(request, send_last(request->visitor, request->task, data, len, &last));
 }
 
 KM_EXPORT int kickmsg_reply_error(struct kickmsg_request *request, int error)
 {
 	int r;
-	struct km_task *task = find(request, &r);
+	const struct km_task *task = find(request, &r);
 
 	if (task && (error >= 0 || error < -4095))
 		return -EINVAL;
-	return task ? settle(request, send_error(request->visitor, task, error)) : r;
+	return task ? settle(request, send_error(request->visitor, request->task, error)) : r;
 }
 
 static bool may_more(const struct kickmsg_request *request, const struct km_task *task)
@@ -370,14 +423,15 @@ KM_EXPORT int kickmsg_reply_publish(
 	if (more && !may_more(request, task))
 		return -EDQUOT;
 	struct km_visitor *visitor = request->visitor;
-	const struct km_label label = { .id = task->id,
-		.kind = more ? KM_MESSAGE_MORE : KM_MESSAGE_LAST };
+	const struct km_label label = {
+		.id = task->id, .word = 1, .kind = more ? KM_MESSAGE_MORE : KM_MESSAGE_LAST
+	};
 	r = km_channel_publish(
 		&visitor->channel, payload, len, &label, more ? NULL : &task->sample);
 	if (r == 0 && more)
 		task->replies++;
 	else if (r == 0)
-		free_task(visitor, task);
+		free_task(visitor, request->task);
 	return settle(request, r);
 }
 

@@ -19,7 +19,6 @@
 
 struct km_task {
 	struct kickmsg_sample sample;
-	size_t len;
 	uint64_t id; /* the caller's */
 	int64_t deadline_ns;
 	uint64_t serial; /* of the server's requests; 0: free */

@@ -127,7 +127,7 @@ static struct km_geometry geometry(
 		.ring_capacity = 1,
 		.pool_size = most + held + KM_SERVICE_LOANS + 2,
 		.max_publishers = 1,
-		.max_payload_size = size + KM_WORD_SIZE,
+		.max_payload_size = size,
 		.max_loans = KM_SERVICE_LOANS,
 		.max_borrows = shape->max_calls,
 		.transport = shape->transport,

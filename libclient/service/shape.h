@@ -19,7 +19,7 @@ struct km_service_shape {
 	uint32_t transport; /* enum km_transport */
 	uint32_t max_callers;
 };
-#define KM_SERVICE_MAGIC UINT64_C(0x3265636976726573)
+#define KM_SERVICE_MAGIC UINT64_C(0x3365636976726573)
 _Static_assert(sizeof(struct km_service_shape) <= sizeof(((struct km_schema *)0)->reserved),
 	"the shape goes along with the schema");
 

@@ -250,6 +250,9 @@ void km_server_look_after(struct kickmsg_server *server)
 {
 	KM_KEEP_ERRNO;
 
+	/* the next take sees more than messages */
+	for (struct km_visitor *visitor = server->visitors; visitor; visitor = visitor->next)
+		visitor->channel.next = NULL;
 	if (km_client_trylock(server->client)) {
 		km_reconnect_poke(server->client, false);
 		bool moves = server->service->handle.fresh != NULL;

@@ -18,9 +18,9 @@ AT_MOST = {"send": 110, "loan": 45, "publish": 85, "receive": 60, "release": 25,
            "send-many-shared": 85, "receive-many-shared": 90,
            "send-reliable": 130, "publish-reliable": 100, "receive-reliable": 90, "receive-copy-reliable": 130,
            "send-reliable-shared": 105, "receive-copy-reliable-shared": 102,
-           "call": 270, "take-request": 505, "reply": 270, "take-reply": 330, "release-reply": 30,
-           "call-loan": 100, "call-publish": 305, "take-request-in-place": 460, "reply-loan": 100,
-           "reply-publish": 280, "take-reply-in-place": 280, "release-reply-in-place": 35}
+           "call": 190, "take-request": 305, "reply": 210, "take-reply": 195, "release-reply": 30,
+           "call-loan": 95, "call-publish": 200, "take-request-in-place": 315, "reply-loan": 110,
+           "reply-publish": 225, "take-reply-in-place": 200, "release-reply-in-place": 35}
 
 
 def why_not(bench):

@@ -72,8 +72,6 @@ void actor_set_up_server(int index)
 	struct km_channel *channel = world_private(sizeof *channel);
 
 	channel->out = publishers[index];
-	if (world.shape.shared)
-		channel->scratch = world_private(64);
 	servers[index] = channel;
 }
 
@@ -82,7 +80,10 @@ static void answer(int index, uint32_t sequence)
 {
 	struct world_endpoint *endpoint = actor_publisher(index);
 	const uint64_t message = (uint64_t)index << 32 | sequence, words[2] = { message, ~message };
-	const struct km_label label = { .id = FIRST_ID + sequence - 1, .kind = KM_MESSAGE_LAST };
+	/* with a shared ring the word stands where the onlooker finds the sequence */
+	const struct km_label label = {
+		.id = FIRST_ID + sequence - 1, .word = sequence, .kind = KM_MESSAGE_LAST
+	};
 
 	ex_call(2 * CALL_LIMIT);
 	endpoint->publishing = message;
