@@ -378,9 +378,28 @@ static void receive_for_ever(void *unused)
 			_exit(42);
 }
 
+/* How long the broker says that a subscriber stood still, in ms. */
+static uint64_t logged_stall(void)
+{
+	FILE *file = fopen(broker.log, "re");
+	char line[1024];
+	unsigned long ms = 0;
+
+	ck_assert_ptr_nonnull(file);
+	while (fgets(line, sizeof line, file)) {
+		const char *at = strstr(line, "stood still for ");
+
+		if (at)
+			sscanf(at, "stood still for %lu", &ms);
+	}
+	fclose(file);
+	return ms;
+}
+
 /* A frozen one is waited for once, and no longer than stall_ns and what a busy machine adds. */
 START_TEST(frozen_subscriber_is_waited_for_once)
 {
+	const uint64_t began = now_ns();
 	int status;
 
 	setup();
@@ -396,6 +415,8 @@ START_TEST(frozen_subscriber_is_waited_for_once)
 	uint64_t waited = now_ns() - begin;
 	ck_assert_uint_ge(waited, STALL_NS / 2);
 	printf("frozen: waited %lu us of a stall_ns of %lu us\n", waited / 1000, STALL_NS / 1000);
+	ck_assert_uint_ge(logged_stall(), STALL_NS / 2000000);
+	ck_assert_uint_le(logged_stall(), (now_ns() - began) / 1000000);
 	/* from now on no publisher waits */
 	for (int i = 0; i < 10 * CAPACITY; i++)
 		ck_assert_int_eq(send_int(i), sizeof i);
