@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A broker that hangs: nobody waits for it twice, whoever frees something doesn't wait at all, and
- * when it goes on it knows what has ended meanwhile. */
+ * when it goes on it knows what has ended meanwhile. The time that the library gives to ppoll(2) is counted:
+ * how long calls take is the machine's affair. */
 #include <poll.h>
 
 #include "common/clock.h"
@@ -12,6 +13,22 @@
 
 static struct kickmsg_client *client;
 static struct kickmsg_publisher *publishers[MANY];
+
+/* Stands in for the ppoll(2) that the library waits by. */
+static int64_t granted_ns;
+
+int __real_ppoll(
+	struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask);
+int __wrap_ppoll(
+	struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask);
+
+int __wrap_ppoll(
+	struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
+{
+	ck_assert_ptr_nonnull(timeout);
+	granted_ns += timeout->tv_sec * INT64_C(1000000000) + timeout->tv_nsec;
+	return __real_ppoll(fds, count, timeout, mask);
+}
 
 static void setup(void)
 {
@@ -52,12 +69,12 @@ START_TEST(free_never_waits)
 	advertise(20, 64);
 	subscriber = flow_subscribe(client, "t");
 	kill(broker.pid, SIGSTOP);
-	int64_t start = km_clock_ns();
+	granted_ns = 0;
 	for (int i = 0; i < 19; i++)
 		kickmsg_publisher_free(publishers[i]);
 	kickmsg_subscriber_free(subscriber);
 	kickmsg_client_free(client);
-	ck_assert_int_lt(km_clock_ns() - start, TIMEOUT_NS / 2);
+	ck_assert_int_eq(granted_ns, 0);
 	kill(broker.pid, SIGCONT);
 	client = flow_client("next");
 	ck_assert(test_wait_until(count_publishers(client) == 0, FLOW_WAIT_MS));
@@ -74,10 +91,10 @@ START_TEST(more_than_the_socket_takes_is_said_later)
 {
 	advertise(MANY, MANY);
 	kill(broker.pid, SIGSTOP);
-	int64_t start = km_clock_ns();
+	granted_ns = 0;
 	for (int i = 0; i < MANY - 1; i++)
 		kickmsg_publisher_free(publishers[i]);
-	ck_assert_int_lt(km_clock_ns() - start, TIMEOUT_NS / 2);
+	ck_assert_int_eq(granted_ns, 0);
 	kill(broker.pid, SIGCONT);
 	struct kickmsg_client *other = flow_client("other");
 	for (int i = 0; i < 1000 && count_publishers(other) > 1; i++) {
@@ -122,13 +139,13 @@ START_TEST(client_that_ends_says_so_for_all)
 	subscriber = flow_subscribe(client, "t");
 	flow_subscribe(other, "t");
 	kill(broker.pid, SIGSTOP);
-	int64_t start = km_clock_ns();
+	granted_ns = 0;
 	for (unsigned i = 0; i < freed[_i]; i++)
 		kickmsg_publisher_free(publishers[i]);
 	if (freed[_i] == MANY)
 		kickmsg_subscriber_free(subscriber);
 	kickmsg_client_free(client);
-	ck_assert_int_lt(km_clock_ns() - start, TIMEOUT_NS / 2);
+	ck_assert_int_eq(granted_ns, 0);
 	kill(broker.pid, SIGCONT);
 	ck_assert(test_wait_until(count_publishers(other) == 0, FLOW_WAIT_MS));
 	ck_assert_uint_eq(count_dead(other), 0);
@@ -156,12 +173,12 @@ START_TEST(broker_is_waited_for_once)
 	int64_t start = km_clock_ns();
 	ck_assert_int_eq(kickmsg_advertise(client, "late", NULL, &late), -ETIMEDOUT);
 	ck_assert_int_ge(km_clock_ns() - start, TIMEOUT_NS);
-	start = km_clock_ns();
+	granted_ns = 0;
 	for (int i = 0; i < 20; i++) {
 		ck_assert_int_eq(kickmsg_topic_get_info(client, &ref, &info), -ETIMEDOUT);
 		ck_assert(flow_said(client, "did not answer in time"));
 	}
-	ck_assert_int_lt(km_clock_ns() - start, TIMEOUT_NS);
+	ck_assert_int_lt(granted_ns, TIMEOUT_NS);
 	kill(broker.pid, SIGCONT);
 	ck_assert(test_wait_until(
 		(r = kickmsg_topic_get_info(client, &ref, &info)) != -ETIMEDOUT, FLOW_WAIT_MS));
@@ -225,10 +242,10 @@ START_TEST(reconnecting_is_waited_for_once)
 	test_broker_resume(&broker);
 	kill(broker.pid, SIGSTOP);
 	ck_assert_int_eq(kickmsg_topic_get_info(client, &ref, &info), -ETIMEDOUT);
-	int64_t start = km_clock_ns();
+	granted_ns = 0;
 	for (int i = 0; i < 20; i++)
 		ck_assert_int_eq(kickmsg_topic_get_info(client, &ref, &info), -ETIMEDOUT);
-	ck_assert_int_lt(km_clock_ns() - start, TIMEOUT_NS);
+	ck_assert_int_lt(granted_ns, TIMEOUT_NS);
 	kill(broker.pid, SIGCONT);
 	ck_assert(test_wait_until(
 		kickmsg_topic_get_info(client, &ref, &info) == -ENOENT, FLOW_WAIT_MS));

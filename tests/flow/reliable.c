@@ -13,6 +13,7 @@
 #include "common/shared/room.h"
 #include "libclient/handle/handle.h"
 #include "libclient/kickmsg-operator.h"
+#include "libclient/wait/ready.h"
 #include "tests/support/broker/emulated.h"
 #include "tests/support/broker/flow.h"
 #include "tests/support/broker/manager.h"
@@ -377,9 +378,28 @@ static void receive_for_ever(void *unused)
 			_exit(42);
 }
 
+/* How long the broker says that a subscriber stood still, in ms. */
+static uint64_t logged_stall(void)
+{
+	FILE *file = fopen(broker.log, "re");
+	char line[1024];
+	unsigned long ms = 0;
+
+	ck_assert_ptr_nonnull(file);
+	while (fgets(line, sizeof line, file)) {
+		const char *at = strstr(line, "stood still for ");
+
+		if (at)
+			sscanf(at, "stood still for %lu", &ms);
+	}
+	fclose(file);
+	return ms;
+}
+
 /* A frozen one is waited for once, and no longer than stall_ns and what a busy machine adds. */
 START_TEST(frozen_subscriber_is_waited_for_once)
 {
+	const uint64_t began = now_ns();
 	int status;
 
 	setup();
@@ -395,6 +415,8 @@ START_TEST(frozen_subscriber_is_waited_for_once)
 	uint64_t waited = now_ns() - begin;
 	ck_assert_uint_ge(waited, STALL_NS / 2);
 	printf("frozen: waited %lu us of a stall_ns of %lu us\n", waited / 1000, STALL_NS / 1000);
+	ck_assert_uint_ge(logged_stall(), STALL_NS / 2000000);
+	ck_assert_uint_le(logged_stall(), (now_ns() - began) / 1000000);
 	/* from now on no publisher waits */
 	for (int i = 0; i < 10 * CAPACITY; i++)
 		ck_assert_int_eq(send_int(i), sizeof i);
@@ -626,6 +648,8 @@ static int set_up_descriptor(int mechanism, struct kickmsg_subscriber **ret)
 START_TEST(descriptor_is_readable_while_there_is_room)
 {
 	struct kickmsg_subscriber *subscriber;
+
+	stall_ns = 100 * STALL_NS; /* a busy machine */
 	int fd = set_up_descriptor(_i, &subscriber);
 	if (fd < 0)
 		return;
@@ -637,9 +661,21 @@ START_TEST(descriptor_is_readable_while_there_is_room)
 		ck_assert(is_readable(fd, FLOW_WAIT_MS));
 		ck_assert_int_eq(fill_and_arm(fd), 1);
 	}
-	/* the broker ends the wait as well */
+	teardown();
+	unsetenv("KICKMSG_WAIT");
+}
+END_TEST
+
+START_TEST(descriptor_is_readable_once_the_broker_ends_the_wait)
+{
+	struct kickmsg_subscriber *subscriber;
+	int fd = set_up_descriptor(_i, &subscriber);
+	if (fd < 0)
+		return;
+	while (send_int(1) == (int)sizeof(int))
+		;
 	ck_assert(is_readable(fd, FLOW_WAIT_MS));
-	ck_assert_int_eq(send_int(1), sizeof(int));
+	ck_assert(test_wait_until(send_int(1) == (int)sizeof(int), FLOW_WAIT_MS));
 	ck_assert_uint_eq(demoted_by_stats(), 1);
 	/* nobody has to be waited for now, so the descriptor stays readable */
 	while (send_int(1) == (int)sizeof(int) && demoted.error++ < 2 * CAPACITY)
@@ -703,11 +739,13 @@ START_TEST(descriptor_goes_on_with_the_next_broker)
 	struct kickmsg_subscriber *subscriber = subscribe(other);
 	int fd = kickmsg_publisher_get_fd(publisher);
 	fill_and_arm(fd);
+	publisher->ready->left = true; /* as where it was armed in a region that was left */
 	test_broker_kill(&broker);
 	test_broker_resume(&broker);
 	ck_assert(test_wait_until(
 		kickmsg_client_dispatch(client) >= 0 && is_readable(fd, 0), FLOW_WAIT_MS));
 	ck_assert(test_wait_until(send_int(5) == (int)sizeof(int), FLOW_WAIT_MS));
+	ck_assert(!publisher->ready->left);
 	ck_assert(test_wait_until(
 		kickmsg_client_dispatch(other) >= 0 && flow_receive_int(subscriber) == 5,
 		FLOW_WAIT_MS));
@@ -1031,6 +1069,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tc, subscriber_that_goes_ends_the_wait);
 	tcase_add_test(tc, slow_subscriber_is_waited_for);
 	tcase_add_loop_test(tc, descriptor_is_readable_while_there_is_room, 0, 2);
+	tcase_add_loop_test(tc, descriptor_is_readable_once_the_broker_ends_the_wait, 0, 2);
 	tcase_add_loop_test(tc, waitset_has_publishers, 0, 2);
 	tcase_add_test(tc, descriptor_goes_on_with_the_next_broker);
 	tcase_add_test(tc, next_broker_knows_who_is_reliable);

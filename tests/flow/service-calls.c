@@ -249,6 +249,8 @@ START_TEST(too_long_too_many_and_what_isnt_lent_are_refused)
 	ck_assert_int_eq(kickmsg_reply(&requests[0], big, sizeof big), -EMSGSIZE);
 	ck_assert_int_eq(kickmsg_reply_publish(&requests[0], big, 1, 0), -EINVAL);
 	ck_assert_int_eq(kickmsg_reply_error(&requests[0], 1), -EINVAL);
+	ck_assert_int_eq(kickmsg_reply_error(&requests[0], 0), -EINVAL);
+	ck_assert_int_eq(kickmsg_reply_error(&requests[0], -4096), -EINVAL);
 	ck_assert_int_eq(kickmsg_reply_more(&requests[0], "a", 1), 0);
 	ck_assert_int_eq(kickmsg_reply_more(&requests[0], "b", 1), 0);
 	ck_assert_int_eq(kickmsg_reply_more(&requests[0], "c", 1), -EDQUOT);

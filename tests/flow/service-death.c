@@ -8,7 +8,9 @@
 #include <sys/prctl.h>
 
 #include "common/clock.h"
+#include "libclient/handle/handle.h"
 #include "libclient/kickmsg-service.h"
+#include "libclient/service/server.h"
 #include "tests/support/broker/emulated.h"
 #include "tests/support/broker/flow.h"
 #include "tests/support/broker/manager.h"
@@ -268,6 +270,8 @@ START_TEST(caller_killed_with_calls_in_flight)
 	struct kickmsg_client *client = flow_client("caller"), *serving = flow_client("serving");
 	struct kickmsg_server *server = serve(serving);
 	struct kickmsg_caller *caller = NULL;
+	const int fd = kickmsg_server_get_fd(server);
+	ck_assert(fd >= 0 || fd == -EOPNOTSUPP);
 	ck_assert_int_eq(kickmsg_open_service(client, "s", NULL, &caller), 0);
 	ck_assert(test_wait_until(kickmsg_take_request(server, 0, &request) == -EAGAIN &&
 					  kickmsg_caller_wait_server(caller, 0) == 0,
@@ -364,6 +368,8 @@ START_TEST(calls_go_on_with_a_broker_that_knows_nothing)
 	struct kickmsg_client *client = flow_client("caller"), *serving = flow_client("serving");
 	struct kickmsg_server *server = serve(serving);
 	struct kickmsg_caller *caller = NULL;
+	const int fd = kickmsg_server_get_fd(server);
+	ck_assert(fd >= 0 || fd == -EOPNOTSUPP);
 	ck_assert_int_eq(kickmsg_open_service(client, "s", NULL, &caller), 0);
 	ck_assert(test_wait_until(kickmsg_take_request(server, 0, &request) == -EAGAIN &&
 					  kickmsg_caller_wait_server(caller, 0) == 0,
@@ -383,8 +389,13 @@ START_TEST(calls_go_on_with_a_broker_that_knows_nothing)
 					  kickmsg_caller_wait_server(caller, 0) == 0 &&
 					  has_service(client),
 		FLOW_WAIT_MS));
-	for (int i = 10; i < CALLS; i++)
+	for (int i = 10; i < CALLS - 1; i++)
 		ck_assert_int_eq(kickmsg_reply(&theirs[i], theirs[i].data, theirs[i].len), 0);
+	take_ends(caller, CALLS - 1);
+	/* one call is enough to keep the old line */
+	ck_assert_int_eq(kickmsg_take_reply(caller, 0, &reply), -EAGAIN);
+	request = theirs[CALLS - 1];
+	ck_assert_int_eq(kickmsg_reply(&request, request.data, request.len), 0);
 	take_ends(caller, CALLS);
 	ck_assert_uint_eq(book.answered, CALLS);
 	expect_no_more(caller);
@@ -397,6 +408,10 @@ START_TEST(calls_go_on_with_a_broker_that_knows_nothing)
 		ck_assert_int_eq(kickmsg_take_reply(caller, WAIT_NS, &reply), 0);
 		kickmsg_reply_release(&reply);
 	}
+	/* the server's descriptor waits for callers of the fresh region */
+	if (fd >= 0)
+		ck_assert_ptr_eq(
+			server->header.word, &server->service->handle.place.region.header->changes);
 	kickmsg_client_free(client);
 	kickmsg_client_free(serving);
 	teardown();

@@ -128,6 +128,8 @@ static void receives_from_to(uint32_t i, uint32_t from, uint32_t to)
 	for (uint32_t value = from; value <= to; value++)
 		ck_assert_int_eq(receive_u32(i), value);
 	ck_assert_int_eq(receive_u32(i), -EAGAIN);
+	/* further receives don't look at the history */
+	ck_assert_uint_eq(sub[i].handle.place.region.path & KM_PATH_KEPT, 0);
 }
 
 START_TEST(newcomer_gets_the_last_and_then_what_comes)
@@ -466,6 +468,28 @@ START_TEST(short_pool_keeps_what_newcomers_are_promised)
 }
 END_TEST
 
+/* What the publisher pushed out of the kept ring in vain is held: it is touched no more after the call. */
+START_TEST(pool_that_is_held_leaves_no_hazard_behind)
+{
+	struct kickmsg_sample samples[HISTORY];
+
+	setup(6);
+	send_from_to(1, 3);
+	come(0, HISTORY);
+	for (uint32_t i = 0; i < HISTORY; i++)
+		ck_assert_int_eq(kickmsg_try_receive(&sub[0], &samples[i]), 0);
+	send_from_to(4, 6);
+	ck_assert_int_eq(send_u32(0, 7), -EAGAIN);
+	ck_assert_uint_eq(senders[0]->evicting, KM_HAZARD_NONE);
+	for (uint32_t i = 0; i < HISTORY; i++) {
+		ck_assert_uint_eq(fixture_word(&f, records[0]->held[samples[i].hold]), BIT(0));
+		ck_assert_int_eq(kickmsg_sample_release(&samples[i]), 0);
+	}
+	receives_from_to(0, 4, 6);
+	teardown();
+}
+END_TEST
+
 START_TEST(depth_counts_history_as_the_oldest)
 {
 	setup(POOL);
@@ -655,13 +679,15 @@ START_TEST(known_openings_follow_live)
 END_TEST
 
 static uint64_t opened_meanwhile;
+static unsigned looks;
 
 int __real_km_publisher_look(
 	struct kickmsg_publisher *publisher, uint64_t seen, uint32_t slot, size_t len);
 int __wrap_km_publisher_look(
 	struct kickmsg_publisher *publisher, uint64_t seen, uint32_t slot, size_t len);
 
-/* The publisher has loaded `live` and stands still. So many rings are opened, the last one stays. */
+/* The publisher has loaded `live` and stands still. So many rings are opened, the last one stays. Or a ring is
+ * opened and closed in each of its looks but the last, in which a newcomer comes and sleeps. */
 int __wrap_km_publisher_look(
 	struct kickmsg_publisher *publisher, uint64_t seen, uint32_t slot, size_t len)
 {
@@ -672,6 +698,14 @@ int __wrap_km_publisher_look(
 		opened_meanwhile = 0;
 		come(0, HISTORY);
 	}
+	if (looks > 1) {
+		come(0, 0);
+		go(0);
+	} else if (looks == 1) {
+		come(0, 0);
+		km_waiter_announce(km_region_ring(&f.region, 0));
+	}
+	looks -= looks > 0;
 	return __real_km_publisher_look(publisher, seen, slot, len);
 }
 
@@ -692,6 +726,27 @@ START_TEST(publisher_that_stood_still_for_all_numbers_loses_nothing)
 		ck_assert_uint_eq(kickmsg_subscriber_lost(&sub[0]), 0);
 		teardown();
 	}
+}
+END_TEST
+
+/* One that came behind the publisher's last look, and sleeps, is woken by the late cell. */
+START_TEST(late_cell_wakes_a_newcomer)
+{
+	struct km_ring *ring;
+
+	setup(POOL);
+	ring = km_region_ring(&f.region, 0);
+	send_from_to(1, 2);
+	come(1, 0); /* so that the publisher looks around */
+	looks = 4;
+	send_from_to(3, 3);
+	ck_assert_uint_eq(looks, 0);
+	ck_assert_uint_ne(
+		km_cell_slot(ring->cells[ring->head & f.region.cell_mask]) & KM_CELL_LATE, 0);
+	ck_assert_uint_ne(ring->waiting & KM_WAITING_WOKEN, 0);
+	receives_from_to(0, 3, 3);
+	receives_from_to(1, 3, 3);
+	teardown();
 }
 END_TEST
 
@@ -729,6 +784,7 @@ int main(void)
 	tcase_add_test(tc, a_message_for_the_former_owner_comes_in_its_order);
 	tcase_add_test(tc, take_of_a_slot_that_was_sent_again_gives_the_bit_back);
 	tcase_add_test(tc, short_pool_keeps_what_newcomers_are_promised);
+	tcase_add_test(tc, pool_that_is_held_leaves_no_hazard_behind);
 	tcase_add_test(tc, depth_counts_history_as_the_oldest);
 	tcase_add_test(tc, each_way_to_receive_begins_with_the_history);
 	tcase_add_test(tc, reconcile_keeps_the_last_value_of_the_dead);
@@ -738,6 +794,7 @@ int main(void)
 	tcase_add_test(tc, senseless_kept_ring_ends_each_call);
 	tcase_add_test(tc, known_openings_follow_live);
 	tcase_add_test(tc, publisher_that_stood_still_for_all_numbers_loses_nothing);
+	tcase_add_test(tc, late_cell_wakes_a_newcomer);
 	tcase_add_test(tc, late_positions_are_found_again);
 	return fixture_run("kept", tc);
 }
