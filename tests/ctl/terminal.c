@@ -170,7 +170,7 @@ static void start_stuck(void)
 		_exit(127);
 	}
 	close(pipe_fds[1]);
-	/* it prints a line each second, and catches interrupts by then */
+	/* kickmsgctl prints a line each second, and catches interrupts by then */
 	ck_assert(test_wait_until(is_stuck(), FLOW_WAIT_MS));
 }
 

@@ -4,6 +4,8 @@
  * control segment that it shares with others, into its own endpoint records, and (as a publisher)
  * into payloads. It may spoil its topic; it must not crash or hang anybody, nor touch another
  * topic.
+ *
+ * The file is long because it is a list: one short part for each kind of harm.
  */
 #include <check.h>
 #include <errno.h>

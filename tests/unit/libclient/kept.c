@@ -468,7 +468,7 @@ START_TEST(short_pool_keeps_what_newcomers_are_promised)
 }
 END_TEST
 
-/* What the publisher pushed out of the kept ring in vain is held: it is touched no more after the call. */
+/* A publisher that finds no slot has no hazard after the call. */
 START_TEST(pool_that_is_held_leaves_no_hazard_behind)
 {
 	struct kickmsg_sample samples[HISTORY];

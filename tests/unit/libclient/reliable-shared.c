@@ -169,6 +169,20 @@ START_TEST(send_to_full_ring_is_refused_and_changes_nothing)
 }
 END_TEST
 
+/* The publisher is alone, and knows of room: the usual case. */
+START_TEST(usual_sends_are_counted)
+{
+	setup();
+	for (uint32_t i = 0; i < 3 * CAPACITY; i++) {
+		ck_assert_int_eq(send_by(0, i), sizeof i);
+		ck_assert_int_eq(receive(sub), i);
+	}
+	ck_assert_uint_eq(records[0]->messages, 3 * CAPACITY);
+	ck_assert_uint_eq(records[0]->bytes, 3 * CAPACITY * sizeof(uint32_t));
+	teardown();
+}
+END_TEST
+
 /* Publishers that know of old times claim a slot, and find at the commit that there is no room. */
 START_TEST(publisher_that_finds_out_late_gives_all_back)
 {
@@ -240,9 +254,10 @@ START_TEST(publish_without_room_leaves_the_loan_lent)
 	ck_assert_int_eq(kickmsg_publish(&pubs[1], loan, 5), -EMSGSIZE);
 	ck_assert_int_eq(kickmsg_publish_wait(&pubs[1], loan, 4, 0), -ENOBUFS);
 	ck_assert_int_eq(kickmsg_publish_wait(&pubs[1], loan, 4, 1), -ETIMEDOUT);
+	ck_assert_int_eq(kickmsg_publish(&pubs[1], loan, 4), -ENOBUFS);
 	struct kickmsg_publisher_stats stats;
 	kickmsg_publisher_get_stats(&pubs[1], &stats);
-	ck_assert_uint_eq(stats.no_room, 5);
+	ck_assert_uint_eq(stats.no_room, 6);
 	ck_assert_int_eq(receive(sub), 0);
 	ck_assert_int_ge(kickmsg_publish_wait(&pubs[1], loan, 4, 0), 0);
 	for (uint32_t by = 0; by < 2; by++) {
@@ -423,6 +438,7 @@ int main(void)
 
 	tcase_add_test(tcase, room_is_before_what_a_reader_needs);
 	tcase_add_test(tcase, send_to_full_ring_is_refused_and_changes_nothing);
+	tcase_add_test(tcase, usual_sends_are_counted);
 	tcase_add_test(tcase, publisher_that_finds_out_late_gives_all_back);
 	tcase_add_test(tcase, all_publishers_after_their_look_fill_one_cell);
 	tcase_add_test(tcase, publish_without_room_leaves_the_loan_lent);
