@@ -22,8 +22,8 @@
 #define PAUSES_A_LOOK    16
 
 /*
- * A publisher that is about as fast as its reader would find room for a message or two at each look, and both
- * would wait for the same lines at each message. So it waits until there is room for ROOM_AT_ONCE, or a
+ * A publisher that is about as fast as its reader would find room for a message or two at each look. Both
+ * would then wait for the same lines at each message. So it waits until there is room for ROOM_AT_ONCE, or a
  * quarter of the ring, as long as the reader goes on: after LOOKS_IN_VAIN looks in a row that find no more it
  * sends. At three quarters of a ring the reader has enough to do.
  */

@@ -206,17 +206,19 @@ int km_channel_discard(struct km_channel *channel, void *payload)
 
 km_noinline int km_channel_receive_anyhow(struct km_channel *channel, struct kickmsg_sample *ret)
 {
+	const struct km_place *here = &channel->in->handle.place;
+	const uint64_t inode = here->inode;
+
 	/* before the look */
 	km_channel_find_next(channel);
-	int r = channel->in->handle.place.region.path == KM_PATH_RINGS_TIMED
-			? km_rings_receive(channel->in, ret)
-			: kickmsg_try_receive(channel->in, ret);
-
+	int r = here->region.path == KM_PATH_RINGS_TIMED ? km_rings_receive(channel->in, ret)
+							 : kickmsg_try_receive(channel->in, ret);
 	if (r == -ESTALE) {
 		channel->gone = true;
 		r = -EAGAIN;
 	}
-	if (r != -EAGAIN || channel->gone)
+	/* the cell is unmapped with the region that it left */
+	if (r != -EAGAIN || channel->gone || here->inode != inode)
 		channel->next = NULL;
 	return r;
 }

@@ -16,7 +16,7 @@
 /* One look in vain of so many, by a server that polls, looks after the connection. */
 #define LOOKS_TILL_AFTER 64
 /* Requests that are taken from a private ring together. */
-#define AT_ONCE 16
+#define AT_ONCE 8
 
 /* --- tasks ---------------------------------------------------------------------------------------- */
 

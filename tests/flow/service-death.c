@@ -418,6 +418,46 @@ START_TEST(calls_go_on_with_a_broker_that_knows_nothing)
 }
 END_TEST
 
+/* A server that polls looks at its callers' cells between two receives. It has no descriptor. */
+START_TEST(server_that_polls_leaves_the_region_of_a_broker_that_is_gone)
+{
+	struct kickmsg_request request;
+	struct kickmsg_reply reply;
+	uint64_t id;
+
+	setup(_i);
+	struct kickmsg_client *client = flow_client("caller"), *serving = flow_client("serving");
+	struct kickmsg_server *server = serve(serving);
+	struct kickmsg_caller *caller = NULL;
+	ck_assert_int_eq(kickmsg_open_service(client, "s", NULL, &caller), 0);
+	for (int round = 0; round < 3; round++) {
+		ck_assert(test_wait_until(kickmsg_take_request(server, 0, &request) == -EAGAIN &&
+						  kickmsg_caller_wait_server(caller, 0) == 0 &&
+						  has_service(client),
+			FLOW_WAIT_MS));
+		ck_assert_int_eq(kickmsg_call_begin(caller, "x", 1, -1, &id), 0);
+		ck_assert(test_wait_until(
+			kickmsg_take_request(server, 0, &request) == 0, FLOW_WAIT_MS));
+		ck_assert_int_eq(kickmsg_reply(&request, "y", 1), 0);
+		ck_assert_int_eq(kickmsg_take_reply(caller, WAIT_NS, &reply), 0);
+		kickmsg_reply_release(&reply);
+		test_broker_kill(&broker);
+		for (int look = 0; look < 1000; look++)
+			ck_assert_int_eq(kickmsg_take_request(server, 0, &request), -EAGAIN);
+		test_broker_resume(&broker);
+		ck_assert(test_wait_until(kickmsg_take_request(server, 0, &request) != 0 &&
+						  kickmsg_client_dispatch(client) >= 0 &&
+						  kickmsg_client_dispatch(serving) >= 0 &&
+						  kickmsg_caller_wait_server(caller, 0) == 0 &&
+						  has_service(client),
+			FLOW_WAIT_MS));
+	}
+	kickmsg_client_free(client);
+	kickmsg_client_free(serving);
+	teardown();
+}
+END_TEST
+
 /* The server dies while there is no broker: the next one knows of neither, and no call waits for ever. */
 START_TEST(server_that_dies_without_a_broker_is_missed)
 {
@@ -456,6 +496,8 @@ int main(void)
 	tcase_add_loop_test(tcase, caller_killed_with_calls_in_flight, 0, 2);
 	tcase_add_loop_test(tcase, next_broker_takes_calls_over, 0, 2);
 	tcase_add_loop_test(tcase, calls_go_on_with_a_broker_that_knows_nothing, 0, 2);
+	tcase_add_loop_test(
+		tcase, server_that_polls_leaves_the_region_of_a_broker_that_is_gone, 0, 2);
 	tcase_add_loop_test(tcase, server_that_dies_without_a_broker_is_missed, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return flow_main(suite);

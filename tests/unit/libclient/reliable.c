@@ -609,7 +609,7 @@ START_TEST(send_wait_with_little_room_sends_though_nobody_reads)
 	kickmsg_sample_release(&sample);
 	ck_assert_int_eq(kickmsg_send_wait(pub, "x", 1, -1), 1);
 	ck_assert_int_eq(kickmsg_send_wait(pub, "x", 1, 1), -ETIMEDOUT);
-	/* of an ordinary subscriber, whose oldest messages are pushed out */
+	/* an ordinary subscriber's oldest messages are pushed out */
 	km_room_say(&f.region, 0);
 	for (uint32_t i = 0; i < 2 * CAPACITY; i++)
 		ck_assert_int_eq(kickmsg_send_wait(pub, "x", 1, -1), 1);
