@@ -20,7 +20,7 @@ AT_MOST = {"send": 110, "loan": 45, "publish": 85, "receive": 60, "release": 25,
            "send-reliable-shared": 105, "receive-copy-reliable-shared": 102,
            "call": 190, "take-request": 305, "reply": 210, "take-reply": 195, "release-reply": 30,
            "call-loan": 95, "call-publish": 200, "take-request-in-place": 315, "reply-loan": 110,
-           "reply-publish": 225, "take-reply-in-place": 200, "release-reply-in-place": 35}
+           "reply-publish": 225, "take-reply-in-place": 205, "release-reply-in-place": 35}
 
 
 def why_not(bench):
