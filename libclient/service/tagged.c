@@ -5,14 +5,7 @@
 #include "libclient/export.h"
 #include "libclient/path/loan.h"
 #include "libclient/path/rings_send.h"
-#include "libclient/path/shared_send.h"
 #include "libclient/rejoin/move.h"
-
-km_noinline void km_tagged_wake(struct kickmsg_publisher *publisher, uint32_t seen)
-{
-	if (km_bell_ring(publisher->handle.place.region.bell, seen))
-		km_publisher_hurry(publisher);
-}
 
 static int publish_shared(
 	struct kickmsg_publisher *publisher, void *payload, size_t len, uint64_t tag, uint64_t word)

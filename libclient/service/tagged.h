@@ -8,17 +8,14 @@
 #include "common/shared/bell.h"
 #include "common/shared/shared.h"
 #include "libclient/handle/handle.h"
+#include "libclient/path/shared_send.h"
 
 /* The first sends as kickmsg_send() to a shared ring, in all cases but those of km_tagged_append(), and
- * returns 0; the second publishes as
- * kickmsg_publish(). Both have the errors of those. */
+ * returns 0; the second publishes as kickmsg_publish(). Both have the errors of those. */
 int km_tagged_send(struct kickmsg_publisher *publisher, const void *data, size_t len, uint64_t tag,
 	uint64_t word);
 int km_tagged_publish(struct kickmsg_publisher *publisher, void *payload, size_t len, uint64_t tag,
 	uint64_t word);
-
-/* Wakes all that sleep at a shared ring whose bell was seen as `seen`. */
-void km_tagged_wake(struct kickmsg_publisher *publisher, uint32_t seen);
 
 /* The usual case, whose twin is km_tagged_send(): the privileged publisher of a shared ring sends a short
  * message. False: nothing is sent. */
@@ -41,7 +38,7 @@ static km_always_inline bool km_tagged_append(struct kickmsg_publisher *publishe
 	km_endpoint_count_sent(here->record, 1, len);
 	uint32_t seen = km_bell_listen(region->bell);
 	if (__builtin_expect(!(seen & KM_BELL_WOKEN), 0))
-		km_tagged_wake(publisher, seen);
+		km_shared_wake(publisher, seen, len);
 	return true;
 }
 

@@ -68,10 +68,25 @@ static const char *make_group(char ret[128], const char *limit)
 	return NULL;
 }
 
+/* Puts the broker into a group. */
+static bool join_group(const char *group)
+{
+	char pid[16];
+
+	snprintf(pid, sizeof pid, "%d", broker.pid);
+	return write_text(group, "cgroup.procs", pid);
+}
+
+/* Takes the broker out of its group, whose end it would be in the way of. */
+static bool leave_groups(void)
+{
+	return join_group("/sys/fs/cgroup/memory") || join_group("/sys/fs/cgroup");
+}
+
 /* The limit comes while the broker runs. Without a look at it the kernel would kill the broker. */
 START_TEST(memory_of_a_control_group)
 {
-	char group[128], pid[16];
+	char group[128];
 
 	if (!make_group(group, "67108864")) {
 		printf("skipped: no memory control group can be made here\n");
@@ -79,19 +94,14 @@ START_TEST(memory_of_a_control_group)
 	}
 	test_broker_start(&broker, NULL);
 	client = flow_client("c");
-	snprintf(pid, sizeof pid, "%d", broker.pid);
-	bool is_in = write_text(group, "cgroup.procs", pid);
+	bool is_in = join_group(group);
 	int r = is_in ? advertise("large", 256u << 20) : 0;
 	bool said = flow_said(client, "the control group");
 	int fits = is_in ? advertise("fits", 30u << 20) : 0;
 	/* a second topic doesn't fit beside the first */
 	int more = is_in ? advertise("more", 32u << 20) : 0;
 	bool alive = test_broker_alive(&broker);
-	/* out of the group, whose end it would be in the way of */
-	bool out = test_wait_until(write_text("/sys/fs/cgroup/memory", "cgroup.procs", pid) ||
-					   write_text("/sys/fs/cgroup", "cgroup.procs", pid) ||
-					   !alive,
-		FLOW_WAIT_MS);
+	bool out = !alive || test_wait_until(leave_groups(), FLOW_WAIT_MS);
 	bool removed = test_wait_until(rmdir(group) == 0, FLOW_WAIT_MS);
 	ck_assert(is_in && out && removed && alive);
 	ck_assert_int_eq(r, -ENOMEM);
@@ -148,7 +158,7 @@ static uint64_t bytes_of_spares(void)
  * itself. Where spares have gone by themselves the topic can be had as well. */
 START_TEST(spares_make_way)
 {
-	char group[128], pid[16], limit[32], name[16];
+	char group[128], limit[32], name[16];
 	uint64_t all = 0;
 
 	if (!make_group(group, "268435456")) {
@@ -157,8 +167,7 @@ START_TEST(spares_make_way)
 	}
 	test_broker_start(&broker, NULL);
 	client = flow_client("c");
-	snprintf(pid, sizeof pid, "%d", broker.pid);
-	bool is_in = write_text(group, "cgroup.procs", pid);
+	bool is_in = join_group(group);
 	for (unsigned i = 0; i < 8; i++) {
 		/* a slot is whole pairs of lines */
 		uint64_t slot = 2816 + i / 2 * 256;
@@ -176,9 +185,7 @@ START_TEST(spares_make_way)
 	int64_t later = km_clock_ns() + INT64_C(150000000);
 	test_wait_until(km_clock_ns() > later, FLOW_WAIT_MS);
 	int r = is_in ? advertise("more", 3u << 19) : 0;
-	bool out = test_wait_until(write_text("/sys/fs/cgroup/memory", "cgroup.procs", pid) ||
-					   write_text("/sys/fs/cgroup", "cgroup.procs", pid),
-		FLOW_WAIT_MS);
+	bool out = test_wait_until(leave_groups(), FLOW_WAIT_MS);
 	bool removed = test_wait_until(rmdir(group) == 0, FLOW_WAIT_MS);
 	ck_assert(is_in && limited && out && removed);
 	ck_assert_msg(r == 0, "%s", kickmsg_client_last_error(client));

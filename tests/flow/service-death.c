@@ -357,6 +357,17 @@ static bool has_service(struct kickmsg_client *client)
 	       info.subscribers == 1;
 }
 
+/* Have caller and server found each other at this broker? The server has no request to take. */
+static bool have_met(struct kickmsg_client *client, struct kickmsg_caller *caller,
+	struct kickmsg_client *serving, struct kickmsg_server *server)
+{
+	struct kickmsg_request request;
+
+	return kickmsg_take_request(server, 0, &request) != 0 &&
+	       kickmsg_client_dispatch(client) >= 0 && kickmsg_client_dispatch(serving) >= 0 &&
+	       kickmsg_caller_wait_server(caller, 0) == 0 && has_service(client);
+}
+
 /* Without one, calls in flight are answered by the server that lives on. New calls go on once the two have
  * found each other at the next broker. */
 START_TEST(calls_go_on_with_a_broker_that_knows_nothing)
@@ -383,12 +394,7 @@ START_TEST(calls_go_on_with_a_broker_that_knows_nothing)
 	take_ends(caller, 10);
 	test_broker_resume(&broker);
 	/* the new line is there while calls of the old one are in flight */
-	ck_assert(test_wait_until(kickmsg_take_request(server, 0, &request) != 0 &&
-					  kickmsg_client_dispatch(client) >= 0 &&
-					  kickmsg_client_dispatch(serving) >= 0 &&
-					  kickmsg_caller_wait_server(caller, 0) == 0 &&
-					  has_service(client),
-		FLOW_WAIT_MS));
+	ck_assert(test_wait_until(have_met(client, caller, serving, server), FLOW_WAIT_MS));
 	for (int i = 10; i < CALLS - 1; i++)
 		ck_assert_int_eq(kickmsg_reply(&theirs[i], theirs[i].data, theirs[i].len), 0);
 	take_ends(caller, CALLS - 1);
@@ -445,12 +451,7 @@ START_TEST(server_that_polls_leaves_the_region_of_a_broker_that_is_gone)
 		for (int look = 0; look < 1000; look++)
 			ck_assert_int_eq(kickmsg_take_request(server, 0, &request), -EAGAIN);
 		test_broker_resume(&broker);
-		ck_assert(test_wait_until(kickmsg_take_request(server, 0, &request) != 0 &&
-						  kickmsg_client_dispatch(client) >= 0 &&
-						  kickmsg_client_dispatch(serving) >= 0 &&
-						  kickmsg_caller_wait_server(caller, 0) == 0 &&
-						  has_service(client),
-			FLOW_WAIT_MS));
+		ck_assert(test_wait_until(have_met(client, caller, serving, server), FLOW_WAIT_MS));
 	}
 	kickmsg_client_free(client);
 	kickmsg_client_free(serving);
