@@ -744,9 +744,12 @@ int kickmsg_subscriber_get_fd(struct kickmsg_subscriber *subscriber);
 
 /*
  * A wait set: many subscribers, clients, plain descriptors and deadlines at once, for programs without an
- * event loop. With subscribers alone, up to 127, it takes no descriptor and no thread, and sleeps in
- * futex_waitv(2) (before Linux 5.16 it looks each millisecond). With others in it, or more, it polls
- * descriptors (kickmsg_subscriber_get_fd()).
+ * event loop. With subscribers and publishers alone, up to 127, it takes no descriptor and no thread. Up to
+ * three it sleeps in futex_waitv(2) (before Linux 5.16 it looks each millisecond). With more it sleeps by waits
+ * that stand in an io_uring without a descriptor, so that a sleep costs what was woken and not how many there are.
+ * A thread has 16 such rings, and a set's goes with the set, or with its first thread. Where there is none
+ * (Linux 6.7), in another thread, and with KICKMSG_WAIT=thread it sleeps in futex_waitv(2) too. With clients or
+ * plain descriptors in it, or with more members, it polls descriptors (kickmsg_subscriber_get_fd()).
  *
  * The set, and the subscribers in it, belong to one thread. The set owns no member: remove a member
  * that is about to be freed or closed. `userdata` names a member, in what a wait returns and for
@@ -765,8 +768,8 @@ void kickmsg_waitset_free(struct kickmsg_waitset *set);
  * publisher is ready while a send finds room with the topic's reliable subscribers. A client is ready
  * when kickmsg_client_dispatch() is to be called; `fd`, when poll(2) says one of `events`, or POLLERR or
  * POLLHUP, of it. A deadline, in ns of CLOCK_MONOTONIC, is ready once, and no member any more then.
- * Never blocks. Errors: -ENOMEM; -EBADF `fd` is negative; those of kickmsg_subscriber_get_fd() where the
- * set polls: the member isn't added then.
+ * Never blocks. Errors: -ENOMEM; -EBADF `fd` is negative; -ECHILD; those of kickmsg_subscriber_get_fd() where
+ * the set polls: the member isn't added then.
  */
 int kickmsg_waitset_add_subscriber(
 	struct kickmsg_waitset *set, struct kickmsg_subscriber *subscriber, void *userdata);
@@ -777,16 +780,17 @@ int kickmsg_waitset_add_client(
 int kickmsg_waitset_add_fd(struct kickmsg_waitset *set, int fd, short events, void *userdata);
 int kickmsg_waitset_add_deadline(struct kickmsg_waitset *set, int64_t deadline_ns, void *userdata);
 
-/* Takes out all members that have this userdata. Errors: -ENOENT no member has. */
+/* Takes out all members that have this userdata. Errors: -ENOENT no member has; -ECHILD. */
 int kickmsg_waitset_remove(struct kickmsg_waitset *set, const void *userdata);
 
 /*
  * Waits until members are ready, for at most timeout_ns; 0 looks, negative waits for ever. Fills ret[0]
  * to ret[n - 1] with their userdata, and returns n, at most `capacity`. Where more are ready, the
- * next call begins behind the last member told, so each gets its turn. A subscriber may be ready
+ * next call begins behind the last member told, so each gets its turn. A sleep may end with the member
+ * that was woken alone; the next call tells of the others. A subscriber may be ready
  * without a message: receive with timeout 0. Takes a look at each member, and again before it
  * sleeps. Errors: -ETIMEDOUT (with timeout 0: -EAGAIN); -EINTR it was interrupted; -EINVAL capacity
- * is 0; those of ppoll(2).
+ * is 0; -ECHILD; those of ppoll(2).
  */
 int kickmsg_waitset_wait(
 	struct kickmsg_waitset *set, int64_t timeout_ns, void **ret, size_t capacity);

@@ -16,6 +16,7 @@ static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static LIST_HEAD(, kickmsg_client) clients = LIST_HEAD_INITIALIZER(clients);
 static pthread_once_t registered = PTHREAD_ONCE_INIT;
 static int register_error;
+static unsigned forks;
 
 static void disown(struct kickmsg_client *client)
 {
@@ -47,6 +48,7 @@ static void in_child(void)
 	LIST_FOREACH (client, &clients, listed)
 		if (client->pid != KM_INHERITED)
 			disown(client);
+	forks++;
 	pthread_mutex_unlock(&list_lock);
 }
 
@@ -55,11 +57,22 @@ static void register_handlers(void)
 	register_error = -pthread_atfork(before_fork, in_parent, in_child);
 }
 
-int km_inherit_watch(struct kickmsg_client *client)
+int km_inherit_register(void)
 {
 	pthread_once(&registered, register_handlers);
-	if (register_error < 0)
-		return register_error;
+	return register_error;
+}
+
+unsigned km_inherit_forks(void)
+{
+	return forks;
+}
+
+int km_inherit_watch(struct kickmsg_client *client)
+{
+	int r = km_inherit_register();
+	if (r < 0)
+		return r;
 	pthread_mutex_lock(&list_lock);
 	LIST_INSERT_HEAD(&clients, client, listed);
 	pthread_mutex_unlock(&list_lock);

@@ -16,6 +16,12 @@
 
 #include "libclient/client/connection.h"
 
+/* Has each child of fork() run the handler from now on. Errors: -ENOMEM. */
+int km_inherit_register(void);
+/* How many forks lie between the process that registered and this one. Handles that were made at another
+ * number are inherited. */
+unsigned km_inherit_forks(void);
+
 /* Puts a client on the list of those that the handler looks after; takes it off again. Errors:
  * -ENOMEM the handler can't be registered. */
 int km_inherit_watch(struct kickmsg_client *client);

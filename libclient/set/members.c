@@ -13,11 +13,15 @@
 KM_EXPORT int kickmsg_waitset_new(struct kickmsg_waitset **ret)
 {
 	KM_KEEP_ERRNO;
+	int r = km_inherit_register();
+	if (r < 0)
+		return r;
 	struct kickmsg_waitset *set = calloc(1, sizeof *set);
-
 	if (!set)
 		return -ENOMEM;
+	set->forks = km_inherit_forks();
 	km_store(D7, seq_cst, &set->event, -1);
+	set->ring_from = km_watch_forced() == KICKMSG_WAIT_THREAD ? SIZE_MAX : KM_RING_WORDS;
 	*ret = set;
 	return 0;
 }
@@ -28,8 +32,10 @@ KM_EXPORT void kickmsg_waitset_free(struct kickmsg_waitset *set)
 	if (!set)
 		return;
 	km_close(km_load(D7, seq_cst, &set->event));
+	km_standing_free(&set->standing);
 	free(set->members);
 	free(set->polled);
+	free(set->words);
 	free(set);
 }
 
@@ -75,6 +81,8 @@ void km_waitset_drop(struct kickmsg_waitset *set, size_t i)
 static int add(struct kickmsg_waitset *set, const struct km_wait_member *member)
 {
 	KM_KEEP_ERRNO;
+	if (km_waitset_is_inherited(set))
+		return -ECHILD;
 	if (set->count == set->capacity) {
 		size_t capacity = set->capacity ? 2 * set->capacity : 8;
 		struct km_wait_member *members = reallocarray(
@@ -87,6 +95,10 @@ static int add(struct kickmsg_waitset *set, const struct km_wait_member *member)
 		if (!polled)
 			return -ENOMEM;
 		set->polled = polled;
+		struct km_wait_word *words = reallocarray(set->words, capacity + 1, sizeof *words);
+		if (!words)
+			return -ENOMEM;
+		set->words = words;
 		set->capacity = capacity;
 	}
 	set->members[set->count++] = *member;
@@ -149,6 +161,8 @@ KM_EXPORT int kickmsg_waitset_remove(struct kickmsg_waitset *set, const void *us
 {
 	size_t before = set->count;
 
+	if (km_waitset_is_inherited(set))
+		return -ECHILD;
 	for (size_t i = set->count; i-- > 0;)
 		if (set->members[i].userdata == userdata)
 			km_waitset_drop(set, i);

@@ -2,8 +2,7 @@
 /*
  * Waiting for many things at once. A set looks at its members' memory, and sleeps in one of two ways:
  *
- *   words        of subscribers alone, up to KM_WAIT_WORDS: futex_waitv(2). Each is announced, as for a
- *                receive that sleeps, then looked at once more, and retracted when the sleep is over
+ *   words        of subscribers and publishers alone, up to KM_WAIT_WORDS (words.h)
  *   descriptors  with clients or plain descriptors in the set, or more subscribers: ppoll(2), and the
  *                subscribers' descriptors are armed (wait/ready.h)
  *
@@ -11,8 +10,6 @@
  * Each look begins behind the member that was told last, so no ready member waits for others.
  */
 #include <errno.h>
-#include <linux/futex.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -22,7 +19,7 @@
 #include "libclient/export.h"
 #include "libclient/path/reliable.h"
 #include "libclient/rejoin/move.h"
-#include "libclient/set/members.h"
+#include "libclient/set/words.h"
 #include "libclient/wait/room.h"
 
 KM_EXPORT void kickmsg_waitset_interrupt(struct kickmsg_waitset *set)
@@ -32,7 +29,7 @@ KM_EXPORT void kickmsg_waitset_interrupt(struct kickmsg_waitset *set)
 
 	km_store(D7, seq_cst, &set->asked, 1);
 	km_add(D7, seq_cst, &set->turn, 1);
-	syscall(SYS_futex, &set->turn, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	km_futex_wake(&set->turn);
 	int event = km_load(D7, seq_cst, &set->event);
 	if (event >= 0 && write(event, &one, sizeof one) < 0)
 		return; /* full: it is readable all the same */
@@ -115,6 +112,16 @@ static int look(struct kickmsg_waitset *set, void **ret, size_t capacity)
 	return (int)found;
 }
 
+/* Tells of the member that woke the set, without a look at the others: the next call begins with them. */
+static bool tell_woken(struct kickmsg_waitset *set, size_t i, void **ret)
+{
+	if (i >= set->count || !is_awake(&set->members[i]))
+		return false;
+	ret[0] = set->members[i].userdata;
+	set->first = i + 1;
+	return true;
+}
+
 /* --- sleeping --------------------------------------------------------------------------------------- */
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -145,63 +152,6 @@ static int64_t until(struct kickmsg_waitset *set, int64_t deadline_ns)
 	return ends;
 }
 
-static struct timespec time_of(int64_t ns)
-{
-	if (ns < 0)
-		ns = 0;
-	return (struct timespec){ ns / 1000000000, ns % 1000000000 };
-}
-
-/* The member's word; null: it has none, or is an observer. */
-static _Atomic uint32_t *word_of(const struct km_wait_member *member)
-{
-	if (member->kind == KM_WAIT_FOR_PUBLISHER)
-		return km_publisher_word(member->publisher);
-	return member->kind == KM_WAIT_FOR_SUBSCRIBER ? km_subscriber_word(member->subscriber)
-						      : NULL;
-}
-
-/* Announces the sleep. Of subscribers of one shared ring the last announcement is what is waited
- * for. */
-static unsigned announce(struct kickmsg_waitset *set, struct futex_waitv *words)
-{
-	unsigned count = 1;
-
-	for (size_t i = 0; i < set->count; i++) {
-		const struct km_wait_member *member = &set->members[i];
-		_Atomic uint32_t *word = word_of(member);
-		unsigned k = 1;
-
-		if (!word)
-			continue;
-		if (member->kind == KM_WAIT_FOR_SUBSCRIBER)
-			km_ready_suspend(member->subscriber);
-		uint64_t at = (uintptr_t)word;
-		while (k < count && words[k].uaddr != at)
-			k++;
-		words[k] = (struct futex_waitv){ member->kind == KM_WAIT_FOR_SUBSCRIBER
-							 ? km_subscriber_announce(
-								   member->subscriber)
-							 : km_publisher_announce(member->publisher),
-			at, FUTEX_32, 0 };
-		count += k == count;
-	}
-	return count;
-}
-
-static void retract(struct kickmsg_waitset *set)
-{
-	for (size_t i = 0; i < set->count; i++) {
-		struct kickmsg_subscriber *subscriber = set->members[i].subscriber;
-
-		if (set->members[i].kind != KM_WAIT_FOR_SUBSCRIBER)
-			continue;
-		if (subscriber->handle.place.ring)
-			km_waiter_retract(subscriber->handle.place.ring);
-		km_ready_resume(subscriber);
-	}
-}
-
 static bool is_any_ready(struct kickmsg_waitset *set)
 {
 	for (size_t i = 0; i < set->count; i++)
@@ -210,19 +160,13 @@ static bool is_any_ready(struct kickmsg_waitset *set)
 	return km_load(D7, seq_cst, &set->asked) != 0;
 }
 
-static void sleep_by_words(struct kickmsg_waitset *set, int64_t ends)
+/* Returns as km_words_sleep(). */
+static size_t sleep_by_words(struct kickmsg_waitset *set, int64_t ends)
 {
-	struct timespec deadline = time_of(ends);
-	struct futex_waitv words[KM_WAIT_WORDS + 1];
-
-	words[0] = (struct futex_waitv){ km_load(D7, seq_cst, &set->turn), (uintptr_t)&set->turn,
-		FUTEX_32 | FUTEX_PRIVATE_FLAG, 0 };
-	unsigned count = announce(set, words);
-	if (!is_any_ready(set) &&
-		syscall(SYS_futex_waitv, words, count, 0, &deadline, CLOCK_MONOTONIC) < 0 &&
-		errno != EAGAIN && errno != ETIMEDOUT && errno != EINTR)
-		km_nap(ends);
-	retract(set);
+	km_words_announce(set);
+	size_t woken = is_any_ready(set) ? KM_NO_MEMBER : km_words_sleep(set, ends);
+	km_words_retract(set);
+	return woken;
 }
 
 static int sleep_by_descriptors(struct kickmsg_waitset *set, int64_t ends)
@@ -242,7 +186,7 @@ static int sleep_by_descriptors(struct kickmsg_waitset *set, int64_t ends)
 	}
 	if (is_any_ready(set))
 		return 0;
-	struct timespec timeout = time_of(ends - km_clock_ns());
+	struct timespec timeout = km_wait_time(ends - km_clock_ns());
 	if (ppoll(set->polled, polled, &timeout, NULL) < 0 && errno != EINTR)
 		return -errno;
 	if (set->polled[0].revents && read(set->polled[0].fd, &count, sizeof count) < 0)
@@ -257,6 +201,8 @@ KM_EXPORT int kickmsg_waitset_wait(
 	int r;
 	KM_KEEP_ERRNO;
 
+	if (km_waitset_is_inherited(set))
+		return -ECHILD;
 	if (capacity == 0)
 		return -EINVAL;
 	while ((r = look(set, ret, capacity)) == 0) {
@@ -269,10 +215,14 @@ KM_EXPORT int kickmsg_waitset_wait(
 		if (km_clock_ns() >= deadline_ns)
 			return -ETIMEDOUT;
 		int64_t ends = until(set, deadline_ns);
-		if (km_waitset_has_words(set))
-			sleep_by_words(set, ends);
-		else if ((r = sleep_by_descriptors(set, ends)) < 0)
+		if (km_waitset_has_words(set)) {
+			size_t woken = sleep_by_words(set, ends);
+
+			if (tell_woken(set, woken, ret))
+				return 1;
+		} else if ((r = sleep_by_descriptors(set, ends)) < 0) {
 			return r;
+		}
 	}
 	return r;
 }

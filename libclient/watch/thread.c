@@ -17,37 +17,30 @@
 
 #include "common/ring/futex.h"
 #include "common/ring/waiter.h"
+#include "libclient/watch/standing.h"
 #include "libclient/watch/uring.h"
 #include "libclient/watch/watch.h"
 
 #define STACK_SIZE (PTHREAD_STACK_MIN + 64 * 1024)
 
-/* Tags of what is in the ring: [generation | place + FIRST]. */
-#define OF_TURN  1u
-#define OF_FIRST 2u
-
-/* The place of one word in the ring. */
-struct slot {
+/* A place of the ring, and whose word it waits for. Place 0 is the group's own. */
+struct seat {
 	struct km_watched *watched; /* null: the place is free */
-	/* Number of its wait: the completion of an earlier wait says nothing. */
-	uint32_t generation;
-	bool waits;
-	bool is_stale; /* its wait is to be cancelled */
+	uint64_t key;               /* counts who was here, and where their words were */
 };
 
 struct km_watch_group {
 	TAILQ_ENTRY(km_watch_group) next;
 	pthread_t thread;
-	struct km_uring *uring; /* null: futex_waitv(2) */
-	pthread_mutex_t lock;   /* all below, and the words of those in the list */
+	struct km_standing standing; /* without a ring: futex_waitv(2) */
+	pthread_mutex_t lock;        /* all below, and the words of those in the list */
 	struct km_watched_list watched;
 	unsigned count;
 	bool ends;
 	_Atomic uint32_t turn; /* the thread sleeps at it as well */
 
-	struct slot *slots; /* of the ring */
-	size_t slot_count;
-	bool turn_waits;
+	struct seat *seats; /* [seat_count], of the ring */
+	size_t seat_count;
 };
 
 static void write_one(struct km_watched *watched)
@@ -80,75 +73,47 @@ static uint32_t turn_of(struct km_watch_group *group)
 
 /* --- by a ring ----------------------------------------------------------------------------------- */
 
-static uint64_t tag_of(const struct km_watch_group *group, size_t place)
-{
-	return (uint64_t)group->slots[place].generation << 32 | (place + OF_FIRST);
-}
-
+/* Has a place wait for its word from now on. False: the kernel hasn't taken it. */
 static bool wait_again(struct km_watch_group *group, size_t place)
 {
-	struct slot *slot = &group->slots[place];
-	uint32_t word = look_at(slot->watched);
+	const struct seat *seat = &group->seats[place];
 
-	slot->waits = km_uring_push_wait(
-			      group->uring, slot->watched->word, word, tag_of(group, place)) == 0;
-	return slot->waits;
+	if (place == 0)
+		return km_standing_put(&group->standing, 0, &group->turn, 0, turn_of(group)) == 0;
+	uint32_t word = seat->watched ? look_at(seat->watched) : 0;
+	return km_standing_put(&group->standing, place, seat->watched ? seat->watched->word : NULL,
+		       seat->key, word) == 0;
 }
 
-/* Looks at all places that don't wait, and those that do in vain. False: the kernel hasn't taken
- * all. */
 static bool go_through(struct km_watch_group *group)
 {
 	bool all = true;
 
-	if (!group->turn_waits)
-		group->turn_waits = km_uring_push_wait(group->uring, &group->turn, turn_of(group),
-					    OF_TURN) == 0;
-	for (size_t i = 0; i < group->slot_count; i++) {
-		struct slot *slot = &group->slots[i];
-
-		if (slot->is_stale && slot->waits &&
-			km_uring_push_cancel(group->uring, tag_of(group, i)) < 0) {
-			all = false;
-			continue;
-		}
-		if (slot->is_stale) {
-			slot->generation++;
-			slot->waits = slot->is_stale = false;
-		}
-		if (slot->watched && !slot->waits && !wait_again(group, i))
-			all = false;
-	}
-	return all && group->turn_waits;
+	for (size_t i = 0; i < group->seat_count; i++)
+		all = wait_again(group, i) && all;
+	return all;
 }
 
 static bool take_in(struct km_watch_group *group, bool all)
 {
-	uint64_t tag;
+	size_t place;
 
-	while (km_uring_next(group->uring, &tag)) {
-		size_t place = (uint32_t)tag - OF_FIRST;
-
-		if (tag == OF_TURN)
-			group->turn_waits = all = false;
-		if (tag < OF_FIRST || place >= group->slot_count || tag != tag_of(group, place))
-			continue;
-		group->slots[place].waits = false;
-		if (group->slots[place].watched && !wait_again(group, place))
+	while (km_standing_next(&group->standing, &place))
+		if (place == 0 || !wait_again(group, place))
 			all = false;
-	}
 	return all || go_through(group);
 }
 
 /* Sleeps by the ring. Needs the lock, and lets go of it for the sleep. */
 static void watch_by_ring(struct km_watch_group *group)
 {
-	bool all = km_uring_take_over(group->uring) == 0 && go_through(group);
+	struct km_uring *uring = group->standing.uring;
+	bool all = km_uring_take_over(uring) == 0 && go_through(group);
 	struct km_watched *watched;
 
 	while (!group->ends) {
 		pthread_mutex_unlock(&group->lock);
-		const bool slept = all && km_uring_sleep(group->uring) == 0;
+		const bool slept = all && km_uring_sleep(uring, KM_WAIT_FOREVER) == 0;
 		if (!slept)
 			km_nap(KM_WAIT_FOREVER);
 		pthread_mutex_lock(&group->lock);
@@ -160,22 +125,30 @@ static void watch_by_ring(struct km_watch_group *group)
 	}
 }
 
-static int add_slot(struct km_watch_group *group, struct km_watched *watched)
+static int reserve_seats(struct km_watch_group *group, size_t count)
 {
-	size_t i = 0, count = group->slot_count;
+	int r = km_standing_reserve(&group->standing, count);
+	if (r < 0)
+		return r;
+	struct seat *seats = reallocarray(group->seats, count, sizeof *seats);
+	if (!seats)
+		return -ENOMEM;
+	memset(seats + group->seat_count, 0, (count - group->seat_count) * sizeof *seats);
+	group->seats = seats;
+	group->seat_count = count;
+	return 0;
+}
 
-	while (i < count && (group->slots[i].watched || group->slots[i].is_stale))
+static int take_seat(struct km_watch_group *group, struct km_watched *watched)
+{
+	size_t i = 1;
+
+	while (i < group->seat_count && group->seats[i].watched)
 		i++;
-	if (i == count) {
-		struct slot *slots = reallocarray(group->slots, 2 * count + 8, sizeof *slots);
-
-		if (!slots)
-			return -ENOMEM;
-		memset(slots + count, 0, (count + 8) * sizeof *slots);
-		group->slots = slots;
-		group->slot_count = 2 * count + 8;
-	}
-	group->slots[i].watched = watched;
+	int r = i < group->seat_count ? 0 : reserve_seats(group, 2 * i + 8);
+	if (r < 0)
+		return r;
+	group->seats[i] = (struct seat){ watched, group->seats[i].key + 1 };
 	watched->place = i;
 	return 0;
 }
@@ -189,8 +162,7 @@ static unsigned look(struct km_watch_group *group, struct futex_waitv *ret)
 	struct km_watched *watched;
 	unsigned count = 1;
 
-	ret[0] = (struct futex_waitv){ turn_of(group), (uintptr_t)&group->turn,
-		FUTEX_32 | FUTEX_PRIVATE_FLAG, 0 };
+	ret[0] = (struct futex_waitv){ turn_of(group), (uintptr_t)&group->turn, FUTEX_32, 0 };
 	TAILQ_FOREACH (watched, &group->watched, next)
 		ret[count++] = (struct futex_waitv){ look_at(watched), (uintptr_t)watched->word,
 			FUTEX_32, 0 };
@@ -204,7 +176,7 @@ static void *watch(void *argument)
 
 	prctl(PR_SET_NAME, "kickmsg-wait");
 	pthread_mutex_lock(&group->lock);
-	if (group->uring)
+	if (group->standing.uring)
 		watch_by_ring(group);
 	while (!group->ends) {
 		unsigned count = look(group, words);
@@ -225,10 +197,7 @@ static void *watch(void *argument)
 static void call(struct km_watch_group *group)
 {
 	km_add(D3, seq_cst, &group->turn, 1);
-	if (group->uring)
-		km_futex_wake(&group->turn);
-	else
-		syscall(SYS_futex, &group->turn, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	km_futex_wake(&group->turn);
 }
 
 /* Starts the thread. No signal of the program's runs there. */
@@ -256,10 +225,13 @@ static int make_group(struct km_watch *watch, struct km_watch_group **ret)
 	TAILQ_INIT(&group->watched);
 	pthread_mutex_init(&group->lock, NULL);
 	if (watch->mechanism == KICKMSG_WAIT_URING)
-		km_uring_new_of_thread(&group->uring);
-	int r = start(group);
+		km_uring_new_of_thread(&group->standing.uring);
+	int r = group->standing.uring ? reserve_seats(group, 8) : 0;
+	if (r == 0)
+		r = start(group);
 	if (r < 0) {
-		km_uring_free(group->uring);
+		km_standing_free(&group->standing);
+		free(group->seats);
 		pthread_mutex_destroy(&group->lock);
 		free(group);
 		return r;
@@ -276,15 +248,15 @@ int km_watch_thread_add(struct km_watch *watch, struct km_watched *watched)
 	int r = 0;
 
 	TAILQ_FOREACH (group, &watch->groups, next)
-		if (group->uring || group->count < KM_WATCH_GROUP)
+		if (group->standing.uring || group->count < KM_WATCH_GROUP)
 			break;
 	if (!group)
 		r = make_group(watch, &group);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&group->lock);
-	if (group->uring)
-		r = add_slot(group, watched);
+	if (group->standing.uring)
+		r = take_seat(group, watched);
 	if (r == 0) {
 		watched->group = group;
 		TAILQ_INSERT_TAIL(&group->watched, watched, next);
@@ -302,12 +274,8 @@ void km_watch_thread_remove(struct km_watched *watched)
 	pthread_mutex_lock(&group->lock);
 	TAILQ_REMOVE(&group->watched, watched, next);
 	group->count--;
-	if (group->uring)
-		group->slots[watched->place] = (struct slot){
-			.generation = group->slots[watched->place].generation,
-			.waits = group->slots[watched->place].waits,
-			.is_stale = true,
-		};
+	if (group->standing.uring)
+		group->seats[watched->place].watched = NULL;
 	pthread_mutex_unlock(&group->lock);
 	call(group);
 	watched->group = NULL;
@@ -317,8 +285,8 @@ void km_watch_thread_move(struct km_watched *watched, _Atomic uint32_t *word)
 {
 	pthread_mutex_lock(&watched->group->lock);
 	watched->word = word;
-	if (watched->group->uring)
-		watched->group->slots[watched->place].is_stale = true;
+	if (watched->group->standing.uring)
+		watched->group->seats[watched->place].key++;
 	pthread_mutex_unlock(&watched->group->lock);
 	call(watched->group);
 }
@@ -328,8 +296,8 @@ void km_watch_threads_disown(struct km_watch *watch)
 	struct km_watch_group *group;
 
 	TAILQ_FOREACH (group, &watch->groups, next) {
-		km_uring_disown(group->uring);
-		group->uring = NULL;
+		km_uring_disown(group->standing.uring);
+		group->standing.uring = NULL;
 	}
 }
 
@@ -344,8 +312,8 @@ void km_watch_thread_free(struct km_watch *watch)
 		call(group);
 		pthread_join(group->thread, NULL);
 		TAILQ_REMOVE(&watch->groups, group, next);
-		km_uring_free(group->uring);
-		free(group->slots);
+		km_standing_free(&group->standing);
+		free(group->seats);
 		pthread_mutex_destroy(&group->lock);
 		free(group);
 	}

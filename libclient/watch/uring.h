@@ -8,8 +8,8 @@
  * thread's. When another thread comes, or the thread has ended, a new ring takes its place; an
  * ending thread's waits are cancelled, which signals the eventfd too.
  *
- * A thread of the library that sleeps for many words at once has one such ring, with any number of
- * FUTEX_WAITs in it, and no eventfd at it.
+ * Rings with many waits have no eventfd. A thread of the library has one. A wait set has one without a
+ * descriptor: it is *hidden* among its thread's rings, and goes with that thread at the latest.
  */
 #pragma once
 
@@ -21,8 +21,9 @@ struct km_uring;
 /* Makes a ring. Errors: -EOPNOTSUPP the kernel hasn't io_uring's FUTEX_WAIT or forbids it; -EMFILE,
  * -ENFILE, -ENOMEM. */
 int km_uring_new(int eventfd, struct km_uring **ret);
-/* Frees a ring. Waits that are under way are cancelled, which comes to pass later. False: that will
- * signal the eventfd, since the ring is another thread's. Takes a null pointer. */
+/* Frees a ring. Waits that are under way are cancelled, which comes to pass later; of a hidden ring that is
+ * another thread's, with that thread. False: that will signal the eventfd, since the ring is another thread's.
+ * Takes a null pointer. */
 bool km_uring_free(struct km_uring *uring);
 /* For a child of fork, which hasn't the mappings: closes its copy. */
 void km_uring_disown(const struct km_uring *uring);
@@ -48,13 +49,18 @@ int km_uring_wait(struct km_uring *uring, const _Atomic uint32_t *word, uint32_t
 int km_uring_new_of_thread(struct km_uring **ret);
 /* To be called in that thread, before the functions that follow. */
 int km_uring_take_over(const struct km_uring *uring);
+/* A hidden ring, of the calling thread. A thread has 16 at most. Linux 6.7; 6.5 hides rings. Errors: those
+ * of km_uring_new(). */
+int km_uring_new_hidden(struct km_uring **ret);
+/* Is a hidden ring this thread's? False in a child of fork too. */
+bool km_uring_is_mine(const struct km_uring *uring);
 /* Pushes a wait; `tag` says what is completed. Errors: the kernel takes nothing now; try again. */
 int km_uring_push_wait(
 	struct km_uring *uring, const _Atomic uint32_t *word, uint32_t expected, uint64_t tag);
 /* Pushes the end of a wait. Both are completed; this one has the tag 0. */
 int km_uring_push_cancel(struct km_uring *uring, uint64_t tag);
-/* Gives the kernel all that was pushed, and sleeps until something is completed. Errors: as
- * km_uring_push_wait(). */
-int km_uring_sleep(struct km_uring *uring);
+/* Gives the kernel all that was pushed, and sleeps until something is completed, a signal handler has
+ * run, or the deadline. Errors: as km_uring_push_wait(). */
+int km_uring_sleep(struct km_uring *uring, int64_t deadline_ns);
 /* Takes one completion. */
 bool km_uring_next(struct km_uring *uring, uint64_t *ret_tag);

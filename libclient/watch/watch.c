@@ -12,7 +12,7 @@
 #include "common/fd.h"
 #include "libclient/watch/uring.h"
 
-static enum kickmsg_wait_mechanism asked_for(void)
+enum kickmsg_wait_mechanism km_watch_forced(void)
 {
 	const char *name = secure_getenv("KICKMSG_WAIT");
 
@@ -27,7 +27,7 @@ int km_watch_new(struct km_watch **ret)
 
 	if (!watch)
 		return -ENOMEM;
-	watch->forced = asked_for();
+	watch->forced = km_watch_forced();
 	pthread_mutex_init(&watch->lock, NULL);
 	TAILQ_INIT(&watch->groups);
 	*ret = watch;

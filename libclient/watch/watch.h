@@ -111,6 +111,9 @@ void km_watch_timer_arm(struct km_watched *watched, bool has_received);
 void km_watch_timer_fire(struct km_watched *watched);
 bool km_watch_timer_waits(const struct km_watched *watched);
 
+/* The mechanism that KICKMSG_WAIT forces; 0: none. */
+enum kickmsg_wait_mechanism km_watch_forced(void);
+
 /* Makes a client's watch. Errors: -ENOMEM. */
 int km_watch_new(struct km_watch **ret);
 /* Frees a watch and joins its threads. No descriptor is left. Takes a null pointer. */

@@ -3,12 +3,14 @@
  * Kills, and stops, a subscriber at every instruction of arming its descriptor, and the library's
  * thread at every instruction of its loop.
  *
- *   crash-ready kill|freeze uring|thread|loop|ring|woken [shared]
+ *   crash-ready kill|freeze uring|thread|loop|ring|woken|set|stands|set-woken|stands-woken [shared]
  *
  * uring, thread: a receive that finds nothing arms the descriptor, by this mechanism. loop, ring: the
  * descriptor is armed, a message has come, and the library's thread begins its first look, by
  * futex_waitv(2) or by the io_uring that it has for all descriptors beyond KM_WATCH_RINGS. woken: the
- * message comes as the thread goes to sleep in its ring, and it walks from there to its next sleep.
+ * message comes as the thread goes to sleep in its ring, and it walks from there to its next sleep. set, stands:
+ * a wait set goes to sleep, by futex_waitv(2) or by waits that stand in an io_uring; with woken it walks from that
+ * sleep, which a message ends, to its next.
  *
  * The kernel's part can't be put back like memory, so each point has a walker of its own.
  * kill: the dead subscriber leaves nothing, the others go on. freeze: publishers and the others go
@@ -28,6 +30,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "libclient/set/members.h"
 #include "libclient/wait/ready.h"
 #include "tests/support/crash/crash_states.h"
 #include "tests/support/crash/crash_step.h"
@@ -36,6 +39,8 @@
 enum { VICTIM = 0, WAKES = 3, PATIENCE_S = 30 };
 
 static bool by_loop, has_ring, is_woken;
+static bool in_set; /* the victim sleeps in a set */
+static struct kickmsg_waitset *set;
 
 static uint64_t received(const struct crash_world *world)
 {
@@ -60,6 +65,54 @@ static void prepare(void *argument)
 	km_store(P3, relaxed, &subscriber->prepared, KM_HAS_READY);
 }
 
+static void prepare_set(void *argument)
+{
+	struct crash_world *world = argument;
+	struct kickmsg_subscriber *subscriber = &world->subscribers[VICTIM];
+	void *ready;
+
+	if (kickmsg_waitset_new(&set) < 0 ||
+		kickmsg_waitset_add_subscriber(set, subscriber, subscriber) < 0)
+		_exit(4);
+	set->ring_from = has_ring ? 0 : SIZE_MAX;
+	/* the first sleep has made the ring, and put the waits there */
+	if (kickmsg_waitset_wait(set, 1000000, &ready, 1) != -ETIMEDOUT)
+		_exit(4);
+}
+
+/* Takes the message that came in. False: the loop is over. */
+static bool take_in(struct crash_world *world)
+{
+	if (!crash_note(world, VICTIM, &world->copy))
+		return false;
+	if (world->copy.publisher != 1 ||
+		world->copy.sequence != __atomic_load_n(&world->last_sequence, __ATOMIC_ACQUIRE))
+		return true;
+	world->result = 0;
+	return false;
+}
+
+/* Waits by the set until the last message has come. */
+static CRASH_OP void wait_by_set(void *argument)
+{
+	struct crash_world *world = argument;
+	struct kickmsg_subscriber *subscriber = &world->subscribers[VICTIM];
+	void *ready;
+
+	for (;;) {
+		world->result = kickmsg_waitset_wait(
+			set, PATIENCE_S * INT64_C(1000000000), &ready, 1);
+		if (world->result != 1)
+			return;
+		world->result = kickmsg_try_receive_copy(
+			subscriber, &world->copy, sizeof world->copy);
+		if (world->result == -EAGAIN)
+			continue;
+		if (world->result != (ssize_t)sizeof world->copy || !take_in(world))
+			return;
+	}
+}
+
 /* Arms the descriptor, then does as a loop does until the last message has come. */
 static CRASH_OP void arm_and_poll(void *argument)
 {
@@ -71,14 +124,8 @@ static CRASH_OP void arm_and_poll(void *argument)
 	crash_trap_here();
 	for (;;) {
 		if (world->result == (ssize_t)sizeof world->copy) {
-			if (!crash_note(world, VICTIM, &world->copy))
+			if (!take_in(world))
 				return;
-			if (world->copy.publisher == 1 &&
-				world->copy.sequence ==
-					__atomic_load_n(&world->last_sequence, __ATOMIC_ACQUIRE)) {
-				world->result = 0;
-				return;
-			}
 		} else if (world->result != -EAGAIN) {
 			return;
 		} else if (poll(&polled, 1, PATIENCE_S * 1000) == 0) {
@@ -110,7 +157,7 @@ static bool judge_going_on(struct crash_world *world, const struct crash_walk *w
 	pid_t stopped = by_loop ? walk->thread : walk->pid;
 
 	/* a victim that arms goes on to the end of that first */
-	if (!by_loop && !crash_run_on(stopped))
+	if (!by_loop && !in_set && !crash_run_on(stopped))
 		return crash_fail("the spared victim didn't get to its end");
 	if (ptrace(PTRACE_CONT, stopped, 0, 0) < 0)
 		return crash_fail("it can't go on");
@@ -153,13 +200,26 @@ static bool judge_frozen(
 	return judge_going_on(world, walk, waits);
 }
 
+static long end_call(void)
+{
+	if (!by_loop && !in_set)
+		return 0;
+	return has_ring ? SYS_io_uring_enter : SYS_futex_waitv;
+}
+
+/* The process or thread that is walked. */
+static pid_t walked(const struct crash_walk *walk)
+{
+	return by_loop ? walk->thread : walk->pid;
+}
+
 static bool take_steps(struct crash_walk *walk, pid_t pid, uint64_t point)
 {
 	struct crash_walk of = *walk;
 	bool there = true;
 
 	of.pid = pid;
-	of.end_call = !by_loop ? 0 : has_ring ? SYS_io_uring_enter : SYS_futex_waitv;
+	of.end_call = end_call();
 	while (there && of.points < point)
 		there = crash_walk_step(&of);
 	walk->points = of.points;
@@ -180,22 +240,25 @@ static void end_thread(struct crash_walk *walk)
 	while (WIFSTOPPED(status));
 }
 
-/* The thread goes on until it would sleep. */
+/* The victim goes on until it would sleep. */
 static void take_to_sleep(const struct crash_walk *walk)
 {
-	struct crash_walk of = { .pid = walk->thread, .end_call = SYS_io_uring_enter };
+	struct crash_walk of = *walk;
+
+	of.pid = walked(walk);
+	of.end_call = end_call();
 
 	while (crash_walk_step(&of))
 		;
 }
 
-/* Leads the thread over the call that it stands before, which returns at once. */
+/* Leads the victim over the call that it stands before, which returns at once. */
 static void pass_sleep(const struct crash_walk *walk)
 {
 	int status;
 
-	if (ptrace(PTRACE_SINGLESTEP, walk->thread, 0, 0) < 0 ||
-		waitpid(walk->thread, &status, __WALL) < 0 || !WIFSTOPPED(status))
+	if (ptrace(PTRACE_SINGLESTEP, walked(walk), 0, 0) < 0 ||
+		waitpid(walked(walk), &status, __WALL) < 0 || !WIFSTOPPED(status))
 		exit(1);
 }
 
@@ -206,7 +269,15 @@ static bool try_point(struct crash_world *world, bool kill_it, uint64_t point, u
 	struct crash_walk walk;
 	uint64_t waits = 0;
 
-	crash_walk_begin(&walk, prepare, arm_and_poll, world);
+	crash_walk_begin(
+		&walk, in_set ? prepare_set : prepare, in_set ? wait_by_set : arm_and_poll, world);
+	if (in_set && is_woken) {
+		take_to_sleep(&walk);
+		if (!crash_send(world, 1))
+			exit(1);
+		pass_sleep(&walk);
+		waits = 1;
+	}
 	if (walk.thread > 0 && !by_loop) {
 		if (ptrace(PTRACE_DETACH, walk.thread, 0, 0) < 0)
 			exit(1);
@@ -223,7 +294,7 @@ static bool try_point(struct crash_world *world, bool kill_it, uint64_t point, u
 			pass_sleep(&walk);
 		waits = 1;
 	}
-	bool there = take_steps(&walk, by_loop ? walk.thread : walk.pid, point);
+	bool there = take_steps(&walk, walked(&walk), point);
 	snprintf(crash_where, sizeof crash_where, "%s, instruction %lu at %#lx, %u messages",
 		kill_it ? "kill" : "freeze", walk.points, walk.pc, messages);
 	crash_watchdog(20);
@@ -244,14 +315,18 @@ int main(int argc, char **argv)
 
 	if (argc != 3 && argc != 4) {
 		fprintf(stderr,
-			"usage: crash-ready kill|freeze uring|thread|loop|ring|woken [shared]\n");
+			"usage: crash-ready kill|freeze uring|thread|loop|ring|woken|set|stands|"
+			"set-woken|stands-woken [shared]\n");
 		return 2;
 	}
-	is_woken = strcmp(argv[2], "woken") == 0;
-	has_ring = is_woken || strcmp(argv[2], "ring") == 0;
-	by_loop = has_ring || strcmp(argv[2], "loop") == 0;
+	const char *how = argv[2];
+	in_set = strncmp(how, "set", 3) == 0 || strncmp(how, "stands", 6) == 0;
+	is_woken = strstr(how, "woken");
+	has_ring = strcmp(how, "woken") == 0 || strcmp(how, "ring") == 0 ||
+		   strncmp(how, "stands", 6) == 0;
+	by_loop = !in_set && (has_ring || strcmp(how, "loop") == 0);
 	bool kill_it = strcmp(argv[1], "kill") == 0;
-	bool by_uring = has_ring || strcmp(argv[2], "uring") == 0;
+	bool by_uring = has_ring || strcmp(how, "uring") == 0;
 	setenv("KICKMSG_WAIT", by_uring ? "uring" : "thread", 1);
 	if (!why && by_uring && !test_has_uring())
 		why = "io_uring has no futex wait here";

@@ -22,6 +22,16 @@
 
 /* --- calls that do nothing here: no actor forks or reconnects --- */
 
+int km_inherit_register(void)
+{
+	return 0;
+}
+
+unsigned km_inherit_forks(void)
+{
+	return 0;
+}
+
 bool km_handle_is_inherited(const struct km_handle *handle)
 {
 	return false;

@@ -39,9 +39,10 @@ enum actor_flags {
 	ACTOR_BY_THREAD = 1048576,   /* with POLLS: the library's thread sleeps for it */
 	ACTOR_BY_RING = 134217728,   /* POLLS, where the thread sleeps in its io_uring */
 	ACTOR_INTERRUPTED = 2097152, /* with SLEEPS: another thread ends its sleep */
-	ACTOR_SETS = 4194304,        /* has all subscribers in a wait set */
-	ACTOR_KEEPS = 16,            /* holds a sample while it takes the next */
-	ACTOR_LEAVES = 32,           /* detaches at its end */
+	/* Has all subscribers in a wait set; with BY_RING by standing waits. */
+	ACTOR_SETS = 4194304,
+	ACTOR_KEEPS = 16,  /* holds a sample while it takes the next */
+	ACTOR_LEAVES = 32, /* detaches at its end */
 	/* Gives its place back with the first sample in its hands. */
 	ACTOR_LEAVES_HOLDING = 64,
 	ACTOR_JOINS = 128,  /* is no subscriber before the broker lets it in */

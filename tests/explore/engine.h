@@ -24,7 +24,7 @@
 
 #define EX_MAX_THREADS 8
 #define EX_MAX_CRASHES 3
-#define EX_MAX_WORDS   4 /* words that a thread may sleep at */
+#define EX_MAX_WORDS   8 /* words that a thread may sleep at */
 
 /* --- what a scenario gives --- */
 
@@ -64,7 +64,7 @@ struct ex_thread {
 	bool (*ready)(void *argument); /* while EX_WAITING */
 	void *ready_argument;
 	const volatile void *asleep_on[EX_MAX_WORDS];
-	unsigned asleep_count;
+	unsigned asleep_count, woken_at;
 	/* A hash of all that the thread did and saw, on which alone its next step depends. */
 	uint64_t chain;
 	int operations; /* visible operations so far */
@@ -114,8 +114,8 @@ void ex_step(void);
 void ex_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void ex_abandon(void) __attribute__((noreturn));
 
-/* The futex, with km_futex_wait() and km_futex_wake() of the product. */
-void ex_sleep(const volatile void *const *words, unsigned count);
+/* The futex, with km_futex_wait() and km_futex_wake() of the product. Returns which word was woken. */
+unsigned ex_sleep(const volatile void *const *words, unsigned count);
 void ex_wake(const volatile void *word);
 
 /* Begins a call of the kernel's, which takes the same lock as the futex. */
@@ -123,12 +123,12 @@ void ex_kernel(void);
 /* For use within a call of the kernel's: is the word another one than `expected`? Sees an old
  * value where FUTEX_WAIT does. */
 bool ex_kernel_differs(const volatile void *word, uint32_t expected);
-/* The explorer's futex_waitv(2). */
+/* The explorer's futex_waitv(2). Returns which word was woken; -1: one differed. */
 struct ex_futex {
 	const volatile void *word;
 	uint32_t expected;
 };
-void ex_futex_wait_any(const struct ex_futex *words, unsigned count);
+int ex_futex_wait_any(const struct ex_futex *words, unsigned count);
 
 /* --- memory.c --- */
 

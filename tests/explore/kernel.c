@@ -105,14 +105,10 @@ long world_syscall(long number, ...)
 {
 	struct ex_futex words[EX_MAX_WORDS];
 	va_list arguments;
+	long r = 0;
 
 	va_start(arguments, number);
-	if (number == SYS_futex) {
-		_Atomic uint32_t *word = va_arg(arguments, _Atomic uint32_t *);
-
-		if (va_arg(arguments, int) == FUTEX_WAKE_PRIVATE)
-			km_futex_wake(word);
-	} else if (number == SYS_futex_waitv) {
+	if (number == SYS_futex_waitv) {
 		const struct futex_waitv *waiters = va_arg(arguments, const struct futex_waitv *);
 		unsigned count = va_arg(arguments, unsigned);
 
@@ -121,10 +117,11 @@ long world_syscall(long number, ...)
 				(const volatile void *)(uintptr_t)waiters[i].uaddr,
 				(uint32_t)waiters[i].val
 			};
-		ex_futex_wait_any(words, count);
+		r = ex_futex_wait_any(words, count);
+		errno = EAGAIN;
 	}
 	va_end(arguments);
-	return 0;
+	return r;
 }
 
 /* There is at most one such thread. An actor of its own runs it. */
@@ -282,6 +279,17 @@ int km_uring_take_over(const struct km_uring *uring)
 	return 0;
 }
 
+/* A wait set's. No scenario has one beside a thread. */
+int km_uring_new_hidden(struct km_uring **ret)
+{
+	return km_uring_new_of_thread(ret);
+}
+
+bool km_uring_is_mine(const struct km_uring *uring)
+{
+	return true;
+}
+
 static int push(const volatile void *word, uint32_t expected, uint64_t tag)
 {
 	if (world.pushed_count == WORLD_MAX_WAITS)
@@ -330,19 +338,20 @@ static void submit(const struct world_wait *pushed)
 	complete_tag(0);
 }
 
-static bool has_completed(void *argument)
+/* The ring's thread is asleep at all words that wait, as in futex_waitv(2). */
+int km_uring_sleep(struct km_uring *uring, int64_t deadline_ns)
 {
-	return world.completed_count > 0;
-}
+	const volatile void *words[WORLD_MAX_WAITS];
+	_Static_assert(WORLD_MAX_WAITS <= EX_MAX_WORDS, "");
 
-int km_uring_sleep(struct km_uring *uring)
-{
 	ex_kernel();
 	for (uint32_t i = 0; i < world.pushed_count; i++)
 		submit(&world.pushed[i]);
 	world.pushed_count = 0;
 	while (world.completed_count == 0) {
-		ex_wait(has_completed, NULL);
+		for (uint32_t i = 0; i < world.wait_count; i++)
+			words[i] = world.waits[i].word;
+		ex_sleep(words, world.wait_count);
 		ex_kernel();
 	}
 	return 0;

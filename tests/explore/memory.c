@@ -418,22 +418,23 @@ bool ex_kernel_differs(const volatile void *word, uint32_t expected)
 	return value != expected;
 }
 
-void ex_futex_wait_any(const struct ex_futex *words, unsigned count)
+int ex_futex_wait_any(const struct ex_futex *words, unsigned count)
 {
 	const volatile void *places[EX_MAX_WORDS];
 
 	if (ex.current < 0)
-		return;
+		return -1;
 	if (count > EX_MAX_WORDS)
 		ex_fail("explorer: a sleep at %u words", count);
 	ex_kernel();
 	for (unsigned i = 0; i < count; i++) {
 		if (ex_kernel_differs(words[i].word, words[i].expected))
-			return;
+			return -1;
 		places[i] = words[i].word;
 	}
-	ex_sleep(places, count);
+	unsigned woken = ex_sleep(places, count);
 	synchronise(&bucket, ex.current);
+	return (int)woken;
 }
 
 int km_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns)

@@ -135,6 +135,8 @@ static void set_up_set(void)
 	world.sharing = true;
 	int r = kickmsg_waitset_new(&actor_set);
 	world.sharing = false;
+	if (r == 0)
+		actor_set->ring_from = flags_of(ACTOR_SUBSCRIBER, 0) & ACTOR_BY_RING ? 0 : SIZE_MAX;
 	for (uint32_t i = 0; r == 0 && i < world.shape.subscribers; i++)
 		r = kickmsg_waitset_add_subscriber(actor_set, subscribers[i], &subscribers[i]);
 	world.sharing = true; /* the set's event is shared by threads */

@@ -161,7 +161,7 @@ void ex_control(void)
 	ex_memory_tell(ex.current);
 }
 
-void ex_sleep(const volatile void *const *words, unsigned count)
+unsigned ex_sleep(const volatile void *const *words, unsigned count)
 {
 	struct ex_thread *self = &ex.threads[ex.current];
 
@@ -170,14 +170,18 @@ void ex_sleep(const volatile void *const *words, unsigned count)
 	self->state = EX_ASLEEP;
 	ex.program->slept();
 	give_turn();
+	return self->woken_at;
 }
 
 void ex_wake(const volatile void *word)
 {
 	for (int i = 0; i < ex.thread_count; i++)
 		for (unsigned k = 0; k < ex.threads[i].asleep_count; k++)
-			if (ex.threads[i].state == EX_ASLEEP && ex.threads[i].asleep_on[k] == word)
+			if (ex.threads[i].state == EX_ASLEEP &&
+				ex.threads[i].asleep_on[k] == word) {
 				ex.threads[i].state = EX_RUNNABLE;
+				ex.threads[i].woken_at = k;
+			}
 	if (ex.program->woken)
 		ex.program->woken(word);
 }

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Wait sets. The index of a case is the transport, and how the set sleeps: 0 rings, 1 shared, by words;
- * 2 rings, 3 shared, by descriptors, since a pipe is in the set; 4 rings, 5 shared, by those of the library's
- * thread.
+ * Wait sets. The index of a case is the transport, and how the set sleeps: 0 rings, 1 shared, by waits that
+ * stand in an io_uring; 2 rings, 3 shared, by descriptors, since a pipe is in the set; 4 rings, 5 shared, by those
+ * of the library's thread; 6 rings, 7 shared, by futex_waitv(2).
+ *
+ * The file is long because each case runs in all these ways.
  */
+#include <dirent.h>
 #include <pthread.h>
 #include <time.h>
 
 #include "common/memory/atomic.h"
 #include "tests/support/broker/told.h"
 
-#define CASES   6
+#define CASES   8
 #define MEMBERS 4
 #define MS      INT64_C(1000000)
 
@@ -19,6 +22,11 @@ static struct kickmsg_publisher *publishers[MEMBERS];
 static struct kickmsg_subscriber *subscribers[MEMBERS];
 static struct kickmsg_waitset *set;
 static int ends[2];
+
+static bool has_pipe(int i)
+{
+	return i >= 2 && i < 6;
+}
 
 static void begin(int i)
 {
@@ -37,7 +45,7 @@ static void begin(int i)
 		ck_assert_int_eq(
 			kickmsg_waitset_add_subscriber(set, subscribers[k], &subscribers[k]), 0);
 	}
-	if (i >= 2)
+	if (has_pipe(i))
 		ck_assert_int_eq(kickmsg_waitset_add_fd(set, ends[0], 1, ends), 0);
 }
 
@@ -221,8 +229,8 @@ START_TEST(descriptors_and_clients)
 	begin(_i);
 	ck_assert_ptr_null(wait_one(MS, &r));
 	kickmsg_client_get_info(client, &info);
-	ck_assert(_i >= 2 || info.wait_mechanism == KICKMSG_WAIT_NONE);
-	if (_i >= 2) {
+	ck_assert(has_pipe(_i) || info.wait_mechanism == KICKMSG_WAIT_NONE);
+	if (has_pipe(_i)) {
 		ck_assert_int_eq(write(ends[1], "x", 1), 1);
 		ck_assert_ptr_eq(wait_one(-1, &r), ends);
 		ck_assert_int_eq(kickmsg_waitset_remove(set, ends), 0);
@@ -304,6 +312,132 @@ START_TEST(an_observer_too)
 }
 END_TEST
 
+/* --- whose the waits are ------------------------------------------------------------------------------ */
+
+static unsigned count_threads(void)
+{
+	unsigned count = 0;
+	DIR *folder = opendir("/proc/self/task");
+
+	ck_assert_ptr_nonnull(folder);
+	for (struct dirent *entry; (entry = readdir(folder));)
+		count += entry->d_name[0] != '.';
+	closedir(folder);
+	return count;
+}
+
+START_TEST(no_descriptor_and_no_thread)
+{
+	int r;
+
+	begin(_i);
+	unsigned descriptors = test_fd_count(getpid()), threads = count_threads();
+	for (int i = 0; i < 3; i++) {
+		ck_assert_ptr_null(wait_one(MS, &r));
+		flow_send_int(publishers[i], i);
+		ck_assert_ptr_eq(wait_one(-1, &r), &subscribers[i]);
+		ck_assert_int_eq(flow_receive_int(subscribers[i]), i);
+	}
+	ck_assert_uint_eq(test_fd_count(getpid()), descriptors);
+	ck_assert_uint_eq(count_threads(), threads);
+	end();
+}
+END_TEST
+
+static void *wait_for_all_members(void *unused)
+{
+	int r;
+
+	for (int i = 0; i < 2 * MEMBERS; i++) {
+		if (wait_one(MS, &r) || r != -ETIMEDOUT)
+			return NULL;
+		flow_send_int(publishers[i % MEMBERS], i);
+		if (wait_one(-1, &r) != &subscribers[i % MEMBERS] ||
+			flow_receive_int(subscribers[i % MEMBERS]) != i)
+			return NULL;
+	}
+	return set;
+}
+
+/* One thread after the other waits by the set, and a third frees it. */
+START_TEST(threads_take_turns)
+{
+	pthread_t thread;
+	void *end_of_it;
+
+	begin(_i);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_ptr_eq(wait_for_all_members(NULL), set);
+		ck_assert_int_eq(pthread_create(&thread, NULL, wait_for_all_members, NULL), 0);
+		pthread_join(thread, &end_of_it);
+		ck_assert_ptr_eq(end_of_it, set);
+	}
+	end();
+}
+END_TEST
+
+#define SETS 40
+
+/* A thread has places for 16 rings without descriptors. */
+START_TEST(more_sets_than_rings)
+{
+	struct kickmsg_waitset *sets[SETS];
+	void *ready;
+
+	begin(_i);
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < SETS; i++) {
+			ck_assert_int_eq(kickmsg_waitset_new(&sets[i]), 0);
+			for (int k = 0; k < MEMBERS; k++)
+				ck_assert_int_eq(kickmsg_waitset_add_subscriber(
+							 sets[i], subscribers[k], &subscribers[k]),
+					0);
+			ck_assert_int_eq(kickmsg_waitset_wait(sets[i], MS, &ready, 1), -ETIMEDOUT);
+		}
+		for (int i = 0; i < SETS; i++) {
+			flow_send_int(publishers[i % MEMBERS], i);
+			ck_assert_int_eq(kickmsg_waitset_wait(sets[i], -1, &ready, 1), 1);
+			ck_assert_ptr_eq(ready, &subscribers[i % MEMBERS]);
+			ck_assert_int_eq(flow_receive_int(subscribers[i % MEMBERS]), i);
+			ck_assert_int_eq(kickmsg_waitset_wait(sets[i], MS, &ready, 1), -ETIMEDOUT);
+		}
+		for (int i = 0; i < SETS; i++)
+			kickmsg_waitset_free(sets[i]);
+	}
+	end();
+}
+END_TEST
+
+/* A member's wait goes with it, also where another member comes in its place. */
+START_TEST(members_come_and_go)
+{
+	int r;
+
+	begin(_i);
+	for (int i = 0; i < 50; i++) {
+		int k = i % MEMBERS, next = (i + 1) % MEMBERS;
+
+		ck_assert_ptr_null(wait_one(MS, &r));
+		ck_assert_int_eq(kickmsg_waitset_remove(set, &subscribers[k]), 0);
+		flow_send_int(publishers[k], i);
+		ck_assert_ptr_null(wait_one(MS, &r));
+		flow_send_int(publishers[next], i);
+		ck_assert_ptr_eq(wait_one(-1, &r), &subscribers[next]);
+		ck_assert_int_eq(flow_receive_int(subscribers[next]), i);
+		kickmsg_subscriber_free(subscribers[k]);
+		char name[16];
+		snprintf(name, sizeof name, "t%d", k);
+		subscribers[k] = flow_subscribe(client, name);
+		ck_assert_int_eq(
+			kickmsg_waitset_add_subscriber(set, subscribers[k], &subscribers[k]), 0);
+		flow_send_int(publishers[k], i);
+		ck_assert_ptr_eq(wait_one(-1, &r), &subscribers[k]);
+		ck_assert_int_eq(flow_receive_int(subscribers[k]), i);
+	}
+	end();
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tcase = tcase_create("waitset");
@@ -316,9 +450,15 @@ int main(void)
 	tcase_add_loop_test(tcase, interrupted_exactly_once, 0, CASES);
 	tcase_add_loop_test(tcase, a_deadline_once, 0, CASES);
 	tcase_add_loop_test(tcase, descriptors_and_clients, 0, CASES);
+	tcase_add_loop_test(tcase, no_descriptor_and_no_thread, 0, 2);
+	tcase_add_loop_test(tcase, no_descriptor_and_no_thread, 6, 8);
+	tcase_add_loop_test(tcase, threads_take_turns, 0, CASES);
+	tcase_add_loop_test(tcase, more_sets_than_rings, 0, 2);
+	tcase_add_loop_test(tcase, members_come_and_go, 0, CASES);
 	tcase_add_loop_test(tcase, more_than_futex_waitv_takes, 0, 2);
 	tcase_add_loop_test(tcase, an_observer_too, 1, 2);
 	tcase_add_loop_test(tcase, an_observer_too, 3, 4);
+	tcase_add_loop_test(tcase, an_observer_too, 7, 8);
 	suite_add_tcase(suite, tcase);
 	return flow_main(suite);
 }

@@ -20,3 +20,14 @@ static inline bool test_has_uring(void)
 	close(event);
 	return has;
 }
+
+/* Can a wait set? */
+static inline bool test_has_hidden_uring(void)
+{
+	struct km_uring *uring;
+	bool has = km_uring_new_hidden(&uring) == 0;
+
+	if (has)
+		km_uring_free(uring);
+	return has;
+}

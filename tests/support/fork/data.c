@@ -147,6 +147,39 @@ FORK_CALL(kickmsg_subscriber_free)
 	return !h->subscriber || kickmsg_receive_copy(h->subscriber, fork_bytes, 1, -1) == -ECHILD;
 }
 
+FORK_IS(kickmsg_waitset_add_client, kickmsg_waitset_add_client(fork_set, fork_client, NULL))
+FORK_IS(kickmsg_waitset_add_deadline, kickmsg_waitset_add_deadline(fork_set, 1, NULL))
+FORK_IS(kickmsg_waitset_add_fd, kickmsg_waitset_add_fd(fork_set, 0, 1, NULL))
+FORK_OF_PUBLISHER(
+	kickmsg_waitset_add_publisher, kickmsg_waitset_add_publisher(fork_set, h->publisher, NULL))
+FORK_OF_SUBSCRIBER(kickmsg_waitset_add_subscriber,
+	kickmsg_waitset_add_subscriber(fork_set, h->subscriber, NULL))
+FORK_IS(kickmsg_waitset_remove, kickmsg_waitset_remove(fork_set, fork_set))
+FORK_IS(kickmsg_waitset_wait, kickmsg_waitset_wait(fork_set, 0, &(void *){ NULL }, 1))
+
+/* Nobody sleeps in the child's copy. */
+FORK_CALL(kickmsg_waitset_interrupt)
+{
+	(void)h;
+	kickmsg_waitset_interrupt(fork_set);
+	return fork_says(kickmsg_waitset_wait(fork_set, -1, &(void *){ NULL }, 1));
+}
+
+/* A set of the child's own. */
+FORK_CALL(kickmsg_waitset_new)
+{
+	struct kickmsg_waitset *own;
+	void *ready = NULL;
+
+	(void)h;
+	if (kickmsg_waitset_new(&own) != 0)
+		return false;
+	bool good = kickmsg_waitset_add_deadline(own, 1, own) == 0 &&
+		    kickmsg_waitset_wait(own, -1, &ready, 1) == 1 && ready == own;
+	kickmsg_waitset_free(own);
+	return good;
+}
+
 static const struct fork_call calls[] = {
 	FORK_DATA_ROW(kickmsg_discard),
 	FORK_DATA_ROW(kickmsg_loan),
@@ -177,16 +210,16 @@ static const struct fork_call calls[] = {
 	FORK_DATA_ROW(kickmsg_subscriber_lost),
 	FORK_DATA_ROW(kickmsg_try_receive),
 	FORK_DATA_ROW(kickmsg_try_receive_copy),
-	FORK_NO_HANDLE(kickmsg_waitset_add_client),
-	FORK_NO_HANDLE(kickmsg_waitset_add_deadline),
-	FORK_NO_HANDLE(kickmsg_waitset_add_fd),
-	FORK_NO_HANDLE(kickmsg_waitset_add_publisher),
-	FORK_NO_HANDLE(kickmsg_waitset_add_subscriber),
+	FORK_DATA_ROW(kickmsg_waitset_add_client),
+	FORK_DATA_ROW(kickmsg_waitset_add_deadline),
+	FORK_DATA_ROW(kickmsg_waitset_add_fd),
+	FORK_DATA_ROW(kickmsg_waitset_add_publisher),
+	FORK_DATA_ROW(kickmsg_waitset_add_subscriber),
 	FORK_NO_HANDLE(kickmsg_waitset_free),
-	FORK_NO_HANDLE(kickmsg_waitset_interrupt),
-	FORK_NO_HANDLE(kickmsg_waitset_new),
-	FORK_NO_HANDLE(kickmsg_waitset_remove),
-	FORK_NO_HANDLE(kickmsg_waitset_wait),
+	FORK_DATA_ROW(kickmsg_waitset_interrupt),
+	FORK_ROW(kickmsg_waitset_new),
+	FORK_DATA_ROW(kickmsg_waitset_remove),
+	FORK_DATA_ROW(kickmsg_waitset_wait),
 };
 
 const struct fork_table fork_data_calls = { calls, sizeof calls / sizeof calls[0] };

@@ -36,6 +36,9 @@ extern struct kickmsg_request fork_request;
 extern struct kickmsg_reply fork_held;
 extern uint64_t fork_id;
 
+/* A wait set with a deadline that has passed. */
+extern struct kickmsg_waitset *fork_set;
+
 /* Makes the client and all handles at the broker that $KICKMSG_SOCKET names. */
 void fork_attach_all(void);
 

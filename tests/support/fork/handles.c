@@ -13,6 +13,7 @@ struct kickmsg_caller *fork_caller;
 struct kickmsg_request fork_request;
 struct kickmsg_reply fork_held;
 uint64_t fork_id;
+struct kickmsg_waitset *fork_set;
 
 bool fork_anywhere(struct fork_handles *h)
 {
@@ -104,6 +105,12 @@ static void attach_service(void)
 	ck_assert_int_eq(kickmsg_take_request(fork_server, 0, &fork_request), 0);
 }
 
+static void make_set(void)
+{
+	ck_assert_int_eq(kickmsg_waitset_new(&fork_set), 0);
+	ck_assert_int_eq(kickmsg_waitset_add_deadline(fork_set, 1, fork_set), 0);
+}
+
 void fork_attach_all(void)
 {
 	const struct kickmsg_client_config config = { .name = "parent" };
@@ -116,6 +123,7 @@ void fork_attach_all(void)
 	attach_channel("shared channel", KICKMSG_TRANSPORT_SHARED);
 	attach_mailbox();
 	attach_service();
+	make_set();
 	for (size_t i = 0; i < fork_handle_count; i++)
 		use(&fork_handles[i]);
 }
