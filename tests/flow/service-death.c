@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "libclient/handle/handle.h"
 #include "libclient/kickmsg-service.h"
+#include "libclient/service/caller.h"
 #include "libclient/service/server.h"
 #include "tests/support/broker/emulated.h"
 #include "tests/support/broker/flow.h"
@@ -207,8 +208,9 @@ END_TEST
 START_TEST(server_that_leaves_ends_its_calls)
 {
 	struct kickmsg_request request;
-	struct kickmsg_reply held;
+	struct kickmsg_reply held, reply;
 	uint64_t id;
+	void *room;
 
 	setup(_i);
 	struct kickmsg_client *client = flow_client("caller"), *serving = flow_client("serving");
@@ -223,6 +225,7 @@ START_TEST(server_that_leaves_ends_its_calls)
 	ck_assert_int_eq(kickmsg_take_request(server, WAIT_NS, &request), 0);
 	ck_assert_int_eq(kickmsg_reply(&request, "held", 4), 0);
 	ck_assert_int_eq(kickmsg_take_reply(caller, WAIT_NS, &held), 0);
+	ck_assert_int_eq(kickmsg_call_loan(caller, 8, &room), 0);
 	begin_all(caller);
 	second = serve(serving);
 	ck_assert_int_eq(kickmsg_take_request(second, 0, &request), -EBUSY);
@@ -234,9 +237,18 @@ START_TEST(server_that_leaves_ends_its_calls)
 	ck_assert(test_wait_until(kickmsg_take_request(second, 0, &request) == -EAGAIN &&
 					  kickmsg_caller_wait_server(caller, 0) == 0,
 		FLOW_WAIT_MS));
-	/* a reply of the one that left stays as long as it is held */
+	/* a reply of the one that left stays as long as it is held, and so does room that it lent */
+	memset(room, 1, 8);
 	ck_assert_mem_eq(held.data, "held", 4);
 	kickmsg_reply_release(&held);
+	ck_assert_int_eq(kickmsg_call_begin(caller, "x", 1, -1, &id), 0);
+	ck_assert_int_eq(kickmsg_take_reply(caller, 0, &reply), -EAGAIN);
+	memset(room, 2, 8);
+	ck_assert_int_eq(kickmsg_call_publish(caller, room, 8, -1, &id), -ECONNRESET);
+	/* then nothing of it is needed any more */
+	ck_assert_ptr_nonnull(caller->past);
+	ck_assert_int_eq(kickmsg_take_reply(caller, 0, &reply), -EAGAIN);
+	ck_assert_ptr_null(caller->past);
 	kickmsg_client_free(client);
 	kickmsg_client_free(serving);
 	teardown();
