@@ -36,7 +36,8 @@ static struct km_client_memory segment = { .fd = -1 };
 static struct km_session session;
 static int state_fd;
 static unsigned puts_of[KM_STATE_TABLES], quiet_looks;
-static bool heard_before_put; /* was a topic written down when the socket was empty already? */
+/* Was a topic written down when the socket was empty already? */
+static bool heard_before_put;
 
 int __real_km_state_put(struct km_state *state, enum km_state_table table, uint32_t *place,
 	const void *record, size_t size);
@@ -50,8 +51,7 @@ int __wrap_km_state_put(struct km_state *state, enum km_state_table table, uint3
 
 	puts_of[table]++;
 	if (table == KM_STATE_TOPICS && session.socket >= 0)
-		heard_before_put |=
-			recv(session.socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+		heard_before_put |= recv(session.socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 	return __real_km_state_put(state, table, place, record, size);
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How much a tick takes on, how much a sweep, a hurry and a settling do at once, and which work doesn't
- * grow with the number of topics. */
+ * grow with the number of topics.
+ *
+ * The file is long because it is a list: one case for each kind of work, over one fixture. */
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>

@@ -456,7 +456,8 @@ START_TEST(send_that_moves_and_is_refused_frees_its_slot_once)
 }
 END_TEST
 
-/* The same where the other region has room for one message: it gets this one, once. */
+/* The publisher has claimed a slot and then goes, with the message, to a region with room for one. It is sent
+ * there, once. */
 START_TEST(send_that_moves_is_sent_once)
 {
 	struct sigaction action = { .sa_handler = on_first_look };
@@ -471,8 +472,8 @@ START_TEST(send_that_moves_is_sent_once)
 	const uint64_t next_cell = fixture_cell(&other, 0, frontier + 1);
 	ck_assert_int_eq(kickmsg_send(pub, page, 8), 8);
 	ck_assert_ptr_eq(pub->handle.place.region.header, other.region.header);
-	ck_assert_uint_eq(
-		km_cell_laps_ahead(fixture_cell(&other, 0, frontier), frontier, other.region.cell_shift),
+	ck_assert_uint_eq(km_cell_laps_ahead(fixture_cell(&other, 0, frontier), frontier,
+				  other.region.cell_shift),
 		0);
 	ck_assert_uint_eq(fixture_cell(&other, 0, frontier + 1), next_cell);
 	ck_assert_uint_eq(other_record->messages, 1);
