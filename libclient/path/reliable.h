@@ -14,6 +14,10 @@
 ssize_t km_reliable_send(struct kickmsg_publisher *publisher, const void *data, size_t len);
 int km_reliable_publish(struct kickmsg_publisher *publisher, void *payload, size_t len);
 
+/* kickmsg_send_wait() in all cases. */
+ssize_t km_reliable_send_wait(
+	struct kickmsg_publisher *publisher, const void *data, size_t len, int64_t timeout_ns);
+
 /* A publisher found no room; `live` is the word by which it looked. Counts that, and tells the broker, which
  * then looks how long a subscriber stands still. Without a broker the client begins to look for the next
  * one. Returns -ENOBUFS. */

@@ -104,8 +104,8 @@ static int send_by_slot(struct kickmsg_publisher *publisher, const void *data, s
 	return r;
 }
 
-/* The twin of km_reliable_shared_send(). The privilege is looked at once a message: see shared.h. */
-static km_noinline ssize_t send_anyhow(
+/* The privilege is looked at once a message: see shared.h. */
+km_noinline ssize_t km_reliable_shared_send_anyhow(
 	struct kickmsg_publisher *publisher, const void *data, size_t len)
 {
 	struct km_place *here = &publisher->handle.place;
@@ -128,27 +128,50 @@ static km_noinline ssize_t send_anyhow(
 	return r < 0 ? r : (ssize_t)len;
 }
 
-/* The usual case, whose twin is send_anyhow(): there is room as far as the publisher knows. */
-ssize_t km_reliable_shared_send(struct kickmsg_publisher *publisher, const void *data, size_t len)
+/* The usual case, whose twin is km_reliable_shared_send_anyhow(): there is room as far as the publisher knows,
+ * and the topic has no timestamps. False: nothing was done. */
+static km_always_inline bool send_usual(
+	struct kickmsg_publisher *publisher, const void *data, size_t len)
 {
 	struct km_place *here = &publisher->handle.place;
 	const struct km_region *region = &here->region;
 	struct km_ring_cursor *cursor = &here->cursors[0];
 
 	if (len > region->short_size || cursor->next - cursor->head > region->cell_mask ||
-		region->geometry.timestamps ||
 		km_load(U8, acquire, &region->header->privileged) != here->id)
-		return send_anyhow(publisher, data, len);
+		return false;
 	km_shared_prefetch(region, cursor->next, len, false);
 	if (km_load(L4, relaxed, &region->header->live) != here->live ||
 		!km_shared_append(region, data, len, &here->id, NULL, &publisher->sequence,
 			&cursor->next, true))
-		return send_anyhow(publisher, data, len);
+		return false;
 	km_endpoint_count_sent(here->record, 1, len);
-	uint32_t seen = km_bell_listen(region->bell);
+	return true;
+}
+
+/* Behind send_usual(): wakes whoever sleeps. */
+static km_always_inline ssize_t end(struct kickmsg_publisher *publisher, size_t len)
+{
+	uint32_t seen = km_bell_listen(publisher->handle.place.region.bell);
+
 	if (__builtin_expect(!(seen & KM_BELL_WOKEN), 0))
 		return km_shared_wake(publisher, seen, len);
 	return (ssize_t)len;
+}
+
+ssize_t km_reliable_shared_send(struct kickmsg_publisher *publisher, const void *data, size_t len)
+{
+	if (!send_usual(publisher, data, len))
+		return km_reliable_shared_send_anyhow(publisher, data, len);
+	return end(publisher, len);
+}
+
+ssize_t km_reliable_shared_send_wait(
+	struct kickmsg_publisher *publisher, const void *data, size_t len, int64_t timeout_ns)
+{
+	if (!send_usual(publisher, data, len))
+		return km_reliable_send_wait(publisher, data, len, timeout_ns);
+	return end(publisher, len);
 }
 
 int km_reliable_shared_publish(struct kickmsg_publisher *publisher, void *payload, size_t len)

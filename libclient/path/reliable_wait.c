@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/shared/room.h"
 #include "libclient/export.h"
+#include "libclient/path/reliable_shared.h"
 #include "libclient/wait/room.h"
 
 /*
@@ -173,7 +174,7 @@ static km_always_inline void prepare(struct kickmsg_publisher *publisher, int64_
 		let_room_grow(here);
 }
 
-KM_EXPORT ssize_t kickmsg_send_wait(
+km_noinline ssize_t km_reliable_send_wait(
 	struct kickmsg_publisher *publisher, const void *data, size_t len, int64_t timeout_ns)
 {
 	prepare(publisher, timeout_ns);
@@ -181,6 +182,14 @@ KM_EXPORT ssize_t kickmsg_send_wait(
 	if (__builtin_expect(r != -ENOBUFS, 1))
 		return r;
 	return wait_and_try(publisher, &(struct outgoing){ .data = data, .len = len }, timeout_ns);
+}
+
+KM_EXPORT ssize_t kickmsg_send_wait(
+	struct kickmsg_publisher *publisher, const void *data, size_t len, int64_t timeout_ns)
+{
+	if (publisher->handle.place.region.path == (KM_PATH_RELIABLE | KM_PATH_SHARED))
+		return km_reliable_shared_send_wait(publisher, data, len, timeout_ns);
+	return km_reliable_send_wait(publisher, data, len, timeout_ns);
 }
 
 KM_EXPORT int kickmsg_publish_wait(

@@ -23,7 +23,7 @@ KM_EXPORT ssize_t kickmsg_send(struct kickmsg_publisher *publisher, const void *
 		[KM_PATH_RELIABLE | KM_PATH_RINGS] = km_reliable_send,
 		[KM_PATH_RELIABLE | KM_PATH_SHARED] = km_reliable_shared_send,
 		[KM_PATH_RELIABLE | KM_PATH_RINGS_TIMED] = km_reliable_send,
-		[KM_PATH_RELIABLE | KM_PATH_SHARED_TIMED] = km_reliable_shared_send,
+		[KM_PATH_RELIABLE | KM_PATH_SHARED_TIMED] = km_reliable_shared_send_anyhow,
 		[KM_PATH_KEPT | KM_PATH_RINGS] = km_kept_send,
 		[KM_PATH_KEPT | KM_PATH_RINGS_TIMED] = km_kept_send,
 	};

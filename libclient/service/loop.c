@@ -161,8 +161,7 @@ int km_loop_join(struct km_loop *loop, struct km_channel *channel, bool ends)
 
 void km_loop_leave(struct km_loop *loop, struct km_channel *channel)
 {
-	if (!loop)
-		return;
+	/* without a loop the channel has no descriptors */
 	km_loop_mute(loop, channel, true);
 	km_loop_unwatch(loop, &channel->ends);
 }

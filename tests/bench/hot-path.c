@@ -23,13 +23,14 @@ static void take(struct kickmsg_subscriber *subscriber, uint64_t key)
 	kickmsg_sample_release(&sample);
 }
 
-static void turn_copied(
-	struct kickmsg_publisher *publisher, struct kickmsg_subscriber *subscriber, uint64_t key)
+static void turn_copied(struct kickmsg_publisher *publisher, struct kickmsg_subscriber *subscriber,
+	uint64_t key, bool waits)
 {
 	uint64_t words[8], copy[8];
 
 	message_write(words, sizeof(words), key);
-	if (kickmsg_send(publisher, words, sizeof(words)) < 0)
+	if ((waits ? kickmsg_send_wait(publisher, words, sizeof(words), -1)
+		   : kickmsg_send(publisher, words, sizeof(words))) < 0)
 		bench_die("send failed");
 	if (kickmsg_try_receive_copy(subscriber, copy, sizeof(copy)) < 0 ||
 		!message_good(copy, sizeof(copy), key))
@@ -54,7 +55,7 @@ static void turn_in_place(
 	take(subscriber, key);
 }
 
-static void hot_path(struct kickmsg_client *client, bool shared, bool reliable)
+static void hot_path(struct kickmsg_client *client, bool shared, bool reliable, bool waits)
 {
 	const struct kickmsg_subscribe_options options = { .reliable = reliable };
 	struct kickmsg_topic_config config;
@@ -69,7 +70,7 @@ static void hot_path(struct kickmsg_client *client, bool shared, bool reliable)
 	struct kickmsg_publisher *publisher = kick_publisher(client, "hot-path", &config);
 	struct kickmsg_subscriber *subscriber = kick_subscriber_with(client, "hot-path", &options);
 	for (unsigned i = 0; i < BENCH_HOT_TURNS; i++) {
-		turn_copied(publisher, subscriber, i);
+		turn_copied(publisher, subscriber, i, waits);
 		/* a loan would leave a slot in the shared ring's cell, which later sends would
 		 * pay for */
 		if (!shared)
@@ -194,7 +195,8 @@ int bench_hot_path(const char *program, const char *socket_path)
 	else if (strncmp(program, "calls", 5) == 0)
 		hot_path_calls(client, shared);
 	else
-		hot_path(client, shared, strncmp(program, "reliable", 8) == 0);
+		hot_path(client, shared, strncmp(program, "reliable", 8) == 0,
+			strstr(program, "wait") != NULL);
 	kickmsg_client_free(client);
 	return 0;
 }

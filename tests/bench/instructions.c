@@ -42,6 +42,7 @@ static const struct {
 	{ "receive-reliable", "kickmsg_try_receive", 2, "reliable" },
 	{ "receive-copy-reliable", "kickmsg_try_receive_copy", 1, "reliable" },
 	{ "send-reliable-shared", "kickmsg_send", 1, "reliable-shared" },
+	{ "send-wait-reliable-shared", "kickmsg_send_wait", 1, "reliable-shared-wait" },
 	{ "receive-copy-reliable-shared", "kickmsg_try_receive_copy", 1, "reliable-shared" },
 	{ "call", "kickmsg_call_begin", 1, "calls-shared" },
 	{ "take-request", "kickmsg_take_request", 1, "calls-shared" },

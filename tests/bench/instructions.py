@@ -17,7 +17,7 @@ AT_MOST = {"send": 110, "loan": 45, "publish": 85, "receive": 60, "release": 25,
            "send-shared": 95, "receive-copy-shared": 70, "send-many": 145, "receive-many": 80, "release-many": 30,
            "send-many-shared": 85, "receive-many-shared": 90,
            "send-reliable": 130, "publish-reliable": 100, "receive-reliable": 90, "receive-copy-reliable": 130,
-           "send-reliable-shared": 105, "receive-copy-reliable-shared": 102,
+           "send-reliable-shared": 105, "send-wait-reliable-shared": 108, "receive-copy-reliable-shared": 102,
            "call": 190, "take-request": 305, "reply": 210, "take-reply": 195, "release-reply": 30,
            "call-loan": 95, "call-publish": 200, "take-request-in-place": 315, "reply-loan": 110,
            "reply-publish": 225, "take-reply-in-place": 205, "release-reply-in-place": 35}

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "libclient/handle/handle.h"
 #include "libclient/kickmsg-service.h"
+#include "libclient/service/caller.h"
 #include "libclient/service/server.h"
 #include "tests/support/broker/emulated.h"
 #include "tests/support/broker/flow.h"
@@ -204,25 +205,43 @@ START_TEST(server_that_stands_by_takes_over)
 }
 END_TEST
 
+static void expect_active(struct kickmsg_caller *caller, struct kickmsg_server *server)
+{
+	struct kickmsg_request request;
+
+	ck_assert(test_wait_until(kickmsg_take_request(server, 0, &request) == -EAGAIN &&
+					  kickmsg_caller_wait_server(caller, 0) == 0,
+		FLOW_WAIT_MS));
+}
+
+/* A call waits. Does the caller keep a line to the server that has left? */
+static void expect_past(struct kickmsg_caller *caller, bool kept)
+{
+	struct kickmsg_reply reply;
+
+	ck_assert_int_eq(kickmsg_take_reply(caller, 0, &reply), -EAGAIN);
+	ck_assert_int_eq(caller->past != NULL, kept);
+}
+
 START_TEST(server_that_leaves_ends_its_calls)
 {
 	struct kickmsg_request request;
 	struct kickmsg_reply held;
 	uint64_t id;
+	void *room;
 
 	setup(_i);
 	struct kickmsg_client *client = flow_client("caller"), *serving = flow_client("serving");
 	struct kickmsg_server *server = serve(serving), *second;
 	struct kickmsg_caller *caller = NULL;
 	ck_assert_int_eq(kickmsg_open_service(client, "s", NULL, &caller), 0);
-	ck_assert(test_wait_until(kickmsg_take_request(server, 0, &request) == -EAGAIN &&
-					  kickmsg_caller_wait_server(caller, 0) == 0,
-		FLOW_WAIT_MS));
+	expect_active(caller, server);
 	ck_assert_int_eq(kickmsg_server_is_active(server), 1);
 	ck_assert_int_eq(kickmsg_call_begin(caller, "held", 4, -1, &id), 0);
 	ck_assert_int_eq(kickmsg_take_request(server, WAIT_NS, &request), 0);
 	ck_assert_int_eq(kickmsg_reply(&request, "held", 4), 0);
 	ck_assert_int_eq(kickmsg_take_reply(caller, WAIT_NS, &held), 0);
+	ck_assert_int_eq(kickmsg_call_loan(caller, 8, &room), 0);
 	begin_all(caller);
 	second = serve(serving);
 	ck_assert_int_eq(kickmsg_take_request(second, 0, &request), -EBUSY);
@@ -231,12 +250,27 @@ START_TEST(server_that_leaves_ends_its_calls)
 	take_ends(caller, CALLS);
 	ck_assert_uint_eq(book.reset, CALLS);
 	expect_no_more(caller);
-	ck_assert(test_wait_until(kickmsg_take_request(second, 0, &request) == -EAGAIN &&
-					  kickmsg_caller_wait_server(caller, 0) == 0,
-		FLOW_WAIT_MS));
-	/* a reply of the one that left stays as long as it is held */
+	expect_active(caller, second);
+	/* a reply of the one that left stays as long as it is held, and so does room that it lent */
+	ck_assert_int_eq(kickmsg_call_begin(caller, "held", 4, -1, &id), 0);
+	expect_past(caller, true);
 	ck_assert_mem_eq(held.data, "held", 4);
 	kickmsg_reply_release(&held);
+	expect_past(caller, true);
+	memset(room, 1, 8);
+	ck_assert_int_eq(kickmsg_call_publish(caller, room, 8, -1, &id), -ECONNRESET);
+	expect_past(caller, false);
+	ck_assert_int_eq(kickmsg_take_request(second, WAIT_NS, &request), 0);
+	ck_assert_int_eq(kickmsg_reply(&request, "held", 4), 0);
+	ck_assert_int_eq(kickmsg_take_reply(caller, WAIT_NS, &held), 0);
+	server = serve(serving);
+	kickmsg_server_free(second);
+	expect_active(caller, server);
+	ck_assert_int_eq(kickmsg_call_begin(caller, "x", 1, -1, &id), 0);
+	expect_past(caller, true);
+	ck_assert_mem_eq(held.data, "held", 4);
+	kickmsg_reply_release(&held);
+	expect_past(caller, false);
 	kickmsg_client_free(client);
 	kickmsg_client_free(serving);
 	teardown();

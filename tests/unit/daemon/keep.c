@@ -7,6 +7,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -35,6 +36,8 @@ static struct km_client_memory segment = { .fd = -1 };
 static struct km_session session;
 static int state_fd;
 static unsigned puts_of[KM_STATE_TABLES], quiet_looks;
+/* Was a topic written down when the socket was empty already? */
+static bool heard_before_put;
 
 int __real_km_state_put(struct km_state *state, enum km_state_table table, uint32_t *place,
 	const void *record, size_t size);
@@ -44,7 +47,11 @@ int __wrap_km_state_put(struct km_state *state, enum km_state_table table, uint3
 int __wrap_km_state_put(struct km_state *state, enum km_state_table table, uint32_t *place,
 	const void *record, size_t size)
 {
+	char byte;
+
 	puts_of[table]++;
+	if (table == KM_STATE_TOPICS && session.socket >= 0)
+		heard_before_put |= recv(session.socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 	return __real_km_state_put(state, table, place, record, size);
 }
 
@@ -471,6 +478,28 @@ START_TEST(farewell_looks_at_a_late_topic_once)
 END_TEST
 
 /* The next broker finds a connection that lives on: it has to know that the client goes. */
+/* A broker that ends in between leaves it to the next one, which then hears it again. */
+START_TEST(farewell_is_written_down_before_it_leaves_the_socket)
+{
+	struct km_msg_detach farewell = { .header.op = KM_OP_DETACH, .endpoint = 1 };
+	struct km_topic *topic;
+	int ends[2];
+
+	setup();
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	ck_assert_int_eq(write(ends[1], &farewell, sizeof farewell), sizeof farewell);
+	close(ends[1]);
+	session.socket = ends[0];
+	topic = add_topic(1);
+	add_subscribers(topic, 1);
+	heard_before_put = false;
+	die_in_a_round();
+	ck_assert_uint_eq(kept_of(topic->once.place).gone_subscribers.left, 1);
+	ck_assert(!heard_before_put);
+	teardown();
+}
+END_TEST
+
 START_TEST(hang_up_is_written_down_before_the_first_piece)
 {
 	uint32_t place = 1;
@@ -547,6 +576,7 @@ int main(void)
 	tcase_add_test(tc, farewell_of_many_endpoints_writes_each_topic_once_a_piece);
 	tcase_add_test(tc, farewell_looks_at_each_topic_once);
 	tcase_add_test(tc, farewell_looks_at_a_late_topic_once);
+	tcase_add_test(tc, farewell_is_written_down_before_it_leaves_the_socket);
 	tcase_add_test(tc, hang_up_is_written_down_before_the_first_piece);
 	tcase_add_test(tc, commit_has_what_the_record_says_by_then);
 	tcase_add_test(tc, commit_has_nothing_of_a_record_that_was_dropped);

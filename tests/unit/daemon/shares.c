@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How much a tick takes on, how much a sweep, a hurry and a settling do at once, and which work doesn't
- * grow with the number of topics. */
+ * grow with the number of topics.
+ *
+ * The file is long because it is a list: one case for each kind of work, over one fixture. */
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
@@ -262,6 +264,54 @@ START_TEST(hurry_bounded_by_time)
 }
 END_TEST
 
+static void look_at_idle(struct km_topic *topic)
+{
+	topic->idle = true;
+	LIST_INSERT_HEAD(&broker.idle, topic, in_idle);
+	ck_assert(!km_ending_sweep(&broker, INT64_MAX));
+}
+
+/* A topic that was given up, and in which somebody stays: its observers have some time from the first look
+ * on, however often it is looked at meanwhile. */
+START_TEST(topic_given_up_is_emptied_in_time_though_looked_at)
+{
+	static struct km_account account;
+	static struct km_accounts accounts;
+	struct km_session session = { .broker = &broker, .account = &account };
+	struct km_member member = { .session = &session };
+	const struct timeval long_after = { .tv_sec = 1000 };
+	struct timeval now, at;
+
+	setup();
+	account.accounts = &accounts;
+	struct km_topic *topic = add_topic(8, 0, 0, false);
+	topic->account = &account;
+	topic->kept.quarantined = true;
+	topic->region.control_size = 2 * KM_PAGE_SIZE;
+	topic->control_fd = topic->payload_fd = -1;
+	LIST_INSERT_HEAD(&topic->members, &member, of_topic);
+	look_at_idle(topic);
+	ck_assert(event_pending(topic->linger_event, EV_TIMEOUT, NULL));
+	event_add(topic->linger_event, &long_after);
+	look_at_idle(topic);
+	event_base_gettimeofday_cached(broker.base, &now);
+	ck_assert(event_pending(topic->linger_event, EV_TIMEOUT, &at));
+	ck_assert_int_gt(at.tv_sec - now.tv_sec, long_after.tv_sec / 2);
+	/* where none runs, one begins */
+	event_del(topic->linger_event);
+	look_at_idle(topic);
+	ck_assert(event_pending(topic->linger_event, EV_TIMEOUT, NULL));
+	ck_assert(!topic->kept.emptied);
+	topic->linger_over = true;
+	look_at_idle(topic);
+	ck_assert(topic->kept.emptied);
+	event_free(topic->linger_event);
+	TAILQ_REMOVE(&broker.topics, topic, in_all);
+	free(topic);
+	teardown();
+}
+END_TEST
+
 /* A topic that can't be looked at: a walk over all topics ends here. */
 static struct km_topic *add_forbidden_topic(void)
 {
@@ -381,6 +431,7 @@ int main(void)
 	tcase_add_test(tc, sweep_of_sessions_bounded_by_time);
 	tcase_add_test(tc, sweep_bounded_by_segments);
 	tcase_add_test(tc, hurry_bounded_by_time);
+	tcase_add_test(tc, topic_given_up_is_emptied_in_time_though_looked_at);
 	tcase_add_test(tc, others_topics_are_not_walked);
 	tcase_add_test(tc, settling_bounded_by_walks);
 	return fixture_run("shares", tc);

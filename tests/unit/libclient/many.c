@@ -7,8 +7,10 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "common/ring/waiter.h"
 #include "common/shared/bell.h"
@@ -296,6 +298,48 @@ START_TEST(send_many_few_slots_all_sent)
 }
 END_TEST
 
+static uint32_t most_owned;
+
+/* The bytes of a message are read for the first time: how many slots has the publisher by now? */
+static void on_look(int number, siginfo_t *info, void *context)
+{
+	void *page = (void *)((uintptr_t)info->si_addr & ~(uintptr_t)4095);
+	uint32_t owned = 0;
+
+	for (uint32_t i = 0; i < POOL; i++)
+		owned += fixture_word(&f, i) == km_slot_id_word(1);
+	most_owned = owned > most_owned ? owned : most_owned;
+	if (mprotect(page, 4096, PROT_READ | PROT_WRITE) < 0)
+		abort();
+}
+
+/* The pool has max_loans + 1 slots for each publisher. A batch beside loans takes what these have left. */
+START_TEST(send_many_beside_loans_has_no_more_slots_than_are_its_own)
+{
+	struct sigaction action = { .sa_sigaction = on_look, .sa_flags = SA_SIGINFO };
+	const size_t count = 8;
+	void *loans[2];
+
+	setup(RINGS);
+	unsigned char *pages = mmap(
+		NULL, count * 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(pages, MAP_FAILED);
+	for (size_t i = 0; i < count; i++)
+		messages[i] = (struct iovec){ pages + i * 4096, sizeof(uint64_t) };
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(kickmsg_loan(&pub, 1, &loans[i]), 0);
+	/* a publisher's first batch looks who is there, with single messages */
+	ck_assert_int_eq(kickmsg_send(&pub, words, sizeof words[0]), sizeof words[0]);
+	ck_assert_int_eq(sigaction(SIGSEGV, &action, NULL), 0);
+	ck_assert_int_eq(kickmsg_send_many(&pub, messages, count), count);
+	ck_assert_uint_eq(most_owned, pub.handle.place.region.geometry.max_loans + 1);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(kickmsg_discard(&pub, loans[i]), 0);
+	munmap(pages, count * 4096);
+	teardown();
+}
+END_TEST
+
 START_TEST(receive_many_hazards_name_samples_until_release)
 {
 	setup(RINGS);
@@ -511,6 +555,7 @@ int main(void)
 	tcase_add_loop_test(tc, receive_many_depth_gives_the_newest, RINGS, SHARED + 1);
 	tcase_add_test(tc, publish_many_loans_in_any_order);
 	tcase_add_test(tc, send_many_few_slots_all_sent);
+	tcase_add_test(tc, send_many_beside_loans_has_no_more_slots_than_are_its_own);
 	tcase_add_test(tc, receive_many_hazards_name_samples_until_release);
 	tcase_add_test(tc, send_many_corrupt_ring_estale_others_get_it);
 	tcase_add_test(tc, send_many_corrupt_ring_behind_good_ones_once);

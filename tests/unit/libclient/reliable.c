@@ -456,6 +456,36 @@ START_TEST(send_that_moves_and_is_refused_frees_its_slot_once)
 }
 END_TEST
 
+/* The publisher has claimed a slot and then goes, with the message, to a region with room for one. It is sent
+ * there, once. */
+START_TEST(send_that_moves_is_sent_once)
+{
+	struct sigaction action = { .sa_handler = on_first_look };
+	const uint64_t frontier = CAPACITY + MOST + 1;
+
+	setup();
+	prepare_other();
+	km_region_ring(&other.region, 0)->head++;
+	fixture_set_word(&other, fixture_slot_at(&other, CAPACITY), 0);
+	page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ck_assert_int_eq(sigaction(SIGSEGV, &action, NULL), 0);
+	const uint64_t next_cell = fixture_cell(&other, 0, frontier + 1);
+	ck_assert_int_eq(kickmsg_send(pub, page, 8), 8);
+	ck_assert_ptr_eq(pub->handle.place.region.header, other.region.header);
+	ck_assert_uint_eq(km_cell_laps_ahead(fixture_cell(&other, 0, frontier), frontier,
+				  other.region.cell_shift),
+		0);
+	ck_assert_uint_eq(fixture_cell(&other, 0, frontier + 1), next_cell);
+	ck_assert_uint_eq(other_record->messages, 1);
+	ck_assert_int_eq(kickmsg_send(pub, page, 8), -ENOBUFS);
+	munmap(page, 4096);
+	forget_other();
+	teardown();
+	free(other_record);
+	fixture_region_deinit(&other);
+}
+END_TEST
+
 /* A loan stays lent in the region that is left, until there is room in the other one. */
 START_TEST(publish_that_moves_and_is_refused_leaves_the_loan_lent)
 {
@@ -632,6 +662,7 @@ int main(void)
 	tcase_add_test(tcase, receive_after_demotion_says_so_once_by_each_way);
 	tcase_add_test(tcase, corrupt_reliable_ring_ends_each_call);
 	tcase_add_test(tcase, send_that_moves_and_is_refused_frees_its_slot_once);
+	tcase_add_test(tcase, send_that_moves_is_sent_once);
 	tcase_add_test(tcase, publish_that_moves_and_is_refused_leaves_the_loan_lent);
 	tcase_add_test(tcase, send_wait_is_woken_by_a_receive);
 	tcase_add_test(tcase, send_wait_is_woken_by_the_broker);
