@@ -144,7 +144,7 @@ static int measure_numbers(struct measure *measure)
 		tell_progress(measure);
 		if (over)
 			break;
-		when += LOOK_NS;
+		when = ctl_next_look(when, LOOK_NS);
 		ctl_sleep_until(when < measure->until_ns ? when : measure->until_ns);
 	}
 	return r;

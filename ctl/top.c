@@ -105,7 +105,7 @@ static int print_looks(struct ctl *ctl, struct top *top, int64_t interval_ns, ui
 			return status;
 		if (ferror(stdout))
 			break;
-		when += interval_ns;
+		when = ctl_next_look(when, interval_ns);
 	}
 	return CTL_DONE;
 }
