@@ -243,7 +243,54 @@ class Calls(Case):
         self.assertEqual(end(lambda request: request.reply_error(errno.EDOM)), errno.EDOM)
         self.assertEqual(end(lambda request: None), errno.ECONNABORTED)  # dropped
         self.assertEqual(end(fail(PermissionError(errno.EPERM, "no"))), errno.EPERM)
-        self.assertEqual(end(fail(ZeroDivisionError())), errno.EPROTO)
+        self.assertEqual(end(fail(ZeroDivisionError())), errno.EREMOTEIO)
+
+    def test_errors_are_in_words_of_calls(self):
+        server, caller = self.serve(max_calls=1, max_replies=2, max_request_size=10, max_reply_size=10)
+
+        def says(words, function, *arguments):
+            with self.assertRaises(OSError) as caught:
+                function(*arguments)
+            self.assertEqual(caught.exception.strerror, words)
+
+        def end(work):
+            caller.call_begin(b"x", 0.01 if work is None else None)
+            if work:
+                work(server.take_request(WAIT))
+            return caller.take_reply(WAIT).error.strerror
+
+        def fail(request):
+            with self.assertRaises(ValueError), request:
+                raise ValueError("boom")
+
+        self.assertEqual(end(fail), "the server's program failed while it answered")
+        self.assertEqual(end(lambda request: None), "the server dropped the request without an answer")
+        self.assertEqual(end(None), "no reply came in that time")
+        self.assertIsNone(server.take_request(0))  # the server hears that it was given up
+        # a server's errno has the system's words, not those that the library has for its own calls
+        for number in (errno.ENOENT, errno.EPROTO, errno.EOPNOTSUPP, errno.EEXIST, errno.EAGAIN):
+            self.assertEqual(end(lambda request: request.reply_error(number)), os.strerror(number))
+        says("no such call is in flight", caller.take_reply)
+        says("no such call is in flight", caller.cancel, 1)
+        says("the request is longer than the service's max_request_size", caller.call_begin, bytes(11))
+        caller.call_begin(b"x")
+        says("another call is in flight", caller.call, b"x")
+        says("so many calls are in flight, or replies or loans are held, as there may be", caller.call_begin, b"x")
+        request = server.take_request(WAIT)
+        says("the reply is longer than the service's max_reply_size", request.reply, bytes(11))
+        request.reply_more(b"1")
+        says("so many replies to one call were sent, or are lent, as there may be", request.reply_more, b"2")
+        caller.close()
+        self.assertTrue(wait_until(lambda: server.take_request(0) is None and self.refused(request)))
+        server.close()
+
+    def refused(self, request):
+        try:
+            request.check()
+        except ConnectionResetError as failure:
+            self.assertEqual(failure.strerror, "the caller died or left")
+            return True
+        return False
 
     def test_deadline_and_cancellation(self):
         server, caller = self.serve()
