@@ -213,10 +213,10 @@ class Caller(Polled):
     async def call_async(self, data: Any = b"", timeout: Seconds | None = None) -> bytes:
         """call() for asyncio. Many tasks may call at once, but not beside take_reply(): replies of others are dropped.
 
-        A task that is cancelled takes its call back. Of several replies to one call it returns the first.
+        Where max_calls are in flight it waits for a place; `timeout` is for both. A task that is cancelled takes its
+        call back. Of several replies to one call it returns the first.
         """
-        number = self.call_begin(data, timeout)
-        self._calls[number] = None
+        number = await self._begin_in_turn(data, timeout)
         try:
             reply = await self._wait(None, lambda: self._take_own(number))
         except BaseException:
@@ -226,18 +226,70 @@ class Caller(Polled):
             raise
         finally:
             del self._calls[number]
+            if self._turns:  # there is a place
+                self._wake_tasks()
         assert reply is not None
         with reply:
             return bytes(reply.data)
+
+    async def _begin_in_turn(self, data: Any, timeout: Seconds | None) -> int:
+        """Begins a task's call once there is a place for it. Those who came first begin first.
+
+        Not while replies are kept for others: those hold places, of which there are max_calls.
+        """
+        timeout_ns, turn = nanoseconds(timeout), object()
+        ends = time.monotonic_ns() + timeout_ns
+
+        def begin() -> int | None:
+            while self._turns[0] is turn and not self._keeps():
+                try:
+                    number = self.call_begin(data, None if timeout_ns < 0 else max(ends - time.monotonic_ns(), 0) / 1e9)
+                except OSError as failure:
+                    if failure.errno != errno.EDQUOT:
+                        raise
+                    if self._take_for_tasks() is None:
+                        return None
+                else:
+                    self._calls[number] = None
+                    return number
+            return None
+
+        self._turns.append(turn)
+        try:
+            number = await self._wait(timeout, begin)
+        finally:
+            self._turns.remove(turn)
+            if self._turns:
+                self._wake_tasks()
+        if number is None:
+            raise ended(-errno.ETIMEDOUT)
+        return number
+
+    def _keeps(self) -> bool:
+        return any(reply is not None for reply in self._calls.values())
+
+    def _take_for_tasks(self) -> Reply | None:
+        """Takes a reply, and keeps it for the task that it is for. None: the descriptor tells when to look again."""
+        try:
+            reply = self.try_take_reply()
+        except OSError as failure:
+            # no call is in flight, but calls that were given up have their places until the server has heard of it
+            if failure.errno == errno.ENOENT:
+                return None
+            # so many replies are held, and those that are kept are about to go
+            if failure.errno == errno.EDQUOT and self._keeps():
+                return None
+            raise
+        if reply is not None and self._calls.get(reply.id, reply) is None:  # the first one to a call counts
+            self._calls[reply.id] = reply
+            self._wake_tasks()
+        return reply
 
     def _take_own(self, number: int) -> Reply | None:
         """Waits for the reply to a task's call. Replies to other tasks' calls are kept for them."""
         if (kept := self._calls[number]) is not None:
             return kept
-        while (reply := self.try_take_reply()) is not None:
+        while (reply := self._take_for_tasks()) is not None:
             if reply.id == number:
                 return reply
-            if reply.id in self._calls:
-                self._calls[reply.id] = reply
-                self._wake_tasks()
         return None

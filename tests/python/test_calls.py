@@ -462,6 +462,43 @@ class Calls(Case):
 
         self.run_async(run())
 
+    def test_asyncio_tasks_wait_for_a_place(self):
+        server, caller = self.serve(max_calls=4)
+
+        async def serve():
+            async for request in server:
+                with request:
+                    request.reply(request.data)
+                del request
+
+        async def run():
+            # in the order in which they came, one place after the other
+            tasks = [asyncio.ensure_future(caller.call_async(bytes([i]), WAIT)) for i in range(9)]
+            requests = [await server.take_request_async(WAIT) for _ in range(4)]
+            self.assertIsNone(await server.take_request_async(0.05))
+            late = asyncio.ensure_future(caller.call_async(b"late", 0.01))
+            with self.assertRaisesRegex(TimeoutError, "no reply came in that time"):
+                await late  # it was never sent
+            tasks.pop(5).cancel()  # nor is this
+            for i in (0, 1, 2, 3, 4, 6, 7, 8):
+                request = requests.pop(0) if requests else await server.take_request_async(WAIT)
+                self.assertEqual(bytes(request), bytes([i]))
+                request.reply(request.data)
+                self.assertEqual(await tasks.pop(0), bytes([i]))
+            task = asyncio.ensure_future(serve())
+            answers = await asyncio.gather(*(caller.call_async(f"{i:03}".encode(), WAIT) for i in range(300)))
+            self.assertEqual(answers, [f"{i:03}".encode() for i in range(300)])
+            # calls that were given up have their places until the server has heard of that
+            given_up = [asyncio.ensure_future(caller.call_async(b"x")) for _ in range(6)]
+            await asyncio.sleep(0)
+            for one in given_up:
+                one.cancel()
+            self.assertEqual(await caller.call_async(b"y", WAIT), b"y")
+            server.interrupt()
+            await task
+
+        self.run_async(run())
+
     def test_asyncio_call_that_is_cancelled_or_late_is_taken_back(self):
         server, caller = self.serve()
 
