@@ -223,6 +223,7 @@ struct ctl {
 	char prefix[KICKMSG_PREFIX_SIZE];
 	const char *only_prefix; /* only topics of this one; null: of all */
 	bool json;
+	int64_t begin_ns; /* of CLOCK_MONOTONIC: when it was started */
 	struct kickmsg_client *client;
 	struct json_object *root; /* with --json: the document, printed at the end */
 	struct json_object *out;  /* its array of topics */
@@ -262,6 +263,9 @@ int ctl_help(struct ctl *ctl);
 /* connect.c. Says where no broker could be reached, and what to do. Returns an exit status. `prefix` is
  * the client's, may be null. */
 int ctl_connect(struct ctl *ctl, const char *prefix, struct kickmsg_client **ret);
+/* How long to wait for what isn't there, a broker, topic or service: 0 without --wait, UINT64_MAX without
+ * --timeout, else what is left of that since the program was started. */
+uint64_t ctl_wait_ns(const struct ctl *ctl);
 /* Fetches all topics, and says nothing. *ret is the caller's to free. Returns 0 or a negative errno. */
 int ctl_fetch_topics(
 	struct kickmsg_client *client, struct kickmsg_topic_info **ret, size_t *ret_count);

@@ -97,7 +97,7 @@ static int run_verb(struct ctl *ctl)
 
 static int run(int argc, char **argv)
 {
-	struct ctl ctl = { 0 };
+	struct ctl ctl = { .begin_ns = ctl_now_ns() };
 	int status = ctl_parse_command(&ctl, argc, argv);
 
 	if (status == 0 && ctl.verb->run != ctl_help && ctl.verb->run != ctl_completion &&

@@ -68,6 +68,30 @@ START_TEST(a_topic_that_is_not_there_is_a_clear_error)
 }
 END_TEST
 
+/* What doesn't come is waited for no longer than --timeout says, by each verb that has both. */
+START_TEST(wait_ends_with_the_timeout)
+{
+	static const char *const lines[][5] = { { "echo", "nosuch" }, { "hz", "nosuch" },
+		{ "bw", "nosuch" }, { "delay", "nosuch" }, { "call", "nosuch" } };
+	static const char *const others[][5] = { { "record", "-o", "-" }, { "watch" } };
+
+	start();
+	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+		expect(1, "--wait", "-t", "0.05", lines[i][0], lines[i][1], NULL);
+		says(strcmp(lines[i][0], "call") == 0 ? "no server has answered in 0.05 s"
+						      : "kickmsg:nosuch: ");
+		says_not("doesn't answer");
+	}
+	kickmsg_client_free(client);
+	flow_stop();
+	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+		expect(3, "--wait", "-t", "0.05", lines[i][0], lines[i][1], NULL);
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+		expect(3, "--wait", "-t", "0.05", others[i][0], others[i][1], others[i][2], NULL);
+	says("there is no broker at ");
+}
+END_TEST
+
 START_TEST(near_names_are_suggested)
 {
 	start();
@@ -291,3 +315,4 @@ int main(void)
 	suite_add_tcase(suite, tc);
 	return flow_main(suite);
 }
+	tcase_add_test(tc, wait_ends_with_the_timeout);
