@@ -85,7 +85,7 @@ static int ended(struct ctl *ctl, int error)
 		snprintf(text, sizeof text, "no server has answered in %g s",
 			timeout->given ? timeout->seconds : (double)SERVER_WAIT_NS / 1e9);
 	else
-		snprintf(text, sizeof text, "its server says: %s", kickmsg_strerror(error));
+		snprintf(text, sizeof text, "its server says: %s", strerror(-error));
 	print_error(ctl, ctl_topic(ctl), error, text);
 	return CTL_FOUND;
 }
@@ -134,6 +134,10 @@ static int failed(struct ctl *ctl, size_t len, int r)
 		return CTL_DONE;
 	if (r == -ETIMEDOUT || r == -EAGAIN)
 		return ended(ctl, -ETIMEDOUT);
+	if (r == -ECONNREFUSED) { /* it was there a moment ago */
+		print_error(ctl, ctl_topic(ctl), r, "no server answers");
+		return CTL_FOUND;
+	}
 	if (r != -EMSGSIZE)
 		return ctl_failed(ctl, ctl_topic(ctl), NULL, r);
 	snprintf(text, sizeof text, "a request of %zu bytes is too long for it", len);
@@ -153,16 +157,16 @@ int ctl_call(struct ctl *ctl)
 		print_error(ctl, NULL, r, "standard input can't be read");
 		return CTL_FOUND;
 	}
-	r = kickmsg_open_service(ctl->client, ctl_topic(ctl)->name, &options, &caller);
-	if (r < 0)
-		return ctl_failed(ctl, ctl_topic(ctl), NULL, r);
-	ctl_catch_interrupts(interrupt, NULL);
 	const int64_t begin_ns = ctl_now_ns();
 	if (ctl_given(ctl, CTL_OPT_WAIT)) /* -1: for ever */
 		options.wait_ns = (uint64_t)time_left(ctl, begin_ns, -1);
-	r = begin(ctl, input ? input : data, len, begin_ns);
+	r = kickmsg_open_service(ctl->client, ctl_topic(ctl)->name, &options, &caller);
 	if (r == -ETIMEDOUT && options.wait_ns)
 		return ended(ctl, r);
+	if (r < 0)
+		return ctl_failed(ctl, ctl_topic(ctl), NULL, r);
+	ctl_catch_interrupts(interrupt, NULL);
+	r = begin(ctl, input ? input : data, len, begin_ns);
 	int status = r < 0 ? failed(ctl, len, r) : print_replies(ctl);
 	ctl_catch_interrupts(NULL, NULL);
 	kickmsg_caller_free(caller);

@@ -127,7 +127,7 @@ static int parse_name_options(struct ctl *ctl, struct ctl_name *ret)
 
 	if (mailbox && channel)
 		return ctl_wrong(ctl, "both --channel and --mailbox");
-	if ((mailbox || channel) && ctl->word_count == 0)
+	if ((mailbox || channel) && ctl->word_count == 0 && !ctl_takes_services(ctl->verb))
 		return ctl_wrong(ctl, "--channel and --mailbox need a TOPIC");
 	if (prefix && ctl_parse_part(prefix, ret->prefix, sizeof ret->prefix) < 0)
 		return ctl_wrong(ctl, "not a prefix: %s", prefix);
@@ -151,12 +151,17 @@ static int parse_topic(
 	}
 	ret->name = *options_say;
 	const char *why = ctl_parse_name(text, &ret->name);
-	if (why)
-		return ctl_wrong(ctl, "'%.100s': %s", text, why);
 	if (ctl_takes_services(ctl->verb) && ret->name.kind == KICKMSG_PUBSUB)
 		ret->name.kind = KICKMSG_SERVICE;
-	if (ctl_takes_services(ctl->verb) && ret->name.kind != KICKMSG_SERVICE)
-		return ctl_wrong(ctl, "'%.100s' is no name of a service", text);
+	if (ctl_takes_services(ctl->verb) &&
+		(why == ctl_not_a_name || ret->name.kind != KICKMSG_SERVICE))
+		return ctl_wrong(ctl,
+			"'%.100s' is no name of a service: that is NAME, PREFIX:NAME or "
+			"service:PREFIX:NAME, with %%XX for a byte that isn't one of A-Z a-z 0-9 . "
+			"_ - /",
+			text);
+	if (why)
+		return ctl_wrong(ctl, "'%.100s': %s", text, why);
 	ret->topic = (struct kickmsg_topic_ref){
 		.name = ret->name.name,
 		.prefix = *ret->name.prefix ? ret->name.prefix : "kickmsg",
@@ -178,9 +183,10 @@ static int parse_words(struct ctl *ctl, size_t count, char **words)
 
 	if (count < least[ctl->verb->takes])
 		return ctl_wrong(ctl, "%s needs %s", ctl->verb->name,
-			ctl->verb->takes == CTL_WORD ? ctl->verb->arguments
-			: count                      ? "another TOPIC"
-						     : "a TOPIC");
+			ctl->verb->takes == CTL_WORD     ? ctl->verb->arguments
+			: ctl_takes_services(ctl->verb) ? "a NAME"
+			: count                         ? "another TOPIC"
+							 : "a TOPIC");
 	if (count > most[ctl->verb->takes])
 		return ctl_wrong(ctl, "unexpected argument: %s", words[most[ctl->verb->takes]]);
 	ctl->arguments = words;

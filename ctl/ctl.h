@@ -279,6 +279,7 @@ int ctl_parse_part(const char *written, char *ret, size_t size);
 /* Fills in the parts that the word has; the others stay as the options have set them. Returns null, or
  * what is wrong. */
 const char *ctl_parse_name(const char *word, struct ctl_name *ret);
+extern const char ctl_not_a_name[]; /* that the word has no form of a name */
 /* Points into `info`. */
 struct kickmsg_topic_ref ctl_ref(const struct kickmsg_topic_info *info);
 

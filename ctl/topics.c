@@ -35,6 +35,8 @@ int ctl_failed(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
 		snprintf(text, sizeof text, "the broker at %s %s", path,
 			r == -ENOTCONN ? "is gone" : "doesn't answer");
 	}
+	if (r == -ENOENT && topic && topic->kind == KICKMSG_SERVICE)
+		snprintf(text, sizeof text, "there is no such service");
 	if (r == -ENOENT && topic) {
 		ctl_near_topics(ctl->client, topic, near, sizeof near);
 		/* a user may take the part before a '/' for the prefix */
@@ -79,7 +81,8 @@ static int mark_meant(struct ctl *ctl, const struct ctl_word *word,
 		snprintf(text, sizeof text, "no %s matches '%s'",
 			ctl_takes_services(ctl->verb) ? "service" : "topic", word->pattern);
 	else
-		snprintf(text, sizeof text, "there is no such topic%s",
+		snprintf(text, sizeof text, "there is no such %s%s",
+			word->topic.kind == KICKMSG_SERVICE ? "service" : "topic",
 			ctl_near_topics(ctl->client, &word->topic, near, sizeof near));
 	print_error(ctl, word->pattern ? NULL : &word->topic, -ENOENT, text);
 	return CTL_FOUND;

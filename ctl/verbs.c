@@ -26,6 +26,13 @@ const struct ctl_use ctl_name_uses[] = {
 	END,
 };
 
+/* No option makes a service's name that of a channel or mailbox. */
+static const struct ctl_use service_name_uses[] = {
+	{ CTL_OPT_PREFIX, "the prefix of a NAME alone (default: kickmsg);\n"
+			  "without NAME: only services of this one" },
+	END,
+};
+
 const struct ctl_use ctl_listing_uses[] = {
 	{ CTL_OPT_COLUMNS, "the columns to show, with commas between; +COLUMN adds one" },
 	{ CTL_OPT_SORT, "sort by a column; -COLUMN: the greatest first" },
@@ -290,7 +297,9 @@ void ctl_uses_of(const struct ctl_verb *verb, const struct ctl_use *ret[CTL_USES
 {
 	ret[0] = ctl_common_uses;
 	ret[1] = verb->uses;
-	ret[2] = ctl_takes_topics(verb) ? ctl_name_uses : NULL;
+	ret[2] = ctl_takes_services(verb) ? service_name_uses
+		 : ctl_takes_topics(verb) ? ctl_name_uses
+					  : NULL;
 	ret[3] = verb->listing ? ctl_listing_uses : NULL;
 	ret[4] = verb->way == CTL_LOOKS ? ctl_look_uses : NULL;
 }
