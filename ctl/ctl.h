@@ -301,7 +301,20 @@ int ctl_failed(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
 /* The exit status for an error of the library. */
 enum ctl_status ctl_status_of(int error);
 
-/* near.c. Writes `; did you mean ...?` where the broker has such topics, else "". Returns ret. */
+/* near.c. The names that are nearest to a word, the nearest first. */
+enum { CTL_NEAR = 3 };
+struct ctl_near {
+	char names[CTL_NEAR][KICKMSG_WHOLE_NAME_SIZE];
+	unsigned distances[CTL_NEAR];
+	size_t count;
+};
+/* Looks whether a name is near; `written` is what is said of it then. Of names that are equally near one is the
+ * further away, by up to 3, the greater `further` is. */
+void ctl_near_add(struct ctl_near *near, const char *word, const char *name, unsigned further,
+	const char *written);
+/* Writes `; did you mean ...?`, or "". Returns ret. */
+const char *ctl_near_write(const struct ctl_near *near, char *ret, size_t size);
+/* Writes `; did you mean ...?` where the broker has such topics, else "". Returns ret. */
 const char *ctl_near_topics(struct kickmsg_client *client, const struct kickmsg_topic_ref *topic,
 	char *ret, size_t size);
 /* Says that there is no such verb, and which one is near. Returns CTL_USAGE. */

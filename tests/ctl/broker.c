@@ -88,7 +88,9 @@ START_TEST(topics_are_found_by_their_schema)
 	tells("kickmsg:p geometry/Point 7 00\n");
 	says_not("kickmsg:t");
 	expect(1, "find", "geometry", NULL);
-	says("No topic has such a schema.");
+	says("No topic has such a schema; did you mean geometry/Point?\n");
+	expect(1, "find", "nothing*", NULL);
+	says("No topic has such a schema.\n");
 	struct json_object *root = json(0, "find", "*Point", NULL);
 	ck_assert_int_eq(number(at(root, "topics", 0), "version"), 7);
 	json_object_put(root);

@@ -126,6 +126,11 @@ START_TEST(wrong_use_is_status_2_and_says_where_help_is)
 		{ "list", "/" },
 		{ "info", "t", "u" },
 		{ "stats", "t", "u" },
+	/* a name that has the word in it */
+	expect(1, "info", "rear", NULL);
+	says("did you mean kickmsg:camera/rear?\n");
+	expect(1, "hz", "CAM", NULL);
+	says("did you mean kickmsg:camera/front or kickmsg:camera/rear?\n");
 		{ "unlink" },
 		{ "unlink", "t", "u" },
 		{ "schema-diff" },
