@@ -226,15 +226,9 @@ static int check_options(struct ctl *ctl)
 		!(ctl->json || ctl_given(ctl, CTL_OPT_BASE64)))
 		return ctl_wrong(
 			ctl, "only one of --hex, --raw, --raw-frames, --base64 and --json");
-	if (ctl->verb->run == ctl_record && ctl_check_record(ctl) != 0)
-		return CTL_USAGE;
-	if (ctl->verb->run == ctl_pub && ctl_check_pub(ctl) != 0)
-		return CTL_USAGE;
-	if (ctl->verb->run == ctl_call && ctl_check_call(ctl) != 0)
-		return CTL_USAGE;
 	if (ctl->verb->listing && ctl_table_check(ctl, ctl->verb->listing) != 0)
 		return CTL_USAGE;
-	return ctl_parse_user(ctl);
+	return ctl->verb->check ? ctl->verb->check(ctl) : 0;
 }
 
 int ctl_parse_command(struct ctl *ctl, int argc, char **argv)

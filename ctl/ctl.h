@@ -180,6 +180,9 @@ struct ctl_verb {
 	const struct ctl_use *uses;        /* ended by one without help; may be null */
 	const struct ctl_columns *listing; /* it prints a table of these */
 	enum ctl_way way;
+	/* Checks the words and options before a broker is asked. Returns 0 or CTL_USAGE; null: there is nothing
+	 * more to check. */
+	int (*check)(struct ctl *ctl);
 };
 
 /* verbs.c */
@@ -333,17 +336,15 @@ int ctl_list(struct ctl *ctl), ctl_info(struct ctl *ctl), ctl_clients(struct ctl
 	ctl_top(struct ctl *ctl), ctl_delay(struct ctl *ctl), ctl_config(struct ctl *ctl),
 	ctl_watch(struct ctl *ctl), ctl_log_level(struct ctl *ctl);
 
-/* record.c: whether the options say what to record. Returns 0 or CTL_USAGE. */
-int ctl_check_record(struct ctl *ctl);
-/* pub.c: whether the options say what to publish. Returns 0 or CTL_USAGE. */
-int ctl_check_pub(struct ctl *ctl);
-/* call.c: whether the options say what to send. Returns 0 or CTL_USAGE. */
-int ctl_check_call(struct ctl *ctl);
+/* Whether the words and options of these verbs make sense. */
+int ctl_check_record(struct ctl *ctl), ctl_check_pub(struct ctl *ctl), ctl_check_call(struct ctl *ctl),
+	ctl_check_top(struct ctl *ctl), ctl_check_watch(struct ctl *ctl),
+	ctl_check_log_level(struct ctl *ctl);
 
 /* level.c: the name of a level of the broker's log. */
 const char *ctl_level_name(uint32_t level);
 
-/* rights.c: of whom rights are asked, by what the options say. Returns 0 or CTL_USAGE. */
+/* rights.c: likewise; finds of whom rights are asked. */
 int ctl_parse_user(struct ctl *ctl);
 
 /* output.c. The first is called before anything else. Descriptors 0 to 2 that aren't open become
