@@ -191,8 +191,10 @@ START_TEST(completion_knows_each_verb)
 	snprintf(script, sizeof script,
 		"set -e; kickmsgctl() { '%s' --socket '%s' \"$@\"; }\n"
 		"eval \"$(kickmsgctl completion bash)\"\n"
-		"try() { COMP_WORDS=(kickmsgctl \"$@\"); COMP_CWORD=$#; _kickmsgctl kickmsgctl "
-		"\"${!#}\" \"${COMP_WORDS[COMP_CWORD-1]}\"; echo \"${COMPREPLY[*]}.\"; }\n"
+		"try() { COMP_WORDS=(kickmsgctl \"$@\"); COMP_CWORD=$#; COMP_LINE=\"kickmsgctl "
+		"$*\"; "
+		"COMP_POINT=${#COMP_LINE}; _kickmsgctl kickmsgctl \"${!#}\" "
+		"\"${COMP_WORDS[COMP_CWORD-1]}\"; echo \"${COMPREPLY[*]}.\"; }\n"
 		"try rec; try hz --sub; try info kick; try record --compress z",
 		program, broker.socket);
 	ck_assert_msg(test_run(argv, output, sizeof output) == 0, "%s", output);
