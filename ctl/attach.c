@@ -49,9 +49,9 @@ static bool has_private_rings(struct ctl *ctl, const struct kickmsg_topic_ref *t
 int ctl_attach(struct ctl *ctl, const struct kickmsg_topic_ref *topic, uint32_t history,
 	struct ctl_reader *ret)
 {
-	struct kickmsg_subscribe_options options = { .observe = !ret->takes_place,
-		.history = history,
-		.wait_ns = ctl_wait_ns(ctl) };
+	struct kickmsg_subscribe_options options = {
+		.observe = !ret->takes_place, .history = history, .wait_ns = ctl_wait_ns(ctl)
+	};
 	char name[KICKMSG_WHOLE_NAME_SIZE];
 	int r = ret->takes_place || has_private_rings(ctl, topic)
 			? -EOPNOTSUPP

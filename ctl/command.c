@@ -183,10 +183,10 @@ static int parse_words(struct ctl *ctl, size_t count, char **words)
 
 	if (count < least[ctl->verb->takes])
 		return ctl_wrong(ctl, "%s needs %s", ctl->verb->name,
-			ctl->verb->takes == CTL_WORD     ? ctl->verb->arguments
+			ctl->verb->takes == CTL_WORD    ? ctl->verb->arguments
 			: ctl_takes_services(ctl->verb) ? "a NAME"
 			: count                         ? "another TOPIC"
-							 : "a TOPIC");
+							: "a TOPIC");
 	if (count > most[ctl->verb->takes])
 		return ctl_wrong(ctl, "unexpected argument: %s", words[most[ctl->verb->takes]]);
 	ctl->arguments = words;

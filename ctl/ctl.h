@@ -337,9 +337,9 @@ int ctl_list(struct ctl *ctl), ctl_info(struct ctl *ctl), ctl_clients(struct ctl
 	ctl_watch(struct ctl *ctl), ctl_log_level(struct ctl *ctl);
 
 /* Whether the words and options of these verbs make sense. */
-int ctl_check_record(struct ctl *ctl), ctl_check_pub(struct ctl *ctl), ctl_check_call(struct ctl *ctl),
-	ctl_check_top(struct ctl *ctl), ctl_check_watch(struct ctl *ctl),
-	ctl_check_log_level(struct ctl *ctl);
+int ctl_check_record(struct ctl *ctl), ctl_check_pub(struct ctl *ctl),
+	ctl_check_call(struct ctl *ctl), ctl_check_top(struct ctl *ctl),
+	ctl_check_watch(struct ctl *ctl), ctl_check_log_level(struct ctl *ctl);
 
 /* level.c: the name of a level of the broker's log. */
 const char *ctl_level_name(uint32_t level);

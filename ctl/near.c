@@ -108,7 +108,7 @@ const char *ctl_near_write(const struct ctl_near *near, char *ret, size_t size)
 	*ret = '\0';
 	for (size_t i = 0; i < near->count && used < size; i++)
 		used += (size_t)snprintf(ret + used, size - used, "%s %s%s",
-			i == 0                   ? "; did you mean"
+			i == 0                 ? "; did you mean"
 			: i + 1 == near->count ? " or"
 					       : ",",
 			near->names[i], i + 1 == near->count ? "?" : "");

@@ -74,8 +74,7 @@ int recording_open(struct recording *recording)
 		const char *dot = strrchr(path, '.');
 		int stem = (int)(dot && !strchr(dot, '/') ? dot - path : (long)strlen(path));
 
-		snprintf(name, size, "%.*s-%04u%s", stem, path, recording->part++,
-			path + stem);
+		snprintf(name, size, "%.*s-%04u%s", stem, path, recording->part++, path + stem);
 	} else {
 		snprintf(name, size, "%s", path);
 	}
@@ -89,8 +88,13 @@ int recording_open(struct recording *recording)
 		write_clocks(recording);
 		return CTL_DONE;
 	}
-	snprintf(text, sizeof text, "%.300s: %s%s", name, strerror(-r),
-		r == -EEXIST ? "; record replaces no file: give another name, or remove it" : "");
+	if (fd >= 0)
+		snprintf(text, sizeof text, "the recording can't be written: %s", strerror(-r));
+	else
+		snprintf(text, sizeof text, "%.300s: %s%s", name, strerror(-r),
+			r == -EEXIST ? "; record replaces no file: give another name, or remove it"
+				     : "");
+	recording_drop(recording);
 	print_error(recording->ctl, NULL, r, text);
 	return CTL_NO_OUTPUT;
 }

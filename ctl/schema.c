@@ -186,7 +186,8 @@ int ctl_find(struct ctl *ctl)
 {
 	_cleanup_free_ struct kickmsg_topic_info *topics = NULL;
 	_cleanup_table_ struct ctl_table *table = ctl_table_new(ctl, &ctl_find_columns);
-	char name[KICKMSG_WHOLE_NAME_SIZE], text[129], empty[CTL_TEXT_SIZE], near_ones[CTL_TEXT_SIZE];
+	char name[KICKMSG_WHOLE_NAME_SIZE], text[129], empty[CTL_TEXT_SIZE],
+		near_ones[CTL_TEXT_SIZE];
 	struct kickmsg_schema schema;
 	struct ctl_near near = { 0 };
 	size_t count = 0;
@@ -215,7 +216,8 @@ int ctl_find(struct ctl *ctl)
 		ctl_put_text(table, FOUND_IDENTITY, text);
 	}
 	ctl_near_write(&near, near_ones, sizeof near_ones);
-	snprintf(empty, sizeof empty, "No topic has such a schema%.400s", near.count ? near_ones : ".");
+	snprintf(empty, sizeof empty, "No topic has such a schema%.400s",
+		near.count ? near_ones : ".");
 	ctl_table_print(table, ctl->out, empty);
 	return ctl_table_rows(table) ? CTL_DONE : CTL_FOUND;
 }

@@ -124,9 +124,10 @@ static enum top_order find_order(const struct ctl *ctl)
 int ctl_check_top(struct ctl *ctl)
 {
 	if ((int)find_order(ctl) == TOP_ORDERS)
-		return ctl_wrong(ctl, "--sort: not rate, bytes, lost, pool, subs, memory or name: %s",
+		return ctl_wrong(ctl,
+			"--sort: not rate, bytes, lost, pool, subs, memory or name: %s",
 			ctl->values[CTL_OPT_SORT].text);
-	if (ctl->word_count && strlen(ctl->arguments[0]) >= sizeof ((struct top *)NULL)->filter)
+	if (ctl->word_count && strlen(ctl->arguments[0]) >= sizeof((struct top *)NULL)->filter)
 		return ctl_wrong(ctl, "too long a pattern: %s", ctl->arguments[0]);
 	return 0;
 }

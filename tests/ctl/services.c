@@ -103,7 +103,8 @@ START_TEST(call_says_how_a_call_has_ended)
 	memset(longer, 'x', sizeof longer - 1);
 	longer[sizeof longer - 1] = '\0';
 	expect(1, "call", "adder", "no", NULL);
-	says("kickmsgctl: service:kickmsg:adder: its server says: Numerical argument out of domain");
+	says("kickmsgctl: service:kickmsg:adder: its server says: Numerical argument out of "
+	     "domain");
 	expect(1, "call", "adder", longer, NULL);
 	says("a request of 101 bytes is too long for it");
 	expect(1, "call", "adder", "never", "--timeout", "0.05", NULL);

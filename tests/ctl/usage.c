@@ -137,7 +137,8 @@ START_TEST(near_names_are_suggested)
 	expect(1, "client", "a%20monitro", NULL);
 	says("there is no client 'a%20monitro'; did you mean a%20monitor?\n");
 	expect(1, "client", "work", "--watch", "-n", "2", "-i", "0.01", NULL);
-	says("there is no client 'work'; did you mean worker?\nkickmsgctl: there is no client 'work'; did "
+	says("there is no client 'work'; did you mean worker?\nkickmsgctl: there is no client "
+	     "'work'; did "
 	     "you mean worker?\n");
 	expect(1, "evict", "--kill", "moni", NULL);
 	says("did you mean a%20monitor?\n");
