@@ -59,7 +59,9 @@ static int read_value(const struct ctl *ctl, enum ctl_option option, struct ctl_
 	case CTL_READ_COUNT:
 		value->count = strtoull(text, &end, 10);
 		if (*text < '0' || *text > '9' || *end || errno ||
-			(value->count == 0 && option != CTL_OPT_HISTORY))
+			(value->count == 0 && option != CTL_OPT_HISTORY) ||
+			/* places and messages kept are counted in 32 bits */
+			(value->count > UINT32_MAX && option != CTL_OPT_COUNT))
 			return ctl_wrong(ctl, "not a number to count to: %s", text);
 		return 0;
 	}

@@ -12,7 +12,7 @@
 
 const struct ctl_use ctl_common_uses[] = {
 	{ CTL_OPT_SOCKET, "the broker's socket (default: $KICKMSG_SOCKET, else its own)" },
-	{ CTL_OPT_WAIT, "wait for the broker, where there is none" },
+	{ CTL_OPT_WAIT, "wait for the broker, where there is none; --timeout bounds that" },
 	{ CTL_OPT_JSON, "print JSON" },
 	{ CTL_OPT_HELP, "print this" },
 	END,

@@ -137,9 +137,8 @@ START_TEST(near_names_are_suggested)
 	expect(1, "client", "a%20monitro", NULL);
 	says("there is no client 'a%20monitro'; did you mean a%20monitor?\n");
 	expect(1, "client", "work", "--watch", "-n", "2", "-i", "0.01", NULL);
-	says("there is no client 'work'; did you mean worker?\nkickmsgctl: there is no client "
-	     "'work'; did "
-	     "you mean worker?\n");
+	says("there is no client 'work'; did you mean worker?\nkickmsgctl: there is no "
+	     "client 'work'; did you mean worker?\n");
 	expect(1, "evict", "--kill", "moni", NULL);
 	says("did you mean a%20monitor?\n");
 	expect(1, "client", "kickmsgct", NULL); /* this tool itself isn't meant */
@@ -214,6 +213,9 @@ START_TEST(wrong_use_is_status_2_and_says_where_help_is)
 		{ "list", "--sort", "-nothing" },
 		{ "info", "t", "--sort", "name" },
 		{ "echo", "t", "--watch" },
+		{ "echo", "t", "--history", "4294967296" },
+		{ "echo", "t", "--spare-places", "18446744073709551615" },
+		{ "pub", "t", "x", "--wait-subscribers", "4294967297" },
 		{ "help", "frobnicate" },
 		{ "help", "list", "info" },
 	};
