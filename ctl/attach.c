@@ -69,7 +69,7 @@ int ctl_attach(struct ctl *ctl, const struct kickmsg_topic_ref *topic, uint32_t 
 		r = kickmsg_subscribe_to(ctl->client, topic, &options, &ret->subscriber);
 	}
 	if (r == -ETIMEDOUT && options.wait_ns > 0 && ctl_wait_ns(ctl) == 0)
-		r = -ENOENT; /* the topic didn't come, and the broker isn't to blame */
+		r = -ENOENT; /* the topic didn't come */
 	if (r < 0)
 		return ctl_failed(ctl, topic, NULL, r);
 	ctl_catch_interrupts(interrupt, ret->subscriber);

@@ -31,7 +31,7 @@ static const char *listing_of(const struct ctl_verb *verb)
 	return ctl_takes_topics(verb) ? "list" : "";
 }
 
-/* What stands before the name of the usual prefix there, and need not be said. */
+/* The beginning that a whole name of the usual prefix has there; users needn't type it. */
 static const char *usual_of(const struct ctl_verb *verb)
 {
 	return ctl_takes_services(verb) ? "service:kickmsg:" : "kickmsg:";

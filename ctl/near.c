@@ -131,7 +131,7 @@ const char *ctl_near_topics(struct kickmsg_client *client, const struct kickmsg_
 		/* no user names the channels of a service */
 		if (topics[i].unlinked || topics[i].kind > KICKMSG_SERVICE)
 			continue;
-		/* the same name of another prefix or kind is further away */
+		/* a name of another prefix or kind is further away than the same one of these */
 		ctl_near_add(&near, topic->name, other.name,
 			(strcmp(topic->prefix, other.prefix) != 0) +
 				2 * (topic->kind != other.kind),

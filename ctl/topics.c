@@ -35,8 +35,6 @@ int ctl_failed(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
 		snprintf(text, sizeof text, "the broker at %s %s", path,
 			r == -ENOTCONN ? "is gone" : "doesn't answer");
 	}
-	if (r == -ENOENT && topic && topic->kind == KICKMSG_SERVICE)
-		snprintf(text, sizeof text, "there is no such service");
 	if (r == -ENOENT && topic) {
 		ctl_near_topics(ctl->client, topic, near, sizeof near);
 		/* a user may take the part before a '/' for the prefix */

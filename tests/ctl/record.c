@@ -178,7 +178,7 @@ START_TEST(recording_is_as_the_specification_says)
 	says_not("observing");
 	shell(5, "ctl record a -o nowhere/out.mcap -n 1");
 	says_not("subscribed to");
-	/* nor does a file come of it where a place can't be taken */
+	/* where a place can't be taken no file is left */
 	shell(1, "ctl record a -o other.mcap -n 1 --spare-places 1000");
 	shell(1, "[ -e other.mcap ]");
 	shell(5, "ctl record --from out.mcap -o out.mcap");

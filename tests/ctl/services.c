@@ -115,11 +115,11 @@ START_TEST(call_says_how_a_call_has_ended)
 	expect(1, "call", "addre", "x", NULL);
 	says("service:kickmsg:addre: ");
 	says("did you mean service:kickmsg:adder?");
-	says("there is no such service");
+	says("there is no service 'addre'");
 	expect(1, "call", "ad", "x", NULL);
 	says("did you mean service:kickmsg:adder?");
 	expect(1, "call", "t", NULL); /* a topic is no service */
-	says("there is no such service");
+	says("there is no service 't'");
 	expect(2, "call", "adder", "x", "--stdin", NULL);
 	expect(2, "call", NULL);
 	says("call needs a NAME");
@@ -264,7 +264,8 @@ START_TEST(services_lists_services_alone)
 	says("there is no such service");
 	says_not("no such topic");
 	expect(1, "info", "service:kickmsg:add", NULL);
-	says("there is no such service; did you mean service:kickmsg:adder?");
+	says("there is no service 'add' with prefix 'kickmsg'; did you mean "
+	     "service:kickmsg:adder?");
 	expect(2, "services", "--channel", NULL);
 	says("services takes no --channel");
 	expect(0, "help", "services", NULL);

@@ -68,7 +68,7 @@ START_TEST(a_topic_that_is_not_there_is_a_clear_error)
 }
 END_TEST
 
-/* What doesn't come is waited for no longer than --timeout says, by each verb that has both. */
+/* Each verb with a --timeout waits no longer than that for a broker, topic or service. */
 START_TEST(wait_ends_with_the_timeout)
 {
 	static const char *const lines[][5] = { { "echo", "nosuch" }, { "hz", "nosuch" },
@@ -92,7 +92,7 @@ START_TEST(wait_ends_with_the_timeout)
 }
 END_TEST
 
-/* What the command line says is checked before a broker is asked, which may not be there. */
+/* The command line is checked before a broker is asked, which may not be there. */
 START_TEST(wrong_use_is_told_without_a_broker)
 {
 	static const char *const lines[][5] = { { "log-level", "loud" }, { "top", "--sort", "age" },
