@@ -49,9 +49,9 @@ static bool has_private_rings(struct ctl *ctl, const struct kickmsg_topic_ref *t
 int ctl_attach(struct ctl *ctl, const struct kickmsg_topic_ref *topic, uint32_t history,
 	struct ctl_reader *ret)
 {
-	struct kickmsg_subscribe_options options = { .observe = !ret->takes_place,
-		.history = history,
-		.wait_ns = ctl_given(ctl, CTL_OPT_WAIT) ? UINT64_MAX : 0 };
+	struct kickmsg_subscribe_options options = {
+		.observe = !ret->takes_place, .history = history, .wait_ns = ctl_wait_ns(ctl)
+	};
 	char name[KICKMSG_WHOLE_NAME_SIZE];
 	int r = ret->takes_place || has_private_rings(ctl, topic)
 			? -EOPNOTSUPP
@@ -65,8 +65,11 @@ int ctl_attach(struct ctl *ctl, const struct kickmsg_topic_ref *topic, uint32_t 
 			return status;
 		ret->observes = false;
 		options.observe = 0;
+		options.wait_ns = ctl_wait_ns(ctl);
 		r = kickmsg_subscribe_to(ctl->client, topic, &options, &ret->subscriber);
 	}
+	if (r == -ETIMEDOUT && options.wait_ns > 0 && ctl_wait_ns(ctl) == 0)
+		r = -ENOENT; /* the topic didn't come */
 	if (r < 0)
 		return ctl_failed(ctl, topic, NULL, r);
 	ctl_catch_interrupts(interrupt, ret->subscriber);

@@ -225,9 +225,22 @@ static int fetch_clients(struct ctl *ctl, struct kickmsg_broker_client **ret, si
 
 static int none_is_meant(struct ctl *ctl)
 {
-	char text[CTL_TEXT_SIZE];
+	char text[CTL_TEXT_SIZE], name[KICKMSG_NAME_SIZE], suggestions[CTL_TEXT_SIZE] = "";
+	_cleanup_free_ struct kickmsg_broker_client *all = NULL;
+	struct ctl_near near = { 0 };
+	size_t count = 0;
 
-	snprintf(text, sizeof text, "there is no client '%.100s'", ctl->arguments[0]);
+	ctl->word_count = 0; /* all are meant */
+	int r = fetch_clients(ctl, &all, &count);
+	ctl->word_count = 1;
+	if (r == 0)
+		for (size_t i = 0; i < count; i++)
+			if (all[i].pid != getpid()) {
+				ctl_write_part(all[i].name, name);
+				ctl_near_add(&near, ctl->arguments[0], name, 0, name);
+			}
+	snprintf(text, sizeof text, "there is no client '%.100s'%.300s", ctl->arguments[0],
+		ctl_near_write(&near, suggestions, sizeof suggestions));
 	print_error(ctl, NULL, -ESRCH, text);
 	return CTL_FOUND;
 }

@@ -85,7 +85,7 @@ static int ended(struct ctl *ctl, int error)
 		snprintf(text, sizeof text, "no server has answered in %g s",
 			timeout->given ? timeout->seconds : (double)SERVER_WAIT_NS / 1e9);
 	else
-		snprintf(text, sizeof text, "its server says: %s", kickmsg_strerror(error));
+		snprintf(text, sizeof text, "its server says: %s", strerror(-error));
 	print_error(ctl, ctl_topic(ctl), error, text);
 	return CTL_FOUND;
 }
@@ -115,9 +115,8 @@ static int print_replies(struct ctl *ctl)
 }
 
 /* Begins the call; waits for a server, too. Returns 0 or a negative errno. */
-static int begin(struct ctl *ctl, const char *data, size_t len)
+static int begin(struct ctl *ctl, const char *data, size_t len, int64_t begin_ns)
 {
-	const int64_t begin_ns = ctl_now_ns();
 	const int64_t wait_ns = ctl_given(ctl, CTL_OPT_WAIT) ? -1 : SERVER_WAIT_NS;
 	uint64_t id;
 	int r = -EINTR;
@@ -135,6 +134,10 @@ static int failed(struct ctl *ctl, size_t len, int r)
 		return CTL_DONE;
 	if (r == -ETIMEDOUT || r == -EAGAIN)
 		return ended(ctl, -ETIMEDOUT);
+	if (r == -ECONNREFUSED) { /* it was there a moment ago */
+		print_error(ctl, ctl_topic(ctl), r, "no server answers");
+		return CTL_FOUND;
+	}
 	if (r != -EMSGSIZE)
 		return ctl_failed(ctl, ctl_topic(ctl), NULL, r);
 	snprintf(text, sizeof text, "a request of %zu bytes is too long for it", len);
@@ -144,9 +147,7 @@ static int failed(struct ctl *ctl, size_t len, int r)
 
 int ctl_call(struct ctl *ctl)
 {
-	const struct kickmsg_caller_options options = {
-		.wait_ns = ctl_given(ctl, CTL_OPT_WAIT) ? UINT64_MAX : 0
-	};
+	struct kickmsg_caller_options options = { 0 };
 	_cleanup_free_ char *input = NULL;
 	const char *data = ctl->word_count > 1 ? ctl->arguments[1] : "";
 	size_t len = strlen(data);
@@ -156,11 +157,16 @@ int ctl_call(struct ctl *ctl)
 		print_error(ctl, NULL, r, "standard input can't be read");
 		return CTL_FOUND;
 	}
+	const int64_t begin_ns = ctl_now_ns();
+	if (ctl_given(ctl, CTL_OPT_WAIT)) /* -1: for ever */
+		options.wait_ns = (uint64_t)time_left(ctl, begin_ns, -1);
 	r = kickmsg_open_service(ctl->client, ctl_topic(ctl)->name, &options, &caller);
+	if (r == -ETIMEDOUT && options.wait_ns)
+		return ended(ctl, r);
 	if (r < 0)
 		return ctl_failed(ctl, ctl_topic(ctl), NULL, r);
 	ctl_catch_interrupts(interrupt, NULL);
-	r = begin(ctl, input ? input : data, len);
+	r = begin(ctl, input ? input : data, len, begin_ns);
 	int status = r < 0 ? failed(ctl, len, r) : print_replies(ctl);
 	ctl_catch_interrupts(NULL, NULL);
 	kickmsg_caller_free(caller);

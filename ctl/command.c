@@ -59,7 +59,9 @@ static int read_value(const struct ctl *ctl, enum ctl_option option, struct ctl_
 	case CTL_READ_COUNT:
 		value->count = strtoull(text, &end, 10);
 		if (*text < '0' || *text > '9' || *end || errno ||
-			(value->count == 0 && option != CTL_OPT_HISTORY))
+			(value->count == 0 && option != CTL_OPT_HISTORY) ||
+			/* places and messages kept are counted in 32 bits */
+			(value->count > UINT32_MAX && option != CTL_OPT_COUNT))
 			return ctl_wrong(ctl, "not a number to count to: %s", text);
 		return 0;
 	}
@@ -127,7 +129,7 @@ static int parse_name_options(struct ctl *ctl, struct ctl_name *ret)
 
 	if (mailbox && channel)
 		return ctl_wrong(ctl, "both --channel and --mailbox");
-	if ((mailbox || channel) && ctl->word_count == 0)
+	if ((mailbox || channel) && ctl->word_count == 0 && !ctl_takes_services(ctl->verb))
 		return ctl_wrong(ctl, "--channel and --mailbox need a TOPIC");
 	if (prefix && ctl_parse_part(prefix, ret->prefix, sizeof ret->prefix) < 0)
 		return ctl_wrong(ctl, "not a prefix: %s", prefix);
@@ -151,12 +153,17 @@ static int parse_topic(
 	}
 	ret->name = *options_say;
 	const char *why = ctl_parse_name(text, &ret->name);
-	if (why)
-		return ctl_wrong(ctl, "'%.100s': %s", text, why);
 	if (ctl_takes_services(ctl->verb) && ret->name.kind == KICKMSG_PUBSUB)
 		ret->name.kind = KICKMSG_SERVICE;
-	if (ctl_takes_services(ctl->verb) && ret->name.kind != KICKMSG_SERVICE)
-		return ctl_wrong(ctl, "'%.100s' is no name of a service", text);
+	if (ctl_takes_services(ctl->verb) &&
+		(why == ctl_not_a_name || ret->name.kind != KICKMSG_SERVICE))
+		return ctl_wrong(ctl,
+			"'%.100s' is no name of a service: that is NAME, PREFIX:NAME or "
+			"service:PREFIX:NAME, with %%XX for a byte that isn't one of A-Z a-z 0-9 . "
+			"_ - /",
+			text);
+	if (why)
+		return ctl_wrong(ctl, "'%.100s': %s", text, why);
 	ret->topic = (struct kickmsg_topic_ref){
 		.name = ret->name.name,
 		.prefix = *ret->name.prefix ? ret->name.prefix : "kickmsg",
@@ -178,9 +185,10 @@ static int parse_words(struct ctl *ctl, size_t count, char **words)
 
 	if (count < least[ctl->verb->takes])
 		return ctl_wrong(ctl, "%s needs %s", ctl->verb->name,
-			ctl->verb->takes == CTL_WORD ? ctl->verb->arguments
-			: count                      ? "another TOPIC"
-						     : "a TOPIC");
+			ctl->verb->takes == CTL_WORD    ? ctl->verb->arguments
+			: ctl_takes_services(ctl->verb) ? "a NAME"
+			: count                         ? "another TOPIC"
+							: "a TOPIC");
 	if (count > most[ctl->verb->takes])
 		return ctl_wrong(ctl, "unexpected argument: %s", words[most[ctl->verb->takes]]);
 	ctl->arguments = words;
@@ -220,15 +228,9 @@ static int check_options(struct ctl *ctl)
 		!(ctl->json || ctl_given(ctl, CTL_OPT_BASE64)))
 		return ctl_wrong(
 			ctl, "only one of --hex, --raw, --raw-frames, --base64 and --json");
-	if (ctl->verb->run == ctl_record && ctl_check_record(ctl) != 0)
-		return CTL_USAGE;
-	if (ctl->verb->run == ctl_pub && ctl_check_pub(ctl) != 0)
-		return CTL_USAGE;
-	if (ctl->verb->run == ctl_call && ctl_check_call(ctl) != 0)
-		return CTL_USAGE;
 	if (ctl->verb->listing && ctl_table_check(ctl, ctl->verb->listing) != 0)
 		return CTL_USAGE;
-	return ctl_parse_user(ctl);
+	return ctl->verb->check ? ctl->verb->check(ctl) : 0;
 }
 
 int ctl_parse_command(struct ctl *ctl, int argc, char **argv)

@@ -31,14 +31,21 @@ static const char *listing_of(const struct ctl_verb *verb)
 	return ctl_takes_topics(verb) ? "list" : "";
 }
 
+/* The beginning that a whole name of the usual prefix has there; users needn't type it. */
+static const char *usual_of(const struct ctl_verb *verb)
+{
+	return ctl_takes_services(verb) ? "service:kickmsg:" : "kickmsg:";
+}
+
 static const char bash_begin[] =
 	"# bash completion for kickmsgctl\n"
 	"_kickmsgctl() {\n"
-	"\tlocal cur=$2 prev=$3 verb= word options= topics=\n"
-	"\t# a ':' is a word of its own there; whole names have them\n"
-	"\tif declare -F _get_comp_words_by_ref >/dev/null; then\n"
-	"\t\t_get_comp_words_by_ref -n : cur prev\n"
-	"\tfi\n"
+	"\tlocal cur prev=${COMP_LINE:0:COMP_POINT} verb= word options= topics= usual=\n"
+	"\t# bash takes a ':' for a word of its own; whole names have them\n"
+	"\tcur=${prev##*[[:blank:]]}\n"
+	"\tprev=${prev%\"$cur\"}\n"
+	"\tprev=${prev%\"${prev##*[![:blank:]]}\"}\n"
+	"\tprev=${prev##*[[:blank:]]}\n"
 	"\tfor word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
 	"\t\tcase $word in\n"
 	"\t\t-*) ;;\n"
@@ -55,15 +62,18 @@ static const char bash_end[] =
 	"\t*) options=\"$_kickmsgctl_verbs --help --version --socket --json\" ;;\n"
 	"\tesac\n"
 	"\tif [[ $cur != -* && $topics ]]; then\n"
-	"\t\toptions=$(kickmsgctl $topics --no-legend --no-pager -o name 2>/dev/null)\n"
+	"\t\ttopics=$'\\n'$(kickmsgctl $topics --no-legend --no-pager -o name 2>/dev/null)\n"
+	"\t\t# those of the usual prefix by their names alone, or else whole names\n"
+	"\t\toptions=${topics//$'\\n'\"$usual\"/$'\\n'}\n"
+	"\t\t[[ $(compgen -W \"$options\" -- \"$cur\") ]] || options=$topics\n"
 	"\tfi\n"
 	"\tif [[ $verb = play && $cur != -* ]]; then\n"
 	"\t\tCOMPREPLY=($(compgen -f -- \"$cur\"))\n"
 	"\t\treturn\n"
 	"\tfi\n"
 	"\tCOMPREPLY=($(compgen -W \"$options\" -- \"$cur\"))\n"
-	"\tif declare -F __ltrim_colon_completions >/dev/null; then\n"
-	"\t\t__ltrim_colon_completions \"$cur\"\n"
+	"\tif [[ $cur == *:* && $COMP_WORDBREAKS == *:* ]]; then\n"
+	"\t\tCOMPREPLY=(\"${COMPREPLY[@]#\"${cur%\"${cur##*:}\"}\"}\")\n"
 	"\tfi\n"
 	"}\n"
 	"complete -F _kickmsgctl kickmsgctl\n";
@@ -80,7 +90,8 @@ static void print_bash(void)
 			print_verbs();
 		else
 			print_options(&ctl_verbs[i]);
-		printf("'; topics=%s ;;\n", listing_of(&ctl_verbs[i]));
+		printf("'; topics=%s; usual=%s ;;\n", listing_of(&ctl_verbs[i]),
+			usual_of(&ctl_verbs[i]));
 	}
 	fputs(bash_end, stdout);
 }
@@ -90,8 +101,8 @@ static void print_zsh(void)
 {
 	puts("#compdef kickmsgctl\n"
 	     "_kickmsgctl() {\n"
-	     "\tlocal -a verbs topics options\n"
-	     "\tlocal word verb=\n"
+	     "\tlocal -a verbs topics options short\n"
+	     "\tlocal word verb= usual=\n"
 	     "\tverbs=(");
 	for (size_t i = 0; i < ctl_verb_count; i++)
 		printf("\t\t\"%s:%s\"\n", ctl_verbs[i].name, ctl_verbs[i].summary);
@@ -110,9 +121,10 @@ static void print_zsh(void)
 		print_options(&ctl_verbs[i]);
 		fputs(")", stdout);
 		if (ctl_takes_topics(&ctl_verbs[i]))
-			printf("; topics=(${(f)\"$(kickmsgctl %s --no-legend --no-pager -o name "
-			       "2>/dev/null)\"})",
-				listing_of(&ctl_verbs[i]));
+			printf("; usual=%s; topics=(${(f)\"$(kickmsgctl %s --no-legend --no-pager "
+			       "-o "
+			       "name 2>/dev/null)\"})",
+				usual_of(&ctl_verbs[i]), listing_of(&ctl_verbs[i]));
 		else if (ctl_verbs[i].run == ctl_help)
 			fputs("; topics=(${verbs%%:*})", stdout);
 		puts(" ;;");
@@ -121,7 +133,9 @@ static void print_zsh(void)
 	     "\tif [[ $PREFIX == -* ]]; then\n"
 	     "\t\tcompadd -a options\n"
 	     "\telif (( $#topics )); then\n"
-	     "\t\tcompadd -a topics\n"
+	     "\t\t# those of the usual prefix by their names alone, or else whole names\n"
+	     "\t\tshort=(${topics#$usual})\n"
+	     "\t\tcompadd -a short || compadd -a topics\n"
 	     "\telse\n"
 	     "\t\t_files\n"
 	     "\tfi\n"
@@ -161,8 +175,9 @@ static void print_fish(void)
 			verb->name, verb->summary);
 		if (ctl_takes_topics(verb)) {
 			printf("complete -c kickmsgctl -n '__fish_seen_subcommand_from %s' -a "
-			       "'(kickmsgctl %s --no-legend --no-pager -o name 2>/dev/null)'\n",
-				verb->name, listing_of(verb));
+			       "'(kickmsgctl %s --no-legend --no-pager -o name 2>/dev/null | "
+			       "string replace -r \"^%s(.*)\" \"\\$1\\n\\$0\")'\n",
+				verb->name, listing_of(verb), usual_of(verb));
 		} else if (verb->run == ctl_help) {
 			printf("complete -c kickmsgctl -n '__fish_seen_subcommand_from %s' -a '",
 				verb->name);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "ctl/ctl.h"
+#include "ctl/terminal.h"
 
 enum { PAGE = 256 };
 
@@ -58,6 +59,16 @@ static void on_event(void *userdata, const struct kickmsg_event *event)
 			kickmsg_strerror(event->error));
 }
 
+uint64_t ctl_wait_ns(const struct ctl *ctl)
+{
+	const struct ctl_value *timeout = &ctl->values[CTL_OPT_TIMEOUT];
+	const int64_t left = ctl->begin_ns + (int64_t)(timeout->seconds * 1e9) - ctl_now_ns();
+
+	if (!ctl_given(ctl, CTL_OPT_WAIT))
+		return 0;
+	return !timeout->given ? UINT64_MAX : left > 0 ? (uint64_t)left : 0;
+}
+
 int ctl_connect(struct ctl *ctl, const char *prefix, struct kickmsg_client **ret)
 {
 	const struct kickmsg_client_config config = {
@@ -67,7 +78,7 @@ int ctl_connect(struct ctl *ctl, const char *prefix, struct kickmsg_client **ret
 		/* watch tells of it in its own lines */
 		.on_event = ctl->verb->run == ctl_watch ? NULL : on_event,
 		.userdata = ctl,
-		.wait_for_broker_ns = ctl_given(ctl, CTL_OPT_WAIT) ? UINT64_MAX : 0,
+		.wait_for_broker_ns = ctl_wait_ns(ctl),
 	};
 	int r = kickmsg_client_new(&config, ret);
 

@@ -180,6 +180,9 @@ struct ctl_verb {
 	const struct ctl_use *uses;        /* ended by one without help; may be null */
 	const struct ctl_columns *listing; /* it prints a table of these */
 	enum ctl_way way;
+	/* Checks the words and options before a broker is asked. Returns 0 or CTL_USAGE; null: there is nothing
+	 * more to check. */
+	int (*check)(struct ctl *ctl);
 };
 
 /* verbs.c */
@@ -223,6 +226,7 @@ struct ctl {
 	char prefix[KICKMSG_PREFIX_SIZE];
 	const char *only_prefix; /* only topics of this one; null: of all */
 	bool json;
+	int64_t begin_ns; /* of CLOCK_MONOTONIC: when it was started */
 	struct kickmsg_client *client;
 	struct json_object *root; /* with --json: the document, printed at the end */
 	struct json_object *out;  /* its array of topics */
@@ -262,6 +266,9 @@ int ctl_help(struct ctl *ctl);
 /* connect.c. Says where no broker could be reached, and what to do. Returns an exit status. `prefix` is
  * the client's, may be null. */
 int ctl_connect(struct ctl *ctl, const char *prefix, struct kickmsg_client **ret);
+/* How long to wait for what isn't there, a broker, topic or service: 0 without --wait, UINT64_MAX without
+ * --timeout, else what is left of that since the program was started. */
+uint64_t ctl_wait_ns(const struct ctl *ctl);
 /* Fetches all topics, and says nothing. *ret is the caller's to free. Returns 0 or a negative errno. */
 int ctl_fetch_topics(
 	struct kickmsg_client *client, struct kickmsg_topic_info **ret, size_t *ret_count);
@@ -275,6 +282,7 @@ int ctl_parse_part(const char *written, char *ret, size_t size);
 /* Fills in the parts that the word has; the others stay as the options have set them. Returns null, or
  * what is wrong. */
 const char *ctl_parse_name(const char *word, struct ctl_name *ret);
+extern const char ctl_not_a_name[]; /* that the word has no form of a name */
 /* Points into `info`. */
 struct kickmsg_topic_ref ctl_ref(const struct kickmsg_topic_info *info);
 
@@ -296,7 +304,20 @@ int ctl_failed(struct ctl *ctl, const struct kickmsg_topic_ref *topic,
 /* The exit status for an error of the library. */
 enum ctl_status ctl_status_of(int error);
 
-/* near.c. Writes `; did you mean ...?` where the broker has such topics, else "". Returns ret. */
+/* near.c. The names that are nearest to a word, the nearest first. */
+enum { CTL_NEAR = 3 };
+struct ctl_near {
+	char names[CTL_NEAR][KICKMSG_WHOLE_NAME_SIZE];
+	unsigned distances[CTL_NEAR];
+	size_t count;
+};
+/* Looks whether a name is near; `written` is what is said of it then. Of names that are equally near one is the
+ * further away, by up to 3, the greater `further` is. */
+void ctl_near_add(struct ctl_near *near, const char *word, const char *name, unsigned further,
+	const char *written);
+/* Writes `; did you mean ...?`, or "". Returns ret. */
+const char *ctl_near_write(const struct ctl_near *near, char *ret, size_t size);
+/* Writes `; did you mean ...?` where the broker has such topics, else "". Returns ret. */
 const char *ctl_near_topics(struct kickmsg_client *client, const struct kickmsg_topic_ref *topic,
 	char *ret, size_t size);
 /* Says that there is no such verb, and which one is near. Returns CTL_USAGE. */
@@ -315,17 +336,15 @@ int ctl_list(struct ctl *ctl), ctl_info(struct ctl *ctl), ctl_clients(struct ctl
 	ctl_top(struct ctl *ctl), ctl_delay(struct ctl *ctl), ctl_config(struct ctl *ctl),
 	ctl_watch(struct ctl *ctl), ctl_log_level(struct ctl *ctl);
 
-/* record.c: whether the options say what to record. Returns 0 or CTL_USAGE. */
-int ctl_check_record(struct ctl *ctl);
-/* pub.c: whether the options say what to publish. Returns 0 or CTL_USAGE. */
-int ctl_check_pub(struct ctl *ctl);
-/* call.c: whether the options say what to send. Returns 0 or CTL_USAGE. */
-int ctl_check_call(struct ctl *ctl);
+/* Whether the words and options of these verbs make sense. */
+int ctl_check_record(struct ctl *ctl), ctl_check_pub(struct ctl *ctl),
+	ctl_check_call(struct ctl *ctl), ctl_check_top(struct ctl *ctl),
+	ctl_check_watch(struct ctl *ctl), ctl_check_log_level(struct ctl *ctl);
 
 /* level.c: the name of a level of the broker's log. */
 const char *ctl_level_name(uint32_t level);
 
-/* rights.c: of whom rights are asked, by what the options say. Returns 0 or CTL_USAGE. */
+/* rights.c: likewise; finds of whom rights are asked. */
 int ctl_parse_user(struct ctl *ctl);
 
 /* output.c. The first is called before anything else. Descriptors 0 to 2 that aren't open become

@@ -71,6 +71,14 @@ static const char names[] =
 	"\nTOPIC is a whole name as list prints it: PREFIX:NAME, channel:PREFIX:NAME or\n"
 	"mailbox:PREFIX:OWNER:NAME. Or it is a NAME alone, with these options:\n";
 
+static const char services[] =
+	"\nNAME is a whole name as services prints it, service:PREFIX:NAME; or PREFIX:NAME, or a\n"
+	"NAME alone, with this option:\n";
+
+static const char service_patterns[] =
+	"\nWhere [NAME] stands it may be a pattern with '*', '?' or '[...]'. It matches names,\n"
+	"or whole names if there is a ':' in it. Without NAME: all services.\n";
+
 static const char patterns[] =
 	"\nWhere [TOPIC] stands it may be a pattern with '*', '?' or '[...]'. It matches names,\n"
 	"or whole names if there is a ':' in it. Without TOPIC: all topics.\n";
@@ -117,10 +125,14 @@ void ctl_print_help(const struct ctl_verb *verb)
 	putchar('\n');
 	print_uses(ctl_common_uses);
 	if (ctl_takes_topics(verb)) {
-		fputs(names, stdout);
-		print_uses(ctl_name_uses);
+		const bool is_of_services = ctl_takes_services(verb);
+		const struct ctl_use *lists[CTL_USES];
+
+		ctl_uses_of(verb, lists);
+		fputs(is_of_services ? services : names, stdout);
+		print_uses(lists[2]);
 		if (verb->takes == CTL_PATTERNS || verb->takes == CTL_MAYBE_TOPIC)
-			fputs(patterns, stdout);
+			fputs(is_of_services ? service_patterns : patterns, stdout);
 	}
 	if (verb->listing)
 		print_columns(verb->listing);

@@ -28,18 +28,29 @@ static int tell(struct ctl *ctl)
 	return CTL_DONE;
 }
 
-int ctl_log_level(struct ctl *ctl)
+/* COUNT_OF(names): it isn't one. */
+static uint32_t find_level(const char *word)
 {
 	uint32_t level = 0;
 
-	if (ctl->word_count == 0)
-		return tell(ctl);
-	while (level < COUNT_OF(names) &&
-		(!names[level] || strcmp(ctl->arguments[0], names[level]) != 0))
+	while (level < COUNT_OF(names) && (!names[level] || strcmp(word, names[level]) != 0))
 		level++;
-	if (level == COUNT_OF(names))
+	return level;
+}
+
+int ctl_check_log_level(struct ctl *ctl)
+{
+	if (ctl->word_count && find_level(ctl->arguments[0]) == COUNT_OF(names))
 		return ctl_wrong(
 			ctl, "not error, warning, notice, info or debug: %s", ctl->arguments[0]);
+	return 0;
+}
+
+int ctl_log_level(struct ctl *ctl)
+{
+	if (ctl->word_count == 0)
+		return tell(ctl);
+	const uint32_t level = find_level(ctl->arguments[0]);
 	int r = kickmsg_broker_set_log_level(ctl->client, level);
 	if (r < 0)
 		return ctl_failed(ctl, NULL, NULL, r);

@@ -56,8 +56,9 @@ static int connect_again(struct ctl *ctl)
 static int watch(struct ctl *ctl)
 {
 	const struct ctl_value *interval = &ctl->values[CTL_OPT_INTERVAL];
+	const int64_t interval_ns = (int64_t)((interval->given ? interval->seconds : 1) * 1e9);
 	const uint64_t rounds = ctl->values[CTL_OPT_COUNT].count;
-	int64_t when = ctl_now_ns();
+	int64_t when = 0;
 	int status = CTL_DONE;
 
 	ctl_catch_interrupts(NULL, NULL);
@@ -67,7 +68,8 @@ static int watch(struct ctl *ctl)
 			status = connect_again(ctl);
 		if (status == CTL_NO_BROKER || ferror(stdout) || ctl_is_interrupted())
 			break;
-		when += (int64_t)((interval->given ? interval->seconds : 1) * 1e9);
+		/* the first look at rates is two, and has ended only now */
+		when = ctl_next_look(round == 0 ? ctl_now_ns() : when, interval_ns);
 		if (round + 1 != rounds && !ctl_sleep_until(when))
 			break;
 	}
@@ -95,7 +97,7 @@ static int run_verb(struct ctl *ctl)
 
 static int run(int argc, char **argv)
 {
-	struct ctl ctl = { 0 };
+	struct ctl ctl = { .begin_ns = ctl_now_ns() };
 	int status = ctl_parse_command(&ctl, argc, argv);
 
 	if (status == 0 && ctl.verb->run != ctl_help && ctl.verb->run != ctl_completion &&

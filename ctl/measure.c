@@ -144,7 +144,7 @@ static int measure_numbers(struct measure *measure)
 		tell_progress(measure);
 		if (over)
 			break;
-		when += LOOK_NS;
+		when = ctl_next_look(when, LOOK_NS);
 		ctl_sleep_until(when < measure->until_ns ? when : measure->until_ns);
 	}
 	return r;
@@ -259,7 +259,7 @@ static int run(struct ctl *ctl, enum what what)
 	measure = (struct measure){ .ctl = ctl, .topic = ctl_topic(ctl), .what = what };
 	/* before anything is known of its transport, no place may be taken */
 	while ((r = kickmsg_topic_get_info(ctl->client, measure.topic, &info)) == -ENOENT &&
-		ctl_given(ctl, CTL_OPT_WAIT))
+		ctl_wait_ns(ctl) > 0)
 		ctl_sleep_until(ctl_now_ns() + LOOK_NS);
 	if (r < 0)
 		return ctl_failed(ctl, measure.topic, NULL, r);

@@ -35,7 +35,7 @@ int ctl_parse_part(const char *written, char *ret, size_t size)
 	return kickmsg_part_write(ret, again, size < sizeof again ? size : sizeof again);
 }
 
-static const char not_a_name[] =
+const char ctl_not_a_name[] =
 	"not a topic's name: that is NAME, PREFIX:NAME, channel:PREFIX:NAME or "
 	"mailbox:PREFIX:OWNER:NAME, with %XX for a byte that isn't one of A-Z a-z 0-9 . _ - /";
 
@@ -62,13 +62,13 @@ static const char *take_parts(char **parts, size_t count, struct ctl_name *ret)
 	if (count > 2 && (kind == KICKMSG_MAILBOX || kind > KICKMSG_SERVICE ? 4
 				 : kind < 0                                 ? 0
 									    : 3) != count)
-		return not_a_name;
+		return ctl_not_a_name;
 	if (count > 1 && ctl_parse_part(parts[first], ret->prefix, sizeof ret->prefix) < 0)
-		return not_a_name;
+		return ctl_not_a_name;
 	if (count == 4 && ctl_parse_part(parts[2], ret->owner, sizeof ret->owner) < 0)
-		return not_a_name;
+		return ctl_not_a_name;
 	if (ctl_parse_part(parts[count - 1], ret->name, sizeof ret->name) < 0)
-		return not_a_name;
+		return ctl_not_a_name;
 	if (count > 2)
 		ret->kind = (enum kickmsg_kind)kind;
 	return NULL;
@@ -80,11 +80,11 @@ const char *ctl_parse_name(const char *word, struct ctl_name *ret)
 	size_t count = 0;
 
 	if (strlen(word) >= sizeof copy)
-		return not_a_name;
+		return ctl_not_a_name;
 	strcpy(copy, word);
 	for (char *rest = copy; rest;) {
 		if (count == MAX_PARTS)
-			return not_a_name;
+			return ctl_not_a_name;
 		parts[count++] = strsep(&rest, ":");
 	}
 	if (count > 1 && (ret->kind != KICKMSG_PUBSUB || *ret->prefix))

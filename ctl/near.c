@@ -5,7 +5,7 @@
 
 #include "ctl/ctl.h"
 
-enum { MAX_LENGTH = 64, SUGGESTIONS = 3 };
+enum { MAX_LENGTH = 64 };
 
 static unsigned least(unsigned a, unsigned b, unsigned c)
 {
@@ -48,13 +48,24 @@ static unsigned reach(const char *name)
 	return len < 4 ? 1 : len < 8 ? 2 : 3;
 }
 
+/* How near a name is; UINT32_MAX: not near. A name that has the word in it, as "camera/front" has "front", is
+ * near, but further away than a slip of the keys. */
+static unsigned how_near(const char *word, const char *name)
+{
+	unsigned d = distance(word, name);
+
+	if (d <= reach(word))
+		return d;
+	return strlen(word) > 1 && strcasestr(name, word) ? reach(word) + 1 : UINT32_MAX;
+}
+
 int ctl_unknown_verb(const struct ctl *ctl, const char *word)
 {
 	const char *best = NULL;
-	unsigned best_distance = reach(word) + 1;
+	unsigned best_distance = UINT32_MAX;
 
 	for (size_t i = 0; i < ctl_verb_count; i++) {
-		unsigned d = distance(word, ctl_verbs[i].name);
+		unsigned d = how_near(word, ctl_verbs[i].name);
 
 		if (d >= best_distance)
 			continue;
@@ -65,61 +76,66 @@ int ctl_unknown_verb(const struct ctl *ctl, const char *word)
 		best ? best : "", best ? "?" : "");
 }
 
-/* How near a topic's name is. 0: the same name elsewhere; UINT_MAX: not near. */
-static unsigned how_near(
-	const struct kickmsg_topic_ref *topic, const struct kickmsg_topic_info *info)
+void ctl_near_add(struct ctl_near *near, const char *word, const char *name, unsigned further,
+	const char *written)
 {
-	unsigned d = distance(topic->name, info->name);
+	unsigned d = how_near(word, name);
+	size_t place = near->count;
 
-	/* no user names the channels of a service */
-	if (info->unlinked || info->kind > KICKMSG_SERVICE || d > reach(topic->name))
-		return UINT32_MAX;
-	/* one of another prefix or kind is further away */
-	return 2 * d + (strcmp(topic->prefix, info->prefix) != 0) + (topic->kind != info->kind);
+	if (d == UINT32_MAX)
+		return;
+	d = 4 * d + further;
+	for (size_t i = 0; i < near->count; i++)
+		if (strcmp(near->names[i], written) == 0)
+			return;
+	while (place > 0 && near->distances[place - 1] > d)
+		place--;
+	if (place == CTL_NEAR)
+		return;
+	size_t behind = (near->count < CTL_NEAR ? near->count : CTL_NEAR - 1) - place;
+	memmove(near->names[place + 1], near->names[place], behind * sizeof near->names[0]);
+	memmove(&near->distances[place + 1], &near->distances[place],
+		behind * sizeof near->distances[0]);
+	snprintf(near->names[place], sizeof near->names[place], "%s", written);
+	near->distances[place] = d;
+	near->count += near->count < CTL_NEAR;
+}
+
+const char *ctl_near_write(const struct ctl_near *near, char *ret, size_t size)
+{
+	size_t used = 0;
+
+	*ret = '\0';
+	for (size_t i = 0; i < near->count && used < size; i++)
+		used += (size_t)snprintf(ret + used, size - used, "%s %s%s",
+			i == 0                 ? "; did you mean"
+			: i + 1 == near->count ? " or"
+					       : ",",
+			near->names[i], i + 1 == near->count ? "?" : "");
+	return ret;
 }
 
 const char *ctl_near_topics(struct kickmsg_client *client, const struct kickmsg_topic_ref *topic,
 	char *ret, size_t size)
 {
 	_cleanup_free_ struct kickmsg_topic_info *topics = NULL;
-	const struct kickmsg_topic_info *best[SUGGESTIONS] = { NULL };
-	unsigned distances[SUGGESTIONS];
-	size_t count = 0, found = 0, used;
+	struct ctl_near near = { 0 };
+	char name[KICKMSG_WHOLE_NAME_SIZE];
+	size_t count = 0;
 
-	*ret = '\0';
 	if (ctl_fetch_topics(client, &topics, &count) < 0)
-		return ret;
+		count = 0;
 	for (size_t i = 0; i < count; i++) {
-		unsigned d = how_near(topic, &topics[i]);
-		size_t place = found;
+		const struct kickmsg_topic_ref other = ctl_ref(&topics[i]);
 
-		if (d == UINT32_MAX)
+		/* no user names the channels of a service */
+		if (topics[i].unlinked || topics[i].kind > KICKMSG_SERVICE)
 			continue;
-		for (; place > 0 && distances[place - 1] > d; place--)
-			if (place < SUGGESTIONS) {
-				best[place] = best[place - 1];
-				distances[place] = distances[place - 1];
-			}
-		if (place == SUGGESTIONS)
-			continue;
-		best[place] = &topics[i];
-		distances[place] = d;
-		found += found < SUGGESTIONS;
+		/* a name of another prefix or kind is further away than the same one of these */
+		ctl_near_add(&near, topic->name, other.name,
+			(strcmp(topic->prefix, other.prefix) != 0) +
+				2 * (topic->kind != other.kind),
+			ctl_write_name(&other, name));
 	}
-	if (found == 0)
-		return ret;
-	used = (size_t)snprintf(ret, size, "; did you mean");
-	for (size_t i = 0; i < found && used < size; i++) {
-		struct kickmsg_topic_ref near = ctl_ref(best[i]);
-		char name[KICKMSG_WHOLE_NAME_SIZE];
-
-		used += (size_t)snprintf(ret + used, size - used, "%s %s",
-			i == 0           ? ""
-			: i + 1 == found ? " or"
-					 : ",",
-			ctl_write_name(&near, name));
-	}
-	if (used + 1 < size)
-		strcpy(ret + used, "?");
-	return ret;
+	return ctl_near_write(&near, ret, size);
 }

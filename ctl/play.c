@@ -25,7 +25,8 @@ struct play {
 	struct player *players;
 	uint64_t first_time, messages, bytes;
 	int64_t begin_ns, told_ns;
-	bool has_begun;
+	bool has_begun, has_chosen;
+	char others[CTL_TEXT_SIZE / 2]; /* names of topics that --topics leaves out */
 };
 
 int ctl_open_recording(struct ctl *ctl, const char *path, struct mcap_reader **ret)
@@ -185,6 +186,11 @@ static struct player *player_of(struct play *play, struct mcap_channel *channel)
 	player->is_chosen = !pattern || fnmatch(pattern, player->whole, 0) == 0 ||
 			    fnmatch(pattern, channel->topic, 0) == 0 ||
 			    fnmatch(pattern, player->name.name, 0) == 0;
+	play->has_chosen |= player->is_chosen;
+	size_t used = strlen(play->others);
+	if (!player->is_chosen)
+		snprintf(play->others + used, sizeof play->others - used, "%s%s", used ? ", " : "",
+			player->whole);
 	player->next = play->players;
 	play->players = player;
 	channel->userdata = player;
@@ -258,6 +264,20 @@ static int play_one(
 	return CTL_DONE;
 }
 
+/* Says that --topics matches none of the recording's topics, and which those are. */
+static int tell_no_match(struct play *play)
+{
+	char text[CTL_TEXT_SIZE];
+
+	if (*play->others)
+		snprintf(text, sizeof text, "no topic of the recording matches '%.100s'; it has %s",
+			play->ctl->values[CTL_OPT_TOPICS].text, play->others);
+	else
+		snprintf(text, sizeof text, "the recording has no messages");
+	print_error(play->ctl, NULL, -ENOENT, text);
+	return CTL_FOUND;
+}
+
 static int play_file(struct play *play, const char *path)
 {
 	struct mcap_message message;
@@ -273,6 +293,9 @@ static int play_file(struct play *play, const char *path)
 		status = play_one(play, reader, &message);
 	if (status == CTL_DONE && found != MCAP_FOUND_MESSAGE)
 		status = ctl_tell_end(play->ctl, reader, path, found);
+	if (status == CTL_DONE && found == MCAP_FOUND_END && ctl_given(play->ctl, CTL_OPT_TOPICS) &&
+		!play->has_chosen)
+		status = tell_no_match(play);
 	mcap_reader_free(reader);
 	while (play->players) {
 		struct player *player = play->players;

@@ -28,14 +28,6 @@ int ctl_check_record(struct ctl *ctl)
 	return 0;
 }
 
-static bool is_known(const struct recording *recording, uint64_t id)
-{
-	for (size_t i = 0; i < recording->count; i++)
-		if (recording->sources[i].info.id == id)
-			return true;
-	return false;
-}
-
 static int add_source(struct recording *recording, const struct kickmsg_topic_info *info)
 {
 	struct kickmsg_client *asks = recording->ctl->client, *client;
@@ -59,17 +51,26 @@ static int add_source(struct recording *recording, const struct kickmsg_topic_in
 	return status;
 }
 
-/* Adds topics that the words mean and that aren't recorded yet. */
-static int add_sources(struct recording *recording)
+/* Finds the topics, opens the file, and only then takes places in the topics. Returns an exit status. */
+static int begin(struct recording *recording)
 {
 	_cleanup_free_ struct kickmsg_topic_info *topics = NULL;
-	size_t count = 0;
+	size_t count = 0, left = 0;
 	int status = ctl_select_topics(recording->ctl, &topics, &count);
 
-	for (size_t i = 0; i < count && status == CTL_DONE; i++)
-		if (!topics[i].unlinked && !topics[i].quarantined &&
-			!is_known(recording, topics[i].id))
-			status = add_source(recording, &topics[i]);
+	for (size_t i = 0; i < count; i++)
+		if (!topics[i].unlinked && !topics[i].quarantined)
+			topics[left++] = topics[i];
+	if (status == CTL_DONE && left == 0) {
+		print_error(recording->ctl, NULL, -ENOENT, "there is no topic to record");
+		status = CTL_FOUND;
+	}
+	if (status == CTL_DONE)
+		status = recording_open(recording);
+	for (size_t i = 0; i < left && status == CTL_DONE; i++)
+		status = add_source(recording, &topics[i]);
+	if (status != CTL_DONE)
+		recording_drop(recording);
 	return status;
 }
 
@@ -244,6 +245,10 @@ static int copy(struct recording *recording)
 	if (status != CTL_DONE)
 		return status;
 	status = recording_open(recording);
+	if (status != CTL_DONE) {
+		mcap_reader_free(reader);
+		return status;
+	}
 	mcap_reader_copy_metadata(reader, recording->writer);
 	while (status == CTL_DONE && recording->error == 0 &&
 		(found = mcap_read(reader, &message)) == MCAP_FOUND_MESSAGE) {
@@ -280,13 +285,7 @@ int ctl_record(struct ctl *ctl)
 		print_begin(ctl);
 	if (ctl_given(ctl, CTL_OPT_FROM))
 		return copy(&recording);
-	status = add_sources(&recording);
-	if (status == CTL_DONE && recording.count == 0) {
-		print_error(ctl, NULL, -ENOENT, "there is no topic to record");
-		status = CTL_FOUND;
-	}
-	if (status == CTL_DONE)
-		status = recording_open(&recording);
+	status = begin(&recording);
 	ctl_catch_interrupts(NULL, NULL);
 	recording.tick_ns = ctl_now_ns() + TICK_NS;
 	recording.until_ns = timeout->given ? ctl_now_ns() + (int64_t)(timeout->seconds * 1e9)

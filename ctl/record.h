@@ -22,6 +22,7 @@ struct recording_source {
 struct recording {
 	struct ctl *ctl;
 	struct mcap_writer *writer;
+	char path[4096]; /* of the file that is open */
 	struct recording_source *sources;
 	size_t count;
 	unsigned part; /* with --split: which file it is */
@@ -38,6 +39,8 @@ uint64_t recording_time_ns(void);
  * CLOCK_MONOTONIC is from CLOCK_REALTIME, as metadata "kickmsg.clocks": a sample's publish_ns is of the
  * one, and the file's times are of the other. */
 int recording_open(struct recording *recording);
+/* Takes a file away that was opened, if there is one, and into which nothing was recorded. */
+void recording_drop(struct recording *recording);
 /* Writes the losses and the end of the file. */
 int recording_close(struct recording *recording);
 /* Writes the topic's channel. Its shape and schema go along, so that the topic can be made

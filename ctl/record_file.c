@@ -66,17 +66,17 @@ static void write_clocks(struct recording *recording)
 int recording_open(struct recording *recording)
 {
 	const char *path = recording->ctl->values[CTL_OPT_COLUMNS].text;
-	char name[4096], text[CTL_TEXT_SIZE];
+	char *const name = recording->path, text[CTL_TEXT_SIZE];
+	const size_t size = sizeof recording->path;
 	int r = 0;
 
 	if (ctl_given(recording->ctl, CTL_OPT_SPLIT)) {
 		const char *dot = strrchr(path, '.');
 		int stem = (int)(dot && !strchr(dot, '/') ? dot - path : (long)strlen(path));
 
-		snprintf(name, sizeof name, "%.*s-%04u%s", stem, path, recording->part++,
-			path + stem);
+		snprintf(name, size, "%.*s-%04u%s", stem, path, recording->part++, path + stem);
 	} else {
-		snprintf(name, sizeof name, "%s", path);
+		snprintf(name, size, "%s", path);
 	}
 	int fd = strcmp(name, "-") == 0 ? dup(STDOUT_FILENO)
 					: open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -88,9 +88,24 @@ int recording_open(struct recording *recording)
 		write_clocks(recording);
 		return CTL_DONE;
 	}
-	snprintf(text, sizeof text, "%.300s: %s", name, strerror(-r));
+	if (fd >= 0)
+		snprintf(text, sizeof text, "the recording can't be written: %s", strerror(-r));
+	else
+		snprintf(text, sizeof text, "%.300s: %s%s", name, strerror(-r),
+			r == -EEXIST ? "; record replaces no file: give another name, or remove it"
+				     : "");
+	recording_drop(recording);
 	print_error(recording->ctl, NULL, r, text);
 	return CTL_NO_OUTPUT;
+}
+
+void recording_drop(struct recording *recording)
+{
+	if (!recording->writer)
+		return;
+	mcap_writer_finish(ctl_steal(recording->writer));
+	if (strcmp(recording->path, "-") != 0)
+		unlink(recording->path);
 }
 
 void recording_write_channel(struct recording *recording, struct recording_source *source)

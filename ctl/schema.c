@@ -174,12 +174,22 @@ static const struct ctl_column found_columns[] = {
 };
 const struct ctl_columns ctl_find_columns = CTL_LISTING(found_columns);
 
+/* Names of schemas may be any bytes. */
+static bool is_plain(const char *name)
+{
+	while (*name > ' ' && *name < 127)
+		name++;
+	return *name == '\0';
+}
+
 int ctl_find(struct ctl *ctl)
 {
 	_cleanup_free_ struct kickmsg_topic_info *topics = NULL;
 	_cleanup_table_ struct ctl_table *table = ctl_table_new(ctl, &ctl_find_columns);
-	char name[KICKMSG_WHOLE_NAME_SIZE], text[129];
+	char name[KICKMSG_WHOLE_NAME_SIZE], text[129], empty[CTL_TEXT_SIZE],
+		near_ones[CTL_TEXT_SIZE];
 	struct kickmsg_schema schema;
+	struct ctl_near near = { 0 };
 	size_t count = 0;
 	int r = ctl_fetch_topics(ctl->client, &topics, &count);
 
@@ -193,8 +203,11 @@ int ctl_find(struct ctl *ctl)
 			continue;
 		memcpy(text, schema.name, sizeof schema.name);
 		text[sizeof schema.name] = '\0';
-		if (fnmatch(ctl->arguments[0], text, 0) != 0)
+		if (fnmatch(ctl->arguments[0], text, 0) != 0) {
+			if (is_plain(text))
+				ctl_near_add(&near, ctl->arguments[0], text, 0, text);
 			continue;
+		}
 		ctl_table_row(table, ctl->json ? json_new_named(&topic) : NULL);
 		ctl_put_text(table, FOUND_NAME, ctl_write_name(&topic, name));
 		ctl_put_text(table, FOUND_SCHEMA, text);
@@ -202,6 +215,9 @@ int ctl_find(struct ctl *ctl)
 		format_bytes(schema.identity, true, text);
 		ctl_put_text(table, FOUND_IDENTITY, text);
 	}
-	ctl_table_print(table, ctl->out, "No topic has such a schema.");
+	ctl_near_write(&near, near_ones, sizeof near_ones);
+	snprintf(empty, sizeof empty, "No topic has such a schema%.400s",
+		near.count ? near_ones : ".");
+	ctl_table_print(table, ctl->out, empty);
 	return ctl_table_rows(table) ? CTL_DONE : CTL_FOUND;
 }

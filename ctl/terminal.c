@@ -184,6 +184,13 @@ int64_t ctl_now_ns(void)
 	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
+int64_t ctl_next_look(int64_t when_ns, int64_t interval_ns)
+{
+	const int64_t now = ctl_now_ns();
+
+	return (when_ns + interval_ns > now ? when_ns : now) + interval_ns;
+}
+
 bool ctl_sleep_until(int64_t monotonic_ns)
 {
 	const struct timespec when = { monotonic_ns / 1000000000, monotonic_ns % 1000000000 };

@@ -33,4 +33,7 @@ bool ctl_is_interrupted(void);
 /* Sleeps until that time of CLOCK_MONOTONIC, or until a signal. Returns false where a signal
  * came. */
 bool ctl_sleep_until(int64_t monotonic_ns);
+/* When to look next: an interval after `when_ns`, or, where that is over, an interval from now on. Looks that
+ * were missed, since a look took long or the program was stopped, don't come all at once. */
+int64_t ctl_next_look(int64_t when_ns, int64_t interval_ns);
 int64_t ctl_now_ns(void);

@@ -105,23 +105,31 @@ static int print_looks(struct ctl *ctl, struct top *top, int64_t interval_ns, ui
 			return status;
 		if (ferror(stdout))
 			break;
-		when += interval_ns;
+		when = ctl_next_look(when, interval_ns);
 	}
 	return CTL_DONE;
 }
 
-static int choose_order(struct ctl *ctl, struct top *top)
+/* The order that --sort names, by default the first; TOP_ORDERS: there is no such order. */
+static enum top_order find_order(const struct ctl *ctl)
 {
 	const char *sort = ctl->values[CTL_OPT_SORT].text;
+	int order = 0;
 
-	for (int i = 0; sort && i < TOP_ORDERS; i++)
-		if (strcmp(sort, top_orders[i]) == 0) {
-			top->order = (enum top_order)i;
-			return 0;
-		}
-	return sort ? ctl_wrong(ctl,
-			      "--sort: not rate, bytes, lost, pool, subs, memory or name: %s", sort)
-		    : 0;
+	while (sort && order < TOP_ORDERS && strcmp(sort, top_orders[order]) != 0)
+		order++;
+	return (enum top_order)order;
+}
+
+int ctl_check_top(struct ctl *ctl)
+{
+	if ((int)find_order(ctl) == TOP_ORDERS)
+		return ctl_wrong(ctl,
+			"--sort: not rate, bytes, lost, pool, subs, memory or name: %s",
+			ctl->values[CTL_OPT_SORT].text);
+	if (ctl->word_count && strlen(ctl->arguments[0]) >= sizeof((struct top *)NULL)->filter)
+		return ctl_wrong(ctl, "too long a pattern: %s", ctl->arguments[0]);
+	return 0;
 }
 
 int ctl_top(struct ctl *ctl)
@@ -129,21 +137,15 @@ int ctl_top(struct ctl *ctl)
 	const struct ctl_value *interval = &ctl->values[CTL_OPT_INTERVAL];
 	const uint64_t rounds = ctl->values[CTL_OPT_COUNT].count;
 	int64_t interval_ns = (int64_t)((interval->given ? interval->seconds : 1) * 1e9);
-	struct top top = { .client = ctl_steal(ctl->client) };
-	int status = choose_order(ctl, &top);
+	struct top top = { .client = ctl_steal(ctl->client), .order = find_order(ctl) };
+	bool is_shown = ctl_is_terminal() && !ctl->json && !ctl_given(ctl, CTL_OPT_BATCH);
 
-	if (status == 0 && ctl->word_count > 0 &&
-		snprintf(top.filter, sizeof top.filter, "%s", ctl->arguments[0]) >=
-			(int)sizeof top.filter)
-		status = ctl_wrong(ctl, "too long a pattern: %s", ctl->arguments[0]);
-	if (status == 0) {
-		bool is_shown = ctl_is_terminal() && !ctl->json && !ctl_given(ctl, CTL_OPT_BATCH);
-
-		ctl_catch_interrupts(NULL, NULL);
-		status = is_shown ? top_show(ctl, &top, interval_ns, rounds) : -1;
-		if (status < 0)
-			status = print_looks(ctl, &top, interval_ns, rounds);
-	}
+	if (ctl->word_count)
+		snprintf(top.filter, sizeof top.filter, "%s", ctl->arguments[0]);
+	ctl_catch_interrupts(NULL, NULL);
+	int status = is_shown ? top_show(ctl, &top, interval_ns, rounds) : -1;
+	if (status < 0)
+		status = print_looks(ctl, &top, interval_ns, rounds);
 	top_forget(&top);
 	return status;
 }

@@ -362,7 +362,7 @@ int top_show(struct ctl *ctl, struct top *top, int64_t interval_ns, uint64_t rou
 		look(&screen);
 		draw(&screen);
 		/* rates need a second look, soon */
-		when = round == 0 ? ctl_now_ns() + 200000000 : when + interval_ns;
+		when = round == 0 ? ctl_now_ns() + 200000000 : ctl_next_look(when, interval_ns);
 		hear(&screen, when);
 		if (ctl_is_interrupted())
 			break;

@@ -79,7 +79,8 @@ static int mark_meant(struct ctl *ctl, const struct ctl_word *word,
 		snprintf(text, sizeof text, "no %s matches '%s'",
 			ctl_takes_services(ctl->verb) ? "service" : "topic", word->pattern);
 	else
-		snprintf(text, sizeof text, "there is no such topic%s",
+		snprintf(text, sizeof text, "there is no such %s%s",
+			word->topic.kind == KICKMSG_SERVICE ? "service" : "topic",
 			ctl_near_topics(ctl->client, &word->topic, near, sizeof near));
 	print_error(ctl, word->pattern ? NULL : &word->topic, -ENOENT, text);
 	return CTL_FOUND;

@@ -12,7 +12,7 @@
 
 const struct ctl_use ctl_common_uses[] = {
 	{ CTL_OPT_SOCKET, "the broker's socket (default: $KICKMSG_SOCKET, else its own)" },
-	{ CTL_OPT_WAIT, "wait for the broker, where there is none" },
+	{ CTL_OPT_WAIT, "wait for the broker, where there is none; --timeout bounds that" },
 	{ CTL_OPT_JSON, "print JSON" },
 	{ CTL_OPT_HELP, "print this" },
 	END,
@@ -23,6 +23,13 @@ const struct ctl_use ctl_name_uses[] = {
 			  "without TOPIC: only topics of this one" },
 	{ CTL_OPT_CHANNEL, "a NAME alone is a broadcast channel's" },
 	{ CTL_OPT_MAILBOX, "a NAME alone is that of a mailbox of the client OWNER" },
+	END,
+};
+
+/* No option makes a service's name that of a channel or mailbox. */
+static const struct ctl_use service_name_uses[] = {
+	{ CTL_OPT_PREFIX, "the prefix of a NAME alone (default: kickmsg);\n"
+			  "without NAME: only services of this one" },
 	END,
 };
 
@@ -161,7 +168,7 @@ const struct ctl_verb ctl_verbs[] = {
 		"much of the pool is in use, and the subscriber that is furthest behind. It takes\n"
 		"nobody's place. Keys: enter opens a topic, / filters, r b l p s m n sort, q "
 		"ends.\n",
-		ctl_top, top_uses, NULL, CTL_IS_LIVE },
+		ctl_top, top_uses, NULL, CTL_IS_LIVE, ctl_check_top },
 	{ "watch", CTL_MAYBE_WORD, "[PATTERN]", "what happens at the broker, as it happens",
 		"Prints a line when a topic is made or freed, when a client or an endpoint comes, "
 		"leaves\n"
@@ -170,7 +177,7 @@ const struct ctl_verb ctl_verbs[] = {
 		"names have it in them. It goes on with the next broker. For root, the broker's "
 		"user and\n"
 		"the group kickmsg-admin.\n",
-		ctl_watch, watch_uses, NULL, CTL_IS_LIVE },
+		ctl_watch, watch_uses, NULL, CTL_IS_LIVE, ctl_check_watch },
 	{ "info", CTL_MAYBE_TOPIC, "[TOPIC]", "all that is fixed when a topic is made",
 		"Shows what a topic is: its shape, memory, creator, and how long it lives; then "
 		"who\n"
@@ -209,13 +216,13 @@ const struct ctl_verb ctl_verbs[] = {
 		ctl_echo, echo_uses, NULL, CTL_IS_LIVE },
 	{ "pub", CTL_TOPIC_AND_DATA, "TOPIC [DATA]", "publish messages",
 		"Publishes DATA, or what the options say. The topic is made if it isn't there.\n",
-		ctl_pub, pub_uses, NULL, CTL_IS_LIVE },
+		ctl_pub, pub_uses, NULL, CTL_IS_LIVE, ctl_check_pub },
 	{ "call", CTL_TOPIC_AND_DATA, "NAME [DATA]", "call a service, and print its replies",
 		"Sends DATA, or nothing, as a request, and prints all replies to it. The status is "
 		"1 "
 		"where\n"
 		"the call ends with an error.\n",
-		ctl_call, call_uses, NULL, CTL_IS_LIVE },
+		ctl_call, call_uses, NULL, CTL_IS_LIVE, ctl_check_call },
 	{ "hz", CTL_TOPIC, "TOPIC", "the rate of its messages, and how even it is",
 		"Measures until it is interrupted, then sums up. It observes a topic with a "
 		"shared\n"
@@ -234,7 +241,7 @@ const struct ctl_verb ctl_verbs[] = {
 		"Records until it is interrupted. A topic with a shared ring is observed; of one "
 		"with\n"
 		"private rings a place is taken.\n",
-		ctl_record, record_uses, NULL, CTL_IS_LIVE },
+		ctl_record, record_uses, NULL, CTL_IS_LIVE, ctl_check_record },
 	{ "play", CTL_WORD, "FILE", "publish a recording's messages",
 		"Publishes the messages in their order, at the times of their recording. Topics "
 		"that\n"
@@ -243,7 +250,8 @@ const struct ctl_verb ctl_verbs[] = {
 	{ "unlink", CTL_TOPIC, "TOPIC", "take its name away; its participants go on", "",
 		ctl_unlink, NULL, NULL, CTL_DOES },
 	{ "rights", CTL_TOPIC, "TOPIC", "who may do what to it, and which line says so",
-		"The topic need not be there.\n", ctl_rights, rights_uses, NULL, CTL_LOOKS },
+		"The topic need not be there.\n", ctl_rights, rights_uses, NULL, CTL_LOOKS,
+		ctl_parse_user },
 	{ "diagnose", CTL_MAYBE_TOPIC, "[TOPIC]", "what is wrong, whose it is, since when",
 		"Changes nothing. The status is 1 where something is damaged.\n", ctl_diagnose,
 		NULL, &ctl_diagnose_columns, CTL_LOOKS },
@@ -264,7 +272,7 @@ const struct ctl_verb ctl_verbs[] = {
 		"configuration again; without LEVEL it prints the level. For root, the broker's "
 		"user\n"
 		"and the group kickmsg-admin.\n",
-		ctl_log_level, NULL, NULL, CTL_DOES },
+		ctl_log_level, NULL, NULL, CTL_DOES, ctl_check_log_level },
 	{ "evict", CTL_WORD, "PID|NAME", "end a client's process",
 		"A client has its topics' memory in its own mappings, and no broker can take "
 		"these\n"
@@ -290,7 +298,9 @@ void ctl_uses_of(const struct ctl_verb *verb, const struct ctl_use *ret[CTL_USES
 {
 	ret[0] = ctl_common_uses;
 	ret[1] = verb->uses;
-	ret[2] = ctl_takes_topics(verb) ? ctl_name_uses : NULL;
+	ret[2] = ctl_takes_services(verb) ? service_name_uses
+		 : ctl_takes_topics(verb) ? ctl_name_uses
+					  : NULL;
 	ret[3] = verb->listing ? ctl_listing_uses : NULL;
 	ret[4] = verb->way == CTL_LOOKS ? ctl_look_uses : NULL;
 }

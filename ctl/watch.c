@@ -130,16 +130,22 @@ static void watch_on(struct ctl *ctl, struct watch *watch)
 	sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
+int ctl_check_watch(struct ctl *ctl)
+{
+	if (ctl->word_count && strlen(ctl->arguments[0]) >= KICKMSG_WHOLE_NAME_SIZE)
+		return ctl_wrong(ctl, "too long a pattern: %s", ctl->arguments[0]);
+	return 0;
+}
+
 int ctl_watch(struct ctl *ctl)
 {
 	struct watch watch = { .ctl = ctl, .most = ctl->values[CTL_OPT_COUNT].count };
 	const char *word = ctl->word_count > 0 ? ctl->arguments[0] : "";
 
 	/* a word without a wildcard is a part of the name */
-	if (*word &&
+	if (*word)
 		snprintf(watch.pattern, sizeof watch.pattern, strpbrk(word, "*?[") ? "%s" : "*%s*",
-			word) >= (int)sizeof watch.pattern)
-		return ctl_wrong(ctl, "too long a pattern: %s", word);
+			word);
 	ctl_catch_interrupts(NULL, NULL);
 	int r = kickmsg_broker_watch(ctl->client, on_happening, &watch);
 	if (r < 0)

@@ -726,6 +726,10 @@ void kickmsg_subscriber_interrupt(struct kickmsg_subscriber *subscriber);
  * that, poll kickmsg_client_get_fd() too. kickmsg_subscriber_free() closes it. Don't close, read or
  * write it; copies of it (dup) say the same. While a receive sleeps, it is readable.
  *
+ * After a close by mistake the next file that the program opens gets the number, and nothing tells of
+ * it: the library's thread writes 8 bytes into that file for each wake, and kickmsg_subscriber_free()
+ * closes it. That holds for each descriptor that the library gives.
+ *
  * Cost: a descriptor, and one more for the io_uring of each of a client's first 64. A thread of
  * the library with one io_uring serves all others, and all of a client that has more than 256.
  * Without io_uring a thread serves 127 (enum kickmsg_wait_mechanism). The threads have all signals

@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import errno
+import os
+import time
+from collections import deque
 from typing import Any
 
-from ._core import FOR_EVER, ClientCore, HandleCore, Seconds, buffer_of, check, error, nanoseconds
+from ._core import FOR_EVER, ClientCore, HandleCore, Seconds, buffer_of, error, nanoseconds
 from ._memory import InPlace
 from ._native import ffi, lib
 from .publisher import Loan
 from .watch import Polled, Watch
+
+
+# Ends of a call that the library and this package give. Any other errno is the server's own, in the system's words.
+ENDS = {
+    errno.ECONNRESET: "the server died or left before it had answered",
+    errno.ETIMEDOUT: "no reply came in that time",
+    errno.ECANCELED: "the call was taken back",
+    errno.ECONNABORTED: "the server dropped the request without an answer",
+    errno.EREMOTEIO: "the server's program failed while it answered",
+}
+
+
+def ended(number: int) -> OSError:
+    """The exception for the negative errno that a call has ended with."""
+    return error(number, ENDS.get(-number) or os.strerror(-number))
 
 
 class Reply(InPlace):
@@ -18,7 +36,8 @@ class Reply(InPlace):
     id      of the call
     more    others follow
     error   why the call has ended: ConnectionResetError its server died or left, TimeoutError, OSError with
-            ECANCELED, or what its server said
+            ECANCELED, or what its server said; of a server in Python EREMOTEIO where its program raised what is
+            no OSError, ECONNABORTED where it dropped the request
     """
 
     __slots__ = ("id", "more", "error")
@@ -27,7 +46,7 @@ class Reply(InPlace):
     def __init__(self, core: HandleCore, reply: Any) -> None:
         self.id: int = reply.id
         self.more = bool(reply.more)
-        self.error: OSError | None = error(reply.error) if reply.error else None
+        self.error: OSError | None = ended(reply.error) if reply.error else None
         if self.error:
             self._view = None
             return
@@ -82,7 +101,15 @@ class Caller(Polled):
         super().__init__(HandleCore(client, pointer, "caller", lib.kickmsg_caller_free), watch)
         self._calls: dict[int, Reply | None] = {}  # of tasks, and what came for them
         self._core.wake = lib.kickmsg_caller_interrupt
-        self._core.words = {errno.EDQUOT: "so many calls are in flight, or replies or loans are held, as there may be"}
+        self._turns: deque[object] = deque()  # tasks that wait until they may call, in their order
+        self._core.words = {
+            errno.EDQUOT: "so many calls are in flight, or replies or loans are held, as there may be",
+            errno.ECONNREFUSED: "no server answers",
+            errno.ENOENT: "no such call is in flight",
+            errno.EBUSY: "another call is in flight",
+            errno.EMSGSIZE: "the request is longer than the service's max_request_size",
+            errno.EAGAIN: "the server has left no slot for a request free",
+        }
         self._in_flight = 0
 
     def call(self, data: Any = b"", timeout: Seconds | None = None) -> bytes:
@@ -100,7 +127,7 @@ class Caller(Polled):
         pointer = core.enter()
         try:
             if self._in_flight:
-                raise error(-errno.EBUSY)
+                raise core.failure(-errno.EBUSY)
             number = self._begin(pointer, data, timeout_ns)
             try:
                 core.wait(lib.kickmsg_take_reply, FOR_EVER, reply)
@@ -168,7 +195,7 @@ class Caller(Polled):
 
     def cancel(self, call: int) -> None:
         """Takes a call back: take_reply() tells its end. OSError with ENOENT: no such call is in flight."""
-        check(self._ask(lib.kickmsg_call_cancel, call))
+        self._core.check(self._ask(lib.kickmsg_call_cancel, call))
 
     def wait_server(self, timeout: Seconds | None = None) -> bool:
         """Waits until a server answers. False: the time is over."""
@@ -186,10 +213,10 @@ class Caller(Polled):
     async def call_async(self, data: Any = b"", timeout: Seconds | None = None) -> bytes:
         """call() for asyncio. Many tasks may call at once, but not beside take_reply(): replies of others are dropped.
 
-        A task that is cancelled takes its call back. Of several replies to one call it returns the first.
+        Where max_calls are in flight it waits for a place; `timeout` is for both. A task that is cancelled takes its
+        call back. Of several replies to one call it returns the first.
         """
-        number = self.call_begin(data, timeout)
-        self._calls[number] = None
+        number = await self._begin_in_turn(data, timeout)
         try:
             reply = await self._wait(None, lambda: self._take_own(number))
         except BaseException:
@@ -199,18 +226,70 @@ class Caller(Polled):
             raise
         finally:
             del self._calls[number]
+            if self._turns:  # there is a place
+                self._wake_tasks()
         assert reply is not None
         with reply:
             return bytes(reply.data)
+
+    async def _begin_in_turn(self, data: Any, timeout: Seconds | None) -> int:
+        """Begins a task's call once there is a place for it. Those who came first begin first.
+
+        Not while replies are kept for others: those hold places, of which there are max_calls.
+        """
+        timeout_ns, turn = nanoseconds(timeout), object()
+        ends = time.monotonic_ns() + timeout_ns
+
+        def begin() -> int | None:
+            while self._turns[0] is turn and not self._keeps():
+                try:
+                    number = self.call_begin(data, None if timeout_ns < 0 else max(ends - time.monotonic_ns(), 0) / 1e9)
+                except OSError as failure:
+                    if failure.errno != errno.EDQUOT:
+                        raise
+                    if self._take_for_tasks() is None:
+                        return None
+                else:
+                    self._calls[number] = None
+                    return number
+            return None
+
+        self._turns.append(turn)
+        try:
+            number = await self._wait(timeout, begin)
+        finally:
+            self._turns.remove(turn)
+            if self._turns:
+                self._wake_tasks()
+        if number is None:
+            raise ended(-errno.ETIMEDOUT)
+        return number
+
+    def _keeps(self) -> bool:
+        return any(reply is not None for reply in self._calls.values())
+
+    def _take_for_tasks(self) -> Reply | None:
+        """Takes a reply, and keeps it for the task that it is for. None: the descriptor tells when to look again."""
+        try:
+            reply = self.try_take_reply()
+        except OSError as failure:
+            # no call is in flight, but calls that were given up have their places until the server has heard of it
+            if failure.errno == errno.ENOENT:
+                return None
+            # so many replies are held, and those that are kept are about to go
+            if failure.errno == errno.EDQUOT and self._keeps():
+                return None
+            raise
+        if reply is not None and self._calls.get(reply.id, reply) is None:  # the first one to a call counts
+            self._calls[reply.id] = reply
+            self._wake_tasks()
+        return reply
 
     def _take_own(self, number: int) -> Reply | None:
         """Waits for the reply to a task's call. Replies to other tasks' calls are kept for them."""
         if (kept := self._calls[number]) is not None:
             return kept
-        while (reply := self.try_take_reply()) is not None:
+        while (reply := self._take_for_tasks()) is not None:
             if reply.id == number:
                 return reply
-            if reply.id in self._calls:
-                self._calls[reply.id] = reply
-                self._wake_tasks()
         return None

@@ -322,7 +322,7 @@ class Node(Closable):
         return events
 
     def fileno(self) -> int:
-        """A descriptor that is readable when dispatch() is to be called."""
+        """A descriptor that is readable when dispatch() is to be called. It stays the node's: nobody else closes it."""
         if self._core.closed:
             raise ValueError("the node is closed")
         return int(lib.kickmsg_client_get_fd(self._core.pointer[0]))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from ._core import ClientCore, HandleCore, Seconds, buffer_of, check, decode, each, nanoseconds
+from ._core import ClientCore, HandleCore, Seconds, buffer_of, decode, each, nanoseconds
 from ._memory import Lent, Window, as_array
 from ._native import ffi, lib
 from .config import Schema, Transport, fill_in
@@ -61,7 +61,7 @@ class Request:
     """A request that was taken: `data` is its memory, read-only; its caller may still write there.
 
     It ends with its last reply. As a context manager it ends with an error if the block fails: an OSError's errno,
-    else EPROTO. One that is dropped without an answer ends with ECONNABORTED.
+    else EREMOTEIO. One that is dropped without an answer ends with ECONNABORTED.
     """
 
     def __init__(self, core: HandleCore, request: Any) -> None:
@@ -108,7 +108,7 @@ class Request:
         core = self._window.lent.core
         core.enter()
         try:
-            check(lib.kickmsg_request_status(self._request))
+            core.check(lib.kickmsg_request_status(self._request))
         finally:
             core.leave()
 
@@ -141,7 +141,7 @@ class Request:
         try:
             self._window.shut()
             try:
-                check(function(self._request, *arguments))
+                core.check(function(self._request, *arguments))
             finally:
                 self._settle()
         finally:
@@ -168,7 +168,7 @@ class Request:
             return
         number = value.errno if isinstance(value, OSError) else None
         try:
-            self.reply_error(number if number and 0 < number < 4096 else errno.EPROTO)
+            self.reply_error(number if number and 0 < number < 4096 else errno.EREMOTEIO)
         except (OSError, BufferError):
             pass  # its caller is gone; or a view keeps it, and it ends with the view
 
@@ -226,6 +226,14 @@ class Server(Polled):
     def __init__(self, client: ClientCore, watch: Watch, pointer: Any) -> None:
         super().__init__(HandleCore(client, pointer, "server", lib.kickmsg_server_free), watch)
         self._core.wake = lib.kickmsg_server_interrupt
+        self._core.words = {
+            errno.ECANCELED: "the caller took the call back",
+            errno.ETIMEDOUT: "the call's deadline has passed",
+            errno.ECONNRESET: "the caller died or left",
+            errno.EMSGSIZE: "the reply is longer than the service's max_reply_size",
+            errno.EAGAIN: "the caller has left no slot for a reply free",
+            errno.EDQUOT: "so many replies to one call were sent, or are lent, as there may be",
+        }
 
     def take_request(self, timeout: Seconds | None = None) -> Request | None:
         """Takes the next request; None: none came in that time."""

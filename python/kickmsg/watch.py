@@ -48,7 +48,7 @@ class Polled(Handle):
         self._waiting: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
 
     def fileno(self) -> int:
-        """A descriptor to poll for reading: for select, asyncio and the like."""
+        """A descriptor to poll for reading: for select, asyncio and the like. It stays the handle's: nobody else closes it."""
         return check(self._ask(self._get_fd))
 
     async def _wait(self, timeout: Seconds | None, look: Callable[[], T | None]) -> T | None:

@@ -88,7 +88,9 @@ START_TEST(topics_are_found_by_their_schema)
 	tells("kickmsg:p geometry/Point 7 00\n");
 	says_not("kickmsg:t");
 	expect(1, "find", "geometry", NULL);
-	says("No topic has such a schema.");
+	says("No topic has such a schema; did you mean geometry/Point?\n");
+	expect(1, "find", "nothing*", NULL);
+	says("No topic has such a schema.\n");
 	struct json_object *root = json(0, "find", "*Point", NULL);
 	ck_assert_int_eq(number(at(root, "topics", 0), "version"), 7);
 	json_object_put(root);
@@ -189,8 +191,10 @@ START_TEST(completion_knows_each_verb)
 	snprintf(script, sizeof script,
 		"set -e; kickmsgctl() { '%s' --socket '%s' \"$@\"; }\n"
 		"eval \"$(kickmsgctl completion bash)\"\n"
-		"try() { COMP_WORDS=(kickmsgctl \"$@\"); COMP_CWORD=$#; _kickmsgctl kickmsgctl "
-		"\"${!#}\" \"${COMP_WORDS[COMP_CWORD-1]}\"; echo \"${COMPREPLY[*]}.\"; }\n"
+		"try() { COMP_WORDS=(kickmsgctl \"$@\"); COMP_CWORD=$#; COMP_LINE=\"kickmsgctl "
+		"$*\"; "
+		"COMP_POINT=${#COMP_LINE}; _kickmsgctl kickmsgctl \"${!#}\" "
+		"\"${COMP_WORDS[COMP_CWORD-1]}\"; echo \"${COMPREPLY[*]}.\"; }\n"
 		"try rec; try hz --sub; try info kick; try record --compress z",
 		program, broker.socket);
 	ck_assert_msg(test_run(argv, output, sizeof output) == 0, "%s", output);

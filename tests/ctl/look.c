@@ -4,6 +4,7 @@
  *
  * The file is long because each verb that looks has a case, over one fixture.
  */
+#include "common/clock.h"
 #include "tests/support/broker/ctl.h"
 
 START_TEST(list_and_info_tell_the_shape)
@@ -336,6 +337,36 @@ START_TEST(watch_shows_the_rates_of_each_ring)
 }
 END_TEST
 
+static double seconds_of(const char *document)
+{
+	struct json_object *root = json_tokener_parse(document);
+	double seconds = json_object_get_double(get(at(root, "topics", 0), "seconds"));
+
+	json_object_put(root);
+	return seconds;
+}
+
+/* The first look at rates is two looks, and the next one comes an interval after the second of them. */
+START_TEST(watch_looks_an_interval_apart_from_the_first_look_on)
+{
+	start();
+	expect(0, "--json", "stats", "--watch", "-i", "0.2", "-n", "2", _i ? "t" : NULL, NULL);
+	char *document = output;
+	for (int look = 0; look < 2; look++) {
+		char *end = strchr(document, '\n');
+
+		ck_assert_ptr_nonnull(end);
+		*end = '\0';
+		ck_assert_msg(seconds_of(document) >= 0.2, "look %d: %s", look, document);
+		document = end + 1;
+	}
+	int64_t before = km_clock_ns();
+	expect(0, "list", "--watch", "-i", "0.2", "-n", "2", NULL);
+	ck_assert_int_ge(km_clock_ns() - before, 400000000);
+	stop();
+}
+END_TEST
+
 static void take_both_roles(void *unused)
 {
 	struct kickmsg_client *mine = flow_client("visitor");
@@ -552,6 +583,7 @@ int main(void)
 	tcase_add_test(tc, patterns_and_orders_choose_topics);
 	tcase_add_loop_test(tc, stats_are_what_was_sent_received_and_lost, KICKMSG_TRANSPORT_RINGS,
 		KICKMSG_TRANSPORT_SHARED + 1);
+	tcase_add_loop_test(tc, watch_looks_an_interval_apart_from_the_first_look_on, 0, 2);
 	tcase_add_loop_test(tc, watch_shows_the_rates_of_each_ring, KICKMSG_TRANSPORT_RINGS,
 		KICKMSG_TRANSPORT_SHARED + 1);
 	tcase_add_test(tc, clients_are_named_with_role_and_process);

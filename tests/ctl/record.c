@@ -167,9 +167,22 @@ START_TEST(recording_is_as_the_specification_says)
 	for (int i = 0; i < SENT; i++)
 		got(from_b, i, 1);
 	got_no_more(from_a);
-	/* an existing file isn't overwritten */
-	shell(5, "ctl record a -o out.mcap -n 1");
-	says("out.mcap: File exists");
+	/* a pattern that matches nothing of the recording */
+	shell(1, "ctl play out.mcap --rate 1000000 --topics 'foo*'");
+	says("no topic of the recording matches 'foo*'; it has kickmsg:a, kickmsg:b\n");
+	shell(1, "ctl play out.mcap --topics 'foo*' --loop");
+	/* an existing file isn't overwritten, and no place is taken before that is known */
+	shell(5, "ctl record a b -o out.mcap -n 1");
+	says("out.mcap: File exists; record replaces no file: give another name, or remove it");
+	says_not("subscribed to");
+	says_not("observing");
+	shell(5, "ctl record a -o nowhere/out.mcap -n 1");
+	says_not("subscribed to");
+	/* where a place can't be taken no file is left */
+	shell(1, "ctl record a -o other.mcap -n 1 --spare-places 1000");
+	shell(1, "[ -e other.mcap ]");
+	shell(5, "ctl record --from out.mcap -o out.mcap");
+	says_not("recorded 0");
 	end();
 }
 END_TEST

@@ -103,7 +103,8 @@ START_TEST(call_says_how_a_call_has_ended)
 	memset(longer, 'x', sizeof longer - 1);
 	longer[sizeof longer - 1] = '\0';
 	expect(1, "call", "adder", "no", NULL);
-	says("kickmsgctl: service:kickmsg:adder: its server says: ");
+	says("kickmsgctl: service:kickmsg:adder: its server says: Numerical argument out of "
+	     "domain");
 	expect(1, "call", "adder", longer, NULL);
 	says("a request of 101 bytes is too long for it");
 	expect(1, "call", "adder", "never", "--timeout", "0.05", NULL);
@@ -114,9 +115,17 @@ START_TEST(call_says_how_a_call_has_ended)
 	expect(1, "call", "addre", "x", NULL);
 	says("service:kickmsg:addre: ");
 	says("did you mean service:kickmsg:adder?");
+	says("there is no service 'addre'");
+	expect(1, "call", "ad", "x", NULL);
+	says("did you mean service:kickmsg:adder?");
 	expect(1, "call", "t", NULL); /* a topic is no service */
+	says("there is no service 't'");
 	expect(2, "call", "adder", "x", "--stdin", NULL);
 	expect(2, "call", NULL);
+	says("call needs a NAME");
+	expect(2, "call", "a:b:c:d:e", NULL);
+	says("is no name of a service: that is NAME, PREFIX:NAME or service:PREFIX:NAME");
+	says_not("topic");
 	expect(2, "call", "--channel", "adder", NULL);
 	says("is no name of a service");
 	expect(1, "call", "adder", "leave", NULL);
@@ -252,6 +261,17 @@ START_TEST(services_lists_services_alone)
 	expect(0, "services", "a*", "-W", "-n", "2", "-i", "0.01", NULL);
 	says("worker");
 	expect(1, "services", "t", NULL);
+	says("there is no such service");
+	says_not("no such topic");
+	expect(1, "info", "service:kickmsg:add", NULL);
+	says("there is no service 'add' with prefix 'kickmsg'; did you mean "
+	     "service:kickmsg:adder?");
+	expect(2, "services", "--channel", NULL);
+	says("services takes no --channel");
+	expect(0, "help", "services", NULL);
+	says("service:PREFIX:NAME");
+	says_not("TOPIC");
+	says_not("--mailbox");
 	expect(1, "services", "kickm*:t", NULL);
 	says("no service matches 'kickm*:t'");
 	expect(2, "services", "channel:kickmsg:adder", NULL);

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""zsh and fish themselves complete kickmsgctl: verbs, a verb's options, the topics of a broker that runs, and files.
+"""bash, zsh and fish themselves complete kickmsgctl: verbs, a verb's options, the topics of a broker that runs, and files.
 
-zsh gets keystrokes at a terminal, with the script where a package puts it (found by compinit) and read by eval. fish
-answers `complete -C`.
+bash gets keystrokes at a terminal, with the script read by eval and nothing else loaded. So does zsh, with the script also
+where a package puts it (found by compinit). fish answers `complete -C`.
 
     shells.py SHELL KICKMSGCTL KICKMSGD
 """
@@ -29,6 +29,9 @@ CASES = (
     ("info kickmsg:fra", ["kickmsg:frames"], ["kickmsg:other"]),
     ("info --json kickmsg:fra", ["kickmsg:frames"], []),
     ("echo kickmsg:a", ["kickmsg:a%20b"], []),
+    ("info fra", ["frames"], ["other"]),
+    ("hz --json oth", ["other"], ["frames"]),
+    ("echo lab:fra", ["lab:frames"], ["kickmsg:frames"]),
     ("help rec", ["record", "reclaim", "recover"], []),
     ("play recor", ["recording.mcap"], []),
     ("pub --file recor", ["recording.mcap"], []),
@@ -36,22 +39,17 @@ CASES = (
 SECONDS = 60
 
 
-class Zsh:
-    """An interactive zsh at a terminal of its own, with no file of the user's."""
+class Terminal:
+    """An interactive shell at a terminal of its own, with no file of the user's."""
 
-    def __init__(self, directory, setup):
+    def __init__(self, directory, argv):
         environment = dict(os.environ, HOME=directory, ZDOTDIR=directory, TERM="dumb")
+        self.shell = argv[0]
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
             os.chdir(directory)
-            os.execvpe("zsh", ["zsh", "-f", "-i"], environment)
+            os.execvpe(argv[0], argv, environment)
         self.said = ""
-        # ^X^B prints the line and empties it
-        self.type("PS1= PS2= RPS1=; unsetopt zle_bracketed_paste prompt_sp prompt_cr; setopt no_list_beep; LISTMAX=0\n"
-                  "fpath=(%s $fpath); autoload -Uz compinit; compinit -u -D\n%s\n"
-                  "say() { print -r -- \"<<$BUFFER>>\"; BUFFER= }; zle -N say; bindkey '^X^B' say\n"
-                  "print ready | tr a-z A-Z\n" % (directory, setup))
-        self.wait_for("READY")
 
     def type(self, text):
         os.write(self.terminal, text.encode())
@@ -61,7 +59,7 @@ class Zsh:
         while not re.search(pattern, self.said, re.S):
             ready, _, _ = select.select([self.terminal], [], [], max(ends - time.monotonic(), 0))
             if not ready:
-                raise TimeoutError(f"zsh doesn't say {pattern}, but: {self.said}")
+                raise TimeoutError(f"{self.shell} doesn't say {pattern}, but: {self.said}")
             self.said += os.read(self.terminal, 65536).decode(errors="replace")
 
     def complete(self, line):
@@ -76,6 +74,27 @@ class Zsh:
         os.waitpid(self.pid, 0)
         os.close(self.terminal)
 
+
+class Bash(Terminal):
+    def __init__(self, directory):
+        super().__init__(directory, ["bash", "--norc", "--noprofile", "-i"])
+        # ^X^B prints the line and empties it
+        self.type("PS1= PS2=; bind 'set show-all-if-ambiguous on' 'set page-completions off' 'set bell-style none'\n"
+                  'source <(kickmsgctl completion bash)\n'
+                  "say() { echo \"<<$READLINE_LINE>>\"; READLINE_LINE=; }; bind -x '\"\\C-x\\C-b\": say'\n"
+                  "echo ready | tr a-z A-Z\n")
+        self.wait_for("READY")
+
+
+class Zsh(Terminal):
+    def __init__(self, directory, setup):
+        super().__init__(directory, ["zsh", "-f", "-i"])
+        # ^X^B prints the line and empties it
+        self.type("PS1= PS2= RPS1=; unsetopt zle_bracketed_paste prompt_sp prompt_cr; setopt no_list_beep; LISTMAX=0\n"
+                  "fpath=(%s $fpath); autoload -Uz compinit; compinit -u -D\n%s\n"
+                  "say() { print -r -- \"<<$BUFFER>>\"; BUFFER= }; zle -N say; bindkey '^X^B' say\n"
+                  "print ready | tr a-z A-Z\n" % (directory, setup))
+        self.wait_for("READY")
 
 class Fish:
     def __init__(self, directory, script):
@@ -109,12 +128,12 @@ def check(how, shell):
 
 def start_broker(kickmsgd, kickmsgctl, socket, processes):
     processes.append(subprocess.Popen([kickmsgd, "--socket", socket], stderr=subprocess.DEVNULL))
-    for name in ("frames", "other", "a%20b"):
+    for name in ("frames", "other", "a%20b", "lab:frames"):
         processes.append(subprocess.Popen([kickmsgctl, "--wait", "pub", name, "--stdin-lines"], stdin=subprocess.PIPE))
         os.write(processes[-1].stdin.fileno(), b"x\n")  # its first message makes the topic
     ends = time.monotonic() + SECONDS
     while subprocess.run([kickmsgctl, "list", "--no-legend", "-o", "name"], stdout=subprocess.PIPE,
-                         stderr=subprocess.DEVNULL).stdout.count(b"\n") != 3:
+                         stderr=subprocess.DEVNULL).stdout.count(b"\n") != 4:
         assert time.monotonic() < ends, "the topics don't come"
         time.sleep(0.05)
 
@@ -136,6 +155,8 @@ def main():
         script = os.path.join(directory, "_kickmsgctl")
         with open(script, "w") as file:
             subprocess.run([kickmsgctl, "completion", shell], stdout=file, check=True)
+        if shell == "bash":
+            return check("bash", Bash(directory)) != 0
         if shell == "fish":
             return check("fish", Fish(directory, script)) != 0
         bad = check("zsh, installed", Zsh(directory, ""))

@@ -87,6 +87,29 @@ START_TEST(watch_redraws_until_it_is_interrupted)
 }
 END_TEST
 
+/* Looks that were missed while the program was stopped don't come all at once. */
+START_TEST(looks_that_were_missed_are_left_out)
+{
+	static const char *const lines[][8] = {
+		{ "list", "--watch", "-i", "0.2", "-n", "6" },
+		{ "top", "--batch", "-i", "0.2", "-n", "6" },
+		{ "top", "-i", "0.2", "-n", "6" },
+	};
+
+	start();
+	show(NULL, lines[_i]);
+	pty_wait(&pty, 0, "kickmsg:t");
+	ck_assert_int_eq(kill(pty.pid, SIGSTOP), 0);
+	ck_assert_int_eq(waitpid(pty.pid, NULL, WUNTRACED), pty.pid);
+	usleep(1500000); /* longer than all looks that are left */
+	int64_t before = km_clock_ns();
+	ck_assert_int_eq(kill(pty.pid, SIGCONT), 0);
+	ck_assert_int_eq(pty_end(&pty), 0);
+	ck_assert_int_ge(km_clock_ns() - before, 400000000);
+	stop();
+}
+END_TEST
+
 START_TEST(watch_says_that_the_broker_is_gone)
 {
 	start();
@@ -235,6 +258,7 @@ int main(void)
 	tcase_add_test(tc, colour_is_for_terminals_that_want_it);
 	tcase_add_test(tc, output_goes_through_the_pager);
 	tcase_add_test(tc, watch_redraws_until_it_is_interrupted);
+	tcase_add_loop_test(tc, looks_that_were_missed_are_left_out, 0, 3);
 	tcase_add_test(tc, watch_says_that_the_broker_is_gone);
 	tcase_add_test(tc, wait_waits_for_a_broker);
 	tcase_add_test(tc, interrupts_at_once_are_one);

@@ -68,6 +68,50 @@ START_TEST(a_topic_that_is_not_there_is_a_clear_error)
 }
 END_TEST
 
+/* Each verb with a --timeout waits no longer than that for a broker, topic or service. */
+START_TEST(wait_ends_with_the_timeout)
+{
+	static const char *const lines[][5] = { { "echo", "nosuch" }, { "hz", "nosuch" },
+		{ "bw", "nosuch" }, { "delay", "nosuch" }, { "call", "nosuch" } };
+	static const char *const others[][5] = { { "record", "-o", "-" }, { "watch" } };
+
+	start();
+	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+		expect(1, "--wait", "-t", "0.05", lines[i][0], lines[i][1], NULL);
+		says(strcmp(lines[i][0], "call") == 0 ? "no server has answered in 0.05 s"
+						      : "kickmsg:nosuch: ");
+		says_not("doesn't answer");
+	}
+	kickmsg_client_free(client);
+	flow_stop();
+	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+		expect(3, "--wait", "-t", "0.05", lines[i][0], lines[i][1], NULL);
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+		expect(3, "--wait", "-t", "0.05", others[i][0], others[i][1], others[i][2], NULL);
+	says("there is no broker at ");
+}
+END_TEST
+
+/* The command line is checked before a broker is asked, which may not be there. */
+START_TEST(wrong_use_is_told_without_a_broker)
+{
+	static const char *const lines[][5] = { { "log-level", "loud" }, { "top", "--sort", "age" },
+		{ "list", "--sort", "nosuch" }, { "list", "-o", "nosuch" }, { "completion", "csh" },
+		{ "record", "a" }, { "pub", "a" }, { "call", "a", "x", "--stdin" },
+		{ "rights", "a", "--uid", "x" }, { "echo", "a", "-t", "x" }, { "help", "nosuch" } };
+	static char longest[1024];
+
+	start();
+	kickmsg_client_free(client);
+	flow_stop();
+	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+		expect(2, lines[i][0], lines[i][1], lines[i][2], lines[i][3], NULL);
+	memset(longest, 'x', sizeof longest - 1);
+	expect(2, "top", longest, NULL);
+	expect(2, "watch", longest, NULL);
+}
+END_TEST
+
 START_TEST(near_names_are_suggested)
 {
 	start();
@@ -82,8 +126,26 @@ START_TEST(near_names_are_suggested)
 	says("\nkickmsg:t ");
 	expect(1, "echo", "camera/fron", NULL);
 	says("did you mean kickmsg:camera/front?\n");
+	/* a name that has the word in it */
+	expect(1, "info", "rear", NULL);
+	says("did you mean kickmsg:camera/rear?\n");
+	expect(1, "hz", "CAM", NULL);
+	says("did you mean kickmsg:camera/front or kickmsg:camera/rear?\n");
 	expect(1, "info", "something/else", NULL);
 	says_not("did you mean");
+	struct kickmsg_client *other = flow_client("a monitor");
+	expect(1, "client", "a%20monitro", NULL);
+	says("there is no client 'a%20monitro'; did you mean a%20monitor?\n");
+	expect(1, "client", "work", "--watch", "-n", "2", "-i", "0.01", NULL);
+	says("there is no client 'work'; did you mean worker?\nkickmsgctl: there is no "
+	     "client 'work'; did you mean worker?\n");
+	expect(1, "evict", "--kill", "moni", NULL);
+	says("did you mean a%20monitor?\n");
+	expect(1, "client", "kickmsgct", NULL); /* this tool itself isn't meant */
+	says_not("did you mean");
+	kickmsg_client_free(other);
+	expect(2, "diag", NULL);
+	says("unknown verb: diag; did you mean diagnose?\n");
 	expect(2, "sats", NULL);
 	says("unknown verb: sats; did you mean stats?\n");
 	expect(2, "help", "sats", NULL);
@@ -151,6 +213,9 @@ START_TEST(wrong_use_is_status_2_and_says_where_help_is)
 		{ "list", "--sort", "-nothing" },
 		{ "info", "t", "--sort", "name" },
 		{ "echo", "t", "--watch" },
+		{ "echo", "t", "--history", "4294967296" },
+		{ "echo", "t", "--spare-places", "18446744073709551615" },
+		{ "pub", "t", "x", "--wait-subscribers", "4294967297" },
 		{ "help", "frobnicate" },
 		{ "help", "list", "info" },
 	};
@@ -283,6 +348,8 @@ int main(void)
 	tcase_add_test(tc, watch_of_nothing_is_still_a_document);
 	tcase_add_test(tc, no_topic_at_all_is_said);
 	tcase_add_test(tc, a_topic_that_is_not_there_is_a_clear_error);
+	tcase_add_test(tc, wait_ends_with_the_timeout);
+	tcase_add_test(tc, wrong_use_is_told_without_a_broker);
 	tcase_add_test(tc, near_names_are_suggested);
 	tcase_add_test(tc, wrong_use_is_status_2_and_says_where_help_is);
 	tcase_add_test(tc, help_names_every_option_and_verb);

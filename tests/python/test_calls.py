@@ -243,7 +243,54 @@ class Calls(Case):
         self.assertEqual(end(lambda request: request.reply_error(errno.EDOM)), errno.EDOM)
         self.assertEqual(end(lambda request: None), errno.ECONNABORTED)  # dropped
         self.assertEqual(end(fail(PermissionError(errno.EPERM, "no"))), errno.EPERM)
-        self.assertEqual(end(fail(ZeroDivisionError())), errno.EPROTO)
+        self.assertEqual(end(fail(ZeroDivisionError())), errno.EREMOTEIO)
+
+    def test_errors_are_in_words_of_calls(self):
+        server, caller = self.serve(max_calls=1, max_replies=2, max_request_size=10, max_reply_size=10)
+
+        def says(words, function, *arguments):
+            with self.assertRaises(OSError) as caught:
+                function(*arguments)
+            self.assertEqual(caught.exception.strerror, words)
+
+        def end(work):
+            caller.call_begin(b"x", 0.01 if work is None else None)
+            if work:
+                work(server.take_request(WAIT))
+            return caller.take_reply(WAIT).error.strerror
+
+        def fail(request):
+            with self.assertRaises(ValueError), request:
+                raise ValueError("boom")
+
+        self.assertEqual(end(fail), "the server's program failed while it answered")
+        self.assertEqual(end(lambda request: None), "the server dropped the request without an answer")
+        self.assertEqual(end(None), "no reply came in that time")
+        self.assertIsNone(server.take_request(0))  # the server hears that it was given up
+        # a server's errno has the system's words, not those that the library has for its own calls
+        for number in (errno.ENOENT, errno.EPROTO, errno.EOPNOTSUPP, errno.EEXIST, errno.EAGAIN):
+            self.assertEqual(end(lambda request: request.reply_error(number)), os.strerror(number))
+        says("no such call is in flight", caller.take_reply)
+        says("no such call is in flight", caller.cancel, 1)
+        says("the request is longer than the service's max_request_size", caller.call_begin, bytes(11))
+        caller.call_begin(b"x")
+        says("another call is in flight", caller.call, b"x")
+        says("so many calls are in flight, or replies or loans are held, as there may be", caller.call_begin, b"x")
+        request = server.take_request(WAIT)
+        says("the reply is longer than the service's max_reply_size", request.reply, bytes(11))
+        request.reply_more(b"1")
+        says("so many replies to one call were sent, or are lent, as there may be", request.reply_more, b"2")
+        caller.close()
+        self.assertTrue(wait_until(lambda: server.take_request(0) is None and self.refused(request)))
+        server.close()
+
+    def refused(self, request):
+        try:
+            request.check()
+        except ConnectionResetError as failure:
+            self.assertEqual(failure.strerror, "the caller died or left")
+            return True
+        return False
 
     def test_deadline_and_cancellation(self):
         server, caller = self.serve()
@@ -412,6 +459,43 @@ class Calls(Case):
             server.interrupt()
             await task
             self.assertIsNone(await server.take_request_async(0.001))
+
+        self.run_async(run())
+
+    def test_asyncio_tasks_wait_for_a_place(self):
+        server, caller = self.serve(max_calls=4)
+
+        async def serve():
+            async for request in server:
+                with request:
+                    request.reply(request.data)
+                del request
+
+        async def run():
+            # in the order in which they came, one place after the other
+            tasks = [asyncio.ensure_future(caller.call_async(bytes([i]), WAIT)) for i in range(9)]
+            requests = [await server.take_request_async(WAIT) for _ in range(4)]
+            self.assertIsNone(await server.take_request_async(0.05))
+            late = asyncio.ensure_future(caller.call_async(b"late", 0.01))
+            with self.assertRaisesRegex(TimeoutError, "no reply came in that time"):
+                await late  # it was never sent
+            tasks.pop(5).cancel()  # nor is this
+            for i in (0, 1, 2, 3, 4, 6, 7, 8):
+                request = requests.pop(0) if requests else await server.take_request_async(WAIT)
+                self.assertEqual(bytes(request), bytes([i]))
+                request.reply(request.data)
+                self.assertEqual(await tasks.pop(0), bytes([i]))
+            task = asyncio.ensure_future(serve())
+            answers = await asyncio.gather(*(caller.call_async(f"{i:03}".encode(), WAIT) for i in range(300)))
+            self.assertEqual(answers, [f"{i:03}".encode() for i in range(300)])
+            # calls that were given up have their places until the server has heard of that
+            given_up = [asyncio.ensure_future(caller.call_async(b"x")) for _ in range(6)]
+            await asyncio.sleep(0)
+            for one in given_up:
+                one.cancel()
+            self.assertEqual(await caller.call_async(b"y", WAIT), b"y")
+            server.interrupt()
+            await task
 
         self.run_async(run())
 
