@@ -350,7 +350,7 @@ void actor_publisher_body(void *argument)
 	const struct actor *actor = argument;
 	void *payload, *other;
 
-	if (actor->flags & ACTOR_CALLS) {
+	if (actor->flags & (ACTOR_CALLS | ACTOR_SERVES)) {
 		actor_serve(actor);
 		return;
 	}
@@ -645,6 +645,10 @@ void actor_subscriber_body(void *argument)
 	}
 	if (actor->flags & ACTOR_CALLS) {
 		actor_call(actor);
+		return;
+	}
+	if (actor->flags & ACTOR_SERVES) {
+		actor_poll(actor);
 		return;
 	}
 	struct world_endpoint *endpoint = actor_subscriber(actor->index);

@@ -63,6 +63,9 @@ enum actor_flags {
 	/* publisher: answers `count` calls as a server, and leaves; subscriber: a caller that has
 	 * `count` calls in flight, and takes what becomes of them. The shape's messages have times. */
 	ACTOR_CALLS = 1 << 28,
+	/* publisher: sends `count` requests as a caller; subscriber: a server that polls, and looks `count`
+	 * times before it knows that all were sent. The shape's messages have times. */
+	ACTOR_SERVES = INT64_C(1) << 34,
 	/* broker: says that the publishers are gone */
 	ACTOR_TELLS_END = 1 << 29,
 	/* publisher of a topic with reliable subscribers: waits for room before each message */

@@ -59,10 +59,17 @@ bool km_loop_arm(struct km_channel *channel)
 
 /* --- the server's side --- */
 
+/* Publisher 0, the first actor, sends replies, or requests. */
+static enum km_message_kind kind_of_messages(void)
+{
+	return actors_scenario->actors[0].flags & ACTOR_SERVES ? KM_MESSAGE_REQUEST
+							       : KM_MESSAGE_LAST;
+}
+
 uint64_t actor_tag_of(uint64_t message)
 {
 	const struct km_label label = { .id = FIRST_ID + (uint32_t)message - 1,
-		.kind = KM_MESSAGE_LAST };
+		.kind = kind_of_messages() };
 
 	return km_message_tag(&label);
 }
@@ -75,14 +82,14 @@ void actor_set_up_server(int index)
 	servers[index] = channel;
 }
 
-/* Answers call `sequence` - 1. The onlooker knows replies as messages. */
+/* Answers call `sequence` - 1, or sends its request. The onlooker knows both as messages. */
 static void answer(int index, uint32_t sequence)
 {
 	struct world_endpoint *endpoint = actor_publisher(index);
 	const uint64_t message = (uint64_t)index << 32 | sequence, words[2] = { message, ~message };
 	/* with a shared ring the word stands where the onlooker finds the sequence */
 	const struct km_label label = {
-		.id = FIRST_ID + sequence - 1, .word = sequence, .kind = KM_MESSAGE_LAST
+		.id = FIRST_ID + sequence - 1, .word = sequence, .kind = kind_of_messages()
 	};
 
 	ex_call(2 * CALL_LIMIT);
@@ -98,6 +105,11 @@ void actor_serve(const struct actor *actor)
 {
 	for (int i = 0; i < actor->count; i++)
 		answer(actor->index, (uint32_t)i + 1);
+	if (actor->flags & ACTOR_SERVES) {
+		ex_memory_tell(ex.current); /* the server hears of it, say by another topic */
+		actor_publisher(actor->index)->calls_ended = true;
+		return;
+	}
 	ex_control();
 	actor_publisher(actor->index)->left = true;
 	world.leaves++;

@@ -30,7 +30,10 @@ void actor_broker_body(void *argument);
 void actor_watcher_body(void *argument);
 void actor_interrupter_body(void *argument);
 extern struct kickmsg_waitset *actor_set;
-/* calls.c: a server, and a caller with `count` calls in flight */
+/* serve.c: a server that polls for requests, of which there are `count` */
+void actor_set_up_polling(int index, uint32_t count);
+void actor_poll(const struct actor *actor);
+/* calls.c: a server, or a caller's requests; and a caller with `count` calls in flight */
 void actor_set_up_server(int index);
 void actor_serve(const struct actor *actor);
 void actor_set_up_caller(int index, unsigned count, bool is_shared);

@@ -52,7 +52,7 @@ static void set_up_publisher(int index)
 	if (flags_of(ACTOR_PUBLISHER, index) & ACTOR_UNHEARD)
 		km_store(P1, relaxed, &publisher->handle.place.rings, 0);
 	publishers[index] = publisher;
-	if (flags_of(ACTOR_PUBLISHER, index) & ACTOR_CALLS)
+	if (flags_of(ACTOR_PUBLISHER, index) & (ACTOR_CALLS | ACTOR_SERVES))
 		actor_set_up_server(index);
 	if (flags_of(ACTOR_PUBLISHER, index) & ACTOR_POLLS) {
 		struct km_watch *watch;
@@ -112,6 +112,8 @@ static void set_up_subscriber(int index)
 	if (flags_of(ACTOR_SUBSCRIBER, index) & ACTOR_CALLS)
 		actor_set_up_caller(index, (unsigned)actor_of(ACTOR_SUBSCRIBER, index)->count,
 			flags_of(ACTOR_SUBSCRIBER, index) & ACTOR_INTERRUPTED);
+	if (flags_of(ACTOR_SUBSCRIBER, index) & ACTOR_SERVES)
+		actor_set_up_polling(index, (uint32_t)actor_of(ACTOR_PUBLISHER, 0)->count);
 	if (world.shape.reliable) {
 		if (world.shape.shared)
 			km_reader_begin(world.region, endpoint->ring, endpoint->start);
@@ -190,7 +192,7 @@ static void make(void)
 	world.tight = actors_scenario->tight;
 	for (int i = 0; i < EX_MAX_THREADS; i++) {
 		world.leaving |= actors_scenario->actors[i].flags & ACTOR_SAYS_LEFT;
-		world.calls |= actors_scenario->actors[i].flags & ACTOR_CALLS;
+		world.calls |= actors_scenario->actors[i].flags & (ACTOR_CALLS | ACTOR_SERVES);
 	}
 	for (uint32_t i = 0; i < world.shape.publishers; i++)
 		set_up_publisher((int)i);

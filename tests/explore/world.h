@@ -90,7 +90,7 @@ struct world_endpoint {
 	uint32_t took_count;
 	bool knows_left;             /* it sleeps on although subscribers have left */
 	bool polls;                  /* polls its descriptor, which isn't readable */
-	bool calls_ended;            /* a caller's calls have ended */
+	bool calls_ended;            /* a caller has heard, or sent, all */
 	unsigned asked, interrupted; /* interruptions: asked for, and those that ended it */
 };
 
