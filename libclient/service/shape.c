@@ -118,9 +118,10 @@ struct km_geometry km_service_geometry(const struct km_service_shape *shape)
 	};
 }
 
-/* A topic's shape. `most`: messages in the ring at once; `held`: others that are borrowed. */
-static struct km_geometry geometry(
-	const struct km_service_shape *shape, uint32_t most, uint32_t held, uint64_t size)
+/* A topic's shape. `most`: messages in the ring at once; `held`: others that are borrowed; `spare`: borrows of
+ * the library's own. */
+static struct km_geometry geometry(const struct km_service_shape *shape, uint32_t most,
+	uint32_t held, uint32_t spare, uint64_t size)
 {
 	struct km_geometry ret = {
 		.max_subscribers = 1,
@@ -128,8 +129,8 @@ static struct km_geometry geometry(
 		.pool_size = most + held + KM_SERVICE_LOANS + 2,
 		.max_publishers = 1,
 		.max_payload_size = size,
-		.max_loans = KM_SERVICE_LOANS,
-		.max_borrows = shape->max_calls,
+		.max_loans = KM_SERVICE_LOANS + 1,
+		.max_borrows = shape->max_calls + spare,
 		.transport = shape->transport,
 		.timestamps = 1, /* their places carry tags: message.h */
 	};
@@ -144,11 +145,12 @@ static struct km_geometry geometry(
 
 struct km_geometry km_service_requests(const struct km_service_shape *shape)
 {
-	return geometry(shape, shape->max_calls + KM_SERVICE_CANCELS, 0, shape->max_request_size);
+	return geometry(
+		shape, shape->max_calls + KM_SERVICE_CANCELS, 0, 1, shape->max_request_size);
 }
 
 struct km_geometry km_service_replies(const struct km_service_shape *shape)
 {
-	return geometry(shape, shape->max_calls * shape->max_replies + 1, shape->max_calls,
+	return geometry(shape, shape->max_calls * shape->max_replies + 1, shape->max_calls, 0,
 		shape->max_reply_size);
 }
