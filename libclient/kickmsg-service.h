@@ -43,7 +43,7 @@ struct kickmsg_caller;
  * servers of a service have the same shape. */
 struct kickmsg_service_config {
 	uint32_t max_callers; /* [64] at once, 1 to 65535 */
-	uint32_t max_calls;   /* [16] of a caller in flight, 1 to 1024 */
+	uint32_t max_calls;   /* [16] of a caller in flight, 1 to 1023 */
 	/* [1] to one call, 1 to 1024; max_calls * max_replies is at most 32768 */
 	uint32_t max_replies;
 	/* [KICKMSG_TRANSPORT_AUTO] enum kickmsg_transport; AUTO: SHARED where both sizes are at most

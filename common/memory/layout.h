@@ -45,7 +45,7 @@
 #define KM_MIN_POOL         2u
 #define KM_MAX_POOL         (1u << 20)
 #define KM_MAX_PAYLOAD      (UINT64_C(1) << 30)
-#define KM_MAX_HOLDS        1025 /* 1024 of a user's, and a service's own */
+#define KM_MAX_HOLDS        1024
 #define KM_NAME_SIZE        128 /* of a topic's, with its 0 */
 #define KM_PREFIX_SIZE      64
 #define KM_REGION_NAME_SIZE 256

@@ -28,7 +28,7 @@ struct km_line {
 	uint64_t server;  /* the number of that server */
 	uint32_t calls;   /* calls that the line holds */
 	uint32_t cancels; /* cancels that the server may not have read yet */
-	uint32_t turn;    /* the call that is told next of those that are untold */
+	uint32_t turn;    /* the call from where untold ones are told */
 };
 
 struct km_call {
@@ -37,7 +37,7 @@ struct km_call {
 	int64_t deadline_ns;  /* INT64_MAX: none */
 	int error;            /* 0, or how the call has ended, to be told */
 	bool waits;
-	bool untold; /* there was no room to tell its server that nobody waits */
+	bool untold; /* its server is to hear that nobody waits */
 };
 
 struct kickmsg_caller {

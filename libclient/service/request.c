@@ -67,7 +67,7 @@ static void cancel(struct km_visitor *visitor, uint64_t id)
 {
 	const struct km_label room = { .kind = KM_MESSAGE_ROOM };
 
-	/* its own ring has room for that, if the caller keeps to its shape */
+	/* a caller that keeps to its shape has room for the answer */
 	if (++visitor->cancels >= KM_SERVICE_CANCELS &&
 		km_channel_send(&visitor->channel, NULL, 0, &room, NULL) == 0)
 		visitor->cancels = 0;

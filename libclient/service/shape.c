@@ -13,8 +13,9 @@
 
 #define AUTO_MAX_SIZE 1024
 #define MAX_SIZE      (KM_MAX_PAYLOAD - 64)
-#define MAX_CALLS     1024
-#define MAX_REPLIES   32768 /* to all calls of a caller */
+#define MAX_CALLS     (KM_MAX_HOLDS - 1) /* a server borrows one message more */
+#define MAX_ANSWERS   1024               /* replies to a call */
+#define MAX_REPLIES   32768              /* to all calls of a caller */
 
 KM_EXPORT void kickmsg_service_config_init(struct kickmsg_service_config *config)
 {
@@ -32,7 +33,7 @@ static bool is_possible(const struct km_service_shape *shape)
 {
 	return shape->max_callers >= 1 && shape->max_callers <= KM_MAX_SUBSCRIBERS &&
 	       shape->max_calls >= 1 && shape->max_calls <= MAX_CALLS && shape->max_replies >= 1 &&
-	       shape->max_replies <= MAX_CALLS &&
+	       shape->max_replies <= MAX_ANSWERS &&
 	       shape->max_calls * shape->max_replies <= MAX_REPLIES &&
 	       shape->transport <= KM_TRANSPORT_SHARED && shape->max_request_size >= 1 &&
 	       shape->max_request_size <= MAX_SIZE && shape->max_reply_size >= 1 &&
@@ -48,7 +49,7 @@ static const char *find_impossible(const struct kickmsg_service_config *config)
 	} fields[] = {
 		{ "max_callers", config->max_callers, 1, KM_MAX_SUBSCRIBERS },
 		{ "max_calls", config->max_calls, 1, MAX_CALLS },
-		{ "max_replies", config->max_replies, 1, MAX_CALLS },
+		{ "max_replies", config->max_replies, 1, MAX_ANSWERS },
 		{ "transport", config->transport, 0, KICKMSG_TRANSPORT_AUTO },
 		{ "max_request_size", config->max_request_size, 1, MAX_SIZE },
 		{ "max_reply_size", config->max_reply_size, 1, MAX_SIZE },
