@@ -294,6 +294,7 @@ static uint32_t draw(uint32_t below)
 /* The calls, requests, replies and rooms that the two programs have. */
 static struct {
 	uint32_t in_flight; /* ids */
+	bool in_time[MOST], given_up[MOST];
 	uint32_t taken, sent[MOST];
 	struct kickmsg_reply held[MOST];
 	uint32_t held_count;
@@ -315,6 +316,8 @@ static void do_begin(void)
 	if (r < 0)
 		return;
 	have.call_loans -= in_place;
+	have.in_time[have.in_flight] = timeout_ns < 0;
+	have.given_up[have.in_flight] = false;
 	ids[have.in_flight++] = id;
 }
 
@@ -331,8 +334,10 @@ static void do_lend(void)
 /* The program may not have been told yet that the call has ended. */
 static void do_cancel(void)
 {
+	uint32_t at = have.in_flight > 0 ? draw(have.in_flight) : 0;
+
 	if (have.in_flight > 0)
-		kickmsg_call_cancel(caller, ids[draw(have.in_flight)]);
+		have.given_up[at] |= kickmsg_call_cancel(caller, ids[at]) == 0;
 }
 
 static void do_release(void)
@@ -355,8 +360,17 @@ static void do_hear(void)
 	while (at < have.in_flight && ids[at] != reply.id)
 		at++;
 	ck_assert_uint_lt(at, have.in_flight);
-	if (!reply.more)
-		ids[at] = ids[--have.in_flight];
+	ck_assert(reply.error == 0 || reply.error == -EIO ||
+		  reply.error == (have.given_up[at] ? -ECANCELED : -ETIMEDOUT));
+	ck_assert(reply.error != -ETIMEDOUT || !have.in_time[at]);
+	/* a reply that others follow may have come before its call was given up */
+	if (!reply.more) {
+		ck_assert_int_eq(reply.error == -ECANCELED, have.given_up[at]);
+		have.in_flight--;
+		ids[at] = ids[have.in_flight];
+		have.in_time[at] = have.in_time[have.in_flight];
+		have.given_up[at] = have.given_up[have.in_flight];
+	}
 	if (reply.data && draw(2))
 		have.held[have.held_count++] = reply;
 	else
@@ -427,7 +441,7 @@ static void (*const deeds[])(void) = { do_begin, do_lend, do_cancel, do_release,
 
 static const struct {
 	uint32_t max_calls, max_replies;
-} shapes[] = { { 1, 1 }, { 8, 1 }, { 24, 1 }, { 56, 1 }, { 15, 1 }, { 5, 3 }, { 21, 3 } };
+} shapes[] = { { 1, 1 }, { 8, 1 }, { 9, 1 }, { 24, 1 }, { 56, 1 }, { 15, 1 }, { 5, 3 }, { 21, 3 } };
 #define SHAPES ((int)(sizeof shapes / sizeof *shapes))
 
 /* For a while the two do but some of all that they may. The rings are just large enough. */
