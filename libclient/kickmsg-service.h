@@ -111,8 +111,9 @@ struct kickmsg_request {
  * Takes the next request: each caller in turn, of one caller the oldest. The request is valid until
  * it ends: by the last reply, kickmsg_reply_error() or kickmsg_server_free(). Waits for at most
  * timeout_ns; 0 looks, negative waits for ever. Meets newcomers, for which it asks the broker.
- * Requests whose deadline has passed don't come, nor those of which the server has read that they were
- * taken back: kickmsg_request_status() reads all there is. Errors: -ETIMEDOUT (with timeout 0: -EAGAIN); -EINTR it was interrupted; -EBUSY the server stands by, with timeout 0.
+ * Requests whose deadline has passed don't come, nor those of which the server has read that they
+ * were taken back: kickmsg_request_status() reads all there is. Errors: -ETIMEDOUT (with timeout 0:
+ * -EAGAIN); -EINTR it was interrupted; -EBUSY the server stands by, with timeout 0.
  */
 int kickmsg_take_request(
 	struct kickmsg_server *server, int64_t timeout_ns, struct kickmsg_request *ret);
