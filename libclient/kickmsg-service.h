@@ -43,7 +43,7 @@ struct kickmsg_caller;
  * servers of a service have the same shape. */
 struct kickmsg_service_config {
 	uint32_t max_callers; /* [64] at once, 1 to 65535 */
-	uint32_t max_calls;   /* [16] of a caller in flight, 1 to 1024 */
+	uint32_t max_calls;   /* [16] of a caller in flight, 1 to 1023 */
 	/* [1] to one call, 1 to 1024; max_calls * max_replies is at most 32768 */
 	uint32_t max_replies;
 	/* [KICKMSG_TRANSPORT_AUTO] enum kickmsg_transport; AUTO: SHARED where both sizes are at most
@@ -111,8 +111,9 @@ struct kickmsg_request {
  * Takes the next request: each caller in turn, of one caller the oldest. The request is valid until
  * it ends: by the last reply, kickmsg_reply_error() or kickmsg_server_free(). Waits for at most
  * timeout_ns; 0 looks, negative waits for ever. Meets newcomers, for which it asks the broker.
- * Requests that were taken back, or whose deadline has passed, don't come. Errors: -ETIMEDOUT (with
- * timeout 0: -EAGAIN); -EINTR it was interrupted; -EBUSY the server stands by, with timeout 0.
+ * Requests whose deadline has passed don't come, nor those of which the server has read that they
+ * were taken back: kickmsg_request_status() reads all there is. Errors: -ETIMEDOUT (with timeout 0:
+ * -EAGAIN); -EINTR it was interrupted; -EBUSY the server stands by, with timeout 0.
  */
 int kickmsg_take_request(
 	struct kickmsg_server *server, int64_t timeout_ns, struct kickmsg_request *ret);
@@ -269,7 +270,8 @@ int kickmsg_waitset_add_caller(
 void kickmsg_reply_release(struct kickmsg_reply *reply);
 
 /* Takes a call back: it ends with -ECANCELED, which kickmsg_take_reply() tells, and its server is
- * told. Errors: -ENOENT no such call is in flight. */
+ * told. While a server has 8 such messages to read, of calls whose deadlines passed too, the next
+ * are kept: a later kickmsg_take_reply() sends them. Errors: -ENOENT no such call is in flight. */
 int kickmsg_call_cancel(struct kickmsg_caller *caller, uint64_t id);
 
 /* Ends a take or a wait that sleeps, or else the next one that would sleep, with -EINTR. For any

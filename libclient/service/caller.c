@@ -214,7 +214,7 @@ static km_always_inline int settle(
 	caller->free_count--;
 	caller->in_flight++;
 	call->waits = true;
-	call->cancelled = false;
+	call->untold = false;
 	call->line = caller->line;
 	call->line->calls++;
 	if (call->deadline_ns < caller->next_ns)

@@ -9,6 +9,7 @@
  *
  * A call *waits* until it has ended for the user, and is *held* until its server has said the last of it.
  * A place among max_calls is taken for both, so no server ever has more to say than there is room for.
+ * A server is told of a call's deadline or cancel once its ring has room for that (shape.h).
  * Ids have a generation, so what a server says late or made up is dropped.
  *
  * A caller has one line to the server that serves, and past ones: with replies that the user holds, or of
@@ -26,7 +27,8 @@ struct km_line {
 	bool ready;       /* the server at its end has said HELLO */
 	uint64_t server;  /* the number of that server */
 	uint32_t calls;   /* calls that the line holds */
-	uint32_t cancels; /* of these, cancelled ones that the server knows of */
+	uint32_t cancels; /* cancels that the server may not have read yet */
+	uint32_t turn;    /* the call from where untold ones are told */
 };
 
 struct km_call {
@@ -35,7 +37,7 @@ struct km_call {
 	int64_t deadline_ns;  /* INT64_MAX: none */
 	int error;            /* 0, or how the call has ended, to be told */
 	bool waits;
-	bool cancelled; /* its server was told */
+	bool untold; /* its server is to hear that nobody waits */
 };
 
 struct kickmsg_caller {

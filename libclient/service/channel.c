@@ -162,6 +162,8 @@ int km_channel_loan(struct km_channel *channel, size_t len, void **ret_payload)
 		return -EMSGSIZE;
 	if (channel->gone)
 		return -ECONNRESET;
+	if (channel->out->handle.place.loan_count >= KM_SERVICE_LOANS)
+		return -EDQUOT;
 	int r = region->path == KM_PATH_RINGS_TIMED ? km_rings_loan(channel->out, len, ret_payload)
 						    : kickmsg_loan(channel->out, len, ret_payload);
 	return r < 0 ? km_channel_result_of(channel, r) : 0;

@@ -10,8 +10,8 @@
  * so in the header of the topic that comes in, behind all that the other one wrote there. Once a broker is
  * gone that nobody took over from, the channel goes on, but its end is told by its other end alone.
  *
- * Nothing is pushed out: requests that the caller may have in flight, its cancellations, and the replies
- * to all these have room (shape.c), and each end counts what it has sent.
+ * Nothing is pushed out: requests that the caller may have in flight, its cancellations, and what the
+ * server says to all these have room (shape.h), and each end sends no more than that.
  */
 #pragma once
 
@@ -61,8 +61,9 @@ bool km_channel_look(struct km_channel *channel);
  * Send a message, also in place: lend, send, give back. `answered` may be null, or a sample that is over
  * with the message. With private rings it is given back before the other end can hear of the message, so its
  * slot is free for what the other end sends next; with a shared ring behind the message. After an error but
- * -ECONNRESET it is kept. Errors: -ECONNRESET there is no other end any more; -EMSGSIZE, -EAGAIN, -EDQUOT,
- * -EINVAL as kickmsg_send() and kickmsg_loan().
+ * -ECONNRESET it is kept. Errors: -ECONNRESET there is no other end any more; -EMSGSIZE, -EAGAIN, -EINVAL
+ * as kickmsg_send() and kickmsg_loan(). A loan also -EDQUOT: KM_SERVICE_LOANS are lent. One more is for the
+ * messages that are copied.
  */
 int km_channel_send_anyhow(struct km_channel *channel, const void *data, size_t len,
 	const struct km_label *label, struct kickmsg_sample *answered);
@@ -80,7 +81,8 @@ bool km_channel_has_lent_anyhow(const struct km_channel *channel, const void *pa
 static km_always_inline void km_channel_count(
 	const struct km_channel *channel, enum km_message_kind kind)
 {
-	if (kind == KM_MESSAGE_MORE || kind == KM_MESSAGE_CANCEL || kind == KM_MESSAGE_HELLO)
+	if (kind == KM_MESSAGE_MORE || kind == KM_MESSAGE_CANCEL || kind == KM_MESSAGE_HELLO ||
+		kind == KM_MESSAGE_ROOM)
 		km_endpoint_count(
 			&channel->out->handle.place.record->messages, (uint64_t)-INT64_C(1));
 }

@@ -26,6 +26,8 @@ enum km_message_kind {
 	KM_MESSAGE_MORE = 4,  /* a reply; others follow */
 	KM_MESSAGE_LAST = 5,  /* the last reply */
 	KM_MESSAGE_ERROR = 6, /* the last, without a reply. The word: why */
+	/* KM_SERVICE_CANCELS cancels more were read: there is room for as many. */
+	KM_MESSAGE_ROOM = 7,
 };
 
 #define KM_TAG_KIND_BITS 4

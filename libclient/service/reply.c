@@ -22,7 +22,6 @@ static void free_if_over(struct kickmsg_caller *caller, struct km_call *call)
 static void let_go(struct km_call *call)
 {
 	call->line->calls--;
-	call->line->cancels -= call->cancelled;
 	call->line = NULL;
 }
 
@@ -55,11 +54,24 @@ static void tell_server(struct km_call *call)
 	struct km_line *line = call->line;
 	const struct km_label label = { .id = call->id, .kind = KM_MESSAGE_CANCEL };
 
-	/* with more cancels under way, a server does some work for nobody */
-	if (line && line->cancels < KM_SERVICE_CANCELS && !line->channel.gone &&
-		km_channel_send(&line->channel, NULL, 0, &label, NULL) == 0) {
-		call->cancelled = true;
-		line->cancels++;
+	if (!line || line->channel.gone)
+		return;
+	call->untold = line->cancels == KM_SERVICE_CANCELS ||
+		       km_channel_send(&line->channel, NULL, 0, &label, NULL) < 0;
+	line->cancels += !call->untold;
+}
+
+/* The server has read the cancels: tells it of calls of which it couldn't be told yet, each in its turn. */
+static void tell_more(struct kickmsg_caller *caller, struct km_line *line)
+{
+	line->cancels = 0;
+	for (uint32_t left = caller->shape.max_calls;
+		left > 0 && line->cancels < KM_SERVICE_CANCELS; left--) {
+		struct km_call *call = &caller->calls[line->turn];
+
+		line->turn = (line->turn + 1) % caller->shape.max_calls;
+		if (call->line == line && call->untold)
+			tell_server(call);
 	}
 }
 
@@ -96,6 +108,15 @@ static int error_of(uint64_t word)
 	return error < 0 && error >= -4095 ? (int)error : -EPROTO;
 }
 
+/* Takes a message that is no call's end nor reply. Returns false: the user doesn't hear of it. */
+static km_noinline bool fill_nothing(
+	struct kickmsg_caller *caller, struct km_line *line, const struct km_label *label)
+{
+	if (label->kind == KM_MESSAGE_ROOM)
+		tell_more(caller, line);
+	return false;
+}
+
 /* Fills *ret, whose sample has the message, and returns true; else the message is for nobody. */
 static km_always_inline bool fill(struct kickmsg_caller *caller, struct km_line *line,
 	const struct km_label *label, struct kickmsg_reply *ret)
@@ -104,7 +125,7 @@ static km_always_inline bool fill(struct kickmsg_caller *caller, struct km_line 
 	const bool more = label->kind == KM_MESSAGE_MORE, fails = label->kind == KM_MESSAGE_ERROR;
 
 	if (!call || !(more || fails || label->kind == KM_MESSAGE_LAST))
-		return false;
+		return fill_nothing(caller, line, label);
 	bool waited = call->waits;
 	if (!more) {
 		let_go(call);

@@ -65,6 +65,12 @@ static void leave_line(struct km_visitor *visitor)
 
 static void cancel(struct km_visitor *visitor, uint64_t id)
 {
+	const struct km_label room = { .kind = KM_MESSAGE_ROOM };
+
+	/* a caller that keeps to its shape has room for the answer */
+	if (++visitor->cancels >= KM_SERVICE_CANCELS &&
+		km_channel_send(&visitor->channel, NULL, 0, &room, NULL) == 0)
+		visitor->cancels = 0;
 	for (uint32_t i = 0; i < visitor->count; i++)
 		if (visitor->tasks[i].serial > 0 && visitor->tasks[i].id == id)
 			visitor->tasks[i].cancelled = true;
@@ -172,7 +178,8 @@ static km_always_inline uint32_t next_task(struct km_visitor *visitor)
 		leave_line(visitor);
 		if (status == 0)
 			return oldest;
-		if (send_error(visitor, oldest, status) != -EAGAIN)
+		int r = send_error(visitor, oldest, status);
+		if (r == 0 || r == -ECONNRESET)
 			continue;
 		/* no slot is free for the answer, which is the caller's fault: the request waits on */
 		task->next = visitor->waiting++ > 0 ? visitor->oldest : KM_TASK_NONE;

@@ -6,8 +6,9 @@
  *                                     \------ cancelled, late: the library answers ------^
  *
  * A request that is held is a borrowed sample, so only the answer gives back what it takes of its
- * caller's memory. Cancellations come by the same ring, so the ring is emptied whenever somebody
- * asks how a request stands.
+ * caller's memory. Cancellations come by the same ring, so the ring is read whenever somebody asks how
+ * a request stands. There is a task more than max_calls, so a caller that keeps to its shape is heard
+ * while all its requests are held.
  */
 #pragma once
 
@@ -37,6 +38,7 @@ struct km_visitor {
 	struct km_task *tasks; /* [count] */
 	uint32_t count, busy;
 	uint32_t waiting, taken; /* parts of `busy` */
+	uint32_t cancels;        /* read, and the caller doesn't know it */
 	/* Lists: of tasks that wait the oldest first; of free ones the latest. */
 	uint32_t oldest, newest, free;
 	int64_t orphan_ns; /* since when the broker doesn't know it; 0: it does */

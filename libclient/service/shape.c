@@ -13,8 +13,9 @@
 
 #define AUTO_MAX_SIZE 1024
 #define MAX_SIZE      (KM_MAX_PAYLOAD - 64)
-#define MAX_CALLS     1024
-#define MAX_REPLIES   32768 /* to all calls of a caller */
+#define MAX_CALLS     (KM_MAX_HOLDS - 1) /* a server borrows one message more */
+#define MAX_ANSWERS   1024               /* replies to a call */
+#define MAX_REPLIES   32768              /* to all calls of a caller */
 
 KM_EXPORT void kickmsg_service_config_init(struct kickmsg_service_config *config)
 {
@@ -32,7 +33,7 @@ static bool is_possible(const struct km_service_shape *shape)
 {
 	return shape->max_callers >= 1 && shape->max_callers <= KM_MAX_SUBSCRIBERS &&
 	       shape->max_calls >= 1 && shape->max_calls <= MAX_CALLS && shape->max_replies >= 1 &&
-	       shape->max_replies <= MAX_CALLS &&
+	       shape->max_replies <= MAX_ANSWERS &&
 	       shape->max_calls * shape->max_replies <= MAX_REPLIES &&
 	       shape->transport <= KM_TRANSPORT_SHARED && shape->max_request_size >= 1 &&
 	       shape->max_request_size <= MAX_SIZE && shape->max_reply_size >= 1 &&
@@ -48,7 +49,7 @@ static const char *find_impossible(const struct kickmsg_service_config *config)
 	} fields[] = {
 		{ "max_callers", config->max_callers, 1, KM_MAX_SUBSCRIBERS },
 		{ "max_calls", config->max_calls, 1, MAX_CALLS },
-		{ "max_replies", config->max_replies, 1, MAX_CALLS },
+		{ "max_replies", config->max_replies, 1, MAX_ANSWERS },
 		{ "transport", config->transport, 0, KICKMSG_TRANSPORT_AUTO },
 		{ "max_request_size", config->max_request_size, 1, MAX_SIZE },
 		{ "max_reply_size", config->max_reply_size, 1, MAX_SIZE },
@@ -118,9 +119,10 @@ struct km_geometry km_service_geometry(const struct km_service_shape *shape)
 	};
 }
 
-/* A topic's shape. `most`: messages in the ring at once; `held`: others that are borrowed. */
-static struct km_geometry geometry(
-	const struct km_service_shape *shape, uint32_t most, uint32_t held, uint64_t size)
+/* A topic's shape. `most`: messages in the ring at once; `held`: others that are borrowed; `spare`: borrows of
+ * the library's own. */
+static struct km_geometry geometry(const struct km_service_shape *shape, uint32_t most,
+	uint32_t held, uint32_t spare, uint64_t size)
 {
 	struct km_geometry ret = {
 		.max_subscribers = 1,
@@ -128,8 +130,8 @@ static struct km_geometry geometry(
 		.pool_size = most + held + KM_SERVICE_LOANS + 2,
 		.max_publishers = 1,
 		.max_payload_size = size,
-		.max_loans = KM_SERVICE_LOANS,
-		.max_borrows = shape->max_calls,
+		.max_loans = KM_SERVICE_LOANS + 1,
+		.max_borrows = shape->max_calls + spare,
 		.transport = shape->transport,
 		.timestamps = 1, /* their places carry tags: message.h */
 	};
@@ -144,11 +146,12 @@ static struct km_geometry geometry(
 
 struct km_geometry km_service_requests(const struct km_service_shape *shape)
 {
-	return geometry(shape, shape->max_calls + KM_SERVICE_CANCELS, 0, shape->max_request_size);
+	return geometry(
+		shape, shape->max_calls + KM_SERVICE_CANCELS, 0, 1, shape->max_request_size);
 }
 
 struct km_geometry km_service_replies(const struct km_service_shape *shape)
 {
-	return geometry(shape, shape->max_calls * shape->max_replies + 1, shape->max_calls,
+	return geometry(shape, shape->max_calls * shape->max_replies + 1, shape->max_calls, 0,
 		shape->max_reply_size);
 }

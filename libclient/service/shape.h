@@ -6,7 +6,7 @@
 #include "common/protocol/wire.h"
 #include "libclient/kickmsg-service.h"
 
-/* Cancellations that may be under way, beside requests. */
+/* Cancellations that may be unread beside requests; a user's loans at once. */
 #define KM_SERVICE_CANCELS 8
 #define KM_SERVICE_LOANS   8
 #define KM_SERVICE_SERVERS 16
@@ -19,7 +19,7 @@ struct km_service_shape {
 	uint32_t transport; /* enum km_transport */
 	uint32_t max_callers;
 };
-#define KM_SERVICE_MAGIC UINT64_C(0x3365636976726573)
+#define KM_SERVICE_MAGIC UINT64_C(0x3465636976726573)
 _Static_assert(sizeof(struct km_service_shape) <= sizeof(((struct km_schema *)0)->reserved),
 	"the shape goes along with the schema");
 
@@ -32,7 +32,23 @@ int km_service_shape_of(const struct kickmsg_service_config *config, struct km_s
 void km_service_shape_write(const struct km_service_shape *shape, struct km_schema *ret);
 bool km_service_shape_read(const struct km_schema *schema, struct km_service_shape *ret);
 
-/* The topics' geometries. */
+/*
+ * The topics' geometries. Nothing is ever pushed out of a channel's rings, since they have room for all that
+ * may be unread there:
+ *
+ *   requests  max_calls requests: the caller holds each call until it has heard the last reply to it, which
+ *             is sent behind the request's receive
+ *             KM_SERVICE_CANCELS cancels: after so many the caller says no more until it hears ROOM, which
+ *             the server says when it has read them all
+ *   replies   max_calls * max_replies replies and errors: the server counts the replies to each call, the
+ *             last included
+ *             one HELLO or ROOM: the caller calls nothing before it hears HELLO, and cancels no more than
+ *             one ROOM is for before it hears that
+ *
+ * A slot is that of an unread message, or of one of max_calls that the reader holds, or one of
+ * KM_SERVICE_LOANS that are lent. A held request is among the max_calls requests above. The library copies
+ * into a loan of its own, and the server reads on into a borrow of its own.
+ */
 struct km_geometry km_service_geometry(const struct km_service_shape *shape);
 struct km_geometry km_service_requests(const struct km_service_shape *shape);
 struct km_geometry km_service_replies(const struct km_service_shape *shape);

@@ -471,7 +471,7 @@ START_TEST(bad_names_configs_and_services_are_refused)
 	other.max_calls = 0;
 	ck_assert_int_eq(kickmsg_serve(serving, "other", &other, &more), -EINVAL);
 	ck_assert(flow_said(serving, "max_calls"));
-	other.max_calls = 1024;
+	other.max_calls = 1023;
 	other.max_replies = 1024;
 	ck_assert_int_eq(kickmsg_serve(serving, "other", &other, &more), -EINVAL);
 	other = config;

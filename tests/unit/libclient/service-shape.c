@@ -27,7 +27,7 @@ START_TEST(shape_of_each_bad_field_is_named)
 	bad("max_callers");
 	config.max_callers = 65536;
 	bad("max_callers");
-	config.max_calls = 1025;
+	config.max_calls = 1024;
 	bad("max_calls");
 	config.max_replies = 0;
 	bad("max_replies");
@@ -37,7 +37,7 @@ START_TEST(shape_of_each_bad_field_is_named)
 	bad("max_request_size");
 	config.max_reply_size = KM_MAX_PAYLOAD - 63;
 	bad("max_reply_size");
-	config.max_calls = 1024;
+	config.max_calls = 1023;
 	config.max_replies = 33;
 	bad("max_calls * max_replies");
 	config.reserved[7] = 1;
@@ -88,7 +88,7 @@ END_TEST
 /* The topics of each possible config are possible, and have room for all that may be under way. */
 START_TEST(geometries_are_possible_and_have_room)
 {
-	static const uint32_t counts[] = { 1, 2, 3, 16, 31, 1024 };
+	static const uint32_t counts[] = { 1, 2, 3, 16, 31, 1023 };
 	static const uint64_t sizes[] = { 1, 7, 8, 1024, 1025, KM_MAX_PAYLOAD - 64 };
 
 	for (size_t c = 0; c < 6; c++)
@@ -114,6 +114,10 @@ START_TEST(geometries_are_possible_and_have_room)
 						counts[c] + KM_SERVICE_CANCELS);
 					ck_assert_uint_ge(requests.pool_size,
 						counts[c] + KM_SERVICE_CANCELS + KM_SERVICE_LOANS);
+					/* what is read, and a message that the library copies */
+					ck_assert_uint_gt(requests.max_borrows, counts[c]);
+					ck_assert_uint_gt(requests.max_loans, KM_SERVICE_LOANS);
+					ck_assert_uint_gt(replies.max_loans, KM_SERVICE_LOANS);
 					ck_assert_uint_gt(
 						replies.ring_capacity, counts[c] * counts[m]);
 					if (transport == KM_TRANSPORT_RINGS)
