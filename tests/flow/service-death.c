@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "libclient/handle/handle.h"
 #include "libclient/kickmsg-service.h"
+#include "libclient/service/caller.h"
 #include "libclient/service/server.h"
 #include "tests/support/broker/emulated.h"
 #include "tests/support/broker/flow.h"
@@ -365,7 +366,8 @@ static bool have_met(struct kickmsg_client *client, struct kickmsg_caller *calle
 
 	return kickmsg_take_request(server, 0, &request) != 0 &&
 	       kickmsg_client_dispatch(client) >= 0 && kickmsg_client_dispatch(serving) >= 0 &&
-	       kickmsg_caller_wait_server(caller, 0) == 0 && has_service(client);
+	       kickmsg_caller_wait_server(caller, 0) == 0 &&
+	       caller->line->channel.connection == client->connection && has_service(client);
 }
 
 /* Without one, calls in flight are answered by the server that lives on. New calls go on once the two have
