@@ -110,10 +110,12 @@ struct kickmsg_request {
 /*
  * Takes the next request: each caller in turn, of one caller the oldest. The request is valid until
  * it ends: by the last reply, kickmsg_reply_error() or kickmsg_server_free(). Waits for at most
- * timeout_ns; 0 looks, negative waits for ever. Meets newcomers, for which it asks the broker.
- * Requests whose deadline has passed don't come, nor those of which the server has read that they
- * were taken back: kickmsg_request_status() reads all there is. Errors: -ETIMEDOUT (with timeout 0:
- * -EAGAIN); -EINTR it was interrupted; -EBUSY the server stands by, with timeout 0.
+ * timeout_ns; 0 looks, negative waits for ever. Meets newcomers, a few in each look, for which it
+ * asks the broker. Requests whose deadline has passed don't come, nor those of which the server has
+ * read that they were taken back: kickmsg_request_status() reads all there is. A take that waits
+ * beside more than 126 callers looks at them each ms, since a sleep has so many words; a server with
+ * a descriptor is woken by any number of callers. Errors: -ETIMEDOUT (with timeout 0: -EAGAIN);
+ * -EINTR it was interrupted; -EBUSY the server stands by, with timeout 0.
  */
 int kickmsg_take_request(
 	struct kickmsg_server *server, int64_t timeout_ns, struct kickmsg_request *ret);
@@ -176,7 +178,9 @@ struct kickmsg_caller_options {
 	/* Time to wait for the service to exist and for a server to answer. Default 0: the service
 	 * has to exist; UINT64_MAX: for ever. */
 	uint64_t wait_ns;
-	uint64_t spin_ns; /* polls for so long before it sleeps; default 0 */
+	/* Polls for so long before it sleeps, unless it is interrupted; default 0; UINT64_MAX: it
+	 * never sleeps. */
+	uint64_t spin_ns;
 	/* A service with another schema, or with none, is refused; null: any schema is taken. */
 	const struct kickmsg_schema *schema;
 	uint64_t reserved[4]; /* zero */
@@ -247,8 +251,10 @@ int kickmsg_call_discard(struct kickmsg_caller *caller, void *payload);
 /*
  * Takes the next reply, or the next end of a call, in the order in which they come: returns 0, and
  * ret->error says which. A reply with data is to be released. Waits for at most timeout_ns; 0 looks,
- * negative waits for ever. Errors: -ENOENT no call is in flight; -ETIMEDOUT (with timeout 0:
- * -EAGAIN) nothing came; -EDQUOT max_calls replies are held; -EINTR it was interrupted.
+ * negative waits for ever. After a broker's end, while calls are in flight, it asks the next broker
+ * for memory with the server, which says then that it lives on. Errors: -ENOENT no call is in
+ * flight; -ETIMEDOUT (with timeout 0: -EAGAIN) nothing came; -EDQUOT max_calls replies are held;
+ * -EINTR it was interrupted.
  */
 int kickmsg_take_reply(
 	struct kickmsg_caller *caller, int64_t timeout_ns, struct kickmsg_reply *ret);
@@ -274,8 +280,8 @@ void kickmsg_reply_release(struct kickmsg_reply *reply);
  * are kept: a later kickmsg_take_reply() sends them. Errors: -ENOENT no such call is in flight. */
 int kickmsg_call_cancel(struct kickmsg_caller *caller, uint64_t id);
 
-/* Ends a take or a wait that sleeps, or else the next one that would sleep, with -EINTR. For any
- * thread and for signal handlers. Never fails. */
+/* Ends a take or a wait that sleeps or polls ahead of sleep, or else the next one that would, with
+ * -EINTR. For any thread and for signal handlers. Never fails. */
 void kickmsg_caller_interrupt(struct kickmsg_caller *caller);
 
 #ifdef __cplusplus

@@ -3,6 +3,8 @@
 #include "daemon/serve/callers.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,17 +29,28 @@ const struct km_member *km_callers_active(const struct km_topic *service)
 	return oldest;
 }
 
-/* Is the endpoint with this number one of the session's, and does it call the service? */
+/* Is the member the session's? A process whose connection was hung up goes on with what it has, and asks by its
+ * next connection. */
+static bool is_of(const struct km_member *member, const struct km_session *session)
+{
+	return member->session == session || km_session_follows(session, member->session);
+}
+
+/* Does an endpoint with this number, as km_channel_open() writes it, call the service for the session? Another
+ * way to write the number would name more topics for the same caller. */
 static bool calls(
 	const struct km_session *session, const struct km_topic *service, const char *number)
 {
 	const struct km_member *member;
-	char *end;
-	uint64_t endpoint = strtoull(number, &end, 10);
+	char written[KM_NAME_SIZE];
+	uint64_t endpoint = strtoull(number, NULL, 10);
 
-	LIST_FOREACH (member, &session->members, of_session)
-		if (member->kept.handle == endpoint && member->topic == service)
-			return *end == '\0' && has_role(member, KM_ROLE_SUBSCRIBER);
+	snprintf(written, sizeof written, "%" PRIu64, endpoint);
+	if (strcmp(written, number) != 0)
+		return false;
+	LIST_FOREACH (member, &service->members, of_topic)
+		if (member->kept.handle == endpoint)
+			return has_role(member, KM_ROLE_SUBSCRIBER) && is_of(member, session);
 	return false;
 }
 
@@ -45,7 +58,7 @@ static bool serves(const struct km_session *session, const struct km_topic *serv
 {
 	const struct km_member *active = km_callers_active(service);
 
-	return active && active->session == session;
+	return active && is_of(active, session);
 }
 
 bool km_callers_allow(const struct km_wanted *wanted)
@@ -69,29 +82,45 @@ bool km_callers_allow(const struct km_wanted *wanted)
 	return false;
 }
 
-/* Puts the caller into a page that keeps the oldest ones, oldest first. */
-static void insert(struct km_msg_callers_ok *answer, const struct km_member *member)
-{
-	const struct km_session *session = member->session;
-	uint32_t i = answer->count;
+/* A page of callers: the oldest ones, oldest first. */
+struct page {
+	const struct km_member *callers[KM_WIRE_CALLERS_PAGE];
+	uint32_t count;
+	bool more;
+};
 
-	if (answer->count == KM_WIRE_CALLERS_PAGE) {
-		answer->more = 1;
-		if (member->kept.handle > answer->callers[--i].endpoint)
+static void insert(struct page *page, const struct km_member *member)
+{
+	uint32_t i = page->count;
+
+	if (page->count == KM_WIRE_CALLERS_PAGE) {
+		page->more = true;
+		if (member->kept.handle > page->callers[--i]->kept.handle)
 			return;
 	} else {
-		answer->count++;
+		page->count++;
 	}
-	for (; i > 0 && answer->callers[i - 1].endpoint > member->kept.handle; i--)
-		answer->callers[i] = answer->callers[i - 1];
-	answer->callers[i] = (struct km_caller){
-		.endpoint = member->kept.handle,
-		.client_id = session->kept.id,
-		.pid = session->kept.pid,
-		.uid = session->kept.uid,
-		.gid = session->kept.gid,
-	};
-	memcpy(answer->callers[i].name, session->kept.name, sizeof session->kept.name);
+	for (; i > 0 && page->callers[i - 1]->kept.handle > member->kept.handle; i--)
+		page->callers[i] = page->callers[i - 1];
+	page->callers[i] = member;
+}
+
+static void tell(const struct page *page, struct km_msg_callers_ok *answer)
+{
+	answer->count = page->count;
+	answer->more = page->more;
+	for (uint32_t i = 0; i < page->count; i++) {
+		const struct km_kept_session *session = &page->callers[i]->session->kept;
+
+		answer->callers[i] = (struct km_caller){
+			.endpoint = page->callers[i]->kept.handle,
+			.client_id = session->id,
+			.pid = session->pid,
+			.uid = session->uid,
+			.gid = session->gid,
+		};
+		memcpy(answer->callers[i].name, session->name, sizeof session->name);
+	}
 }
 
 void km_serve_callers(struct km_session *session, const struct km_msg_topic *request)
@@ -99,12 +128,13 @@ void km_serve_callers(struct km_session *session, const struct km_msg_topic *req
 	struct km_msg_callers_ok answer = { .header.op = KM_OP_CALLERS_OK };
 	const struct km_topic *service = km_wanted_topic(session, request);
 	const struct km_member *member, *active;
+	struct page page = { .count = 0 };
 	bool is_server = false;
 
 	if (!service)
 		return;
-	LIST_FOREACH (member, &session->members, of_session)
-		is_server |= member->topic == service && has_role(member, KM_ROLE_PUBLISHER);
+	LIST_FOREACH (member, &service->members, of_topic)
+		is_server |= has_role(member, KM_ROLE_PUBLISHER) && is_of(member, session);
 	if (!is_server || service->kept.key.kind != KM_KIND_SERVICE) {
 		km_session_refuse(session, service, -EPERM,
 			"client '%s' is no server of '%.60s': only these hear who calls",
@@ -113,10 +143,11 @@ void km_serve_callers(struct km_session *session, const struct km_msg_topic *req
 	}
 	active = km_callers_active(service);
 	answer.active = active->kept.handle;
-	if (active->session == session)
+	if (is_of(active, session))
 		LIST_FOREACH (member, &service->members, of_topic)
 			if (has_role(member, KM_ROLE_SUBSCRIBER) &&
 				member->kept.handle > request->cursor)
-				insert(&answer, member);
+				insert(&page, member);
+	tell(&page, &answer);
 	km_session_answer(session, &answer, sizeof answer, NULL, 0);
 }

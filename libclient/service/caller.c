@@ -77,6 +77,16 @@ static int make_calls(struct kickmsg_caller *caller)
 	return 0;
 }
 
+/* Sees to it that there is a line with a server, for a caller that may do nothing but try. */
+static int prepare(struct kickmsg_caller *caller)
+{
+	int r = km_caller_prepare(caller);
+
+	if (r == -ECONNREFUSED)
+		km_caller_look_in_vain(caller);
+	return r;
+}
+
 static int wait_server(struct kickmsg_caller *caller, int64_t deadline_ns)
 {
 	for (;;) {
@@ -99,7 +109,7 @@ static int wait_server(struct kickmsg_caller *caller, int64_t deadline_ns)
 		if (service->header == header)
 			km_rest_add_header(&caller->rest, service, changes);
 		if (caller->line)
-			km_rest_add_channel(&caller->rest, &caller->line->channel);
+			km_rest_add_channel(&caller->rest, &caller->line->channel, true);
 		km_rest_sleep(&caller->rest, deadline_ns);
 	}
 }
@@ -170,7 +180,7 @@ KM_EXPORT int kickmsg_caller_wait_server(struct kickmsg_caller *caller, int64_t 
 		return -ECHILD;
 	if (timeout_ns != 0)
 		return wait_server(caller, km_wait_deadline(timeout_ns));
-	int r = km_caller_prepare(caller);
+	int r = prepare(caller);
 	return r == -ECONNREFUSED ? -EAGAIN : r;
 }
 
@@ -185,7 +195,7 @@ static km_always_inline int find_line(struct kickmsg_caller *caller)
 		km_load(M1, acquire, &line->channel.in->handle.place.region.header->changes) ==
 			line->channel.changes)
 		return 0;
-	return km_caller_prepare(caller);
+	return prepare(caller);
 }
 
 static km_always_inline bool has_place(struct kickmsg_caller *caller)

@@ -51,6 +51,7 @@ struct kickmsg_caller {
 	uint64_t connection, endpoint; /* at the service, when `line` was made */
 	/* Since when there are lines that the present broker doesn't know of; 0: there are none. */
 	int64_t doubt_ns;
+	int64_t ask_ns;        /* no line is made for their sake before that */
 	struct km_call *calls; /* [max_calls] */
 	uint16_t *free_calls;  /* [free_count] */
 	uint32_t free_count;
@@ -62,6 +63,7 @@ struct kickmsg_caller {
 	struct kickmsg_reply met;
 	bool has_met;
 	int64_t next_ns; /* no deadline passes before that */
+	uint32_t idle;   /* looks in vain of a caller that polls */
 	uint64_t spin_ns;
 	struct km_rest rest;
 	struct km_loop *loop; /* null: nobody asked for a descriptor */
@@ -76,6 +78,8 @@ int km_caller_prepare(struct kickmsg_caller *caller);
 void km_caller_meet(struct kickmsg_caller *caller, struct km_line *line, uint64_t server);
 /* Looks after the connection and the lines; frees lines that nobody needs. */
 void km_caller_look_after(struct kickmsg_caller *caller);
+/* Behind a look in vain of a caller that doesn't sleep: looks after the connection now and then. */
+void km_caller_look_in_vain(struct kickmsg_caller *caller);
 void km_caller_free_lines(struct kickmsg_caller *caller);
 
 /* --- reply.c --- */

@@ -5,6 +5,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/ring/waiter.h"
 #include "libclient/client/control.h"
 #include "libclient/client/reconnect.h"
 #include "libclient/endpoint/subscriber.h"
@@ -12,6 +13,8 @@
 
 /* Calls go on for so long by a line of which no broker tells any more. */
 #define DOUBT_NS INT64_C(2000000000)
+/* One look in vain of so many, by a caller that polls, looks after the connection. */
+#define LOOKS_TILL_AFTER 64
 
 static bool has_servers(const struct kickmsg_caller *caller)
 {
@@ -115,6 +118,15 @@ static bool is_needed(const struct km_line *line)
 	       line->channel.out->handle.place.loan_count > 0;
 }
 
+/* Does the broker tell of the server at the end of this past line? It does so by the present line, as long as
+ * that has the same server and hasn't ended. */
+static bool is_told_of(const struct kickmsg_caller *caller, const struct km_line *past)
+{
+	const struct km_line *line = caller->line;
+
+	return line && line->ready && !line->channel.gone && line->server == past->server;
+}
+
 /* Begins to doubt the past lines. A broker that begins anew says nothing of them. Their calls end
  * if no server comes back in time that says it is the same one. */
 static void doubt_past(struct kickmsg_caller *caller, int64_t now)
@@ -122,15 +134,24 @@ static void doubt_past(struct kickmsg_caller *caller, int64_t now)
 	bool doubtful = false;
 
 	for (struct km_line *past = caller->past; past; past = past->next)
-		doubtful |= !past->channel.gone && past->calls > 0 &&
-			    !(caller->line && caller->line->ready &&
-				    caller->line->server == past->server);
+		doubtful |= !past->channel.gone && past->calls > 0 && !is_told_of(caller, past);
 	if (!doubtful)
 		caller->doubt_ns = 0;
 	else if (caller->doubt_ns == 0)
 		caller->doubt_ns = now;
 	for (struct km_line *past = caller->past; past; past = past->next)
 		past->channel.gone |= doubtful && now - caller->doubt_ns > DOUBT_NS;
+}
+
+/* Makes the line by which a server at the next broker can say that it is the same one. Nobody else may do that
+ * while the caller only waits for replies. */
+static void ask_doubtful(struct kickmsg_caller *caller, int64_t now)
+{
+	if (caller->doubt_ns == 0 || now < caller->ask_ns ||
+		(caller->line && !caller->line->channel.gone))
+		return;
+	caller->ask_ns = now + KM_PATIENCE_NS;
+	km_caller_prepare(caller);
 }
 
 /* Looks whether the client is with another broker, or back at the same one. */
@@ -158,8 +179,12 @@ void km_caller_look_after(struct kickmsg_caller *caller)
 	struct km_line **at = &caller->past;
 
 	look_at_connection(caller);
-	if (caller->past)
-		doubt_past(caller, km_clock_ns());
+	if (caller->past) {
+		const int64_t now = km_clock_ns();
+
+		doubt_past(caller, now);
+		ask_doubtful(caller, now);
+	}
 	while (*at) {
 		struct km_line *line = *at;
 
@@ -170,6 +195,12 @@ void km_caller_look_after(struct kickmsg_caller *caller)
 		*at = line->next;
 		free_line(caller, line);
 	}
+}
+
+void km_caller_look_in_vain(struct kickmsg_caller *caller)
+{
+	if (caller->past || caller->idle++ % LOOKS_TILL_AFTER == 0)
+		km_caller_look_after(caller);
 }
 
 void km_caller_free_lines(struct kickmsg_caller *caller)

@@ -90,13 +90,14 @@ void km_loop_set(struct km_loop *loop)
 
 void km_loop_rest(struct km_loop *loop, int64_t until_ns)
 {
+	KM_KEEP_ERRNO;
 	int64_t now = km_clock_ns(), ends = now + KM_PATIENCE_NS;
 	uint64_t count;
 
 	if (until_ns < ends)
 		ends = until_ns > 0 ? until_ns : 1;
 	if (loop->is_set && read(loop->self, &count, sizeof count) < 0)
-		errno = 0; /* it was quiet already */
+		count = 0; /* it was quiet already */
 	loop->is_set = false;
 	/* a timer that passes sooner is good enough */
 	if (loop->timer_ns > now && loop->timer_ns <= ends)
@@ -133,6 +134,8 @@ void km_loop_unwatch(struct km_loop *loop, struct km_watched *watched)
 
 bool km_loop_arm_word(struct km_watched *watched, uint32_t value)
 {
+	KM_KEEP_ERRNO;
+
 	if (km_watch_waits(watched))
 		return false;
 	km_watch_quiet(watched);
@@ -172,12 +175,12 @@ void km_loop_mute(struct km_loop *loop, struct km_channel *channel, bool muted)
 
 	if (channel->muted == muted || !channel->in || !channel->in->ready)
 		return;
-	channel->muted = muted;
 	int fd = channel->in->ready->watched.fd;
 	if (muted)
 		take_out(loop, fd);
-	else
-		add(loop, fd);
+	/* a channel that the kernel has no room for stays muted: the timer's look finds its messages, and the
+	 * next arming tries again */
+	channel->muted = muted || add(loop, fd) < 0;
 }
 
 bool km_loop_arm(struct km_channel *channel)

@@ -26,8 +26,6 @@ struct km_loop {
 
 /* A take that finds something on its second look begins again, at most so often. */
 #define KM_LOOP_LOOKS 4
-/* Time after a question to the broker that was in vain. */
-#define KM_LOOP_ASKS_NS INT64_C(50000000)
 
 /* Makes the descriptors. Errors: -EMFILE, -ENFILE, -ENOMEM. */
 int km_loop_new(struct kickmsg_client *client, struct km_loop **ret);

@@ -307,44 +307,59 @@ static int spin(struct kickmsg_caller *caller, int64_t until_ns, struct kickmsg_
 				return r;
 			km_pause();
 		}
-	} while (km_clock_ns() < end_ns);
+		/* a spin may be a long one */
+		km_caller_look_after(caller);
+	} while (!km_rest_is_asked(&caller->rest) && km_clock_ns() < end_ns);
 	return r;
+}
+
+/* Adds a line to the words to sleep at. A line that has ended brings nothing more, but its calls end at the next
+ * look. */
+static void rest_at(struct kickmsg_caller *caller, struct km_line *line)
+{
+	if (!line->channel.gone)
+		km_rest_add_channel(&caller->rest, &line->channel, true);
+	else
+		caller->rest.is_ready |= line->calls > 0;
 }
 
 static void sleep_until(struct kickmsg_caller *caller, int64_t deadline_ns)
 {
+	KM_KEEP_ERRNO;
 	if (caller->next_ns < deadline_ns)
 		deadline_ns = caller->next_ns;
 	km_rest_begin(&caller->rest);
 	if (caller->line)
-		km_rest_add_channel(&caller->rest, &caller->line->channel);
+		rest_at(caller, caller->line);
 	for (struct km_line *past = caller->past; past; past = past->next)
 		if (past->calls > 0)
-			km_rest_add_channel(&caller->rest, &past->channel);
+			rest_at(caller, past);
 	km_rest_sleep(&caller->rest, deadline_ns);
 }
 
-/* Arms the lines. A line that has ended brings nothing more. */
+/* Arms a line, as rest_at(). */
+static bool arm_line(struct kickmsg_caller *caller, struct km_line *line)
+{
+	km_loop_mute(caller->loop, &line->channel, line->channel.gone);
+	if (!line->channel.gone)
+		return km_loop_arm(&line->channel);
+	km_loop_unwatch(caller->loop, &line->channel.ends);
+	return line->calls > 0;
+}
+
 static bool arm_lines(struct kickmsg_caller *caller)
 {
-	bool again = caller->line && km_loop_arm(&caller->line->channel);
+	bool again = caller->line && arm_line(caller, caller->line);
 
-	for (struct km_line *past = caller->past; past; past = past->next) {
-		km_loop_mute(caller->loop, &past->channel, past->channel.gone);
-		if (past->channel.gone) {
-			km_loop_unwatch(caller->loop, &past->channel.ends);
-			/* these calls end at the next look */
-			again |= past->calls > 0;
-		} else {
-			again |= km_loop_arm(&past->channel);
-		}
-	}
+	for (struct km_line *past = caller->past; past; past = past->next)
+		again |= arm_line(caller, past);
 	return again;
 }
 
 /* Nothing was there: arms the descriptor, and looks for the last time. */
 static int arm(struct kickmsg_caller *caller, struct kickmsg_reply *ret)
 {
+	KM_KEEP_ERRNO;
 	int r = -EAGAIN;
 
 	for (int i = 0; r == -EAGAIN && i < KM_LOOP_LOOKS; i++) {
@@ -369,8 +384,8 @@ static km_noinline int wait_for_reply(
 	if (caller->in_flight == 0)
 		return -ENOENT;
 	if (timeout_ns == 0) {
-		if (caller->past && !caller->loop)
-			km_caller_look_after(caller);
+		if (!caller->loop)
+			km_caller_look_in_vain(caller);
 		return -EAGAIN;
 	}
 	int64_t deadline_ns = km_wait_deadline(timeout_ns);

@@ -249,27 +249,30 @@ static km_always_inline int try_take_request(
 
 static void rest(struct kickmsg_server *server, int64_t deadline_ns)
 {
+	KM_KEEP_ERRNO;
 	struct km_rest *rest = &server->rest;
 
-	if (server->asks && server->asked_ns + KM_PATIENCE_NS < deadline_ns)
-		deadline_ns = server->asked_ns + KM_PATIENCE_NS;
+	if (km_server_asks_at(server) < deadline_ns)
+		deadline_ns = km_server_asks_at(server);
 	km_rest_begin(rest);
 	km_rest_add_header(rest, &server->service->handle.place.region, server->changes);
+	/* The service's header tells of callers that leave. A channel's end alone ends no sleep: it waits for
+	 * the next look after the connection. */
 	for (struct km_visitor *visitor = server->visitors; visitor; visitor = visitor->next)
 		if (visitor->busy < visitor->count && !visitor->channel.gone)
-			km_rest_add_channel(rest, &visitor->channel);
+			km_rest_add_channel(rest, &visitor->channel, false);
 	km_rest_sleep(rest, deadline_ns);
 }
 
 /* Nothing was there: arms the descriptor, and looks for the last time. */
 static int arm(struct kickmsg_server *server, struct kickmsg_request *ret)
 {
+	KM_KEEP_ERRNO;
 	int r = -EAGAIN;
 
 	for (int i = 0; r == -EAGAIN && i < KM_LOOP_LOOKS; i++) {
 		km_server_look_after(server);
-		km_loop_rest(
-			server->loop, server->asks ? km_clock_ns() + KM_LOOP_ASKS_NS : INT64_MAX);
+		km_loop_rest(server->loop, km_server_asks_at(server));
 		if (!km_server_arm(server))
 			return -EAGAIN;
 		r = try_take_request(server, ret);

@@ -39,11 +39,12 @@ void km_rest_add_header(struct km_rest *rest, const struct km_region *region, ui
 		add_word(rest, word, changes, FUTEX_32, NULL);
 }
 
-void km_rest_add_channel(struct km_rest *rest, struct km_channel *channel)
+void km_rest_add_channel(struct km_rest *rest, struct km_channel *channel, bool ends)
 {
 	struct kickmsg_subscriber *in = channel->in;
 
-	km_rest_add_header(rest, &in->handle.place.region, channel->changes);
+	if (ends)
+		km_rest_add_header(rest, &in->handle.place.region, channel->changes);
 	if (rest->count == KM_REST_WORDS) {
 		rest->is_full = true;
 		return;
@@ -61,7 +62,7 @@ void km_rest_sleep(struct km_rest *rest, int64_t until_ns)
 	if (until_ns < ends)
 		ends = until_ns;
 	struct timespec deadline = { ends / 1000000000, ends % 1000000000 };
-	if (ends > now && !rest->is_ready && !km_load(D8, seq_cst, &rest->asked) &&
+	if (ends > now && !rest->is_ready && !km_rest_is_asked(rest) &&
 		syscall(SYS_futex_waitv, rest->words, rest->count, 0, &deadline, CLOCK_MONOTONIC) <
 			0 &&
 		errno != EAGAIN && errno != ETIMEDOUT && errno != EINTR)
@@ -78,7 +79,7 @@ void km_rest_sleep(struct km_rest *rest, int64_t until_ns)
 
 bool km_rest_take_interrupt(struct km_rest *rest)
 {
-	if (!km_load(D8, seq_cst, &rest->asked))
+	if (!km_rest_is_asked(rest))
 		return false;
 	km_store(D8, seq_cst, &rest->asked, 0);
 	return true;

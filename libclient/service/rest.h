@@ -36,12 +36,16 @@ struct km_rest {
 void km_rest_begin(struct km_rest *rest);
 /* Adds a header, which was looked at when it was as `changes`. */
 void km_rest_add_header(struct km_rest *rest, const struct km_region *region, uint32_t changes);
-/* Adds a channel: a message that comes in, or its end. */
-void km_rest_add_channel(struct km_rest *rest, struct km_channel *channel);
+/* Adds a channel: a message that comes in; `ends`: also its end, which takes a second word. */
+void km_rest_add_channel(struct km_rest *rest, struct km_channel *channel, bool ends);
 /* Sleeps until something may have happened, but no longer than until `until_ns` or for KM_PATIENCE_NS. */
 void km_rest_sleep(struct km_rest *rest, int64_t until_ns);
 
-/* Was an interrupt asked for? Takes it. */
+/* Was an interrupt asked for? The second takes it. */
+static inline bool km_rest_is_asked(const struct km_rest *rest)
+{
+	return km_load(D8, seq_cst, &rest->asked);
+}
 bool km_rest_take_interrupt(struct km_rest *rest);
 /* Asks for the end of a sleep. For any thread. */
 void km_rest_interrupt(struct km_rest *rest);

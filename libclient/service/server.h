@@ -52,8 +52,10 @@ struct kickmsg_server {
 	struct km_service_shape shape;
 	uint64_t number; /* says which server this is */
 	bool active;
-	/* all callers up to this one's endpoint number were met or passed over */
-	uint64_t newest;
+	/* all callers up to this one's endpoint number were met or passed over; the present sweep has come to
+	 * the second */
+	uint64_t newest, sweep;
+	int unmet;                     /* 0, or the first error of the sweep's meetings */
 	uint64_t connection, endpoint; /* at the service, as of the last look */
 	uint32_t changes;              /* of the service's header, at the last look */
 	uint32_t gone_servers;         /* of the header, too */
@@ -75,6 +77,8 @@ struct kickmsg_server {
 
 /* Meets newcomers, and takes leave of callers that are gone. May ask the broker. */
 void km_server_look(struct kickmsg_server *server);
+/* When the broker is to be asked, so that a look is to come: 0 is now, INT64_MAX never. */
+int64_t km_server_asks_at(const struct kickmsg_server *server);
 /* Looks after the connection. */
 void km_server_look_after(struct kickmsg_server *server);
 void km_server_free_visitors(struct kickmsg_server *server);

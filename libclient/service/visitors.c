@@ -17,6 +17,9 @@
 #define ASK_SELDOM_NS INT64_C(1600000000)
 #define ASK_OFTEN     20
 #define ORPHAN_NS     INT64_C(60000000000)
+/* Meetings, and pages of callers, of one look. The next look goes on from there, so that a crowd of callers
+ * holds up nobody who was met. */
+#define AT_A_LOOK 16
 
 static void free_visitor(struct km_visitor *visitor)
 {
@@ -106,7 +109,8 @@ static int meet(struct kickmsg_server *server, const struct km_caller *caller)
 	}
 	free_visitor(visitor);
 	return r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -EDQUOT || r == -ENOTCONN ||
-			       r == -ETIMEDOUT || r == -ENOENT || r == -EIO
+			       r == -ETIMEDOUT || r == -ENOENT || r == -EIO || r == -ENOSPC ||
+			       r == -EACCES
 		       ? r
 		       : 0;
 }
@@ -137,38 +141,50 @@ static bool is_met(const struct kickmsg_server *server, uint64_t endpoint)
 	return visitor != NULL;
 }
 
-/* Asks the broker for callers. One that can't be met yet, since it has no topics for example, keeps none
- * behind it waiting: `newest` stays in front of it, and it is tried again. Errors: those of
- * kickmsg_advertise(); those of meet(), of the first that wasn't met. */
+/* Asks the broker for callers behind `sweep`, and meets them. A caller that can't be met yet, since it has no
+ * topics for example, keeps none behind it waiting: `newest` stays in front of it, and it is tried again in the
+ * next sweep. Returns 1: the look has had its share, and the sweep is to go on. Errors: those of
+ * kickmsg_advertise(); at the end of the sweep those of meet(), of the first that wasn't met. */
 static int ask(struct kickmsg_server *server)
 {
 	struct km_msg_callers_ok page;
-	uint64_t cursor = server->newest;
-	int unmet = 0;
+	int left = AT_A_LOOK;
 
 	do {
-		int r = ask_once(server, cursor, &page);
+		int r = left-- > 0 ? ask_once(server, server->sweep, &page) : 1;
 
-		if (r < 0)
+		if (r != 0)
 			return r;
 		server->active = page.active == server->service->handle.place.endpoint;
 		for (uint32_t i = 0; server->active && i < page.count; i++) {
-			if (page.callers[i].endpoint <= cursor)
+			const struct km_caller *caller = &page.callers[i];
+
+			if (caller->endpoint <= server->sweep)
 				return -EPROTO;
-			cursor = page.callers[i].endpoint;
-			r = is_met(server, cursor) ? 0 : meet(server, &page.callers[i]);
+			bool met = is_met(server, caller->endpoint);
+			if (!met && left-- <= 0)
+				return 1;
+			r = met ? 0 : meet(server, caller);
 			if (r == -ENOTCONN || r == -ETIMEDOUT)
 				return r;
-			unmet = unmet < 0 ? unmet : r;
-			if (unmet == 0)
-				server->newest = cursor;
+			server->sweep = caller->endpoint;
+			server->unmet = server->unmet < 0 ? server->unmet : r;
+			if (server->unmet == 0)
+				server->newest = caller->endpoint;
 		}
 	} while (server->active && page.more && page.count > 0);
+	server->sweep = server->newest;
+	int unmet = server->unmet;
+	server->unmet = 0;
 	return unmet;
 }
 
-static int64_t ask_again_ns(const struct kickmsg_server *server)
+int64_t km_server_asks_at(const struct kickmsg_server *server)
 {
+	if (!server->asks)
+		return INT64_MAX;
+	if (server->asked_ns == 0)
+		return 0;
 	return server->asked_ns +
 	       (server->asked_in_vain < ASK_OFTEN ? ASK_AGAIN_NS : ASK_SELDOM_NS);
 }
@@ -213,7 +229,8 @@ static void begin_anew(struct kickmsg_server *server)
 				visitor->orphan_ns = km_clock_ns();
 	server->connection = here->connection;
 	server->endpoint = here->endpoint;
-	server->newest = 0;
+	server->newest = server->sweep = 0;
+	server->unmet = 0;
 	server->active = false;
 	server->asks = true;
 	server->gone_servers = 0;
@@ -239,11 +256,15 @@ void km_server_look(struct kickmsg_server *server)
 		server->gone_servers = seen.left + seen.died;
 		drop_gone(server);
 	}
-	if (!server->asks || (server->asked_ns > 0 && km_clock_ns() < ask_again_ns(server)))
+	const int64_t at = km_server_asks_at(server);
+	if (at == INT64_MAX || (at > 0 && km_clock_ns() < at))
 		return;
-	server->asks = ask(server) < 0;
-	server->asked_ns = server->asks ? km_clock_ns() : 0;
-	server->asked_in_vain = server->asks ? server->asked_in_vain + 1 : 0;
+	int r = ask(server);
+	server->asks = r != 0;
+	server->asked_ns = r < 0 ? km_clock_ns() : 0;
+	server->asked_in_vain = r < 0    ? server->asked_in_vain + 1
+				: r == 0 ? 0
+					 : server->asked_in_vain;
 }
 
 void km_server_look_after(struct kickmsg_server *server)

@@ -32,6 +32,10 @@ void km_caller_look_after(struct kickmsg_caller *caller)
 {
 }
 
+void km_caller_look_in_vain(struct kickmsg_caller *caller)
+{
+}
+
 void km_caller_meet(struct kickmsg_caller *caller, struct km_line *line, uint64_t server)
 {
 }

@@ -455,6 +455,21 @@ START_TEST(many_callers_have_their_turns)
 }
 END_TEST
 
+/* A server with as many callers as there are by default sleeps at all their words at once. */
+START_TEST(default_callers_have_room_in_one_sleep)
+{
+	struct kickmsg_request request;
+
+	setup(_i);
+	for (int i = 1; i < 64; i++)
+		open_service(calling);
+	ck_assert_int_eq(kickmsg_take_request(server, 1000000, &request), -ETIMEDOUT);
+	ck_assert_uint_eq(server->rest.count, 2 + 64);
+	ck_assert(!server->rest.is_full);
+	teardown();
+}
+END_TEST
+
 START_TEST(bad_names_configs_and_services_are_refused)
 {
 	struct kickmsg_service_config other;
@@ -600,6 +615,7 @@ int main(void)
 	tcase_add_loop_test(tcase, calls_one_at_a_time_sleep_and_wake, 0, 2);
 	tcase_add_loop_test(tcase, server_sees_who_calls, 0, 2);
 	tcase_add_loop_test(tcase, many_callers_have_their_turns, 0, 2);
+	tcase_add_loop_test(tcase, default_callers_have_room_in_one_sleep, 0, 2);
 	tcase_add_loop_test(tcase, bad_names_configs_and_services_are_refused, 0, 2);
 	tcase_add_loop_test(tcase, opening_ends_in_time_without_a_server, 0, 2);
 	tcase_add_loop_test(tcase, copy_of_a_request_that_has_ended_is_refused, 0, 2);

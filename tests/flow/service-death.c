@@ -399,7 +399,8 @@ static bool have_met(struct kickmsg_client *client, struct kickmsg_caller *calle
 
 	return kickmsg_take_request(server, 0, &request) != 0 &&
 	       kickmsg_client_dispatch(client) >= 0 && kickmsg_client_dispatch(serving) >= 0 &&
-	       kickmsg_caller_wait_server(caller, 0) == 0 && has_service(client);
+	       kickmsg_caller_wait_server(caller, 0) == 0 &&
+	       caller->line->channel.connection == client->connection && has_service(client);
 }
 
 /* Without one, calls in flight are answered by the server that lives on. New calls go on once the two have

@@ -2,10 +2,13 @@
 /*
  * Servers and callers in event loops. The index of a case is the transport and the mechanism: 0 rings,
  * 1 shared by io_uring; 2 rings, 3 shared by the library's thread.
+ *
+ * The file is long because each reason to be readable has a case, over one fixture.
  */
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 
@@ -21,6 +24,19 @@ static struct kickmsg_service_config config;
 static struct kickmsg_server *server;
 static struct kickmsg_caller *caller;
 static int server_fd, caller_fd;
+
+int __real_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event);
+int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event);
+static bool has_no_room;
+
+/* As if the user had all the watches that the kernel allows. */
+int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
+{
+	if (!has_no_room || op != EPOLL_CTL_ADD)
+		return __real_epoll_ctl(epoll, op, fd, event);
+	errno = ENOSPC;
+	return -1;
+}
 
 static bool is_readable_in(int fd, int timeout_ms)
 {
@@ -363,6 +379,107 @@ START_TEST(a_child_of_fork_has_none_of_it)
 }
 END_TEST
 
+/* The server of a caller ends, and the next server attaches to the topics that the caller still has. */
+START_TEST(an_idle_caller_is_quiet_after_its_server)
+{
+	struct kickmsg_request request;
+
+	setup(_i);
+	ck_assert(caller_is_quiet());
+	kickmsg_server_free(server);
+	ck_assert(test_wait_until(caller_is_quiet() && caller->line->channel.gone, FLOW_WAIT_MS));
+	const uint32_t changes = caller->line->channel.changes;
+	ck_assert_int_eq(kickmsg_serve(serving, "adder", &config, &server), 0);
+	ck_assert(test_wait_until(
+		kickmsg_take_request(server, 0, &request) == -EAGAIN &&
+			km_load(M1, acquire,
+				&caller->line->channel.in->handle.place.region.header->changes) !=
+				changes,
+		FLOW_WAIT_MS));
+	silence(caller->loop);
+	ck_assert(caller_is_quiet());
+	/* the next call goes to the next server */
+	uint64_t id;
+	ck_assert(test_wait_until(kickmsg_take_request(server, 0, &request) == -EAGAIN &&
+					  kickmsg_call_begin(caller, "x", 1, -1, &id) == 0,
+		FLOW_WAIT_MS));
+	server_fd = kickmsg_server_get_fd(server);
+	request = take();
+	ck_assert_int_eq(kickmsg_reply(&request, "y", 1), 0);
+	expect(id, 0);
+	teardown();
+}
+END_TEST
+
+static void *look_elsewhere(void *unused)
+{
+	struct kickmsg_request request;
+	struct kickmsg_reply reply;
+
+	/* what the first looks find, the second ones don't */
+	for (int i = 0; i < 3; i++) {
+		errno = 77;
+		ck_assert_int_ne(kickmsg_take_request(server, 0, &request), 0);
+		ck_assert_int_eq(errno, 77);
+		ck_assert_int_ne(kickmsg_take_reply(caller, 0, &reply), 0);
+		ck_assert_int_eq(errno, 77);
+		ck_assert_int_ne(kickmsg_take_request(server, 1, &request), 0);
+		ck_assert_int_eq(errno, 77);
+		ck_assert_int_ne(kickmsg_take_reply(caller, 1, &reply), 0);
+		ck_assert_int_eq(errno, 77);
+	}
+	return unused;
+}
+
+/* Also in a thread that may not use the rings that another one has made. */
+START_TEST(takes_in_vain_leave_errno_alone)
+{
+	struct kickmsg_caller *other;
+	pthread_t thread;
+
+	setup(_i);
+	ck_assert(caller_is_quiet());
+	begin(-1);
+	take();
+	look_elsewhere(NULL);
+	/* news in the header, and of the caller's line, that the thread arms anew */
+	ck_assert_int_eq(kickmsg_open_service(calling, "adder", NULL, &other), 0);
+	km_watch_fire(&server->header);
+	km_watch_fire(&caller->line->channel.ends);
+	ck_assert_int_eq(pthread_create(&thread, NULL, look_elsewhere, NULL), 0);
+	pthread_join(thread, NULL);
+	teardown();
+}
+END_TEST
+
+/* A channel for which the kernel has no room comes back into the epoll as soon as there is some. */
+START_TEST(a_channel_without_a_watch_gets_one_later)
+{
+	struct kickmsg_request requests[4];
+	uint64_t ids[4], last;
+
+	setup(_i);
+	for (int i = 0; i < 4; i++)
+		ids[i] = begin(-1);
+	for (int i = 0; i < 4; i++)
+		requests[i] = take();
+	ck_assert(server_is_quiet());
+	ck_assert(server->visitors->channel.muted);
+	has_no_room = true;
+	ck_assert_int_eq(kickmsg_reply(&requests[0], "y", 1), 0);
+	expect(ids[0], 0);
+	ck_assert(server_is_quiet());
+	has_no_room = false;
+	ck_assert(server_is_quiet());
+	silence(server->loop);
+	last = begin(-1);
+	struct kickmsg_request request = take();
+	ck_assert_int_eq(kickmsg_reply(&request, "y", 1), 0);
+	expect(last, 0);
+	teardown();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("service-loop");
@@ -379,6 +496,9 @@ int main(void)
 	tcase_add_loop_test(tc, a_wait_set_has_servers_and_callers, first, CASES);
 	tcase_add_loop_test(tc, no_request_waits_beside_a_loop_that_sleeps, first, CASES);
 	tcase_add_loop_test(tc, a_child_of_fork_has_none_of_it, first, CASES);
+	tcase_add_loop_test(tc, an_idle_caller_is_quiet_after_its_server, first, CASES);
+	tcase_add_loop_test(tc, takes_in_vain_leave_errno_alone, first, CASES);
+	tcase_add_loop_test(tc, a_channel_without_a_watch_gets_one_later, first, CASES);
 	suite_add_tcase(suite, tc);
 	return flow_main(suite);
 }

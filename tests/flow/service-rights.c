@@ -204,6 +204,25 @@ START_TEST(nobody_else_gets_requests_and_replies)
 	ck_assert_uint_eq(answer.callers_ok.active, server->service->handle.place.endpoint);
 	ck_assert_uint_eq(answer.callers_ok.count, 0);
 	close(socket);
+	/* a caller's topics have one name: another way to write its number is no number of a caller */
+	socket = test_peer_hello(broker.socket, "numbers", NULL);
+	ck_assert_int_eq(test_peer_call(socket,
+				 &(struct km_msg_attach){ .header.op = KM_OP_SUBSCRIBE,
+					 .topic = "s",
+					 .kind = KM_KIND_SERVICE },
+				 sizeof(struct km_msg_attach), &answer),
+		KM_OP_ATTACHED);
+	static const char *const before[] = { "0", "00", "-", "" }, *const behind[] = { "", "", "",
+		"x" };
+	for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
+		char other[32];
+
+		snprintf(other, sizeof other, "%s%llu%s", before[i],
+			(unsigned long long)answer.attached.endpoint, behind[i]);
+		ck_assert_int_eq(
+			attach_raw(socket, KM_OP_ADVERTISE, KM_KIND_REQUESTS, other, 0), -EACCES);
+	}
+	close(socket);
 	/* the two themselves have one part each, not the other's */
 	struct kickmsg_topic_ref ref = { .name = "s", .owner = owner, .kind = KICKMSG_REQUESTS };
 	struct kickmsg_subscriber *own;

@@ -165,6 +165,17 @@ static int visit_loops(void)
 	NEED(kickmsg_take_reply(caller, -1, &reply) == 0);
 	kickmsg_reply_release(&reply);
 	kickmsg_waitset_free(set);
+	/* takes in vain, which arm, and which sleep beside the descriptors */
+	NEED(kickmsg_call_begin(caller, "x", 1, -1, &id) == 0);
+	NEED(kickmsg_take_request(server, -1, &request) == 0);
+	for (int i = 0; i < 2; i++) {
+		NEED(CALL(kickmsg_take_request, server, 0, &request) == -EAGAIN);
+		NEED(CALL(kickmsg_take_reply, caller, 0, &reply) == -EAGAIN);
+		NEED(CALL(kickmsg_take_request, server, 1, &request) == -ETIMEDOUT);
+		NEED(CALL(kickmsg_take_reply, caller, 1, &reply) == -ETIMEDOUT);
+	}
+	NEED(kickmsg_call_cancel(caller, id) == 0);
+	NEED(kickmsg_take_reply(caller, -1, &reply) == 0 && reply.error == -ECANCELED);
 	return 0;
 }
 
