@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -305,6 +306,22 @@ int km_session_peer_pidfd(int socket, int *ret)
 	if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, ret, &size) == 0)
 		return 0;
 	return errno == EINVAL ? -ESRCH : -errno;
+}
+
+static bool lives(const struct km_session *session)
+{
+	struct pollfd ended = { session->pidfd, POLLIN, 0 };
+
+	return session->pidfd >= 0 && session->kept.state != KM_SESSION_DEAD &&
+	       poll(&ended, 1, 0) == 0;
+}
+
+bool km_session_follows(const struct km_session *session, const struct km_session *past)
+{
+	const struct km_kept_session *a = &session->kept, *b = &past->kept;
+
+	return past->socket < 0 && a->pid > 0 && a->pid == b->pid && a->uid == b->uid &&
+	       a->gid == b->gid && lives(past) && lives(session);
 }
 
 int km_session_watch(struct km_session *session)

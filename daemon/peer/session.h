@@ -123,6 +123,10 @@ int km_session_watch(struct km_session *session);
  * before Linux 6.5; -ESRCH the process is gone, and the kernel can't tell of it; -EMFILE, ... */
 int km_session_peer_pidfd(int socket, int *ret);
 
+/* Is the session a next connection of the process that `past` was hung up on? Both processes live and have the
+ * same number, so they are the same one. */
+bool km_session_follows(const struct km_session *session, const struct km_session *past);
+
 /* The session has said hello, or is gone (stranger.h). */
 void km_session_no_stranger(struct km_session *session);
 
