@@ -309,8 +309,8 @@ struct kickmsg_topic_config {
 	/* [null] Set when the topic is made, or claimed for a topic that is there and has none;
 	 * copied. */
 	const struct kickmsg_schema *schema;
-	/* [0] With max_reliable: how long a reliable subscriber may stand still while a publisher waits for
-	 * it, in ns, 1 ms to 1 h; 0: 1 s. */
+	/* [0] With max_reliable: how long a reliable subscriber may stand still from when a publisher found no
+	 * room, if one finds none behind that time either, in ns, 1 ms to 1 h; 0: 1 s. */
 	uint64_t stall_ns;
 	/* [0] Messages that a newcomer gets of those that were sent before it came, at most
 	 * ring_capacity. The options of subscribe can ask for fewer or, of a shared ring, for more.
@@ -477,14 +477,14 @@ struct kickmsg_subscribe_options {
 	/*
 	 * 1: no message is pushed out before the subscriber has it: a send that would do so fails with
 	 * -ENOBUFS, and waits in kickmsg_send_wait(). There is room for ring_capacity messages in a shared
-	 * ring, for ring_capacity - max_publishers at least in private ones. A subscriber
-	 * that takes none of its messages for the topic's stall_ns, while a publisher waits, is made
-	 * an ordinary one by the broker: its next receive says so once, with -ENOLINK, and so does
-	 * KICKMSG_EVENT_DEMOTED. While there is no broker nobody does that. A subscriber that rejoins
-	 * its topic, made anew after a broker's end, is a reliable one there; messages that publishers sent
-	 * before it came are lost and counted. Of a shared ring's history it is sure of what the
-	 * topic's config says, not of more. Not with depth or observe. Costs the subscriber a fence a
-	 * message.
+	 * ring, for ring_capacity - max_publishers at least in private ones. The topic's stall_ns begins
+	 * when a publisher finds no room. A subscriber that takes none of its messages in that time is made
+	 * an ordinary one by the broker. It does so at its end if a publisher still waits, or else once one
+	 * tries again. The subscriber's next receive says so once, with -ENOLINK, and so does
+	 * KICKMSG_EVENT_DEMOTED. While there is no broker nobody does that. A subscriber that rejoins its
+	 * topic, made anew after a broker's end, is a reliable one there; messages that publishers sent
+	 * before it came are lost and counted. Of a shared ring's history it is sure of what the topic's
+	 * config says, not of more. Not with depth or observe. Costs the subscriber a fence a message.
 	 */
 	uint32_t reliable;
 	uint64_t reserved[5]; /* zero */
@@ -627,10 +627,10 @@ int kickmsg_publish_wait(
 /*
  * A descriptor to poll for POLLIN that is readable while there may be room with the topic's reliable
  * subscribers. It stays readable until a send or publish says -ENOBUFS, which arms it: so send with
- * kickmsg_send() until then. It may be readable without room, and is so for up to a ms until the broker was
- * told. In a topic without reliable subscribers it is always readable. The rest, and the errors, are as of
- * kickmsg_subscriber_get_fd(): the same one for the publisher's life, closed by kickmsg_publisher_free(). For
- * the publisher's thread.
+ * kickmsg_send() until then. It may be readable without room, and is so until the broker was told: for up to a
+ * ms, but longer beside a broker that hangs once the connection takes no more. In a topic without reliable
+ * subscribers it is always readable. The rest, and the errors, are as of kickmsg_subscriber_get_fd(): the same
+ * one for the publisher's life, closed by kickmsg_publisher_free(). For the publisher's thread.
  * Errors: -EMFILE, -ENFILE, -ENOMEM, -EAGAIN, -EOPNOTSUPP, -ECHILD.
  */
 int kickmsg_publisher_get_fd(struct kickmsg_publisher *publisher);
@@ -884,7 +884,9 @@ struct kickmsg_topic_info {
 	char name[KICKMSG_NAME_SIZE];     /* without a leading '/'; may be any bytes */
 	char owner[KICKMSG_PREFIX_SIZE];  /* of a mailbox, likewise; else "" */
 	char prefix[KICKMSG_PREFIX_SIZE]; /* likewise */
-	char region[256];                 /* the name that /proc/PID/maps shows */
+	/* The name that /proc/PID/maps shows, but of memory that the broker had made before the topic: that is
+	 * "kickmsgd-spare". */
+	char region[256];
 	enum kickmsg_kind kind;
 	uint32_t publishers;  /* present ones */
 	uint32_t subscribers; /* present ones */

@@ -231,7 +231,7 @@ struct km_msg_waits {
 
 /* DETACH and STALLED, by which a publisher says that it finds no room with a reliable subscriber
  * (daemon/topic/reliable.h), have no answer, since nobody waits for one. The broker ignores an endpoint that
- * isn't the client's. */
+ * isn't the client's. STALLED may name one of a connection that the broker has hung up on. */
 /* In DETACH: each endpoint that the client has. A client says nothing after it. */
 #define KM_ALL_ENDPOINTS UINT64_MAX
 

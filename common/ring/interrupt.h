@@ -37,7 +37,7 @@ static inline void km_interrupt(struct km_interrupt *interrupt)
 	km_store(I1, seq_cst, &interrupt->asked, 1);
 	_Atomic uint32_t *word = (void *)km_load(I2, seq_cst, &interrupt->place);
 	if (word) {
-		/* a generation of a ring's word, and two of a bell's */
+		/* a generation, of a ring's word as of a bell's */
 		km_add(I4, seq_cst, word, KM_WAITING_GENERATION);
 		km_futex_wake(word);
 	}

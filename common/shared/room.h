@@ -192,12 +192,6 @@ static inline void km_room_say(const struct km_region *region, uint64_t reliable
 	km_store(E2, release, &region->header->reliable, reliable);
 }
 
-/* The broker: may a publisher be asleep? Each participant can write the word. */
-static inline bool km_room_is_waited_for(const struct km_region *region)
-{
-	return km_bell_listen(km_room_bell(region)) & KM_BELL_ANNOUNCED;
-}
-
 /* Wakes all publishers that wait for room. */
 static inline void km_room_wake(const struct km_region *region)
 {

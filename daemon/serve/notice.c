@@ -47,6 +47,18 @@ static void add_session(struct km_notices *notices, struct km_session *session)
 	notices->session_count++;
 }
 
+/* The news of a client that was hung up on go to its next connection. */
+static void add_listener(struct km_notices *notices, struct km_session *session)
+{
+	struct km_session *next;
+
+	add_session(notices, session);
+	if (session->socket < 0)
+		LIST_FOREACH (next, &notices->broker->sessions, next)
+			if (next->socket >= 0 && km_session_follows(next, session))
+				add_session(notices, next);
+}
+
 static void remove_session(struct km_notices *notices, struct km_session *session)
 {
 	TAILQ_REMOVE(&notices->sessions, session, in_news);
@@ -75,7 +87,7 @@ static bool walk_on(struct km_notices *notices)
 			break;
 		}
 		if (member->kept.wants_events)
-			add_session(notices, member->session);
+			add_listener(notices, member->session);
 	}
 	notices->round_count = notices->session_count;
 	return true;

@@ -18,6 +18,8 @@ struct km_reliable {
 	int64_t said_ns; /* when a publisher last said that it finds no room */
 	uint64_t rings;  /* what header->reliable has to be */
 	uint64_t full;   /* had no room at the last look */
+	/* Publishers were asked whether they still wait for these. */
+	uint64_t asked;
 	struct {
 		struct km_member *member;
 		uint64_t head;
@@ -63,6 +65,12 @@ int km_reliable_begin(struct km_member *member)
 	return 0;
 }
 
+static void forget(struct km_reliable *reliable, uint64_t rings)
+{
+	reliable->full &= ~rings;
+	reliable->asked &= ~rings;
+}
+
 void km_reliable_end(struct km_member *member)
 {
 	struct km_topic *topic = member->topic;
@@ -72,7 +80,7 @@ void km_reliable_end(struct km_member *member)
 		return;
 	member->kept.reliable = false;
 	topic->reliable->rings &= ~bit;
-	topic->reliable->full &= ~bit;
+	forget(topic->reliable, bit);
 	km_room_say(&topic->region, topic->reliable->rings);
 	km_room_wake(&topic->region);
 }
@@ -99,7 +107,7 @@ static void demote(struct km_member *member, uint64_t stood_ns)
 	km_keep_member(member);
 	km_keep_commit(topic->broker);
 	topic->reliable->rings &= ~bit;
-	topic->reliable->full &= ~bit;
+	forget(topic->reliable, bit);
 	km_store(M3, relaxed, &topic->region.header->demoted, topic->kept.demoted);
 	km_room_say(&topic->region, topic->reliable->rings);
 	km_room_wake(&topic->region);
@@ -110,11 +118,9 @@ static void demote(struct km_member *member, uint64_t stood_ns)
 		(unsigned long long)(stood_ns / 1000000));
 }
 
-/* Has a publisher waited since then? One says so again and again, or sleeps. */
-static bool is_waited_for(const struct km_topic *topic, int64_t since_ns)
-{
-	return topic->reliable->said_ns > since_ns || km_room_is_waited_for(&topic->region);
-}
+/* A publisher that still waits so long before the time is over says so by then: one that polls does so each ms,
+ * one that sleeps is woken. */
+#define ASK_NS (2 * KM_ROOM_SAY_NS)
 
 /* Returns when the ring is to be looked at again, or 0: it has room, or nobody waits. A time that is over
  * means that its subscriber stood still while a publisher waited. */
@@ -128,23 +134,35 @@ static int64_t look_at(struct km_topic *topic, uint32_t i, int64_t now)
 		/* the subscriber may have been stopped before it rang the bell */
 		if (reliable->full & bit)
 			km_room_wake(&topic->region);
-		reliable->full &= ~bit;
+		forget(reliable, bit);
 		return 0;
 	}
 	/* a head that a hostile subscriber sets back is no progress */
 	if (!(reliable->full & bit) || (int64_t)(head - reliable->at[i].head) > 0) {
+		forget(reliable, bit);
 		reliable->full |= bit;
 		reliable->at[i].head = head;
 		reliable->at[i].since_ns = now;
 	}
 	const int64_t since = reliable->at[i].since_ns,
-		      ends = since + (int64_t)topic->region.geometry.stall_ns;
-	if (now < ends || is_waited_for(topic, since))
+		      ends = since + (int64_t)topic->region.geometry.stall_ns,
+		      asks = ends - ASK_NS > since ? ends - ASK_NS : since,
+		      said = reliable->said_ns;
+	if (now < asks)
+		return asks;
+	/* A publisher that waits says so again. Its announcement in shared memory tells nothing: it stays there
+	 * when the publisher gives up. */
+	if (said > since && said >= asks)
 		return ends;
-	/* a publisher that polls is about to say so */
-	if (now < ends + 2 * KM_ROOM_SAY_NS)
-		return ends + 2 * KM_ROOM_SAY_NS;
-	reliable->full &= ~bit;
+	if (!(reliable->asked & bit))
+		km_room_wake(&topic->region);
+	reliable->asked |= bit;
+	if (now < ends)
+		return ends;
+	/* Nobody waits now. A head that hasn't moved when a publisher says so again has stood still all the
+	 * time, which counts from when one was refused. */
+	if (said < since)
+		forget(reliable, bit);
 	return 0;
 }
 
@@ -167,21 +185,9 @@ void km_reliable_say(struct km_topic *topic)
 	km_room_wake(&topic->region);
 }
 
-void km_reliable_hear(struct km_topic *topic)
-{
-	if (topic->reliable)
-		topic->reliable->said_ns = km_clock_ns();
-	topic->stalls++;
-	km_reliable_look(topic);
-	/* a subscriber that made room meanwhile may have been stopped before it rang the bell */
-	if (topic->reliable && topic->reliable->full == 0)
-		km_reliable_wake(topic);
-}
-
-void km_reliable_look(struct km_topic *topic)
+static void look(struct km_topic *topic, int64_t now)
 {
 	struct km_reliable *reliable = topic->reliable;
-	const int64_t now = km_clock_ns();
 	int64_t first = INT64_MAX;
 
 	if (topic->region.geometry.max_reliable == 0 || topic->kept.quarantined)
@@ -200,6 +206,24 @@ void km_reliable_look(struct km_topic *topic)
 	}
 	if (first < INT64_MAX)
 		arm(reliable, first - now);
+}
+
+void km_reliable_look(struct km_topic *topic)
+{
+	look(topic, km_clock_ns());
+}
+
+void km_reliable_hear(struct km_topic *topic)
+{
+	const int64_t now = km_clock_ns();
+
+	if (topic->reliable)
+		topic->reliable->said_ns = now;
+	topic->stalls++;
+	look(topic, now);
+	/* a subscriber that made room meanwhile may have been stopped before it rang the bell */
+	if (topic->reliable && topic->reliable->full == 0)
+		km_reliable_wake(topic);
 }
 
 void km_reliable_wake(struct km_topic *topic)

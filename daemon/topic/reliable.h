@@ -4,15 +4,19 @@
  *
  * A publisher that finds no room says so (STALLED). Then the broker looks at the rings without room: at
  * once, and when the first of them has stood still for stall_ns. A subscriber whose head didn't move in
- * that time is made an ordinary one, if a publisher waited meanwhile: one that sleeps, or says so again.
+ * that time is made an ordinary one, if a publisher still waits: it says so again. One that sleeps is woken
+ * for that, a little earlier. Where nobody waits the broker looks no more until a publisher says something.
+ * If the head is still where it was, it has been there all the time, and the time is over. The
+ * broker doesn't believe announcements in shared memory: one stays there when its publisher gives up.
  * So one that is frozen delays a topic's publishers once, by stall_ns and what a timer is late. One that is
  * slow but takes its messages is waited for. One that means harm may say that it goes on: it can have a
  * message in each stall_ns wait, for as long as the rule `reliable` lets it subscribe.
  *
  *   STALLED --> look: no room, and head as before? --no--> remember head and time
  *                 ^                |
- *                 |               yes, for stall_ns --> demote: written down - bit cleared - publishers
- *                 +--- timer ---- no                      woken - logged, counted, both sides told
+ *                 |               yes, for stall_ns, and said lately
+ *                 |                |             \--> demote: written down - bit cleared - publishers
+ *                 +--- timer ---- no                    woken - logged, counted, both sides told
  *
  * A subscriber that has left or died is none any more (leave.c), so no publisher waits for it.
  */

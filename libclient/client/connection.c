@@ -43,6 +43,11 @@ bool km_client_trylock(struct kickmsg_client *client)
 	return false;
 }
 
+bool km_client_trylock_alone(struct kickmsg_client *client)
+{
+	return client->pid != KM_INHERITED && pthread_mutex_trylock(&client->lock) == 0;
+}
+
 void km_client_unlock(struct kickmsg_client *client)
 {
 	pthread_mutex_unlock(&client->lock);

@@ -136,6 +136,8 @@ struct kickmsg_client {
 void km_client_lock(struct kickmsg_client *client);
 bool km_client_trylock(struct kickmsg_client *client);
 void km_client_unlock(struct kickmsg_client *client);
+/* Takes the lock without the turn, for what is no step of the connection. */
+bool km_client_trylock_alone(struct kickmsg_client *client);
 
 /* Was the client made by another process? Takes no lock. */
 bool km_client_is_inherited(const struct kickmsg_client *client);

@@ -85,7 +85,7 @@ int km_subscriber_attach(struct kickmsg_client *client, struct km_msg_attach *re
 	place->observes = options->observe;
 	place->writable = options->writable;
 	place->role = KM_ROLE_SUBSCRIBER;
-	subscriber->spin_ns = options->spin_ns;
+	subscriber->spin_ns = options->spin_ns < INT64_MAX ? options->spin_ns : INT64_MAX;
 	subscriber->interruptible = options->interruptible;
 	subscriber->depth = options->depth;
 	r = km_attach(&subscriber->handle, client, request, options->wait_ns, &answer);

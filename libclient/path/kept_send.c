@@ -110,14 +110,16 @@ static uint64_t deliver(struct km_place *here, uint64_t live, uint32_t slot, uin
 /* Looks which rings are live, and which openings the publisher knows of. The publisher may stand still
  * between its loads of `live` and of `openings` while rings are opened as often as the bits in `live` can
  * say. So it loads `live` again behind these: if the word is the same, it has all newcomers. Else the look
- * begins anew, up to LOOKS times. Returns as km_publisher_look(), with *live as it was looked at. */
-static int look_around(
-	struct kickmsg_publisher *publisher, uint64_t *live, uint32_t slot, size_t len)
+ * begins anew, up to LOOKS times. Returns as km_publisher_look() for a slot, or for a loan as
+ * km_publisher_look_before_loan(), with *live as it was looked at. */
+static int look_around(struct kickmsg_publisher *publisher, uint64_t *live, struct km_loan *loan,
+	uint32_t slot, size_t len)
 {
 	struct km_place *here = &publisher->handle.place;
 
 	for (int looks = 1;; looks++) {
-		int r = km_publisher_look(publisher, *live, slot, len);
+		int r = loan ? km_publisher_look_before_loan(publisher, *live, loan)
+			     : km_publisher_look(publisher, *live, slot, len);
 
 		if (r <= 0)
 			return r;
@@ -129,19 +131,10 @@ static int look_around(
 	}
 }
 
-static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t len)
+static int publish_seeing(
+	struct kickmsg_publisher *publisher, uint64_t live, uint32_t slot, size_t len)
 {
 	struct km_place *here = &publisher->handle.place;
-	uint64_t live = km_load(L1, acquire, &here->region.header->live);
-
-	if (__builtin_expect(live != here->live, 0)) {
-		int r = look_around(publisher, &live, slot, len);
-
-		if (r <= 0) {
-			km_handle_settle(&publisher->handle);
-			return r;
-		}
-	}
 	const uint64_t targets = live & km_load(P1, relaxed, &here->rings);
 	struct km_sample_header *sample = km_region_sample(&here->region, slot);
 	if (here->region.geometry.timestamps)
@@ -156,16 +149,22 @@ static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t le
 
 ssize_t km_kept_send(struct kickmsg_publisher *publisher, const void *data, size_t len)
 {
+	const struct km_place *here = &publisher->handle.place;
 	uint32_t slot;
 	int r = km_rings_claim(publisher, len, &slot);
 
 	if (r < 0)
 		return r == -ERESTART ? kickmsg_send(publisher, data, len) : r;
-	void *payload = km_region_payload(&publisher->handle.place.region, slot);
+	void *payload = km_region_payload(&here->region, slot);
 	km_plain_write(payload, len);
 	if (len > 0)
 		memcpy(payload, data, len);
-	r = publish(publisher, slot, len);
+	uint64_t live = km_load(L1, acquire, &here->region.header->live);
+	r = live == here->live ? 1 : look_around(publisher, &live, NULL, slot, len);
+	if (r > 0)
+		r = publish_seeing(publisher, live, slot, len);
+	else
+		km_handle_settle(&publisher->handle);
 	return r < 0 ? r : (ssize_t)len;
 }
 
@@ -178,8 +177,12 @@ int km_kept_publish(struct kickmsg_publisher *publisher, void *payload, size_t l
 		return km_publisher_publish_past(publisher, payload, len);
 	if (len > loan->len)
 		return -EMSGSIZE;
+	uint64_t live = km_load(L1, acquire, &here->region.header->live);
+	int r = live == here->live ? 1 : look_around(publisher, &live, loan, KM_HAZARD_NONE, len);
+	if (r <= 0)
+		return r < 0 ? r : kickmsg_publish(publisher, payload, len);
 	km_place_end_loan(here, loan);
-	int r = publish(publisher, loan->slot, len);
+	r = publish_seeing(publisher, live, loan->slot, len);
 	km_handle_settle(&publisher->handle);
 	return r < 0 ? r : (int)kickmsg_publisher_reached(publisher);
 }

@@ -57,6 +57,20 @@ int km_publisher_look(struct kickmsg_publisher *publisher, uint64_t live, uint32
 	return 1;
 }
 
+int km_publisher_look_before_loan(
+	struct kickmsg_publisher *publisher, uint64_t live, struct km_loan *loan)
+{
+	struct km_place *here = &publisher->handle.place;
+	int r = km_publisher_look(publisher, live, KM_HAZARD_NONE, 0);
+
+	if (r >= 0)
+		return r;
+	km_slot_drop(&here->region.slots[loan->slot], KM_SLOT_ID_MASK);
+	km_place_end_loan(here, loan);
+	km_handle_settle(&publisher->handle);
+	return r;
+}
+
 int km_publisher_find_no_slot(struct kickmsg_publisher *publisher)
 {
 	struct km_place *here = &publisher->handle.place;

@@ -11,6 +11,11 @@
 int km_publisher_look(
 	struct kickmsg_publisher *publisher, uint64_t live, uint32_t slot, size_t len);
 
+/* Looks around before a loan is published. Returns 1: go on here; 0: the publisher has gone to another region, and
+ * the loan is still lent: begin anew; -ESTALE: the loan has ended. */
+int km_publisher_look_before_loan(
+	struct kickmsg_publisher *publisher, uint64_t live, struct km_loan *loan);
+
 /* Looks around, since no slot was free. Returns -ERESTART: the publisher has gone to another
  * region, perhaps of another transport, so the public call is to begin anew; -EAGAIN; -ESTALE. */
 int km_publisher_find_no_slot(struct kickmsg_publisher *publisher);

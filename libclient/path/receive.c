@@ -230,8 +230,7 @@ static ssize_t spin(
 {
 	int64_t end_ns;
 
-	if (__builtin_add_overflow(km_clock_ns(), (int64_t)subscriber->spin_ns, &end_ns) ||
-		end_ns < 0)
+	if (__builtin_add_overflow(km_clock_ns(), (int64_t)subscriber->spin_ns, &end_ns))
 		end_ns = INT64_MAX;
 	if (deadline_ns < end_ns)
 		end_ns = deadline_ns;

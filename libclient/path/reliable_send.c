@@ -28,22 +28,45 @@ static km_always_inline uint64_t load_live(const struct kickmsg_publisher *publi
 	return km_load(L1, acquire, &publisher->handle.place.region.header->live);
 }
 
+/* Does the broker know of the place? One that has hung up on the client may have no second place for its
+ * publisher, which has its first one still. Needs the lock. */
+static bool is_known(const struct km_handle *handle, uint64_t live)
+{
+	return km_handle_is_at_home(handle) ||
+	       (handle->client->link == KM_LINK_UP && !handle->fresh && !(live & KM_LIVE_LEFT));
+}
+
+/* Tells the broker, or lets it be told once the connection is there again. While another thread's call waits
+ * for its answer that thread has the turn, and not the lock. */
+static bool tell(struct kickmsg_publisher *publisher, int64_t now, uint64_t live)
+{
+	const struct km_handle *handle = &publisher->handle;
+	struct kickmsg_client *client = handle->client;
+	const bool has_turn = km_client_trylock(client);
+	bool told = true;
+
+	if (!has_turn && !km_client_trylock_alone(client))
+		return false;
+	publisher->said_ns = now;
+	if (has_turn)
+		km_reconnect_poke(client, live & KM_LIVE_LEFT);
+	if (is_known(handle, live))
+		told = km_client_say_stalled(client, handle->place.endpoint) == 0;
+	if (has_turn)
+		km_client_unlock(client);
+	else
+		pthread_mutex_unlock(&client->lock);
+	return told;
+}
+
 static void say(struct kickmsg_publisher *publisher, uint64_t live)
 {
 	KM_KEEP_ERRNO;
-	const struct km_place *here = &publisher->handle.place;
-	struct kickmsg_client *client = publisher->handle.client;
-	const int64_t now = client ? km_clock_ns() : 0;
+	const int64_t now = publisher->handle.client ? km_clock_ns() : 0;
 
-	publisher->has_said = !client;
-	if (client && now - publisher->said_ns >= KM_ROOM_SAY_NS && km_client_trylock(client)) {
-		publisher->said_ns = now;
-		publisher->has_said = true;
-		km_reconnect_poke(client, live & KM_LIVE_LEFT);
-		if (client->link == KM_LINK_UP && here->connection == client->connection)
-			publisher->has_said = km_client_say_stalled(client, here->endpoint) == 0;
-		km_client_unlock(client);
-	}
+	publisher->has_said = !publisher->handle.client;
+	if (!publisher->has_said && now - publisher->said_ns >= KM_ROOM_SAY_NS)
+		publisher->has_said = tell(publisher, now, live);
 	/* where the broker wasn't told, the descriptor stays readable */
 	if (publisher->ready && publisher->has_said)
 		km_room_ready_arm(publisher);

@@ -279,7 +279,7 @@ int km_rings_loan(struct kickmsg_publisher *publisher, size_t len, void **ret_pa
 
 /* The twin of km_rings_publish(). */
 static km_noinline int publish_anyhow(
-	struct kickmsg_publisher *publisher, const void *payload, size_t len)
+	struct kickmsg_publisher *publisher, void *payload, size_t len)
 {
 	struct km_place *here = &publisher->handle.place, *of;
 	struct km_loan *loan = km_loan_find(here, payload, &of);
@@ -288,19 +288,32 @@ static km_noinline int publish_anyhow(
 		return km_publisher_publish_past(publisher, payload, len);
 	if (len > loan->len)
 		return -EMSGSIZE;
+	const uint64_t live = km_load(L1, acquire, &here->region.header->live);
+	int r = live == here->live ? 1 : km_publisher_look_before_loan(publisher, live, loan);
+	if (r <= 0)
+		return r < 0 ? r : kickmsg_publish(publisher, payload, len);
 	km_place_end_loan(here, loan);
-	int r = publish(publisher, loan->slot, len);
+	r = publish_seeing(publisher, live, loan->slot, len);
 	km_handle_settle(&publisher->handle);
 	return r < 0 ? r : (int)kickmsg_publisher_reached(publisher);
 }
 
-/* The rest of km_rings_publish(). */
+/* The rest of km_rings_publish(). A loan that may have to go elsewhere is lent again: there may be no room. */
 static km_noinline int publish_rest(
 	struct kickmsg_publisher *publisher, uint32_t slot, size_t len, enum km_posted posted)
 {
-	int r = posted == KM_POST_NOT_BEGUN ? publish(publisher, slot, len)
-					    : km_rings_post_rest(publisher, slot, len, posted);
+	struct km_place *here = &publisher->handle.place;
+	int r;
 
+	if (posted == KM_POST_NOT_BEGUN) {
+		const uint64_t live = km_load(L1, acquire, &here->region.header->live);
+
+		if (__builtin_expect(live != here->live, 0))
+			return publish_anyhow(publisher, km_loan_begin(here, slot, len), len);
+		r = publish_seeing(publisher, live, slot, len);
+	} else {
+		r = km_rings_post_rest(publisher, slot, len, posted);
+	}
 	return r < 0 ? r : (int)kickmsg_publisher_reached(publisher);
 }
 

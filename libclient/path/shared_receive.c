@@ -102,15 +102,19 @@ static inline int nothing(struct kickmsg_subscriber *subscriber)
 	return -EAGAIN;
 }
 
+/* Cells that a look goes on over: no more than lie in the ring, and as many again that come meanwhile. Publishers
+ * that go on for ever with cells of no use to this subscriber would else hold it for ever. */
+#define MOST_CELLS(region) (2 * ((uint64_t)(region)->cell_mask + 1))
+
 /* The twin of take(), after a look that found no short message: goes on until there is something to
- * say. */
+ * say. Where it has gone on over so many cells that it ends, the descriptor stays readable. */
 static km_always_inline int look_on_as(struct kickmsg_subscriber *subscriber, int r, void *buf,
 	size_t size, struct km_shared_seen *seen, uint64_t *publish_ns)
 {
 	struct km_place *here = &subscriber->handle.place;
 	uint64_t frontier = 0; /* no position is: they begin with the capacity */
 
-	for (;; r = km_shared_read(&here->region, here->next, buf, size, seen, publish_ns)) {
+	for (uint64_t left = MOST_CELLS(&here->region); left > 0; left--) {
 		if (r == -EOVERFLOW) {
 			if (catch_up(here, seen->newest, &frontier) < 0)
 				return -ESTALE;
@@ -121,7 +125,9 @@ static km_always_inline int look_on_as(struct kickmsg_subscriber *subscriber, in
 		} else if (r == -ESTALE || !pass_over_own(subscriber, seen)) {
 			return r;
 		}
+		r = km_shared_read(&here->region, here->next, buf, size, seen, publish_ns);
 	}
+	return -EAGAIN;
 }
 
 static km_noinline int look_on(struct kickmsg_subscriber *subscriber, int r, void *buf, size_t size,

@@ -93,24 +93,17 @@ static void stamp(const struct km_region *region, uint32_t slot)
 	km_store(U6, relaxed, km_shared_slot_time(region, slot), km_clock_publish_ns());
 }
 
-static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t len)
+static int publish_here(struct kickmsg_publisher *publisher, uint32_t slot, size_t len)
 {
 	struct km_place *here = &publisher->handle.place;
 	const struct km_region *region = &here->region;
-	uint64_t live = km_place_load_live(here);
 	struct km_shared_message message = {
 		.data = km_region_payload(region, slot),
 		.len = len,
 		.publisher_id = here->id,
+		.sequence = ++publisher->sequence,
 	};
 
-	if (__builtin_expect(live != here->live, 0)) {
-		int look = km_publisher_look(publisher, live, slot, len);
-
-		if (look <= 0)
-			return look;
-	}
-	message.sequence = ++publisher->sequence;
 	km_shared_write_head(km_shared_slot_head(region, slot), &message);
 	km_hazard_set(&here->record->delivering, slot);
 	km_slot_send(&region->slots[slot], KM_SLOT_RING);
@@ -119,6 +112,20 @@ static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t le
 		km_slot_drop(&region->slots[slot], KM_SLOT_RING);
 	km_hazard_clear(&here->record->delivering);
 	return r;
+}
+
+static int publish(struct kickmsg_publisher *publisher, uint32_t slot, size_t len)
+{
+	struct km_place *here = &publisher->handle.place;
+	uint64_t live = km_place_load_live(here);
+
+	if (__builtin_expect(live != here->live, 0)) {
+		int look = km_publisher_look(publisher, live, slot, len);
+
+		if (look <= 0)
+			return look;
+	}
+	return publish_here(publisher, slot, len);
 }
 
 /* --- the calls ------------------------------------------------------------------------- */
@@ -289,8 +296,12 @@ int km_shared_publish(struct kickmsg_publisher *publisher, void *payload, size_t
 		return km_publisher_publish_past(publisher, payload, len);
 	if (len > loan->len)
 		return -EMSGSIZE;
+	const uint64_t live = km_place_load_live(here);
+	int r = live == here->live ? 1 : km_publisher_look_before_loan(publisher, live, loan);
+	if (r <= 0)
+		return r < 0 ? r : kickmsg_publish(publisher, payload, len);
 	km_place_end_loan(here, loan);
-	int r = publish(publisher, loan->slot, len);
+	r = publish_here(publisher, loan->slot, len);
 	if (here->past)
 		km_handle_settle(&publisher->handle);
 	return r < 0 ? r : (int)kickmsg_publisher_reached(publisher);

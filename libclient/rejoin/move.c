@@ -79,7 +79,7 @@ bool km_publisher_move(struct kickmsg_publisher *publisher)
 	return moves;
 }
 
-static bool is_where_it_belongs(const struct km_handle *handle)
+bool km_handle_is_at_home(const struct km_handle *handle)
 {
 	const struct kickmsg_client *client = handle->client;
 
@@ -96,7 +96,7 @@ void km_publisher_hurry(struct kickmsg_publisher *publisher)
 	if (!publisher->handle.fresh)
 		km_reconnect_poke(client, true);
 	/* a broker's connections don't all end at the same moment */
-	if (!is_where_it_belongs(&publisher->handle)) {
+	if (!km_handle_is_at_home(&publisher->handle)) {
 		publisher->doubt_ns = 0;
 	} else if (publisher->doubt_ns == 0) {
 		publisher->doubt_ns = km_clock_ns();

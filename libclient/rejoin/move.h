@@ -30,6 +30,9 @@ void km_publisher_hurry(struct kickmsg_publisher *publisher);
 int64_t km_subscriber_rest(
 	struct kickmsg_subscriber *subscriber, int64_t deadline_ns, uint64_t *ret_ends);
 
+/* Does the broker know of the handle's place? Needs the lock. */
+bool km_handle_is_at_home(const struct km_handle *handle);
+
 /* Gives up past places that aren't needed any more. */
 void km_handle_settle(struct km_handle *handle);
 

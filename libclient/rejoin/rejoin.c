@@ -5,6 +5,7 @@
 
 #include <errno.h>
 
+#include "common/shared/room.h"
 #include "libclient/client/reconnect.h"
 #include "libclient/rejoin/own.h"
 #include "libclient/rejoin/past.h"
@@ -179,11 +180,21 @@ static void park(struct km_handle *handle, struct km_place *fresh)
 	tell(handle, KICKMSG_EVENT_REJOINED, 0, "");
 }
 
+/* The handle stays where it is. A publisher that waits for room may have told nobody meanwhile. */
+static void look_again(const struct km_handle *handle)
+{
+	const struct km_region *region = &handle->place.region;
+
+	if (handle->place.role == KM_ROLE_PUBLISHER && region->geometry.max_reliable > 0)
+		km_room_wake(region);
+}
+
 static void refuse(struct km_handle *handle, int error, const char *text)
 {
 	struct kickmsg_client *client = handle->client;
 
 	handle->refused = true;
+	look_again(handle);
 	ask_again_later(client);
 	/* the owner of a mailbox may come a moment later */
 	if (error == -ENOENT && client->rejoin_backoff_ns < BACKOFF_MAX_NS)
@@ -221,6 +232,8 @@ bool km_rejoin_answer(struct kickmsg_client *client, const union km_msg *answer,
 			km_handle_learn(handle, &answer->attached);
 			if (r == 0)
 				park(handle, fresh);
+			else
+				look_again(handle);
 		}
 	}
 	ask(client);

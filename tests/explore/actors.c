@@ -83,6 +83,16 @@ bool km_client_trylock(struct kickmsg_client *client)
 	return false;
 }
 
+bool km_client_trylock_alone(struct kickmsg_client *client)
+{
+	return false;
+}
+
+bool km_handle_is_at_home(const struct km_handle *handle)
+{
+	return false;
+}
+
 void km_client_unlock(struct kickmsg_client *client)
 {
 }

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "libclient/handle/handle.h"
 #include "tests/support/broker/emulated.h"
 #include "tests/support/broker/told.h"
 
@@ -181,6 +182,19 @@ START_TEST(asked_while_it_spins)
 }
 END_TEST
 
+/* A spin that ends with the receive's own time was none in vain. */
+START_TEST(spins_as_long_as_can_be)
+{
+	const struct kickmsg_subscribe_options spins = { .spin_ns = UINT64_MAX };
+
+	begin(_i, &spins);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(receive(5000000), -ETIMEDOUT);
+	ck_assert_uint_eq(subscriber->spins_in_vain, 0);
+	end();
+}
+END_TEST
+
 /* An interruption finds the word at which the receive sleeps, also after the subscriber went to
  * another region. */
 START_TEST(in_a_fresh_region_too)
@@ -228,6 +242,7 @@ int main(void)
 	tcase_add_loop_test(tcase, handler_that_asks_ends_it, 0, 2);
 	tcase_add_loop_test(tcase, handler_alone_ends_only_who_wants_it, 0, 2);
 	tcase_add_loop_test(tcase, asked_while_it_spins, 0, 2);
+	tcase_add_loop_test(tcase, spins_as_long_as_can_be, 0, 2);
 	tcase_add_loop_test(tcase, in_a_fresh_region_too, 0, 2);
 	tcase_add_test(tcase, observer_too);
 	suite_add_tcase(suite, tcase);

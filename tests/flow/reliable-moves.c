@@ -144,6 +144,75 @@ START_TEST(publisher_that_stays_behind_goes_on)
 }
 END_TEST
 
+/* How a topic was before it was made anew with reliable subscribers. */
+static void make_ordinary(int way)
+{
+	make_config(way % 3 == 1 ? KICKMSG_TRANSPORT_SHARED : KICKMSG_TRANSPORT_RINGS);
+	config.max_reliable = 0;
+	config.stall_ns = 0;
+	config.history = way % 3 == 2 ? 4 : 0;
+}
+
+/* Publishes the loan, and says how often that was refused for want of room. */
+static int publish_waiting(
+	struct kickmsg_publisher *publisher, void *loan, struct kickmsg_subscriber *taker)
+{
+	int refused = 0, value, r;
+
+	while ((r = kickmsg_publish(publisher, loan, sizeof value)) == -ENOBUFS && refused < 3)
+		refused++;
+	ck_assert_int_eq(r, -ENOBUFS);
+	ck_assert_int_eq(kickmsg_publish_wait(publisher, loan, sizeof value, 1), -ETIMEDOUT);
+	ck_assert_uint_eq(publisher->handle.place.past->loan_count, 1);
+	ck_assert_int_eq(kickmsg_try_receive_copy(taker, &value, sizeof value), sizeof value);
+	ck_assert_int_eq(kickmsg_publish_wait(publisher, loan, sizeof value, -1), 1);
+	ck_assert_int_eq(kickmsg_publish(publisher, loan, sizeof value), -EINVAL);
+	return refused;
+}
+
+/* A loan of a topic without reliable subscribers. The publisher goes with it to the fresh topic, where a
+ * reliable subscriber has no room: the loan is still lent. */
+START_TEST(loan_stays_lent_where_the_fresh_topic_has_no_room)
+{
+	struct kickmsg_client *client, *other_client;
+	struct kickmsg_publisher *publisher, *other;
+	struct kickmsg_subscriber *slow, *fast;
+	int value = 0;
+	void *loan;
+
+	test_broker_start(&broker, NULL);
+	client = flow_client("client");
+	make_ordinary(_i);
+	ck_assert_int_eq(kickmsg_advertise_or_join(client, "t", &config, &publisher), 0);
+	/* the usual publish needs one subscriber there */
+	fast = flow_subscribe(client, "t");
+	flow_send_int(publisher, 1);
+	ck_assert_int_eq(kickmsg_loan(publisher, sizeof value, &loan), 0);
+	*(int *)loan = 77;
+	kickmsg_subscriber_free(fast);
+	lose_broker();
+	other_client = flow_client("other");
+	make_config(_i < 3 ? KICKMSG_TRANSPORT_RINGS : KICKMSG_TRANSPORT_SHARED);
+	config.stall_ns = UINT64_C(100000000000);
+	other = flow_advertise(other_client, "t", &config);
+	slow = subscribe(other_client);
+	while (kickmsg_send(other, &value, sizeof value) == (ssize_t)sizeof value)
+		value++;
+	for (int i = 0; i < TRIES && !publisher->handle.fresh; i++) {
+		kickmsg_client_dispatch(client);
+		usleep(10000);
+	}
+	ck_assert_ptr_nonnull(publisher->handle.fresh);
+	ck_assert_int_eq(publish_waiting(publisher, loan, slow), 3);
+	for (int i = 1; i < value; i++)
+		ck_assert_int_eq(flow_receive_int(slow), i);
+	ck_assert_int_eq(flow_receive_int(slow), 77);
+	kickmsg_client_free(client);
+	kickmsg_client_free(other_client);
+	flow_stop();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("flow-reliable-moves");
@@ -152,6 +221,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, topic_comes_back_with_the_other_transport, 0, 16);
 	tcase_add_loop_test(tc, publisher_that_stays_behind_goes_on, 0, 2);
+	tcase_add_loop_test(tc, loan_stays_lent_where_the_fresh_topic_has_no_room, 0, 6);
 	suite_add_tcase(suite, tc);
 	return flow_main(suite);
 }

@@ -7,7 +7,9 @@
  */
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "common/shared/room.h"
@@ -26,6 +28,7 @@
 
 static bool shared;
 static uint64_t stall_ns = STALL_NS;
+static uint32_t max_publishers = 4;
 static struct kickmsg_client *client;
 static struct kickmsg_publisher *publisher;
 static struct kickmsg_topic_config config;
@@ -51,7 +54,7 @@ static void make_config(void)
 {
 	kickmsg_topic_config_init(&config);
 	config.ring_capacity = CAPACITY;
-	config.max_publishers = 4;
+	config.max_publishers = max_publishers;
 	config.max_reliable = 2;
 	config.transport = shared ? KICKMSG_TRANSPORT_SHARED : KICKMSG_TRANSPORT_RINGS;
 	config.stall_ns = stall_ns;
@@ -415,12 +418,12 @@ START_TEST(frozen_subscriber_is_waited_for_once)
 	uint64_t waited = now_ns() - begin;
 	ck_assert_uint_ge(waited, STALL_NS / 2);
 	printf("frozen: waited %lu us of a stall_ns of %lu us\n", waited / 1000, STALL_NS / 1000);
-	ck_assert_uint_ge(logged_stall(), STALL_NS / 2000000);
-	ck_assert_uint_le(logged_stall(), (now_ns() - began) / 1000000);
 	/* from now on no publisher waits */
 	for (int i = 0; i < 10 * CAPACITY; i++)
 		ck_assert_int_eq(send_int(i), sizeof i);
 	ck_assert_uint_eq(demoted_by_stats(), 1);
+	ck_assert_uint_ge(logged_stall(), STALL_NS / 2000000);
+	ck_assert_uint_le(logged_stall(), (now_ns() - began) / 1000000);
 	ck_assert_uint_eq(reliable_by_stats(), 0);
 	dispatch_until(demoted.publishers == 1);
 	ck_assert_uint_eq(demoted.subscribers, 0);
@@ -991,6 +994,193 @@ START_TEST(subscriber_stands_still_while_nobody_waits)
 }
 END_TEST
 
+static void wait_for_stall(void)
+{
+	const uint64_t ends = now_ns() + 2 * stall_ns;
+
+	ck_assert(test_wait_until(now_ns() > ends, FLOW_WAIT_MS));
+}
+
+/* A publisher tries more seldom than each stall_ns, so none of its tries is in the time that one before began. */
+START_TEST(subscriber_that_stands_still_is_demoted_for_one_that_tries_seldom)
+{
+	setup();
+	subscribe(client);
+	ck_assert_int_eq(send_till_full(), ROOM);
+	wait_for_stall();
+	ck_assert_uint_eq(demoted_by_stats(), 0);
+	ck_assert_int_eq(send_int(1), -ENOBUFS);
+	ck_assert(test_wait_until(demoted_by_stats() == 1, FLOW_WAIT_MS));
+	ck_assert_int_eq(send_int(1), sizeof(int));
+	teardown();
+}
+END_TEST
+
+/* A publisher waits and gives up. Its announcement stays behind. */
+START_TEST(subscriber_stands_still_behind_a_wait_that_was_given_up)
+{
+	uint64_t began;
+	int value;
+
+	stall_ns = 10 * STALL_NS;
+	setup();
+	struct kickmsg_subscriber *subscriber = subscribe(client);
+	/* a wait that took half the time on a busy machine is made again */
+	do {
+		kickmsg_try_receive_copy(subscriber, &value, sizeof value);
+		began = now_ns();
+		send_till_full();
+		ck_assert_int_eq(
+			kickmsg_send_wait(publisher, "x", 1, 2 * KM_ROOM_SAY_NS), -ETIMEDOUT);
+	} while (now_ns() - began > stall_ns / 2);
+	ck_assert_uint_ne(
+		km_bell_listen(km_room_bell(&publisher->handle.place.region)) & KM_BELL_ANNOUNCED,
+		0);
+	wait_for_stall();
+	ck_assert_uint_eq(demoted_by_stats(), 0);
+	ck_assert_int_ge(flow_receive_int(subscriber), 0);
+	teardown();
+}
+END_TEST
+
+/* --- a publisher that a living broker has hung up on ---------------------------------------------- */
+
+/* The connection is there again, and the publisher where it was. */
+static void come_back(uint64_t former)
+{
+	dispatch_until(
+		client->connection > former &&
+		(publisher->handle.refused || publisher->handle.latest == client->connection));
+}
+
+/* Also where the topic has no second place for it. */
+START_TEST(publisher_that_was_hung_up_on_is_waited_for)
+{
+	max_publishers = _i ? 1 : 4;
+	setup();
+	struct kickmsg_client *other = flow_client("other");
+	subscribe(other);
+	const uint64_t former = client->connection;
+	shutdown(client->socket, SHUT_RDWR);
+	come_back(former);
+	send_till_full();
+	ck_assert_int_eq(kickmsg_send_wait(publisher, "x", 1, FLOW_WAIT_MS * INT64_C(1000000)), 1);
+	ck_assert_uint_eq(demoted_by_stats(), 1);
+	/* the publisher hears that the subscriber is no reliable one any more */
+	dispatch_until(demoted.publishers == 1);
+	kickmsg_client_free(other);
+	teardown();
+}
+END_TEST
+
+/* Another process has no say about it. */
+START_TEST(publisher_of_another_is_not_spoken_for)
+{
+	struct kickmsg_client *stranger;
+	pid_t pid;
+
+	setup();
+	struct kickmsg_client *other = flow_client("other");
+	subscribe(other);
+	send_till_full();
+	const uint64_t endpoint = publisher->handle.place.endpoint;
+	shutdown(client->socket, SHUT_RDWR);
+	wait_for_stall();
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		stranger = flow_client("stranger");
+		for (int i = 0; i < 10; i++)
+			km_client_say_stalled(stranger, endpoint);
+		kickmsg_client_free(stranger);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	ck_assert_uint_eq(demoted_by_stats(), 0);
+	kickmsg_client_free(other);
+	teardown();
+}
+END_TEST
+
+/* A publisher without a connection finds no room, and arms its descriptor. */
+START_TEST(descriptor_goes_on_behind_a_hang_up)
+{
+	max_publishers = _i ? 1 : 4;
+	setup();
+	struct kickmsg_client *other = flow_client("other");
+	subscribe(other);
+	int fd = kickmsg_publisher_get_fd(publisher);
+	ck_assert_int_ge(fd, 0);
+	const uint64_t former = client->connection;
+	kill(broker.pid, SIGSTOP);
+	shutdown(client->socket, SHUT_RDWR);
+	dispatch_until(client->link != KM_LINK_UP);
+	fill_and_arm(fd);
+	kill(broker.pid, SIGCONT);
+	come_back(former);
+	ck_assert(is_readable(fd, FLOW_WAIT_MS));
+	ck_assert(test_wait_until(send_int(1) == (int)sizeof(int), FLOW_WAIT_MS));
+	ck_assert_uint_eq(demoted_by_stats(), 1);
+	kickmsg_client_free(other);
+	teardown();
+}
+END_TEST
+
+/* --- beside another thread's call ------------------------------------------------------------------ */
+
+static atomic_bool asks;
+
+static void *ask(void *argument)
+{
+	struct kickmsg_topic_stats stats;
+
+	while (asks && kickmsg_topic_get_stats(client, &topic, &stats) == 0)
+		;
+	return NULL;
+}
+
+/* Does a call wait for the broker's answer? */
+static bool waits_for_answer(void)
+{
+	if (pthread_mutex_trylock(&client->turn) != 0)
+		return true;
+	pthread_mutex_unlock(&client->turn);
+	return false;
+}
+
+/* A call of another thread waits for a broker that hangs. The descriptor is armed all the same: else a loop
+ * would find it readable again and again. */
+START_TEST(descriptor_rests_beside_a_call_that_waits)
+{
+	struct kickmsg_subscriber *subscriber;
+	pthread_t thread;
+
+	stall_ns = 100 * STALL_NS;
+	int fd = set_up_descriptor(_i, &subscriber);
+	if (fd < 0)
+		return;
+	client->timeout_ns = UINT64_C(60000000000);
+	asks = true;
+	kill(broker.pid, SIGSTOP);
+	ck_assert_int_eq(pthread_create(&thread, NULL, ask, NULL), 0);
+	ck_assert(test_wait_until(waits_for_answer(), FLOW_WAIT_MS));
+	ck_assert_int_eq(fill_and_arm(fd), ROOM);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_ge(flow_receive_int(subscriber), 0);
+		ck_assert(is_readable(fd, FLOW_WAIT_MS));
+		ck_assert_int_eq(fill_and_arm(fd), 1);
+	}
+	ck_assert(waits_for_answer());
+	asks = false;
+	kill(broker.pid, SIGCONT);
+	pthread_join(thread, NULL);
+	teardown();
+	unsetenv("KICKMSG_WAIT");
+}
+END_TEST
+
+/* --- stopped at a bad moment ------------------------------------------------------------------------ */
+
 /* A subscriber has made room and is stopped before it says so: the broker wakes the publisher. */
 START_TEST(subscriber_stops_between_its_take_and_the_bell)
 {
@@ -1079,6 +1269,12 @@ int main(int argc, char **argv)
 	tcase_add_test(tc, bit_that_is_left_behind_is_taken_back);
 	tcase_add_test(tc, restart_leaves_all_reliable);
 	tcase_add_test(tc, subscriber_stands_still_while_nobody_waits);
+	tcase_add_test(tc, subscriber_that_stands_still_is_demoted_for_one_that_tries_seldom);
+	tcase_add_test(tc, subscriber_stands_still_behind_a_wait_that_was_given_up);
+	tcase_add_loop_test(tc, publisher_that_was_hung_up_on_is_waited_for, 0, 2);
+	tcase_add_test(tc, publisher_of_another_is_not_spoken_for);
+	tcase_add_loop_test(tc, descriptor_goes_on_behind_a_hang_up, 0, 2);
+	tcase_add_loop_test(tc, descriptor_rests_beside_a_call_that_waits, 0, 2);
 	tcase_add_loop_test(tc, subscriber_stops_between_its_take_and_the_bell, 0, 2);
 	tcase_add_loop_test(tc, broker_hears_late_that_there_was_no_room, 0, 2);
 	tcase_add_test(tc, waitset_rests_in_a_region_that_is_left);

@@ -545,6 +545,65 @@ START_TEST(receive_pushed_out_meanwhile_no_hazard_stays)
 }
 END_TEST
 
+/* --- cells of no use that come without end --- */
+
+/* The subscriber: 0 meets void cells, 1 its own messages, 2 cells that are overwritten. */
+static unsigned cells_of;
+
+/* Before each step of the subscriber a hostile publisher has written its next cell: nothing in it, or a message
+ * that pretends to be of the subscriber's own publisher. Or all cells, a lap on. */
+static void write_next(void)
+{
+	const uint64_t capacity = f.region.geometry.ring_capacity;
+	const struct km_place *here = &sub[cells_of].handle.place;
+	uint64_t from = here->next, to = here->next + 1;
+
+	if (cells_of == 2) {
+		from = here->next + capacity * (1 + steps);
+		to = from + capacity;
+	}
+	for (uint64_t p = from; p != to; p++) {
+		struct km_shared_cell *cell = km_region_cell(&f.region, p);
+
+		cell->word = km_cell_word(
+			p / capacity, cells_of == 0 ? KM_SHARED_VOID : KM_SHARED_INLINE);
+		for (int half = 0; half < 2; half++)
+			cell->heads[half].about = UINT64_C(8) << KM_SHARED_ID_BITS | 1;
+	}
+}
+
+START_TEST(receive_useless_cells_without_end_ends)
+{
+	const uint64_t capacity = 16;
+	struct kickmsg_sample sample;
+	char buf[8];
+
+	for (cells_of = 0; cells_of < 3; cells_of++) {
+		set_up((uint32_t)capacity, 16, true, 1);
+		bell.left = 0;
+		f.region.header->live = KM_LIVE_OPENING;
+		expect(cells_of, capacity);
+		meanwhile = write_next;
+		begin("try_receive", 100 * capacity);
+		int r = kickmsg_try_receive(&sub[cells_of], &sample);
+		begin("try_receive_copy", 100 * capacity);
+		ssize_t copied = kickmsg_try_receive_copy(&sub[cells_of], buf, sizeof buf);
+		begin("receive_into", 100 * capacity);
+		int into = kickmsg_receive_into(&sub[cells_of], buf, sizeof buf, 0, &sample);
+		meanwhile = NULL;
+		most_steps = 0;
+		if (cells_of < 2) {
+			ck_assert_int_eq(r, -EAGAIN);
+			ck_assert_int_eq(copied, -EAGAIN);
+			ck_assert_int_eq(into, -EAGAIN);
+			/* the second call went on where the first one had ended */
+			ck_assert_uint_ge(sub[cells_of].handle.place.next, 4 * capacity);
+		}
+		tear_down();
+	}
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = fixture_case("bounds");
@@ -557,5 +616,6 @@ int main(void)
 	tcase_add_test(tc, send_left_is_said_one_wake_each);
 	tcase_add_test(tc, claim_full_rings_walks_pool_once);
 	tcase_add_test(tc, receive_pushed_out_meanwhile_no_hazard_stays);
+	tcase_add_test(tc, receive_useless_cells_without_end_ends);
 	return fixture_run("bounds", tc);
 }
