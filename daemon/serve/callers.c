@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "daemon/peer/session.h"
+#include "daemon/serve/notice.h"
 #include "daemon/serve/serve.h"
 #include "daemon/topic/member.h"
 #include "daemon/topic/topic.h"
@@ -80,6 +81,17 @@ bool km_callers_allow(const struct km_wanted *wanted)
 		key.name, wanted->session->kept.name,
 		is_caller ? "the caller that they are of" : "the server that serves");
 	return false;
+}
+
+void km_callers_tell(const struct km_topic *requests)
+{
+	struct km_topic_key key = requests->kept.key;
+
+	key.kind = KM_KIND_SERVICE;
+	memset(key.owner, 0, sizeof key.owner);
+	struct km_topic *service = km_topic_find(requests->broker, &key);
+	if (service)
+		km_notice_changed(service);
 }
 
 /* A page of callers: the oldest ones, oldest first. */

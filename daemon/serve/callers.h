@@ -18,3 +18,7 @@ const struct km_member *km_callers_active(const struct km_topic *service);
 
 /* May the session have its part of these requests or replies? Else it is refused (-EACCES). */
 bool km_callers_allow(const struct km_wanted *wanted);
+
+/* A caller has come to its topic of requests, which it makes last: wakes the servers, of which one may
+ * have asked for callers too early. */
+void km_callers_tell(const struct km_topic *requests);

@@ -8,6 +8,7 @@
 #include "daemon/run/log.h"
 #include "daemon/serve/agreement.h"
 #include "daemon/serve/attached.h"
+#include "daemon/serve/callers.h"
 #include "daemon/serve/enter.h"
 #include "daemon/topic/header.h"
 #include "daemon/topic/join.h"
@@ -82,6 +83,8 @@ struct km_member *km_enter(const struct km_wanted *wanted, struct km_topic *topi
 	if (wanted->schema && !topic->kept.has_schema)
 		km_header_set_schema(topic, wanted->schema);
 	km_keep_member(member);
+	if (wanted->key.kind == KM_KIND_REQUESTS && wanted->role == KM_ROLE_PUBLISHER)
+		km_callers_tell(topic);
 	return member;
 }
 

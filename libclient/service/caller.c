@@ -186,16 +186,29 @@ KM_EXPORT int kickmsg_caller_wait_server(struct kickmsg_caller *caller, int64_t 
 
 /* --- calling -------------------------------------------------------------------------------------- */
 
-/* The usual case of finding a line: there is one, and nothing has happened to it. */
-static km_always_inline int find_line(struct kickmsg_caller *caller)
+static km_noinline int find_line_anyhow(struct kickmsg_caller *caller, struct km_line **ret)
 {
-	const struct km_line *line = caller->line;
+	int r = prepare(caller);
+	struct km_line *line = r < 0 ? km_caller_stand_in(caller) : caller->line;
+
+	if (!line || km_channel_look(&line->channel))
+		return r < 0 ? r : -ECONNREFUSED;
+	*ret = line;
+	return 0;
+}
+
+/* The usual case of finding a line: there is one, and nothing has happened to it. */
+static km_always_inline int find_line(struct kickmsg_caller *caller, struct km_line **ret)
+{
+	struct km_line *line = caller->line;
+
+	*ret = line;
 
 	if (line && line->ready && !line->channel.gone &&
 		km_load(M1, acquire, &line->channel.in->handle.place.region.header->changes) ==
 			line->channel.changes)
 		return 0;
-	return prepare(caller);
+	return find_line_anyhow(caller, ret);
 }
 
 static km_always_inline bool has_place(struct kickmsg_caller *caller)
@@ -216,8 +229,8 @@ static km_always_inline struct km_call *begin(struct kickmsg_caller *caller, int
 }
 
 /* Ends the beginning of a call, whose request was sent or not (`r`). */
-static km_always_inline int settle(
-	struct kickmsg_caller *caller, struct km_call *call, int r, uint64_t *ret_id)
+static km_always_inline int settle(struct kickmsg_caller *caller, struct km_line *line,
+	struct km_call *call, int r, uint64_t *ret_id)
 {
 	if (r < 0)
 		return r == -ECONNRESET ? -ECONNREFUSED : r;
@@ -225,8 +238,8 @@ static km_always_inline int settle(
 	caller->in_flight++;
 	call->waits = true;
 	call->untold = false;
-	call->line = caller->line;
-	call->line->calls++;
+	call->line = line;
+	line->calls++;
 	if (call->deadline_ns < caller->next_ns)
 		caller->next_ns = call->deadline_ns;
 	/* the take that follows sets the timer */
@@ -252,15 +265,16 @@ KM_EXPORT int kickmsg_call_begin(struct kickmsg_caller *caller, const void *data
 		return -ECHILD;
 	if (len > caller->shape.max_request_size)
 		return -EMSGSIZE;
-	int r = find_line(caller);
+	struct km_line *line;
+	int r = find_line(caller, &line);
 	if (r < 0)
 		return r;
 	if (!has_place(caller))
 		return -EDQUOT;
 	struct km_call *call = begin(caller, timeout_ns);
 	const struct km_label label = label_of(call);
-	r = km_channel_send(&caller->line->channel, data, len, &label, NULL);
-	return settle(caller, call, r, ret_id);
+	r = km_channel_send(&line->channel, data, len, &label, NULL);
+	return settle(caller, line, call, r, ret_id);
 }
 
 KM_EXPORT int kickmsg_call_loan(struct kickmsg_caller *caller, size_t len, void **ret_payload)
@@ -269,9 +283,10 @@ KM_EXPORT int kickmsg_call_loan(struct kickmsg_caller *caller, size_t len, void 
 		return -ECHILD;
 	if (len > caller->shape.max_request_size)
 		return -EMSGSIZE;
-	int r = find_line(caller);
+	struct km_line *line;
+	int r = find_line(caller, &line);
 	if (r == 0)
-		r = km_channel_loan(&caller->line->channel, len, ret_payload);
+		r = km_channel_loan(&line->channel, len, ret_payload);
 	return r == -ECONNRESET ? -ECONNREFUSED : r;
 }
 
@@ -294,11 +309,12 @@ KM_EXPORT int kickmsg_call_publish(struct kickmsg_caller *caller, void *payload,
 {
 	if (caller->client->pid == KM_INHERITED)
 		return -ECHILD;
-	int r = find_line(caller);
+	struct km_line *line;
+	int r = find_line(caller, &line);
 	struct km_line *lender = find_lender(caller, payload);
 	if (!lender)
 		return -EINVAL;
-	if (r < 0 || lender != caller->line) {
+	if (r < 0 || lender != line) {
 		km_channel_discard(&lender->channel, payload);
 		return -ECONNRESET;
 	}
@@ -307,7 +323,7 @@ KM_EXPORT int kickmsg_call_publish(struct kickmsg_caller *caller, void *payload,
 	struct km_call *call = begin(caller, timeout_ns);
 	const struct km_label label = label_of(call);
 	r = km_channel_publish(&lender->channel, payload, len, &label, NULL);
-	return r == -ECONNRESET ? r : settle(caller, call, r, ret_id);
+	return r == -ECONNRESET ? r : settle(caller, line, call, r, ret_id);
 }
 
 KM_EXPORT int kickmsg_call_discard(struct kickmsg_caller *caller, void *payload)

@@ -74,6 +74,9 @@ struct kickmsg_caller {
 /* Sees to it that there is a line with a server at its end. May ask the broker. Errors:
  * -ECONNREFUSED there is no server, or it hasn't answered yet; those of kickmsg_advertise(). */
 int km_caller_prepare(struct kickmsg_caller *caller);
+/* The newest past line whose server may still answer, while the present line has no server yet: calls go on by
+ * it after a broker's end. Else null. */
+struct km_line *km_caller_stand_in(const struct kickmsg_caller *caller);
 /* Takes a server's HELLO. */
 void km_caller_meet(struct kickmsg_caller *caller, struct km_line *line, uint64_t server);
 /* Looks after the connection and the lines; frees lines that nobody needs. */

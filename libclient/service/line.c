@@ -95,10 +95,22 @@ int km_caller_prepare(struct kickmsg_caller *caller)
 		return -ECONNREFUSED;
 	int r = caller->line ? 0 : open_line(caller);
 	if (r < 0)
-		return r;
+		/* the next broker doesn't know the service yet, until a server comes there */
+		return r == -ENOENT ? -ECONNREFUSED : r;
 	if (!caller->line->ready)
 		km_caller_hear_hello(caller, caller->line);
 	return caller->line->ready ? 0 : -ECONNREFUSED;
+}
+
+struct km_line *km_caller_stand_in(const struct kickmsg_caller *caller)
+{
+	struct km_line *past = caller->past;
+
+	if (caller->line && caller->line->ready)
+		return NULL;
+	while (past && (past->channel.gone || !past->ready))
+		past = past->next;
+	return past;
 }
 
 void km_caller_meet(struct kickmsg_caller *caller, struct km_line *line, uint64_t server)
@@ -112,10 +124,10 @@ void km_caller_meet(struct kickmsg_caller *caller, struct km_line *line, uint64_
 		past->channel.gone |= past->server != server;
 }
 
-static bool is_needed(const struct km_line *line)
+static bool is_needed(const struct kickmsg_caller *caller, const struct km_line *line)
 {
-	return line->calls > 0 || line->channel.in->borrowed > 0 ||
-	       line->channel.out->handle.place.loan_count > 0;
+	return line == km_caller_stand_in(caller) || line->calls > 0 ||
+	       line->channel.in->borrowed > 0 || line->channel.out->handle.place.loan_count > 0;
 }
 
 /* Does the broker tell of the server at the end of this past line? It does so by the present line, as long as
@@ -134,7 +146,9 @@ static void doubt_past(struct kickmsg_caller *caller, int64_t now)
 	bool doubtful = false;
 
 	for (struct km_line *past = caller->past; past; past = past->next)
-		doubtful |= !past->channel.gone && past->calls > 0 && !is_told_of(caller, past);
+		doubtful |= !past->channel.gone &&
+			    (past->calls > 0 || past == km_caller_stand_in(caller)) &&
+			    !is_told_of(caller, past);
 	if (!doubtful)
 		caller->doubt_ns = 0;
 	else if (caller->doubt_ns == 0)
@@ -188,7 +202,7 @@ void km_caller_look_after(struct kickmsg_caller *caller)
 	while (*at) {
 		struct km_line *line = *at;
 
-		if (is_needed(line)) {
+		if (is_needed(caller, line)) {
 			at = &line->next;
 			continue;
 		}

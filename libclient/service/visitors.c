@@ -252,7 +252,9 @@ void km_server_look(struct kickmsg_server *server)
 		server->changes = changes;
 		/* for a server that stands by callers are no news */
 		server->asks |= server->active || seen.left + seen.died != server->gone_servers;
+		/* the news may be what the last question was too early for */
 		server->asked_in_vain = 0;
+		server->asked_ns = 0;
 		server->gone_servers = seen.left + seen.died;
 		drop_gone(server);
 	}

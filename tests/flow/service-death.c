@@ -520,6 +520,58 @@ START_TEST(server_that_dies_without_a_broker_is_missed)
 }
 END_TEST
 
+/* One call from its beginning to its reply. The caller looks after its connection meanwhile, the server
+ * only if it is `eager`. */
+static void call_once(struct kickmsg_caller *caller, struct kickmsg_server *server, bool eager)
+{
+	struct kickmsg_request request;
+	struct kickmsg_reply reply;
+	uint64_t id;
+
+	if (eager)
+		ck_assert_int_eq(kickmsg_take_request(server, 1000000, &request), -ETIMEDOUT);
+	ck_assert_int_eq(kickmsg_call_begin(caller, "x", 1, -1, &id), 0);
+	ck_assert_int_eq(kickmsg_take_reply(caller, 1000000, &reply), -ETIMEDOUT);
+	ck_assert_int_eq(kickmsg_take_request(server, WAIT_NS, &request), 0);
+	ck_assert_int_eq(kickmsg_reply(&request, "y", 1), 0);
+	ck_assert_int_eq(kickmsg_take_reply(caller, WAIT_NS, &reply), 0);
+	ck_assert_int_eq(reply.error, 0);
+	kickmsg_reply_release(&reply);
+}
+
+START_TEST(calls_go_on_while_the_server_is_not_yet_at_the_next_broker)
+{
+	struct kickmsg_request none;
+	struct kickmsg_caller *caller;
+
+	test_broker_start(&broker, NULL);
+	configure(_i);
+	struct kickmsg_client *serving = flow_client("serving"), *calling = flow_client("calling");
+	struct kickmsg_server *server = serve(serving);
+	ck_assert_int_eq(kickmsg_open_service(calling, "s", NULL, &caller), 0);
+	while (kickmsg_caller_wait_server(caller, 0) < 0)
+		kickmsg_take_request(server, 1000000, &none);
+	const uint64_t before = caller->connection;
+	test_broker_kill(&broker);
+	test_broker_resume(&broker);
+	/* until the caller has left the line to the old broker's server */
+	for (int i = 0; !caller->past && i < 5000; i++)
+		call_once(caller, server, false);
+	ck_assert_ptr_nonnull(caller->past);
+	for (int i = 0; i < 5; i++)
+		call_once(caller, server, false);
+	for (int i = 0;
+		i < 5000 && !(caller->connection != before && caller->line && caller->line->ready);
+		i++)
+		call_once(caller, server, true);
+	ck_assert(caller->line && caller->line->ready);
+	call_once(caller, server, true);
+	kickmsg_client_free(calling);
+	kickmsg_client_free(serving);
+	flow_stop();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("flow-service-death");
@@ -535,6 +587,8 @@ int main(void)
 	tcase_add_loop_test(
 		tcase, server_that_polls_leaves_the_region_of_a_broker_that_is_gone, 0, 2);
 	tcase_add_loop_test(tcase, server_that_dies_without_a_broker_is_missed, 0, 2);
+	tcase_add_loop_test(
+		tcase, calls_go_on_while_the_server_is_not_yet_at_the_next_broker, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return flow_main(suite);
 }
