@@ -108,7 +108,12 @@ long world_syscall(long number, ...)
 	long r = 0;
 
 	va_start(arguments, number);
-	if (number == SYS_futex_waitv) {
+	if (number == SYS_futex) {
+		_Atomic uint32_t *word = va_arg(arguments, _Atomic uint32_t *);
+
+		if (va_arg(arguments, int) == FUTEX_WAKE_PRIVATE)
+			km_futex_wake(word);
+	} else if (number == SYS_futex_waitv) {
 		const struct futex_waitv *waiters = va_arg(arguments, const struct futex_waitv *);
 		unsigned count = va_arg(arguments, unsigned);
 

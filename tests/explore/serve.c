@@ -25,6 +25,11 @@ void km_server_look(struct kickmsg_server *server)
 {
 }
 
+int64_t km_server_asks_at(const struct kickmsg_server *server)
+{
+	return INT64_MAX;
+}
+
 /* Beside the product's this one leaves it all to the look at one word. */
 void km_server_look_after(struct kickmsg_server *server)
 {
