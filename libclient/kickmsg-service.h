@@ -95,8 +95,8 @@ struct kickmsg_request {
 	/* Aligned to 64 bytes; the caller may still write there. */
 	const void *data;
 	size_t len; /* bytes */
-	/* After that time, in ns of CLOCK_MONOTONIC, nobody waits for the reply; INT64_MAX: there
-	 * is no such time. */
+	/* At that time, in ns of CLOCK_MONOTONIC, the call ends, unless its reply is there; INT64_MAX:
+	 * there is no such time. A caller that looks later takes a reply that came late. */
 	int64_t deadline_ns;
 	const struct kickmsg_caller_info *caller; /* valid as long as the request */
 	struct kickmsg_server *server;            /* private; null once it has ended */

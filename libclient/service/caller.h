@@ -85,7 +85,7 @@ void km_caller_look_after(struct kickmsg_caller *caller);
 void km_caller_look_in_vain(struct kickmsg_caller *caller);
 void km_caller_free_lines(struct kickmsg_caller *caller);
 
-/* --- reply.c --- */
+/* --- hear.c --- */
 
 /* Looks for calls that servers are done with, since all places are taken. */
 void km_caller_find_places(struct kickmsg_caller *caller);

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests from their coming to their last reply: see server.h.
- *
- * The file is long because all that a request goes through is inline in its two usual cases, the take and
- * the reply. */
+/* Requests from their coming until they are taken: see server.h and task.h. */
 #include <errno.h>
 #include <string.h>
 
@@ -11,7 +8,7 @@
 #include "common/ring/waiter.h"
 #include "libclient/export.h"
 #include "libclient/path/rings_receive.h"
-#include "libclient/service/server.h"
+#include "libclient/service/task.h"
 
 /* One look in vain of so many, by a server that polls, looks after the connection. */
 #define LOOKS_TILL_AFTER 64
@@ -19,21 +16,6 @@
 #define AT_ONCE 8
 
 /* --- tasks ---------------------------------------------------------------------------------------- */
-
-static km_always_inline void free_task(struct km_visitor *visitor, uint32_t index)
-{
-	struct km_task *task = &visitor->tasks[index];
-
-	visitor->busy--;
-	visitor->taken -= task->taken;
-	task->serial = 0;
-	task->next = visitor->free;
-	visitor->free = index;
-	km_sample_release(&task->sample); /* unless its answer took it along */
-	if (__builtin_expect(visitor->server->loop != NULL, 0) && visitor->channel.muted &&
-		!visitor->channel.gone)
-		km_loop_mute(visitor->server->loop, &visitor->channel, false);
-}
 
 /* Puts the free task whose sample has just come into the line. */
 static km_always_inline void wait_in_line(
@@ -134,37 +116,6 @@ void km_visitor_pump(struct km_visitor *visitor)
 		km_loop_set(visitor->server->loop);
 }
 
-/* The reason why nobody waits for a task's reply, or 0. */
-static km_always_inline int status_of(const struct km_visitor *visitor, const struct km_task *task)
-{
-	if (visitor->channel.gone)
-		return -ECONNRESET;
-	if (task->cancelled)
-		return -ECANCELED;
-	return task->deadline_ns != INT64_MAX && task->deadline_ns <= km_clock_ns() ? -ETIMEDOUT
-										    : 0;
-}
-
-/* Sends the task's last message. After a success or -ECONNRESET the task is free. */
-static km_always_inline int send_last(struct km_visitor *visitor, uint32_t index, const void *data,
-	size_t len, const struct km_label *label)
-{
-	int r = km_channel_send(&visitor->channel, data, len, label, &visitor->tasks[index].sample);
-
-	if (r == 0 || r == -ECONNRESET)
-		free_task(visitor, index);
-	return r;
-}
-
-static km_noinline int send_error(struct km_visitor *visitor, uint32_t index, int error)
-{
-	const struct km_label label = { .id = visitor->tasks[index].id,
-		.word = (uint64_t)(int64_t)error,
-		.kind = KM_MESSAGE_ERROR };
-
-	return send_last(visitor, index, NULL, 0, &label);
-}
-
 /* --- taking --------------------------------------------------------------------------------------- */
 
 /* The oldest task that waits, or KM_TASK_NONE. Tasks that nobody waits for are answered. */
@@ -173,12 +124,12 @@ static km_always_inline uint32_t next_task(struct km_visitor *visitor)
 	while (visitor->waiting > 0) {
 		const uint32_t oldest = visitor->oldest;
 		struct km_task *task = &visitor->tasks[oldest];
-		int status = status_of(visitor, task);
+		int status = km_task_status(visitor, task);
 
 		leave_line(visitor);
 		if (status == 0)
 			return oldest;
-		int r = send_error(visitor, oldest, status);
+		int r = km_task_send_error(visitor, oldest, status);
 		if (r == 0 || r == -ECONNRESET)
 			continue;
 		/* no slot is free for the answer, which is the caller's fault: the request waits on */
@@ -318,139 +269,4 @@ KM_EXPORT int kickmsg_take_request(
 	if (server->loop)
 		km_loop_set(server->loop);
 	return 0;
-}
-
-/* --- answering ------------------------------------------------------------------------------------ */
-
-/* Finds the task of a request that hasn't ended; null and -EINVAL or -ECHILD. The visitor may be another
- * caller's by now, or nobody's, but no serial comes again. */
-static km_always_inline struct km_task *find(const struct kickmsg_request *request, int *ret_error)
-{
-	const struct km_visitor *visitor = request->visitor;
-
-	*ret_error = -EINVAL;
-	if (!request->server)
-		return NULL;
-	*ret_error = -ECHILD;
-	if (request->server->client->pid == KM_INHERITED)
-		return NULL;
-	*ret_error = -EINVAL;
-	if (request->task >= visitor->count)
-		return NULL;
-	struct km_task *task = &visitor->tasks[request->task];
-	return task->serial == request->serial ? task : NULL;
-}
-
-/* Has the request ended after a last reply, or after one in vain? */
-static km_always_inline int settle(struct kickmsg_request *request, int r)
-{
-	struct km_visitor *visitor = request->visitor;
-	struct km_task *task = &visitor->tasks[request->task];
-
-	if (r == -ECONNRESET && task->serial == request->serial)
-		free_task(visitor, request->task);
-	if (task->serial != request->serial) {
-		request->server = NULL;
-		request->data = NULL;
-	}
-	return r;
-}
-
-KM_EXPORT int kickmsg_request_status(const struct kickmsg_request *request)
-{
-	int r;
-	const struct km_task *task = find(request, &r);
-
-	if (!task)
-		return r;
-	struct km_visitor *visitor = request->visitor;
-	km_visitor_pump(visitor);
-	km_channel_look(&visitor->channel);
-	return status_of(visitor, task);
-}
-
-KM_EXPORT int kickmsg_reply(struct kickmsg_request *request, const void *data, size_t len)
-{
-	int r;
-	struct km_task *task = find(request, &r);
-
-	if (!task)
-		return r;
-	const struct km_label last = { .id = task->id, .word = 1, .kind = KM_MESSAGE_LAST };
-	return settle(request, send_last(request->visitor, request->task, data, len, &last));
-}
-
-KM_EXPORT int kickmsg_reply_error(struct kickmsg_request *request, int error)
-{
-	int r;
-	const struct km_task *task = find(request, &r);
-
-	if (task && (error >= 0 || error < -4095))
-		return -EINVAL;
-	return task ? settle(request, send_error(request->visitor, request->task, error)) : r;
-}
-
-static bool may_more(const struct kickmsg_request *request, const struct km_task *task)
-{
-	return task->replies + 1 < request->server->shape.max_replies;
-}
-
-KM_EXPORT int kickmsg_reply_more(struct kickmsg_request *request, const void *data, size_t len)
-{
-	int r;
-	struct km_task *task = find(request, &r);
-
-	if (!task)
-		return r;
-	if (!may_more(request, task))
-		return -EDQUOT;
-	struct km_visitor *visitor = request->visitor;
-	const struct km_label more = { .id = task->id, .kind = KM_MESSAGE_MORE };
-	r = km_channel_send(&visitor->channel, data, len, &more, NULL);
-	task->replies += r == 0;
-	return settle(request, r);
-}
-
-KM_EXPORT int kickmsg_reply_loan(struct kickmsg_request *request, size_t len, void **ret_payload)
-{
-	int r;
-	const struct km_task *task = find(request, &r);
-
-	if (!task)
-		return r;
-	struct km_visitor *visitor = request->visitor;
-	return settle(request, km_channel_loan(&visitor->channel, len, ret_payload));
-}
-
-KM_EXPORT int kickmsg_reply_publish(
-	struct kickmsg_request *request, void *payload, size_t len, int more)
-{
-	int r;
-	struct km_task *task = find(request, &r);
-
-	if (!task)
-		return r;
-	if (more && !may_more(request, task))
-		return -EDQUOT;
-	struct km_visitor *visitor = request->visitor;
-	const struct km_label label = {
-		.id = task->id, .word = 1, .kind = more ? KM_MESSAGE_MORE : KM_MESSAGE_LAST
-	};
-	r = km_channel_publish(
-		&visitor->channel, payload, len, &label, more ? NULL : &task->sample);
-	if (r == 0 && more)
-		task->replies++;
-	else if (r == 0)
-		free_task(visitor, request->task);
-	return settle(request, r);
-}
-
-KM_EXPORT int kickmsg_reply_discard(struct kickmsg_request *request, void *payload)
-{
-	int r;
-
-	if (!find(request, &r))
-		return r;
-	struct km_visitor *visitor = request->visitor;
-	return km_channel_discard(&visitor->channel, payload);
 }
