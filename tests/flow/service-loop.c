@@ -215,8 +215,8 @@ START_TEST(a_server_that_has_all_it_may_have_is_quiet)
 	for (int i = 0; i < 4; i++)
 		requests[i] = take();
 	ck_assert(server_is_quiet());
-	/* the word of the cancellation comes by the ring, which nobody reads now; one more call is
-	 * possible as soon as it is read */
+	/* the word of the cancellation comes by the ring, which the server reads on; one more call is
+	 * possible as soon as one is answered */
 	ck_assert_int_eq(kickmsg_call_cancel(caller, ids[3]), 0);
 	expect(ids[3], -ECANCELED);
 	ck_assert(server_is_quiet());
@@ -464,7 +464,8 @@ START_TEST(a_channel_without_a_watch_gets_one_later)
 	for (int i = 0; i < 4; i++)
 		requests[i] = take();
 	ck_assert(server_is_quiet());
-	ck_assert(server->visitors->channel.muted);
+	/* as it is while the server has more requests than calls may be in flight */
+	km_loop_mute(server->loop, &server->visitors->channel, true);
 	has_no_room = true;
 	ck_assert_int_eq(kickmsg_reply(&requests[0], "y", 1), 0);
 	expect(ids[0], 0);
