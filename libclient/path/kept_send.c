@@ -147,6 +147,16 @@ static int publish_seeing(
 
 /* --- the calls ------------------------------------------------------------------------------------ */
 
+/* Looks at `live`, and around if it has changed. Returns as look_around(). */
+static km_always_inline int look(struct kickmsg_publisher *publisher, struct km_loan *loan,
+	uint32_t slot, size_t len, uint64_t *ret_live)
+{
+	const struct km_place *here = &publisher->handle.place;
+
+	*ret_live = km_load(L1, acquire, &here->region.header->live);
+	return *ret_live == here->live ? 1 : look_around(publisher, ret_live, loan, slot, len);
+}
+
 ssize_t km_kept_send(struct kickmsg_publisher *publisher, const void *data, size_t len)
 {
 	const struct km_place *here = &publisher->handle.place;
@@ -159,8 +169,8 @@ ssize_t km_kept_send(struct kickmsg_publisher *publisher, const void *data, size
 	km_plain_write(payload, len);
 	if (len > 0)
 		memcpy(payload, data, len);
-	uint64_t live = km_load(L1, acquire, &here->region.header->live);
-	r = live == here->live ? 1 : look_around(publisher, &live, NULL, slot, len);
+	uint64_t live;
+	r = look(publisher, NULL, slot, len, &live);
 	if (r > 0)
 		r = publish_seeing(publisher, live, slot, len);
 	else
@@ -177,8 +187,8 @@ int km_kept_publish(struct kickmsg_publisher *publisher, void *payload, size_t l
 		return km_publisher_publish_past(publisher, payload, len);
 	if (len > loan->len)
 		return -EMSGSIZE;
-	uint64_t live = km_load(L1, acquire, &here->region.header->live);
-	int r = live == here->live ? 1 : look_around(publisher, &live, loan, KM_HAZARD_NONE, len);
+	uint64_t live;
+	int r = look(publisher, loan, KM_HAZARD_NONE, len, &live);
 	if (r <= 0)
 		return r < 0 ? r : kickmsg_publish(publisher, payload, len);
 	km_place_end_loan(here, loan);
