@@ -104,7 +104,7 @@ static bool has_ring(struct kickmsg_waitset *set)
 	return true;
 }
 
-/* Has each word wait in the ring, and what is no word of the set any more wait no longer. */
+/* Has each word wait in the ring, and takes the waits away that the set needs no more. */
 static int put_all(struct kickmsg_waitset *set)
 {
 	int r = 0;

@@ -302,7 +302,7 @@ END_TEST
 
 /* --- newcomers ------------------------------------------------------------------------------------ */
 
-/* A crowd of silent callers: a look at them ends, and who comes behind them is met. */
+/* A crowd of silent callers: a look at them ends, and a caller that comes behind them is met. */
 START_TEST(crowd_of_silent_callers_is_met_in_parts)
 {
 	struct km_msg_attach request = { .kind = KM_KIND_SERVICE, .topic = "s" };

@@ -204,17 +204,23 @@ START_TEST(newcomers_and_those_who_leave_are_met)
 }
 END_TEST
 
+/* Takes as many requests as may be in flight. */
+static void take_four(struct kickmsg_request *ret_requests, uint64_t *ret_ids)
+{
+	for (int i = 0; i < 4; i++)
+		ret_ids[i] = begin(-1);
+	for (int i = 0; i < 4; i++)
+		ret_requests[i] = take();
+	ck_assert(server_is_quiet());
+}
+
 START_TEST(a_server_that_has_all_it_may_have_is_quiet)
 {
 	struct kickmsg_request requests[4];
 	uint64_t ids[4], last;
 
 	setup(_i);
-	for (int i = 0; i < 4; i++)
-		ids[i] = begin(-1);
-	for (int i = 0; i < 4; i++)
-		requests[i] = take();
-	ck_assert(server_is_quiet());
+	take_four(requests, ids);
 	/* the word of the cancellation comes by the ring, which the server reads on; one more call is
 	 * possible as soon as one is answered */
 	ck_assert_int_eq(kickmsg_call_cancel(caller, ids[3]), 0);
@@ -416,7 +422,7 @@ static void *look_elsewhere(void *unused)
 	struct kickmsg_request request;
 	struct kickmsg_reply reply;
 
-	/* what the first looks find, the second ones don't */
+	/* the first looks find more than the second ones */
 	for (int i = 0; i < 3; i++) {
 		errno = 77;
 		ck_assert_int_ne(kickmsg_take_request(server, 0, &request), 0);
@@ -459,11 +465,7 @@ START_TEST(a_channel_without_a_watch_gets_one_later)
 	uint64_t ids[4], last;
 
 	setup(_i);
-	for (int i = 0; i < 4; i++)
-		ids[i] = begin(-1);
-	for (int i = 0; i < 4; i++)
-		requests[i] = take();
-	ck_assert(server_is_quiet());
+	take_four(requests, ids);
 	/* as it is while the server has more requests than calls may be in flight */
 	km_loop_mute(server->loop, &server->visitors->channel, true);
 	has_no_room = true;
